@@ -1,0 +1,90 @@
+# Everything installs into .venv, tools included, and nothing is written outside this folder.
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo dev logs test test-local check lint format build deploy bench clean
+
+PORT ?= 8080
+ENV ?= default
+
+export UV_CACHE_DIR ?= $(CURDIR)/.venv/cache
+export UV_PYTHON_INSTALL_DIR ?= $(CURDIR)/.venv/python
+export SAM_CLI_TELEMETRY := 0
+
+UV := .venv/bootstrap/bin/uv
+PYTHON := .venv/bin/python
+SAM_READY := .venv/sam/ready
+STACK_READY := .venv/stack/ready
+
+help: ## list what there is
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: .venv/ready $(SAM_READY) $(STACK_READY) ## start everything, answer one mail with a real model, stop
+	@$(PYTHON) -m local demo
+
+dev: .venv/ready $(SAM_READY) $(STACK_READY) ## run the whole API on this machine, on PORT (8080), until Ctrl-C
+	@exec $(PYTHON) -m local dev --port $(PORT)
+
+logs: .venv/ready ## follow the logs of the running `make dev`
+	@exec $(PYTHON) -m local logs --port $(PORT)
+
+test: .venv/ready $(STACK_READY) ## run the tests that need no stack (moto, a real small model)
+	@$(PYTHON) -m pytest
+
+test-local: .venv/ready $(SAM_READY) $(STACK_READY) ## run the tests that drive the embedded stack over HTTP
+	@$(PYTHON) -m pytest tests/local
+
+check: lint test test-local ## what CI runs: lint, types, template, all tests
+
+lint: .venv/ready $(SAM_READY) ## ruff, mypy, the lock, the layer's requirements, the template
+	@echo "ruff" && .venv/bin/ruff check && .venv/bin/ruff format --check --quiet
+	@echo "mypy" && .venv/bin/mypy
+	@echo "uv.lock" && .venv/bin/uv lock --check --quiet
+	@echo "layers/core/requirements.txt" && $(REQUIREMENTS) | diff layers/core/requirements.txt -
+	@echo "template.yaml" && AWS_DEFAULT_REGION=us-east-1 .venv/sam/bin/sam validate --lint
+
+format: .venv/ready ## format and fix what can be fixed; renew the layer's requirements
+	@.venv/bin/ruff check --fix-only --quiet && .venv/bin/ruff format
+	@$(REQUIREMENTS) > layers/core/requirements.txt
+
+build: .venv/ready $(SAM_READY) ## build the functions and the layer into .aws-sam
+	@$(PYTHON) -m local build
+
+deploy: build ## deploy to your AWS account (ENV=prod for samconfig.toml's second half)
+	@.venv/sam/bin/sam deploy --guided --config-env $(ENV)
+
+bench: .venv/ready build ## cold starts, CPU and AWS calls per request, as ratios
+	@$(PYTHON) -m bench
+
+clean: ## remove all that was installed, built or logged
+	rm -rf .venv .aws-sam .local
+
+REQUIREMENTS = .venv/bin/uv export --frozen --no-default-groups --no-emit-project --no-hashes \
+	--no-header --quiet
+
+# --- the environments: ours, sam's and the embedded stack's, each as uv.lock has it ---------------
+
+$(UV):
+	@echo "installing uv into .venv"
+	@PIP_ROOT_USER_ACTION=ignore python3 -m pip install -qq --disable-pip-version-check \
+		--no-cache-dir --target .venv/bootstrap "uv>=0.11" \
+		|| { echo "python3 -m pip could not install uv: afterword needs python3 with pip, and network" >&2; exit 1; }
+
+.venv/pyvenv.cfg: | $(UV)
+	@$(UV) venv --quiet --python 3.13 --allow-existing .venv 2> .venv/error \
+		|| { tail -n 3 .venv/error >&2; echo "Python 3.13 is neither on this machine nor could uv download it: install it and try again" >&2; exit 1; }
+
+.venv/ready: pyproject.toml uv.lock | .venv/pyvenv.cfg
+	@echo "installing afterword and its tools into .venv"
+	@$(UV) sync --frozen --quiet
+	@touch $@
+
+$(SAM_READY): uv.lock | .venv/ready
+	@echo "installing sam into .venv/sam"
+	@UV_PROJECT_ENVIRONMENT=.venv/sam $(UV) sync --frozen --quiet --only-group sam --python $(PYTHON)
+	@touch $@
+
+$(STACK_READY): uv.lock | .venv/ready
+	@echo "installing the embedded stack and a small model (200 MB) into .venv/stack"
+	@UV_PROJECT_ENVIRONMENT=.venv/stack $(UV) sync --frozen --quiet --only-group stack --python $(PYTHON)
+	@touch $@

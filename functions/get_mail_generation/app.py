@@ -1,0 +1,13 @@
+"""`GET …/orchestrators/{orchestratorCuid}/generation-async/{processCuid}`, of a company."""
+
+from afterword import http, services
+from afterword.dialects import dialonce
+from afterword.keys import Scope
+
+
+@http.endpoint(dialonce, Scope.READ)
+def handler(request: http.Request, tenant: str) -> http.Response:
+    """Tell how a mail's reply is coming along, and the reply once it is there."""
+    flow = dialonce.orchestrator(request, tenant)
+    generation = services.store().get(tenant, request.path["processCuid"])
+    return dialonce.output(generation, flow)

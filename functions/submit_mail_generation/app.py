@@ -1,0 +1,14 @@
+"""`POST /api/companies/{companyCuid}/orchestrators/{orchestratorCuid}/generation-async`."""
+
+from afterword import http, services
+from afterword.dialects import dialonce
+from afterword.keys import Scope
+
+
+@http.endpoint(dialonce, Scope.SUBMIT)
+def handler(request: http.Request, tenant: str) -> http.Response:
+    """Accept a mail to be answered; the reply is fetched with the process id that comes back."""
+    flow = dialonce.orchestrator(request, tenant)
+    submission = dialonce.submission(request, flow)
+    generation_id = services.submitter().submit(tenant, submission)
+    return dialonce.accepted(generation_id)

@@ -1,0 +1,76 @@
+"""The AWS clients, built once in a process and only when something uses them."""
+
+from functools import cache
+from typing import TYPE_CHECKING, cast
+
+import botocore.session
+from botocore.config import Config
+
+if TYPE_CHECKING:
+    from mypy_boto3_bedrock_runtime import BedrockRuntimeClient
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_secretsmanager import SecretsManagerClient
+    from mypy_boto3_sqs import SQSClient
+
+POOL_SIZE = 10
+"""Connections per client: the worker runs up to this many generations at once."""
+
+# botocore would build its user agent twice a call, and check parameters that mypy has checked.
+_LEAN = Config(
+    user_agent="afterword/0.1.0", parameter_validation=False, max_pool_connections=POOL_SIZE
+)
+_STORAGE = _LEAN.merge(
+    Config(
+        connect_timeout=2,
+        read_timeout=5,
+        retries={"mode": "standard", "total_max_attempts": 3},
+        s3={"addressing_style": "path"},  # understood by every S3-compatible server
+    )
+)
+
+
+@cache
+def _session() -> botocore.session.Session:
+    return botocore.session.get_session()
+
+
+@cache
+def dynamodb() -> "DynamoDBClient":
+    """Return the DynamoDB client."""
+    return cast("DynamoDBClient", _session().create_client("dynamodb", config=_STORAGE))
+
+
+@cache
+def sqs() -> "SQSClient":
+    """Return the SQS client."""
+    return cast("SQSClient", _session().create_client("sqs", config=_STORAGE))
+
+
+@cache
+def s3() -> "S3Client":
+    """Return the S3 client."""
+    return cast("S3Client", _session().create_client("s3", config=_STORAGE))
+
+
+@cache
+def secrets_manager() -> "SecretsManagerClient":
+    """Return the Secrets Manager client."""
+    return cast("SecretsManagerClient", _session().create_client("secretsmanager", config=_STORAGE))
+
+
+@cache
+def bedrock_runtime(read_timeout: int) -> "BedrockRuntimeClient":
+    """Return a Bedrock client that waits `read_timeout` seconds for an answer and never retries.
+
+    botocore sets the timeout per client, so there is one for each timeout asked for. Creating a
+    client is not safe in two threads at once.
+    """
+    config = _LEAN.merge(
+        Config(
+            connect_timeout=5,
+            read_timeout=read_timeout,
+            retries={"mode": "standard", "total_max_attempts": 1},
+        )
+    )
+    return cast("BedrockRuntimeClient", _session().create_client("bedrock-runtime", config=config))

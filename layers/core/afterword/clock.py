@@ -1,0 +1,18 @@
+"""The one clock: each time that is stored or compared comes from here, where tests set it."""
+
+from datetime import UTC, datetime
+
+
+def now() -> datetime:
+    """Return the present time, aware, in UTC."""
+    return datetime.now(UTC)
+
+
+def to_millis(moment: datetime) -> int:
+    """Return whole milliseconds since the epoch, the form in which times are stored."""
+    return round(moment.timestamp() * 1000)
+
+
+def from_millis(millis: int) -> datetime:
+    """Return the aware UTC time of that many milliseconds since the epoch."""
+    return datetime.fromtimestamp(millis / 1000, UTC)

@@ -1,0 +1,1 @@
+"""The APIs that afterword speaks, one module each. A dialect translates and decides nothing."""

@@ -1,0 +1,33 @@
+"""What can go wrong with a request, in the words of the domain; each dialect maps it to HTTP."""
+
+
+class AfterwordError(Exception):
+    """An error whose message is one sentence that its caller may read and act on."""
+
+
+class InvalidRequestError(AfterwordError):
+    """The request cannot be understood; the message names the field and what it should be."""
+
+
+class TooLargeError(AfterwordError):
+    """The request's body is larger than is taken."""
+
+
+class UnauthenticatedError(AfterwordError):
+    """There is no API key, or none that is known and live."""
+
+
+class ForbiddenError(AfterwordError):
+    """The API key is good, but lacks the scope that this needs."""
+
+
+class NotFoundError(AfterwordError):
+    """There is no such thing for this tenant; a foreign one looks the same as an absent one."""
+
+
+class UnavailableError(AfterwordError):
+    """A service that afterword stands on did not answer; the same request may succeed later."""
+
+
+class ConflictError(AfterwordError):
+    """What should be created is there already."""

@@ -1,0 +1,155 @@
+"""The generation: one request for text and what became of it. No AWS in here."""
+
+import secrets
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from afterword import clock
+from afterword.errors import AfterwordError
+
+
+class Status(StrEnum):
+    """Where a generation stands."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELED = "canceled"
+
+    @property
+    def terminal(self) -> bool:
+        """Whether the generation will never change again."""
+        return not TRANSITIONS[self]
+
+
+TRANSITIONS: Mapping[Status, frozenset[Status]] = {
+    Status.QUEUED: frozenset({Status.RUNNING, Status.FAILED, Status.CANCELED}),
+    Status.RUNNING: frozenset(
+        {Status.SUCCEEDED, Status.FAILED, Status.CANCELED, Status.QUEUED, Status.RUNNING}
+    ),
+    Status.SUCCEEDED: frozenset(),
+    Status.FAILED: frozenset(),
+    Status.CANCELED: frozenset(),
+}
+"""What each status may become. `running → queued` is a hand-back, `running → running` a new
+attempt after a lease ran out. `queued → failed` is a deadline or a dead letter."""
+
+DEADLINE = timedelta(hours=1)
+"""How long after its submission a generation may still be finished."""
+
+
+class Reason(StrEnum):
+    """Why a generation failed; stored with it, and safe to show to its owner."""
+
+    DEADLINE = "deadline"
+    DEAD_LETTER = "dead_letter"
+    WORKER_LOST = "worker_lost"
+    FLOW_MISSING = "flow_missing"
+    TIMED_OUT = "timed_out"
+    REFUSED_CONTENT = "refused_content"
+    TOO_LONG = "too_long"
+    INVALID_REQUEST = "invalid_request"
+    INVALID_RESPONSE = "invalid_response"
+    MODEL_NOT_FOUND = "model_not_found"
+    MODEL_ACCESS_DENIED = "model_access_denied"
+    OUTPUT_TRUNCATED = "output_truncated"
+    EMPTY_OUTPUT = "empty_output"
+    EMPTY_PLACEHOLDER = "empty_placeholder"
+
+
+class FailedError(AfterwordError):
+    """A generation has failed for good, for a reason that stays with it."""
+
+    def __init__(self, reason: Reason, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Submission:
+    """What a dialect makes of a request.
+
+    `inputs` are the caller's data by name, as text; they reach the prompt as data. `template` is a
+    reply whose bracketed placeholders the model fills. `external` is what the caller wants back
+    with the result: JSON texts by name, returned to the letter and never shown to a model.
+    """
+
+    dialect: str
+    flow: str
+    inputs: Mapping[str, str]
+    template: str | None
+    external: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Completion:
+    """A finished text and what it took. `model` is None when no model was needed."""
+
+    text: str
+    model: str | None
+    stop_reason: str
+    tokens_in: int
+    tokens_out: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Generation:
+    """One request for text, as its owner reads it.
+
+    `completion` is there when it succeeded, `reason` and `message` when it failed.
+    """
+
+    tenant: str
+    id: str
+    dialect: str
+    flow: str
+    flow_version: int
+    status: Status
+    attempt: int
+    created_at: datetime
+    deadline_at: datetime
+    finished_at: datetime | None
+    external: Mapping[str, str]
+    completion: Completion | None
+    reason: Reason | None
+    message: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """A generation that one worker holds until its lease ends, with what it needs to run it.
+
+    `attempt` is the fence: a write of this claim counts only while the item still has it.
+    `failures` are the attempts that ended in a timeout or a lost worker; throttling adds none.
+    """
+
+    tenant: str
+    id: str
+    attempt: int
+    failures: int
+    flow: str
+    flow_version: int
+    created_at: datetime
+    deadline_at: datetime
+    inputs: Mapping[str, str]
+    template: str | None
+
+
+def new_id() -> str:
+    """Return a new generation id: a version 7 UUID (RFC 9562, section 5.7), ordered by time."""
+    bits = clock.to_millis(clock.now()) << 80 | secrets.randbits(80)
+    bits = bits & ~(0xF << 76) | 0x7 << 76  # version
+    bits = bits & ~(0x3 << 62) | 0x2 << 62  # variant
+    return str(uuid.UUID(int=bits))
+
+
+def is_id(text: str) -> bool:
+    """Whether the text is an id in its one stored form: a lower-case UUID with hyphens."""
+    try:
+        return str(uuid.UUID(text)) == text
+    except ValueError:
+        return False

@@ -1,0 +1,112 @@
+"""Request bodies as JSON, strictly: what cannot be stored or shown again is refused at the edge.
+
+Python's parser takes NaN, lone surrogates and any depth, and turns numbers into floats; a caller
+of ours gets a clear refusal instead, and values that are only handed back keep their exact text.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Never
+
+from afterword.errors import InvalidRequestError
+
+MAX_DEPTH = 64
+_WHITESPACE = " \t\n\r"
+
+
+@dataclass(frozen=True, slots=True)
+class JsonObject:
+    """A JSON object of a request: its values by name, and each value's text as it was sent."""
+
+    values: Mapping[str, object]
+    texts: Mapping[str, str]
+
+
+def parse_object(body: bytes) -> JsonObject:
+    """Parse a request's body, which must be one JSON object in UTF-8.
+
+    Raises InvalidRequestError for anything else, and for what RFC 8259 leaves open and later
+    steps could not carry: NaN and Infinity, lone surrogates, integers beyond Python's 4,300
+    digits, and nesting deeper than MAX_DEPTH. Of a repeated name the last value counts.
+    """
+    try:
+        text = body.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise InvalidRequestError(
+            f"The body is not UTF-8: byte {error.start} cannot be decoded."
+        ) from error
+    try:
+        value = json.loads(text, parse_constant=_refuse_constant)
+    except json.JSONDecodeError as error:
+        raise InvalidRequestError(
+            f"The body is not JSON: {error.msg} at line {error.lineno}, column {error.colno}."
+        ) from error
+    except RecursionError as error:
+        raise InvalidRequestError(_TOO_DEEP) from error
+    except ValueError as error:
+        raise InvalidRequestError(
+            "The body has a number with more digits than are taken."
+        ) from error
+    if not isinstance(value, dict):
+        raise InvalidRequestError("The body must be a JSON object.")
+    _check(value)
+    return JsonObject(value, _member_texts(text))
+
+
+_TOO_DEEP = f"The body is nested deeper than {MAX_DEPTH} levels."
+
+
+def _refuse_constant(name: str) -> Never:
+    raise InvalidRequestError(f"The body is not JSON: {name} is not a JSON value.")
+
+
+def _check(root: object) -> None:
+    """Refuse what is too deep or has a string that is no Unicode text; no recursion."""
+    open_values: list[tuple[object, int]] = [(root, 1)]
+    while open_values:
+        value, depth = open_values.pop()
+        if isinstance(value, str):
+            if not value.isascii():
+                _check_encodable(value)
+        elif isinstance(value, dict | list):
+            if depth > MAX_DEPTH:
+                raise InvalidRequestError(_TOO_DEEP)
+            children = [*value, *value.values()] if isinstance(value, dict) else value
+            open_values.extend((child, depth + 1) for child in children)
+
+
+def _check_encodable(text: str) -> None:
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise InvalidRequestError(
+            "The body has half of a surrogate pair (\\ud800 to \\udfff), which is no character."
+        ) from error
+
+
+def _member_texts(text: str) -> dict[str, str]:
+    """Return each member's value of a valid JSON object as the text it is written with."""
+    decoder = json.JSONDecoder()
+    texts: dict[str, str] = {}
+    at = _skip(text, _skip(text, 0) + 1)  # past "{"
+    while text[at] != "}":
+        name, at = decoder.raw_decode(text, at)
+        start = _skip(text, _skip(text, at) + 1)  # past ":"
+        _, end = decoder.raw_decode(text, start)
+        texts[name] = text[start:end]
+        at = _skip(text, end)
+        if text[at] == ",":
+            at = _skip(text, at + 1)
+    return texts
+
+
+def _skip(text: str, at: int) -> int:
+    while at < len(text) and text[at] in _WHITESPACE:
+        at += 1
+    return at
+
+
+def render_object(texts: Mapping[str, str]) -> str:
+    """Return a JSON object whose values are given as JSON texts, which stay as they are."""
+    return "{" + ", ".join(f"{json.dumps(name)}: {text}" for name, text in texts.items()) + "}"

@@ -1,0 +1,76 @@
+"""API keys: `aw_<key id>_<secret>_<checksum>`, shown once and kept as a hash.
+
+The checksum tells a mistyped key from an unknown one before any storage is asked, and lets secret
+scanners recognise a leaked key.
+"""
+
+import hashlib
+import hmac
+import re
+import secrets
+import string
+import zlib
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+_ALPHABET = string.ascii_letters + string.digits
+_KEY = re.compile(r"aw_([A-Za-z0-9]{12})_([A-Za-z0-9]{40})_([0-9a-f]{8})")
+
+
+class Scope(StrEnum):
+    """What a key may do: submit generations, read them, administer the tenant."""
+
+    SUBMIT = "submit"
+    READ = "read"
+    ADMIN = "admin"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiKey:
+    """A tenant's key as it is stored; the secret itself is not. `hash` is SHA-256 in hex."""
+
+    id: str
+    tenant: str
+    hash: str
+    scopes: frozenset[Scope]
+    label: str
+    created_at: datetime
+    revoked_at: datetime | None
+
+    def matches(self, secret: str) -> bool:
+        """Whether the secret is this key's; takes the same time whatever differs."""
+        return hmac.compare_digest(self.hash, digest(secret))
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """A well-formed key that a caller sent: not yet known to be anybody's."""
+
+    key_id: str
+    secret: str
+
+
+def generate() -> tuple[Credential, str]:
+    """Return a new credential and the key string that carries it, with 238 random bits."""
+    key_id = "".join(secrets.choice(_ALPHABET) for _ in range(12))
+    secret = "".join(secrets.choice(_ALPHABET) for _ in range(40))
+    body = f"aw_{key_id}_{secret}"
+    return Credential(key_id, secret), f"{body}_{_checksum(body)}"
+
+
+def parse(key: str) -> Credential | None:
+    """Return what the key string carries, or None when it is none or mistyped."""
+    match = _KEY.fullmatch(key)
+    if match is None or _checksum(key.rpartition("_")[0]) != match[3]:
+        return None
+    return Credential(match[1], match[2])
+
+
+def digest(secret: str) -> str:
+    """Return the SHA-256 of a secret in hex; enough for a random secret of 238 bits."""
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
+def _checksum(body: str) -> str:
+    return f"{zlib.crc32(body.encode()):08x}"

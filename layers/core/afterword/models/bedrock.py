@@ -1,0 +1,150 @@
+"""Amazon Bedrock, through the Converse API.
+
+Errors: https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_Converse.html#API_runtime_Converse_Errors
+"""
+
+import json
+import threading
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    NoCredentialsError,
+    PartialCredentialsError,
+    ReadTimeoutError,
+)
+
+from afterword.generations import Completion, Reason
+from afterword.models import (
+    LENGTH,
+    STOP,
+    ModelError,
+    ModelRefusedError,
+    ModelTimedOutError,
+    ModelUnavailableError,
+    Prompt,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mypy_boto3_bedrock_runtime import BedrockRuntimeClient
+    from mypy_boto3_bedrock_runtime.type_defs import (
+        ConverseRequestTypeDef,
+        ConverseResponseTypeDef,
+    )
+
+_TOOL = "reply"
+_TIMEOUT_STEP = 10  # one client serves all calls whose timeouts differ by less than these seconds
+
+_UNAVAILABLE = frozenset(
+    {
+        "InternalServerException",
+        "ModelErrorException",
+        "ModelNotReadyException",
+        "ServiceUnavailableException",
+        "ThrottlingException",
+    }
+)
+_REASONS = {
+    "AccessDeniedException": Reason.MODEL_ACCESS_DENIED,
+    "ExpiredTokenException": Reason.MODEL_ACCESS_DENIED,
+    "ResourceNotFoundException": Reason.MODEL_NOT_FOUND,
+    "UnrecognizedClientException": Reason.MODEL_ACCESS_DENIED,
+    "ValidationException": Reason.INVALID_REQUEST,
+}
+_STOP_REASONS = {
+    "end_turn": STOP,
+    "stop_sequence": STOP,
+    "tool_use": STOP,
+    "max_tokens": LENGTH,
+    "model_context_window_exceeded": LENGTH,
+}
+_REFUSALS = frozenset({"content_filtered", "guardrail_intervened"})
+
+
+class BedrockModel:
+    """A model of Amazon Bedrock. `client` returns a client with the read timeout it is given."""
+
+    def __init__(self, client: "Callable[[int], BedrockRuntimeClient]") -> None:
+        self._client = client
+        self._creating = threading.Lock()
+
+    def generate(self, prompt: Prompt, timeout: float) -> Completion:
+        """Return the completion; see Model.generate."""
+        read_timeout = max(1, int(timeout) // _TIMEOUT_STEP * _TIMEOUT_STEP or int(timeout))
+        with self._creating:
+            client = self._client(read_timeout)
+        try:
+            response = client.converse(**_request(prompt))
+        except ClientError as error:
+            raise _error(error) from error
+        except ReadTimeoutError as error:
+            raise ModelTimedOutError("Bedrock did not answer in time.") from error
+        except (NoCredentialsError, PartialCredentialsError) as error:
+            raise ModelRefusedError(
+                Reason.MODEL_ACCESS_DENIED, "There are no AWS credentials for Bedrock."
+            ) from error
+        except BotoCoreError as error:
+            raise ModelUnavailableError(
+                f"Bedrock cannot be reached ({type(error).__name__})."
+            ) from error
+        return _completion(prompt, response)
+
+
+def _request(prompt: Prompt) -> "ConverseRequestTypeDef":
+    request: ConverseRequestTypeDef = {
+        "modelId": prompt.model,
+        "system": [{"text": prompt.system}],
+        "messages": [{"role": "user", "content": [{"text": prompt.user}]}],
+        "inferenceConfig": {"maxTokens": prompt.max_tokens},
+    }
+    if prompt.temperature is not None:
+        request["inferenceConfig"]["temperature"] = prompt.temperature
+    if prompt.schema is not None:
+        request["toolConfig"] = {
+            "tools": [
+                {"toolSpec": {"name": _TOOL, "inputSchema": {"json": dict(prompt.schema)}}},
+            ],
+            "toolChoice": {"tool": {"name": _TOOL}},
+        }
+    return request
+
+
+def _completion(prompt: Prompt, response: "ConverseResponseTypeDef") -> Completion:
+    stopped = response["stopReason"]
+    if stopped in _REFUSALS:
+        raise ModelRefusedError(Reason.REFUSED_CONTENT, f"Bedrock refused the content ({stopped}).")
+    blocks = response["output"].get("message", {"content": []})["content"]
+    if prompt.schema is None:
+        text = "".join(block["text"] for block in blocks if "text" in block)
+    else:
+        text = next(
+            (json.dumps(block["toolUse"]["input"]) for block in blocks if "toolUse" in block), ""
+        )
+    return Completion(
+        text=text,
+        model=prompt.model,
+        stop_reason=_STOP_REASONS.get(stopped, STOP),
+        tokens_in=response["usage"]["inputTokens"],
+        tokens_out=response["usage"]["outputTokens"],
+    )
+
+
+def _error(error: ClientError) -> ModelError:
+    code = error.response["Error"]["Code"]
+    status = error.response["ResponseMetadata"].get("HTTPStatusCode", HTTPStatus.OK)
+    answered = f"Bedrock answered {status} ({code})."
+    if code == "ModelTimeoutException":
+        return ModelTimedOutError(answered)
+    if code in _REASONS:
+        return ModelRefusedError(_REASONS[code], answered)
+    if (
+        code in _UNAVAILABLE
+        or status >= HTTPStatus.INTERNAL_SERVER_ERROR
+        or status == HTTPStatus.TOO_MANY_REQUESTS
+    ):
+        return ModelUnavailableError(answered)
+    return ModelRefusedError(Reason.INVALID_REQUEST, answered)

@@ -1,0 +1,253 @@
+"""Any endpoint that speaks OpenAI's chat completions API: OpenAI, vLLM, Ollama, llama.cpp.
+
+Talks through urllib3, which botocore brings along anyway; OpenAI's own SDK would double the
+worker's cold start (docs/decisions/0004-openai-client.md).
+"""
+
+import json
+import re
+import time
+from email.utils import parsedate_to_datetime
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+import urllib3
+from pydantic import BaseModel, ConfigDict, ValidationError
+from urllib3.exceptions import (
+    ConnectTimeoutError,
+    HTTPError,
+    NewConnectionError,
+    ReadTimeoutError,
+)
+
+from afterword import clock
+from afterword.generations import Completion, Reason
+from afterword.models import (
+    LENGTH,
+    STOP,
+    ModelRefusedError,
+    ModelTimedOutError,
+    ModelUnavailableError,
+    Prompt,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_CONNECT_SECONDS = 5.0
+_RESPONSE_BYTES = 8 * 1024 * 1024
+_WORTH_A_RETRY = frozenset(
+    {
+        HTTPStatus.REQUEST_TIMEOUT,
+        HTTPStatus.CONFLICT,
+        HTTPStatus.TOO_EARLY,
+        HTTPStatus.TOO_MANY_REQUESTS,
+    }
+)
+_TOO_LONG_CODES = frozenset({"context_length_exceeded", "exceed_context_size_error"})
+_CONTENT_CODES = frozenset({"content_filter", "content_policy_violation"})
+_CODE = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+
+
+class _Message(BaseModel):
+    content: str | None = None
+    refusal: str | None = None
+
+
+class _Choice(BaseModel):
+    message: _Message
+    finish_reason: str | None = None
+
+
+class _Usage(BaseModel):
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+
+
+class _ChatCompletion(BaseModel):
+    """The part of OpenAI's `CreateChatCompletionResponse` that counts here."""
+
+    model_config = ConfigDict(hide_input_in_errors=True)
+
+    choices: tuple[_Choice, ...]
+    usage: _Usage | None = None
+
+
+class _ErrorDetail(BaseModel):
+    code: str | int | None = None
+    type: str | None = None
+    param: str | None = None
+
+
+class _Error(BaseModel):
+    error: _ErrorDetail
+
+
+class OpenAIModel:
+    """A model behind an OpenAI-compatible endpoint.
+
+    `base_url` goes up to and including the version (`https://…/v1`). `api_key` is asked for
+    before each call; it may return None where the endpoint takes no key.
+    """
+
+    def __init__(self, base_url: str, api_key: "Callable[[], str | None]", pool_size: int) -> None:
+        self._url = f"{base_url.rstrip('/')}/chat/completions"
+        self._api_key = api_key
+        self._pool = urllib3.PoolManager(maxsize=pool_size, block=False, retries=False)
+        self._renamed_limit: set[str] = set()
+
+    def generate(self, prompt: Prompt, timeout: float) -> Completion:
+        """Return the completion; see Model.generate."""
+        deadline = time.monotonic() + timeout
+        status, headers, body = self._post(prompt, deadline)
+        if status == HTTPStatus.BAD_REQUEST and _wants_the_new_limit(body):
+            # OpenAI's reasoning models renamed `max_tokens`, and elsewhere the new name is unknown.
+            self._renamed_limit.add(prompt.model)
+            status, headers, body = self._post(prompt, deadline)
+        if status != HTTPStatus.OK:
+            raise _error(status, headers, body)
+        return _completion(prompt, body)
+
+    def _post(self, prompt: Prompt, deadline: float) -> tuple[int, dict[str, str], bytes]:
+        seconds = deadline - time.monotonic()
+        if seconds <= 0:
+            raise ModelTimedOutError("There was no time left to ask the model.")
+        try:
+            response = self._pool.request(
+                "POST",
+                self._url,
+                body=json.dumps(self._request(prompt)).encode(),
+                headers=self._headers(),
+                timeout=urllib3.Timeout(connect=min(_CONNECT_SECONDS, seconds), total=seconds),
+                redirect=False,
+                preload_content=False,
+            )
+            try:
+                return response.status, dict(response.headers), _read(response, deadline)
+            finally:
+                response.release_conn()
+        except ReadTimeoutError as error:
+            raise ModelTimedOutError("The model endpoint did not answer in time.") from error
+        except (ConnectTimeoutError, NewConnectionError) as error:
+            raise ModelUnavailableError("The model endpoint cannot be reached.") from error
+        except HTTPError as error:
+            raise ModelUnavailableError(
+                f"The connection to the model endpoint failed ({type(error).__name__})."
+            ) from error
+
+    def _headers(self) -> dict[str, str]:
+        headers = {"Content-Type": "application/json", "Accept": "application/json"}
+        api_key = self._api_key()
+        if api_key is not None:
+            headers["Authorization"] = f"Bearer {api_key}"
+        return headers
+
+    def _request(self, prompt: Prompt) -> dict[str, object]:
+        limit = "max_completion_tokens" if prompt.model in self._renamed_limit else "max_tokens"
+        request: dict[str, object] = {
+            "model": prompt.model,
+            "messages": [
+                {"role": "system", "content": prompt.system},
+                {"role": "user", "content": prompt.user},
+            ],
+            limit: prompt.max_tokens,
+        }
+        if prompt.temperature is not None:
+            request["temperature"] = prompt.temperature
+        if prompt.schema is not None:
+            # Not `strict`: OpenAI's strict mode refuses `minLength`, which keeps the others from
+            # leaving a value empty. What comes back is checked in any case.
+            request["response_format"] = {
+                "type": "json_schema",
+                "json_schema": {"name": "reply", "schema": dict(prompt.schema)},
+            }
+        return request
+
+
+def _read(response: urllib3.BaseHTTPResponse, deadline: float) -> bytes:
+    """Read the body within the deadline: urllib3's own timeout is for each read, not for all."""
+    body = bytearray()
+    for chunk in response.stream(64 * 1024):
+        body += chunk
+        if time.monotonic() > deadline:
+            raise ModelTimedOutError("The model endpoint did not finish its answer in time.")
+        if len(body) > _RESPONSE_BYTES:
+            raise ModelRefusedError(
+                Reason.INVALID_RESPONSE,
+                f"The model endpoint's answer is larger than {_RESPONSE_BYTES} bytes.",
+            )
+    return bytes(body)
+
+
+def _completion(prompt: Prompt, body: bytes) -> Completion:
+    try:
+        answer = _ChatCompletion.model_validate_json(body)
+        choice = answer.choices[0]
+    except (ValidationError, IndexError) as error:
+        raise ModelRefusedError(
+            Reason.INVALID_RESPONSE, "The model endpoint's answer is no chat completion."
+        ) from error
+    if choice.message.refusal or choice.finish_reason == "content_filter":
+        raise ModelRefusedError(Reason.REFUSED_CONTENT, "The model refused the content.")
+    usage = answer.usage or _Usage()
+    return Completion(
+        text=choice.message.content or "",
+        model=prompt.model,
+        stop_reason=LENGTH if choice.finish_reason == "length" else STOP,
+        tokens_in=usage.prompt_tokens,
+        tokens_out=usage.completion_tokens,
+    )
+
+
+def _error(
+    status: int, headers: dict[str, str], body: bytes
+) -> ModelUnavailableError | ModelRefusedError:
+    codes = _error_codes(body)
+    named = next((code for code in codes if _CODE.fullmatch(code)), None)
+    answered = f"The model endpoint answered {status}" + (f" ({named})." if named else ".")
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status in _WORTH_A_RETRY:
+        return ModelUnavailableError(answered, _retry_after(headers))
+    if codes & _TOO_LONG_CODES or status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+        return ModelRefusedError(
+            Reason.TOO_LONG, f"{answered} The text is too long for this model."
+        )
+    if codes & _CONTENT_CODES:
+        return ModelRefusedError(Reason.REFUSED_CONTENT, f"{answered} The content was refused.")
+    if status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
+        return ModelRefusedError(
+            Reason.MODEL_ACCESS_DENIED, f"{answered} Check the model's API key."
+        )
+    if status == HTTPStatus.NOT_FOUND:
+        return ModelRefusedError(
+            Reason.MODEL_NOT_FOUND, f"{answered} Check the model's name and base URL."
+        )
+    return ModelRefusedError(Reason.INVALID_REQUEST, answered)
+
+
+def _error_codes(body: bytes) -> frozenset[str]:
+    """Return the `code` and `type` of an OpenAI error body, as far as it is one."""
+    try:
+        detail = _Error.model_validate_json(body).error
+    except ValidationError:
+        return frozenset()
+    return frozenset(str(code) for code in (detail.code, detail.type) if code is not None)
+
+
+def _wants_the_new_limit(body: bytes) -> bool:
+    try:
+        detail = _Error.model_validate_json(body).error
+    except ValidationError:
+        return False
+    return detail.code == "unsupported_parameter" and detail.param == "max_tokens"
+
+
+def _retry_after(headers: dict[str, str]) -> float | None:
+    """Return the seconds of a Retry-After header (RFC 9110, section 10.2.3), None without one."""
+    value = next((text for name, text in headers.items() if name.lower() == "retry-after"), "")
+    if re.fullmatch(r"\d{1,9}", value):
+        return float(value)
+    try:
+        moment = parsedate_to_datetime(value)
+    except ValueError:
+        return None
+    return max(0.0, (moment - clock.now()).total_seconds())

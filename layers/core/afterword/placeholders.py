@@ -1,0 +1,97 @@
+"""Reply templates: fixed words with bracketed placeholders, such as `Dear [customer's name],`.
+
+A placeholder is 1 to 200 characters between `[` and `]` on one line, not all white space, and
+without brackets inside; anything else stays as it is. The same placeholder twice is one value.
+"""
+
+import json
+import re
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from afterword.generations import FailedError, Reason
+
+_PLACEHOLDER = re.compile(r"\[([^\[\]\n\r]{1,200})\]")
+_PROPERTY_LENGTH = 64  # what Bedrock takes for the name of a tool's property
+
+
+class UnfilledError(FailedError):
+    """The model's output does not fill every placeholder."""
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """A reply template. `properties` maps a JSON property to the placeholder that it fills."""
+
+    text: str
+    properties: Mapping[str, str]
+
+    def schema(self) -> dict[str, object]:
+        """Return the JSON schema of an object with one non-empty string for each placeholder."""
+        return {
+            "type": "object",
+            "properties": {
+                name: {"type": "string", "description": placeholder, "minLength": 1}
+                for name, placeholder in self.properties.items()
+            },
+            "required": list(self.properties),
+            "additionalProperties": False,
+        }
+
+    def fill(self, output: str) -> str:
+        """Return the template with each placeholder replaced by its value in the model's output.
+
+        The output is a JSON object as `schema` describes it. Values go in as they are, in one
+        pass: what looks like a placeholder inside a value stays. Raises UnfilledError when the
+        output is no such object, or a value is missing, blank, or the placeholder itself.
+        """
+        values = self._values(output)
+        by_placeholder = {
+            placeholder: values[name] for name, placeholder in self.properties.items()
+        }
+        return _PLACEHOLDER.sub(lambda match: by_placeholder.get(match[1], match[0]), self.text)
+
+    def _values(self, output: str) -> dict[str, str]:
+        try:
+            document = json.loads(output)
+        except (ValueError, RecursionError) as error:
+            raise UnfilledError(
+                Reason.INVALID_RESPONSE, "The model's output for the template is not JSON."
+            ) from error
+        if not isinstance(document, dict):
+            raise UnfilledError(
+                Reason.INVALID_RESPONSE, "The model's output for the template is no JSON object."
+            )
+        values: dict[str, str] = {}
+        for name, placeholder in self.properties.items():
+            value = document.get(name)
+            text = value.strip() if isinstance(value, str) else ""
+            if not text or text == f"[{placeholder}]":
+                raise UnfilledError(
+                    Reason.EMPTY_PLACEHOLDER, f"The model left [{placeholder}] empty."
+                )
+            values[name] = text
+        return values
+
+
+def parse(text: str) -> Template:
+    """Find the placeholders of a template, in the order in which they first stand there."""
+    properties: dict[str, str] = {}
+    for match in _PLACEHOLDER.finditer(text):
+        placeholder = match[1]
+        if placeholder.strip() and placeholder not in properties.values():
+            properties[_property(placeholder, properties)] = placeholder
+    return Template(text, properties)
+
+
+def _property(placeholder: str, taken: Mapping[str, str]) -> str:
+    """Return a readable property name, ASCII only, that is not taken."""
+    ascii_text = unicodedata.normalize("NFKD", placeholder).encode("ascii", "ignore").decode()
+    slug = re.sub(r"[^a-z0-9]+", "_", ascii_text.lower()).strip("_") or "placeholder"
+    name = slug = slug[: _PROPERTY_LENGTH - 4].rstrip("_")
+    count = 1
+    while name in taken:
+        count += 1
+        name = f"{slug}_{count}"
+    return name

@@ -1,0 +1,91 @@
+"""The queue that nudges the worker. The only module that knows SQS."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from afterword import cold_start, telemetry
+
+if TYPE_CHECKING:
+    from mypy_boto3_sqs import SQSClient
+
+
+@dataclass(frozen=True, slots=True)
+class Nudge:
+    """A queue message: there is something to do for this generation. The item is the truth.
+
+    `message_id` is SQS's id of the message, `receipt_handle` its handle on this one delivery.
+    """
+
+    tenant: str
+    id: str
+    message_id: str
+    receipt_handle: str
+
+
+class Queue:
+    """Sends nudges, and puts off the ones that were received."""
+
+    def __init__(self, sqs: "SQSClient", url: str) -> None:
+        self._sqs = sqs
+        self._url = url
+
+    def send(self, tenant: str, generation_id: str) -> None:
+        """Ask a worker to look at a generation."""
+        body = json.dumps({"tenant": tenant, "id": generation_id})
+        self._sqs.send_message(QueueUrl=self._url, MessageBody=body)
+
+    def put_off(self, nudge: Nudge, seconds: int) -> None:
+        """Let a received nudge come again after that many seconds, up to 12 hours."""
+        self._sqs.change_message_visibility(
+            QueueUrl=self._url, ReceiptHandle=nudge.receipt_handle, VisibilityTimeout=seconds
+        )
+
+
+class LambdaContext(Protocol):
+    """The part of Lambda's context object that a consumer needs."""
+
+    aws_request_id: str
+
+    def get_remaining_time_in_millis(self) -> int:
+        """Return how much of the invocation's timeout is left."""
+        ...
+
+
+type Consume = Callable[[Sequence[Nudge], float], Sequence[str]]
+"""A function of a batch and the seconds left for it, which returns the message ids to redeliver."""
+
+type LambdaHandler = Callable[[Mapping[str, Any], LambdaContext], dict[str, Any]]
+
+
+def consumer(consume: Consume) -> LambdaHandler:
+    """Make a function a Lambda handler of SQS batches that reports partial failures.
+
+    https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html
+    """
+
+    def handler(event: Mapping[str, Any], context: LambdaContext) -> dict[str, Any]:
+        with telemetry.logger().append_context_keys(request_id=context.aws_request_id):
+            nudges = [nudge for record in event["Records"] if (nudge := _nudge(record))]
+            seconds = context.get_remaining_time_in_millis() / 1000
+            again = consume(nudges, seconds) if nudges else ()
+        return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in again]}
+
+    cold_start.end()
+    return handler
+
+
+def _nudge(record: Mapping[str, str]) -> Nudge | None:
+    """Return a record's nudge; None for what afterword did not send, which is logged and done."""
+    try:
+        match json.loads(record["body"]):
+            case {"tenant": str(tenant), "id": str(generation_id)}:
+                return Nudge(tenant, generation_id, record["messageId"], record["receiptHandle"])
+    except ValueError:
+        pass
+    telemetry.logger().error(
+        'dropped a message that is not {"tenant": "…", "id": "…"}',
+        extra={"message_id": record["messageId"]},
+    )
+    return None

@@ -1,0 +1,77 @@
+"""The settings of the functions, read from the environment here and nowhere else."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+
+
+class MissingSettingError(RuntimeError):
+    """A setting that this function cannot do without is not in its environment."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The functions' environment. A required setting is read when used and names itself if missing.
+
+    template.yaml gives each function only the settings that it uses.
+    """
+
+    environ: Mapping[str, str]
+
+    def _required(self, name: str) -> str:
+        value = self.environ.get(name, "")
+        if not value:
+            raise MissingSettingError(f"{name} is not set: template.yaml gives it to each function")
+        return value
+
+    @property
+    def generations_table(self) -> str:
+        """Name of the DynamoDB table of generations."""
+        return self._required("AFTERWORD_GENERATIONS_TABLE")
+
+    @property
+    def registry_table(self) -> str:
+        """Name of the DynamoDB table of tenants, keys and flows."""
+        return self._required("AFTERWORD_REGISTRY_TABLE")
+
+    @property
+    def queue_url(self) -> str:
+        """URL of the SQS queue that nudges the worker."""
+        return self._required("AFTERWORD_QUEUE_URL")
+
+    @property
+    def bucket(self) -> str:
+        """Name of the S3 bucket for texts too big for an item."""
+        return self._required("AFTERWORD_BUCKET")
+
+    @property
+    def retention_days(self) -> int:
+        """How many days a generation is kept after it was submitted."""
+        return int(self._required("AFTERWORD_RETENTION_DAYS"))
+
+    @property
+    def model_provider(self) -> str:
+        """Who runs the model: `bedrock` or `openai` (anything that speaks OpenAI's chat API)."""
+        return self._required("AFTERWORD_MODEL_PROVIDER")
+
+    @property
+    def model_id(self) -> str:
+        """The model's name at its provider, for flows that name none."""
+        return self._required("AFTERWORD_MODEL_ID")
+
+    @property
+    def model_url(self) -> str:
+        """Base URL of an OpenAI-compatible API, up to and including its version (`…/v1`)."""
+        return self._required("AFTERWORD_MODEL_URL")
+
+    @property
+    def model_api_key_secret_arn(self) -> str | None:
+        """Secrets Manager ARN of the OpenAI-compatible API's key; None for an API without one."""
+        return self.environ.get("AFTERWORD_MODEL_API_KEY_SECRET_ARN") or None
+
+
+@cache
+def settings() -> Settings:
+    """Return the settings of this process."""
+    return Settings(os.environ)

@@ -1,0 +1,367 @@
+"""The generations table. The only module that knows it.
+
+Attributes: `pk` (`tenant#id`); `list_key` (`tenant#flow`) and `list_order` (creation time and id),
+the keys of the index `by_flow`, never changed; `due_shard` and `due_at`, the keys of the sparse
+index `by_due`, there while the generation is open; times are milliseconds since the epoch, but for
+`expires_at`, which DynamoDB's TTL wants in seconds. `request`, `external` and `text` are texts,
+and where one is too big for the item, `<name>_key` is its key in the bucket instead.
+
+Submit, run, finish:
+
+    put      attribute_not_exists(pk)                     -> queued,    attempt 0
+    claim    queued, or running with its lease run out    -> running,   attempt + 1
+    finish   running and attempt = mine                   -> succeeded or failed
+    hand back  the same                                   -> queued
+    bury     queued, or running with its lease run out    -> failed (dead letter)
+"""
+
+import json
+import zlib
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import TYPE_CHECKING, NamedTuple, cast
+
+from botocore.exceptions import ClientError
+
+from afterword import clock
+from afterword.errors import NotFoundError
+from afterword.generations import (
+    DEADLINE,
+    Claim,
+    Completion,
+    Generation,
+    Reason,
+    Status,
+    is_id,
+)
+from afterword.payloads import INLINE_BYTES
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef, UpdateItemInputTypeDef
+
+    from afterword.generations import Submission
+    from afterword.payloads import Payloads
+
+type Item = Mapping[str, "AttributeValueTypeDef"]
+
+DUE_SHARDS = 8
+"""Partitions of the index by due time, so that no single one takes every write."""
+DUE_AFTER = timedelta(minutes=2)
+"""A generation that is still open so long after its submission is worth a look."""
+
+
+class Refused(NamedTuple):
+    """Why a conditional write did not happen: the item as it stands, or None when there is none."""
+
+    item: Item | None
+
+
+class GenerationStore:
+    """Generations in DynamoDB, with their big texts in S3. Every change is conditional."""
+
+    def __init__(self, dynamodb: "DynamoDBClient", table: str, payloads: "Payloads") -> None:
+        self._dynamodb = dynamodb
+        self._table = table
+        self._payloads = payloads
+
+    def put(
+        self,
+        tenant: str,
+        generation_id: str,
+        submission: "Submission",
+        flow_version: int,
+        retention: timedelta,
+    ) -> None:
+        """Accept a submission: from here on it stands, queued, whatever happens next.
+
+        Takes one write, and one S3 put for each text over INLINE_BYTES before it.
+        """
+        now = clock.now()
+        request = json.dumps(
+            {"inputs": dict(submission.inputs), "template": submission.template},
+            ensure_ascii=False,
+        )
+        item: dict[str, AttributeValueTypeDef] = {
+            "pk": {"S": _key(tenant, generation_id)},
+            "list_key": {"S": f"{tenant}#{submission.flow}"},
+            "list_order": {"S": f"{clock.to_millis(now):013d}#{generation_id}"},
+            "tenant": {"S": tenant},
+            "id": {"S": generation_id},
+            "dialect": {"S": submission.dialect},
+            "flow": {"S": submission.flow},
+            "flow_version": {"N": str(flow_version)},
+            "status": {"S": Status.QUEUED},
+            "attempt": {"N": "0"},
+            "failures": {"N": "0"},
+            "created_at": _millis(now),
+            "deadline_at": _millis(now + DEADLINE),
+            "expires_at": {"N": str(int((now + retention).timestamp()))},
+            "due_shard": {"S": str(zlib.crc32(generation_id.encode()) % DUE_SHARDS)},
+            "due_at": _millis(now + DUE_AFTER),
+            **self._text(tenant, generation_id, "request", request),
+        }
+        if submission.external:
+            external = json.dumps(dict(submission.external), ensure_ascii=False)
+            item |= self._text(tenant, generation_id, "external", external)
+        try:
+            self._dynamodb.put_item(
+                TableName=self._table, Item=item, ConditionExpression="attribute_not_exists(pk)"
+            )
+        except ClientError as error:
+            # Ids are random: what is there already is this very put, whose answer was lost and
+            # which the SDK sent again.
+            if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
+                raise
+
+    def get(self, tenant: str, generation_id: str) -> Generation:
+        """Return a tenant's generation, consistently; raise NotFoundError if it has none such."""
+        item = None
+        if is_id(generation_id):
+            item = self._dynamodb.get_item(
+                TableName=self._table,
+                Key={"pk": {"S": _key(tenant, generation_id)}},
+                ConsistentRead=True,
+            ).get("Item")
+        if item is None or int(item["expires_at"]["N"]) <= clock.now().timestamp():
+            raise NotFoundError("There is no such generation.")
+        return self._generation(item)
+
+    def claim(self, tenant: str, generation_id: str, lease_until: "datetime") -> Claim | None:
+        """Take a generation to run it until the lease ends, or return None if it is not to be had.
+
+        Not to be had: absent, terminal, or held by somebody whose lease has not run out. Taking
+        over from a holder whose lease has run out counts as a failure of that attempt.
+        """
+        now = clock.now()
+        taken: UpdateItemInputTypeDef = {
+            "TableName": self._table,
+            "Key": {"pk": {"S": _key(tenant, generation_id)}},
+            "UpdateExpression": "SET #status = :running, attempt = attempt + :one,"
+            " failures = failures + :failed, lease_until = :lease_until",
+            "ExpressionAttributeNames": {"#status": "status"},
+            "ReturnValues": "ALL_NEW",
+            "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+        }
+        values: dict[str, AttributeValueTypeDef] = {
+            ":running": {"S": Status.RUNNING},
+            ":one": {"N": "1"},
+            ":lease_until": _millis(lease_until),
+        }
+        outcome = self._update(
+            taken
+            | {
+                "ConditionExpression": "#status = :queued",
+                "ExpressionAttributeValues": values
+                | {":queued": {"S": Status.QUEUED}, ":failed": {"N": "0"}},
+            }
+        )
+        if isinstance(outcome, Refused) and _lease_ran_out(outcome.item, now):
+            outcome = self._update(
+                taken
+                | {
+                    "ConditionExpression": "#status = :running AND lease_until < :now",
+                    "ExpressionAttributeValues": values
+                    | {":now": _millis(now), ":failed": {"N": "1"}},
+                }
+            )
+        return None if isinstance(outcome, Refused) else self._claim(outcome)
+
+    def succeed(self, claim: Claim, completion: Completion) -> bool:
+        """Store the result. False if the claim is no longer the generation's: nothing is stored.
+
+        The attempt stands in a big text's S3 key, so a late writer cannot touch a newer text.
+        """
+        text = self._text(claim.tenant, claim.id, "text", completion.text, claim.attempt)
+        return self._finish(
+            claim,
+            Status.SUCCEEDED,
+            {
+                "model": {"S": completion.model} if completion.model else {"NULL": True},
+                "stop_reason": {"S": completion.stop_reason},
+                "tokens_in": {"N": str(completion.tokens_in)},
+                "tokens_out": {"N": str(completion.tokens_out)},
+                **text,
+            },
+        )
+
+    def fail(self, claim: Claim, reason: Reason, message: str) -> bool:
+        """Store why it failed. False if the claim is no longer the generation's."""
+        return self._finish(
+            claim, Status.FAILED, {"reason": {"S": reason}, "message": {"S": message}}
+        )
+
+    def hand_back(self, claim: Claim, *, failed: bool) -> bool:
+        """Queue the generation again; `failed` spends the failure budget, throttling does not.
+
+        False if the claim is no longer the generation's.
+        """
+        outcome = self._update(
+            {
+                "TableName": self._table,
+                "Key": {"pk": {"S": _key(claim.tenant, claim.id)}},
+                "UpdateExpression": "SET #status = :queued, failures = failures + :failed"
+                " REMOVE lease_until",
+                "ConditionExpression": _MINE,
+                "ExpressionAttributeNames": {"#status": "status"},
+                "ExpressionAttributeValues": {
+                    ":queued": {"S": Status.QUEUED},
+                    ":failed": {"N": str(int(failed))},
+                    **_mine(claim),
+                },
+            }
+        )
+        return not isinstance(outcome, Refused)
+
+    def bury(self, tenant: str, generation_id: str) -> bool:
+        """Fail a generation whose nudge is a dead letter. False while somebody holds a live lease.
+
+        True as well when there is nothing left to do: it is terminal or gone.
+        """
+        now = clock.now()
+        outcome = self._update(
+            {
+                "TableName": self._table,
+                "Key": {"pk": {"S": _key(tenant, generation_id)}},
+                "UpdateExpression": "SET #status = :failed, finished_at = :now, #reason = :reason,"
+                f" #message = :message {_CLOSE}",
+                "ConditionExpression": "#status = :queued OR"
+                " (#status = :running AND lease_until < :now)",
+                "ExpressionAttributeNames": {
+                    "#status": "status",
+                    "#reason": "reason",
+                    "#message": "message",
+                },
+                "ExpressionAttributeValues": {
+                    ":failed": {"S": Status.FAILED},
+                    ":queued": {"S": Status.QUEUED},
+                    ":running": {"S": Status.RUNNING},
+                    ":now": _millis(now),
+                    ":reason": {"S": Reason.DEAD_LETTER},
+                    ":message": {"S": "It was delivered to the worker too often."},
+                },
+                "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+            }
+        )
+        if isinstance(outcome, Refused):
+            return outcome.item is None or Status(outcome.item["status"]["S"]).terminal
+        return True
+
+    def _finish(
+        self, claim: Claim, status: Status, attributes: "dict[str, AttributeValueTypeDef]"
+    ) -> bool:
+        attributes = {"status": {"S": status}, "finished_at": _millis(clock.now()), **attributes}
+        outcome = self._update(
+            {
+                "TableName": self._table,
+                "Key": {"pk": {"S": _key(claim.tenant, claim.id)}},
+                "UpdateExpression": "SET "
+                + ", ".join(f"#{name} = :{name}" for name in attributes)
+                + f" {_CLOSE}",
+                "ConditionExpression": _MINE,
+                "ExpressionAttributeNames": {f"#{name}": name for name in attributes},
+                "ExpressionAttributeValues": {
+                    **{f":{name}": value for name, value in attributes.items()},
+                    **_mine(claim),
+                },
+            }
+        )
+        return not isinstance(outcome, Refused)
+
+    def _update(self, request: "UpdateItemInputTypeDef") -> Item | Refused:
+        try:
+            return self._dynamodb.update_item(**request).get("Attributes", {})
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
+                raise
+            return Refused(cast("Item | None", error.response.get("Item")))
+
+    def _text(
+        self, tenant: str, generation_id: str, name: str, text: str, attempt: int = 0
+    ) -> "dict[str, AttributeValueTypeDef]":
+        if len(text.encode()) <= INLINE_BYTES:
+            return {name: {"S": text}}
+        part = f"{name}-{attempt}" if attempt else name
+        return {f"{name}_key": {"S": self._payloads.put(tenant, generation_id, part, text)}}
+
+    def _read(self, item: Item, name: str) -> str:
+        if name in item:
+            return item[name]["S"]
+        return self._payloads.get(item[f"{name}_key"]["S"])
+
+    def _claim(self, item: Item) -> Claim:
+        request = json.loads(self._read(item, "request"))
+        return Claim(
+            tenant=item["tenant"]["S"],
+            id=item["id"]["S"],
+            attempt=int(item["attempt"]["N"]),
+            failures=int(item["failures"]["N"]),
+            flow=item["flow"]["S"],
+            flow_version=int(item["flow_version"]["N"]),
+            created_at=_time(item, "created_at"),
+            deadline_at=_time(item, "deadline_at"),
+            inputs=request["inputs"],
+            template=request["template"],
+        )
+
+    def _generation(self, item: Item) -> Generation:
+        status = Status(item["status"]["S"])
+        has_external = "external" in item or "external_key" in item
+        return Generation(
+            tenant=item["tenant"]["S"],
+            id=item["id"]["S"],
+            dialect=item["dialect"]["S"],
+            flow=item["flow"]["S"],
+            flow_version=int(item["flow_version"]["N"]),
+            status=status,
+            attempt=int(item["attempt"]["N"]),
+            created_at=_time(item, "created_at"),
+            deadline_at=_time(item, "deadline_at"),
+            finished_at=_time(item, "finished_at") if "finished_at" in item else None,
+            external=json.loads(self._read(item, "external")) if has_external else {},
+            completion=self._completion(item) if status is Status.SUCCEEDED else None,
+            reason=Reason(item["reason"]["S"]) if "reason" in item else None,
+            message=item["message"]["S"] if "message" in item else None,
+        )
+
+    def _completion(self, item: Item) -> Completion:
+        return Completion(
+            text=self._read(item, "text"),
+            model=item["model"].get("S"),
+            stop_reason=item["stop_reason"]["S"],
+            tokens_in=int(item["tokens_in"]["N"]),
+            tokens_out=int(item["tokens_out"]["N"]),
+        )
+
+
+_MINE = "#status = :mine_running AND attempt = :mine_attempt"
+_CLOSE = "REMOVE lease_until, due_shard, due_at"
+
+
+def _mine(claim: Claim) -> "dict[str, AttributeValueTypeDef]":
+    return {
+        ":mine_running": {"S": Status.RUNNING},
+        ":mine_attempt": {"N": str(claim.attempt)},
+    }
+
+
+def _lease_ran_out(item: Item | None, now: "datetime") -> bool:
+    return (
+        item is not None
+        and item["status"]["S"] == Status.RUNNING
+        and int(item["lease_until"]["N"]) < clock.to_millis(now)
+    )
+
+
+def _key(tenant: str, generation_id: str) -> str:
+    return f"{tenant}#{generation_id}"
+
+
+def _millis(moment: "datetime") -> "AttributeValueTypeDef":
+    return {"N": str(clock.to_millis(moment))}
+
+
+def _time(item: Item, name: str) -> "datetime":
+    return clock.from_millis(int(item[name]["N"]))

@@ -1,0 +1,231 @@
+"""The worker: claims a generation, runs its model, stores what came of it."""
+
+import random
+import time
+from concurrent.futures import ThreadPoolExecutor, wait
+from dataclasses import replace
+from datetime import timedelta
+from functools import cache, lru_cache
+from typing import TYPE_CHECKING
+
+from afterword import clock, flows, placeholders, services, telemetry
+from afterword.errors import NotFoundError
+from afterword.flows import Flow
+from afterword.generations import Completion, FailedError, Reason, Status
+from afterword.models import (
+    LENGTH,
+    STOP,
+    ModelTimedOutError,
+    ModelUnavailableError,
+    provider,
+)
+from afterword.placeholders import Template, UnfilledError
+from afterword.settings import settings
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from afterword.flows import Step
+    from afterword.generations import Claim
+    from afterword.models import Model
+    from afterword.queue import Nudge, Queue
+    from afterword.registry import Registry
+    from afterword.store import GenerationStore
+
+MAX_FAILURES = 3
+"""Attempts of one generation that may time out or be lost before it fails for good."""
+LEASE_MARGIN = timedelta(seconds=10)
+"""A lease outlives its invocation by this, so that no live worker is ever taken over."""
+WRITE_SECONDS = 5.0
+"""Kept of the invocation's time for storing what the model answered."""
+BACKOFF_SECONDS = 2.0
+MAX_BACKOFF_SECONDS = 60.0
+
+
+class Worker:
+    """Runs generations with one model, for nudges that came in one batch."""
+
+    def __init__(
+        self,
+        store: "GenerationStore",
+        registry: "Registry",
+        queue: "Queue",
+        model: "Model",
+        default_model: str,
+    ) -> None:
+        self._store = store
+        self._registry = registry
+        self._queue = queue
+        self._model = model
+        self._default_model = default_model
+        self._step = lru_cache(maxsize=256)(self._load_step)  # a version of a flow never changes
+
+    def run_batch(self, nudges: "Sequence[Nudge]", seconds: float) -> list[str]:
+        """Run all nudges at once; return the message ids of those that must come again.
+
+        `seconds` is what is left of the invocation. What raises (a bug, or storage that is out of
+        reach) comes again when its message does, and so does what has not finished in time.
+        """
+        log = telemetry.logger()
+        started = time.monotonic()
+        executor = ThreadPoolExecutor(max_workers=len(nudges), thread_name_prefix="generation")
+        try:
+            futures = {
+                executor.submit(self._run, nudge, started + seconds): nudge for nudge in nudges
+            }
+            finished, _ = wait(futures, timeout=max(0.0, seconds - WRITE_SECONDS / 2))
+        finally:
+            executor.shutdown(wait=False, cancel_futures=True)
+        again: list[str] = []
+        for future, nudge in futures.items():
+            if future not in finished:
+                log.error("out of time", extra={"generation_id": nudge.id})
+                again.append(nudge.message_id)
+            elif (error := future.exception()) is not None:
+                log.error("the worker failed", exc_info=error, extra={"generation_id": nudge.id})
+                again.append(nudge.message_id)
+            elif not future.result():
+                again.append(nudge.message_id)
+        return again
+
+    def _run(self, nudge: "Nudge", ends: float) -> bool:
+        """Run one generation; return whether its message is done with. `ends` is monotonic."""
+        log = telemetry.logger()
+        log.thread_safe_append_keys(generation_id=nudge.id)
+        try:
+            lease = timedelta(seconds=ends - time.monotonic()) + LEASE_MARGIN
+            claim = self._store.claim(nudge.tenant, nudge.id, clock.now() + lease)
+            if claim is None:
+                log.info("nothing to claim: finished, held by another worker, or gone")
+                return True
+            return self._generate(claim, nudge, ends)
+        finally:
+            log.thread_safe_clear_keys()
+
+    def _generate(self, claim: "Claim", nudge: "Nudge", ends: float) -> bool:
+        try:
+            completion = self._complete(claim, ends)
+        except ModelUnavailableError as error:
+            return self._hand_back(claim, nudge, str(error), error.retry_after)
+        except ModelTimedOutError as error:
+            if claim.failures + 1 >= MAX_FAILURES:
+                return self._fail(claim, Reason.TIMED_OUT, str(error))
+            return self._hand_back(claim, nudge, str(error), retry_after=None, failed=True)
+        except FailedError as error:
+            return self._fail(claim, error.reason, str(error))
+        stored = self._store.succeed(claim, completion)
+        self._log_end(claim, stored=stored, status=Status.SUCCEEDED, completion=completion)
+        return True
+
+    def _complete(self, claim: "Claim", ends: float) -> Completion:
+        """Return the finished text; raise FailedError, or what a Model raises."""
+        if clock.now() >= claim.deadline_at:
+            raise FailedError(Reason.DEADLINE, "It was not finished before its deadline.")
+        if claim.failures >= MAX_FAILURES:
+            raise FailedError(Reason.WORKER_LOST, f"Its worker was lost {claim.failures} times.")
+        template = None if claim.template is None else placeholders.parse(claim.template)
+        if template is not None and not template.properties:
+            return Completion(
+                text=template.text, model=None, stop_reason=STOP, tokens_in=0, tokens_out=0
+            )
+        step = self._step(claim.tenant, claim.flow, claim.flow_version)
+        prompt = flows.prompt(step, claim.inputs, template, self._default_model)
+        completion = self._model.generate(prompt, ends - time.monotonic() - WRITE_SECONDS)
+        if template is not None:
+            return _filled(template, completion, step)
+        if not completion.text.strip():
+            raise FailedError(Reason.EMPTY_OUTPUT, "The model answered with no text.")
+        return completion
+
+    def _load_step(self, tenant: str, flow: str, version: int) -> "Step":
+        try:
+            stored = self._registry.flow(tenant, flow, version)
+        except NotFoundError as error:
+            raise FailedError(Reason.FLOW_MISSING, f"Flow {flow} is gone.") from error
+        return Flow.model_validate_json(stored.document).steps[0]
+
+    def _hand_back(
+        self,
+        claim: "Claim",
+        nudge: "Nudge",
+        why: str,
+        retry_after: float | None,
+        *,
+        failed: bool = False,
+    ) -> bool:
+        """Queue it again; its message comes back after a full-jitter backoff, or as asked for."""
+        seconds = max(_backoff(claim.attempt), retry_after or 0.0)
+        delay = min(max(1, round(seconds)), _MAX_VISIBILITY_SECONDS)
+        if not self._store.hand_back(claim, failed=failed):
+            return True
+        self._queue.put_off(nudge, delay)
+        telemetry.logger().warning(
+            "handed back", extra={"why": why, "attempt": claim.attempt, "retry_in": delay}
+        )
+        return False
+
+    def _fail(self, claim: "Claim", reason: Reason, message: str) -> bool:
+        stored = self._store.fail(claim, reason, message)
+        self._log_end(claim, stored=stored, status=Status.FAILED, reason=reason)
+        return True
+
+    def _log_end(
+        self,
+        claim: "Claim",
+        *,
+        stored: bool,
+        status: Status,
+        completion: Completion | None = None,
+        reason: Reason | None = None,
+    ) -> None:
+        facts: dict[str, object] = {
+            "status": status,
+            "flow": claim.flow,
+            "attempt": claim.attempt,
+            "seconds": round((clock.now() - claim.created_at).total_seconds(), 3),
+        }
+        if completion is not None:
+            facts |= {
+                "model": completion.model,
+                "stop_reason": completion.stop_reason,
+                "tokens_in": completion.tokens_in,
+                "tokens_out": completion.tokens_out,
+            }
+        if reason is not None:
+            facts["reason"] = reason
+        sentence = "finished" if stored else "finished too late: another attempt holds it"
+        telemetry.logger().info(sentence, extra=facts)
+
+
+_MAX_VISIBILITY_SECONDS = 12 * 60 * 60
+
+
+def _backoff(attempt: int) -> float:
+    """Return seconds to wait before the next attempt: full jitter under an exponential bound."""
+    bound = min(MAX_BACKOFF_SECONDS, BACKOFF_SECONDS * 2 ** min(attempt - 1, 10))
+    return random.uniform(0, bound)  # noqa: S311 - spreads load, guards nothing
+
+
+def _filled(template: Template, completion: Completion, step: "Step") -> Completion:
+    try:
+        return replace(completion, text=template.fill(completion.text))
+    except UnfilledError as error:
+        if completion.stop_reason != LENGTH:
+            raise
+        raise UnfilledError(
+            Reason.OUTPUT_TRUNCATED,
+            "The model's output ended before the template was filled: raise max_tokens,"
+            f" {step.max_tokens} now, in the flow's step {step.name}.",
+        ) from error
+
+
+@cache
+def from_settings() -> Worker:
+    """Return the worker of this process, with everything it needs built before any thread runs."""
+    return Worker(
+        services.store(),
+        services.registry(),
+        services.queue(),
+        provider.model(),
+        settings().model_id,
+    )

@@ -1,0 +1,109 @@
+"""Drop from the core layer what no function imports: `slim_layer.py <the layer's python folder>`.
+
+Runs at build time, so that nothing at run time needs to know. Each path named here must exist: an
+upgrade that moves one fails the build instead of quietly shipping it again.
+"""
+
+import gzip
+import json
+import shutil
+import sys
+from pathlib import Path
+
+type Json = dict[str, Json] | list[Json] | str | float | bool | None
+
+SERVICES = ("bedrock-runtime", "dynamodb", "s3", "secretsmanager", "sqs")
+"""The AWS services of clients.py; botocore knows no other in the layer."""
+
+POWERTOOLS_UTILITIES = ("__init__.py", "jmespath_utils", "typing")
+"""What Powertools' Logger and Metrics import of its utilities."""
+
+UNUSED = (
+    ".lock",  # uv's own
+    "annotated_types/test_cases.py",
+    "aws_lambda_powertools/event_handler",  # HTTP is afterword.http's
+    "pydantic/mypy.py",
+    "pydantic/v1",
+)
+UNUSED_PATTERNS = ("__pycache__", "*.pyi", "py.typed")
+
+KEPT_OF_DIST_INFO = ("METADATA", "LICENSE*", "NOTICE*", "licenses", "sboms", "entry_points.txt")
+"""Scanners read the versions there, and licences ask to go with the code."""
+
+
+def slim(site: Path) -> None:
+    """Drop the unused parts of the packages in `site`."""
+    for path in UNUSED:
+        _remove(site / path)
+    for pattern in UNUSED_PATTERNS:
+        for found in list(site.rglob(pattern)):
+            _remove(found)
+    _keep_only(site / "aws_lambda_powertools" / "utilities", POWERTOOLS_UTILITIES)
+    for dist_info in site.glob("*.dist-info"):
+        _keep_only(dist_info, KEPT_OF_DIST_INFO)
+    slim_botocore_data(site / "botocore" / "data")
+
+
+def slim_botocore_data(data: Path) -> None:
+    """Keep the newest model of each of SERVICES, without its documentation and not compressed.
+
+    All together about a quarter of the time that botocore takes to make two clients (bench/).
+    """
+    for folder in [path for path in data.iterdir() if path.is_dir()]:
+        if folder.name not in SERVICES:
+            _remove(folder)
+    for service in SERVICES:
+        *older, newest = sorted((data / service).iterdir())
+        for version in older:
+            _remove(version)
+        for path in list(newest.glob("examples-*")):
+            _remove(path)
+        for path in sorted(newest.glob("*.json.gz")):
+            model: Json = json.loads(gzip.decompress(path.read_bytes()))
+            _write(path.with_suffix(""), _without_documentation(model))
+            path.unlink()
+    endpoints = json.loads((data / "endpoints.json").read_text("utf-8"))
+    for partition in endpoints["partitions"]:
+        known = partition["services"]
+        partition["services"] = {name: known[name] for name in SERVICES if name in known}
+    _write(data / "endpoints.json", endpoints)
+
+
+def _without_documentation(value: Json) -> Json:
+    match value:
+        case dict():
+            return {
+                key: _without_documentation(item)
+                for key, item in value.items()
+                if not (key == "documentation" and isinstance(item, str))
+            }
+        case list():
+            return [_without_documentation(item) for item in value]
+        case _:
+            return value
+
+
+def _write(path: Path, value: Json) -> None:
+    path.write_text(json.dumps(value, separators=(",", ":")), "utf-8")
+
+
+def _keep_only(folder: Path, patterns: tuple[str, ...]) -> None:
+    for path in list(folder.iterdir()):
+        if not any(path.match(pattern) for pattern in patterns):
+            _remove(path)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink()
+
+
+if __name__ == "__main__":
+    if sys.version_info[:2] != (3, 13):
+        sys.exit(
+            f"The layer is compiled for Python 3.13 and this is {sys.version.split()[0]}: "
+            "put the bin folder of Python 3.13 first on PATH."
+        )
+    slim(Path(sys.argv[1]))

@@ -1,0 +1,111 @@
+"""Builds the real template with `sam build`, when what it is made of has changed."""
+
+import asyncio
+import fcntl
+import hashlib
+import os
+import platform
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from local.places import BUILD, LOCAL, ROOT, Place, replace
+from local.processes import Nursery
+from local.terminal import LocalError, say
+
+SAM = ROOT / ".venv" / "sam" / "bin" / "sam"
+STACK_PYTHON = ROOT / ".venv" / "stack" / "bin" / "python"
+SOURCES = ("template.yaml", "layers", "functions")
+TEMPLATE = BUILD / "build" / "template.yaml"
+STAMP = BUILD / "sources.sha256"
+
+
+def check_environments() -> None:
+    """Raise LocalError when an environment or the interpreter that the stack needs is missing."""
+    interpreter = Path(sys.base_exec_prefix) / "bin" / "python3.13"
+    if not interpreter.exists():
+        raise LocalError(f"Python 3.13 is missing ({interpreter}): install it and start again")
+    for program in (SAM, STACK_PYTHON):
+        if not program.exists():
+            raise LocalError(f"{program.relative_to(ROOT)} is missing: run `make dev`")
+
+
+async def build(nursery: Nursery, place: Place) -> Path:
+    """Return the built template, building first when the sources or the machine are not the same.
+
+    Raises LocalError with sam's own last line when it fails; its output is in the build log.
+    """
+    with only_builder():
+        stamp = await asyncio.to_thread(fingerprint)
+        if TEMPLATE.exists() and STAMP.exists() and STAMP.read_text() == stamp:
+            say("build: nothing has changed")
+            return TEMPLATE
+        STAMP.unlink(missing_ok=True)
+        say("build: sam build (a minute the first time)")
+        child = await nursery.start(
+            "build",
+            [SAM, "build", "--template-file", ROOT / "template.yaml", "--build-dir", BUILD / "build"],
+            env=environment(place),
+            log=place.log("build"),
+        )
+        narrator = asyncio.create_task(narrate(child.log))
+        how = await child.ended()
+        narrator.cancel()
+        if how != "exit code 0":
+            raise LocalError(f"sam build failed: {child.last_line()} (see {child.log})")
+        replace(STAMP, stamp)
+        say("build: done")
+        return TEMPLATE
+
+
+@contextmanager
+def only_builder() -> Iterator[None]:
+    """Wait until no other stack builds in this checkout."""
+    with (BUILD / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say("build: another stack is building, waiting for it")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def fingerprint() -> str:
+    """Return a digest of everything that the built functions and layers depend on."""
+    digest = hashlib.sha256(f"{platform.machine()} {sys.version}".encode())
+    for source in SOURCES:
+        path = ROOT / source
+        for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
+            if file.is_file() and "__pycache__" not in file.parts:
+                digest.update(f"{file.relative_to(ROOT)} {file.stat().st_size}\n".encode())
+                digest.update(file.read_bytes())
+    return digest.hexdigest()
+
+
+def environment(place: Place) -> dict[str, str]:
+    """Return sam's environment: the template's own Python first, nothing written elsewhere."""
+    first = [Path(sys.base_exec_prefix) / "bin", ROOT / ".venv" / "bin", SAM.parent]
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    return {
+        "UV_CACHE_DIR": str(LOCAL / "cache" / "uv"),
+        "PIP_CACHE_DIR": str(LOCAL / "cache" / "pip"),
+        **kept,
+        "PATH": os.pathsep.join([*map(str, first), kept.get("PATH", os.defpath)]),
+        "TMPDIR": str(place.tmp),
+        "BUILD_ARCH": "arm64" if platform.machine() in ("arm64", "aarch64") else "x86_64",
+        "SAM_CLI_TELEMETRY": "0",
+        "__SAM_CLI_APP_DIR": str(BUILD / "sam"),
+        "AWS_DEFAULT_REGION": "us-east-1",
+    }
+
+
+async def narrate(log: Path) -> None:
+    """Say each step of sam's as it begins, until cancelled."""
+    said = 0
+    while True:
+        steps = [line for line in log.read_text(errors="replace").splitlines() if "uilding" in line]
+        for step in steps[said:]:
+            say(f"build: {step.strip()[:90]}")
+        said = len(steps)
+        await asyncio.sleep(0.2)

@@ -1,0 +1,57 @@
+"""`make dev`: a stack to work with, until Ctrl-C."""
+
+import asyncio
+import json
+import shlex
+from typing import Any
+
+from local.stack import Stack, run
+from local.terminal import say
+
+MAIL = {
+    "subject": "Refund after a cancelled policy",
+    "body": "Hello, I cancelled my travel insurance on 2 September, but 46 euros were still"
+    " taken from my account. When will I get them back? Best regards, Jane Miller",
+    "metadata": {"date": "2026-09-11", "policy_number": "123456789"},
+    "external_ref": "case-457",
+}
+
+
+async def dev(port: int) -> int:
+    """Run a stack until cancelled."""
+    return await run(port, until_stopped, announce=True)
+
+
+async def until_stopped(stack: Stack) -> int:
+    """Say how to use the stack, and wait."""
+    say("ready")
+    print(introduction(stack), flush=True)
+    await asyncio.Event().wait()
+    return 0
+
+
+def introduction(stack: Stack) -> str:
+    """Return what a person needs to use the stack."""
+    tenant = stack.tenants[0]
+    mails = f"{stack.url}{mail_path(tenant)}"
+    key = f"-H 'Authorization: Bearer {tenant['api_key']}'"
+    return f"""
+  API     {stack.url}
+  key     {tenant["api_key"]}   (tenant {tenant["id"]})
+  model   {stack.model.description}
+  AWS     {stack.endpoint}
+
+Submit a mail:
+  curl {mails} {key} -H 'Content-Type: application/json' -d {shlex.quote(json.dumps(MAIL))}
+
+Read the reply, with the process_cuid that this answers in place of ID:
+  curl {mails}/ID {key}
+
+Follow the logs with `make logs`. Stop with Ctrl-C.
+"""
+
+
+def mail_path(tenant: dict[str, Any]) -> str:
+    """Return the path where a tenant's mails are submitted."""
+    orchestrator = tenant["flows"]["dialonce"]["orchestrator"]
+    return f"/api/companies/{tenant['id']}/orchestrators/{orchestrator}/generation-async"

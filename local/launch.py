@@ -1,0 +1,27 @@
+"""Run a command so that nothing of it outlives whoever started it.
+
+Usage: launch.py COMMAND..., with a pipe as standard input that only the starter holds open, as
+the leader of a process group. The command takes this process over (same pid). A watcher stays in
+the group, waits for the pipe to close, which the kernel does however the starter ends, and then
+kills the whole group: the command, and the Lambda processes that ministack leaves behind.
+"""
+
+import os
+import signal
+import sys
+
+
+def main() -> None:
+    """Leave a watcher behind and become the command."""
+    if os.fork() == 0:
+        os.closerange(1, os.sysconf("SC_OPEN_MAX"))  # the command's sockets and log are not ours
+        os.read(0, 1)
+        os.killpg(0, signal.SIGKILL)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    os.execvp(sys.argv[1], sys.argv[1:])  # noqa: S606 - the caller's own command, no shell
+
+
+if __name__ == "__main__":
+    main()

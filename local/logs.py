@@ -1,0 +1,61 @@
+"""`make logs`: what the functions of a running stack log, as it comes."""
+
+import asyncio
+import json
+from datetime import UTC, datetime
+
+from local.deploy import session
+from local.places import ANNOUNCED, Place, read
+from local.terminal import LocalError
+
+POLL_SECONDS = 0.5
+OVERLAP_MS = 10_000  # of a group, streams do not appear in the order of their events
+LEFT_OUT = frozenset(
+    {"timestamp", "level", "message", "service", "location", "cold_start", "xray_trace_id"}
+    | {"function_name", "function_memory_size", "function_arn", "function_request_id"}
+)
+
+
+async def follow(port: int | None) -> int:
+    """Print log lines, beginning with those there are, until the stack stops or is cancelled."""
+    place = ANNOUNCED if port is None else Place.of(port).announcement
+    facts = read(place)
+    if not facts:
+        raise LocalError(f"no stack is running ({place} is not there): start one with `make dev`")
+    logs = session().client("logs", endpoint_url=facts["endpoint"])
+    seen: set[tuple[str, str]] = set()  # ministack writes each invocation to a stream of its own
+    newest = 0
+    while read(place).get("pids", {}).get("dev") == facts["pids"]["dev"]:
+        fresh: set[tuple[str, str]] = set()
+        since = max(0, newest - OVERLAP_MS)
+        for group in [group["logGroupName"] for group in logs.describe_log_groups()["logGroups"]]:
+            pages = logs.get_paginator("filter_log_events").paginate(
+                logGroupName=group, startTime=since
+            )
+            for event in (event for page in pages for event in page["events"]):
+                stream = (group, event["logStreamName"])
+                if stream not in seen:
+                    fresh.add(stream)
+                    newest = max(newest, event["timestamp"])
+                    if line := readable(group, event["message"]):
+                        print(line, flush=True)
+        seen |= fresh
+        await asyncio.sleep(POLL_SECONDS)
+    return 0
+
+
+def readable(group: str, message: str) -> str:
+    """Return one line for a person, "" for Lambda's own lines about an invocation."""
+    if message.startswith(("START RequestId", "END RequestId", "REPORT RequestId")):
+        return ""
+    try:
+        entry = json.loads(message)
+    except ValueError:
+        return f"{datetime.now(UTC):%H:%M:%S}          {group}  {message}"
+    if not isinstance(entry, dict):
+        return message
+    keys = " ".join(f"{key}={value}" for key, value in entry.items() if key not in LEFT_OUT)
+    return (
+        f"{str(entry.get('timestamp', ''))[11:19]} {entry.get('level', ''):8}"
+        f" {entry.get('service', group)}: {entry.get('message', '')}  {keys}"
+    ).rstrip()

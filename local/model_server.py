@@ -1,0 +1,87 @@
+"""The demo model's server: started, watched, and started again when it dies."""
+
+import asyncio
+from collections.abc import Callable
+
+import httpx
+
+from local.build import STACK_PYTHON
+from local.places import ROOT, Place
+from local.processes import LOOPBACK, Child, Nursery, hold_port, port_of
+from local.terminal import LocalError, say
+
+READY_SECONDS = 120.0
+QUICK_SECONDS = 10.0
+QUICK_DEATHS = 3
+
+
+class ModelServer:
+    """llama.cpp with the demo model, always on the same port."""
+
+    def __init__(self, nursery: Nursery, place: Place) -> None:
+        self._nursery = nursery
+        self._place = place
+        self._port = hold_port(0, shared=True)  # ours even while the server is down
+        self._child: Child | None = None
+
+    @property
+    def url(self) -> str:
+        """The base URL of its OpenAI API."""
+        return f"http://{LOOPBACK}:{port_of(self._port)}/v1"
+
+    @property
+    def pid(self) -> int | None:
+        """The running server's process id."""
+        return self._child.pid if self._child else None
+
+    async def start(self) -> Child:
+        """Start the server and return once it answers; raise LocalError if it ends before."""
+        self._child = child = await self._nursery.start(
+            "model",
+            [STACK_PYTHON, "-P", ROOT / "local" / "serve_model.py", str(port_of(self._port))],
+            env={"PATH": "/usr/bin:/bin", "TMPDIR": str(self._place.tmp)},
+            log=self._place.log("model"),
+        )
+        ended = asyncio.create_task(child.ended())
+        try:
+            async with asyncio.timeout(READY_SECONDS), httpx.AsyncClient() as client:
+                while not ended.done() and not await answers(client, self.url):
+                    await asyncio.wait([ended], timeout=0.05)
+        except TimeoutError as error:
+            raise LocalError(f"the model server does not answer (see {child.log})") from error
+        if ended.done():
+            raise LocalError(
+                f"the model server did not start ({ended.result()}): {child.last_line()}"
+                f" (see {child.log})"
+            )
+        ended.cancel()
+        return child
+
+    async def keep(self, child: Child, restarted: Callable[[], None]) -> None:
+        """Start the server again each time it dies, and call `restarted` when it answers.
+
+        Raises LocalError when it keeps dying soon after its start.
+        """
+        quick = 0
+        clock = asyncio.get_running_loop().time
+        while True:
+            how = await child.ended()
+            quick = quick + 1 if clock() - child.started < QUICK_SECONDS else 0
+            if quick >= QUICK_DEATHS:
+                raise LocalError(
+                    f"the model server died {quick} times within {QUICK_SECONDS:.0f} s of its"
+                    f" start ({how}): see {child.log}"
+                )
+            await child.stop()
+            say(f"the model server died ({how}): starting it again at {self.url}")
+            child = await self.start()
+            restarted()
+
+
+async def answers(client: httpx.AsyncClient, url: str) -> bool:
+    """Whether the server has loaded its model."""
+    try:
+        answer = await client.get(url.removesuffix("/v1") + "/health", timeout=2)
+    except httpx.HTTPError:
+        return False
+    return answer.status_code == httpx.codes.OK

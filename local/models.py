@@ -1,0 +1,94 @@
+"""Chooses the model that the stack's worker calls."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import httpx
+
+from local.terminal import LocalError
+
+OLLAMA = "http://127.0.0.1:11434/v1"
+DEMO_MODEL = "smollm2-135m-instruct"
+PROVIDERS = ("bedrock", "openai", "demo")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """A model and how to reach it. `url` is "" where the stack runs the server itself."""
+
+    kind: str  # "demo", "openai", "ollama" or "bedrock"
+    model: str
+    url: str = ""
+    api_key: str | None = None
+
+    @property
+    def description(self) -> str:
+        """One line for the terminal."""
+        match self.kind:
+            case "demo":
+                return f"{self.model} on llama.cpp, a small DEMO model: real, but not reliable"
+            case "bedrock":
+                return f"{self.model} on Amazon Bedrock"
+            case _:
+                return f"{self.model} at {self.url}"
+
+
+def choose(environ: Mapping[str, str]) -> Choice:
+    """Return the model that the environment asks for, else an Ollama's, else the demo model.
+
+    Raises LocalError when what it asks for cannot be had.
+    """
+    url = environ.get("AFTERWORD_MODEL_URL", "").rstrip("/")
+    model = environ.get("AFTERWORD_MODEL", "")
+    provider = environ.get("AFTERWORD_MODEL_PROVIDER", "openai" if url else "")
+    if provider == "bedrock":
+        if not model:
+            raise LocalError("AFTERWORD_MODEL is not set: name the Bedrock model or profile to use")
+        return Choice(kind="bedrock", model=model)
+    if provider == "openai":
+        if not url:
+            raise LocalError("AFTERWORD_MODEL_URL is not set: give the API's base URL, as …/v1")
+        return named(url, model, environ.get("AFTERWORD_MODEL_API_KEY"))
+    if provider == "demo":
+        return Choice(kind="demo", model=DEMO_MODEL)
+    if provider:
+        raise LocalError(f"AFTERWORD_MODEL_PROVIDER is {provider}: use one of {PROVIDERS}")
+    ollama = ollama_models()
+    if model and model not in ollama:
+        raise LocalError(
+            f"AFTERWORD_MODEL is {model}, and there is no Ollama here that has it:"
+            " set AFTERWORD_MODEL_URL, or AFTERWORD_MODEL_PROVIDER=bedrock"
+        )
+    if ollama:
+        return Choice(kind="ollama", model=model or ollama[0], url=OLLAMA)
+    return Choice(kind="demo", model=DEMO_MODEL)
+
+
+def named(url: str, model: str, api_key: str | None) -> Choice:
+    """Return the model at an OpenAI-compatible URL, which must answer and know the model."""
+    headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
+    try:
+        answer = httpx.get(f"{url}/models", headers=headers, timeout=10)
+        answer.raise_for_status()
+        models = [entry["id"] for entry in answer.json()["data"]]
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        raise LocalError(
+            f"AFTERWORD_MODEL_URL ({url}) does not answer GET /models: {error}".splitlines()[0]
+        ) from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise LocalError(
+            f"AFTERWORD_MODEL_URL ({url}) is no OpenAI-compatible API: it should end in /v1"
+        ) from error
+    if not model and len(models) != 1:
+        raise LocalError(f"AFTERWORD_MODEL is not set: name one of {', '.join(models)[:200]}")
+    return Choice(kind="openai", model=model or models[0], url=url, api_key=api_key)
+
+
+def ollama_models() -> list[str]:
+    """Return the models of the Ollama on this machine, none if there is none."""
+    try:
+        answer = httpx.get(f"{OLLAMA}/models", timeout=1)
+        answer.raise_for_status()
+        return [entry["id"] for entry in answer.json()["data"] or []]
+    except (httpx.HTTPError, ValueError, KeyError, TypeError):
+        return []

@@ -1,0 +1,120 @@
+"""The processes of the stack: each leads a process group, and none outlives this one."""
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from local.places import ROOT
+from local.terminal import LocalError
+
+LAUNCH = ROOT / "local" / "launch.py"
+LOOPBACK = "127.0.0.1"
+GROUP_GONE_SECONDS = 5.0
+
+
+def hold_port(port: int, *, shared: bool = False) -> socket.socket:
+    """Bind a loopback port, 0 for any free one. `shared` lets a child of ours bind it as well.
+
+    Raises LocalError when the port is taken or not ours to take.
+    """
+    held = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if shared:
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    try:
+        held.bind((LOOPBACK, port))
+    except (OSError, OverflowError) as error:
+        held.close()
+        reason = getattr(error, "strerror", None) or "not a port number"
+        raise LocalError(
+            f"port {port} cannot be used ({reason}): choose another with PORT="
+        ) from error
+    return held
+
+
+def port_of(held: socket.socket) -> int:
+    """Return the port of a socket that hold_port bound."""
+    port: int = held.getsockname()[1]
+    return port
+
+
+@dataclass
+class Child:
+    """A running process and its group."""
+
+    name: str
+    process: asyncio.subprocess.Process
+    log: Path
+    started: float = field(default_factory=lambda: asyncio.get_running_loop().time())
+
+    @property
+    def pid(self) -> int:
+        """The process's id, which is its group's as well."""
+        return self.process.pid
+
+    async def ended(self) -> str:
+        """Wait for the process to end and say how: "exit code 1" or "SIGKILL"."""
+        code = await self.process.wait()
+        return f"exit code {code}" if code >= 0 else signal.Signals(-code).name
+
+    async def stop(self) -> None:
+        """Kill the whole group at once (its state is not kept) and wait until it is gone."""
+        deadline = asyncio.get_running_loop().time() + GROUP_GONE_SECONDS
+        with suppress(ProcessLookupError):
+            while asyncio.get_running_loop().time() < deadline:
+                os.killpg(self.pid, signal.SIGKILL)
+                await asyncio.sleep(0.01)
+        await self.process.wait()
+
+    def last_line(self) -> str:
+        """Return the last line of the log that says something, "" if none does."""
+        lines = self.log.read_text(errors="replace").splitlines()
+        return next((line.strip() for line in reversed(lines) if line.strip()), "")
+
+
+class Nursery:
+    """Starts processes and stops them all at the end."""
+
+    def __init__(self) -> None:
+        self._children: list[Child] = []
+        self._our_end, self._their_end = 0, 0
+
+    async def __aenter__(self) -> "Nursery":
+        self._their_end, self._our_end = os.pipe()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await asyncio.gather(*(child.stop() for child in self._children))
+        os.close(self._our_end)
+        os.close(self._their_end)
+
+    async def start(
+        self,
+        name: str,
+        command: Iterable[str | Path],
+        *,
+        env: Mapping[str, str],
+        log: Path,
+        sockets: Iterable[socket.socket] = (),
+    ) -> Child:
+        """Start a command that cannot outlive this process; its output goes to `log`."""
+        with log.open("ab") as output:
+            process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-I", "-S", LAUNCH, *command),
+                stdin=self._their_end,
+                stdout=output,
+                stderr=output,
+                env=env,
+                cwd=ROOT,
+                process_group=0,
+                pass_fds=[held.fileno() for held in sockets],
+            )
+        child = Child(name, process, log)
+        self._children.append(child)
+        return child

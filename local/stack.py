@@ -1,0 +1,205 @@
+"""One embedded stack from its first process to its last."""
+
+import asyncio
+import os
+import socket
+import time
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, NoReturn
+
+import httpx
+
+from local import models
+from local.bedrock import Relay
+from local.build import STACK_PYTHON, build, check_environments
+from local.deploy import REGION, STACK, deploy, store_secret
+from local.model_server import ModelServer
+from local.places import ROOT, Place, remove_stale_announcement
+from local.processes import LOOPBACK, Child, Nursery, hold_port, port_of
+from local.template import API_ID
+from local.tenants import create_tenants
+from local.terminal import LocalError, say
+
+READY_SECONDS = 30.0
+
+
+@dataclass(frozen=True)
+class Stack:
+    """A stack that is ready."""
+
+    place: Place
+    url: str  # the HTTP API, as a client sees it
+    endpoint: str  # the AWS that the functions and the command line talk to
+    outputs: dict[str, str]  # of the CloudFormation stack
+    tenants: list[dict[str, Any]]
+    model: models.Choice
+
+    def facts(self, pids: dict[str, int | None]) -> dict[str, Any]:
+        """Return what dev.json says."""
+        return {
+            "url": self.url,
+            "tenants": self.tenants,
+            "endpoint": self.endpoint,
+            "region": REGION,
+            "stack": STACK,
+            "port": int(self.url.rpartition(":")[2]),
+            "pids": pids,
+            "model": {"kind": self.model.kind, "model": self.model.model, "url": self.model.url},
+        }
+
+
+async def run(port: int, use: Callable[[Stack], Awaitable[int]], *, announce: bool) -> int:
+    """Start a stack with its API on `port` (0: any free one), use it, stop it.
+
+    Returns what `use` returns. Raises LocalError when the stack cannot start, or when a part of it
+    ends that cannot be replaced. Whatever happens, no process of it is left.
+    """
+    check_environments()
+    remove_stale_announcement()
+    api = hold_port(port)
+    place = Place.of(port_of(api))
+    place.prepare()
+    try:
+        async with Nursery() as nursery:
+            return await _run(nursery, place, api, use, announce=announce)
+    finally:
+        place.withdraw()
+
+
+async def _run(
+    nursery: Nursery,
+    place: Place,
+    api: socket.socket,
+    use: Callable[[Stack], Awaitable[int]],
+    *,
+    announce: bool,
+) -> int:
+    model = await asyncio.to_thread(models.choose, os.environ)
+    say(f"model: {model.description}")
+    relay = Relay(os.environ).start() if model.kind == "bedrock" else None
+    server = ModelServer(nursery, place) if model.kind == "demo" else None
+    if server:
+        model = replace(model, url=server.url)
+    gateway = hold_port(0)
+    url, endpoint = (f"http://{LOOPBACK}:{port_of(held)}" for held in (api, gateway))
+    aws = await start_aws(nursery, place, gateway, api, relay)
+
+    async def work() -> int:
+        built, _, child = await asyncio.gather(
+            build(nursery, place),
+            answering(f"{endpoint}/_ministack/health"),
+            server.start() if server else asyncio.sleep(0),
+        )
+        say("deploying the template")
+        outputs, tenants = await asyncio.to_thread(set_up, endpoint, built, model)
+        await answering(f"{url}/health")
+        stack = Stack(place, url, endpoint, outputs, tenants, model)
+
+        def tell() -> None:
+            if announce:
+                pids = {"dev": os.getpid(), "aws": aws.pid, "model": server and server.pid}
+                place.announce(stack.facts(pids))
+
+        tell()
+        guards = [server.keep(child, tell)] if server and child else []
+        return await unless_one_ends(use(stack), *guards)
+
+    return await unless_one_ends(work(), lost(aws))
+
+
+async def start_aws(
+    nursery: Nursery,
+    place: Place,
+    gateway: socket.socket,
+    api: socket.socket,
+    relay: Relay | None,
+) -> Child:
+    """Start ministack on the two sockets, which are its own from then on.
+
+    Its environment is what the functions inherit, so nothing of the user's goes in.
+    """
+    folder = place.folder
+    environment = {
+        "PATH": "/usr/bin:/bin",
+        "HOME": str(folder),
+        "TMPDIR": str(place.tmp),
+        "S3_DATA_DIR": str(place.tmp / "s3"),
+        "STATE_DIR": str(place.tmp / "state"),
+        "DOCKER_HOST": f"unix://{place.tmp}/no-docker.sock",
+        "GATEWAY_PORT": str(port_of(gateway)),
+        "MINISTACK_HOST": LOOPBACK,
+        "MINISTACK_REGION": REGION,
+        "AUTH": "true",  # the functions' roles are enforced
+        "LAMBDA_ACCOUNT_CONCURRENCY": "0",  # serve_aws.py bounds it, without refusing anybody
+        "IOT_MTLS_ENABLED": "0",
+        "SFTP_ENABLED": "0",
+    }
+    if relay:
+        environment["AWS_ENDPOINT_URL_BEDROCK_RUNTIME"] = relay.url
+    child = await nursery.start(
+        "aws",
+        [
+            *(STACK_PYTHON, "-P", ROOT / "local" / "serve_aws.py"),
+            *(str(gateway.fileno()), str(api.fileno()), str(port_of(api)), API_ID),
+        ],
+        env=environment,
+        log=place.log("aws"),
+        sockets=(gateway, api),
+    )
+    gateway.close()
+    api.close()
+    return child
+
+
+def set_up(
+    endpoint: str, built: Path, model: models.Choice
+) -> tuple[dict[str, str], list[dict[str, Any]]]:
+    """Deploy the template for this model and create the tenants; return outputs and tenants."""
+    parameters = {
+        "ModelProvider": "bedrock" if model.kind == "bedrock" else "openai",
+        "ModelId": model.model,
+        "ModelBaseUrl": model.url,
+        "ModelApiKeySecretArn": store_secret(endpoint, model.api_key) if model.api_key else "",
+        "LogLevel": "INFO",
+    }
+    outputs = deploy(endpoint, built, parameters)
+    say("creating the tenants")
+    return outputs, create_tenants(endpoint, outputs["RegistryTable"])
+
+
+async def answering(url: str) -> None:
+    """Wait until GET answers 200; raise LocalError when it does not in time."""
+    last = "no answer"
+    deadline = time.monotonic() + READY_SECONDS
+    async with httpx.AsyncClient(timeout=READY_SECONDS) as client:
+        while time.monotonic() < deadline:
+            try:
+                answer = await client.get(url)
+            except httpx.TransportError as error:
+                last = str(error)
+            else:
+                if answer.status_code == httpx.codes.OK:
+                    return
+                last = f"{answer.status_code} {answer.text[:200]}"
+            await asyncio.sleep(0.05)
+    raise LocalError(f"GET {url} does not answer 200 within {READY_SECONDS:.0f} s: {last}")
+
+
+async def lost(child: Child) -> NoReturn:
+    """Wait for a process that cannot be replaced, and raise LocalError when it ends."""
+    how = await child.ended()
+    raise LocalError(f"{child.name} ended ({how}): {child.last_line()} (see {child.log})")
+
+
+async def unless_one_ends(work: Coroutine[Any, Any, int], *guards: Coroutine[Any, Any, Any]) -> int:
+    """Return what `work` returns, or raise what one of the guards raises before."""
+    tasks = [asyncio.ensure_future(work), *(asyncio.ensure_future(guard) for guard in guards)]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        return [task.result() for task in tasks if task in done][-1]
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

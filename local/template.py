@@ -1,0 +1,88 @@
+"""Turns the built SAM template into plain CloudFormation that ministack can deploy."""
+
+import io
+import zipfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import boto3
+from samtranslator.parser.parser import Parser
+from samtranslator.translator.translator import Translator
+from samtranslator.yaml_helper import yaml_parse
+
+type Json = dict[str, Any]
+
+API_ID = "afterword"
+PACKAGES = {"AWS::Serverless::Function": "CodeUri", "AWS::Serverless::LayerVersion": "ContentUri"}
+
+
+def expand(
+    built: Path,
+    parameters: Mapping[str, str],
+    session: boto3.Session,
+    upload: Callable[[str, bytes], str],
+) -> Json:
+    """Return the template with its packages uploaded, SAM's resources expanded and routes explicit.
+
+    `upload` takes a package's name and content and returns its s3:// address.
+    """
+    template: Json = yaml_parse(built.read_text())
+    for name, resource in template["Resources"].items():
+        if key := PACKAGES.get(resource["Type"]):
+            properties = resource["Properties"]
+            properties[key] = upload(f"{name}.zip", pack(built.parent / properties[key]))
+    translator = Translator({}, Parser(), boto_session=session)
+    expanded: Json = translator.translate(template, dict(parameters))
+    resources: Json = expanded["Resources"]
+    for name, resource in list(resources.items()):
+        if resource["Type"] == "AWS::ApiGatewayV2::Api":
+            body = resource["Properties"]["Body"]
+            resources |= routes(name, body)
+            resource["Properties"] = {
+                "Name": name,
+                "ProtocolType": "HTTP",
+                "Tags": {"ms-custom-id": API_ID},  # ministack's way to choose the API's id
+            }
+    return expanded
+
+
+def routes(api: str, body: Json) -> Json:
+    """Return the routes and integrations that API Gateway would make of an OpenAPI body.
+
+    ministack ignores the body: without them every path is 404.
+    """
+    resources: Json = {}
+    for path, methods in body["paths"].items():
+        for method, operation in methods.items():
+            integration = operation["x-amazon-apigateway-integration"]
+            name = f"{api}Route{len(resources) // 2}"
+            verb = "ANY" if method == "x-amazon-apigateway-any-method" else method.upper()
+            resources[f"{name}Integration"] = {
+                "Type": "AWS::ApiGatewayV2::Integration",
+                "Properties": {
+                    "ApiId": {"Ref": api},
+                    "IntegrationType": "AWS_PROXY",
+                    "IntegrationUri": integration["uri"],
+                    "PayloadFormatVersion": integration["payloadFormatVersion"],
+                },
+            }
+            resources[name] = {
+                "Type": "AWS::ApiGatewayV2::Route",
+                "Properties": {
+                    "ApiId": {"Ref": api},
+                    "RouteKey": "$default" if path == "/$default" else f"{verb} {path}",
+                    "Target": {"Fn::Join": ["/", ["integrations", {"Ref": f"{name}Integration"}]]},
+                },
+            }
+    return resources
+
+
+def pack(folder: Path) -> bytes:
+    """Return the folder as a zip, not compressed: it only travels to the next process."""
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as package:
+        for file in sorted(folder.rglob("*")):
+            if file.is_file():
+                package.write(file, file.relative_to(folder))
+    return content.getvalue()
