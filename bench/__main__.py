@@ -1,92 +1,110 @@
-"""`python -m bench`: measures the built functions against bare boto3; see README.md."""
+"""`python -m bench`: the built functions against bare boto3, as ratios; see README.md."""
 
 import argparse
 import filecmp
 import sys
 from collections import Counter
+from dataclasses import dataclass, field
 from statistics import quantiles
 
+from rich.box import SIMPLE
 from rich.console import Console
 from rich.progress import track
-from rich.table import Table
+from rich.table import Column, Table
 
-from bench.cases import CASES
+from bench.cases import CASES, ROOT, Case
 from bench.process import Calls
-from bench.runs import BUILD, LAYER, ROOT, Bench, stub
+from bench.runs import BUILD, LAYER, Bench, stub
 
-WARM_BATCHES = 8
-WARM_REQUESTS = 50
+WARM_BATCHES = 7
+WARM_REQUESTS = 40
 
 
-class Ratios:
-    """One function's figures, each divided by bare boto3's of the same round."""
+@dataclass
+class Figures:
+    """One function's ratios, each to bare boto3 in the same round, and the calls it makes."""
 
-    def __init__(self) -> None:
-        self.cold: list[float] = []
-        self.imports: list[float] = []
-        self.warm: list[float] = []
-
-    def cells(self) -> list[str]:
-        """Return the table's cells: the median, and the quartiles of the cold start."""
-        low, cold, high = quantiles(self.cold, n=4)
-        _, imports, _ = quantiles(self.imports, n=4)
-        _, warm, _ = quantiles(self.warm, n=4) if self.warm else (0, 0, 0)
-        return [
-            f"{cold:.2f}",
-            f"{low:.2f}-{high:.2f}",
-            f"{imports:.2f}",
-            f"{warm:.2f}" if warm else "-",
-        ]
+    first_calls: Counter[str]
+    calls: Counter[str]
+    cold: list[float] = field(default_factory=list)
+    imports: list[float] = field(default_factory=list)
+    warm: list[float] = field(default_factory=list)
 
 
 def main() -> None:
     """Measure every function and print one table of ratios."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=15, help="cold starts of each (15)")
+    parser.add_argument(
+        "--rounds", type=int, default=15, help="cold starts of each function (15, at least 2)"
+    )
     rounds: int = max(2, parser.parse_args().rounds)
     _check_build()
     console = Console()
     with stub() as url:
-        bench = Bench(url)
-        calls = {case: bench.trace(case) for case in track(CASES, "Tracing calls", console=console)}
-        ratios = {case: Ratios() for case in CASES}
-        for _ in track(range(rounds), "Cold starts", console=console):
-            for case in CASES:
-                built, bare = bench.built(case), bench.bare(case)
-                ratios[case].cold.append(built["answered"] / bare["answered"])
-                ratios[case].imports.append(built["imported"] / bare["imported"])
-        calling = [case for case in CASES if calls[case][1]]
-        for _ in track(range(max(2, rounds // 3)), "Warm requests", console=console):
-            for case in calling:
-                warm = [run(case, WARM_BATCHES, WARM_REQUESTS) for run in (bench.built, bench.bare)]
-                ratios[case].warm.append(warm[0]["warm"] / warm[1]["warm"])
-    table = Table("function", "cold start", "quartiles", "imports", "warm CPU", "AWS calls")
-    for case in CASES:
-        table.add_row(case.name, *ratios[case].cells(), _describe(*calls[case]))
+        figures = _measure(Bench(url), rounds, console)
+    _report(figures, console)
+
+
+def _measure(bench: Bench, rounds: int, console: Console) -> dict[Case, Figures]:
+    figures: dict[Case, Figures] = {}
+    for case in track(CASES, "Tracing calls", console=console):
+        first, later = map(_operations, bench.trace(case))
+        figures[case] = Figures(first, later)
+    for _ in track(range(rounds), "Cold starts  ", console=console):
+        for case in CASES:
+            built, bare = bench.built(case), bench.bare(case)
+            figures[case].cold.append(built["answered"] / bare["answered"])
+            figures[case].imports.append(built["imported"] / bare["imported"])
+    for _ in track(range(max(2, rounds // 3)), "Warm requests", console=console):
+        for case in CASES:
+            if figures[case].calls:
+                built = bench.built(case, WARM_BATCHES, WARM_REQUESTS)
+                bare = bench.bare(case, WARM_BATCHES, WARM_REQUESTS)
+                figures[case].warm.append(built["warm"] / bare["warm"])
+    return figures
+
+
+def _report(figures: dict[Case, Figures], console: Console) -> None:
+    name = Column("function", no_wrap=True, min_width=max(len(case.name) for case in CASES))
+    table = Table(name, "cold start", "quartiles", "imports", "warm", "AWS calls", box=SIMPLE)
+    for case, its in figures.items():
+        low, cold, high = quantiles(its.cold, n=4)
+        table.add_row(
+            case.name,
+            f"{cold:.2f}",
+            f"{low:.2f}-{high:.2f}",
+            _median(its.imports),
+            _median(its.warm),
+            f"{its.calls.total()} (first {its.first_calls.total()})",
+        )
     console.print(table)
+    for case, its in figures.items():
+        if its.first_calls:
+            once = ", ".join((its.first_calls - its.calls).elements())
+            console.print(
+                f"{case.name}: {', '.join(its.calls.elements())}"
+                + (f"; the first request also {once}" if once else "")
+            )
 
 
-def _describe(first: Calls, later: Calls) -> str:
-    """Return the operations of a warm request, and what the first one needs besides."""
-    warm, once = Counter(map(_operation, later)), Counter(map(_operation, first))
-    extra = sorted((once - warm).elements())
-    return " ".join(sorted(warm.elements())) + (f" (first: + {' '.join(extra)})" if extra else "")
+def _median(values: list[float]) -> str:
+    return f"{quantiles(values, n=4)[1]:.2f}" if values else "-"
 
 
-def _operation(call: tuple[str, str]) -> str:
-    return call[0].partition(".")[2] or "(model)"
+def _operations(calls: Calls) -> Counter[str]:
+    """Count AWS operations; the model's endpoint is no AWS call."""
+    return Counter(target.partition(".")[2] for target, _ in calls if "." in target)
 
 
 def _check_build() -> None:
     """Exit unless the build is of the sources as they are: other figures would mislead."""
     core = ROOT / "layers" / "core"
-    sources = {
-        LAYER / source.relative_to(core): source for source in (core / "afterword").rglob("*.py")
-    } | {BUILD / case.built / "app.py": ROOT / "functions" / case.name / "app.py" for case in CASES}
-    for built, source in sources.items():
-        if not (built.exists() and filecmp.cmp(source, built, shallow=False)):
-            built_name, source_name = built.relative_to(ROOT), source.relative_to(ROOT)
-            sys.exit(f"{built_name} is not what {source_name} is now: run make build first.")
+    built = {path: LAYER / path.relative_to(core) for path in (core / "afterword").rglob("*.py")}
+    for case in CASES:
+        built[ROOT / "functions" / case.name / "app.py"] = BUILD / case.build_name / "app.py"
+    for source, copy in built.items():
+        if not (copy.exists() and filecmp.cmp(source, copy, shallow=False)):
+            sys.exit(f"The build has no {source.relative_to(ROOT)} as it is now: make build")
 
 
 if __name__ == "__main__":

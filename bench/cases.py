@@ -1,61 +1,65 @@
-"""What each function is asked to do, and with which AWS clients."""
+"""What each function is asked: its event of `events/`, with what is there at the stub."""
 
 import json
 import os
-import uuid
-from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import boto3
+
 from afterword.flows import Flow
 from afterword.keys import Scope
 from afterword.registry import Registry
 
-TENANT, FLOW = "acme", "replies"
-COMPANY = f"/api/companies/{TENANT}/orchestrators/{FLOW}"
-MAIL = {
-    "subject": "Claim after a car accident",
-    "body": "Hello, I am writing to report an accident on the ring road this morning. " * 8,
-    "metadata": {"date": "2024-09-11", "policy_number": "123456789"},
-    "external_ref": "case-457",
-    "external_metadata": {"user_id": "abc-789"},
-}
-
-
-@dataclass
-class World:
-    """What there is at the stub for the functions to find."""
-
-    key: str
-    generation_id: str = str(uuid.UUID(int=0))
+ROOT = Path(__file__).parent.parent
+TENANT, FLOW, GENERATION = "demo", "mail-reply", "019a6f3e-7c00-7000-8000-000000000001"
+"""What the events name."""
 
 
 @dataclass(frozen=True)
 class Case:
-    """A function of template.yaml with one event for it. `clients` are those that it needs."""
+    """A function of template.yaml, and the AWS clients that it cannot do without.
+
+    `wants` is in its answer or in its calls when it has done its work.
+    """
 
     name: str
     clients: tuple[str, ...]
-    event: Callable[[World], dict[str, Any]]
+    wants: str
 
     @property
-    def built(self) -> str:
+    def build_name(self) -> str:
         """Return the function's folder in SAM's build."""
-        return "".join(word.title() for word in self.name.split("_")) + "Function"
+        return self.name.title().replace("_", "") + "Function"
+
+    def event(self, key: str, generation_id: str) -> dict[str, Any]:
+        """Return the sample event, with a key and a generation that are there."""
+        text = (ROOT / "events" / f"{self.name}.json").read_text()
+        event: dict[str, Any] = json.loads(
+            text.replace("API_KEY", key).replace(GENERATION, generation_id)
+        )
+        return event
+
+
+CASES = (
+    Case("health", (), '"statusCode": 200'),
+    Case("submit_mail_generation", ("dynamodb", "sqs"), "process_cuid"),
+    Case("get_mail_generation", ("dynamodb",), "external_metadata"),
+    Case("generate", ("dynamodb", "sqs"), "succeeded"),
+    Case("dead_letter", ("dynamodb",), "dead_letter"),
+)
 
 
 def environment(url: str) -> dict[str, str]:
-    """Return a function's environment with the stub at `url` for AWS and for the model."""
+    """Return a function's environment, with the stub at `url` as AWS and as the model."""
     return {
         "PATH": os.defpath,
-        "AWS_REGION": "eu-west-1",
         "AWS_DEFAULT_REGION": "eu-west-1",
         "AWS_ACCESS_KEY_ID": "bench",
         "AWS_SECRET_ACCESS_KEY": "bench",
         "AWS_SESSION_TOKEN": "bench",
         "AWS_ENDPOINT_URL": url,
-        "AWS_LAMBDA_FUNCTION_NAME": "bench",
         "AFTERWORD_GENERATIONS_TABLE": "generations",
         "AFTERWORD_REGISTRY_TABLE": "registry",
         "AFTERWORD_QUEUE_URL": f"{url}/000000000000/work",
@@ -66,12 +70,11 @@ def environment(url: str) -> dict[str, str]:
         "AFTERWORD_MODEL_URL": f"{url}/v1",
         "POWERTOOLS_SERVICE_NAME": "bench",
         "POWERTOOLS_LOG_LEVEL": "INFO",
-        "PYDANTIC_DISABLE_PLUGINS": "true",
     }
 
 
-def populate(url: str) -> World:
-    """Create a tenant, a key and a flow at the stub, the way the command line does."""
+def populate(url: str) -> str:
+    """Create the tenant and its flow at the stub, the way the command line does; return a key."""
     dynamodb = boto3.client(
         "dynamodb",
         endpoint_url=url,
@@ -80,59 +83,8 @@ def populate(url: str) -> World:
         aws_secret_access_key="bench",  # noqa: S106 - the stub takes any
     )
     registry = Registry(dynamodb, "registry")
-    registry.create_tenant(TENANT, "Acme")
+    registry.create_tenant(TENANT, "Demo")
     step = {"name": "reply", "instructions": "Answer the mail politely.", "max_tokens": 300}
     flow = Flow.model_validate({"id": FLOW, "name": "Replies", "steps": [step]})
     registry.put_flow(TENANT, FLOW, flow.model_dump_json())
-    _, key = registry.create_key(TENANT, [Scope.SUBMIT, Scope.READ], "bench")
-    return World(key)
-
-
-def _http(
-    world: World, method: str, path: str, process: str = "", body: str = ""
-) -> dict[str, Any]:
-    parameters = {"companyCuid": TENANT, "orchestratorCuid": FLOW}
-    return {
-        "version": "2.0",
-        "routeKey": f"{method} {path}",
-        "rawPath": path,
-        "rawQueryString": "",
-        "headers": {"authorization": f"Bearer {world.key}", "content-type": "application/json"},
-        "requestContext": {"http": {"method": method, "path": path}, "requestId": "bench"},
-        "pathParameters": parameters | ({"processCuid": process} if process else {}),
-        "body": body,
-        "isBase64Encoded": False,
-    }
-
-
-def _message(world: World) -> dict[str, Any]:
-    record = {
-        "messageId": str(uuid.UUID(int=1)),
-        "receiptHandle": "handle",
-        "body": json.dumps({"tenant": TENANT, "id": world.generation_id}),
-        "attributes": {"ApproximateReceiveCount": "1", "SentTimestamp": "1700000000000"},
-        "messageAttributes": {},
-        "eventSource": "aws:sqs",
-        "eventSourceARN": "arn:aws:sqs:eu-west-1:000000000000:work",
-        "awsRegion": "eu-west-1",
-    }
-    return {"Records": [record]}
-
-
-CASES = (
-    Case("health", (), lambda world: _http(world, "GET", "/health")),
-    Case(
-        "submit_mail_generation",
-        ("dynamodb", "sqs"),
-        lambda world: _http(world, "POST", f"{COMPANY}/generation-async", body=json.dumps(MAIL)),
-    ),
-    Case(
-        "get_mail_generation",
-        ("dynamodb",),
-        lambda world: _http(
-            world, "GET", f"{COMPANY}/generation-async/{world.generation_id}", world.generation_id
-        ),
-    ),
-    Case("generate", ("dynamodb", "sqs"), _message),
-    Case("dead_letter", ("dynamodb",), _message),
-)
+    return registry.create_key(TENANT, [Scope.SUBMIT, Scope.READ], "bench")[1]

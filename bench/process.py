@@ -23,13 +23,13 @@ class Plan(TypedDict):
     event: dict[str, Any]
     clients: list[str]
     calls: tuple[Calls, Calls] | None  # of the first request, and of each one after it
-    model_url: str
-    batches: int  # of warm requests, after the first request
+    url: str  # the stub's
+    batches: int  # of warm requests, after the first request; the first batch warms up
     requests: int  # in each of them
 
 
 class Measurement(TypedDict):
-    """CPU milliseconds from the first import, and for one request once warm."""
+    """CPU milliseconds from the first import on, and for one request once warm."""
 
     imported: float
     answered: float
@@ -40,7 +40,7 @@ class Measurement(TypedDict):
 class Context:
     """Lambda's context object, as far as functions look at it."""
 
-    function_name = memory_limit_in_mb = aws_request_id = invoked_function_arn = "bench"
+    aws_request_id = "bench"
 
     def get_remaining_time_in_millis(self) -> int:
         """Return what is left of the invocation."""
@@ -67,25 +67,22 @@ def bare_boto3(plan: Plan, first: Calls, later: Calls) -> tuple[Request, Request
     boto3 = importlib.import_module("boto3")
     clients = {service: boto3.client(service) for service in plan["clients"]}
 
+    def bare(target: str, body: str) -> Callable[[], object]:
+        service, _, operation = target.partition(".")
+        if not operation:
+            pool = importlib.import_module("urllib3").PoolManager()
+            return lambda: pool.request("POST", plan["url"] + target, body=body).json()
+        words = "".join(f"_{char.lower()}" if char.isupper() else char for char in operation)
+        client = clients["sqs" if service == "AmazonSQS" else "dynamodb"]
+        call = getattr(client, words.removeprefix("_"))
+        parameters = json.loads(body)
+        return lambda: call(**parameters)
+
     def replay(calls: Calls) -> Request:
-        prepared = [_prepare(clients, plan["model_url"], *call) for call in calls]
+        prepared = [bare(*call) for call in calls]
         return lambda: {"answers": [call() for call in prepared]}
 
     return replay(first), replay(later)
-
-
-def _prepare(
-    clients: dict[str, Any], model_url: str, target: str, body: str
-) -> Callable[[], object]:
-    prefix, _, operation = target.partition(".")
-    if not operation:
-        pool = importlib.import_module("urllib3").PoolManager()
-        return lambda: pool.request("POST", f"{model_url}/chat/completions", body=body).json()
-    client = clients["sqs" if prefix == "AmazonSQS" else "dynamodb"]
-    method = "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in operation)
-    call = getattr(client, method.removeprefix("_"))
-    parameters = json.loads(body)
-    return lambda: call(**parameters)
 
 
 def measure(plan: Plan) -> Measurement:
@@ -96,9 +93,10 @@ def measure(plan: Plan) -> Measurement:
     sys.path[:0] = plan["paths"]
 
     started = time.process_time()
-    first, later = (
-        built_function(plan) if plan["calls"] is None else bare_boto3(plan, *plan["calls"])
-    )
+    if plan["calls"] is None:
+        first, later = built_function(plan)
+    else:
+        first, later = bare_boto3(plan, *plan["calls"])
     imported = time.process_time()
     answer = first()
     answered = time.process_time()
@@ -111,14 +109,14 @@ def measure(plan: Plan) -> Measurement:
 
 
 def _warm(request: Request, batches: int, requests: int) -> float:
-    """Return CPU seconds per request: the median of the batches, the first of which warms up."""
+    """Return CPU seconds per request, the median of the batches but the first."""
     seconds: list[float] = []
     for _ in range(batches):
         started = time.process_time()
         for _ in range(requests):
             request()
         seconds.append((time.process_time() - started) / requests)
-    return sorted(seconds[1:])[len(seconds[1:]) // 2] if batches > 1 else 0.0
+    return sorted(seconds[1:])[len(seconds) // 2 - 1] if batches > 1 else 0.0
 
 
 if __name__ == "__main__":

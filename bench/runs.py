@@ -9,48 +9,47 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.request import urlopen
 
-from bench.cases import Case, environment, populate
+from bench.cases import GENERATION, ROOT, Case, environment, populate
 from bench.process import Calls, Measurement, Plan
 
-ROOT = Path(__file__).parent.parent
 BUILD = ROOT / ".aws-sam" / "build"
 LAYER = BUILD / "CoreLayer" / "python"
 
 
 class Bench:
-    """Runs functions, and their AWS calls bare, in fresh processes against one stub."""
+    """Runs against one stub. A case is traced before it is run, and the submission first."""
 
     def __init__(self, url: str) -> None:
         self._url = url
-        self._world = populate(url)
-        self._first: dict[str, Calls] = {}
-        self._later: dict[str, Calls] = {}
+        self._key = populate(url)
+        self._generation_id = GENERATION
+        self._calls: dict[Case, tuple[Calls, Calls]] = {}
 
     def trace(self, case: Case) -> tuple[Calls, Calls]:
         """Return the calls of a function's first request and of one after it.
 
         Both sides run once for this, and so their files are in memory when it comes to time.
         """
-        self._requests()
+        self._seen()
         answer = self.built(case)["answer"]
-        self._first[case.name] = self._requests()
+        first = self._seen()
         self.built(case, batches=1, requests=1)
-        self._later[case.name] = self._requests()[len(self._first[case.name]) :]
-        _check(case, answer)
+        later = self._seen()[len(first) :]
+        if case.wants not in json.dumps([answer, later]):
+            sys.exit(f"{case.name} did not do its work, so its time means nothing: {answer}")
+        self._calls[case] = (first, later)
         if case.name == "submit_mail_generation":
-            self._world.generation_id = json.loads(answer["body"])["process_cuid"]
+            self._generation_id = json.loads(answer["body"])["process_cuid"]
         self.bare(case)
-        return self._first[case.name], self._later[case.name]
+        return self._calls[case]
 
     def built(self, case: Case, batches: int = 0, requests: int = 0) -> Measurement:
         """Run the built function with the layer, and nothing else to import from."""
-        paths = [str(BUILD / case.built), str(LAYER)]
-        return self._run(case, paths, batches, requests, calls=None)
+        return self._run(case, [str(BUILD / case.build_name), str(LAYER)], batches, requests)
 
     def bare(self, case: Case, batches: int = 0, requests: int = 0) -> Measurement:
-        """Run the function's traced calls in bare boto3, as installed here and nothing slimmed."""
-        calls = (self._first[case.name], self._later[case.name])
-        return self._run(case, [_installed("boto3")], batches, requests, calls=calls)
+        """Run the function's traced calls in bare boto3, as it is installed here."""
+        return self._run(case, [_installed("boto3")], batches, requests, self._calls[case])
 
     def _run(
         self,
@@ -58,16 +57,15 @@ class Bench:
         paths: list[str],
         batches: int,
         requests: int,
-        *,
-        calls: tuple[Calls, Calls] | None,
+        calls: tuple[Calls, Calls] | None = None,
     ) -> Measurement:
         plan: Plan = {
             "runtime": _installed("awslambdaric"),
             "paths": paths,
-            "event": case.event(self._world),
+            "event": case.event(self._key, self._generation_id),
             "clients": list(case.clients),
             "calls": calls,
-            "model_url": f"{self._url}/v1",
+            "url": self._url,
             "batches": batches,
             "requests": requests,
         }
@@ -86,14 +84,9 @@ class Bench:
         measurement: Measurement = json.loads(done.stderr.splitlines()[-1])
         return measurement
 
-    def _requests(self) -> Calls:
-        with urlopen(f"{self._url}/requests") as response:  # noqa: S310 - the stub
+    def _seen(self) -> Calls:
+        with urlopen(self._url) as response:  # noqa: S310 - the stub
             return [(target, body) for target, body in json.load(response)]
-
-
-def _check(case: Case, answer: dict[str, object]) -> None:
-    if answer.get("statusCode", 200) != 200 or answer.get("batchItemFailures"):  # noqa: PLR2004
-        sys.exit(f"{case.name} did not do its work, so its time means nothing: {answer}")
 
 
 def _installed(package: str) -> str:

@@ -1,106 +1,95 @@
 """AWS and a model that answer at once, in a process of their own: what is left is ours.
 
 Knows just enough: items are kept and read back by `pk` and `sk`, updates change nothing and
-return the item, sending always succeeds, the model always says the same. Remembers each request,
-which GET /requests returns and forgets.
+return the item, the model always says the same. GET returns the requests since the last GET.
 """
 
 import json
-import socketserver
-from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-COMPLETION = json.dumps(
-    {
-        "choices": [
-            {"message": {"content": "Thank you, we answer soon."}, "finish_reason": "stop"}
-        ],
-        "usage": {"prompt_tokens": 200, "completion_tokens": 8},
-    }
-)
 SENT = {"MessageId": "5fea7756-0ea4-451a-a703-a558b933e274", "MD5OfMessageBody": ""}
 
 
-class Stub(socketserver.ThreadingTCPServer):
+class Stub(ThreadingHTTPServer):
     """The server, its items and the requests that it has seen."""
-
-    allow_reuse_address = True
-    daemon_threads = True
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Connection)
-        self.items: dict[tuple[str, ...], object] = {}
-        self.requests: list[tuple[str, str]] = []
+        self._items: dict[tuple[str, ...], object] = {}
+        self.seen: list[tuple[str, str]] = []
 
-    def answer(self, target: str, body: str) -> str:
-        """Return the answer to a request. Its target is `X-Amz-Target`, or the path without it."""
-        if target == "/requests":
-            seen, self.requests = self.requests, []
-            return json.dumps(seen)
-        self.requests.append((target, body))
-        if target.endswith("/chat/completions"):
-            return COMPLETION
-        answer: dict[str, object] = {}
-        request = json.loads(body)
+    def answer(self, target: str, body: str) -> object:
+        """Return the answer to a request of AWS's JSON protocols, or to one for a completion."""
+        self.seen.append((target, body))
+        request: dict[str, Any] = json.loads(body)
         match target.partition(".")[2]:
             case "PutItem":
                 self._put(request)
             case "TransactWriteItems":
                 for action in request["TransactItems"]:
                     self._put(action["Put"])
-            case "GetItem" if (item := self.items.get(_key(request, "Key"))) is not None:
-                answer = {"Item": item}
-            case "UpdateItem" if (item := self.items.get(_key(request, "Key"))) is not None:
-                answer = {"Attributes": item}
+            case "GetItem" if (item := self._items.get(_key(request, "Key"))) is not None:
+                return {"Item": item}
+            case "UpdateItem":
+                return {"Attributes": self._items[_key(request, "Key")]}
             case "SendMessage":
-                answer = dict(SENT)
+                return SENT
+            case "":
+                return _completion(request)
             case _:
                 pass
-        return json.dumps(answer)
+        return {}
 
     def _put(self, request: dict[str, Any]) -> None:
-        self.items[_key(request, "Item")] = request["Item"]
+        self._items[_key(request, "Item")] = request["Item"]
 
 
-def _key(request: dict[str, Any], of: str) -> tuple[str, ...]:
-    attributes = request[of]
-    return (
-        request["TableName"],
-        *(attributes[key]["S"] for key in ("pk", "sk") if key in attributes),
-    )
+def _completion(request: dict[str, Any]) -> object:
+    content = "Thank you, we answer soon."
+    if "response_format" in request:
+        schema = request["response_format"]["json_schema"]["schema"]
+        content = json.dumps(dict.fromkeys(schema["properties"], content))
+    choice = {"message": {"role": "assistant", "content": content}, "finish_reason": "stop"}
+    return {"choices": [choice], "usage": {"prompt_tokens": 200, "completion_tokens": 8}}
 
 
-class Connection(socketserver.StreamRequestHandler):
-    """One kept-alive connection; http.server would take longer than what is measured."""
+def _key(request: dict[str, Any], holder: str) -> tuple[str, ...]:
+    attributes = request[holder]
+    values = (attributes[name]["S"] for name in ("pk", "sk") if name in attributes)
+    return (request["TableName"], *values)
 
-    wbufsize = -1
-    disable_nagle_algorithm = True
+
+class Connection(BaseHTTPRequestHandler):
+    """One connection, kept open."""
+
+    protocol_version = "HTTP/1.1"
+    wbufsize = -1  # one write per answer: two would wait for each other (Nagle)
     server: Stub
 
-    def handle(self) -> None:
-        """Answer requests until the client closes."""
-        while request_line := self.rfile.readline():
-            target = request_line.split(b" ")[1]
-            length = 0
-            while (header := self.rfile.readline()) not in {b"\r\n", b""}:
-                name, _, value = header.partition(b":")
-                match name.lower():
-                    case b"content-length":
-                        length = int(value)
-                    case b"x-amz-target":
-                        target = value.strip()
-                    case _:
-                        pass
-            body = self.rfile.read(length).decode()
-            answer = self.server.answer(target.decode(), body).encode()
-            self.wfile.write(
-                b"HTTP/1.1 %d OK\r\nContent-Type: application/x-amz-json-1.0\r\n"
-                b"Content-Length: %d\r\n\r\n%b" % (HTTPStatus.OK, len(answer), answer)
-            )
-            self.wfile.flush()
+    def do_POST(self) -> None:
+        """Answer AWS and completion requests."""
+        body = self.rfile.read(int(self.headers["Content-Length"])).decode()
+        self._send(self.server.answer(self.headers.get("X-Amz-Target", self.path), body))
+
+    def do_GET(self) -> None:
+        """Answer with the requests seen since the last time."""
+        seen, self.server.seen = self.server.seen, []
+        self._send(seen)
+
+    def _send(self, answer: object) -> None:
+        content = json.dumps(answer).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/x-amz-json-1.0")
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+        """Log nothing."""
 
 
 if __name__ == "__main__":
     with Stub() as stub:
-        print(stub.server_address[1], flush=True)
+        print(stub.server_port, flush=True)
         stub.serve_forever()

@@ -1,40 +1,30 @@
-"""`python -m local dev|demo|logs`."""
+"""The embedded stack: dev runs one, demo shows one reply, logs follows the logs of one, build builds."""
 
 import argparse
 import asyncio
 import errno
+import importlib
 import os
 import signal
 import sys
 from collections.abc import Coroutine
 from typing import Any
 
-from local.demo import demo
-from local.dev import dev
-from local.logs import follow
 from local.terminal import LocalError
 
-DEFAULT_PORT = 8080
+DEFAULT_PORTS = {"dev": 8080, "demo": 0, "logs": 0, "build": 0}
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def main() -> int:
     """Run one command; one line on standard error and exit code 1 when it cannot be done."""
     parser = argparse.ArgumentParser(prog="python -m local", description=__doc__)
-    commands = parser.add_subparsers(dest="command", required=True)
-    command = commands.add_parser("dev", help="run the embedded stack until Ctrl-C")
-    command.add_argument("--port", type=int, default=DEFAULT_PORT)
-    commands.add_parser("demo", help="start a stack, generate one reply, stop")
-    command = commands.add_parser("logs", help="follow the functions' logs of a running stack")
-    command.add_argument("--port", type=int, help="the stack's port; default: the one started last")
+    parser.add_argument("command", choices=DEFAULT_PORTS)
+    parser.add_argument("--port", type=int, help="of the HTTP API; 0 for any free one")
     arguments = parser.parse_args()
-    match arguments.command:
-        case "dev":
-            work = dev(arguments.port)
-        case "demo":
-            work = demo()
-        case _:
-            work = follow(arguments.port)
+    port = DEFAULT_PORTS[arguments.command] if arguments.port is None else arguments.port
+    # Each command imports only what it needs: what deploys takes a second.
+    work = importlib.import_module(f"local.{arguments.command}").command(port)
     try:
         return asyncio.run(until_signal(work))
     except LocalError as error:

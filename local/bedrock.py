@@ -32,7 +32,7 @@ class Relay:
             raise LocalError(f"Bedrock: the AWS credentials cannot be used: {error}") from error
         if credentials is None or region is None:
             raise LocalError(
-                "Bedrock: no AWS credentials or region: set AWS_PROFILE, or the keys, and AWS_REGION"
+                "Bedrock: there are no AWS credentials or no region: set AWS_PROFILE or AWS_REGION"
             )
         self._credentials = credentials
         self._region = region
@@ -52,9 +52,8 @@ class Relay:
         kept = {name: value for name, value in headers.items() if name.lower() in PASSED}
         request = AWSRequest("POST", self._target + path, headers=kept, data=body)
         SigV4Auth(self._credentials, "bedrock", self._region).add_auth(request)
-        return httpx.post(
-            request.url, content=body, headers=dict(request.headers.items()), timeout=MAX_SECONDS
-        )
+        signed = dict(request.headers.items())
+        return httpx.post(self._target + path, content=body, headers=signed, timeout=MAX_SECONDS)
 
     def _handler(self) -> type[BaseHTTPRequestHandler]:
         relay = self

@@ -11,14 +11,15 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from local.places import BUILD, LOCAL, ROOT, Place, replace
-from local.processes import Nursery
+from local.processes import Child, Nursery
 from local.terminal import LocalError, say
 
 SAM = ROOT / ".venv" / "sam" / "bin" / "sam"
 STACK_PYTHON = ROOT / ".venv" / "stack" / "bin" / "python"
 SOURCES = ("template.yaml", "layers", "functions")
 TEMPLATE = BUILD / "build" / "template.yaml"
-STAMP = BUILD / "sources.sha256"
+STAMP = BUILD / "build" / "sources.sha256"  # sam empties its folder first, the stamp included
+HOST_ARCH = "arm64" if platform.machine() in ("arm64", "aarch64") else "x86_64"
 
 
 def check_environments() -> None:
@@ -28,28 +29,46 @@ def check_environments() -> None:
         raise LocalError(f"Python 3.13 is missing ({interpreter}): install it and start again")
     for program in (SAM, STACK_PYTHON):
         if not program.exists():
-            raise LocalError(f"{program.relative_to(ROOT)} is missing: run `make dev`")
+            raise LocalError(
+                f"{program.relative_to(ROOT)} is missing: run `make dev`, which installs it"
+            )
 
 
-async def build(nursery: Nursery, place: Place) -> Path:
-    """Return the built template, building first when the sources or the machine are not the same.
+async def command(_port: int) -> int:
+    """Build for the deployment: for x86_64, as template.yaml says, or what BUILD_ARCH asks for."""
+    check_environments()
+    place = Place(LOCAL / "build")
+    place.prepare()
+    async with Nursery() as nursery:
+        await build(nursery, place, os.environ.get("BUILD_ARCH", "x86_64"))
+    return 0
+
+
+async def build(nursery: Nursery, place: Place, architecture: str = HOST_ARCH) -> Path:
+    """Return the built template, building only if the sources or the architecture have changed.
 
     Raises LocalError with sam's own last line when it fails; its output is in the build log.
     """
     with only_builder():
-        stamp = await asyncio.to_thread(fingerprint)
+        stamp = await asyncio.to_thread(fingerprint, architecture)
         if TEMPLATE.exists() and STAMP.exists() and STAMP.read_text() == stamp:
             say("build: nothing has changed")
             return TEMPLATE
-        STAMP.unlink(missing_ok=True)
-        say("build: sam build (a minute the first time)")
+        say("build: sam build, a minute the first time")
         child = await nursery.start(
             "build",
-            [SAM, "build", "--template-file", ROOT / "template.yaml", "--build-dir", BUILD / "build"],
-            env=environment(place),
+            [
+                SAM,
+                "build",
+                "--template-file",
+                ROOT / "template.yaml",
+                "--build-dir",
+                BUILD / "build",
+            ],
+            env=environment(place, architecture),
             log=place.log("build"),
         )
-        narrator = asyncio.create_task(narrate(child.log))
+        narrator = asyncio.create_task(narrate(child))
         how = await child.ended()
         narrator.cancel()
         if how != "exit code 0":
@@ -71,9 +90,9 @@ def only_builder() -> Iterator[None]:
         yield
 
 
-def fingerprint() -> str:
+def fingerprint(architecture: str) -> str:
     """Return a digest of everything that the built functions and layers depend on."""
-    digest = hashlib.sha256(f"{platform.machine()} {sys.version}".encode())
+    digest = hashlib.sha256(f"{architecture} {sys.version}".encode())
     for source in SOURCES:
         path = ROOT / source
         for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
@@ -83,28 +102,27 @@ def fingerprint() -> str:
     return digest.hexdigest()
 
 
-def environment(place: Place) -> dict[str, str]:
+def environment(place: Place, architecture: str) -> dict[str, str]:
     """Return sam's environment: the template's own Python first, nothing written elsewhere."""
     first = [Path(sys.base_exec_prefix) / "bin", ROOT / ".venv" / "bin", SAM.parent]
     kept = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
     return {
-        "UV_CACHE_DIR": str(LOCAL / "cache" / "uv"),
-        "PIP_CACHE_DIR": str(LOCAL / "cache" / "pip"),
+        "UV_CACHE_DIR": str(ROOT / ".venv" / "cache"),
         **kept,
         "PATH": os.pathsep.join([*map(str, first), kept.get("PATH", os.defpath)]),
         "TMPDIR": str(place.tmp),
-        "BUILD_ARCH": "arm64" if platform.machine() in ("arm64", "aarch64") else "x86_64",
+        "BUILD_ARCH": architecture,
         "SAM_CLI_TELEMETRY": "0",
-        "__SAM_CLI_APP_DIR": str(BUILD / "sam"),
+        "__SAM_CLI_APP_DIR": str(LOCAL / "sam"),
         "AWS_DEFAULT_REGION": "us-east-1",
     }
 
 
-async def narrate(log: Path) -> None:
+async def narrate(child: Child) -> None:
     """Say each step of sam's as it begins, until cancelled."""
     said = 0
     while True:
-        steps = [line for line in log.read_text(errors="replace").splitlines() if "uilding" in line]
+        steps = [line for line in child.output().splitlines() if "uilding" in line]
         for step in steps[said:]:
             say(f"build: {step.strip()[:90]}")
         said = len(steps)

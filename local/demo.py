@@ -9,7 +9,7 @@ from afterword.generations import Generation
 from afterword.payloads import Payloads
 from afterword.store import GenerationStore
 
-from local.deploy import session
+from local.aws import session
 from local.dev import MAIL, mail_path
 from local.stack import Stack, run
 from local.terminal import LocalError, say
@@ -23,9 +23,9 @@ TEMPLATE = (
 GIVE_UP_SECONDS = 120.0
 
 
-async def demo() -> int:
-    """Start a stack, generate one reply, stop; 0 if a text came back."""
-    return await run(0, one_reply, announce=False)
+async def command(port: int) -> int:
+    """Start a stack on `port` (0: any), generate one reply, stop; 0 if a text came back."""
+    return await run(port, one_reply, announce=False)
 
 
 async def one_reply(stack: Stack) -> int:

@@ -5,30 +5,14 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-import boto3
-import botocore.session
-from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from local.aws import STACK, session
 from local.template import expand
 from local.terminal import LocalError
 
-REGION = "us-east-1"
-STACK = "afterword"
 PACKAGES_BUCKET = "afterword-packages"
 DEPLOY_SECONDS = 120.0
-
-
-def session() -> boto3.Session:
-    """Return a session with the credentials that ministack takes for the account's root."""
-    core = botocore.session.Session()
-    core.set_default_client_config(Config(retries={"mode": "standard", "total_max_attempts": 2}))
-    return boto3.Session(
-        botocore_session=core,
-        aws_access_key_id="test",
-        aws_secret_access_key="test",  # noqa: S106 - the emulator's, no secret
-        region_name=REGION,
-    )
 
 
 def deploy(endpoint: str, built: Path, parameters: Mapping[str, str]) -> dict[str, str]:
@@ -57,8 +41,7 @@ def _deploy(endpoint: str, built: Path, parameters: Mapping[str, str]) -> dict[s
         StackName=STACK,
         TemplateURL=f"{endpoint}/{PACKAGES_BUCKET}/template.json",
         Parameters=[
-            {"ParameterKey": name, "ParameterValue": value}
-            for name, value in parameters.items()
+            {"ParameterKey": name, "ParameterValue": value} for name, value in parameters.items()
         ],
         Capabilities=["CAPABILITY_IAM"],
     )

@@ -17,7 +17,7 @@ MAIL = {
 }
 
 
-async def dev(port: int) -> int:
+async def command(port: int) -> int:
     """Run a stack until cancelled."""
     return await run(port, until_stopped, announce=True)
 

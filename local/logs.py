@@ -4,7 +4,9 @@ import asyncio
 import json
 from datetime import UTC, datetime
 
-from local.deploy import session
+from botocore.exceptions import EndpointConnectionError
+
+from local.aws import session
 from local.places import ANNOUNCED, Place, read
 from local.terminal import LocalError
 
@@ -16,9 +18,17 @@ LEFT_OUT = frozenset(
 )
 
 
-async def follow(port: int | None) -> int:
+async def command(port: int) -> int:
     """Print log lines, beginning with those there are, until the stack stops or is cancelled."""
-    place = ANNOUNCED if port is None else Place.of(port).announcement
+    try:
+        return await follow(port)
+    except EndpointConnectionError as error:
+        raise LocalError("the stack has stopped") from error
+
+
+async def follow(port: int) -> int:
+    """Print log lines as they come, from the stack on `port`, 0 for the one started last."""
+    place = Place.of(port).announcement if port else ANNOUNCED
     facts = read(place)
     if not facts:
         raise LocalError(f"no stack is running ({place} is not there): start one with `make dev`")

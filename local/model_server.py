@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from typing import NoReturn
 
 import httpx
 
@@ -34,7 +35,7 @@ class ModelServer:
         """The running server's process id."""
         return self._child.pid if self._child else None
 
-    async def start(self) -> Child:
+    async def start(self) -> None:
         """Start the server and return once it answers; raise LocalError if it ends before."""
         self._child = child = await self._nursery.start(
             "model",
@@ -42,40 +43,40 @@ class ModelServer:
             env={"PATH": "/usr/bin:/bin", "TMPDIR": str(self._place.tmp)},
             log=self._place.log("model"),
         )
-        ended = asyncio.create_task(child.ended())
+        ended = asyncio.ensure_future(child.ended())
         try:
             async with asyncio.timeout(READY_SECONDS), httpx.AsyncClient() as client:
-                while not ended.done() and not await answers(client, self.url):
+                while not await answers(client, self.url):
+                    if ended.done():
+                        raise LocalError(
+                            f"the model server did not start ({ended.result()}):"
+                            f" {child.last_line()} (see {child.log})"
+                        )
                     await asyncio.wait([ended], timeout=0.05)
         except TimeoutError as error:
             raise LocalError(f"the model server does not answer (see {child.log})") from error
-        if ended.done():
-            raise LocalError(
-                f"the model server did not start ({ended.result()}): {child.last_line()}"
-                f" (see {child.log})"
-            )
-        ended.cancel()
-        return child
+        finally:
+            ended.cancel()
 
-    async def keep(self, child: Child, restarted: Callable[[], None]) -> None:
+    async def keep(self, restarted: Callable[[], None]) -> NoReturn:
         """Start the server again each time it dies, and call `restarted` when it answers.
 
         Raises LocalError when it keeps dying soon after its start.
         """
         quick = 0
-        clock = asyncio.get_running_loop().time
-        while True:
+        while child := self._child:
             how = await child.ended()
-            quick = quick + 1 if clock() - child.started < QUICK_SECONDS else 0
+            quick = quick + 1 if child.age() < QUICK_SECONDS else 0
             if quick >= QUICK_DEATHS:
                 raise LocalError(
                     f"the model server died {quick} times within {QUICK_SECONDS:.0f} s of its"
                     f" start ({how}): see {child.log}"
                 )
-            await child.stop()
             say(f"the model server died ({how}): starting it again at {self.url}")
-            child = await self.start()
+            await child.stop()
+            await self.start()
             restarted()
+        raise LocalError("the model server was never started")
 
 
 async def answers(client: httpx.AsyncClient, url: str) -> bool:

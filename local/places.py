@@ -11,7 +11,7 @@ from local.terminal import LocalError
 
 ROOT = Path(__file__).resolve().parents[1]
 LOCAL = ROOT / ".local"
-BUILD = ROOT / ".aws-sam" / "embedded"
+BUILD = ROOT / ".aws-sam"
 ANNOUNCED = LOCAL / "dev.json"  # the stack that was started last
 
 NEEDED_BYTES = 500 * 1024 * 1024
@@ -49,13 +49,13 @@ class Place:
         """
         shutil.rmtree(self.folder, ignore_errors=True)
         self.tmp.mkdir(parents=True)
-        BUILD.mkdir(parents=True, exist_ok=True)
+        BUILD.mkdir(exist_ok=True)
         for folder in (self.folder, BUILD):
             free = shutil.disk_usage(folder).free
             if free < NEEDED_BYTES:
                 raise LocalError(
-                    f"the disk under {folder} has {free // 2**20} MB free;"
-                    f" the stack needs {NEEDED_BYTES // 2**20} MB: make room and start again"
+                    f"the disk is full: {free // 2**20} MB are free under {folder} and the stack"
+                    f" needs {NEEDED_BYTES // 2**20} MB: make room and start again"
                 )
 
     def announce(self, facts: dict[str, Any]) -> None:

@@ -1,21 +1,24 @@
 """The processes of the stack: each leads a process group, and none outlives this one."""
 
 import asyncio
+import ctypes
 import os
 import signal
 import socket
 import sys
+import time
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Self
 
 from local.places import ROOT
 from local.terminal import LocalError
 
 LAUNCH = ROOT / "local" / "launch.py"
 LOOPBACK = "127.0.0.1"
-GROUP_GONE_SECONDS = 5.0
+SET_CHILD_SUBREAPER = 36  # prctl(2)
 
 
 def hold_port(port: int, *, shared: bool = False) -> socket.socket:
@@ -44,6 +47,12 @@ def port_of(held: socket.socket) -> int:
     return port
 
 
+def adopt_orphans() -> None:
+    """Become the parent of what our children leave behind, to see it end (Linux; else init's)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
 @dataclass
 class Child:
     """A running process and its group."""
@@ -51,12 +60,17 @@ class Child:
     name: str
     process: asyncio.subprocess.Process
     log: Path
-    started: float = field(default_factory=lambda: asyncio.get_running_loop().time())
+    stopped: bool = False
+    started: float = field(default_factory=time.monotonic)
 
     @property
     def pid(self) -> int:
         """The process's id, which is its group's as well."""
         return self.process.pid
+
+    def age(self) -> float:
+        """Return the seconds since it was started."""
+        return time.monotonic() - self.started
 
     async def ended(self) -> str:
         """Wait for the process to end and say how: "exit code 1" or "SIGKILL"."""
@@ -65,16 +79,25 @@ class Child:
 
     async def stop(self) -> None:
         """Kill the whole group at once (its state is not kept) and wait until it is gone."""
-        deadline = asyncio.get_running_loop().time() + GROUP_GONE_SECONDS
+        if self.stopped:
+            return
+        self.stopped = True
         with suppress(ProcessLookupError):
-            while asyncio.get_running_loop().time() < deadline:
-                os.killpg(self.pid, signal.SIGKILL)
-                await asyncio.sleep(0.01)
+            os.killpg(self.pid, signal.SIGKILL)
         await self.process.wait()
+        with suppress(ChildProcessError):
+            while True:  # the rest of the group: ours since adopt_orphans, and killed
+                reaped, _ = os.waitpid(-self.pid, os.WNOHANG)  # noqa: ASYNC222 - does not wait
+                if not reaped:
+                    await asyncio.sleep(0.01)
+
+    def output(self) -> str:
+        """Return what the process has printed."""
+        return self.log.read_text(errors="replace")
 
     def last_line(self) -> str:
         """Return the last line of the log that says something, "" if none does."""
-        lines = self.log.read_text(errors="replace").splitlines()
+        lines = self.output().splitlines()
         return next((line.strip() for line in reversed(lines) if line.strip()), "")
 
 
@@ -85,8 +108,9 @@ class Nursery:
         self._children: list[Child] = []
         self._our_end, self._their_end = 0, 0
 
-    async def __aenter__(self) -> "Nursery":
+    async def __aenter__(self) -> Self:
         self._their_end, self._our_end = os.pipe()
+        adopt_orphans()
         return self
 
     async def __aexit__(self, *_: object) -> None:

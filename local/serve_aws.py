@@ -1,9 +1,9 @@
 """ministack, and before it the deployed HTTP API at plain paths. Runs in .venv/stack.
 
 Usage: serve_aws.py AWS_FD API_FD API_PORT API_ID: two bound sockets, the port of the second, and
-the id of the API. The first serves ministack's AWS endpoint as it is. The second is what a client
-of the real API sees: every path goes to the API, and where ministack is unlike API Gateway that is
-put right:
+the id of the API. The first serves ministack's AWS endpoint as it is, but that its loopback counts
+as HTTPS, which the bucket asks for. The second is what a client of the real API sees: every path
+goes to the API, and where ministack is unlike API Gateway that is put right:
 
 - 10 MB is the most a body can have, 30 s the longest an answer can take;
 - a function that fails answers 500 with a fixed body, where ministack shows the exception's text;
@@ -51,8 +51,11 @@ class Front:
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Serve one connection's scope."""
-        if scope["type"] == "lifespan" or scope["server"][1] != self.api_port:
+        if scope["type"] == "lifespan":
             await ministack(scope, receive, send)
+        elif scope["server"][1] != self.api_port:
+            headers = [*scope["headers"], (b"x-forwarded-proto", b"https")]
+            await ministack({**scope, "headers": headers}, receive, send)
         elif scope["type"] == "http":
             await self.serve_api(scope, receive, send)
         else:

@@ -4,7 +4,7 @@ import asyncio
 import os
 import socket
 import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NoReturn
@@ -12,9 +12,10 @@ from typing import Any, NoReturn
 import httpx
 
 from local import models
+from local.aws import REGION, STACK
 from local.bedrock import Relay
 from local.build import STACK_PYTHON, build, check_environments
-from local.deploy import REGION, STACK, deploy, store_secret
+from local.deploy import deploy, store_secret
 from local.model_server import ModelServer
 from local.places import ROOT, Place, remove_stale_announcement
 from local.processes import LOOPBACK, Child, Nursery, hold_port, port_of
@@ -23,6 +24,9 @@ from local.tenants import create_tenants
 from local.terminal import LocalError, say
 
 READY_SECONDS = 30.0
+
+
+type Use = Callable[[Stack], Coroutine[Any, Any, int]]
 
 
 @dataclass(frozen=True)
@@ -36,7 +40,7 @@ class Stack:
     tenants: list[dict[str, Any]]
     model: models.Choice
 
-    def facts(self, pids: dict[str, int | None]) -> dict[str, Any]:
+    def facts(self, **pids: int | None) -> dict[str, Any]:
         """Return what dev.json says."""
         return {
             "url": self.url,
@@ -50,7 +54,7 @@ class Stack:
         }
 
 
-async def run(port: int, use: Callable[[Stack], Awaitable[int]], *, announce: bool) -> int:
+async def run(port: int, use: Use, *, announce: bool) -> int:
     """Start a stack with its API on `port` (0: any free one), use it, stop it.
 
     Returns what `use` returns. Raises LocalError when the stack cannot start, or when a part of it
@@ -69,12 +73,7 @@ async def run(port: int, use: Callable[[Stack], Awaitable[int]], *, announce: bo
 
 
 async def _run(
-    nursery: Nursery,
-    place: Place,
-    api: socket.socket,
-    use: Callable[[Stack], Awaitable[int]],
-    *,
-    announce: bool,
+    nursery: Nursery, place: Place, api: socket.socket, use: Use, *, announce: bool
 ) -> int:
     model = await asyncio.to_thread(models.choose, os.environ)
     say(f"model: {model.description}")
@@ -87,7 +86,7 @@ async def _run(
     aws = await start_aws(nursery, place, gateway, api, relay)
 
     async def work() -> int:
-        built, _, child = await asyncio.gather(
+        built, _, _ = await asyncio.gather(
             build(nursery, place),
             answering(f"{endpoint}/_ministack/health"),
             server.start() if server else asyncio.sleep(0),
@@ -99,12 +98,11 @@ async def _run(
 
         def tell() -> None:
             if announce:
-                pids = {"dev": os.getpid(), "aws": aws.pid, "model": server and server.pid}
-                place.announce(stack.facts(pids))
+                model_pid = server.pid if server else None
+                place.announce(stack.facts(dev=os.getpid(), aws=aws.pid, model=model_pid))
 
         tell()
-        guards = [server.keep(child, tell)] if server and child else []
-        return await unless_one_ends(use(stack), *guards)
+        return await unless_one_ends(use(stack), *([server.keep(tell)] if server else []))
 
     return await unless_one_ends(work(), lost(aws))
 
@@ -193,13 +191,19 @@ async def lost(child: Child) -> NoReturn:
     raise LocalError(f"{child.name} ended ({how}): {child.last_line()} (see {child.log})")
 
 
-async def unless_one_ends(work: Coroutine[Any, Any, int], *guards: Coroutine[Any, Any, Any]) -> int:
+async def unless_one_ends(
+    work: Coroutine[Any, Any, int], *guards: Coroutine[Any, Any, NoReturn]
+) -> int:
     """Return what `work` returns, or raise what one of the guards raises before."""
-    tasks = [asyncio.ensure_future(work), *(asyncio.ensure_future(guard) for guard in guards)]
+    task = asyncio.ensure_future(work)
+    watching = [asyncio.ensure_future(guard) for guard in guards]
     try:
-        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        return [task.result() for task in tasks if task in done][-1]
+        done, _ = await asyncio.wait([task, *watching], return_when=asyncio.FIRST_COMPLETED)
+        for guard in watching:
+            if guard in done:
+                guard.result()
+        return task.result()
     finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        for running in (task, *watching):
+            running.cancel()
+        await asyncio.gather(task, *watching, return_exceptions=True)

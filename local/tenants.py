@@ -6,7 +6,7 @@ from afterword.flows import Flow, Step
 from afterword.keys import Scope
 from afterword.registry import Registry
 
-from local.deploy import session
+from local.aws import session
 
 TENANTS = {"demo": "Demo company", "other": "Another company"}
 MAIL_FLOW = Flow(

@@ -1,6 +1,10 @@
-"""Fixtures that all tests share: the template, AWS under moto, two tenants, and a set clock."""
+"""Fixtures that all tests share: the template, AWS under moto, tenants, the log and a set clock."""
 
+import io
 import json
+import logging
+import os
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
@@ -9,7 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.exceptions import EndpointConnectionError
 from moto import mock_aws
+from moto.core.botocore_stubber import BotocoreStubber
 from samtranslator.yaml_helper import yaml_parse
 
 from afterword import clients, clock, services, settings, telemetry, worker
@@ -17,18 +23,28 @@ from afterword.keys import Scope
 from afterword.models import provider
 from afterword.registry import Registry
 from afterword.store import GenerationStore
+from tests.deployment import QUEUE_NAME, REFERENCES, REGION, Deployment
 
 ROOT = Path(__file__).parent.parent
 FLOW = "mail-reply"
-START = datetime(2026, 11, 10, 9, 0, tzinfo=UTC)
-
 FLOW_DOCUMENT = json.dumps(
     {
         "id": FLOW,
         "name": "Replies to customers",
-        "steps": [{"name": "reply", "instructions": "Answer the mail politely.", "max_tokens": 300}],
+        "steps": [
+            {"name": "reply", "instructions": "Answer the mail politely.", "max_tokens": 300}
+        ],
     }
 )
+START = datetime(2026, 11, 10, 9, 0, tzinfo=UTC)
+PARAMETERS = {
+    "ModelProvider": "openai",
+    "ModelId": "test-model",
+    "ModelBaseUrl": "http://127.0.0.1:9/v1",
+}
+"""The template's parameters in the tests; the others keep their defaults."""
+
+type Event = dict[str, Any]
 
 
 @dataclass
@@ -38,6 +54,7 @@ class SetClock:
     moment: datetime = START
 
     def __call__(self) -> datetime:
+        """Return the moment at which it stands."""
         return self.moment
 
     def advance(self, **by: float) -> None:
@@ -63,50 +80,76 @@ class LambdaContext:
     milliseconds: int = 60_000
 
     def get_remaining_time_in_millis(self) -> int:
+        """Return what is left of the invocation's time."""
         return self.milliseconds
+
+
+@dataclass(frozen=True)
+class Call:
+    """A call of an AWS operation, such as `dynamodb.PutItem`, with its parameters."""
+
+    operation: str
+    params: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Stored:
+    """How much there is in the table of generations, in the queue and in the bucket."""
+
+    items: int
+    messages: int
+    objects: int
 
 
 @pytest.fixture(scope="session")
 def template() -> Mapping[str, Any]:
-    """The deployed template, parsed; table definitions for the tests come from here."""
+    """Return the deployed template, parsed; the tests' table definitions come from here."""
     parsed: Mapping[str, Any] = yaml_parse((ROOT / "template.yaml").read_text())
     return parsed
 
 
+@pytest.fixture(scope="session")
+def deployment(template: Mapping[str, Any]) -> Deployment:
+    """Return the template with PARAMETERS, its functions calling an OpenAI-compatible model."""
+    return Deployment(template, PARAMETERS)
+
+
 @pytest.fixture
 def set_clock(monkeypatch: pytest.MonkeyPatch) -> SetClock:
-    """The product's clock, standing still at START."""
+    """Set the product's clock to START, where it stands still."""
     set_clock = SetClock()
     monkeypatch.setattr(clock, "now", set_clock)
     return set_clock
 
 
 @pytest.fixture
-def environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The functions' environment, as template.yaml sets it."""
-    for name, value in {
+def environment(monkeypatch: pytest.MonkeyPatch, deployment: Deployment) -> None:
+    """Set the environment of all the functions, as template.yaml has it, and nobody's AWS."""
+    for name in list(os.environ):
+        if name.startswith(("AFTERWORD_", "AWS_", "POWERTOOLS_")):
+            monkeypatch.delenv(name)
+    variables = {
         "AWS_ACCESS_KEY_ID": "testing",
         "AWS_SECRET_ACCESS_KEY": "testing",
-        "AWS_DEFAULT_REGION": "eu-west-1",
-        "AFTERWORD_GENERATIONS_TABLE": "generations",
-        "AFTERWORD_REGISTRY_TABLE": "registry",
-        "AFTERWORD_BUCKET": "afterword-texts",
-        "AFTERWORD_RETENTION_DAYS": "30",
-        "AFTERWORD_MODEL_PROVIDER": "openai",
-        "AFTERWORD_MODEL_ID": "test-model",
-        "AFTERWORD_MODEL_URL": "http://127.0.0.1:9/v1",
-    }.items():
+        "AWS_DEFAULT_REGION": REGION,
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+    }
+    for function in deployment.functions.values():
+        variables |= function.environment
+    for name, value in variables.items():
         monkeypatch.setenv(name, value)
 
 
 @pytest.fixture
 def aws(
-    environment: None, template: Mapping[str, Any], monkeypatch: pytest.MonkeyPatch
+    environment: None,  # noqa: ARG001 - asked for its effect
+    template: Mapping[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[None]:
-    """Every long-lived object built anew, over moto, with the template's tables, queue and bucket."""
+    """Start with new long-lived objects, over moto with the template's tables, queue and bucket."""
     for cached in (
         settings.settings,
-        clients._session,  # noqa: SLF001 - the one fixture that clears the caches
         clients.dynamodb,
         clients.sqs,
         clients.s3,
@@ -122,9 +165,10 @@ def aws(
         worker.from_settings,
     ):
         cached.cache_clear()
+    _let_one_call_in_at_a_time(monkeypatch)
     with mock_aws():
         resources = template["Resources"]
-        for name, resource in (("generations", "GenerationsTable"), ("registry", "RegistryTable")):
+        for resource in ("GenerationsTable", "RegistryTable"):
             definition = deepcopy(resources[resource]["Properties"])
             for later in (
                 "SSESpecification",
@@ -132,29 +176,120 @@ def aws(
                 "TimeToLiveSpecification",
             ):
                 definition.pop(later, None)
-            clients.dynamodb().create_table(TableName=name, **definition)
-        url = clients.sqs().create_queue(QueueName="generate")["QueueUrl"]
-        monkeypatch.setenv("AFTERWORD_QUEUE_URL", url)
+            clients.dynamodb().create_table(TableName=REFERENCES[resource], **definition)
+        url = clients.sqs().create_queue(QueueName=QUEUE_NAME)["QueueUrl"]
+        assert url == REFERENCES["Queue"]
         clients.s3().create_bucket(
-            Bucket="afterword-texts",
-            CreateBucketConfiguration={"LocationConstraint": "eu-west-1"},
+            Bucket=REFERENCES["Bucket"],
+            CreateBucketConfiguration={"LocationConstraint": REGION},
         )
         yield
 
 
+def _let_one_call_in_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Serialise moto's calls: between threads its conditional writes can have two winners."""
+    lock = threading.Lock()
+    answer = BotocoreStubber.__call__
+
+    def answer_alone(self: BotocoreStubber, *args: Any, **kwargs: Any) -> object:  # noqa: ANN401 - moto's own
+        with lock:
+            return answer(self, *args, **kwargs)
+
+    monkeypatch.setattr(BotocoreStubber, "__call__", answer_alone)
+
+
 @pytest.fixture
-def registry(aws: None) -> Registry:
+def calls(aws: None) -> list[Call]:  # noqa: ARG001 - asked for its effect
+    """Return a list that every call of AWS is added to from now on."""
+    made: list[Call] = []
+
+    def note(params: Mapping[str, Any], event_name: str, **_: object) -> None:
+        made.append(Call(event_name.removeprefix("before-parameter-build."), dict(params)))
+
+    for client in (clients.dynamodb(), clients.sqs(), clients.s3(), clients.secrets_manager()):
+        client.meta.events.register("before-parameter-build", note)
+    return made
+
+
+@pytest.fixture
+def cut_off(aws: None) -> Callable[[str], None]:  # noqa: ARG001 - asked for its effect
+    """Return a function that puts an operation, such as `sqs.SendMessage`, out of reach."""
+
+    def cut(operation: str) -> None:
+        def fail(**_: object) -> None:
+            raise EndpointConnectionError(endpoint_url="https://aws.invalid")
+
+        for client in (clients.dynamodb(), clients.sqs(), clients.s3(), clients.secrets_manager()):
+            client.meta.events.register(f"before-call.{operation}", fail)
+
+    return cut
+
+
+@pytest.fixture
+def stored(aws: None) -> Callable[[], Stored]:  # noqa: ARG001 - asked for its effect
+    """Return a function that counts what is stored."""
+
+    def count() -> Stored:
+        queue = clients.sqs().get_queue_attributes(
+            QueueUrl=REFERENCES["Queue"], AttributeNames=["ApproximateNumberOfMessages"]
+        )
+        return Stored(
+            items=clients.dynamodb().scan(TableName=REFERENCES["GenerationsTable"])["Count"],
+            messages=int(queue["Attributes"]["ApproximateNumberOfMessages"]),
+            objects=clients.s3().list_objects_v2(Bucket=REFERENCES["Bucket"])["KeyCount"],
+        )
+
+    return count
+
+
+@pytest.fixture
+def read_item(aws: None) -> Callable[[str, str], dict[str, Any]]:  # noqa: ARG001 - for its effect
+    """Return a function that reads a generation's item as DynamoDB has it."""
+
+    def read(tenant: str, generation_id: str) -> dict[str, Any]:
+        return dict(
+            clients.dynamodb().get_item(
+                TableName=REFERENCES["GenerationsTable"],
+                Key={"pk": {"S": f"{tenant}#{generation_id}"}},
+                ConsistentRead=True,
+            )["Item"]
+        )
+
+    return read
+
+
+@pytest.fixture
+def log(aws: None) -> Iterator[io.StringIO]:  # noqa: ARG001 - asked for its effect
+    """Return what is logged from now on, as it is written."""
+    written = io.StringIO()
+    handler = telemetry.logger().registered_handler
+    assert isinstance(handler, logging.StreamHandler)
+    before = handler.setStream(written)
+    yield written
+    handler.setStream(before)
+
+
+@pytest.fixture
+def log_lines(log: io.StringIO) -> Callable[[], list[dict[str, Any]]]:
+    """Return a function that gives the lines logged so far, parsed."""
+    return lambda: [json.loads(line) for line in log.getvalue().splitlines()]
+
+
+@pytest.fixture
+def registry(aws: None) -> Registry:  # noqa: ARG001 - asked for its effect
+    """Return the registry."""
     return services.registry()
 
 
 @pytest.fixture
-def store(aws: None) -> GenerationStore:
+def store(aws: None) -> GenerationStore:  # noqa: ARG001 - asked for its effect
+    """Return the store of generations."""
     return services.store()
 
 
 @pytest.fixture
 def make_tenant(registry: Registry) -> Callable[[str], Tenant]:
-    """Create a tenant that has a mail flow."""
+    """Return a function that creates a tenant with a mail flow."""
 
     def make(tenant_id: str) -> Tenant:
         registry.create_tenant(tenant_id, f"{tenant_id} Ltd")
@@ -171,25 +306,28 @@ def make_tenant(registry: Registry) -> Callable[[str], Tenant]:
 
 @pytest.fixture
 def tenant(make_tenant: Callable[[str], Tenant]) -> Tenant:
+    """Create the tenant of the sample events."""
     return make_tenant("demo")
 
 
 @pytest.fixture
 def other_tenant(make_tenant: Callable[[str], Tenant]) -> Tenant:
+    """Create another tenant, with a flow of the same id."""
     return make_tenant("other")
 
 
 @pytest.fixture
 def context() -> LambdaContext:
+    """Return a Lambda context with a minute left."""
     return LambdaContext()
 
 
 @pytest.fixture
-def load_event() -> Callable[[str], dict[str, Any]]:
-    """Read a sample event of `events/`."""
+def load_event() -> Callable[[str], Event]:
+    """Return a function that reads a sample event of `events/`."""
 
-    def load(name: str) -> dict[str, Any]:
-        event: dict[str, Any] = json.loads((ROOT / "events" / f"{name}.json").read_text())
+    def load(name: str) -> Event:
+        event: Event = json.loads((ROOT / "events" / f"{name}.json").read_text())
         return event
 
     return load

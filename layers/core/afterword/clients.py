@@ -20,10 +20,11 @@ POOL_SIZE = 10
 _LEAN = Config(
     user_agent="afterword/0.1.0", parameter_validation=False, max_pool_connections=POOL_SIZE
 )
+# At worst a call takes 18 s: 3 tries of 5 s, and standard mode's waits of up to 1 and 2 s.
 _STORAGE = _LEAN.merge(
     Config(
         connect_timeout=2,
-        read_timeout=5,
+        read_timeout=3,
         retries={"mode": "standard", "total_max_attempts": 3},
         s3={"addressing_style": "path"},  # understood by every S3-compatible server
     )

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 INLINE_BYTES = 16 * 1024
-"""A text up to this many UTF-8 bytes stays in its item (docs/decisions/0006-claim-check.md)."""
+"""A text up to this many UTF-8 bytes stays in its item (docs/decisions/0004-claim-check.md)."""
 
 
 class Payloads:

@@ -10,9 +10,11 @@ import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from afterword.errors import InvalidRequestError
 from afterword.generations import FailedError, Reason
 
 _PLACEHOLDER = re.compile(r"\[([^\[\]\n\r]{1,200})\]")
+MAX_PLACEHOLDERS = 100
 _PROPERTY_LENGTH = 64  # what Bedrock takes for the name of a tool's property
 
 
@@ -67,6 +69,11 @@ class Template:
         for name, placeholder in self.properties.items():
             value = document.get(name)
             text = value.strip() if isinstance(value, str) else ""
+            if not _is_unicode(text):
+                raise UnfilledError(
+                    Reason.INVALID_RESPONSE,
+                    f"The model's text for [{placeholder}] has half of a surrogate pair.",
+                )
             if not text or text == f"[{placeholder}]":
                 raise UnfilledError(
                     Reason.EMPTY_PLACEHOLDER, f"The model left [{placeholder}] empty."
@@ -76,13 +83,28 @@ class Template:
 
 
 def parse(text: str) -> Template:
-    """Find the placeholders of a template, in the order in which they first stand there."""
+    """Find the placeholders of a template, in the order in which they first stand there.
+
+    Raises InvalidRequestError when there are more than MAX_PLACEHOLDERS different ones.
+    """
     properties: dict[str, str] = {}
     for match in _PLACEHOLDER.finditer(text):
         placeholder = match[1]
         if placeholder.strip() and placeholder not in properties.values():
+            if len(properties) == MAX_PLACEHOLDERS:
+                raise InvalidRequestError(
+                    f"template: it has more than {MAX_PLACEHOLDERS} different placeholders."
+                )
             properties[_property(placeholder, properties)] = placeholder
     return Template(text, properties)
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _property(placeholder: str, taken: Mapping[str, str]) -> str:

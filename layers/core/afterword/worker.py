@@ -153,9 +153,13 @@ class Worker:
         *,
         failed: bool = False,
     ) -> bool:
-        """Queue it again; its message comes back after a full-jitter backoff, or as asked for."""
-        seconds = max(_backoff(claim.attempt), retry_after or 0.0)
-        delay = min(max(1, round(seconds)), _MAX_VISIBILITY_SECONDS)
+        """Queue it again; its message comes back after a full-jitter backoff.
+
+        Or when the model asks for it, but no later than the deadline, which then ends it.
+        """
+        until_deadline = (claim.deadline_at - clock.now()).total_seconds()
+        seconds = min(max(_backoff(claim.attempt), retry_after or 0.0), until_deadline)
+        delay = max(1, round(seconds))
         if not self._store.hand_back(claim, failed=failed):
             return True
         self._queue.put_off(nudge, delay)
@@ -195,9 +199,6 @@ class Worker:
             facts["reason"] = reason
         sentence = "finished" if stored else "finished too late: another attempt holds it"
         telemetry.logger().info(sentence, extra=facts)
-
-
-_MAX_VISIBILITY_SECONDS = 12 * 60 * 60
 
 
 def _backoff(attempt: int) -> float:

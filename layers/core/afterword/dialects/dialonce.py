@@ -13,7 +13,7 @@ from http import HTTPStatus
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from afterword import json_body
+from afterword import json_body, placeholders
 from afterword.errors import AfterwordError, InvalidRequestError, NotFoundError
 from afterword.generations import Generation, Status, Submission
 from afterword.http import STATUSES, Request, Response, bearer_token
@@ -28,6 +28,8 @@ _STATUSES: Mapping[Status, str] = {
     Status.CANCELED: "failed",
 }
 _EXTERNAL = ("external_ref", "external_metadata")
+MAX_EXTERNAL_BYTES = 1_000_000
+"""What is handed back has to fit into one response of Lambda, 6 MB, beside the text."""
 
 
 class MailGenerationAsyncParameters(BaseModel):
@@ -68,15 +70,21 @@ def submission(request: Request, flow: str) -> Submission:
         raise InvalidRequestError(_explain(error)) from error
     if not (mail.subject.strip() or mail.body.strip()):
         raise InvalidRequestError("subject, body: the mail is empty; one of them needs a text.")
+    if mail.template is not None:
+        placeholders.parse(mail.template)
     inputs = {"subject": mail.subject, "body": mail.body}
     if mail.metadata is not None:
         inputs["metadata"] = sent.texts["metadata"]
+    external = {name: sent.texts[name] for name in _EXTERNAL if name in sent.texts}
+    for name, text in external.items():
+        if len(text.encode()) > MAX_EXTERNAL_BYTES:
+            raise InvalidRequestError(f"{name}: it has more than {MAX_EXTERNAL_BYTES} bytes.")
     return Submission(
         dialect=NAME,
         flow=flow,
         inputs=inputs,
         template=mail.template if mail.template and mail.template.strip() else None,
-        external={name: sent.texts[name] for name in _EXTERNAL if name in sent.texts},
+        external=external,
     )
 
 

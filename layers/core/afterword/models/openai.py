@@ -1,7 +1,7 @@
 """Any endpoint that speaks OpenAI's chat completions API: OpenAI, vLLM, Ollama, llama.cpp.
 
 Talks through urllib3, which botocore brings along anyway; OpenAI's own SDK would double the
-worker's cold start (docs/decisions/0004-openai-client.md).
+worker's cold start (docs/decisions/0003-openai-client.md).
 """
 
 import json
@@ -125,7 +125,7 @@ class OpenAIModel:
             try:
                 return response.status, dict(response.headers), _read(response, deadline)
             finally:
-                response.release_conn()
+                response.close()  # what was read to its end is back in the pool already
         except ReadTimeoutError as error:
             raise ModelTimedOutError("The model endpoint did not answer in time.") from error
         except (ConnectTimeoutError, NewConnectionError) as error:
@@ -167,7 +167,7 @@ class OpenAIModel:
 def _read(response: urllib3.BaseHTTPResponse, deadline: float) -> bytes:
     """Read the body within the deadline: urllib3's own timeout is for each read, not for all."""
     body = bytearray()
-    for chunk in response.stream(64 * 1024):
+    while chunk := response.read1(64 * 1024):  # what is there; `stream` would wait for all of it
         body += chunk
         if time.monotonic() > deadline:
             raise ModelTimedOutError("The model endpoint did not finish its answer in time.")

@@ -1,0 +1,154 @@
+"""Flow files, YAML or JSON, with errors that name the file's line and the field.
+
+JSON is YAML, so one loader reads both. Of YAML's types it takes those that JSON has, written as in
+YAML 1.2: `no`, `010` and `2026-01-01` are texts.
+"""
+
+import json
+import re
+from typing import TYPE_CHECKING, Any, override
+
+import yaml
+from pydantic import ValidationError
+from yaml.constructor import ConstructorError
+from yaml.reader import ReaderError
+
+from afterword.errors import AfterwordError
+from afterword.flows import Flow
+from afterword.registry import NAME_RULE
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Sequence
+    from pathlib import Path
+
+_MESSAGES = {
+    "string_pattern_mismatch": f"Input should be {NAME_RULE}",
+    "extra_forbidden": "There is no such field",
+}
+
+
+class FlowFileError(AfterwordError):
+    """A file is no flow; the message has one line for each problem: `file:line: field: what`."""
+
+
+class _Loader(yaml.SafeLoader):
+    """Reads the types of JSON, and refuses a mapping with a key twice."""
+
+    yaml_implicit_resolvers = {}  # noqa: RUF012 - the library's way; filled in below
+
+    @override
+    def construct_mapping(
+        self, node: yaml.MappingNode, deep: bool = False
+    ) -> dict["Hashable", Any]:
+        seen = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode):
+                if key.value in seen:
+                    raise ConstructorError(
+                        None, None, f"{key.value}: The field is there twice", key.start_mark
+                    )
+                seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
+for _type, _pattern, _first in (
+    ("null", r"null|~|", ["n", "~", ""]),
+    ("bool", r"true|false", ["t", "f"]),
+    ("int", r"-?(0|[1-9][0-9]*)", list("-0123456789")),
+    ("float", r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?", list("-0123456789")),
+):
+    _Loader.add_implicit_resolver(
+        f"tag:yaml.org,2002:{_type}", re.compile(f"(?:{_pattern})$"), _first
+    )
+
+
+def read(path: "Path") -> Flow:
+    """Return the flow that a file holds; raise FlowFileError with all that is wrong in it."""
+    try:
+        text = path.read_text("utf-8-sig")
+    except OSError as error:
+        raise FlowFileError(f"{path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise FlowFileError(f"{path}: The file is not UTF-8") from error
+    if path.suffix.lower() == ".json":
+        text = text.replace("\t", " ")  # the one thing in JSON's grammar that YAML does not take
+    root, value = _load(path, text)
+    try:
+        return Flow.model_validate_json(json.dumps(value, allow_nan=False), strict=True)
+    except ValidationError as error:
+        problems = [
+            (
+                _line(root, problem["loc"]),
+                _field(problem["loc"]) + _MESSAGES.get(problem["type"], problem["msg"]),
+            )
+            for problem in error.errors(include_url=False)
+        ]
+        lines = (f"{path}:{line}: {what}" for line, what in sorted(problems))
+        raise FlowFileError("\n".join(lines)) from error
+    except (TypeError, ValueError) as error:
+        raise FlowFileError(f"{path}: A value is none that JSON has: {error}") from error
+
+
+def _load(path: "Path", text: str) -> tuple[yaml.Node, object]:
+    """Return the file's root node, which knows the lines, and its value."""
+    try:
+        loader = _Loader(text)
+        root = loader.get_single_node()
+        if root is None:
+            raise FlowFileError(f"{path}:1: The file is empty")
+        return root, loader.construct_document(root)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line = mark.line + 1 if mark else 1
+        what = ": ".join(part for part in (error.context, error.problem) if part)
+        raise FlowFileError(f"{path}:{line}: {what}") from error
+    except ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        raise FlowFileError(
+            f"{path}:{line}: The control character U+{ord(error.character):04X} is not text"
+        ) from error
+    except RecursionError as error:
+        raise FlowFileError(f"{path}: The file is nested too deeply") from error
+    except ValueError as error:
+        raise FlowFileError(f"{path}: A value cannot be read: {error}") from error
+
+
+def _line(root: yaml.Node, place: "Sequence[str | int]") -> int:
+    """Return the line of a field; of what holds it, when it is not there."""
+    node, line = root, root.start_mark.line
+    for part in place:
+        if isinstance(node, yaml.MappingNode):
+            members = [(key, value) for key, value in node.value if key.value == str(part)]
+            if not members:
+                break
+            key, node = members[0]
+            line = key.start_mark.line
+        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int):
+            node = node.value[part]
+            line = node.start_mark.line
+    return line + 1
+
+
+def _field(place: "Sequence[str | int]") -> str:
+    """Return `steps[0].max_tokens: `, nothing for the whole file."""
+    parts = [f"[{part}]" if isinstance(part, int) else f".{part}" for part in place]
+    return f"{''.join(parts).removeprefix('.')}: " if parts else ""
+
+
+def render(document: str) -> str:
+    """Return a flow's stored JSON document as YAML that `read` takes."""
+    return yaml.dump(
+        json.loads(document), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100
+    )
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes texts of several lines as such."""
+
+
+def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    style = "|" if "\n" in text else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Dumper.add_representer(str, _text)

@@ -1,0 +1,83 @@
+"""`afterword flow`."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from afterword.errors import NotFoundError
+from cli import flow_files, stack
+from cli.terminal import minute, result, result_json, result_table, say
+
+if TYPE_CHECKING:
+    from afterword.registry import StoredFlow
+
+app = typer.Typer(no_args_is_help=True, help="Flows: how a tenant's texts are generated.")
+
+type TenantId = Annotated[str, typer.Argument(metavar="TENANT", help="The tenant's id.")]
+
+
+@app.command()
+def put(
+    context: typer.Context,
+    tenant: TenantId,
+    file: Annotated[Path, typer.Argument(help="YAML or JSON.")],
+) -> None:
+    """Save a flow from a file, as the next version of the id that it names."""
+    flow = flow_files.read(file)
+    document = flow.model_dump_json(exclude_none=True)
+    saved = stack.of(context).registry.put_flow(tenant, flow.id, document)
+    say(f"Saved flow {saved.id} of tenant {tenant} as version {saved.version}.")
+
+
+@app.command("list")
+def list_flows(
+    context: typer.Context,
+    tenant: TenantId,
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """List a tenant's flows in their newest versions."""
+    registry = stack.of(context).registry
+    registry.tenant(tenant)
+    flows = registry.flows(tenant)
+    if as_json:
+        result_json(
+            [
+                {
+                    "id": flow.id,
+                    "name": _name(flow),
+                    "version": flow.version,
+                    "created_at": flow.created_at.isoformat(),
+                }
+                for flow in flows
+            ]
+        )
+        return
+    result_table(
+        ("ID", "NAME", "VERSION", "SAVED (UTC)"),
+        [(flow.id, _name(flow), str(flow.version), minute(flow.created_at)) for flow in flows],
+    )
+
+
+@app.command()
+def show(
+    context: typer.Context,
+    tenant: TenantId,
+    flow: Annotated[str, typer.Argument(help="The flow's id.")],
+    version: Annotated[int | None, typer.Option(min=1, help="Default: the newest.")] = None,
+) -> None:
+    """Print a flow as YAML that `flow put` takes again."""
+    registry = stack.of(context).registry
+    registry.tenant(tenant)
+    shown = registry.flow(tenant, flow)
+    if version is not None and version > shown.version:
+        raise NotFoundError(f"Flow {flow} has no version {version}: the newest is {shown.version}.")
+    if version is not None:
+        shown = registry.flow(tenant, flow, version)
+    result(flow_files.render(shown.document).rstrip("\n"))
+
+
+def _name(flow: "StoredFlow") -> str:
+    return str(json.loads(flow.document)["name"])

@@ -1,0 +1,86 @@
+"""`afterword key`."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from afterword.keys import Scope
+from cli import stack
+from cli.terminal import minute, result, result_json, result_table, say
+
+if TYPE_CHECKING:
+    from afterword.keys import ApiKey
+
+app = typer.Typer(no_args_is_help=True, help="API keys of a tenant.")
+
+type TenantId = Annotated[str, typer.Argument(metavar="TENANT", help="The tenant's id.")]
+type AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@app.command()
+def create(
+    context: typer.Context,
+    tenant: TenantId,
+    scope: Annotated[
+        list[Scope] | None,
+        typer.Option(help="What the key may do; repeatable. Default: submit and read."),
+    ] = None,
+    label: Annotated[str, typer.Option(help="What the key is for.")] = "",
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Create a key. It is printed this once: only its hash is stored."""
+    scopes = scope or [Scope.SUBMIT, Scope.READ]
+    created, key_string = stack.of(context).registry.create_key(tenant, scopes, label)
+    if as_json:
+        result_json({"key": key_string, **_facts(created)})
+        return
+    result(key_string)
+    say(
+        f"This is key {created.id} of tenant {tenant} ({_scopes(created)})."
+        " It is shown this once: keep it somewhere safe."
+    )
+
+
+@app.command("list")
+def list_keys(context: typer.Context, tenant: TenantId, *, as_json: AsJson = False) -> None:
+    """List a tenant's keys, live and revoked, oldest first."""
+    registry = stack.of(context).registry
+    registry.tenant(tenant)
+    keys = registry.keys(tenant)
+    if as_json:
+        result_json([_facts(key) for key in keys])
+        return
+    result_table(
+        ("ID", "LABEL", "SCOPES", "CREATED (UTC)", "REVOKED (UTC)"),
+        [
+            (key.id, key.label, _scopes(key), minute(key.created_at), minute(key.revoked_at))
+            for key in keys
+        ],
+    )
+
+
+@app.command()
+def revoke(
+    context: typer.Context,
+    tenant: TenantId,
+    key_id: Annotated[str, typer.Argument(help="The key's id, as `key list` shows it.")],
+) -> None:
+    """Revoke a key, for good."""
+    stack.of(context).registry.revoke_key(tenant, key_id)
+    say(f"Revoked key {key_id} of tenant {tenant}; it may be taken for up to 60 seconds more.")
+
+
+def _scopes(key: "ApiKey") -> str:
+    return ", ".join(scope for scope in Scope if scope in key.scopes)
+
+
+def _facts(key: "ApiKey") -> dict[str, object]:
+    return {
+        "id": key.id,
+        "tenant": key.tenant,
+        "label": key.label,
+        "scopes": [scope for scope in Scope if scope in key.scopes],
+        "created_at": key.created_at.isoformat(),
+        "revoked_at": key.revoked_at and key.revoked_at.isoformat(),
+    }

@@ -1,0 +1,145 @@
+"""Finding the stack that a command is about, and the core's objects over its tables and queue."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+from afterword.errors import AfterwordError
+from afterword.payloads import Payloads
+from afterword.queue import Queue
+from afterword.registry import Registry
+from afterword.store import GenerationStore
+from afterword.submission import Submitter
+
+if TYPE_CHECKING:
+    import typer
+
+ANNOUNCED = Path(__file__).parents[1] / ".local" / "dev.json"
+"""Where `make dev` says which embedded stack runs."""
+
+_OUTPUTS = ("RegistryTable", "GenerationsTable", "QueueUrl", "Bucket")
+_CONFIG = Config(
+    connect_timeout=5,
+    read_timeout=20,
+    retries={"mode": "standard", "total_max_attempts": 3},
+    s3={"addressing_style": "path"},
+)
+
+
+class StackError(AfterwordError):
+    """There is no such stack, or it is none of afterword's; the message says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Which stack the owner means; region and profile are boto3's own when None."""
+
+    name: str
+    region: str | None
+    profile: str | None
+    local: bool
+
+
+@dataclass(frozen=True)
+class Stack:
+    """A stack's parts. `endpoint` is the embedded AWS; None is the real one."""
+
+    session: boto3.Session
+    endpoint: str | None
+    outputs: Mapping[str, str]
+    parameters: Mapping[str, str]
+
+    @cached_property
+    def registry(self) -> Registry:
+        """Tenants, keys and flows."""
+        dynamodb = self.session.client("dynamodb", endpoint_url=self.endpoint, config=self._config)
+        return Registry(dynamodb, self.outputs["RegistryTable"])
+
+    @cached_property
+    def store(self) -> GenerationStore:
+        """Generations."""
+        dynamodb = self.session.client("dynamodb", endpoint_url=self.endpoint, config=self._config)
+        s3 = self.session.client("s3", endpoint_url=self.endpoint, config=self._config)
+        payloads = Payloads(lambda: s3, self.outputs["Bucket"])
+        return GenerationStore(dynamodb, self.outputs["GenerationsTable"], payloads)
+
+    @cached_property
+    def submitter(self) -> Submitter:
+        """What the API's handlers submit with."""
+        sqs = self.session.client("sqs", endpoint_url=self.endpoint, config=self._config)
+        queue = Queue(sqs, self.outputs["QueueUrl"])
+        days = int(self.parameters["RetentionDays"])
+        return Submitter(self.registry, self.store, queue, days)
+
+    @property
+    def _config(self) -> Config:
+        return _config(self.endpoint)
+
+
+def of(context: "typer.Context") -> Stack:
+    """Return the stack that the options before the command name."""
+    return find(context.find_root().obj)
+
+
+def find(target: Target) -> Stack:
+    """Return the stack; raise StackError, or what botocore raises when AWS is out of reach."""
+    if target.local:
+        return _embedded()
+    session = boto3.Session(region_name=target.region, profile_name=target.profile)
+    return _described(session, None, target.name)
+
+
+def _embedded() -> Stack:
+    try:
+        facts = json.loads(ANNOUNCED.read_text())
+    except (FileNotFoundError, ValueError):
+        facts = None
+    match facts:
+        case {"endpoint": str(endpoint), "region": str(region), "stack": str(name)}:
+            session = boto3.Session(
+                aws_access_key_id="test",
+                aws_secret_access_key="test",  # noqa: S106 - the emulator's, no secret
+                region_name=region,
+            )
+            return _described(session, endpoint, name)
+    raise StackError("No embedded stack is running: start one with `make dev`.")
+
+
+def _described(session: boto3.Session, endpoint: str | None, name: str) -> Stack:
+    cloudformation = session.client(
+        "cloudformation", endpoint_url=endpoint, config=_config(endpoint)
+    )
+    try:
+        described = cloudformation.describe_stacks(StackName=name)["Stacks"][0]
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "ValidationError":
+            raise
+        raise StackError(
+            f"There is no stack {name} in {session.region_name}:"
+            " deploy it with `make deploy`, or name another with --stack or --region."
+        ) from error
+    outputs = {
+        output["OutputKey"]: output["OutputValue"] for output in described.get("Outputs", [])
+    }
+    if missing := [output for output in _OUTPUTS if output not in outputs]:
+        raise StackError(
+            f"Stack {name} ({described['StackStatus']}) has no output {missing[0]}:"
+            " it is not afterword's, or not deployed yet."
+        )
+    parameters = {
+        parameter["ParameterKey"]: parameter["ParameterValue"]
+        for parameter in described.get("Parameters", [])
+    }
+    return Stack(session, endpoint, outputs, parameters)
+
+
+def _config(endpoint: str | None) -> Config:
+    """Return how AWS is called: the embedded one is on this machine, behind no proxy."""
+    return _CONFIG if endpoint is None else _CONFIG.merge(Config(proxies={}))

@@ -1,0 +1,61 @@
+"""What the commands say: results on standard output, everything else on standard error."""
+
+import json
+import re
+import sys
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+_WIDE = 10_000  # columns of a file or a pipe, where nothing is to be wrapped
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+
+def console(*, stderr: bool = False) -> Console:
+    """Return a console over the stream as it is now, to which brackets are no markup."""
+    stream = sys.stderr if stderr else sys.stdout
+    return Console(
+        stderr=stderr,
+        width=None if stream.isatty() else _WIDE,
+        markup=False,
+        emoji=False,
+        highlight=False,
+    )
+
+
+def result(text: str) -> None:
+    """Print a result."""
+    console().print(_plain(text), soft_wrap=True)
+
+
+def say(text: str) -> None:
+    """Print what a person wants to know and a script does not."""
+    console(stderr=True).print(_plain(text), soft_wrap=True)
+
+
+def result_json(value: object) -> None:
+    """Print a result for a script."""
+    console().print(json.dumps(value, ensure_ascii=False, indent=2), soft_wrap=True)
+
+
+def result_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Print a table without lines."""
+    table = Table(*columns, box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for row in rows:
+        table.add_row(*(_plain(cell) for cell in row))
+    console().print(table)
+
+
+def minute(moment: "datetime | None") -> str:
+    """Return a UTC time to the minute, nothing for None."""
+    return "" if moment is None else f"{moment:%Y-%m-%d %H:%M}"
+
+
+def _plain(text: str) -> str:
+    """Return the text without what could drive a terminal: a model may have written it."""
+    return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text.replace("\r\n", "\n"))

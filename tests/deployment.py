@@ -1,0 +1,139 @@
+"""template.yaml as it would deploy: globals merged, parameters and intrinsic functions resolved."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Any
+
+REGION = "eu-west-1"
+QUEUE_NAME = "generate"
+REFERENCES = {
+    "GenerationsTable": "generations",
+    "RegistryTable": "registry",
+    "Bucket": "afterword-texts",
+    "Queue": f"https://sqs.{REGION}.amazonaws.com/123456789012/{QUEUE_NAME}",
+}
+"""What `!Ref` gives for the resources under moto."""
+
+
+@dataclass(frozen=True)
+class Function:
+    """A function of the template; `properties` has the globals merged in and is resolved."""
+
+    name: str
+    properties: Mapping[str, Any]
+
+    @property
+    def folder(self) -> str:
+        """Name of its folder in functions/, of its file in events/ and of its tests."""
+        return PurePosixPath(self.properties["CodeUri"]).name
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Its environment variables, as strings."""
+        variables = self.properties["Environment"]["Variables"]
+        return {name: str(value) for name, value in variables.items()}
+
+    @property
+    def statements(self) -> list[Mapping[str, Any]]:
+        """Its IAM statements."""
+        return [
+            statement
+            for policy in self.properties.get("Policies", ())
+            for statement in policy["Statement"]
+        ]
+
+    @property
+    def permissions(self) -> dict[str, set[str]]:
+        """Its allowed actions by resource."""
+        found: dict[str, set[str]] = {}
+        for statement in self.statements:
+            for resource in as_list(statement["Resource"]):
+                found.setdefault(resource, set()).update(as_list(statement["Action"]))
+        return found
+
+    @property
+    def events(self) -> list[Mapping[str, Any]]:
+        """Its event sources."""
+        return list(self.properties["Events"].values())
+
+    @property
+    def routes(self) -> list[str]:
+        """Its HTTP routes, as API Gateway writes a route key."""
+        return [
+            f"{event['Properties']['Method']} {event['Properties']['Path']}"
+            for event in self.events
+            if event["Type"] == "HttpApi"
+        ]
+
+    @property
+    def queues(self) -> list[Mapping[str, Any]]:
+        """Its SQS event source mappings."""
+        return [event["Properties"] for event in self.events if event["Type"] == "SQS"]
+
+
+class Deployment:
+    """The template with values for its parameters."""
+
+    def __init__(self, template: Mapping[str, Any], parameters: Mapping[str, str]) -> None:
+        self._template = template
+        self._values = {
+            name: definition.get("Default") for name, definition in template["Parameters"].items()
+        } | dict(parameters)
+
+    def resources(self, kind: str) -> dict[str, Mapping[str, Any]]:
+        """Return the resources of one type by name, resolved."""
+        return {
+            name: self._resolve(resource)
+            for name, resource in self._template["Resources"].items()
+            if resource["Type"] == kind
+        }
+
+    @property
+    def functions(self) -> dict[str, Function]:
+        """The functions by folder."""
+        shared = self._resolve(self._template["Globals"]["Function"])
+        functions = [
+            Function(name, _merged(shared, resource["Properties"]))
+            for name, resource in self.resources("AWS::Serverless::Function").items()
+        ]
+        return {function.folder: function for function in functions}
+
+    def _resolve(self, value: Any) -> Any:  # noqa: ANN401 - any node of a YAML document
+        match value:
+            case {"Ref": "AWS::NoValue"}:
+                return None
+            case {"Ref": str(name)}:
+                return self._values.get(name, REFERENCES.get(name, name))
+            case {"Fn::GetAtt": [name, attribute]}:
+                return f"{name}.{attribute}"
+            case {"Fn::Sub": str(text)}:
+                return text
+            case {"Fn::Equals": [left, right]}:
+                return self._resolve(left) == self._resolve(right)
+            case {"Fn::Not": [condition]}:
+                return not self._resolve(condition)
+            case {"Fn::If": [condition, yes, no]}:
+                chosen = self._resolve(self._template["Conditions"][condition])
+                return self._resolve(yes if chosen else no)
+            case dict():
+                return {key: self._resolve(item) for key, item in value.items()}
+            case list():
+                resolved = [self._resolve(item) for item in value]
+                return [item for item in resolved if item is not None]
+            case _:
+                return value
+
+
+def as_list(value: str | list[str]) -> list[str]:
+    """Return IAM's `Action` or `Resource`, which may be one or several, as a list."""
+    return [value] if isinstance(value, str) else value
+
+
+def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Merge as SAM merges globals: maps by key, anything else replaced."""
+    merged = dict(base)
+    for key, value in over.items():
+        both_maps = isinstance(value, dict) and isinstance(merged.get(key), dict)
+        merged[key] = _merged(merged[key], value) if both_maps else value
+    return merged

@@ -1,0 +1,394 @@
+"""The OpenAI-compatible model: against a real llama.cpp server, and against scripted faults."""
+
+import json
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from email.utils import format_datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+from afterword import placeholders
+from afterword.generations import Reason
+from afterword.models import (
+    LENGTH,
+    STOP,
+    ModelRefusedError,
+    ModelTimedOutError,
+    ModelUnavailableError,
+    Prompt,
+)
+from afterword.models.openai import OpenAIModel
+
+from local.models import DEMO_MODEL
+from tests.conftest import SetClock
+
+
+def make_prompt(
+    user: str = "What is the capital of France? Answer in one word.",
+    *,
+    schema: dict[str, object] | None = None,
+    max_tokens: int = 60,
+    model: str = DEMO_MODEL,
+) -> Prompt:
+    return Prompt(
+        system="You answer questions.",
+        user=user,
+        schema=schema,
+        model=model,
+        max_tokens=max_tokens,
+        temperature=0.0,
+    )
+
+
+def openai(url: str, api_key: str | None = None) -> OpenAIModel:
+    return OpenAIModel(url, lambda: api_key, pool_size=10)
+
+
+# --- a real model --------------------------------------------------------------------------------
+
+
+def test_a_real_model_answers(llama: str) -> None:
+    """A prompt comes back as text, with the tokens that went in and out."""
+    completion = openai(llama).generate(make_prompt(), timeout=60)
+    assert "Paris" in completion.text
+    assert completion.model == DEMO_MODEL
+    assert completion.stop_reason == STOP
+    assert completion.tokens_in > 10
+    assert 0 < completion.tokens_out <= 60
+
+
+def test_the_output_never_exceeds_max_tokens(llama: str) -> None:
+    """A text that runs into max_tokens ends there and says so."""
+    prompt = make_prompt("Count from one to one hundred, in words.", max_tokens=7)
+    completion = openai(llama).generate(prompt, timeout=60)
+    assert completion.stop_reason == LENGTH
+    assert completion.tokens_out == 7
+
+
+def test_a_schema_makes_a_real_model_fill_every_placeholder(llama: str) -> None:
+    """With a template's schema the output is a JSON object that fills the template."""
+    template = placeholders.parse("Dear [customer's name], about [topic of the mail].")
+    mail = "<body>Hello, my name is Jean Dupont. When will my car be repaired?</body>"
+    prompt = make_prompt(mail, schema=template.schema(), max_tokens=200)
+    completion = openai(llama).generate(prompt, timeout=60)
+    assert set(json.loads(completion.text)) == {"customer_s_name", "topic_of_the_mail"}
+    assert "Dupont" in template.fill(completion.text)
+
+
+def test_a_real_prompt_too_long_for_the_model_is_refused_as_too_long(llama: str) -> None:
+    """A prompt beyond the model's context fails at once, with a reason that names its length."""
+    with pytest.raises(ModelRefusedError) as refused:
+        openai(llama).generate(make_prompt("word " * 20_000), timeout=60)
+    assert refused.value.reason is Reason.TOO_LONG
+
+
+def test_a_real_model_that_is_too_slow_times_out(llama: str) -> None:
+    """A completion that takes longer than the time there is counts as timed out."""
+    prompt = make_prompt("Write a very long story about the sea.", max_tokens=2_000)
+    started = time.monotonic()
+    with pytest.raises(ModelTimedOutError):
+        openai(llama).generate(prompt, timeout=0.3)
+    assert time.monotonic() - started < 3
+
+
+def test_ten_prompts_run_side_by_side(llama: str) -> None:
+    """One model object serves ten threads, and each gets the answer to its own prompt."""
+    model = openai(llama)
+    texts: dict[int, str] = {}
+
+    def ask(number: int) -> None:
+        prompt = make_prompt(f"Repeat this number and nothing else: {number}", max_tokens=12)
+        texts[number] = model.generate(prompt, timeout=60).text
+
+    threads = [threading.Thread(target=ask, args=(number,)) for number in range(11, 21)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    right = [number for number, text in texts.items() if str(number) in text]
+    assert len(texts) == 10
+    assert len(right) >= 8, texts  # a small model may miss one; swapped answers would miss most
+
+
+# --- faults that a real server does not show on demand: a scripted server, labelled as such ------
+
+
+@dataclass
+class Script:
+    """What the scripted server answers, in turn (the last one again), and what it was asked."""
+
+    url: str = ""
+    answers: list[Callable[[BaseHTTPRequestHandler], None]] = field(default_factory=list)
+    requests: list[tuple[dict[str, str], dict[str, Any]]] = field(default_factory=list)
+
+
+@pytest.fixture
+def script() -> Iterator[Script]:
+    """Run a fake OpenAI-compatible endpoint on loopback that does as it is told."""
+    script = Script()
+    lock = threading.Lock()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+            with lock:
+                headers = {name.lower(): value for name, value in self.headers.items()}
+                script.requests.append((headers, body))
+                answer = script.answers.pop(0) if len(script.answers) > 1 else script.answers[0]
+            answer(self)
+
+        def log_message(self, *_args: object) -> None:
+            """Keep the tests' output clean."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    script.url = f"http://127.0.0.1:{server.server_port}/v1"
+    yield script
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def answer(
+    status: int, body: object, headers: dict[str, str] | None = None
+) -> Callable[[BaseHTTPRequestHandler], None]:
+    def send(handler: BaseHTTPRequestHandler) -> None:
+        payload = body if isinstance(body, bytes) else json.dumps(body).encode()
+        handler.send_response(status)
+        for name, value in (headers or {}).items():
+            handler.send_header(name, value)
+        handler.send_header("content-length", str(len(payload)))
+        handler.end_headers()
+        handler.wfile.write(payload)
+
+    return send
+
+
+def choice(message: dict[str, object], finish_reason: str = "stop") -> dict[str, object]:
+    return {
+        "choices": [{"message": message, "finish_reason": finish_reason}],
+        "usage": {"prompt_tokens": 11, "completion_tokens": 3},
+    }
+
+
+def error_body(**detail: object) -> dict[str, object]:
+    return {"error": {"message": "the prompt was: SECRET", **detail}}
+
+
+def test_the_request_is_what_the_api_documents(script: Script) -> None:
+    """The request names the model, bounds the tokens, and carries the key as a bearer token."""
+    script.answers = [answer(200, choice({"content": "Paris"}))]
+    openai(script.url, "sk-key").generate(make_prompt("Q", schema={"type": "object"}), timeout=5)
+    headers, body = script.requests[0]
+    assert headers["authorization"] == "Bearer sk-key"
+    assert body == {
+        "model": DEMO_MODEL,
+        "messages": [
+            {"role": "system", "content": "You answer questions."},
+            {"role": "user", "content": "Q"},
+        ],
+        "max_tokens": 60,
+        "temperature": 0.0,
+        "response_format": {
+            "type": "json_schema",
+            "json_schema": {"name": "reply", "schema": {"type": "object"}},
+        },
+    }
+
+
+def test_without_a_key_no_credential_is_sent(script: Script) -> None:
+    """An endpoint that takes no key gets no Authorization header."""
+    script.answers = [answer(200, choice({"content": "Paris"}))]
+    openai(script.url).generate(make_prompt(), timeout=5)
+    assert "authorization" not in script.requests[0][0]
+
+
+def test_a_server_without_usage_counts_no_tokens(script: Script) -> None:
+    """A completion without `usage` is a completion all the same."""
+    script.answers = [answer(200, {"choices": [{"message": {"content": "Paris"}}]})]
+    completion = openai(script.url).generate(make_prompt(), timeout=5)
+    assert (completion.text, completion.tokens_in, completion.tokens_out) == ("Paris", 0, 0)
+
+
+@pytest.mark.parametrize("status", [408, 409, 425, 429, 500, 502, 503, 504, 529])
+def test_a_busy_endpoint_is_unavailable(script: Script, status: int) -> None:
+    """Throttling, overload and server errors hand the generation back, after one try."""
+    script.answers = [answer(status, error_body(code="rate_limit_exceeded"))]
+    with pytest.raises(ModelUnavailableError) as unavailable:
+        openai(script.url).generate(make_prompt(), timeout=5)
+    assert unavailable.value.retry_after is None
+    assert str(unavailable.value) == f"The model endpoint answered {status} (rate_limit_exceeded)."
+    assert len(script.requests) == 1
+
+
+def test_retry_after_in_seconds_is_passed_on(script: Script) -> None:
+    """A Retry-After of seconds reaches the worker."""
+    script.answers = [answer(429, {}, {"Retry-After": "17"})]
+    with pytest.raises(ModelUnavailableError) as unavailable:
+        openai(script.url).generate(make_prompt(), timeout=5)
+    assert unavailable.value.retry_after == 17.0
+
+
+def test_retry_after_as_a_date_is_passed_on(script: Script, set_clock: SetClock) -> None:
+    """A Retry-After that is a date reaches the worker as seconds from now."""
+    now = set_clock.moment
+    set_clock.advance(minutes=2)
+    date = format_datetime(set_clock.moment, usegmt=True)
+    set_clock.moment = now
+    script.answers = [answer(503, {}, {"Retry-After": date})]
+    with pytest.raises(ModelUnavailableError) as unavailable:
+        openai(script.url).generate(make_prompt(), timeout=5)
+    assert unavailable.value.retry_after == 120.0
+
+
+@pytest.mark.parametrize("value", ["soon", "-3", "", "1e9", "Mon, 99 Foo"])
+def test_a_retry_after_that_is_none_is_ignored(script: Script, value: str) -> None:
+    """A malformed Retry-After counts as absent."""
+    script.answers = [answer(429, {}, {"Retry-After": value})]
+    with pytest.raises(ModelUnavailableError) as unavailable:
+        openai(script.url).generate(make_prompt(), timeout=5)
+    assert unavailable.value.retry_after is None
+
+
+@pytest.mark.parametrize(
+    ("status", "detail", "reason"),
+    [
+        (400, {"code": "context_length_exceeded"}, Reason.TOO_LONG),
+        (400, {"type": "exceed_context_size_error", "code": 400}, Reason.TOO_LONG),
+        (413, {}, Reason.TOO_LONG),
+        (400, {"code": "content_filter"}, Reason.REFUSED_CONTENT),
+        (400, {"code": "content_policy_violation"}, Reason.REFUSED_CONTENT),
+        (400, {"code": "invalid_value"}, Reason.INVALID_REQUEST),
+        (422, {}, Reason.INVALID_REQUEST),
+        (401, {"code": "invalid_api_key"}, Reason.MODEL_ACCESS_DENIED),
+        (403, {}, Reason.MODEL_ACCESS_DENIED),
+        (404, {"code": "model_not_found"}, Reason.MODEL_NOT_FOUND),
+        (302, {}, Reason.INVALID_REQUEST),
+    ],
+)
+def test_a_permanent_error_fails_with_a_reason(
+    script: Script, status: int, detail: dict[str, object], reason: Reason
+) -> None:
+    """An error that will not go away fails at once, and its message quotes no prompt."""
+    script.answers = [answer(status, error_body(**detail), {"Location": "http://127.0.0.1:9/"})]
+    with pytest.raises(ModelRefusedError) as refused:
+        openai(script.url).generate(make_prompt(), timeout=5)
+    assert refused.value.reason is reason
+    assert "SECRET" not in str(refused.value)
+    assert len(script.requests) == 1
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        choice({"content": None, "refusal": "I cannot help with that."}),
+        choice({"content": "I"}, finish_reason="content_filter"),
+    ],
+)
+def test_refused_content_fails_with_that_reason(script: Script, body: dict[str, object]) -> None:
+    """A refusal by the model, or by its content filter, is no text."""
+    script.answers = [answer(200, body)]
+    with pytest.raises(ModelRefusedError) as refused:
+        openai(script.url).generate(make_prompt(), timeout=5)
+    assert refused.value.reason is Reason.REFUSED_CONTENT
+
+
+@pytest.mark.parametrize(
+    "body", [b"<html>", b"\xff\xfe", b"[]", b'{"choices": []}', b'{"choices": [{"message": 1}]}']
+)
+def test_an_answer_that_is_no_completion_fails_with_that_reason(
+    script: Script, body: bytes
+) -> None:
+    """A 200 with something else in it is an invalid response, and is not quoted."""
+    script.answers = [answer(200, body)]
+    with pytest.raises(ModelRefusedError) as refused:
+        openai(script.url).generate(make_prompt(), timeout=5)
+    assert refused.value.reason is Reason.INVALID_RESPONSE
+
+
+def test_an_answer_beyond_all_measure_is_not_read_to_its_end(script: Script) -> None:
+    """An answer of more than 8 MiB is an invalid response."""
+    script.answers = [answer(200, b" " * (9 * 1024 * 1024))]
+    with pytest.raises(ModelRefusedError) as refused:
+        openai(script.url).generate(make_prompt(), timeout=10)
+    assert refused.value.reason is Reason.INVALID_RESPONSE
+
+
+def test_a_model_that_renamed_max_tokens_is_asked_again_with_the_new_name(script: Script) -> None:
+    """OpenAI's reasoning models get max_completion_tokens: found out once, remembered after."""
+    renamed = answer(400, error_body(code="unsupported_parameter", param="max_tokens"))
+    script.answers = [renamed, answer(200, choice({"content": "Paris"}))]
+    model = openai(script.url)
+    for _ in range(2):
+        assert model.generate(make_prompt(), timeout=5).text == "Paris"
+    limits = [
+        sorted(set(body) & {"max_tokens", "max_completion_tokens"}) for _, body in script.requests
+    ]
+    assert limits == [["max_tokens"], ["max_completion_tokens"], ["max_completion_tokens"]]
+
+
+def test_nobody_listening_is_unavailable() -> None:
+    """An endpoint that refuses connections hands the generation back."""
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{unused.getsockname()[1]}/v1"
+        with pytest.raises(ModelUnavailableError):
+            openai(url).generate(make_prompt(), timeout=5)
+
+
+@pytest.mark.parametrize("url", ["http://", "http://[", "ftp://127.0.0.1/v1"])
+def test_a_base_url_that_is_none_is_unavailable(url: str) -> None:
+    """A wrong base URL is an owner's mistake to be put right: nothing that was accepted is lost."""
+    with pytest.raises(ModelUnavailableError):
+        openai(url).generate(make_prompt(), timeout=5)
+
+
+def test_a_connection_cut_in_the_middle_is_unavailable(script: Script) -> None:
+    """An answer that breaks off hands the generation back."""
+
+    def cut(handler: BaseHTTPRequestHandler) -> None:
+        handler.send_response(200)
+        handler.send_header("content-length", "1000")
+        handler.end_headers()
+        handler.wfile.write(b'{"choices"')
+        handler.wfile.flush()
+        handler.connection.shutdown(socket.SHUT_RDWR)
+
+    script.answers = [cut]
+    with pytest.raises(ModelUnavailableError):
+        openai(script.url).generate(make_prompt(), timeout=5)
+
+
+def test_an_answer_that_trickles_is_bounded_by_the_time_there_is(script: Script) -> None:
+    """A server that sends a byte now and then cannot hold a worker beyond its timeout."""
+    done = threading.Event()
+
+    def trickle(handler: BaseHTTPRequestHandler) -> None:
+        handler.send_response(200)
+        handler.send_header("content-length", "1000")
+        handler.end_headers()
+        while not done.wait(0.05):
+            handler.wfile.write(b" ")
+            handler.wfile.flush()
+
+    script.answers = [trickle]
+    started = time.monotonic()
+    try:
+        with pytest.raises(ModelTimedOutError):
+            openai(script.url).generate(make_prompt(), timeout=0.5)
+    finally:
+        done.set()
+    assert time.monotonic() - started < 2
+
+
+def test_no_time_left_asks_nothing(script: Script) -> None:
+    """A generation whose time has run out is not sent to the model."""
+    script.answers = [answer(200, choice({"content": "Paris"}))]
+    with pytest.raises(ModelTimedOutError):
+        openai(script.url).generate(make_prompt(), timeout=0)
+    assert script.requests == []
