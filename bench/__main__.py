@@ -66,7 +66,16 @@ def _measure(bench: Bench, rounds: int, console: Console) -> dict[Case, Figures]
 
 def _report(figures: dict[Case, Figures], console: Console) -> None:
     name = Column("function", no_wrap=True, min_width=max(len(case.name) for case in CASES))
-    table = Table(name, "cold start", "quartiles", "imports", "warm", "AWS calls", box=SIMPLE)
+    table = Table(
+        name,
+        "cold start",
+        "quartiles",
+        "imports",
+        "warm",
+        "calls (first)",
+        box=SIMPLE,
+        pad_edge=False,
+    )
     for case, its in figures.items():
         low, cold, high = quantiles(its.cold, n=4)
         table.add_row(
@@ -75,7 +84,7 @@ def _report(figures: dict[Case, Figures], console: Console) -> None:
             f"{low:.2f}-{high:.2f}",
             _median(its.imports),
             _median(its.warm),
-            f"{its.calls.total()} (first {its.first_calls.total()})",
+            f"{its.calls.total()} ({its.first_calls.total()})",
         )
     console.print(table)
     for case, its in figures.items():

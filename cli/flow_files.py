@@ -18,13 +18,16 @@ from afterword.flows import Flow
 from afterword.registry import NAME_RULE
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Sequence
+    from collections.abc import Hashable, Iterator, Sequence
     from pathlib import Path
 
 _MESSAGES = {
-    "string_pattern_mismatch": f"Input should be {NAME_RULE}",
     "extra_forbidden": "There is no such field",
+    "json_invalid": "A text has half of a surrogate pair, which is no character",
+    "string_pattern_mismatch": f"Input should be {NAME_RULE}",
+    "too_long": "Input should be a list of at most {max_length}, not of {actual_length}",
 }
+"""Better words for some of pydantic's errors, by their types."""
 
 
 class FlowFileError(AfterwordError):
@@ -51,15 +54,27 @@ class _Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
+class _Dumper(yaml.SafeDumper):
+    """Writes texts of several lines as such, and quotes what some YAML reads as another type."""
+
+
+def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    style = "|" if "\n" in text else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Dumper.add_representer(str, _text)
+
 for _type, _pattern, _first in (
     ("null", r"null|~|", ["n", "~", ""]),
     ("bool", r"true|false", ["t", "f"]),
     ("int", r"-?(0|[1-9][0-9]*)", list("-0123456789")),
     ("float", r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?", list("-0123456789")),
 ):
-    _Loader.add_implicit_resolver(
-        f"tag:yaml.org,2002:{_type}", re.compile(f"(?:{_pattern})$"), _first
-    )
+    for _class in (_Loader, _Dumper):
+        _class.add_implicit_resolver(
+            f"tag:yaml.org,2002:{_type}", re.compile(f"(?:{_pattern})$"), _first
+        )
 
 
 def read(path: "Path") -> Flow:
@@ -76,14 +91,7 @@ def read(path: "Path") -> Flow:
     try:
         return Flow.model_validate_json(json.dumps(value, allow_nan=False), strict=True)
     except ValidationError as error:
-        problems = [
-            (
-                _line(root, problem["loc"]),
-                _field(problem["loc"]) + _MESSAGES.get(problem["type"], problem["msg"]),
-            )
-            for problem in error.errors(include_url=False)
-        ]
-        lines = (f"{path}:{line}: {what}" for line, what in sorted(problems))
+        lines = (f"{path}:{line}: {what}" for line, what in sorted(_problems(root, error)))
         raise FlowFileError("\n".join(lines)) from error
     except (TypeError, ValueError) as error:
         raise FlowFileError(f"{path}: A value is none that JSON has: {error}") from error
@@ -100,33 +108,50 @@ def _load(path: "Path", text: str) -> tuple[yaml.Node, object]:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = mark.line + 1 if mark else 1
-        what = ": ".join(part for part in (error.context, error.problem) if part)
+        what = error.problem or error.context or "This is not YAML"
+        if error.context and error.context_mark:
+            what += f" ({error.context} of line {error.context_mark.line + 1})"
         raise FlowFileError(f"{path}:{line}: {what}") from error
     except ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
         raise FlowFileError(
-            f"{path}:{line}: The control character U+{ord(error.character):04X} is not text"
+            f"{path}:{line}: The control character U+{error.character:04X} is not text"
         ) from error
     except RecursionError as error:
         raise FlowFileError(f"{path}: The file is nested too deeply") from error
     except ValueError as error:
-        raise FlowFileError(f"{path}: A value cannot be read: {error}") from error
+        raise FlowFileError(
+            f"{path}: A value does not fit its type, or is a number of too many digits"
+        ) from error
+
+
+def _problems(root: yaml.Node, error: ValidationError) -> "Iterator[tuple[int, str]]":
+    """Return the line of each problem, and the field and what is wrong with it."""
+    for problem in error.errors(include_url=False):
+        words = _MESSAGES.get(problem["type"])
+        what = problem["msg"] if words is None else words.format_map(problem.get("ctx", {}))
+        yield _line(root, problem["loc"]), _field(problem["loc"]) + what
 
 
 def _line(root: yaml.Node, place: "Sequence[str | int]") -> int:
     """Return the line of a field; of what holds it, when it is not there."""
     node, line = root, root.start_mark.line
     for part in place:
-        if isinstance(node, yaml.MappingNode):
-            members = [(key, value) for key, value in node.value if key.value == str(part)]
-            if not members:
-                break
-            key, node = members[0]
-            line = key.start_mark.line
-        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int):
-            node = node.value[part]
-            line = node.start_mark.line
+        member = _member(node, part)
+        if member is None:
+            break
+        start, node = member
+        line = start.start_mark.line
     return line + 1
+
+
+def _member(node: yaml.Node, part: str | int) -> tuple[yaml.Node, yaml.Node] | None:
+    """Return where a member of a node begins, its key if it has one, and the member."""
+    if isinstance(node, yaml.MappingNode):
+        return next((pair for pair in node.value if pair[0].value == str(part)), None)
+    if isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
+        return node.value[part], node.value[part]
+    return None
 
 
 def _field(place: "Sequence[str | int]") -> str:
@@ -140,15 +165,3 @@ def render(document: str) -> str:
     return yaml.dump(
         json.loads(document), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100
     )
-
-
-class _Dumper(yaml.SafeDumper):
-    """Writes texts of several lines as such."""
-
-
-def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
-    style = "|" if "\n" in text else None
-    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
-
-
-_Dumper.add_representer(str, _text)

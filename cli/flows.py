@@ -8,14 +8,13 @@ import typer
 
 from afterword.errors import NotFoundError
 from cli import flow_files, stack
+from cli.arguments import AsJson, FlowId, TenantId
 from cli.terminal import minute, result, result_json, result_table, say
 
 if TYPE_CHECKING:
     from afterword.registry import StoredFlow
 
 app = typer.Typer(no_args_is_help=True, help="Flows: how a tenant's texts are generated.")
-
-type TenantId = Annotated[str, typer.Argument(metavar="TENANT", help="The tenant's id.")]
 
 
 @app.command()
@@ -36,7 +35,7 @@ def list_flows(
     context: typer.Context,
     tenant: TenantId,
     *,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """List a tenant's flows in their newest versions."""
     registry = stack.of(context).registry
@@ -65,7 +64,7 @@ def list_flows(
 def show(
     context: typer.Context,
     tenant: TenantId,
-    flow: Annotated[str, typer.Argument(help="The flow's id.")],
+    flow: FlowId,
     version: Annotated[int | None, typer.Option(min=1, help="Default: the newest.")] = None,
 ) -> None:
     """Print a flow as YAML that `flow put` takes again."""
@@ -76,7 +75,7 @@ def show(
         raise NotFoundError(f"Flow {flow} has no version {version}: the newest is {shown.version}.")
     if version is not None:
         shown = registry.flow(tenant, flow, version)
-    result(flow_files.render(shown.document).rstrip("\n"))
+    result(flow_files.render(shown.document).removesuffix("\n"))
 
 
 def _name(flow: "StoredFlow") -> str:

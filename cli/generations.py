@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from afterword import clock, json_body, telemetry
-from afterword.dialects import dialonce
-from afterword.errors import TooLargeError
+from afterword.dialects.dialonce import parameters
 from afterword.generations import Generation, Status
-from afterword.http import MAX_BODY_BYTES, Request
 from cli import stack
+from cli.arguments import AsJson, FlowId, TenantId
 from cli.terminal import console, result, result_json, say
 
 if TYPE_CHECKING:
@@ -23,19 +22,17 @@ if TYPE_CHECKING:
 
 POLL_SECONDS = 0.5
 
-type TenantId = Annotated[str, typer.Argument(metavar="TENANT", help="The tenant's id.")]
-type AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-
 
 def submit(  # noqa: PLR0913, PLR0917 - a command's options are its parameters
     context: typer.Context,
     tenant: TenantId,
-    flow: Annotated[str, typer.Argument(help="The flow's id.")],
+    flow: FlowId,
     subject: Annotated[str | None, typer.Option(help="Subject of the mail.")] = None,
     body: Annotated[str | None, typer.Option(help="Body of the mail.")] = None,
     metadata: Annotated[str | None, typer.Option(help="More about it: a JSON object.")] = None,
     template: Annotated[
-        Path | None, typer.Option(help="File with a reply template: [placeholders] are filled in.")
+        Path | None,
+        typer.Option(help="File with a reply whose bracketed placeholders are filled in."),
     ] = None,
     file: Annotated[
         Path | None, typer.Option(help="Instead of the above: the API's JSON body in a file.")
@@ -53,9 +50,7 @@ def submit(  # noqa: PLR0913, PLR0917 - a command's options are its parameters
         raise typer.BadParameter(
             "has the whole mail: give no other part of it", param_hint="--file"
         )
-    if len(sent) > MAX_BODY_BYTES:
-        raise TooLargeError(f"The mail has {len(sent)} bytes; at most {MAX_BODY_BYTES} are taken.")
-    submission = dialonce.submission(Request(path={}, query={}, headers={}, body=sent), flow)
+    submission = parameters.submission(sent, flow)
     there = stack.of(context)
     there.registry.tenant(tenant)
     with _plain_log():

@@ -6,15 +6,13 @@ import typer
 
 from afterword.keys import Scope
 from cli import stack
+from cli.arguments import AsJson, TenantId
 from cli.terminal import minute, result, result_json, result_table, say
 
 if TYPE_CHECKING:
     from afterword.keys import ApiKey
 
 app = typer.Typer(no_args_is_help=True, help="API keys of a tenant.")
-
-type TenantId = Annotated[str, typer.Argument(metavar="TENANT", help="The tenant's id.")]
-type AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 @app.command()

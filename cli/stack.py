@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import boto3
+import botocore.session
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 ANNOUNCED = Path(__file__).parents[1] / ".local" / "dev.json"
 """Where `make dev` says which embedded stack runs."""
 
+_NO_PROFILE = {"profile": (None, None, None, None)}  # nor AWS_PROFILE: the embedded AWS has none
 _OUTPUTS = ("RegistryTable", "GenerationsTable", "QueueUrl", "Bucket")
 _CONFIG = Config(
     connect_timeout=5,
@@ -104,6 +106,7 @@ def _embedded() -> Stack:
     match facts:
         case {"endpoint": str(endpoint), "region": str(region), "stack": str(name)}:
             session = boto3.Session(
+                botocore_session=botocore.session.Session(_NO_PROFILE),
                 aws_access_key_id="test",
                 aws_secret_access_key="test",  # noqa: S106 - the emulator's, no secret
                 region_name=region,

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
+import typer
 from rich.console import Console
 from rich.table import Table
 
@@ -29,18 +30,13 @@ def console(*, stderr: bool = False) -> Console:
 
 
 def result(text: str) -> None:
-    """Print a result."""
-    console().print(_plain(text), soft_wrap=True)
-
-
-def say(text: str) -> None:
-    """Print what a person wants to know and a script does not."""
-    console(stderr=True).print(_plain(text), soft_wrap=True)
+    """Print a result: to the letter, but for what could drive a terminal, if it is one."""
+    typer.echo(_plain(text) if console().is_terminal else text, color=True)
 
 
 def result_json(value: object) -> None:
     """Print a result for a script."""
-    console().print(json.dumps(value, ensure_ascii=False, indent=2), soft_wrap=True)
+    result(json.dumps(value, ensure_ascii=False, indent=2))
 
 
 def result_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
@@ -48,7 +44,16 @@ def result_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     table = Table(*columns, box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for row in rows:
         table.add_row(*(_plain(cell) for cell in row))
-    console().print(table)
+    out = console()
+    with out.capture() as drawn:
+        out.print(table)
+    for line in drawn.get().splitlines():
+        typer.echo(line.rstrip(), color=True)
+
+
+def say(text: str) -> None:
+    """Print what a person wants to know and a script does not."""
+    typer.echo(_plain(text), err=True)
 
 
 def minute(moment: "datetime | None") -> str:
@@ -57,5 +62,5 @@ def minute(moment: "datetime | None") -> str:
 
 
 def _plain(text: str) -> str:
-    """Return the text without what could drive a terminal: a model may have written it."""
+    """Return a text, which a model may have written, without the control characters in it."""
     return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text.replace("\r\n", "\n"))

@@ -1,4 +1,4 @@
-"""The embedded stack: dev runs one, demo shows one reply, logs follows the logs of one, build builds."""
+"""The embedded stack: dev runs it, demo shows one reply, logs follows its logs, build builds."""
 
 import argparse
 import asyncio
@@ -12,21 +12,27 @@ from typing import Any
 
 from local.terminal import LocalError
 
-DEFAULT_PORTS = {"dev": 8080, "demo": 0, "logs": 0, "build": 0}
+PORTS = {"dev": 8080, "demo": 0, "logs": 0, "build": 0}
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def main() -> int:
-    """Run one command; one line on standard error and exit code 1 when it cannot be done."""
+    """Run one command; one line on standard error and exit code 1 when it cannot be done.
+
+    A signal to stop is how dev and logs end, with exit code 0; it keeps the others from theirs.
+    """
     parser = argparse.ArgumentParser(prog="python -m local", description=__doc__)
-    parser.add_argument("command", choices=DEFAULT_PORTS)
+    parser.add_argument("command", choices=PORTS)
     parser.add_argument("--port", type=int, help="of the HTTP API; 0 for any free one")
     arguments = parser.parse_args()
-    port = DEFAULT_PORTS[arguments.command] if arguments.port is None else arguments.port
-    # Each command imports only what it needs: what deploys takes a second.
-    work = importlib.import_module(f"local.{arguments.command}").command(port)
+    port = PORTS[arguments.command] if arguments.port is None else arguments.port
+    stopped = 0 if arguments.command in ("dev", "logs") else 1
+    for number in STOPPING:
+        signal.signal(number, lambda *_: sys.exit(stopped))
     try:
-        return asyncio.run(until_signal(work))
+        # Each command imports only what it needs: what deploys takes a second.
+        command = importlib.import_module(f"local.{arguments.command}").command
+        return asyncio.run(until_signal(command(port), stopped))
     except LocalError as error:
         problem = str(error)
     except OSError as error:
@@ -40,8 +46,8 @@ def main() -> int:
     return 1
 
 
-async def until_signal(work: Coroutine[Any, Any, int]) -> int:
-    """Return what the work returns, or 0 once it has stopped because a signal asked for it."""
+async def until_signal(work: Coroutine[Any, Any, int], stopped: int) -> int:
+    """Return what the work returns, or `stopped` once it has ended because of a signal."""
     task = asyncio.ensure_future(work)
     loop = asyncio.get_running_loop()
 
@@ -55,7 +61,7 @@ async def until_signal(work: Coroutine[Any, Any, int]) -> int:
     try:
         return await task
     except asyncio.CancelledError:
-        return 0
+        return stopped
 
 
 if __name__ == "__main__":

@@ -6,8 +6,8 @@ import hashlib
 import os
 import platform
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 from local.places import BUILD, LOCAL, ROOT, Place, replace
@@ -49,7 +49,7 @@ async def build(nursery: Nursery, place: Place, architecture: str = HOST_ARCH) -
 
     Raises LocalError with sam's own last line when it fails; its output is in the build log.
     """
-    with only_builder():
+    async with only_builder():
         stamp = await asyncio.to_thread(fingerprint, architecture)
         if TEMPLATE.exists() and STAMP.exists() and STAMP.read_text() == stamp:
             say("build: nothing has changed")
@@ -78,15 +78,20 @@ async def build(nursery: Nursery, place: Place, architecture: str = HOST_ARCH) -
         return TEMPLATE
 
 
-@contextmanager
-def only_builder() -> Iterator[None]:
+@asynccontextmanager
+async def only_builder() -> AsyncIterator[None]:
     """Wait until no other stack builds in this checkout."""
     with (BUILD / "lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            say("build: another stack is building, waiting for it")
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        waiting = False
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if not waiting:
+                    say("build: another stack is building, waiting for it")
+                waiting = True
+                await asyncio.sleep(0.1)
         yield
 
 

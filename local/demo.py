@@ -5,10 +5,10 @@ import shutil
 import time
 
 import httpx
-from afterword.generations import Generation
+
+from afterword.generations import Generation, Status
 from afterword.payloads import Payloads
 from afterword.store import GenerationStore
-
 from local.aws import session
 from local.dev import MAIL, mail_path
 from local.stack import Stack, run
@@ -17,9 +17,10 @@ from local.terminal import LocalError, say
 TEMPLATE = (
     "Dear [the customer's full name],\n\n"
     "Thank you for your message about [the subject of the mail in a few words]."
-    " We have found your policy and will look into it within two working days.\n\n"
+    " We look into it and answer within two working days.\n\n"
     "Kind regards,\nYour customer service"
 )
+FINISHED = (Status.SUCCEEDED, Status.FAILED, Status.CANCELED)
 GIVE_UP_SECONDS = 120.0
 
 
@@ -65,12 +66,13 @@ async def follow(
         answer = await client.get(path)
         answer.raise_for_status()
         generation = await asyncio.to_thread(stored, stack, tenant, process)
-        status = f"status: {answer.json()['status']} (in the store: {generation.status})"
-        if status != said:
-            say(status)
-            said = status
-        if answer.json()["status"] != "started":
+        status = answer.json()["status"]
+        if status != "started":
+            say(f"status: {status}")
             return
+        if generation.status not in (said, *FINISHED):
+            said = generation.status
+            say(f"status: {status} (the generation is {said})")
         await asyncio.sleep(0.1)
     raise LocalError(f"no reply within {GIVE_UP_SECONDS:.0f} s (see {stack.place.folder})")
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from botocore.exceptions import EndpointConnectionError
 
 from local.aws import session
-from local.places import ANNOUNCED, Place, read
+from local.places import ANNOUNCED, Place, is_running, read
 from local.terminal import LocalError
 
 POLL_SECONDS = 0.5
@@ -30,12 +30,12 @@ async def follow(port: int) -> int:
     """Print log lines as they come, from the stack on `port`, 0 for the one started last."""
     place = Place.of(port).announcement if port else ANNOUNCED
     facts = read(place)
-    if not facts:
-        raise LocalError(f"no stack is running ({place} is not there): start one with `make dev`")
+    if not is_running(facts):
+        raise LocalError("no stack is running there: start one with `make dev`")
     logs = session().client("logs", endpoint_url=facts["endpoint"])
     seen: set[tuple[str, str]] = set()  # ministack writes each invocation to a stream of its own
     newest = 0
-    while read(place).get("pids", {}).get("dev") == facts["pids"]["dev"]:
+    while is_running(facts):
         fresh: set[tuple[str, str]] = set()
         since = max(0, newest - OVERLAP_MS)
         for group in [group["logGroupName"] for group in logs.describe_log_groups()["logGroups"]]:

@@ -52,7 +52,9 @@ def choose(environ: Mapping[str, str]) -> Choice:
     if provider == "demo":
         return Choice(kind="demo", model=DEMO_MODEL)
     if provider:
-        raise LocalError(f"AFTERWORD_MODEL_PROVIDER is {provider}: use one of {PROVIDERS}")
+        raise LocalError(
+            f"AFTERWORD_MODEL_PROVIDER is {provider}: use one of {', '.join(PROVIDERS)}"
+        )
     ollama = ollama_models()
     if model and model not in ollama:
         raise LocalError(
@@ -71,6 +73,11 @@ def named(url: str, model: str, api_key: str | None) -> Choice:
         answer = httpx.get(f"{url}/models", headers=headers, timeout=10)
         answer.raise_for_status()
         models = [entry["id"] for entry in answer.json()["data"]]
+    except httpx.HTTPStatusError as error:
+        raise LocalError(
+            f"AFTERWORD_MODEL_URL ({url}) answers GET /models with {error.response.status_code}:"
+            " check the URL, which should end in /v1, and AFTERWORD_MODEL_API_KEY"
+        ) from error
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise LocalError(
             f"AFTERWORD_MODEL_URL ({url}) does not answer GET /models: {error}".splitlines()[0]

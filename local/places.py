@@ -43,13 +43,14 @@ class Place:
         return self.folder / f"{name}.log"
 
     def prepare(self) -> None:
-        """Make the folder anew, with nothing of an earlier stack in it.
-
-        Raises LocalError when the disk has not enough room for a build and a run.
-        """
+        """Make the folder anew, with nothing of an earlier stack in it, and check the disk."""
         shutil.rmtree(self.folder, ignore_errors=True)
         self.tmp.mkdir(parents=True)
         BUILD.mkdir(exist_ok=True)
+        self.check_room()
+
+    def check_room(self) -> None:
+        """Raise LocalError when the disk has not enough room for a build and a run."""
         for folder in (self.folder, BUILD):
             free = shutil.disk_usage(folder).free
             if free < NEEDED_BYTES:
@@ -59,33 +60,46 @@ class Place:
                 )
 
     def announce(self, facts: dict[str, Any]) -> None:
-        """Write dev.json, the stack's own and the one of the stack started last."""
-        for path in (self.announcement, ANNOUNCED):
-            replace(path, json.dumps(facts, indent=2) + "\n")
+        """Write this stack's dev.json, and make it the one of the stack started last."""
+        replace(self.announcement, json.dumps(facts, indent=2) + "\n")
+        announce_newest()
 
     def withdraw(self) -> None:
-        """Remove what this stack announced, and its temporary files."""
-        own = read(self.announcement)
-        if own and read(ANNOUNCED).get("pids") == own.get("pids"):
-            ANNOUNCED.unlink(missing_ok=True)
+        """Remove what this stack announced and its temporary files; its logs stay."""
         self.announcement.unlink(missing_ok=True)
+        announce_newest()
         shutil.rmtree(self.tmp, ignore_errors=True)
+        if self.folder.exists() and not any(self.folder.iterdir()):
+            self.folder.rmdir()
 
 
-def remove_stale_announcement() -> None:
-    """Remove the dev.json of a stack that no longer runs."""
-    facts = read(ANNOUNCED)
-    if facts and not Path(f"/proc/{facts['pids']['dev']}").exists():
+def announce_newest() -> None:
+    """Let .local/dev.json be the newest running stack's, or not be."""
+    running = [path for path in LOCAL.glob("*/dev.json") if is_running(read(path))]
+    if running:
+        replace(ANNOUNCED, max(running, key=lambda path: path.stat().st_mtime).read_text())
+    else:
         ANNOUNCED.unlink(missing_ok=True)
 
 
-def read(path: Path) -> dict[str, Any]:
-    """Return an announcement, {} when there is none or it is not one."""
+def is_running(facts: dict[str, Any]) -> bool:
+    """Whether the stack that announced these facts is there still."""
+    if not facts:
+        return False
     try:
-        facts = json.loads(path.read_text())
-    except (FileNotFoundError, ValueError):
+        os.kill(facts["pids"]["dev"], 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def read(path: Path) -> dict[str, Any]:
+    """Return an announcement, {} when there is none: it goes when its stack stops."""
+    try:
+        facts: dict[str, Any] = json.loads(path.read_text())
+    except FileNotFoundError:
         return {}
-    return facts if isinstance(facts, dict) and "pids" in facts else {}
+    return facts
 
 
 def replace(path: Path, text: str) -> None:

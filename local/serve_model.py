@@ -5,6 +5,7 @@ Usage: serve_model.py PORT. Serves the OpenAI chat API on loopback until the pro
 """
 
 import importlib.util
+import os
 import signal
 import sys
 from pathlib import Path
@@ -13,6 +14,10 @@ import xllamacpp  # type: ignore[import-not-found] # the stack's own environment
 
 SLOTS = 4  # more do not raise the throughput of two cores, and each costs 90 MB
 SLOT_TOKENS = 4096  # prompt and answer of one generation
+# One core is left to ministack and the functions: llama.cpp's threads wait for each other at every
+# step, and where one has to share its core all of them come to a tenth of their speed.
+THREADS = max(1, (os.cpu_count() or 1) - 1)
+REPEAT_PENALTY = 1.1  # without it a model this small falls into repeating a sentence
 
 
 def weights() -> Path:
@@ -34,6 +39,9 @@ def main() -> None:
     params.n_parallel = SLOTS
     params.n_ctx = SLOTS * SLOT_TOKENS
     params.cont_batching = True
+    params.cpuparams.n_threads = THREADS
+    params.cpuparams_batch.n_threads = THREADS
+    params.sampling.penalty_repeat = REPEAT_PENALTY
     params.cache_ram_mib = 0  # llama.cpp's default is 8 GB
     params.ui = False
     server = xllamacpp.Server(params)

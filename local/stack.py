@@ -17,7 +17,7 @@ from local.bedrock import Relay
 from local.build import STACK_PYTHON, build, check_environments
 from local.deploy import deploy, store_secret
 from local.model_server import ModelServer
-from local.places import ROOT, Place, remove_stale_announcement
+from local.places import ROOT, Place, announce_newest
 from local.processes import LOOPBACK, Child, Nursery, hold_port, port_of
 from local.template import API_ID
 from local.tenants import create_tenants
@@ -61,13 +61,16 @@ async def run(port: int, use: Use, *, announce: bool) -> int:
     ends that cannot be replaced. Whatever happens, no process of it is left.
     """
     check_environments()
-    remove_stale_announcement()
+    announce_newest()
     api = hold_port(port)
     place = Place.of(port_of(api))
     place.prepare()
     try:
         async with Nursery() as nursery:
             return await _run(nursery, place, api, use, announce=announce)
+    except LocalError:
+        place.check_room()  # a full disk shows in many ways, few of which name it
+        raise
     finally:
         place.withdraw()
 
@@ -168,21 +171,19 @@ def set_up(
 
 
 async def answering(url: str) -> None:
-    """Wait until GET answers 200; raise LocalError when it does not in time."""
-    last = "no answer"
+    """Wait until GET answers; raise LocalError when it does not in time, or not with 200."""
     deadline = time.monotonic() + READY_SECONDS
     async with httpx.AsyncClient(timeout=READY_SECONDS) as client:
-        while time.monotonic() < deadline:
+        while True:
             try:
                 answer = await client.get(url)
+                break
             except httpx.TransportError as error:
-                last = str(error)
-            else:
-                if answer.status_code == httpx.codes.OK:
-                    return
-                last = f"{answer.status_code} {answer.text[:200]}"
-            await asyncio.sleep(0.05)
-    raise LocalError(f"GET {url} does not answer 200 within {READY_SECONDS:.0f} s: {last}")
+                if time.monotonic() > deadline:
+                    raise LocalError(f"GET {url} is not answered: {error}") from error
+                await asyncio.sleep(0.05)
+    if answer.status_code != httpx.codes.OK:
+        raise LocalError(f"GET {url} answers {answer.status_code}: {answer.text[:200]}")
 
 
 async def lost(child: Child) -> NoReturn:

@@ -5,7 +5,6 @@ from typing import Any
 from afterword.flows import Flow, Step
 from afterword.keys import Scope
 from afterword.registry import Registry
-
 from local.aws import session
 
 TENANTS = {"demo": "Demo company", "other": "Another company"}
@@ -15,9 +14,8 @@ MAIL_FLOW = Flow(
     steps=(
         Step(
             name="reply",
-            instructions="You answer the mails of an insurance company's customers. Write a short,"
-            " friendly reply to the mail, in the mail's language. Promise nothing.",
-            max_tokens=200,
+            instructions="Write a short and polite reply to this email from a customer.",
+            max_tokens=150,
             temperature=0.2,
         ),
     ),

@@ -16,7 +16,7 @@ import pytest
 from botocore.exceptions import EndpointConnectionError
 from moto import mock_aws
 from moto.core.botocore_stubber import BotocoreStubber
-from samtranslator.yaml_helper import yaml_parse
+from samtranslator.yaml_helper import yaml_parse  # type: ignore[import-untyped]
 
 from afterword import clients, clock, services, settings, telemetry, worker
 from afterword.keys import Scope
@@ -64,15 +64,17 @@ class SetClock:
 
 @dataclass(frozen=True)
 class Tenant:
-    """A tenant with a mail flow, and its key strings by what they may do."""
+    """A tenant with a mail flow, and a key string that may submit and read."""
 
     id: str
     key: str
-    submit_only: str
-    read_only: str
+
+    def key_with(self, scope: Scope) -> str:
+        """Create a key that may do only this, and return its string."""
+        return services.registry().create_key(self.id, [scope])[1]
 
 
-@dataclass(frozen=True)
+@dataclass
 class LambdaContext:
     """What Lambda passes to a handler beside the event."""
 
@@ -294,12 +296,7 @@ def make_tenant(registry: Registry) -> Callable[[str], Tenant]:
     def make(tenant_id: str) -> Tenant:
         registry.create_tenant(tenant_id, f"{tenant_id} Ltd")
         registry.put_flow(tenant_id, FLOW, FLOW_DOCUMENT)
-        return Tenant(
-            tenant_id,
-            registry.create_key(tenant_id, [Scope.SUBMIT, Scope.READ])[1],
-            registry.create_key(tenant_id, [Scope.SUBMIT])[1],
-            registry.create_key(tenant_id, [Scope.READ])[1],
-        )
+        return Tenant(tenant_id, registry.create_key(tenant_id, [Scope.SUBMIT, Scope.READ])[1])
 
     return make
 

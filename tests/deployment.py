@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import Any
+from typing import Any, Final
 
-REGION = "eu-west-1"
+REGION: Final = "eu-west-1"
 QUEUE_NAME = "generate"
 REFERENCES = {
     "GenerationsTable": "generations",
@@ -99,7 +99,7 @@ class Deployment:
         ]
         return {function.folder: function for function in functions}
 
-    def _resolve(self, value: Any) -> Any:  # noqa: ANN401 - any node of a YAML document
+    def _resolve(self, value: Any) -> Any:  # noqa: ANN401, PLR0911 - any node of a YAML document
         match value:
             case {"Ref": "AWS::NoValue"}:
                 return None

@@ -2,6 +2,7 @@
 
 from afterword import http, services
 from afterword.dialects import dialonce
+from afterword.dialects.dialonce import parameters
 from afterword.keys import Scope
 
 
@@ -9,6 +10,6 @@ from afterword.keys import Scope
 def handler(request: http.Request, tenant: str) -> http.Response:
     """Accept a mail to be answered; the reply is fetched with the process id that comes back."""
     flow = dialonce.orchestrator(request, tenant)
-    submission = dialonce.submission(request, flow)
+    submission = parameters.submission(request.body, flow)
     generation_id = services.submitter().submit(tenant, submission)
     return dialonce.accepted(generation_id)

@@ -27,6 +27,9 @@ UNUSED = (
 )
 UNUSED_PATTERNS = ("__pycache__", "*.pyi", "py.typed")
 
+DOCUMENTED = {"operations", "shapes"}
+"""The parts of a service's model whose documentation botocore can do without."""
+
 KEPT_OF_DIST_INFO = ("METADATA", "LICENSE*", "NOTICE*", "licenses", "sboms", "entry_points.txt")
 """Scanners read the versions there, and licences ask to go with the code."""
 
@@ -59,8 +62,10 @@ def slim_botocore_data(data: Path) -> None:
         for path in list(newest.glob("examples-*")):
             _remove(path)
         for path in sorted(newest.glob("*.json.gz")):
-            model: Json = json.loads(gzip.decompress(path.read_bytes()))
-            _write(path.with_suffix(""), _without_documentation(model))
+            model = json.loads(gzip.decompress(path.read_bytes()))
+            for part in DOCUMENTED & model.keys():
+                model[part] = _without_documentation(model[part])
+            _write(path.with_suffix(""), model)
             path.unlink()
     endpoints = json.loads((data / "endpoints.json").read_text("utf-8"))
     for partition in endpoints["partitions"]:

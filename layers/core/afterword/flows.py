@@ -41,7 +41,7 @@ class Flow(BaseModel):
 
     id: Annotated[str, Field(pattern=_NAME, description=NAME_RULE)]
     name: Annotated[str, Field(min_length=1, max_length=200)]
-    steps: Annotated[tuple[Step, ...], Field(min_length=1, max_length=1)]
+    steps: tuple[Step]
 
 
 def prompt(

@@ -1,0 +1,67 @@
+"""MailGenerationAsyncParameters, the body of a submission.
+
+Apart from the rest of the dialect, because only the submission pays for importing pydantic: a fifth
+of a cold start.
+"""
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from afterword import json_body, placeholders
+from afterword.dialects import dialonce
+from afterword.errors import InvalidRequestError
+from afterword.generations import Submission
+
+_EXTERNAL = ("external_ref", "external_metadata")
+MAX_EXTERNAL_BYTES = 1_000_000
+"""What is handed back has to fit into one response of Lambda, 6 MB, beside the text."""
+
+
+class MailGenerationAsyncParameters(BaseModel):
+    """The body of a submission. Fields that are not known are ignored."""
+
+    model_config = ConfigDict(strict=True, hide_input_in_errors=True)
+
+    subject: str
+    body: str
+    metadata: dict[str, object] | None = None
+    template: str | None = None
+    external_ref: str | None = None
+    external_metadata: dict[str, object] | None = None
+
+
+def submission(body: bytes, flow: str) -> Submission:
+    """Parse a MailGenerationAsyncParameters; raise InvalidRequestError naming what is wrong.
+
+    A mail needs a subject or a body that is not blank. `external_ref` and `external_metadata` are
+    kept as the text that was sent.
+    """
+    sent = json_body.parse_object(body)
+    try:
+        mail = MailGenerationAsyncParameters.model_validate(sent.values)
+    except ValidationError as error:
+        raise InvalidRequestError(_explain(error)) from error
+    if not (mail.subject.strip() or mail.body.strip()):
+        raise InvalidRequestError("subject, body: the mail is empty; one of them needs a text.")
+    if mail.template is not None:
+        placeholders.parse(mail.template)
+    inputs = {"subject": mail.subject, "body": mail.body}
+    if mail.metadata is not None:
+        inputs["metadata"] = sent.texts["metadata"]
+    external = {name: sent.texts[name] for name in _EXTERNAL if name in sent.texts}
+    for name, text in external.items():
+        if len(text.encode()) > MAX_EXTERNAL_BYTES:
+            raise InvalidRequestError(f"{name}: it has more than {MAX_EXTERNAL_BYTES} bytes.")
+    return Submission(
+        dialect=dialonce.NAME,
+        flow=flow,
+        inputs=inputs,
+        template=mail.template if mail.template and mail.template.strip() else None,
+        external=external,
+    )
+
+
+def _explain(error: ValidationError) -> str:
+    return "; ".join(
+        f"{'.'.join(str(part) for part in problem['loc'])}: {problem['msg']}"
+        for problem in error.errors(include_url=False, include_input=False)
+    )

@@ -1,0 +1,284 @@
+"""`afterword submit` and `afterword watch`, under moto, with a worker that the test plays."""
+
+import json
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from afterword import clients, clock
+from afterword.generations import Claim, Completion, Reason
+from afterword.registry import Registry
+from afterword.store import GenerationStore
+from cli import terminal
+from tests.cli.conftest import Afterword, usage_error
+from tests.conftest import FLOW, FLOW_DOCUMENT, SetClock, Stored
+from tests.deployment import REFERENCES
+
+pytestmark = pytest.mark.usefixtures("stack")
+
+MAIL = ("submit", "demo", FLOW, "--subject", "Refund", "--body", "When will I get it?")
+COMPLETION = Completion(
+    text="Dear [Jane],\n\n\tsoon: **46** €.",
+    model="test-model",
+    stop_reason="stop",
+    tokens_in=120,
+    tokens_out=30,
+)
+
+
+@pytest.fixture(autouse=True)
+def tenant(registry: Registry) -> None:
+    """Create the tenant demo with a mail flow."""
+    registry.create_tenant("demo", "Demo")
+    registry.put_flow("demo", FLOW, FLOW_DOCUMENT)
+
+
+class Worker:
+    """Does the next of its steps each time that the command line waits."""
+
+    def __init__(self, store: GenerationStore, set_clock: SetClock) -> None:
+        self._store = store
+        self._set_clock = set_clock
+        self._claim: Claim | None = None
+        self.steps: list[Callable[[], object]] = []
+
+    def wait(self, seconds: float) -> None:
+        """Let the seconds go by and do the next step."""
+        self._set_clock.advance(seconds=seconds)
+        self.steps.pop(0)()
+
+    def rest(self) -> None:
+        """Do nothing."""
+
+    def claim(self) -> None:
+        """Claim the one generation that there is."""
+        self._claim = self._store.claim("demo", only_id(), clock.now() + timedelta(minutes=1))
+        assert self._claim is not None
+
+    def hand_back(self) -> None:
+        """Hand it back, as when the model is throttled."""
+        assert self._claim is not None
+        assert self._store.hand_back(self._claim, failed=False)
+
+    def succeed(self) -> None:
+        """Store COMPLETION."""
+        assert self._claim is not None
+        assert self._store.succeed(self._claim, COMPLETION)
+
+    def fail(self) -> None:
+        """Store that the model refused."""
+        assert self._claim is not None
+        assert self._store.fail(self._claim, Reason.REFUSED_CONTENT, "The model refused it.")
+
+
+@pytest.fixture
+def worker(store: GenerationStore, set_clock: SetClock, monkeypatch: pytest.MonkeyPatch) -> Worker:
+    """Return a worker that works while the command line sleeps."""
+    worker = Worker(store, set_clock)
+    monkeypatch.setattr(time, "sleep", worker.wait)
+    return worker
+
+
+def only_item() -> dict[str, Any]:
+    """Return the one item in the table of generations."""
+    (item,) = clients.dynamodb().scan(TableName=REFERENCES["GenerationsTable"])["Items"]
+    return dict(item)
+
+
+def only_id() -> str:
+    """Return the id of the one generation that there is."""
+    return str(only_item()["id"]["S"])
+
+
+def only_message() -> object:
+    """Return the one message in the queue."""
+    (message,) = clients.sqs().receive_message(
+        QueueUrl=REFERENCES["Queue"], MaxNumberOfMessages=10
+    )["Messages"]
+    return json.loads(message["Body"])
+
+
+def test_a_mail_is_submitted_as_the_api_does(
+    afterword: Afterword, store: GenerationStore, set_clock: SetClock, tmp_path: Path
+) -> None:
+    """`submit` stores the mail with its parts, queues it and prints the id alone."""
+    template = tmp_path / "template.txt"
+    template.write_text("Dear [name],\n")
+    result = afterword(
+        *MAIL, "--metadata", '{"amount": 46.10, "date": "2026-09-11"}', "--template", template
+    )
+    generation_id = only_id()
+    assert (result.exit_code, result.stdout, result.stderr) == (0, f"{generation_id}\n", "")
+    assert only_message() == {"tenant": "demo", "id": generation_id}
+    claim = store.claim("demo", generation_id, clock.now() + timedelta(minutes=1))
+    assert claim is not None
+    assert (claim.flow, claim.flow_version, claim.template) == (FLOW, 1, "Dear [name],\n")
+    assert claim.inputs == {
+        "subject": "Refund",
+        "body": "When will I get it?",
+        "metadata": '{"amount": 46.10, "date": "2026-09-11"}',
+    }
+    expires = int(only_item()["expires_at"]["N"])
+    assert expires == int((set_clock.moment + timedelta(days=7)).timestamp())
+
+
+def test_a_file_holds_the_whole_mail(
+    afterword: Afterword, store: GenerationStore, tmp_path: Path
+) -> None:
+    """`submit --file` takes the API's JSON body, with the caller's own references."""
+    file = tmp_path / "mail.json"
+    file.write_text('{"subject": "Refund", "body": "", "external_ref": "case-457"}')
+    result = afterword("submit", "demo", FLOW, "--file", file, "--json")
+    assert result.exit_code == 0
+    assert json.loads(result.stdout) == {"id": only_id()}
+    assert store.get("demo", only_id()).external == {"external_ref": '"case-457"'}
+
+
+def test_a_submission_is_watched_to_its_text(afterword: Afterword, worker: Worker) -> None:
+    """`submit --watch` says each status once, and prints the text, the model and what it took."""
+    worker.steps = [
+        worker.rest,
+        worker.claim,
+        worker.hand_back,
+        worker.claim,
+        worker.rest,
+        worker.succeed,
+    ]
+    result = afterword(*MAIL, "--watch")
+    assert (result.exit_code, result.stdout) == (0, f"{COMPLETION.text}\n")
+    assert result.stderr == (
+        f"Submitted {only_id()}.\n"
+        "   0.0 s  queued\n"
+        "   1.0 s  running, attempt 1\n"
+        "   1.5 s  queued, attempt 1\n"
+        "   2.0 s  running, attempt 2\n"
+        "   3.0 s  succeeded, attempt 2\n"
+        "\ntest-model: 120 tokens in, 30 out, 3.0 seconds\n"
+    )
+
+
+def test_a_failure_is_told_with_its_reason(afterword: Afterword, worker: Worker) -> None:
+    """`watch` ends with exit code 1 and the reason and message of the failure."""
+    worker.steps = [worker.claim, worker.fail]
+    generation_id = afterword(*MAIL).stdout.strip()
+    result = afterword("watch", "demo", generation_id)
+    assert (result.exit_code, result.stdout, result.stderr) == (
+        1,
+        "",
+        (
+            "   0.0 s  queued\n"
+            "   0.5 s  running, attempt 1\n"
+            "   1.0 s  failed, attempt 1\n"
+            "afterword: The generation failed: refused_content: The model refused it.\n"
+        ),
+    )
+    as_json = afterword("watch", "demo", generation_id, "--json")
+    failed = json.loads(as_json.stdout)
+    assert as_json.exit_code == 1
+    assert (failed["status"], failed["reason"], failed["message"], failed["text"]) == (
+        "failed",
+        "refused_content",
+        "The model refused it.",
+        None,
+    )
+
+
+def test_a_watched_generation_comes_as_json(afterword: Afterword, worker: Worker) -> None:
+    """With --json, standard output is the finished generation and nothing else."""
+    worker.steps = [worker.claim, worker.succeed]
+    result = afterword(*MAIL, "--watch", "--json")
+    expected = {
+        "id": only_id(),
+        "tenant": "demo",
+        "flow": "mail-reply",
+        "flow_version": 1,
+        "status": "succeeded",
+        "attempt": 1,
+        "created_at": "2026-11-10T09:00:00+00:00",
+        "finished_at": "2026-11-10T09:00:01+00:00",
+        "seconds": 1.0,
+        "text": COMPLETION.text,
+        "model": "test-model",
+        "stop_reason": "stop",
+        "tokens_in": 120,
+        "tokens_out": 30,
+        "reason": None,
+        "message": None,
+    }
+    assert (result.exit_code, json.loads(result.stdout)) == (0, expected)
+    assert json.loads(afterword("watch", "demo", only_id(), "--json").stdout) == expected
+
+
+def test_a_mail_stands_although_its_message_cannot_be_sent(afterword: Afterword) -> None:
+    """When the queue is gone the id is printed all the same, and a warning with it."""
+    clients.sqs().delete_queue(QueueUrl=REFERENCES["Queue"])
+    result = afterword(*MAIL)
+    assert (result.exit_code, result.stdout) == (0, f"{only_id()}\n")
+    assert result.stderr.startswith(
+        "afterword: accepted, but its message could not be sent: An error occurred"
+    )
+    assert result.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            ("submit", "demo", FLOW),
+            "afterword: subject, body: the mail is empty; one of them needs a text.\n",
+        ),
+        (("submit", "demo", "none", "--body", "x"), "afterword: There is no flow none.\n"),
+        (("submit", "nobody", FLOW, "--body", "x"), "afterword: There is no tenant nobody.\n"),
+        (
+            (*MAIL, "--metadata", "[]"),
+            "afterword: metadata: Input should be a valid dictionary\n",
+        ),
+        (("watch", "nobody", "x"), "afterword: There is no tenant nobody.\n"),
+        (("watch", "demo", "x"), "afterword: There is no such generation.\n"),
+    ],
+)
+def test_what_cannot_be_done_is_one_line(
+    afterword: Afterword, stored: Callable[[], Stored], arguments: tuple[str, ...], message: str
+) -> None:
+    """A request that is refused is one line and exit code 1, and nothing is stored."""
+    result = afterword(*arguments)
+    assert (result.exit_code, result.stdout, result.stderr) == (1, "", message)
+    assert stored() == Stored(items=0, messages=0, objects=0)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--file", "mail.json", "--body", "x"), "has the whole mail"),
+        (("--file", "none.json"), "none.json: No such file or directory"),
+        (("--template", "none.txt"), "none.txt: No such file or directory"),
+        (("--metadata", "{"), "is not JSON"),
+        (("--metadata", '{}, "subject": "x"'), "is not JSON"),
+    ],
+)
+def test_wrong_options_are_a_usage_error(
+    afterword: Afterword,
+    stored: Callable[[], Stored],
+    options: tuple[str, ...],
+    message: str,
+) -> None:
+    """Options that cannot be understood end with exit code 2, and nothing is stored."""
+    result = afterword("submit", "demo", FLOW, *options)
+    assert f"Invalid value for {options[0]}: {message}" in usage_error(result)
+    assert stored() == Stored(items=0, messages=0, objects=0)
+
+
+def test_a_text_cannot_drive_the_terminal(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a terminal a text comes without control characters, elsewhere to the letter."""
+    text = "a\x1b[31mb\r\nc\td\x9b"
+    terminal.result(text)
+    assert capsys.readouterr().out == f"{text}\n"
+    monkeypatch.setattr("rich.console.Console.is_terminal", True)
+    terminal.result(text)
+    assert capsys.readouterr().out == "a\ufffd[31mb\nc\td\ufffd\n"

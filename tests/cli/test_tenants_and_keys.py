@@ -1,0 +1,149 @@
+"""`afterword tenant` and `afterword key`, under moto."""
+
+import json
+
+import pytest
+
+from afterword import clients, keys
+from afterword.keys import Scope
+from afterword.registry import Registry
+from tests.cli.conftest import Afterword, usage_error
+from tests.conftest import SetClock
+from tests.deployment import REFERENCES
+
+pytestmark = pytest.mark.usefixtures("stack", "set_clock")
+
+
+def test_a_tenant_is_created(afterword: Afterword, registry: Registry) -> None:
+    """`tenant create` stores the tenant with its name."""
+    result = afterword("tenant", "create", "demo", "--name", "Demo [Ltd]")
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert result.stderr == "Created tenant demo (Demo [Ltd]).\n"
+    assert registry.tenant("demo").name == "Demo [Ltd]"
+
+
+def test_a_taken_or_malformed_id_creates_no_tenant(
+    afterword: Afterword, registry: Registry
+) -> None:
+    """An id that is taken or malformed is one line on standard error and exit code 1."""
+    registry.create_tenant("demo", "Demo")
+    taken = afterword("tenant", "create", "demo", "--name", "Other")
+    assert (taken.exit_code, taken.stderr) == (
+        1,
+        "afterword: There is a tenant demo already.\n",
+    )
+    malformed = afterword("tenant", "create", "de/mo", "--name", "Other")
+    assert (malformed.exit_code, malformed.stderr) == (
+        1,
+        (
+            "afterword: A tenant's id is 1 to 64 letters, digits, '-' or '_', the first a letter or"
+            " digit: 'de/mo' is not.\n"
+        ),
+    )
+    assert registry.tenant("demo").name == "Demo"
+
+
+def test_a_key_is_shown_once_and_its_secret_not_stored(
+    afterword: Afterword, registry: Registry
+) -> None:
+    """`key create` prints the whole key, which is good, and stores it as a hash only."""
+    registry.create_tenant("demo", "Demo")
+    result = afterword("key", "create", "demo")
+    credential = keys.parse(result.stdout.strip())
+    assert credential is not None
+    assert (result.exit_code, result.stderr) == (
+        0,
+        (
+            f"This is key {credential.key_id} of tenant demo (submit, read)."
+            " It is shown this once: keep it somewhere safe.\n"
+        ),
+    )
+    stored = registry.key(credential.key_id)
+    assert stored is not None
+    assert stored.matches(credential.secret)
+    assert stored.scopes == {Scope.SUBMIT, Scope.READ}
+    everything = clients.dynamodb().scan(TableName=REFERENCES["RegistryTable"])["Items"]
+    assert credential.secret not in str(everything)
+    assert credential.secret not in afterword("key", "list", "demo", "--json").output
+
+
+def test_a_key_has_the_scopes_and_the_label_asked_for(
+    afterword: Afterword, registry: Registry
+) -> None:
+    """`key create --json` prints the key and what is known of it."""
+    registry.create_tenant("demo", "Demo")
+    result = afterword(
+        *("key", "create", "demo", "--scope", "admin", "--scope", "read"),
+        *("--label", "back office", "--json"),
+    )
+    created = json.loads(result.stdout)
+    credential = keys.parse(created["key"])
+    assert credential is not None
+    assert created == {
+        "key": created["key"],
+        "id": credential.key_id,
+        "tenant": "demo",
+        "label": "back office",
+        "scopes": ["read", "admin"],
+        "created_at": "2026-11-10T09:00:00+00:00",
+        "revoked_at": None,
+    }
+
+
+def test_keys_are_listed_live_and_revoked(
+    afterword: Afterword, registry: Registry, set_clock: SetClock
+) -> None:
+    """`key list` shows the keys oldest first, with the times of their making and revoking."""
+    registry.create_tenant("demo", "Demo")
+    first, _ = registry.create_key("demo", [Scope.SUBMIT, Scope.READ], "website")
+    set_clock.advance(minutes=5)
+    second, _ = registry.create_key("demo", [Scope.ADMIN], "[bold]ops")
+    revoked = afterword("key", "revoke", "demo", first.id)
+    assert (revoked.exit_code, revoked.output) == (
+        0,
+        f"Revoked key {first.id} of tenant demo; it may be taken for up to 60 seconds more.\n",
+    )
+    listed = afterword("key", "list", "demo")
+    assert listed.stdout.splitlines() == [
+        "ID            LABEL      SCOPES        CREATED (UTC)     REVOKED (UTC)",
+        f"{first.id}  website    submit, read  2026-11-10 09:00  2026-11-10 09:05",
+        f"{second.id}  [bold]ops  admin         2026-11-10 09:05",
+    ]
+    assert [
+        key["revoked_at"] for key in json.loads(afterword("key", "list", "demo", "--json").stdout)
+    ] == [
+        "2026-11-10T09:05:00+00:00",
+        None,
+    ]
+
+
+def test_a_key_of_another_tenant_is_not_revoked(afterword: Afterword, registry: Registry) -> None:
+    """A foreign key looks like an unknown one, and stays as it is."""
+    registry.create_tenant("demo", "Demo")
+    registry.create_tenant("other", "Other")
+    foreign, _ = registry.create_key("other", [Scope.READ])
+    result = afterword("key", "revoke", "demo", foreign.id)
+    assert (result.exit_code, result.stderr) == (
+        1,
+        f"afterword: Tenant demo has no key {foreign.id}.\n",
+    )
+    stored = registry.key(foreign.id)
+    assert stored is not None
+    assert stored.revoked_at is None
+
+
+@pytest.mark.parametrize("command", ["create", "list"])
+def test_keys_need_a_tenant(afterword: Afterword, command: str) -> None:
+    """Without such a tenant there is no key to make and no list to show."""
+    result = afterword("key", command, "nobody")
+    assert (result.exit_code, result.stdout, result.stderr) == (
+        1,
+        "",
+        "afterword: There is no tenant nobody.\n",
+    )
+
+
+def test_an_unknown_scope_is_refused(afterword: Afterword) -> None:
+    """A scope that does not exist is a usage error that names those that do."""
+    result = afterword("key", "create", "demo", "--scope", "everything")
+    assert "'everything' is not one of 'submit', 'read', 'admin'" in usage_error(result)

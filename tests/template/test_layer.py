@@ -1,0 +1,119 @@
+"""The core layer's build: what it keeps is what the code uses."""
+
+import ast
+import importlib.util
+import io
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import botocore.session
+import pytest
+from botocore.awsrequest import AWSPreparedRequest, AWSResponse
+from botocore.compat import HTTPHeaders
+from botocore.loaders import Loader
+from moto import mock_aws
+
+from slim_layer import SERVICES, slim_botocore_data
+from tests.conftest import ROOT
+
+
+@pytest.fixture(scope="module")
+def slim_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return botocore's data as the layer has them."""
+    spec = importlib.util.find_spec("botocore")
+    assert spec is not None
+    assert spec.submodule_search_locations is not None
+    installed = Path(spec.submodule_search_locations[0]) / "data"
+    data = tmp_path_factory.mktemp("botocore") / "data"
+    data.mkdir()
+    for path in installed.iterdir():
+        if path.is_file():
+            shutil.copy(path, data)
+        elif path.name in SERVICES:
+            shutil.copytree(path, data / path.name)
+    slim_botocore_data(data)
+    return data
+
+
+@pytest.fixture
+def session(slim_data: Path, environment: None) -> botocore.session.Session:  # noqa: ARG001 - a fixture
+    """Return a botocore session that has nothing but the layer's data."""
+    session = botocore.session.Session()
+    loader = Loader(extra_search_paths=[str(slim_data)], include_default_search_paths=False)
+    session.register_component("data_loader", loader)
+    return session
+
+
+def test_the_layer_keeps_the_model_of_every_service_that_has_a_client() -> None:
+    """A client whose model is not in the layer would fail in Lambda, and only there."""
+    clients = ROOT / "layers/core/afterword/clients.py"
+    calls = [
+        node
+        for node in ast.walk(ast.parse(clients.read_text()))
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr == "create_client"
+    ]
+    assert sorted(ast.literal_eval(call.args[0]) for call in calls) == sorted(SERVICES)
+
+
+def test_storage_works_with_the_layers_data(session: botocore.session.Session) -> None:
+    """Every call that the functions make to storage goes through with what the layer keeps."""
+    with mock_aws():
+        dynamodb: Any = session.create_client("dynamodb")
+        keys = {"pk": {"S": "a"}}
+        dynamodb.create_table(
+            TableName="t",
+            BillingMode="PAY_PER_REQUEST",
+            AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
+            KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
+        )
+        dynamodb.put_item(TableName="t", Item=keys)
+        update = {"UpdateExpression": "SET x = :x", "ExpressionAttributeValues": {":x": {"N": "1"}}}
+        dynamodb.update_item(TableName="t", Key=keys, **update)
+        item = dynamodb.get_item(TableName="t", Key=keys, ConsistentRead=True)["Item"]
+        assert item == {"pk": {"S": "a"}, "x": {"N": "1"}}
+
+        sqs: Any = session.create_client("sqs")
+        url = sqs.create_queue(QueueName="q")["QueueUrl"]
+        sqs.send_message(QueueUrl=url, MessageBody="nudge")
+        message = sqs.receive_message(QueueUrl=url)["Messages"][0]
+        receipt = message["ReceiptHandle"]
+        sqs.change_message_visibility(QueueUrl=url, ReceiptHandle=receipt, VisibilityTimeout=1)
+        assert message["Body"] == "nudge"
+
+        s3: Any = session.create_client("s3")
+        where = {"LocationConstraint": "eu-west-1"}
+        s3.create_bucket(Bucket="bucket", CreateBucketConfiguration=where)
+        s3.put_object(Bucket="bucket", Key="k", Body=b"text")
+        assert s3.get_object(Bucket="bucket", Key="k")["Body"].read() == b"text"
+
+        secrets: Any = session.create_client("secretsmanager")
+        secrets.create_secret(Name="s", SecretString="key")
+        assert secrets.get_secret_value(SecretId="s")["SecretString"] == "key"
+
+
+def test_bedrock_works_with_the_layers_data(session: botocore.session.Session) -> None:
+    """A Converse call is built and its answer read with what the layer keeps."""
+    answer = {
+        "output": {"message": {"role": "assistant", "content": [{"text": "Hello"}]}},
+        "stopReason": "end_turn",
+        "usage": {"inputTokens": 1, "outputTokens": 1, "totalTokens": 2},
+        "metrics": {"latencyMs": 1},
+    }
+
+    def respond(request: AWSPreparedRequest, **_: object) -> AWSResponse:
+        assert request.url.endswith("/model/a-model/converse")
+        raw = io.BytesIO(json.dumps(answer).encode())
+        raw.stream = lambda *_args, **_more: iter([raw.read()])  # type: ignore[attr-defined]
+        return AWSResponse(
+            request.url, 200, HTTPHeaders.from_dict({"content-type": "application/json"}), raw
+        )
+
+    bedrock: Any = session.create_client("bedrock-runtime")
+    bedrock.meta.events.register("before-send.bedrock-runtime.Converse", respond)
+    messages = [{"role": "user", "content": [{"text": "Hi"}]}]
+    response = bedrock.converse(modelId="a-model", messages=messages)
+    assert response["output"]["message"]["content"] == [{"text": "Hello"}]

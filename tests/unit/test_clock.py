@@ -1,0 +1,24 @@
+"""The clock, and times as they are stored."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from afterword import clock
+from tests.seeds import SEEDS, seeded
+
+
+def test_the_clock_is_aware_and_in_utc() -> None:
+    """The present time is of UTC, and it is the present."""
+    now = clock.now()
+    assert now.tzinfo is UTC
+    assert abs(now - datetime.now(UTC)) < timedelta(seconds=1)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_milliseconds_are_kept(seed: int) -> None:
+    """A stored time is read back as it was, to the millisecond."""
+    millis = seeded(seed).randrange(4_102_444_800_000)
+    moment = clock.from_millis(millis)
+    assert moment.tzinfo is UTC
+    assert clock.to_millis(moment) == millis

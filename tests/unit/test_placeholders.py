@@ -1,0 +1,241 @@
+"""Reply templates: what is a placeholder, and how it is filled."""
+
+import json
+import re
+import string
+from collections.abc import Mapping
+
+import pytest
+
+from afterword import placeholders
+from afterword.errors import InvalidRequestError
+from afterword.generations import Reason
+from afterword.placeholders import MAX_PLACEHOLDERS, UnfilledError
+from tests.seeds import SEEDS, seeded
+
+DEAR = "Bonjour [Nom du Client],\r\n\r\nMerci.  [one sentence on the next step]\n\tÀ bientôt [!]"
+"""Three placeholders among fixed words."""
+PROPERTY = re.compile(r"^[a-zA-Z0-9_.-]{1,64}$")
+"""What Bedrock takes for a property's name."""
+
+
+def why_unfilled(template: str, output: str) -> tuple[Reason, str]:
+    """Return the reason for which the output does not fill the template."""
+    with pytest.raises(UnfilledError) as unfilled:
+        placeholders.parse(template).fill(output)
+    return unfilled.value.reason, str(unfilled.value)
+
+
+def test_placeholders_become_properties_in_their_order() -> None:
+    """Each placeholder is a property with a readable name, in the order of the template."""
+    assert list(placeholders.parse(DEAR).properties.items()) == [
+        ("nom_du_client", "Nom du Client"),
+        ("one_sentence_on_the_next_step", "one sentence on the next step"),
+        ("placeholder", "!"),
+    ]
+
+
+def test_the_schema_has_a_required_text_for_each_placeholder() -> None:
+    """The schema asks for an object with exactly one text that is not empty per placeholder."""
+    assert placeholders.parse("[Nom du Client] [date]").schema() == {
+        "type": "object",
+        "properties": {
+            "nom_du_client": {"type": "string", "description": "Nom du Client", "minLength": 1},
+            "date": {"type": "string", "description": "date", "minLength": 1},
+        },
+        "required": ["nom_du_client", "date"],
+        "additionalProperties": False,
+    }
+
+
+def test_the_fixed_words_come_back_verbatim() -> None:
+    """Everything outside the placeholders stays as it was, white space and line ends included."""
+    output = {
+        "nom_du_client": "Jean",
+        "one_sentence_on_the_next_step": "On rappelle.",
+        "placeholder": "!",
+    }
+    assert (
+        placeholders.parse(DEAR).fill(json.dumps(output))
+        == "Bonjour Jean,\r\n\r\nMerci.  On rappelle.\n\tÀ bientôt !"
+    )
+
+
+def test_a_placeholder_that_stands_twice_is_one_value() -> None:
+    """The same placeholder twice is asked for once and filled in both places."""
+    template = placeholders.parse("[name], dear [name]")
+    assert list(template.properties) == ["name"]
+    assert template.fill('{"name": "Ada"}') == "Ada, dear Ada"
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "[date]",
+        "[name] and [date]",
+        "[[name]]",
+        "{name}",
+        "{0.__class__}",
+        "%(name)s",
+        "$name ${name}",
+        r"\1 \g<0> \n",
+        "[unknown]",
+    ],
+)
+def test_a_value_is_never_expanded_again(value: str) -> None:
+    """What looks like a placeholder inside a value stays there as text."""
+    template = placeholders.parse("Hi [name], until [date].")
+    output = json.dumps({"name": value, "date": "Monday"})
+    assert template.fill(output) == f"Hi {value}, until Monday."
+
+
+def test_properties_of_the_output_that_nobody_asked_for_are_ignored() -> None:
+    """More properties than there are placeholders do no harm."""
+    assert placeholders.parse("[a]").fill('{"a": "x", "b": "y", "c": 1}') == "x"
+
+
+def test_white_space_around_a_value_is_dropped() -> None:
+    """A value goes in without the white space that a model likes to put around it."""
+    assert placeholders.parse("Dear [name],").fill('{"name": " Ada\\n"}') == "Dear Ada,"
+
+
+@pytest.mark.parametrize(
+    ("text", "filled", "properties"),
+    [
+        pytest.param("[]", "[]", {}, id="empty brackets"),
+        pytest.param("[ ] [\t] [\u00a0]", "[ ] [\t] [\u00a0]", {}, id="white space"),
+        pytest.param("[a", "[a", {}, id="not closed"),
+        pytest.param("a] [", "a] [", {}, id="the wrong way round"),
+        pytest.param("[one\ntwo]", "[one\ntwo]", {}, id="on two lines"),
+        pytest.param("[one\r\ntwo]", "[one\r\ntwo]", {}, id="on two lines of Windows"),
+        pytest.param("[" + "x" * 201 + "]", "[" + "x" * 201 + "]", {}, id="201 characters"),
+        pytest.param("no brackets", "no brackets", {}, id="no brackets"),
+        pytest.param("", "", {}, id="nothing"),
+        pytest.param("[[a]]", "[<a>]", {"a": "a"}, id="brackets in brackets"),
+        pytest.param("[b [a] c]", "[b <a> c]", {"a": "a"}, id="a placeholder in brackets"),
+        pytest.param("[a][b]", "<a><b>", {"a": "a", "b": "b"}, id="side by side"),
+        pytest.param("[ a ]", "<a>", {"a": " a "}, id="space inside"),
+        pytest.param(
+            "[" + "x" * 200 + "]", "<" + "x" * 60 + ">", {"x" * 60: "x" * 200}, id="200 characters"
+        ),
+    ],
+)
+def test_what_is_a_placeholder_and_what_is_not(
+    text: str, filled: str, properties: Mapping[str, str]
+) -> None:
+    """Brackets on one line with 1 to 200 characters are a placeholder; others are fixed words."""
+    template = placeholders.parse(text)
+    assert template.properties == properties
+    assert template.fill(json.dumps({name: f"<{name}>" for name in properties})) == filled
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        pytest.param("[first name] [First-Name]", ["first_name", "first_name_2"], id="same slug"),
+        pytest.param("[a] [A] [a 2] [a!]", ["a", "a_2", "a_2_2", "a_3"], id="taken twice"),
+        pytest.param("[Prénom] [Größe]", ["prenom", "groe"], id="accents"),
+        pytest.param("[名前] [日付]", ["placeholder", "placeholder_2"], id="Japanese"),
+        pytest.param("[имя] [placeholder]", ["placeholder", "placeholder_2"], id="Russian"),
+        pytest.param("[😀]", ["placeholder"], id="an emoji"),
+        pytest.param("[①]", ["1"], id="a digit in a circle"),
+        pytest.param("[...]", ["placeholder"], id="dots"),
+        pytest.param(
+            f"[{'y' * 70}] [{'y' * 80}]", ["y" * 60, "y" * 60 + "_2"], id="same first letters"
+        ),
+    ],
+)
+def test_each_placeholder_has_a_property_of_its_own(text: str, names: list[str]) -> None:
+    """Placeholders whose names come out alike are numbered, whatever the alphabet."""
+    template = placeholders.parse(text)
+    assert list(template.properties) == names
+    output = json.dumps({name: f"value {at}" for at, name in enumerate(names)})
+    assert re.findall(r"value \d", template.fill(output)) == [
+        f"value {at}" for at in range(len(names))
+    ]
+
+
+@pytest.mark.parametrize(
+    ("output", "left_empty"),
+    [
+        ('{"date": "Monday"}', "name"),
+        ('{"name": "", "date": "Monday"}', "name"),
+        ('{"name": " \\n\\u00a0", "date": "Monday"}', "name"),
+        ('{"name": null, "date": "Monday"}', "name"),
+        ('{"name": 7, "date": "Monday"}', "name"),
+        ('{"name": ["Ada"], "date": "Monday"}', "name"),
+        ('{"name": "[name]", "date": "Monday"}', "name"),
+        ('{"name": " [name] ", "date": "Monday"}', "name"),
+        ('{"name": "Ada", "date": " "}', "date"),
+        ("{}", "name"),
+    ],
+)
+def test_a_placeholder_left_empty_is_a_failure_that_names_it(output: str, left_empty: str) -> None:
+    """A value that is missing, blank, no text or the placeholder again is a hole, and fails."""
+    assert why_unfilled("Dear [name], until [date].", output) == (
+        Reason.EMPTY_PLACEHOLDER,
+        f"The model left [{left_empty}] empty.",
+    )
+
+
+@pytest.mark.parametrize(
+    ("output", "message"),
+    [
+        ("", "The model's output for the template is not JSON."),
+        ("Dear Ada", "The model's output for the template is not JSON."),
+        ('{"name": "Ada", "da', "The model's output for the template is not JSON."),
+        ("[" * 100_000, "The model's output for the template is not JSON."),
+        ("9" * 5_000, "The model's output for the template is not JSON."),
+        ('["Ada"]', "The model's output for the template is no JSON object."),
+        ("null", "The model's output for the template is no JSON object."),
+        (
+            '{"name": "Ada \\ud83d", "date": "Monday"}',
+            "The model's text for [name] has half of a surrogate pair.",
+        ),
+    ],
+)
+def test_an_output_that_cannot_be_used_is_a_failure_with_a_reason(
+    output: str, message: str
+) -> None:
+    """What is no JSON object of texts that can be stored fails as an invalid response."""
+    assert why_unfilled("Dear [name], until [date].", output) == (Reason.INVALID_RESPONSE, message)
+
+
+def test_a_template_has_at_most_a_hundred_placeholders() -> None:
+    """A hundred different placeholders are taken, repeated or not; one more is refused."""
+    most = "".join(f"[{number}]" for number in range(MAX_PLACEHOLDERS))
+    assert len(placeholders.parse(most * 2).properties) == MAX_PLACEHOLDERS == 100
+    with pytest.raises(InvalidRequestError) as refused:
+        placeholders.parse(f"{most}[one more]")
+    assert str(refused.value) == "template: it has more than 100 different placeholders."
+
+
+@pytest.mark.parametrize("letter", ["x", "名", "é"])
+def test_property_names_fit_however_many_collide(letter: str) -> None:
+    """As many placeholders as may be, all alike, have different names that Bedrock takes."""
+    template = "".join(f"[{letter * (100 + number)}]" for number in range(MAX_PLACEHOLDERS))
+    names = list(placeholders.parse(template).properties)
+    assert len(set(names)) == MAX_PLACEHOLDERS
+    assert [name for name in names if not PROPERTY.match(name)] == []
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_any_template_is_filled_once_and_its_fixed_words_stay(seed: int) -> None:
+    """Whatever stands in a template, filling changes its placeholders and nothing else."""
+    rng = seeded(seed)
+    letters = string.ascii_letters + " _-.!?{}()\\%$é名😀\t"
+    parts: list[tuple[str, str]] = []  # as it stands in the template, as it is filled
+    values: dict[str, str] = {}
+    for _ in range(rng.randrange(1, 30)):
+        text = "".join(rng.choice(letters) for _ in range(rng.randrange(1, 40)))
+        if rng.random() < 1 / 2 or not text.strip():
+            fixed = f"{text}\n"
+            parts.append((fixed, fixed))
+        else:
+            values.setdefault(text, f"[{rng.choice([*values, 'x'])}] \\1 {len(values)}")
+            parts.append((f"[{text}]", values[text]))
+    template = placeholders.parse("".join(stands for stands, _ in parts))
+    assert [name for name in template.properties if not PROPERTY.match(name)] == []
+    assert list(template.properties.values()) == list(values)
+    output = json.dumps({name: values[what] for name, what in template.properties.items()})
+    assert template.fill(output) == "".join(filled for _, filled in parts)

@@ -1,0 +1,85 @@
+"""The deployment's model: which one it is, and how its API key is read."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import SimpleNamespace
+
+import pytest
+
+from afterword import clients
+from afterword.models import ModelUnavailableError, provider
+from afterword.models.bedrock import BedrockModel
+from afterword.models.openai import OpenAIModel
+from afterword.models.provider import API_KEY_SECONDS, SecretApiKey, UnknownProviderError
+from tests.conftest import Call
+
+
+@dataclass
+class Monotonic:
+    """The process's clock, in seconds, standing still until it is set."""
+
+    seconds: float = 0.0
+
+    def __call__(self) -> float:
+        """Return the seconds."""
+        return self.seconds
+
+
+@pytest.fixture
+def monotonic(monkeypatch: pytest.MonkeyPatch) -> Monotonic:
+    """Set the clock that a key is remembered by, to the first moment of a process."""
+    monotonic = Monotonic()
+    monkeypatch.setattr(provider, "time", SimpleNamespace(monotonic=monotonic))
+    return monotonic
+
+
+@pytest.mark.usefixtures("aws")
+@pytest.mark.parametrize(("name", "kind"), [("bedrock", BedrockModel), ("openai", OpenAIModel)])
+def test_the_setting_names_the_provider(
+    monkeypatch: pytest.MonkeyPatch, name: str, kind: type
+) -> None:
+    """Each provider has its model."""
+    monkeypatch.setenv("AFTERWORD_MODEL_PROVIDER", name)
+    assert type(provider.model()) is kind
+
+
+@pytest.mark.usefixtures("aws")
+def test_an_unknown_provider_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A wrong setting says what it is and what it may be."""
+    monkeypatch.setenv("AFTERWORD_MODEL_PROVIDER", "magic")
+    with pytest.raises(UnknownProviderError) as unknown:
+        provider.model()
+    assert str(unknown.value) == (
+        "AFTERWORD_MODEL_PROVIDER is 'magic': it must be 'bedrock' or 'openai'"
+    )
+
+
+def test_without_a_secret_there_is_no_key(calls: list[Call]) -> None:
+    """An endpoint without a key needs no call of Secrets Manager."""
+    assert SecretApiKey(None)() is None
+    assert calls == []
+
+
+def test_a_key_is_remembered_for_five_minutes(calls: list[Call], monotonic: Monotonic) -> None:
+    """A key is read once in five minutes, so that a rotated one is taken up."""
+    secrets = clients.secrets_manager()
+    arn = secrets.create_secret(Name="model-key", SecretString="first")["ARN"]
+    api_key = SecretApiKey(arn)
+    assert api_key() == "first"
+    secrets.put_secret_value(SecretId=arn, SecretString="second")
+    calls.clear()
+    monotonic.seconds = API_KEY_SECONDS - 1
+    assert (api_key(), calls) == ("first", [])
+    monotonic.seconds = API_KEY_SECONDS
+    assert api_key() == "second"
+    assert [call.operation for call in calls] == ["secrets-manager.GetSecretValue"]
+
+
+@pytest.mark.usefixtures("monotonic")
+def test_a_key_that_cannot_be_read_is_tried_again(cut_off: Callable[[str], None]) -> None:
+    """When Secrets Manager is out of reach, the model counts as unavailable."""
+    arn = clients.secrets_manager().create_secret(Name="k", SecretString="s")["ARN"]
+    cut_off("secrets-manager.GetSecretValue")
+    with pytest.raises(ModelUnavailableError) as unavailable:
+        SecretApiKey(arn)()
+    assert str(unavailable.value) == "The model's API key cannot be read."

@@ -1,0 +1,100 @@
+"""The queue: what a message says, and how a batch of them is answered."""
+
+import json
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+
+from afterword import queue, services
+from afterword.queue import Nudge
+from tests.conftest import Call, Event, LambdaContext
+from tests.deployment import REFERENCES
+
+
+def make_event(*bodies: str) -> Event:
+    """Return an event of SQS whose messages are numbered from 0."""
+    return {
+        "Records": [
+            {"messageId": f"message-{at}", "receiptHandle": f"handle-{at}", "body": body}
+            for at, body in enumerate(bodies)
+        ]
+    }
+
+
+def nudge(at: int) -> Nudge:
+    """Return the nudge of one of those messages."""
+    return Nudge("demo", f"id-{at}", f"message-{at}", f"handle-{at}")
+
+
+def test_a_message_names_a_generation_and_nothing_else(calls: list[Call]) -> None:
+    """A message is the tenant and the id; whatever is known of the generation is in its item."""
+    services.queue().send("demo", "019a6f3e-7c00-7000-8000-000000000001")
+    assert calls == [
+        Call(
+            "sqs.SendMessage",
+            {
+                "QueueUrl": REFERENCES["Queue"],
+                "MessageBody": '{"tenant": "demo", "id": "019a6f3e-7c00-7000-8000-000000000001"}',
+            },
+        )
+    ]
+
+
+@pytest.mark.usefixtures("aws")
+def test_a_batch_is_consumed_and_its_failures_reported() -> None:
+    """A consumer gets all nudges and the seconds left; what must come again is reported."""
+    seen: list[tuple[Sequence[Nudge], float]] = []
+
+    def consume(nudges: Sequence[Nudge], seconds: float) -> Sequence[str]:
+        seen.append((nudges, seconds))
+        return ["message-1"]
+
+    event = make_event(*(json.dumps({"tenant": "demo", "id": f"id-{at}"}) for at in range(3)))
+    result = queue.consumer(consume)(event, LambdaContext(milliseconds=12_500))
+    assert result == {"batchItemFailures": [{"itemIdentifier": "message-1"}]}
+    assert seen == [([nudge(0), nudge(1), nudge(2)], 12.5)]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "",
+        "hello",
+        "[]",
+        "null",
+        "{}",
+        '{"tenant": "demo"}',
+        '{"id": "id-1"}',
+        '{"tenant": 1, "id": "id-1"}',
+        '{"tenant": "demo", "id": null}',
+        '{"tenant": "demo", "id": ["id-1"]}',
+    ],
+)
+def test_a_foreign_message_is_dropped(
+    log_lines: Callable[[], list[dict[str, Any]]], body: str
+) -> None:
+    """What afterword did not send is logged and done with, and the others are consumed."""
+    seen: list[Nudge] = []
+
+    def consume(nudges: Sequence[Nudge], _seconds: float) -> Sequence[str]:
+        seen.extend(nudges)
+        return ()
+
+    event = make_event('{"tenant": "demo", "id": "id-0"}', body, '{"tenant": "demo", "id": "id-2"}')
+    assert queue.consumer(consume)(event, LambdaContext()) == {"batchItemFailures": []}
+    assert seen == [nudge(0), nudge(2)]
+    (line,) = log_lines()
+    assert (line["level"], line["message_id"]) == ("ERROR", "message-1")
+
+
+@pytest.mark.usefixtures("log")
+def test_a_batch_of_nothing_needs_no_consumer() -> None:
+    """When nothing in a batch is ours, it is done with as a whole."""
+
+    def consume(_nudges: Sequence[Nudge], _seconds: float) -> Sequence[str]:
+        raise AssertionError
+
+    assert queue.consumer(consume)(make_event("x", "y"), LambdaContext()) == {
+        "batchItemFailures": []
+    }

@@ -1,0 +1,215 @@
+"""Tenants, their keys and their flows."""
+
+import json
+from datetime import timedelta
+
+import pytest
+
+from afterword import clients, keys
+from afterword.errors import ConflictError, InvalidRequestError, NotFoundError
+from afterword.keys import ApiKey, Scope
+from afterword.registry import Registry, StoredFlow, Tenant
+from tests.conftest import START, SetClock
+from tests.deployment import REFERENCES
+
+TABLE = REFERENCES["RegistryTable"]
+
+
+@pytest.fixture
+def registry(registry: Registry, set_clock: SetClock) -> Registry:  # noqa: ARG001 - its clock
+    """Return a registry with two tenants."""
+    registry.create_tenant("demo", "Demo Ltd")
+    registry.create_tenant("other", "Other Ltd")
+    return registry
+
+
+def everything() -> str:
+    """Return the whole table as text."""
+    return json.dumps(clients.dynamodb().scan(TableName=TABLE)["Items"])
+
+
+def test_a_tenant_is_created_and_found(registry: Registry) -> None:
+    """A tenant has an id, a name and the time of its making."""
+    created = registry.create_tenant("acme", "Acme, Inc.")
+    assert created == registry.tenant("acme") == Tenant("acme", "Acme, Inc.", START)
+
+
+def test_a_tenant_is_created_once(registry: Registry) -> None:
+    """An id that is taken is refused, and the tenant that has it stays as it is."""
+    with pytest.raises(ConflictError) as refused:
+        registry.create_tenant("demo", "Somebody else")
+    assert str(refused.value) == "There is a tenant demo already."
+    assert registry.tenant("demo").name == "Demo Ltd"
+
+
+@pytest.mark.parametrize("text", ["", "-a", "_a", "a b", "a#b", "a/b", "é", "a" * 65, "a\n"])
+def test_an_id_that_is_no_name_is_refused(registry: Registry, text: str) -> None:
+    """Ids of tenants and flows are short plain names, for they stand in keys and paths."""
+    before = everything()
+    rule = f"is 1 to 64 letters, digits, '-' or '_', the first a letter or digit: {text!r} is not."
+    with pytest.raises(InvalidRequestError) as refused:
+        registry.create_tenant(text, "Nobody")
+    assert str(refused.value) == f"A tenant's id {rule}"
+    with pytest.raises(InvalidRequestError) as refused:
+        registry.put_flow("demo", text, "{}")
+    assert str(refused.value) == f"A flow's id {rule}"
+    assert everything() == before
+
+
+def test_an_absent_tenant_has_nothing(registry: Registry) -> None:
+    """Nothing can be made for a tenant that is not there."""
+    before = everything()
+    for attempt in (
+        lambda: registry.tenant("nobody"),
+        lambda: registry.create_key("nobody", [Scope.READ]),
+        lambda: registry.put_flow("nobody", "mail", "{}"),
+    ):
+        with pytest.raises(NotFoundError) as refused:
+            attempt()
+        assert str(refused.value) == "There is no tenant nobody."
+    assert (registry.keys("nobody"), registry.flows("nobody")) == ([], [])
+    assert everything() == before
+
+
+def test_a_key_is_created_and_found_by_its_id(registry: Registry) -> None:
+    """A key's id leads to its tenant, scopes and label; the key string is shown once."""
+    created, key_string = registry.create_key("demo", [Scope.READ, Scope.SUBMIT], "production")
+    credential = keys.parse(key_string)
+    assert credential is not None
+    assert created == ApiKey(
+        id=credential.key_id,
+        tenant="demo",
+        hash=keys.digest(credential.secret),
+        scopes=frozenset({Scope.READ, Scope.SUBMIT}),
+        label="production",
+        created_at=START,
+        revoked_at=None,
+    )
+    assert registry.key(created.id) == created
+    assert registry.key("abcdefghijkl") is None
+
+
+def test_a_secret_is_not_stored(registry: Registry) -> None:
+    """The table has the hash of a key's secret, and neither the secret nor the key string."""
+    created, key_string = registry.create_key("demo", [Scope.READ])
+    credential = keys.parse(key_string)
+    assert credential is not None
+    table = everything()
+    assert created.hash in table
+    assert credential.secret not in table
+    assert key_string not in table
+
+
+def test_a_key_needs_a_scope(registry: Registry) -> None:
+    """A key that may do nothing is refused."""
+    before = everything()
+    with pytest.raises(InvalidRequestError) as refused:
+        registry.create_key("demo", [])
+    assert str(refused.value) == "A key needs at least one scope."
+    assert everything() == before
+
+
+def test_keys_are_listed_oldest_first(registry: Registry, set_clock: SetClock) -> None:
+    """A tenant's keys are listed, live and revoked, and nobody else's."""
+    made = []
+    for _ in range(5):
+        set_clock.advance(seconds=1)
+        made.append(registry.create_key("demo", [Scope.READ])[0])
+        registry.create_key("other", [Scope.READ])
+    registry.revoke_key("demo", made[1].id)
+    listed = registry.keys("demo")
+    assert [key.id for key in listed] == [key.id for key in made]
+    assert [key.revoked_at is not None for key in listed] == [False, True, False, False, False]
+
+
+def test_a_key_is_revoked_once(registry: Registry, set_clock: SetClock) -> None:
+    """A revoked key stays, with the time of its first revocation."""
+    created, _ = registry.create_key("demo", [Scope.READ])
+    set_clock.advance(minutes=1)
+    registry.revoke_key("demo", created.id)
+    set_clock.advance(minutes=1)
+    registry.revoke_key("demo", created.id)
+    revoked = registry.key(created.id)
+    assert revoked is not None
+    assert revoked.revoked_at == START + timedelta(minutes=1)
+
+
+def test_a_foreign_key_is_absent(registry: Registry) -> None:
+    """Another tenant's key cannot be revoked, and looks like one that is not there."""
+    created, _ = registry.create_key("other", [Scope.READ])
+    before = everything()
+    for key_id in (created.id, "abcdefghijkl"):
+        with pytest.raises(NotFoundError) as refused:
+            registry.revoke_key("demo", key_id)
+        assert str(refused.value) == f"Tenant demo has no key {key_id}."
+    assert everything() == before
+
+
+def test_a_flow_has_versions_that_stay(registry: Registry, set_clock: SetClock) -> None:
+    """Saving a flow again makes its next version; the earlier ones stay to be read."""
+    first = registry.put_flow("demo", "mail", '{"a": 1}')
+    set_clock.advance(minutes=1)
+    second = registry.put_flow("demo", "mail", '{"a": 2}')
+    assert first == StoredFlow("mail", 1, '{"a": 1}', START)
+    assert second == StoredFlow("mail", 2, '{"a": 2}', START + timedelta(minutes=1))
+    assert registry.flow("demo", "mail") == second
+    assert registry.flow("demo", "mail", 1) == first
+    assert registry.flow("demo", "mail", 2) == second
+
+
+@pytest.mark.parametrize(
+    ("tenant", "flow", "version"),
+    [
+        ("demo", "absent", None),
+        ("demo", "mail", 2),
+        ("demo", "mail", 0),
+        ("other", "mail", None),
+        ("other", "mail", 1),
+        ("demo", "mail#1", None),
+        ("demo", "", None),
+        ("demo", "x" * 3_000, None),
+        ("demo", "\ud800", None),
+    ],
+)
+def test_a_flow_that_is_absent_or_foreign_is_not_found(
+    registry: Registry, tenant: str, flow: str, version: int | None
+) -> None:
+    """Another tenant's flow looks like one that is not there, as does what can be no flow."""
+    registry.put_flow("demo", "mail", "{}")
+    with pytest.raises(NotFoundError) as refused:
+        registry.flow(tenant, flow, version)
+    assert str(refused.value) == f"There is no flow {flow}."
+
+
+def test_the_newest_version_of_each_flow_is_listed(registry: Registry) -> None:
+    """Flows are listed by id, each once, and nobody else's."""
+    for flow in ("mail", "answer", "mail", "mail-2"):
+        registry.put_flow("demo", flow, "{}")
+    registry.put_flow("other", "secret", "{}")
+    assert [(flow.id, flow.version) for flow in registry.flows("demo")] == [
+        ("answer", 1),
+        ("mail", 2),
+        ("mail-2", 1),
+    ]
+
+
+def test_two_who_save_a_flow_at_once_do_not_lose_one(registry: Registry) -> None:
+    """When somebody saves the same flow in between, saving is refused and theirs stays."""
+    raced = False
+
+    def save_in_between(**_: object) -> None:
+        nonlocal raced
+        if not raced:
+            raced = True
+            registry.put_flow("demo", "mail", '"theirs"')
+
+    clients.dynamodb().meta.events.register(
+        "before-call.dynamodb.TransactWriteItems", save_in_between
+    )
+    with pytest.raises(ConflictError) as refused:
+        registry.put_flow("demo", "mail", '"ours"')
+    assert str(refused.value) == "Flow mail was saved by somebody else: try again."
+    assert (registry.flow("demo", "mail").version, registry.flow("demo", "mail").document) == (
+        1,
+        '"theirs"',
+    )
