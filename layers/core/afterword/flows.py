@@ -1,8 +1,8 @@
 """Flows: saved configurations of how a text is generated, and the prompts that they make."""
 
 from collections.abc import Mapping
+from html import escape
 from typing import Annotated
-from xml.sax.saxutils import escape
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -54,13 +54,14 @@ def prompt(
     its tag and pose as an instruction.
     """
     data = dict(inputs) if template is None else {**inputs, "template": template.text}
+    tagged = (f"<{name}>{escape(text, quote=False)}</{name}>" for name, text in data.items())
     instructions = [step.instructions, _AS_DATA]
     if template is not None:
         listed = "\n".join(f"- {name}: {what}" for name, what in template.properties.items())
         instructions.append(f"{_FILL}\n{listed}")
     return Prompt(
         system="\n\n".join(instructions),
-        user="\n".join(f"<{name}>{escape(text)}</{name}>" for name, text in data.items()),
+        user="\n".join(tagged),
         schema=None if template is None else template.schema(),
         model=step.model or default_model,
         max_tokens=step.max_tokens,
