@@ -40,12 +40,12 @@ class Relay:
             "AWS_ENDPOINT_URL_BEDROCK_RUNTIME", f"https://bedrock-runtime.{region}.amazonaws.com"
         )
         self._server = ThreadingHTTPServer((LOOPBACK, 0), self._handler())
-        self.url = f"http://{LOOPBACK}:{self._server.server_port}"
-
-    def start(self) -> "Relay":
-        """Serve until the process ends."""
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
-        return self
+
+    @property
+    def url(self) -> str:
+        """Where it listens, until the process ends."""
+        return f"http://{LOOPBACK}:{self._server.server_port}"
 
     def forward(self, path: str, headers: Mapping[str, str], body: bytes) -> httpx.Response:
         """Send one request on, signed, and return Bedrock's answer as it is."""

@@ -39,8 +39,11 @@ async def command(_port: int) -> int:
     check_environments()
     place = Place(LOCAL / "build")
     place.prepare()
-    async with Nursery() as nursery:
-        await build(nursery, place, os.environ.get("BUILD_ARCH", "x86_64"))
+    try:
+        async with Nursery() as nursery:
+            await build(nursery, place, os.environ.get("BUILD_ARCH", "x86_64"))
+    finally:
+        place.withdraw()
     return 0
 
 
@@ -54,17 +57,10 @@ async def build(nursery: Nursery, place: Place, architecture: str = HOST_ARCH) -
         if TEMPLATE.exists() and STAMP.exists() and STAMP.read_text() == stamp:
             say("build: nothing has changed")
             return TEMPLATE
-        say("build: sam build, a minute the first time")
+        say("build: sam build")
         child = await nursery.start(
             "build",
-            [
-                SAM,
-                "build",
-                "--template-file",
-                ROOT / "template.yaml",
-                "--build-dir",
-                BUILD / "build",
-            ],
+            [SAM, "build", "-t", ROOT / "template.yaml", "--build-dir", TEMPLATE.parent],
             env=environment(place, architecture),
             log=place.log("build"),
         )

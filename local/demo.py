@@ -26,7 +26,10 @@ GIVE_UP_SECONDS = 120.0
 
 async def command(port: int) -> int:
     """Start a stack on `port` (0: any), generate one reply, stop; 0 if a text came back."""
-    return await run(port, one_reply, announce=False)
+    try:
+        return await run(port, one_reply, announce=False)
+    except httpx.HTTPError as error:
+        raise LocalError(f"the API does not answer as it should: {error}") from error
 
 
 async def one_reply(stack: Stack) -> int:

@@ -5,8 +5,6 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from botocore.exceptions import BotoCoreError, ClientError
-
 from local.aws import STACK, session
 from local.template import expand
 from local.terminal import LocalError
@@ -20,13 +18,6 @@ def deploy(endpoint: str, built: Path, parameters: Mapping[str, str]) -> dict[st
 
     Raises LocalError with CloudFormation's reason when it fails.
     """
-    try:
-        return _deploy(endpoint, built, parameters)
-    except (BotoCoreError, ClientError) as error:
-        raise LocalError(f"the template cannot be deployed: {error}") from error
-
-
-def _deploy(endpoint: str, built: Path, parameters: Mapping[str, str]) -> dict[str, str]:
     s3 = session().client("s3", endpoint_url=endpoint)
     s3.create_bucket(Bucket=PACKAGES_BUCKET)
 
@@ -64,7 +55,9 @@ def _deploy(endpoint: str, built: Path, parameters: Mapping[str, str]) -> dict[s
     raise LocalError(f"the template cannot be deployed: {(reasons or ['it takes too long'])[0]}")
 
 
-def store_secret(endpoint: str, value: str) -> str:
-    """Store the key of the model's API as deployments do, and return the secret's ARN."""
+def store_secret(endpoint: str, value: str | None) -> str:
+    """Store the key of the model's API as deployments do; return the secret's ARN, "" for none."""
+    if not value:
+        return ""
     secrets = session().client("secretsmanager", endpoint_url=endpoint)
     return secrets.create_secret(Name="afterword/model-api-key", SecretString=value)["ARN"]

@@ -31,7 +31,8 @@ async def follow(port: int) -> int:
     place = Place.of(port).announcement if port else ANNOUNCED
     facts = read(place)
     if not is_running(facts):
-        raise LocalError("no stack is running there: start one with `make dev`")
+        where = f" on port {port}" if port else ""
+        raise LocalError(f"no stack is running{where}: start one with `make dev`")
     logs = session().client("logs", endpoint_url=facts["endpoint"])
     seen: set[tuple[str, str]] = set()  # ministack writes each invocation to a stream of its own
     newest = 0

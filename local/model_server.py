@@ -12,8 +12,8 @@ from local.processes import LOOPBACK, Child, Nursery, hold_port, port_of
 from local.terminal import LocalError, say
 
 READY_SECONDS = 120.0
-QUICK_SECONDS = 10.0
-QUICK_DEATHS = 3
+QUICK_SECONDS = 5.0
+QUICK_DEATHS = 5
 
 
 class ModelServer:
@@ -37,46 +37,53 @@ class ModelServer:
 
     async def start(self) -> None:
         """Start the server and return once it answers; raise LocalError if it ends before."""
-        self._child = child = await self._nursery.start(
-            "model",
-            [STACK_PYTHON, "-P", ROOT / "local" / "serve_model.py", str(port_of(self._port))],
-            env={"PATH": "/usr/bin:/bin", "TMPDIR": str(self._place.tmp)},
-            log=self._place.log("model"),
-        )
-        ended = asyncio.ensure_future(child.ended())
-        try:
-            async with asyncio.timeout(READY_SECONDS), httpx.AsyncClient() as client:
-                while not await answers(client, self.url):
-                    if ended.done():
-                        raise LocalError(
-                            f"the model server did not start ({ended.result()}):"
-                            f" {child.last_line()} (see {child.log})"
-                        )
-                    await asyncio.wait([ended], timeout=0.05)
-        except TimeoutError as error:
-            raise LocalError(f"the model server does not answer (see {child.log})") from error
-        finally:
-            ended.cancel()
+        child = await self._spawn()
+        if not await self._answering(child):
+            raise LocalError(
+                f"the model server did not start ({await child.ended()}): {child.last_line()}"
+                f" (see {child.log})"
+            )
 
     async def keep(self, restarted: Callable[[], None]) -> NoReturn:
         """Start the server again each time it dies, and call `restarted` when it answers.
 
-        Raises LocalError when it keeps dying soon after its start.
+        Raises LocalError when it keeps dying as soon as it is started.
         """
         quick = 0
         while child := self._child:
             how = await child.ended()
             quick = quick + 1 if child.age() < QUICK_SECONDS else 0
             if quick >= QUICK_DEATHS:
-                raise LocalError(
-                    f"the model server died {quick} times within {QUICK_SECONDS:.0f} s of its"
-                    f" start ({how}): see {child.log}"
-                )
+                raise LocalError(f"the model server keeps dying ({how}): see {child.log}")
             say(f"the model server died ({how}): starting it again at {self.url}")
             await child.stop()
-            await self.start()
-            restarted()
+            if await self._answering(await self._spawn()):
+                restarted()
         raise LocalError("the model server was never started")
+
+    async def _spawn(self) -> Child:
+        self._child = await self._nursery.start(
+            "model",
+            [STACK_PYTHON, "-P", ROOT / "local" / "serve_model.py", str(port_of(self._port))],
+            env={"PATH": "/usr/bin:/bin", "TMPDIR": str(self._place.tmp)},
+            log=self._place.log("model"),
+        )
+        return self._child
+
+    async def _answering(self, child: Child) -> bool:
+        """Wait until the server answers; False when it has ended before."""
+        ended = asyncio.ensure_future(child.ended())
+        try:
+            async with asyncio.timeout(READY_SECONDS), httpx.AsyncClient() as client:
+                while not ended.done():
+                    if await answers(client, self.url):
+                        return True
+                    await asyncio.wait([ended], timeout=0.05)
+        except TimeoutError as error:
+            raise LocalError(f"the model server does not answer (see {child.log})") from error
+        finally:
+            ended.cancel()
+        return False
 
 
 async def answers(client: httpx.AsyncClient, url: str) -> bool:

@@ -27,6 +27,8 @@ class Choice:
         match self.kind:
             case "demo":
                 return f"{self.model} on llama.cpp, a small DEMO model: real, but not reliable"
+            case "ollama":
+                return f"{self.model} on the Ollama of this machine"
             case "bedrock":
                 return f"{self.model} on Amazon Bedrock"
             case _:
@@ -92,10 +94,11 @@ def named(url: str, model: str, api_key: str | None) -> Choice:
 
 
 def ollama_models() -> list[str]:
-    """Return the models of the Ollama on this machine, none if there is none."""
+    """Return the chat models of the Ollama on this machine, none if there is none."""
     try:
         answer = httpx.get(f"{OLLAMA}/models", timeout=1)
         answer.raise_for_status()
-        return [entry["id"] for entry in answer.json()["data"] or []]
+        names = [entry["id"] for entry in answer.json()["data"] or []]
+        return [name for name in names if "embed" not in name]
     except (httpx.HTTPError, ValueError, KeyError, TypeError):
         return []

@@ -22,9 +22,10 @@ SET_CHILD_SUBREAPER = 36  # prctl(2)
 
 
 def hold_port(port: int, *, shared: bool = False) -> socket.socket:
-    """Bind a loopback port, 0 for any free one. `shared` lets a child of ours bind it as well.
+    """Take a loopback port, 0 for any free one, before the process that serves it is started.
 
-    Raises LocalError when the port is taken or not ours to take.
+    The socket listens already, so that nobody else can take the port. A `shared` one is bound only,
+    for a server that must bind the port itself. Raises LocalError when the port cannot be had.
     """
     held = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -32,6 +33,8 @@ def hold_port(port: int, *, shared: bool = False) -> socket.socket:
         held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     try:
         held.bind((LOOPBACK, port))
+        if not shared:
+            held.listen()
     except (OSError, OverflowError) as error:
         held.close()
         reason = getattr(error, "strerror", None) or "not a port number"

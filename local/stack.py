@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import httpx
+from botocore.exceptions import BotoCoreError, ClientError
 
 from local import models
 from local.aws import REGION, STACK
@@ -80,7 +81,7 @@ async def _run(
 ) -> int:
     model = await asyncio.to_thread(models.choose, os.environ)
     say(f"model: {model.description}")
-    relay = Relay(os.environ).start() if model.kind == "bedrock" else None
+    relay = await asyncio.to_thread(Relay, os.environ) if model.kind == "bedrock" else None
     server = ModelServer(nursery, place) if model.kind == "demo" else None
     if server:
         model = replace(model, url=server.url)
@@ -140,13 +141,13 @@ async def start_aws(
     if relay:
         environment["AWS_ENDPOINT_URL_BEDROCK_RUNTIME"] = relay.url
     child = await nursery.start(
-        "aws",
+        "ministack",
         [
             *(STACK_PYTHON, "-P", ROOT / "local" / "serve_aws.py"),
             *(str(gateway.fileno()), str(api.fileno()), str(port_of(api)), API_ID),
         ],
         env=environment,
-        log=place.log("aws"),
+        log=place.log("ministack"),
         sockets=(gateway, api),
     )
     gateway.close()
@@ -158,16 +159,22 @@ def set_up(
     endpoint: str, built: Path, model: models.Choice
 ) -> tuple[dict[str, str], list[dict[str, Any]]]:
     """Deploy the template for this model and create the tenants; return outputs and tenants."""
-    parameters = {
-        "ModelProvider": "bedrock" if model.kind == "bedrock" else "openai",
-        "ModelId": model.model,
-        "ModelBaseUrl": model.url,
-        "ModelApiKeySecretArn": store_secret(endpoint, model.api_key) if model.api_key else "",
-        "LogLevel": "INFO",
-    }
-    outputs = deploy(endpoint, built, parameters)
-    say("creating the tenants")
-    return outputs, create_tenants(endpoint, outputs["RegistryTable"])
+    try:
+        outputs = deploy(
+            endpoint,
+            built,
+            {
+                "ModelProvider": "bedrock" if model.kind == "bedrock" else "openai",
+                "ModelId": model.model,
+                "ModelBaseUrl": model.url,
+                "ModelApiKeySecretArn": store_secret(endpoint, model.api_key),
+                "LogLevel": "INFO",
+            },
+        )
+        say("creating the tenants")
+        return outputs, create_tenants(endpoint, outputs["RegistryTable"])
+    except (BotoCoreError, ClientError) as error:
+        raise LocalError(f"ministack does not do as AWS would: {error}") from error
 
 
 async def answering(url: str) -> None:
@@ -189,7 +196,7 @@ async def answering(url: str) -> None:
 async def lost(child: Child) -> NoReturn:
     """Wait for a process that cannot be replaced, and raise LocalError when it ends."""
     how = await child.ended()
-    raise LocalError(f"{child.name} ended ({how}): {child.last_line()} (see {child.log})")
+    raise LocalError(f"{child.name} ended ({how}), and its state with it: see {child.log}")
 
 
 async def unless_one_ends(

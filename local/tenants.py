@@ -15,7 +15,7 @@ MAIL_FLOW = Flow(
         Step(
             name="reply",
             instructions="Write a short and polite reply to this email from a customer.",
-            max_tokens=150,
+            max_tokens=400,
             temperature=0.2,
         ),
     ),

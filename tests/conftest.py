@@ -162,6 +162,7 @@ def aws(
         services.store,
         services.queue,
         services.submitter,
+        services.sweeper,
         telemetry.logger,
         provider.model,
         worker.from_settings,

@@ -67,6 +67,13 @@ class Function:
         ]
 
     @property
+    def schedules(self) -> list[str]:
+        """When it runs by the clock."""
+        return [
+            event["Properties"]["Schedule"] for event in self.events if event["Type"] == "Schedule"
+        ]
+
+    @property
     def queues(self) -> list[Mapping[str, Any]]:
         """Its SQS event source mappings."""
         return [event["Properties"] for event in self.events if event["Type"] == "SQS"]

@@ -107,7 +107,11 @@ def test_a_lost_aws_stops_the_stack(tmp_path: Path) -> None:
         os.kill(dev.facts()["pids"]["aws"], signal.SIGKILL)
         assert dev.process.wait(timeout=30) == 1
         assert processes_of(dev.port) == []
-        assert dev.output.read_text().splitlines()[-1].startswith("afterword: aws ended (SIGKILL)")
+        assert (
+            dev.output.read_text()
+            .splitlines()[-1]
+            .startswith("afterword: ministack ended (SIGKILL)")
+        )
 
 
 def test_a_port_in_use_is_said(dev: Dev) -> None:

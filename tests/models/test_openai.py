@@ -11,6 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
+
 from afterword import placeholders
 from afterword.generations import Reason
 from afterword.models import (
@@ -22,7 +23,6 @@ from afterword.models import (
     Prompt,
 )
 from afterword.models.openai import OpenAIModel
-
 from local.models import DEMO_MODEL
 from tests.conftest import SetClock
 

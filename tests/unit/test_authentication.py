@@ -163,3 +163,20 @@ def test_the_cache_does_not_grow_without_end(
     for key in (*made, *made):
         authenticator.authenticate(key, Scope.READ)
     assert len(calls) > 3
+
+
+def test_unknown_keys_do_not_push_out_known_ones(
+    authenticator: Authenticator,
+    registry: Registry,
+    calls: list[Call],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """However many unknown keys are tried, a known one need not be looked up again."""
+    monkeypatch.setattr(authentication, "_CACHE_SIZE", 2)
+    _, key = registry.create_key("demo", [Scope.READ])
+    authenticator.authenticate(key, Scope.READ)
+    for _ in range(5):
+        why_refused(authenticator, keys.generate()[1])
+    calls.clear()
+    authenticator.authenticate(key, Scope.READ)
+    assert calls == []

@@ -107,6 +107,7 @@ def test_white_space_around_a_value_is_dropped() -> None:
         pytest.param("[a", "[a", {}, id="not closed"),
         pytest.param("a] [", "a] [", {}, id="the wrong way round"),
         pytest.param("[one\ntwo]", "[one\ntwo]", {}, id="on two lines"),
+        pytest.param("[one\rtwo]", "[one\rtwo]", {}, id="on two lines of an old Mac"),
         pytest.param("[one\r\ntwo]", "[one\r\ntwo]", {}, id="on two lines of Windows"),
         pytest.param("[" + "x" * 201 + "]", "[" + "x" * 201 + "]", {}, id="201 characters"),
         pytest.param("no brackets", "no brackets", {}, id="no brackets"),

@@ -9,7 +9,7 @@ from afterword import clients, keys
 from afterword.errors import ConflictError, InvalidRequestError, NotFoundError
 from afterword.keys import ApiKey, Scope
 from afterword.registry import Registry, StoredFlow, Tenant
-from tests.conftest import START, SetClock
+from tests.conftest import START, Call, SetClock
 from tests.deployment import REFERENCES
 
 TABLE = REFERENCES["RegistryTable"]
@@ -213,3 +213,11 @@ def test_two_who_save_a_flow_at_once_do_not_lose_one(registry: Registry) -> None
         1,
         '"theirs"',
     )
+
+
+def test_what_can_be_no_flow_costs_no_call(registry: Registry, calls: list[Call]) -> None:
+    """A path's orchestrator that is no name, however long, is refused without asking the table."""
+    for flow in ("", "mail#1", "é", "x" * 3_000):
+        with pytest.raises(NotFoundError):
+            registry.flow("demo", flow)
+    assert calls == []

@@ -20,7 +20,7 @@ from afterword.generations import (
     Submission,
 )
 from afterword.payloads import INLINE_BYTES
-from afterword.store import DUE_SHARDS, GenerationStore
+from afterword.store import DUE_SHARDS, GenerationStore, Overdue
 from tests.conftest import START, Call, SetClock, Stored
 from tests.deployment import REFERENCES
 from tests.fake_model import completion
@@ -64,6 +64,11 @@ def claim(store: GenerationStore) -> Claim:
     claimed = store.claim("demo", ID, clock.now() + LEASE)
     assert claimed is not None
     return claimed
+
+
+def give_up(store: GenerationStore, generation_id: str = ID) -> bool:
+    """Give the generation up, as for a dead letter."""
+    return store.give_up("demo", generation_id, Reason.DEAD_LETTER, "Delivered too often.")
 
 
 def cancel() -> None:
@@ -149,7 +154,7 @@ def test_other_errors_of_the_table_are_not_taken_for_a_lost_condition(
         lambda: put(store),
         lambda: store.claim("demo", ID, START + LEASE),
         lambda: store.fail(claimed, Reason.TOO_LONG, "The mail is too long."),
-        lambda: store.bury("demo", ID),
+        lambda: give_up(store),
     ):
         with pytest.raises(ClientError, match="ResourceNotFoundException"):
             attempt()
@@ -348,7 +353,7 @@ def test_a_generation_is_handed_back(
         pytest.param(lambda store, late: store.hand_back(late, failed=True), id="hand back"),
     ],
 )
-@pytest.mark.parametrize("since", ["taken over", "handed back", "finished", "buried", "canceled"])
+@pytest.mark.parametrize("since", ["taken over", "handed back", "finished", "given up", "canceled"])
 def test_a_late_writer_loses(
     store: GenerationStore,
     set_clock: SetClock,
@@ -359,8 +364,8 @@ def test_a_late_writer_loses(
     """A worker whose claim is no longer the generation's changes nothing, and is told so."""
     late = claim(store)
     set_clock.moment += LEASE + timedelta(seconds=1)
-    if since == "buried":
-        store.bury("demo", ID)
+    if since == "given up":
+        give_up(store)
     elif since == "canceled":
         cancel()
     else:
@@ -395,40 +400,40 @@ def test_a_terminal_generation_never_changes(
     assert store.succeed(claimed, completion("another")) is False
     assert store.fail(claimed, Reason.TIMED_OUT, "Too slow.") is False
     assert store.hand_back(claimed, failed=True) is False
-    assert store.bury("demo", ID) is True
+    assert give_up(store) is True
     assert read_item("demo", ID) == before
 
 
 @pytest.mark.parametrize("before", ["queued", "lease ran out"])
-def test_a_dead_letter_fails_what_nobody_holds(
+def test_what_nobody_holds_can_be_given_up(
     store: GenerationStore, set_clock: SetClock, read_item: ReadItem, before: str
 ) -> None:
-    """What is queued, or was left by a lost worker, fails for good and says so."""
+    """What is queued, or was left by a lost worker, fails for good, with the reason given."""
     if before == "lease ran out":
         claim(store)
         set_clock.moment += LEASE + timedelta(milliseconds=1)
-    assert store.bury("demo", ID) is True
+    assert give_up(store) is True
     generation = store.get("demo", ID)
     assert (generation.status, generation.reason, generation.message, generation.finished_at) == (
         Status.FAILED,
         Reason.DEAD_LETTER,
-        "It was delivered to the worker too often.",
+        "Delivered too often.",
         clock.now(),
     )
     assert not {"lease_until", "due_at", "due_shard"} & read_item("demo", ID).keys()
 
 
-def test_a_dead_letter_waits_for_a_live_lease(store: GenerationStore, read_item: ReadItem) -> None:
-    """What somebody is working on is left alone, and the letter is to come again."""
+def test_what_is_held_cannot_be_given_up(store: GenerationStore, read_item: ReadItem) -> None:
+    """What somebody is working on is left alone, and whoever would give it up is told so."""
     claim(store)
     before = read_item("demo", ID)
-    assert store.bury("demo", ID) is False
+    assert give_up(store) is False
     assert read_item("demo", ID) == before
 
 
-def test_a_dead_letter_of_nothing_is_done(store: GenerationStore) -> None:
-    """A letter whose generation is gone is done with, and makes no item."""
-    assert store.bury("demo", "019a6f3e-7c00-7000-8000-000000000002") is True
+def test_what_is_gone_needs_no_giving_up(store: GenerationStore) -> None:
+    """Where there is no generation there is nothing to do, and no item comes to be."""
+    assert give_up(store, "019a6f3e-7c00-7000-8000-000000000002") is True
     assert clients.dynamodb().scan(TableName=TABLE)["Count"] == 1
 
 
@@ -573,7 +578,7 @@ def test_whatever_happens_the_rules_hold(
             case 9, Claim():
                 store.fail(held, Reason.TIMED_OUT, f"attempt {held.attempt}")
             case 10, _ if rng.random() < 1 / 4:
-                store.bury("demo", ID)
+                give_up(store)
             case _:
                 put(store)
         after = read_item("demo", ID)
@@ -589,3 +594,66 @@ def test_whatever_happens_the_rules_hold(
         before = after
     attempts = [claimed.attempt for claimed in claims]
     assert attempts == list(range(1, len(claims) + 1))
+
+
+def test_what_is_overdue_is_found_oldest_first(store: GenerationStore, set_clock: SetClock) -> None:
+    """Over all shards, what is due and open is found in the order of its due time."""
+    ids = [ID]
+    for _ in range(12):
+        set_clock.advance(seconds=1)
+        ids.append(generations.new_id())
+        put(store, ids[-1])
+    store.succeed(claim(store), completion("Hi"))
+    set_clock.moment = START + timedelta(minutes=2, seconds=10)
+    assert [overdue.id for overdue in store.overdue(100)] == ids[1:11]
+    assert [overdue.id for overdue in store.overdue(3)] == ids[1:4]
+
+
+def test_what_is_overdue_is_told_as_it_stands(store: GenerationStore, set_clock: SetClock) -> None:
+    """An overdue generation comes with what its repair depends on."""
+    claim(store)
+    set_clock.advance(minutes=2)
+    assert list(store.overdue(10)) == [
+        Overdue(
+            tenant="demo",
+            id=ID,
+            status=Status.RUNNING,
+            attempt=1,
+            created_at=START,
+            deadline_at=START + timedelta(hours=1),
+            due_at=START + timedelta(minutes=2),
+            lease_until=START + LEASE,
+        )
+    ]
+
+
+def test_a_look_is_postponed_once(
+    store: GenerationStore, set_clock: SetClock, read_item: ReadItem
+) -> None:
+    """Of two sweepers that saw the same, one moves the due time on, and nothing else changes."""
+    set_clock.advance(minutes=2)
+    (overdue,) = store.overdue(10)
+    before = read_item("demo", ID)
+    later = START + timedelta(minutes=5)
+    assert store.postpone(overdue, later) is True
+    assert read_item("demo", ID) == before | {"due_at": {"N": str(MILLIS + 300_000)}}
+    assert store.postpone(overdue, later + timedelta(minutes=1)) is False
+    assert list(store.overdue(10)) == []
+
+
+@pytest.mark.parametrize("since", ["claimed", "finished", "given up"])
+def test_what_has_changed_is_not_postponed(
+    store: GenerationStore, set_clock: SetClock, read_item: ReadItem, since: str
+) -> None:
+    """A sweeper that comes too late changes nothing, and brings no finished one back."""
+    set_clock.advance(minutes=2)
+    (overdue,) = store.overdue(10)
+    if since == "given up":
+        give_up(store)
+    else:
+        claimed = claim(store)
+        if since == "finished":
+            store.succeed(claimed, completion("Hi"))
+    before = read_item("demo", ID)
+    assert store.postpone(overdue, START + timedelta(minutes=5)) is False
+    assert read_item("demo", ID) == before

@@ -3,9 +3,10 @@
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from afterword import cold_start, telemetry
+from afterword.context import LambdaContext, seconds_left
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
@@ -43,16 +44,6 @@ class Queue:
         )
 
 
-class LambdaContext(Protocol):
-    """The part of Lambda's context object that a consumer needs."""
-
-    aws_request_id: str
-
-    def get_remaining_time_in_millis(self) -> int:
-        """Return how much of the invocation's timeout is left."""
-        ...
-
-
 type Consume = Callable[[Sequence[Nudge], float], Sequence[str]]
 """A function of a batch and the seconds left for it, which returns the message ids to redeliver."""
 
@@ -68,8 +59,7 @@ def consumer(consume: Consume) -> LambdaHandler:
     def handler(event: Mapping[str, Any], context: LambdaContext) -> dict[str, Any]:
         with telemetry.logger().append_context_keys(request_id=context.aws_request_id):
             nudges = [nudge for record in event["Records"] if (nudge := _nudge(record))]
-            seconds = context.get_remaining_time_in_millis() / 1000
-            again = consume(nudges, seconds) if nudges else ()
+            again = consume(nudges, seconds_left(context)) if nudges else ()
         return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in again]}
 
     cold_start.end()

@@ -10,6 +10,7 @@ from afterword.registry import Registry
 from afterword.settings import settings
 from afterword.store import GenerationStore
 from afterword.submission import Submitter
+from afterword.sweeper import Sweeper
 
 
 @cache
@@ -41,3 +42,9 @@ def queue() -> Queue:
 def submitter() -> Submitter:
     """Return the submitter."""
     return Submitter(registry(), store(), queue(), settings().retention_days)
+
+
+@cache
+def sweeper() -> Sweeper:
+    """Return the sweeper."""
+    return Sweeper(store(), queue())

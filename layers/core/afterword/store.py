@@ -12,13 +12,18 @@ Submit, run, finish:
     claim    queued, or running with its lease run out    -> running,   attempt + 1
     finish   running and attempt = mine                   -> succeeded or failed
     hand back  the same                                   -> queued
-    bury     queued, or running with its lease run out    -> failed (dead letter)
+    give up  queued, or running with its lease run out    -> failed (dead letter, deadline)
+
+The sweeper moves `due_at` on; nothing else touches it between put and the end.
 """
 
+import heapq
 import json
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from datetime import timedelta
+from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 from botocore.exceptions import ClientError
@@ -57,6 +62,23 @@ class Refused(NamedTuple):
     """Why a conditional write did not happen: the item as it stands, or None when there is none."""
 
     item: Item | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Overdue:
+    """An open generation whose due time has passed, as it stood when it was read.
+
+    `lease_until` is when the lease of a running one ends, or ended.
+    """
+
+    tenant: str
+    id: str
+    status: Status
+    attempt: int
+    created_at: "datetime"
+    deadline_at: "datetime"
+    due_at: "datetime"
+    lease_until: "datetime | None"
 
 
 class GenerationStore:
@@ -215,8 +237,63 @@ class GenerationStore:
         )
         return not isinstance(outcome, Refused)
 
-    def bury(self, tenant: str, generation_id: str) -> bool:
-        """Fail a generation whose nudge is a dead letter. False while somebody holds a live lease.
+    def overdue(self, limit: int) -> Iterator[Overdue]:
+        """Yield up to `limit` open generations whose due time has passed, oldest first.
+
+        Takes a query for each of DUE_SHARDS and each further page, and a consistent read for each
+        generation, since the index may lag behind.
+        """
+        now = clock.to_millis(clock.now())
+        shards = [self._due(shard, now) for shard in range(DUE_SHARDS)]
+        for _, pk in islice(heapq.merge(*shards), limit):
+            key = {"pk": {"S": pk}}
+            item = self._dynamodb.get_item(TableName=self._table, Key=key, ConsistentRead=True).get(
+                "Item"
+            )
+            if item is not None and "due_at" in item:
+                yield Overdue(
+                    tenant=item["tenant"]["S"],
+                    id=item["id"]["S"],
+                    status=Status(item["status"]["S"]),
+                    attempt=int(item["attempt"]["N"]),
+                    created_at=_time(item, "created_at"),
+                    deadline_at=_time(item, "deadline_at"),
+                    due_at=_time(item, "due_at"),
+                    lease_until=_time(item, "lease_until") if "lease_until" in item else None,
+                )
+
+    def _due(self, shard: int, now: int) -> Iterator[tuple[int, str]]:
+        """Yield due time and key of what is due in a shard, oldest first, a page at a time."""
+        pages = self._dynamodb.get_paginator("query").paginate(
+            TableName=self._table,
+            IndexName="by_due",
+            KeyConditionExpression="due_shard = :shard AND due_at <= :now",
+            ExpressionAttributeValues={":shard": {"S": str(shard)}, ":now": {"N": str(now)}},
+        )
+        for page in pages:
+            yield from ((int(item["due_at"]["N"]), item["pk"]["S"]) for item in page["Items"])
+
+    def postpone(self, overdue: Overdue, due_at: "datetime") -> bool:
+        """Look at it again at `due_at`. False if it has changed, or another sweeper was quicker."""
+        outcome = self._update(
+            {
+                "TableName": self._table,
+                "Key": {"pk": {"S": _key(overdue.tenant, overdue.id)}},
+                "UpdateExpression": "SET due_at = :due_at",
+                "ConditionExpression": "#status = :status AND attempt = :attempt AND due_at = :old",
+                "ExpressionAttributeNames": {"#status": "status"},
+                "ExpressionAttributeValues": {
+                    ":due_at": _millis(due_at),
+                    ":status": {"S": overdue.status},
+                    ":attempt": {"N": str(overdue.attempt)},
+                    ":old": _millis(overdue.due_at),
+                },
+            }
+        )
+        return not isinstance(outcome, Refused)
+
+    def give_up(self, tenant: str, generation_id: str, reason: Reason, message: str) -> bool:
+        """Fail a generation that nobody holds. False while somebody has a live lease on it.
 
         True as well when there is nothing left to do: it is terminal or gone.
         """
@@ -239,8 +316,8 @@ class GenerationStore:
                     ":queued": {"S": Status.QUEUED},
                     ":running": {"S": Status.RUNNING},
                     ":now": _millis(now),
-                    ":reason": {"S": Reason.DEAD_LETTER},
-                    ":message": {"S": "It was delivered to the worker too often."},
+                    ":reason": {"S": reason},
+                    ":message": {"S": message},
                 },
                 "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
             }

@@ -1,0 +1,224 @@
+"""Each function with its own environment and its own permissions, as template.yaml has them."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from types import SimpleNamespace
+
+import pytest
+
+from afterword import clients, services, settings, worker
+from afterword.generations import Submission
+from afterword.models import ModelUnavailableError
+from functions.dead_letter.app import handler as dead_letter
+from functions.generate.app import handler as generate
+from functions.get_mail_generation.app import handler as get_mail_generation
+from functions.health.app import handler as health
+from functions.submit_mail_generation.app import handler as submit_mail_generation
+from functions.sweep.app import handler as sweep
+from tests.conftest import FLOW, Call, Event, LambdaContext, SetClock, Tenant
+from tests.deployment import REFERENCES, Deployment
+from tests.fake_model import FakeModel, raising, saying
+
+ID = "019a6f3e-7c00-7000-8000-000000000001"
+BIG = "x" * 20_000
+RESOURCES = {
+    REFERENCES["GenerationsTable"]: "GenerationsTable.Arn",
+    REFERENCES["RegistryTable"]: "RegistryTable.Arn",
+    REFERENCES["Queue"]: "Queue.Arn",
+    REFERENCES["Bucket"]: "${Bucket.Arn}/*",
+}
+"""How the template's statements name what the calls name by its name or URL."""
+FOR_LAMBDA = {"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"}
+"""What Lambda does in the name of a function that consumes a queue."""
+
+
+@dataclass
+class Recorder(Mapping[str, str]):
+    """An environment that notes which of its variables are asked for."""
+
+    variables: Mapping[str, str]
+    asked: set[str]
+
+    def __getitem__(self, name: str) -> str:
+        """Return a variable, and note that it was asked for."""
+        self.asked.add(name)
+        return self.variables[name]
+
+    def __iter__(self) -> Iterator[str]:
+        """Iterate over the names."""
+        return iter(self.variables)
+
+    def __len__(self) -> int:
+        """Return how many there are."""
+        return len(self.variables)
+
+
+@pytest.fixture
+def run_alone(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], set[str]]:
+    """Return a function that leaves only one function's variables, and gives those asked for."""
+
+    def leave_only(folder: str) -> set[str]:
+        variables = deployment.functions[folder].environment
+        recorder = Recorder(variables, set())
+        monkeypatch.setattr(settings, "os", SimpleNamespace(environ=recorder))
+        for cached in (
+            settings.settings,
+            services.registry,
+            services.authenticator,
+            services.store,
+            services.queue,
+            services.submitter,
+            services.sweeper,
+        ):
+            cached.cache_clear()
+        return recorder.asked
+
+    return leave_only
+
+
+def put(inputs: Mapping[str, str], external: Mapping[str, str]) -> None:
+    """Queue the generation of the sample events."""
+    submission = Submission(
+        dialect="dialonce", flow=FLOW, inputs=inputs, template=None, external=external
+    )
+    services.store().put("demo", ID, submission, 1, timedelta(days=30))
+
+
+def used(calls: list[Call]) -> dict[str, set[str]]:
+    """Return the IAM actions that the calls need, by resource."""
+    needed: dict[str, set[str]] = {}
+    for call in calls:
+        name = next(name for name in ("TableName", "QueueUrl", "Bucket") if name in call.params)
+        action = call.operation.replace(".", ":")
+        resource = RESOURCES[call.params[name]]
+        if index := call.params.get("IndexName"):
+            resource = f"${{{resource}}}/index/{index}"
+        needed.setdefault(resource, set()).add(action)
+    return needed
+
+
+def granted(deployment: Deployment, folder: str) -> dict[str, set[str]]:
+    """Return the IAM actions of a function's own code, by resource."""
+    permissions = deployment.functions[folder].permissions
+    return {
+        resource: own for resource, actions in permissions.items() if (own := actions - FOR_LAMBDA)
+    }
+
+
+def ours(deployment: Deployment, folder: str) -> set[str]:
+    """Return the names of the variables that a function has of ours."""
+    environment = deployment.functions[folder].environment
+    return {name for name in environment if name.startswith("AFTERWORD_")}
+
+
+def test_health_has_and_needs_nothing(
+    deployment: Deployment,
+    load_event: Callable[[str], Event],
+    run_alone: Callable[[str], set[str]],
+    calls: list[Call],
+) -> None:
+    """The health function asks for no setting and may do nothing."""
+    asked = run_alone("health")
+    assert health(load_event("health"), LambdaContext())["statusCode"] == 200
+    assert (asked, calls) == (set(), [])
+    assert ours(deployment, "health") == set()
+    assert granted(deployment, "health") == {}
+
+
+def test_submitting_has_what_it_needs(
+    deployment: Deployment,
+    submission_event: Event,
+    run_alone: Callable[[str], set[str]],
+    calls: list[Call],
+) -> None:
+    """The submitting function uses all its variables and permissions, and no other."""
+    asked = run_alone("submit_mail_generation")
+    calls.clear()
+    submission_event["body"] = f'{{"subject": "A", "body": "{BIG}"}}'
+    assert submit_mail_generation(submission_event, LambdaContext())["statusCode"] == 200
+    assert asked == ours(deployment, "submit_mail_generation")
+    assert used(calls) == granted(deployment, "submit_mail_generation")
+
+
+def test_reading_has_what_it_needs(
+    deployment: Deployment,
+    reading_event: Callable[[str], Event],
+    run_alone: Callable[[str], set[str]],
+    calls: list[Call],
+) -> None:
+    """The reading function uses all its variables and permissions, and no other."""
+    put({"body": "B"}, {"external_metadata": f'{{"a": "{BIG}"}}'})
+    asked = run_alone("get_mail_generation")
+    calls.clear()
+    assert get_mail_generation(reading_event(ID), LambdaContext())["statusCode"] == 200
+    assert asked == ours(deployment, "get_mail_generation")
+    assert used(calls) == granted(deployment, "get_mail_generation")
+
+
+@pytest.mark.usefixtures("tenant")
+def test_the_worker_may_do_what_it_does(
+    deployment: Deployment,
+    message_event: Callable[[str], Event],
+    use_model: Callable[[FakeModel], None],
+    run_alone: Callable[[str], set[str]],
+    calls: list[Call],
+) -> None:
+    """The worker uses all its permissions: for big texts, hand-backs and results."""
+    put({"body": BIG}, {})
+    event = message_event(ID)
+    services.queue().send("demo", ID)
+    (message,) = clients.sqs().receive_message(QueueUrl=REFERENCES["Queue"])["Messages"]
+    event["Records"][0]["receiptHandle"] = message["ReceiptHandle"]
+    run_alone("generate")
+    calls.clear()
+    use_model(raising(ModelUnavailableError("Busy.")))
+    assert len(generate(event, LambdaContext())["batchItemFailures"]) == 1
+    use_model(saying(BIG))
+    assert generate(event, LambdaContext()) == {"batchItemFailures": []}
+    assert used(calls) == granted(deployment, "generate")
+
+
+@pytest.mark.usefixtures("aws")
+def test_the_worker_has_the_settings_that_it_needs(
+    deployment: Deployment, run_alone: Callable[[str], set[str]]
+) -> None:
+    """The worker, with a model at an endpoint, is built from all its variables and no other."""
+    asked = run_alone("generate")
+    worker.from_settings()
+    assert asked == ours(deployment, "generate")
+
+
+def test_letters_have_what_they_need(
+    deployment: Deployment,
+    tenant: Tenant,
+    load_event: Callable[[str], Event],
+    run_alone: Callable[[str], set[str]],
+    calls: list[Call],
+) -> None:
+    """The dead letters' function uses all its variables and permissions, and no other."""
+    put({"body": "B"}, {})
+    assert tenant.id == "demo"
+    asked = run_alone("dead_letter")
+    calls.clear()
+    assert dead_letter(load_event("dead_letter"), LambdaContext()) == {"batchItemFailures": []}
+    assert asked == ours(deployment, "dead_letter")
+    assert used(calls) == granted(deployment, "dead_letter")
+
+
+@pytest.mark.usefixtures("tenant")
+def test_the_sweeper_has_what_it_needs(
+    deployment: Deployment,
+    set_clock: SetClock,
+    load_event: Callable[[str], Event],
+    run_alone: Callable[[str], set[str]],
+    calls: list[Call],
+) -> None:
+    """The sweeper uses all its variables and permissions, and no other."""
+    put({"body": "B"}, {})
+    set_clock.advance(minutes=3)
+    asked = run_alone("sweep")
+    calls.clear()
+    assert sweep(load_event("sweep"), LambdaContext()) == {"sent": 1}
+    assert asked == ours(deployment, "sweep")
+    assert used(calls) == granted(deployment, "sweep")

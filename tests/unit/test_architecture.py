@@ -1,0 +1,246 @@
+"""The code's own rules: who may import whom, who may call AWS, and when."""
+
+import ast
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import botocore.session
+import pytest
+from botocore import xform_name
+
+from tests.conftest import ROOT
+
+CORE = ROOT / "layers" / "core"
+SERVICES = ("bedrock-runtime", "dynamodb", "s3", "secretsmanager", "sqs")
+AWS_CALLS = {
+    "afterword.store": {"get_item", "get_paginator", "put_item", "update_item"},
+    "afterword.registry": {
+        "get_item",
+        "get_paginator",
+        "put_item",
+        "transact_write_items",
+        "update_item",
+    },
+    "afterword.queue": {"change_message_visibility", "send_message"},
+    "afterword.payloads": {"get_object", "put_object"},
+    "afterword.models.bedrock": {"converse"},
+    "afterword.models.provider": {"get_secret_value"},
+}
+"""The calls of AWS that each module makes; the others make none."""
+WITHOUT_PYDANTIC = ("dead_letter", "get_mail_generation", "health", "sweep")
+"""Functions whose cold start does not pay for pydantic."""
+
+
+def modules() -> dict[str, Path]:
+    """Return the files of the core and of the functions by module name."""
+    found = {}
+    for root, folder in ((CORE, "afterword"), (ROOT, "functions")):
+        for path in sorted((root / folder).rglob("*.py")):
+            parts = path.relative_to(root).with_suffix("").parts
+            found[".".join(parts).removesuffix(".__init__")] = path
+    return found
+
+
+MODULES = modules()
+
+
+def tree(module: str) -> ast.Module:
+    """Return a module's syntax tree."""
+    return ast.parse(MODULES[module].read_text())
+
+
+def imports(module: str) -> set[str]:
+    """Return the modules that a module imports, those for type checking included."""
+    found = set()
+    for node in ast.walk(tree(module)):
+        match node:
+            case ast.Import():
+                found |= {alias.name for alias in node.names}
+            case ast.ImportFrom(module=str(source), level=0):
+                inner = {f"{source}.{alias.name}" for alias in node.names}
+                modules_of_ours = inner & MODULES.keys()
+                found |= modules_of_ours or {source}
+            case ast.ImportFrom():
+                pytest.fail(f"{module} has a relative import")
+    return found
+
+
+def imports_of_ours(module: str) -> set[str]:
+    """Return the modules of the core, the functions and the tools that a module imports."""
+    ours = ("afterword", "functions", "cli", "local", "bench", "tests")
+    return {name for name in imports(module) if name.split(".")[0] in ours}
+
+
+def attributes(module: str) -> Iterator[str]:
+    """Return the names of all attributes that a module uses."""
+    return (node.attr for node in ast.walk(tree(module)) if isinstance(node, ast.Attribute))
+
+
+def dialect_of(module: str) -> str | None:
+    """Return the dialect that a module belongs to."""
+    parts = module.split(".")
+    return parts[2] if parts[:2] == ["afterword", "dialects"] and len(parts) > 2 else None
+
+
+def test_there_are_modules_to_look_at() -> None:
+    """The rules below are about the whole core and every function."""
+    assert {"afterword.store", "afterword.worker", "functions.health.app"} <= MODULES.keys()
+    assert {module for module in MODULES if dialect_of(module)} >= {"afterword.dialects.dialonce"}
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_imports_go_one_way(module: str) -> None:
+    """Functions import dialects, http and the core; those import the core; nothing turns round."""
+    for imported in imports_of_ours(module):
+        assert imported.split(".")[0] == "afterword", f"the layer has no {imported}"
+        if module.startswith("functions."):
+            continue
+        if imported.startswith("afterword.dialects."):
+            assert dialect_of(module), f"{imported} is above {module}"
+        if imported == "afterword.http":
+            assert dialect_of(module), f"{imported} is above {module}"
+
+
+@pytest.mark.parametrize("module", [module for module in MODULES if dialect_of(module)])
+def test_dialects_do_not_know_each_other(module: str) -> None:
+    """A dialect imports its own modules and no other dialect's."""
+    others = {dialect_of(imported) for imported in imports_of_ours(module)}
+    assert others <= {None, dialect_of(module)}
+
+
+@pytest.mark.parametrize("module", [module for module in MODULES if "functions." in module])
+def test_a_handler_leaves_the_work_to_the_core(module: str) -> None:
+    """A handler imports the core and nothing beside it: no AWS, no pydantic, no other handler."""
+    foreign = imports(module) - imports_of_ours(module)
+    assert {name.split(".")[0] for name in foreign} <= {"collections", "typing"}
+
+
+def test_the_model_of_a_generation_knows_no_aws() -> None:
+    """The generation and its states stand on the clock and the errors, and on nothing else."""
+    assert imports_of_ours("afterword.generations") == {"afterword.clock", "afterword.errors"}
+    assert not [name for name in imports("afterword.generations") if name.startswith("boto")]
+
+
+def test_only_the_worker_has_a_model() -> None:
+    """The worker is the one place that calls a model."""
+    users = {module for module in MODULES if "afterword.models.provider" in imports(module)}
+    assert users == {"afterword.worker"}
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_only_the_settings_read_the_environment(module: str) -> None:
+    """The environment is read in settings.py and nowhere else."""
+    names = {"environ", "environb", "getenv", "getenvb"}
+    used = names & set(attributes(module))
+    taken = {
+        alias.name
+        for node in ast.walk(tree(module))
+        if isinstance(node, ast.ImportFrom) and node.module == "os"
+        for alias in node.names
+    }
+    expected = {"environ"} if module == "afterword.settings" else set()
+    assert (used, names & taken) == (expected, set())
+
+
+@pytest.fixture(scope="module")
+def operations() -> set[str]:
+    """Return the names of all client methods that call one of our AWS services."""
+    session = botocore.session.get_session()
+    methods = {
+        xform_name(operation)
+        for service in SERVICES
+        for operation in session.get_service_model(service).operation_names
+    }
+    return methods | {"get_paginator", "get_waiter", "generate_presigned_url"}
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_each_call_of_aws_has_its_one_place(module: str, operations: set[str]) -> None:
+    """Each table, the queue, the bucket and the models are known to one module each."""
+    assert operations & set(attributes(module)) == AWS_CALLS.get(module, set())
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_only_the_clients_make_clients(module: str) -> None:
+    """AWS clients are made in one place, and nothing imports boto3, which costs a cold start."""
+    makes = {"create_client", "client", "resource"} & set(attributes(module))
+    assert makes == ({"create_client"} if module == "afterword.clients" else set())
+    assert not {name for name in imports(module) if name.split(".")[0] in {"boto3", "moto"}}
+
+
+IMPORT_EACH = """
+import importlib, json, os, socket, sys
+import aws_lambda_powertools, botocore.config, botocore.exceptions, botocore.session
+import email.utils, html, pydantic, urllib3, xml.sax.saxutils, zlib
+
+class Environment(dict):
+    asked = []
+    def __getitem__(self, name):
+        self.asked.append(name)
+        return super().__getitem__(name)
+    def get(self, name, default=None):
+        self.asked.append(name)
+        return super().get(name, default)
+    def __contains__(self, name):
+        self.asked.append(name)
+        return super().__contains__(name)
+
+def import_alone(name):
+    os.environ = Environment(os.environ)
+    def no_socket(*_, **__):
+        raise RuntimeError("a socket was opened")
+    socket.socket = no_socket
+    importlib.import_module(name)
+    ours = [module for known, module in sys.modules.items()
+            if known.split(".")[0] in ("afterword", "functions")]
+    return {
+        "asked": sorted({asked for asked in Environment.asked
+                         if asked.startswith(("AFTERWORD_", "AWS_", "POWERTOOLS_"))}),
+        "built": sorted({f"{value.__module__}.{value.__name__}"
+                         for module in ours for value in vars(module).values()
+                         if hasattr(value, "cache_info") and value.cache_info().currsize}),
+    }
+
+for name in sys.argv[1:]:
+    sys.stdout.flush()
+    child = os.fork()
+    if child == 0:
+        try:
+            found = import_alone(name)
+        except BaseException as error:
+            found = {"error": repr(error)}
+        print(json.dumps([name, found]), flush=True)
+        os._exit(0)
+    os.waitpid(child, 0)
+"""
+"""Imports each module in a process of its own, in which only third parties are there already."""
+
+
+def run_python(*arguments: str) -> str:
+    """Run Python without any variable of AWS or of ours, and return what it prints."""
+    environment = {"PYTHONPATH": f"{CORE}:{ROOT}", "PATH": "/usr/bin:/bin"}
+    return subprocess.run(  # noqa: S603 - our own interpreter and our own modules
+        [sys.executable, *arguments],
+        env=environment,
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    ).stdout
+
+
+def test_importing_does_nothing() -> None:
+    """No module, imported on its own, reads the environment, builds anything or calls anybody."""
+    lines = run_python("-c", IMPORT_EACH, *MODULES).splitlines()
+    found = dict(json.loads(line) for line in lines)
+    assert found == {module: {"asked": [], "built": []} for module in MODULES}
+
+
+@pytest.mark.parametrize("folder", WITHOUT_PYDANTIC)
+def test_a_function_that_needs_no_pydantic_does_not_import_it(folder: str) -> None:
+    """Pydantic is a fifth of a cold start: only functions that read a request's fields pay it."""
+    script = f"import functions.{folder}.app, sys; print('pydantic' in sys.modules)"
+    assert run_python("-c", script) == "False\n"
