@@ -11,5 +11,5 @@ def handler(request: http.Request, tenant: str) -> http.Response:
     """Accept a mail to be answered; the reply is fetched with the process id that comes back."""
     flow = dialonce.orchestrator(request, tenant)
     submission = parameters.submission(request.body, flow)
-    generation_id = services.submitter().submit(tenant, submission)
+    generation_id = services.submitter().submit(tenant, submission, http.idempotency_key(request))
     return dialonce.accepted(generation_id)

@@ -39,7 +39,7 @@ SUBMISSION = Submission(
 )
 NEVER_CHANGED = (
     "pk", "list_key", "list_order", "tenant", "id", "dialect", "flow", "flow_version", "created_at",
-    "deadline_at", "expires_at", "request", "external",
+    "deadline_at", "expires_at", "fingerprint", "request", "external",
 )  # fmt: skip
 
 type ReadItem = Callable[[str, str], dict[str, Any]]
@@ -115,6 +115,7 @@ def test_a_generation_is_put_as_one_item(store: GenerationStore, read_item: Read
         "expires_at": {"N": str(MILLIS // 1000 + 30 * 86_400)},
         "due_shard": {"S": str(zlib.crc32(ID.encode()) % 8)},
         "due_at": {"N": str(MILLIS + 120_000)},
+        "fingerprint": {"S": SUBMISSION.fingerprint()},
         "request": {
             "S": '{"inputs": {"subject": "A claim", "body": "Bonjour, é 😀"},'
             ' "template": "Dear [name],"}'
@@ -511,8 +512,9 @@ def test_a_big_request_goes_to_the_bucket(store: GenerationStore, read_item: Rea
     generation_id = generations.new_id()
     put(store, generation_id, big)
     item = read_item("demo", generation_id)
-    assert item["request_key"] == {"S": f"demo/{generation_id}/request"}
-    assert item["external_key"] == {"S": f"demo/{generation_id}/external"}
+    where, writer = f"demo/{generation_id}", big.fingerprint()
+    assert item["request_key"] == {"S": f"{where}/request-{writer}"}
+    assert item["external_key"] == {"S": f"{where}/external-{writer}"}
     assert not {"request", "external"} & item.keys()
     claimed = store.claim("demo", generation_id, START + LEASE)
     assert claimed is not None

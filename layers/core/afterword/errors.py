@@ -29,5 +29,9 @@ class UnavailableError(AfterwordError):
     """A service that afterword stands on did not answer; the same request may succeed later."""
 
 
+class KeyReusedError(AfterwordError):
+    """The idempotency key was used before, for another request."""
+
+
 class ConflictError(AfterwordError):
     """What should be created is there already."""

@@ -1,5 +1,7 @@
 """The generation: one request for text and what became of it. No AWS in here."""
 
+import hashlib
+import json
 import secrets
 import uuid
 from collections.abc import Mapping
@@ -69,6 +71,9 @@ class FailedError(AfterwordError):
         self.reason = reason
 
 
+_IDEMPOTENCY = uuid.UUID("0b3c7d0e-58d5-4b8c-9c0e-4f8a9d6d2f51")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Submission:
     """What a dialect makes of a request.
@@ -83,6 +88,11 @@ class Submission:
     inputs: Mapping[str, str]
     template: str | None
     external: Mapping[str, str]
+
+    def fingerprint(self) -> str:
+        """Return a digest that two submissions share only if they ask for the same."""
+        parts = [self.dialect, self.flow, dict(self.inputs), self.template, dict(self.external)]
+        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,6 +155,11 @@ def new_id() -> str:
     bits = bits & ~(0xF << 76) | 0x7 << 76  # version
     bits = bits & ~(0x3 << 62) | 0x2 << 62  # variant
     return str(uuid.UUID(int=bits))
+
+
+def id_for_key(tenant: str, idempotency_key: str) -> str:
+    """Return the one id of all submissions of a tenant with this key: a version 5 UUID."""
+    return str(uuid.uuid5(_IDEMPOTENCY, f"{tenant}#{idempotency_key}"))
 
 
 def is_id(text: str) -> bool:

@@ -1,6 +1,7 @@
 """What every HTTP handler shares: the event as a request, authentication, errors as responses."""
 
 import base64
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -14,6 +15,7 @@ from afterword.errors import (
     ConflictError,
     ForbiddenError,
     InvalidRequestError,
+    KeyReusedError,
     NotFoundError,
     TooLargeError,
     UnauthenticatedError,
@@ -30,11 +32,13 @@ STATUSES: Mapping[type[AfterwordError], HTTPStatus] = {
     ForbiddenError: HTTPStatus.FORBIDDEN,
     NotFoundError: HTTPStatus.NOT_FOUND,
     ConflictError: HTTPStatus.CONFLICT,
+    KeyReusedError: HTTPStatus.UNPROCESSABLE_CONTENT,
     TooLargeError: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     UnavailableError: HTTPStatus.SERVICE_UNAVAILABLE,
 }
 """The status of each domain error, where a dialect has no other."""
 
+_IDEMPOTENCY_KEY = re.compile(r"[!-~]{1,255}")
 _HEADERS = {"content-type": "application/json", "cache-control": "no-store"}
 _ERROR_HEADERS: Mapping[HTTPStatus, Mapping[str, str]] = {
     HTTPStatus.UNAUTHORIZED: {"www-authenticate": "Bearer"},
@@ -141,3 +145,16 @@ def bearer_token(request: Request) -> str | None:
     """Return the credential of an `Authorization: Bearer` header (RFC 6750, section 2.1)."""
     scheme, _, token = request.headers.get("authorization", "").strip().partition(" ")
     return token.strip() if scheme.lower() == "bearer" else None
+
+
+def idempotency_key(request: Request) -> str | None:
+    """Return the request's `Idempotency-Key`, None without one.
+
+    Raises InvalidRequestError unless it is 1 to 255 visible ASCII characters. The quotes of the
+    header's draft (draft-ietf-httpapi-idempotency-key-header) are part of the key where they are
+    sent: few clients send them, and no client sends both forms of one key.
+    """
+    key = request.headers.get("idempotency-key")
+    if key is not None and not _IDEMPOTENCY_KEY.fullmatch(key):
+        raise InvalidRequestError("Idempotency-Key: it is not 1 to 255 visible ASCII characters.")
+    return key

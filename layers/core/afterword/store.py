@@ -8,7 +8,7 @@ and where one is too big for the item, `<name>_key` is its key in the bucket ins
 
 Submit, run, finish:
 
-    put      attribute_not_exists(pk)                     -> queued,    attempt 0
+    put      absent, or expired                           -> queued,    attempt 0
     claim    queued, or running with its lease run out    -> running,   attempt + 1
     finish   running and attempt = mine                   -> succeeded or failed
     hand back  the same                                   -> queued
@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 from botocore.exceptions import ClientError
 
 from afterword import clock
-from afterword.errors import NotFoundError
+from afterword.errors import KeyReusedError, NotFoundError
 from afterword.generations import (
     DEADLINE,
     Claim,
@@ -96,12 +96,16 @@ class GenerationStore:
         submission: "Submission",
         flow_version: int,
         retention: timedelta,
-    ) -> None:
+    ) -> Status:
         """Accept a submission: from here on it stands, queued, whatever happens next.
 
-        Takes one write, and one S3 put for each text over INLINE_BYTES before it.
+        If it was accepted under this id before, nothing changes. Returns where it stands; raises
+        KeyReusedError if the id is another submission's. Takes one write, and before it one S3 put
+        for each text over INLINE_BYTES, whose S3 key has the fingerprint in it, so that another
+        submission with the same id cannot touch the text.
         """
         now = clock.now()
+        fingerprint = submission.fingerprint()
         request = json.dumps(
             {"inputs": dict(submission.inputs), "template": submission.template},
             ensure_ascii=False,
@@ -123,20 +127,32 @@ class GenerationStore:
             "expires_at": {"N": str(int((now + retention).timestamp()))},
             "due_shard": {"S": str(zlib.crc32(generation_id.encode()) % DUE_SHARDS)},
             "due_at": _millis(now + DUE_AFTER),
-            **self._text(tenant, generation_id, "request", request),
+            "fingerprint": {"S": fingerprint},
+            **self._text(tenant, generation_id, "request", request, fingerprint),
         }
         if submission.external:
             external = json.dumps(dict(submission.external), ensure_ascii=False)
-            item |= self._text(tenant, generation_id, "external", external)
+            item |= self._text(tenant, generation_id, "external", external, fingerprint)
         try:
             self._dynamodb.put_item(
-                TableName=self._table, Item=item, ConditionExpression="attribute_not_exists(pk)"
+                TableName=self._table,
+                Item=item,
+                ConditionExpression="attribute_not_exists(pk) OR expires_at <= :now",
+                ExpressionAttributeValues={":now": {"N": str(int(now.timestamp()))}},
+                ReturnValuesOnConditionCheckFailure="ALL_OLD",
             )
         except ClientError as error:
-            # Ids are random: what is there already is this very put, whose answer was lost and
-            # which the SDK sent again.
+            # An earlier request with the same idempotency key; or this very put, whose answer was
+            # lost and which the SDK sent again.
             if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
                 raise
+            there = cast("Item", error.response.get("Item"))
+            if there["fingerprint"]["S"] != fingerprint:
+                raise KeyReusedError(
+                    "The Idempotency-Key was used before, for another request."
+                ) from error
+            return Status(there["status"]["S"])
+        return Status.QUEUED
 
     def get(self, tenant: str, generation_id: str) -> Generation:
         """Return a tenant's generation, consistently; raise NotFoundError if it has none such."""
@@ -196,7 +212,7 @@ class GenerationStore:
 
         The attempt stands in a big text's S3 key, so a late writer cannot touch a newer text.
         """
-        text = self._text(claim.tenant, claim.id, "text", completion.text, claim.attempt)
+        text = self._text(claim.tenant, claim.id, "text", completion.text, str(claim.attempt))
         return self._finish(
             claim,
             Status.SUCCEEDED,
@@ -356,12 +372,13 @@ class GenerationStore:
             return Refused(cast("Item | None", error.response.get("Item")))
 
     def _text(
-        self, tenant: str, generation_id: str, name: str, text: str, attempt: int = 0
+        self, tenant: str, generation_id: str, name: str, text: str, writer: str
     ) -> "dict[str, AttributeValueTypeDef]":
+        """Return the text as an attribute, or as the key of an object that no other writer has."""
         if len(text.encode()) <= INLINE_BYTES:
             return {name: {"S": text}}
-        part = f"{name}-{attempt}" if attempt else name
-        return {f"{name}_key": {"S": self._payloads.put(tenant, generation_id, part, text)}}
+        key = self._payloads.put(tenant, generation_id, f"{name}-{writer}", text)
+        return {f"{name}_key": {"S": key}}
 
     def _read(self, item: Item, name: str) -> str:
         if name in item:
