@@ -72,7 +72,7 @@ $(UV):
 
 .venv/pyvenv.cfg: | $(UV)
 	@$(UV) venv --quiet --python 3.13 --allow-existing .venv 2> .venv/error \
-		|| { tail -n 3 .venv/error >&2; echo "Python 3.13 is neither on this machine nor could uv download it: install it and try again" >&2; exit 1; }
+		|| { echo "Python 3.13 is neither on this machine nor could uv download it (see .venv/error): install it and try again" >&2; exit 1; }
 
 .venv/ready: pyproject.toml uv.lock | .venv/pyvenv.cfg
 	@echo "installing afterword and its tools into .venv"

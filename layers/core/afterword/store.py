@@ -266,7 +266,7 @@ class GenerationStore:
             item = self._dynamodb.get_item(TableName=self._table, Key=key, ConsistentRead=True).get(
                 "Item"
             )
-            if item is not None and "due_at" in item:
+            if item is not None and "due_at" in item and int(item["due_at"]["N"]) <= now:
                 yield Overdue(
                     tenant=item["tenant"]["S"],
                     id=item["id"]["S"],
