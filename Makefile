@@ -9,6 +9,7 @@ ENV ?= default
 
 export UV_CACHE_DIR ?= $(CURDIR)/.venv/cache
 export UV_PYTHON_INSTALL_DIR ?= $(CURDIR)/.venv/python
+export TMPDIR := $(CURDIR)/.venv/tmp
 export SAM_CLI_TELEMETRY := 0
 
 UV := .venv/bootstrap/bin/uv
@@ -66,6 +67,7 @@ REQUIREMENTS = .venv/bin/uv export --frozen --no-default-groups --no-emit-projec
 
 $(UV):
 	@echo "installing uv into .venv"
+	@mkdir -p $(TMPDIR)
 	@PIP_ROOT_USER_ACTION=ignore python3 -m pip install -qq --disable-pip-version-check \
 		--no-cache-dir --target .venv/bootstrap "uv>=0.11" \
 		|| { echo "python3 -m pip could not install uv: afterword needs python3 with pip, and network" >&2; exit 1; }
