@@ -48,6 +48,7 @@ CASES = (
     Case("get_mail_generation", ("dynamodb",), "external_metadata"),
     Case("generate", ("dynamodb", "sqs"), "succeeded"),
     Case("dead_letter", ("dynamodb",), "dead_letter"),
+    Case("sweep", ("dynamodb", "sqs"), "by_due"),
 )
 
 

@@ -33,6 +33,8 @@ class Stub(ThreadingHTTPServer):
                 return {"Item": item}
             case "UpdateItem":
                 return {"Attributes": self._items[_key(request, "Key")]}
+            case "Query":
+                return {"Items": [], "Count": 0}
             case "SendMessage":
                 return SENT
             case "":

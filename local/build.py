@@ -5,6 +5,7 @@ import fcntl
 import hashlib
 import os
 import platform
+import re
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -19,6 +20,8 @@ STACK_PYTHON = ROOT / ".venv" / "stack" / "bin" / "python"
 SOURCES = ("template.yaml", "layers", "functions")
 TEMPLATE = BUILD / "build" / "template.yaml"
 STAMP = BUILD / "build" / "sources.sha256"  # sam empties its folder first, the stamp included
+STEP = re.compile(r"Building (?:layer '(\w+)'|codeuri: \S*/(functions/\w+))")
+"""What sam says as it begins a layer or a function."""
 HOST_ARCH = "arm64" if platform.machine() in ("arm64", "aarch64") else "x86_64"
 
 
@@ -123,8 +126,8 @@ async def narrate(child: Child) -> None:
     """Say each step of sam's as it begins, until cancelled."""
     said = 0
     while True:
-        steps = [line for line in child.output().splitlines() if "uilding" in line]
-        for step in steps[said:]:
-            say(f"build: {step.strip()[:90]}")
+        steps = STEP.findall(child.output())
+        for layer, function in steps[said:]:
+            say(f"build: {layer or function}")
         said = len(steps)
         await asyncio.sleep(0.2)
