@@ -9,6 +9,7 @@ from local.terminal import LocalError
 
 OLLAMA = "http://127.0.0.1:11434/v1"
 DEMO_MODEL = "smollm2-135m-instruct"
+NOT_SERVING = (401, 403, 500, 502, 503, 504)
 PROVIDERS = ("bedrock", "openai", "demo")
 
 
@@ -69,36 +70,44 @@ def choose(environ: Mapping[str, str]) -> Choice:
 
 
 def named(url: str, model: str, api_key: str | None) -> Choice:
-    """Return the model at an OpenAI-compatible URL, which must answer and know the model."""
+    """Return the model at an OpenAI-compatible URL, which must answer and let us in.
+
+    With a model's name given, it need not list its models: not every such endpoint does.
+    """
     headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
     try:
         answer = httpx.get(f"{url}/models", headers=headers, timeout=10)
-        answer.raise_for_status()
-        models = [entry["id"] for entry in answer.json()["data"]]
-    except httpx.HTTPStatusError as error:
-        raise LocalError(
-            f"AFTERWORD_MODEL_URL ({url}) answers GET /models with {error.response.status_code}:"
-            " check the URL, which should end in /v1, and AFTERWORD_MODEL_API_KEY"
-        ) from error
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise LocalError(
-            f"AFTERWORD_MODEL_URL ({url}) does not answer GET /models: {error}".splitlines()[0]
+            f"AFTERWORD_MODEL_URL ({url}) does not answer: {error}".splitlines()[0]
         ) from error
-    except (ValueError, KeyError, TypeError) as error:
+    if answer.status_code in NOT_SERVING:
         raise LocalError(
-            f"AFTERWORD_MODEL_URL ({url}) is no OpenAI-compatible API: it should end in /v1"
-        ) from error
+            f"AFTERWORD_MODEL_URL ({url}) answers GET /models with {answer.status_code}:"
+            " check the URL, which should end in /v1, and AFTERWORD_MODEL_API_KEY"
+        )
+    models = listed(answer)
     if not model and len(models) != 1:
-        raise LocalError(f"AFTERWORD_MODEL is not set: name one of {', '.join(models)[:200]}")
+        raise LocalError(
+            f"AFTERWORD_MODEL is not set: name one of {', '.join(models)[:200]}"
+            if models
+            else f"AFTERWORD_MODEL is not set, and {url} lists no models: it should end in /v1"
+        )
     return Choice(kind="openai", model=model or models[0], url=url, api_key=api_key)
+
+
+def listed(answer: httpx.Response) -> list[str]:
+    """Return the models that an answer to GET /models lists, none if it is no such list."""
+    try:
+        return [str(entry["id"]) for entry in answer.json()["data"] or []]
+    except (ValueError, KeyError, TypeError):
+        return []
 
 
 def ollama_models() -> list[str]:
     """Return the chat models of the Ollama on this machine, none if there is none."""
     try:
         answer = httpx.get(f"{OLLAMA}/models", timeout=1)
-        answer.raise_for_status()
-        names = [entry["id"] for entry in answer.json()["data"] or []]
-        return [name for name in names if "embed" not in name]
-    except (httpx.HTTPError, ValueError, KeyError, TypeError):
+    except httpx.HTTPError:
         return []
+    return [name for name in listed(answer) if "embed" not in name]

@@ -235,7 +235,7 @@ def test_a_mail_stands_although_its_message_cannot_be_sent(afterword: Afterword)
         (("submit", "nobody", FLOW, "--body", "x"), "afterword: There is no tenant nobody.\n"),
         (
             (*MAIL, "--metadata", "[]"),
-            "afterword: metadata: Input should be a valid dictionary\n",
+            "afterword: metadata: it must be a JSON object.\n",
         ),
         (("watch", "nobody", "x"), "afterword: There is no tenant nobody.\n"),
         (("watch", "demo", "x"), "afterword: There is no such generation.\n"),

@@ -47,30 +47,28 @@ BAD = [
     pytest.param("[]", "The body must be a JSON object.", id="an array"),
     pytest.param('"mail"', "The body must be a JSON object.", id="a string"),
     pytest.param("null", "The body must be a JSON object.", id="null"),
-    pytest.param("{}", "subject: Field required; body: Field required", id="no subject, no body"),
-    pytest.param('{"body": "B"}', "subject: Field required", id="no subject"),
-    pytest.param('{"subject": "A"}', "body: Field required", id="no body"),
+    pytest.param("{}", "subject: it is missing. body: it is missing.", id="no subject, no body"),
+    pytest.param('{"body": "B"}', "subject: it is missing.", id="no subject"),
+    pytest.param('{"subject": "A"}', "body: it is missing.", id="no body"),
     pytest.param(mail(subject="", body=""), EMPTY_MAIL, id="subject and body empty"),
     pytest.param(mail(subject=" \n", body="\t\u00a0"), EMPTY_MAIL, id="subject and body blank"),
     *(
         pytest.param(
             mail(**{field: value}),
-            f"{field}: Input should be a valid string",
+            f"{field}: it must be a string.",
             id=f"{field}: {json.dumps(value)}",
         )
         for field in ("subject", "body", "template", "external_ref")
         for value in (1, True, ["a"], {"a": 1})
     ),
     *(
-        pytest.param(
-            mail(**{field: None}), f"{field}: Input should be a valid string", id=f"{field}: null"
-        )
+        pytest.param(mail(**{field: None}), f"{field}: it must be a string.", id=f"{field}: null")
         for field in ("subject", "body")
     ),
     *(
         pytest.param(
             mail(**{field: value}),
-            f"{field}: Input should be a valid dictionary",
+            f"{field}: it must be a JSON object.",
             id=f"{field}: {json.dumps(value)}",
         )
         for field in ("metadata", "external_metadata")
@@ -78,8 +76,8 @@ BAD = [
     ),
     pytest.param(
         mail(subject=1, body=None, metadata="x"),
-        "subject: Input should be a valid string; body: Input should be a valid string;"
-        " metadata: Input should be a valid dictionary",
+        "subject: it must be a string. body: it must be a string."
+        " metadata: it must be a JSON object.",
         id="three wrong types",
     ),
     *(

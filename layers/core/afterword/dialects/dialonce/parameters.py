@@ -14,6 +14,12 @@ from afterword.generations import Submission
 _EXTERNAL = ("external_ref", "external_metadata")
 MAX_EXTERNAL_BYTES = 1_000_000
 """What is handed back has to fit into one response of Lambda, 6 MB, beside the text."""
+_WORDS = {
+    "missing": "it is missing.",
+    "string_type": "it must be a string.",
+    "dict_type": "it must be a JSON object.",
+}
+"""pydantic's error types, in words of JSON instead of Python."""
 
 
 class MailGenerationAsyncParameters(BaseModel):
@@ -61,7 +67,7 @@ def submission(body: bytes, flow: str) -> Submission:
 
 
 def _explain(error: ValidationError) -> str:
-    return "; ".join(
-        f"{'.'.join(str(part) for part in problem['loc'])}: {problem['msg']}"
+    return " ".join(
+        f"{'.'.join(map(str, problem['loc']))}: {_WORDS.get(problem['type'], problem['msg'])}"
         for problem in error.errors(include_url=False, include_input=False)
     )
