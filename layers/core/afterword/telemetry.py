@@ -11,4 +11,4 @@ def logger() -> Logger:
 
     Prompts, outputs, keys and personal data never go into a line; ids, counts and codes do.
     """
-    return Logger(utc=True)
+    return Logger(utc=True, serialize_stacktrace=False)
