@@ -9,7 +9,7 @@ import pytest
 
 from afterword import clients, clock, services, sweeper
 from afterword.generations import Reason, Status, Submission
-from afterword.store import DUE_AFTER, Overdue
+from afterword.items import DUE_AFTER, Overdue
 from functions.sweep.app import handler
 from tests.conftest import FLOW, Call, Event, LambdaContext, SetClock, Stored
 from tests.deployment import REFERENCES

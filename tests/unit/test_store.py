@@ -19,8 +19,9 @@ from afterword.generations import (
     Status,
     Submission,
 )
+from afterword.items import DUE_SHARDS, Overdue
 from afterword.payloads import INLINE_BYTES
-from afterword.store import DUE_SHARDS, GenerationStore, Overdue
+from afterword.store import GenerationStore
 from tests.conftest import START, Call, SetClock, Stored
 from tests.deployment import REFERENCES
 from tests.fake_model import completion

@@ -1,61 +1,36 @@
-"""The generations table. The only module that knows it.
-
-Attributes: `pk` (`tenant#id`); `list_key` (`tenant#flow`) and `list_order` (creation time and id),
-the keys of the index `by_flow`, never changed; `due_shard` and `due_at`, the keys of the sparse
-index `by_due`, there while the generation is open; times are milliseconds since the epoch, but for
-`expires_at`, which DynamoDB's TTL wants in seconds. `request`, `external` and `text` are texts,
-and where one is too big for the item, `<name>_key` is its key in the bucket instead.
+"""The generations table. The only module that calls it; afterword.items lays out its items.
 
 Submit, run, finish:
 
-    put      absent, or expired                           -> queued,    attempt 0
-    claim    queued, or running with its lease run out    -> running,   attempt + 1
-    finish   running and attempt = mine                   -> succeeded or failed
-    hand back  the same                                   -> queued
-    give up  queued, or running with its lease run out    -> failed (dead letter, deadline)
+    put        absent, or expired                           -> queued,    attempt 0
+    claim      queued, or running with its lease run out    -> running,   attempt + 1
+    finish     running and attempt = mine                   -> succeeded or failed
+    hand back  running and attempt = mine                   -> queued
+    give up    queued, or running with its lease run out    -> failed (dead letter, deadline)
 
 The sweeper moves `due_at` on; nothing else touches it between put and the end.
 """
 
 import heapq
-import json
-import zlib
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from datetime import timedelta
+from collections.abc import Iterator
 from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 from botocore.exceptions import ClientError
 
-from afterword import clock
+from afterword import clock, items
 from afterword.errors import KeyReusedError, NotFoundError
-from afterword.generations import (
-    DEADLINE,
-    Claim,
-    Completion,
-    Generation,
-    Reason,
-    Status,
-    is_id,
-)
-from afterword.payloads import INLINE_BYTES
+from afterword.generations import Claim, Completion, Generation, Reason, Status, is_id
+from afterword.items import DUE_SHARDS, Item, Items, Overdue, millis, partition_key
 
 if TYPE_CHECKING:
-    from datetime import datetime
+    from datetime import datetime, timedelta
 
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef, UpdateItemInputTypeDef
 
     from afterword.generations import Submission
     from afterword.payloads import Payloads
-
-type Item = Mapping[str, "AttributeValueTypeDef"]
-
-DUE_SHARDS = 8
-"""Partitions of the index by due time, so that no single one takes every write."""
-DUE_AFTER = timedelta(minutes=2)
-"""A generation that is still open so long after its submission is worth a look."""
 
 
 class Refused(NamedTuple):
@@ -64,30 +39,13 @@ class Refused(NamedTuple):
     item: Item | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Overdue:
-    """An open generation whose due time has passed, as it stood when it was read.
-
-    `lease_until` is when the lease of a running one ends, or ended.
-    """
-
-    tenant: str
-    id: str
-    status: Status
-    attempt: int
-    created_at: "datetime"
-    deadline_at: "datetime"
-    due_at: "datetime"
-    lease_until: "datetime | None"
-
-
 class GenerationStore:
     """Generations in DynamoDB, with their big texts in S3. Every change is conditional."""
 
     def __init__(self, dynamodb: "DynamoDBClient", table: str, payloads: "Payloads") -> None:
         self._dynamodb = dynamodb
         self._table = table
-        self._payloads = payloads
+        self._items = Items(payloads)
 
     def put(
         self,
@@ -95,50 +53,22 @@ class GenerationStore:
         generation_id: str,
         submission: "Submission",
         flow_version: int,
-        retention: timedelta,
+        retention: "timedelta",
     ) -> Status:
         """Accept a submission: from here on it stands, queued, whatever happens next.
 
         If it was accepted under this id before, nothing changes. Returns where it stands; raises
         KeyReusedError if the id is another submission's. Takes one write, and before it one S3 put
-        for each text over INLINE_BYTES, whose S3 key has the fingerprint in it, so that another
-        submission with the same id cannot touch the text.
+        for each text over INLINE_BYTES.
         """
-        now = clock.now()
-        fingerprint = submission.fingerprint()
-        request = json.dumps(
-            {"inputs": dict(submission.inputs), "template": submission.template},
-            ensure_ascii=False,
-        )
-        item: dict[str, AttributeValueTypeDef] = {
-            "pk": {"S": _key(tenant, generation_id)},
-            "list_key": {"S": f"{tenant}#{submission.flow}"},
-            "list_order": {"S": f"{clock.to_millis(now):013d}#{generation_id}"},
-            "tenant": {"S": tenant},
-            "id": {"S": generation_id},
-            "dialect": {"S": submission.dialect},
-            "flow": {"S": submission.flow},
-            "flow_version": {"N": str(flow_version)},
-            "status": {"S": Status.QUEUED},
-            "attempt": {"N": "0"},
-            "failures": {"N": "0"},
-            "created_at": _millis(now),
-            "deadline_at": _millis(now + DEADLINE),
-            "expires_at": {"N": str(int((now + retention).timestamp()))},
-            "due_shard": {"S": str(zlib.crc32(generation_id.encode()) % DUE_SHARDS)},
-            "due_at": _millis(now + DUE_AFTER),
-            "fingerprint": {"S": fingerprint},
-            **self._text(tenant, generation_id, "request", request, fingerprint),
-        }
-        if submission.external:
-            external = json.dumps(dict(submission.external), ensure_ascii=False)
-            item |= self._text(tenant, generation_id, "external", external, fingerprint)
+        item = self._items.queued(tenant, generation_id, submission, flow_version, retention)
+        now = int(clock.now().timestamp())
         try:
             self._dynamodb.put_item(
                 TableName=self._table,
                 Item=item,
                 ConditionExpression="attribute_not_exists(pk) OR expires_at <= :now",
-                ExpressionAttributeValues={":now": {"N": str(int(now.timestamp()))}},
+                ExpressionAttributeValues={":now": {"N": str(now)}},
                 ReturnValuesOnConditionCheckFailure="ALL_OLD",
             )
         except ClientError as error:
@@ -147,7 +77,7 @@ class GenerationStore:
             if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
                 raise
             there = cast("Item", error.response.get("Item"))
-            if there["fingerprint"]["S"] != fingerprint:
+            if there["fingerprint"] != item["fingerprint"]:
                 raise KeyReusedError(
                     "The Idempotency-Key was used before, for another request."
                 ) from error
@@ -160,12 +90,12 @@ class GenerationStore:
         if is_id(generation_id):
             item = self._dynamodb.get_item(
                 TableName=self._table,
-                Key={"pk": {"S": _key(tenant, generation_id)}},
+                Key={"pk": {"S": partition_key(tenant, generation_id)}},
                 ConsistentRead=True,
             ).get("Item")
         if item is None or int(item["expires_at"]["N"]) <= clock.now().timestamp():
             raise NotFoundError("There is no such generation.")
-        return self._generation(item)
+        return self._items.generation(item)
 
     def claim(self, tenant: str, generation_id: str, lease_until: "datetime") -> Claim | None:
         """Take a generation to run it until the lease ends, or return None if it is not to be had.
@@ -176,7 +106,7 @@ class GenerationStore:
         now = clock.now()
         taken: UpdateItemInputTypeDef = {
             "TableName": self._table,
-            "Key": {"pk": {"S": _key(tenant, generation_id)}},
+            "Key": {"pk": {"S": partition_key(tenant, generation_id)}},
             "UpdateExpression": "SET #status = :running, attempt = attempt + :one,"
             " failures = failures + :failed, lease_until = :lease_until",
             "ExpressionAttributeNames": {"#status": "status"},
@@ -186,7 +116,7 @@ class GenerationStore:
         values: dict[str, AttributeValueTypeDef] = {
             ":running": {"S": Status.RUNNING},
             ":one": {"N": "1"},
-            ":lease_until": _millis(lease_until),
+            ":lease_until": millis(lease_until),
         }
         outcome = self._update(
             taken
@@ -202,28 +132,14 @@ class GenerationStore:
                 | {
                     "ConditionExpression": "#status = :running AND lease_until < :now",
                     "ExpressionAttributeValues": values
-                    | {":now": _millis(now), ":failed": {"N": "1"}},
+                    | {":now": millis(now), ":failed": {"N": "1"}},
                 }
             )
-        return None if isinstance(outcome, Refused) else self._claim(outcome)
+        return None if isinstance(outcome, Refused) else self._items.claim(outcome)
 
     def succeed(self, claim: Claim, completion: Completion) -> bool:
-        """Store the result. False if the claim is no longer the generation's: nothing is stored.
-
-        The attempt stands in a big text's S3 key, so a late writer cannot touch a newer text.
-        """
-        text = self._text(claim.tenant, claim.id, "text", completion.text, str(claim.attempt))
-        return self._finish(
-            claim,
-            Status.SUCCEEDED,
-            {
-                "model": {"S": completion.model} if completion.model else {"NULL": True},
-                "stop_reason": {"S": completion.stop_reason},
-                "tokens_in": {"N": str(completion.tokens_in)},
-                "tokens_out": {"N": str(completion.tokens_out)},
-                **text,
-            },
-        )
+        """Store the result. False if the claim is no longer the generation's: nothing is stored."""
+        return self._finish(claim, Status.SUCCEEDED, self._items.succeeded(claim, completion))
 
     def fail(self, claim: Claim, reason: Reason, message: str) -> bool:
         """Store why it failed. False if the claim is no longer the generation's."""
@@ -239,7 +155,7 @@ class GenerationStore:
         outcome = self._update(
             {
                 "TableName": self._table,
-                "Key": {"pk": {"S": _key(claim.tenant, claim.id)}},
+                "Key": {"pk": {"S": partition_key(claim.tenant, claim.id)}},
                 "UpdateExpression": "SET #status = :queued, failures = failures + :failed"
                 " REMOVE lease_until",
                 "ConditionExpression": _MINE,
@@ -267,16 +183,7 @@ class GenerationStore:
                 "Item"
             )
             if item is not None and "due_at" in item and int(item["due_at"]["N"]) <= now:
-                yield Overdue(
-                    tenant=item["tenant"]["S"],
-                    id=item["id"]["S"],
-                    status=Status(item["status"]["S"]),
-                    attempt=int(item["attempt"]["N"]),
-                    created_at=_time(item, "created_at"),
-                    deadline_at=_time(item, "deadline_at"),
-                    due_at=_time(item, "due_at"),
-                    lease_until=_time(item, "lease_until") if "lease_until" in item else None,
-                )
+                yield items.overdue(item)
 
     def _due(self, shard: int, now: int) -> Iterator[tuple[int, str]]:
         """Yield due time and key of what is due in a shard, oldest first, a page at a time."""
@@ -294,15 +201,15 @@ class GenerationStore:
         outcome = self._update(
             {
                 "TableName": self._table,
-                "Key": {"pk": {"S": _key(overdue.tenant, overdue.id)}},
+                "Key": {"pk": {"S": partition_key(overdue.tenant, overdue.id)}},
                 "UpdateExpression": "SET due_at = :due_at",
                 "ConditionExpression": "#status = :status AND attempt = :attempt AND due_at = :old",
                 "ExpressionAttributeNames": {"#status": "status"},
                 "ExpressionAttributeValues": {
-                    ":due_at": _millis(due_at),
+                    ":due_at": millis(due_at),
                     ":status": {"S": overdue.status},
                     ":attempt": {"N": str(overdue.attempt)},
-                    ":old": _millis(overdue.due_at),
+                    ":old": millis(overdue.due_at),
                 },
             }
         )
@@ -317,7 +224,7 @@ class GenerationStore:
         outcome = self._update(
             {
                 "TableName": self._table,
-                "Key": {"pk": {"S": _key(tenant, generation_id)}},
+                "Key": {"pk": {"S": partition_key(tenant, generation_id)}},
                 "UpdateExpression": "SET #status = :failed, finished_at = :now, #reason = :reason,"
                 f" #message = :message {_CLOSE}",
                 "ConditionExpression": "#status = :queued OR"
@@ -331,7 +238,7 @@ class GenerationStore:
                     ":failed": {"S": Status.FAILED},
                     ":queued": {"S": Status.QUEUED},
                     ":running": {"S": Status.RUNNING},
-                    ":now": _millis(now),
+                    ":now": millis(now),
                     ":reason": {"S": reason},
                     ":message": {"S": message},
                 },
@@ -342,14 +249,12 @@ class GenerationStore:
             return outcome.item is None or Status(outcome.item["status"]["S"]).terminal
         return True
 
-    def _finish(
-        self, claim: Claim, status: Status, attributes: "dict[str, AttributeValueTypeDef]"
-    ) -> bool:
-        attributes = {"status": {"S": status}, "finished_at": _millis(clock.now()), **attributes}
+    def _finish(self, claim: Claim, status: Status, attributes: Item) -> bool:
+        attributes = {"status": {"S": status}, "finished_at": millis(clock.now()), **attributes}
         outcome = self._update(
             {
                 "TableName": self._table,
-                "Key": {"pk": {"S": _key(claim.tenant, claim.id)}},
+                "Key": {"pk": {"S": partition_key(claim.tenant, claim.id)}},
                 "UpdateExpression": "SET "
                 + ", ".join(f"#{name} = :{name}" for name in attributes)
                 + f" {_CLOSE}",
@@ -371,64 +276,6 @@ class GenerationStore:
                 raise
             return Refused(cast("Item | None", error.response.get("Item")))
 
-    def _text(
-        self, tenant: str, generation_id: str, name: str, text: str, writer: str
-    ) -> "dict[str, AttributeValueTypeDef]":
-        """Return the text as an attribute, or as the key of an object that no other writer has."""
-        if len(text.encode()) <= INLINE_BYTES:
-            return {name: {"S": text}}
-        key = self._payloads.put(tenant, generation_id, f"{name}-{writer}", text)
-        return {f"{name}_key": {"S": key}}
-
-    def _read(self, item: Item, name: str) -> str:
-        if name in item:
-            return item[name]["S"]
-        return self._payloads.get(item[f"{name}_key"]["S"])
-
-    def _claim(self, item: Item) -> Claim:
-        request = json.loads(self._read(item, "request"))
-        return Claim(
-            tenant=item["tenant"]["S"],
-            id=item["id"]["S"],
-            attempt=int(item["attempt"]["N"]),
-            failures=int(item["failures"]["N"]),
-            flow=item["flow"]["S"],
-            flow_version=int(item["flow_version"]["N"]),
-            created_at=_time(item, "created_at"),
-            deadline_at=_time(item, "deadline_at"),
-            inputs=request["inputs"],
-            template=request["template"],
-        )
-
-    def _generation(self, item: Item) -> Generation:
-        status = Status(item["status"]["S"])
-        has_external = "external" in item or "external_key" in item
-        return Generation(
-            tenant=item["tenant"]["S"],
-            id=item["id"]["S"],
-            dialect=item["dialect"]["S"],
-            flow=item["flow"]["S"],
-            flow_version=int(item["flow_version"]["N"]),
-            status=status,
-            attempt=int(item["attempt"]["N"]),
-            created_at=_time(item, "created_at"),
-            deadline_at=_time(item, "deadline_at"),
-            finished_at=_time(item, "finished_at") if "finished_at" in item else None,
-            external=json.loads(self._read(item, "external")) if has_external else {},
-            completion=self._completion(item) if status is Status.SUCCEEDED else None,
-            reason=Reason(item["reason"]["S"]) if "reason" in item else None,
-            message=item["message"]["S"] if "message" in item else None,
-        )
-
-    def _completion(self, item: Item) -> Completion:
-        return Completion(
-            text=self._read(item, "text"),
-            model=item["model"].get("S"),
-            stop_reason=item["stop_reason"]["S"],
-            tokens_in=int(item["tokens_in"]["N"]),
-            tokens_out=int(item["tokens_out"]["N"]),
-        )
-
 
 _MINE = "#status = :mine_running AND attempt = :mine_attempt"
 _CLOSE = "REMOVE lease_until, due_shard, due_at"
@@ -447,15 +294,3 @@ def _lease_ran_out(item: Item | None, now: "datetime") -> bool:
         and item["status"]["S"] == Status.RUNNING
         and int(item["lease_until"]["N"]) < clock.to_millis(now)
     )
-
-
-def _key(tenant: str, generation_id: str) -> str:
-    return f"{tenant}#{generation_id}"
-
-
-def _millis(moment: "datetime") -> "AttributeValueTypeDef":
-    return {"N": str(clock.to_millis(moment))}
-
-
-def _time(item: Item, name: str) -> "datetime":
-    return clock.from_millis(int(item[name]["N"]))

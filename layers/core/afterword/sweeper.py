@@ -9,13 +9,14 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from afterword import clock, telemetry
 from afterword.generations import Reason, Status
-from afterword.store import DUE_AFTER
+from afterword.items import DUE_AFTER
 
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from afterword.items import Overdue
     from afterword.queue import Queue
-    from afterword.store import GenerationStore, Overdue
+    from afterword.store import GenerationStore
 
 MAX_PER_RUN = 1_000
 """More wait for the next run, a minute later."""
