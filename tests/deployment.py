@@ -18,10 +18,14 @@ REFERENCES = {
 
 @dataclass(frozen=True)
 class Function:
-    """A function of the template; `properties` has the globals merged in and is resolved."""
+    """A function of the template; `properties` has the globals merged in and is resolved.
+
+    `role` are the properties of its role.
+    """
 
     name: str
     properties: Mapping[str, Any]
+    role: Mapping[str, Any]
 
     @property
     def folder(self) -> str:
@@ -39,8 +43,8 @@ class Function:
         """Its IAM statements."""
         return [
             statement
-            for policy in self.properties.get("Policies", ())
-            for statement in policy["Statement"]
+            for policy in self.role.get("Policies", ())
+            for statement in policy["PolicyDocument"]["Statement"]
         ]
 
     @property
@@ -100,8 +104,13 @@ class Deployment:
     def functions(self) -> dict[str, Function]:
         """The functions by folder."""
         shared = self._resolve(self._template["Globals"]["Function"])
+        roles = self.resources("AWS::IAM::Role")
         functions = [
-            Function(name, _merged(shared, resource["Properties"]))
+            Function(
+                name,
+                _merged(shared, resource["Properties"]),
+                roles[resource["Properties"]["Role"].removesuffix(".Arn")]["Properties"],
+            )
             for name, resource in self.resources("AWS::Serverless::Function").items()
         ]
         return {function.folder: function for function in functions}

@@ -150,10 +150,10 @@ def test_the_worker_may_call_the_model_it_has(template: Mapping[str, Any]) -> No
 def test_no_statement_is_for_everything(
     template: Mapping[str, Any], parameters: Mapping[str, str]
 ) -> None:
-    """Actions are named one by one, no resource is `*`, and no managed policy is attached."""
+    """Actions are named one by one, no resource is `*`, and nothing comes from SAM or AWS."""
     for function in Deployment(template, parameters).functions.values():
-        for policy in function.properties.get("Policies", ()):
-            assert policy.keys() == {"Statement"}
+        assert "Policies" not in function.properties
+        assert function.role["ManagedPolicyArns"] == ["WriteLogs"]
         for statement in function.statements:
             assert statement.keys() == {"Effect", "Action", "Resource"}
             assert statement["Effect"] == "Allow"
@@ -161,6 +161,30 @@ def test_no_statement_is_for_everything(
                 assert re.fullmatch(r"[a-z0-9]+:[A-Z][A-Za-z]+", action), action
             for resource in as_list(statement["Resource"]):
                 assert resource.split(":")[-1] != "*", resource
+
+
+def test_a_function_may_write_its_log(deployment: Deployment) -> None:
+    """The one policy that all functions share lets them write to their log group and no other."""
+    (policy,) = deployment.resources("AWS::IAM::ManagedPolicy").values()
+    assert policy["Properties"]["PolicyDocument"]["Statement"] == [
+        {
+            "Effect": "Allow",
+            "Action": ["logs:CreateLogStream", "logs:PutLogEvents"],
+            "Resource": "LogGroup.Arn",
+        }
+    ]
+
+
+def test_a_role_is_lambdas_alone(deployment: Deployment) -> None:
+    """Nobody but Lambda takes a function's role."""
+    for function in deployment.functions.values():
+        assert function.role["AssumeRolePolicyDocument"]["Statement"] == [
+            {
+                "Effect": "Allow",
+                "Principal": {"Service": "lambda.amazonaws.com"},
+                "Action": "sts:AssumeRole",
+            }
+        ]
 
 
 def test_every_setting_is_set_by_a_function_that_has_it(deployment: Deployment) -> None:
