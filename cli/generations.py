@@ -1,4 +1,4 @@
-"""`afterword submit` and `afterword watch`."""
+"""`afterword submit`, `afterword watch` and `afterword cancel`."""
 
 import json
 import logging
@@ -76,6 +76,20 @@ def watch(
     there = stack.of(context)
     there.registry.tenant(tenant)
     _end(_follow(there.store, tenant, generation_id), as_json=as_json)
+
+
+def cancel(
+    context: typer.Context,
+    tenant: TenantId,
+    generation_id: Annotated[str, typer.Argument(metavar="ID", help="The generation's id.")],
+) -> None:
+    """Cancel a generation that is not finished; exit code 1 if it has finished already."""
+    store = stack.of(context).store
+    if not store.cancel(tenant, generation_id):
+        status = store.get(tenant, generation_id).status
+        say(f"afterword: Generation {generation_id} cannot be canceled: it has {status}.")
+        raise typer.Exit(1)
+    say(f"Canceled {generation_id}.")
 
 
 def _mail(

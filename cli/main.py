@@ -26,6 +26,7 @@ app.add_typer(keys.app, name="key")
 app.add_typer(flows.app, name="flow")
 app.command()(generations.submit)
 app.command()(generations.watch)
+app.command()(generations.cancel)
 
 
 @app.callback()

@@ -1,4 +1,4 @@
-"""`afterword submit` and `afterword watch`, under moto, with a worker that the test plays."""
+"""`afterword submit`, `watch` and `cancel`, under moto, with a worker that the test plays."""
 
 import json
 import time
@@ -282,3 +282,33 @@ def test_a_text_cannot_drive_the_terminal(
     monkeypatch.setattr("rich.console.Console.is_terminal", True)
     terminal.result(text)
     assert capsys.readouterr().out == "a\ufffd[31mb\nc\td\ufffd\n"
+
+
+def test_an_open_generation_can_be_canceled(afterword: Afterword, worker: Worker) -> None:
+    """`cancel` ends a generation, and `watch` says that it was canceled."""
+    generation_id = afterword(*MAIL).stdout.strip()
+    canceled = afterword("cancel", "demo", generation_id)
+    assert (canceled.exit_code, canceled.stderr) == (0, f"Canceled {generation_id}.\n")
+    watched = afterword("watch", "demo", generation_id)
+    assert (watched.exit_code, watched.stderr) == (
+        1,
+        "   0.0 s  canceled\nafterword: The generation was canceled.\n",
+    )
+    assert worker.steps == []
+
+
+def test_a_finished_generation_cannot_be_canceled(afterword: Afterword, worker: Worker) -> None:
+    """`cancel` of what has succeeded says so and changes nothing."""
+    worker.steps = [worker.claim, worker.succeed]
+    afterword(*MAIL, "--watch")
+    result = afterword("cancel", "demo", only_id())
+    assert (result.exit_code, result.stderr) == (
+        1,
+        f"afterword: Generation {only_id()} cannot be canceled: it has succeeded.\n",
+    )
+
+
+def test_what_is_not_there_cannot_be_canceled(afterword: Afterword) -> None:
+    """`cancel` of an id that the tenant does not have is one line and exit code 1."""
+    result = afterword("cancel", "demo", "019a6f3e-7c00-7000-8000-000000000009")
+    assert (result.exit_code, result.stderr) == (1, "afterword: There is no such generation.\n")

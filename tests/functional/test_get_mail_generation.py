@@ -85,13 +85,7 @@ def test_a_failed_generation_has_failed(process_cuid: str, read: Read) -> None:
 
 def test_a_canceled_generation_has_failed(process_cuid: str, read: Read) -> None:
     """A generation that was canceled is `failed` and has no response."""
-    clients.dynamodb().update_item(
-        TableName=REFERENCES["GenerationsTable"],
-        Key={"pk": {"S": f"demo#{process_cuid}"}},
-        UpdateExpression="SET #status = :canceled",
-        ExpressionAttributeNames={"#status": "status"},
-        ExpressionAttributeValues={":canceled": {"S": "canceled"}},
-    )
+    services.store().cancel("demo", process_cuid)
     assert read() == shown("failed", "null")
 
 

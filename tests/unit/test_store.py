@@ -72,18 +72,6 @@ def give_up(store: GenerationStore, generation_id: str = ID) -> bool:
     return store.give_up("demo", generation_id, Reason.DEAD_LETTER, "Delivered too often.")
 
 
-def cancel() -> None:
-    """Cancel the generation as a later version will: there is nothing yet that does."""
-    clients.dynamodb().update_item(
-        TableName=TABLE,
-        Key={"pk": {"S": f"demo#{ID}"}},
-        UpdateExpression="SET #status = :canceled, finished_at = :now"
-        " REMOVE lease_until, due_shard, due_at",
-        ExpressionAttributeNames={"#status": "status"},
-        ExpressionAttributeValues={":canceled": {"S": "canceled"}, ":now": {"N": str(MILLIS)}},
-    )
-
-
 def query(index: str, **keys: str) -> list[str]:
     """Return the ids that an index has under a partition key, in its order."""
     ((name, value),) = keys.items()
@@ -341,6 +329,47 @@ def test_a_generation_is_handed_back(
     assert (again.attempt, again.failures) == (2, int(failed))
 
 
+@pytest.mark.parametrize("status", ["queued", "running"])
+def test_an_open_generation_can_be_canceled(
+    store: GenerationStore, read_item: ReadItem, status: str
+) -> None:
+    """What is queued or running is canceled at once, and no worker's write counts after."""
+    claimed = claim(store) if status == "running" else None
+    assert store.cancel("demo", ID) is True
+    generation = store.get("demo", ID)
+    assert (generation.status, generation.finished_at) == (Status.CANCELED, clock.now())
+    before = read_item("demo", ID)
+    assert not {"lease_until", "due_at", "due_shard"} & before.keys()
+    assert store.cancel("demo", ID) is True
+    assert store.claim("demo", ID, clock.now() + LEASE) is None
+    if claimed:
+        assert store.succeed(claimed, completion("late")) is False
+    assert read_item("demo", ID) == before
+
+
+def test_a_finished_generation_cannot_be_canceled(
+    store: GenerationStore, read_item: ReadItem
+) -> None:
+    """A result that is there stays, and the canceler is told so."""
+    store.succeed(claim(store), completion("Dear Ada,"))
+    before = read_item("demo", ID)
+    assert store.cancel("demo", ID) is False
+    assert read_item("demo", ID) == before
+
+
+@pytest.mark.parametrize(
+    ("tenant", "generation_id"),
+    [("other", ID), ("demo", "019a6f3e-7c00-7000-8000-000000000002"), ("demo", "nonsense")],
+)
+def test_what_is_not_there_cannot_be_canceled(
+    store: GenerationStore, tenant: str, generation_id: str
+) -> None:
+    """A foreign, absent or malformed id is not found, and makes no item."""
+    with pytest.raises(NotFoundError):
+        store.cancel(tenant, generation_id)
+    assert clients.dynamodb().scan(TableName=TABLE)["Count"] == 1
+
+
 @pytest.mark.parametrize(
     "write",
     [
@@ -369,7 +398,7 @@ def test_a_late_writer_loses(
     if since == "given up":
         give_up(store)
     elif since == "canceled":
-        cancel()
+        assert store.cancel("demo", ID)
     else:
         newer = claim(store)
         if since == "handed back":
@@ -393,7 +422,7 @@ def test_a_terminal_generation_never_changes(
         case "failed":
             store.fail(claimed, Reason.TOO_LONG, "The mail is too long.")
         case _:
-            cancel()
+            assert store.cancel("demo", ID)
     before = read_item("demo", ID)
     assert before["status"] == {"S": status}
     set_clock.moment += LEASE + timedelta(seconds=1)
@@ -568,7 +597,7 @@ def test_whatever_happens_the_rules_hold(
     first = before = read_item("demo", ID)
     for _ in range(40):
         held = rng.choice(claims) if claims else None
-        match rng.randrange(12), held:
+        match rng.randrange(13), held:
             case 0 | 1 | 2, _:
                 claimed = store.claim("demo", ID, clock.now() + LEASE)
                 claims += [claimed] if claimed else []
@@ -582,6 +611,8 @@ def test_whatever_happens_the_rules_hold(
                 store.fail(held, Reason.TIMED_OUT, f"attempt {held.attempt}")
             case 10, _ if rng.random() < 1 / 4:
                 give_up(store)
+            case 11, _ if rng.random() < 1 / 4:
+                store.cancel("demo", ID)
             case _:
                 put(store)
         after = read_item("demo", ID)

@@ -7,6 +7,7 @@ Submit, run, finish:
     finish     running and attempt = mine                   -> succeeded or failed
     hand back  running and attempt = mine                   -> queued
     give up    queued, or running with its lease run out    -> failed (dead letter, deadline)
+    cancel     queued or running                            -> canceled
 
 The sweeper moves `due_at` on; nothing else touches it between put and the end.
 """
@@ -248,6 +249,38 @@ class GenerationStore:
         if isinstance(outcome, Refused):
             return outcome.item is None or Status(outcome.item["status"]["S"]).terminal
         return True
+
+    def cancel(self, tenant: str, generation_id: str) -> bool:
+        """Cancel an open generation, under a worker's hands too: what that one writes is lost.
+
+        True if it is canceled now, or was before; False if it had come to another end. Raises
+        NotFoundError if the tenant has none such.
+        """
+        now = clock.now()
+        item: Item | None = None
+        if is_id(generation_id):
+            outcome = self._update(
+                {
+                    "TableName": self._table,
+                    "Key": {"pk": {"S": partition_key(tenant, generation_id)}},
+                    "UpdateExpression": f"SET #status = :canceled, finished_at = :now {_CLOSE}",
+                    "ConditionExpression": "#status IN (:queued, :running)",
+                    "ExpressionAttributeNames": {"#status": "status"},
+                    "ExpressionAttributeValues": {
+                        ":canceled": {"S": Status.CANCELED},
+                        ":queued": {"S": Status.QUEUED},
+                        ":running": {"S": Status.RUNNING},
+                        ":now": millis(now),
+                    },
+                    "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+                }
+            )
+            if not isinstance(outcome, Refused):
+                return True
+            item = outcome.item
+        if item is None or int(item["expires_at"]["N"]) <= now.timestamp():
+            raise NotFoundError("There is no such generation.")
+        return Status(item["status"]["S"]) is Status.CANCELED
 
     def _finish(self, claim: Claim, status: Status, attributes: Item) -> bool:
         attributes = {"status": {"S": status}, "finished_at": millis(clock.now()), **attributes}
