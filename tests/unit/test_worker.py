@@ -548,8 +548,10 @@ def test_what_comes_too_late_is_not_stored(
     assert delays(calls) == []
 
 
-def test_a_batch_out_of_time_reports_what_has_not_finished(work: Work) -> None:
-    """What is still running when the time ends comes again; what is finished does not."""
+def test_a_batch_out_of_time_hands_back_what_has_not_finished(
+    work: Work, calls: list[Call], read_item: ReadItem
+) -> None:
+    """What is still running when the time ends is queued again, and its thread's text is lost."""
     quick, stuck = work.submit("quick"), work.submit("stuck")
     go_on = threading.Event()
 
@@ -563,9 +565,33 @@ def test_a_batch_out_of_time_reports_what_has_not_finished(work: Work) -> None:
         assert work.run(FakeModel(answer), quick, stuck, seconds=3.0) == [stuck.message_id]
         assert time.monotonic() - started < 3.0
         assert work.get(quick).status is Status.SUCCEEDED
-        assert work.get(stuck).status is Status.RUNNING
+        assert work.get(stuck).status is Status.QUEUED
+        assert read_item("demo", stuck.id)["failures"] == {"N": "1"}
+        assert len(delays(calls)) == 1
     finally:
         go_on.set()
+    for thread in threading.enumerate():
+        if thread.name.startswith("generation"):
+            thread.join(timeout=10)
+    assert work.get(stuck).status is Status.QUEUED
+
+
+def test_a_generation_that_runs_out_of_time_again_and_again_fails(work: Work) -> None:
+    """The third invocation that ends before the model answered is the generation's last."""
+    nudge = work.submit()
+    go_on = threading.Event()
+
+    def answer(_: Prompt) -> Completion:
+        assert go_on.wait(timeout=30)
+        return completion("Hi")
+
+    try:
+        for again in ([nudge.message_id], [nudge.message_id], []):
+            assert work.run(FakeModel(answer), nudge, seconds=3.5) == again
+    finally:
+        go_on.set()
+    message = "The worker's invocation ended before the model answered."
+    assert failure(work.get(nudge)) == (Status.FAILED, Reason.TIMED_OUT, message)
 
 
 def test_every_line_names_its_generation(

@@ -40,6 +40,7 @@ WRITE_SECONDS = 5.0
 """Kept of the invocation's time for storing what the model answered."""
 BACKOFF_SECONDS = 2.0
 MAX_BACKOFF_SECONDS = 60.0
+_OUT_OF_TIME = "The worker's invocation ended before the model answered."
 
 
 class Worker:
@@ -64,14 +65,17 @@ class Worker:
         """Run all nudges at once; return the message ids of those that must come again.
 
         `seconds` is what is left of the invocation. What raises (a bug, or storage that is out of
-        reach) comes again when its message does, and so does what has not finished in time.
+        reach) comes again when its message does. What has not finished in time is handed back, and
+        its thread, should it ever go on, finds that the generation is no longer its own.
         """
         log = telemetry.logger()
         started = time.monotonic()
+        claims: dict[str, Claim] = {}
         executor = ThreadPoolExecutor(max_workers=len(nudges), thread_name_prefix="generation")
         try:
             futures = {
-                executor.submit(self._run, nudge, started + seconds): nudge for nudge in nudges
+                executor.submit(self._run, nudge, started + seconds, claims): nudge
+                for nudge in nudges
             }
             finished, _ = wait(futures, timeout=max(0.0, seconds - WRITE_SECONDS / 2))
         finally:
@@ -79,8 +83,9 @@ class Worker:
         again: list[str] = []
         for future, nudge in futures.items():
             if future not in finished:
-                log.error("out of time", extra={"generation_id": nudge.id})
-                again.append(nudge.message_id)
+                claim = claims.get(nudge.message_id)
+                if claim is None or not self._time_out(claim, nudge, _OUT_OF_TIME):
+                    again.append(nudge.message_id)
             elif (error := future.exception()) is not None:
                 log.error("the worker failed", exc_info=error, extra={"generation_id": nudge.id})
                 again.append(nudge.message_id)
@@ -88,8 +93,11 @@ class Worker:
                 again.append(nudge.message_id)
         return again
 
-    def _run(self, nudge: "Nudge", ends: float) -> bool:
-        """Run one generation; return whether its message is done with. `ends` is monotonic."""
+    def _run(self, nudge: "Nudge", ends: float, claims: "dict[str, Claim]") -> bool:
+        """Run one generation; return whether its message is done with.
+
+        `ends` is monotonic; `claims` gets the claim, by the id of its message.
+        """
         log = telemetry.logger()
         log.thread_safe_append_keys(generation_id=nudge.id)
         try:
@@ -98,6 +106,7 @@ class Worker:
             if claim is None:
                 log.info("nothing to claim: finished, held by another worker, or gone")
                 return True
+            claims[nudge.message_id] = claim
             return self._generate(claim, nudge, ends)
         finally:
             log.thread_safe_clear_keys()
@@ -108,9 +117,7 @@ class Worker:
         except ModelUnavailableError as error:
             return self._hand_back(claim, nudge, str(error), error.retry_after)
         except ModelTimedOutError as error:
-            if claim.failures + 1 >= MAX_FAILURES:
-                return self._fail(claim, Reason.TIMED_OUT, str(error))
-            return self._hand_back(claim, nudge, str(error), retry_after=None, failed=True)
+            return self._time_out(claim, nudge, str(error))
         except FailedError as error:
             return self._fail(claim, error.reason, str(error))
         stored = self._store.succeed(claim, completion)
@@ -143,6 +150,12 @@ class Worker:
         except NotFoundError as error:
             raise FailedError(Reason.FLOW_MISSING, f"Flow {flow} is gone.") from error
         return Flow.model_validate_json(stored.document).steps[0]
+
+    def _time_out(self, claim: "Claim", nudge: "Nudge", why: str) -> bool:
+        """Spend one of the generation's failures: hand it back, or fail it with the last one."""
+        if claim.failures + 1 >= MAX_FAILURES:
+            return self._fail(claim, Reason.TIMED_OUT, why)
+        return self._hand_back(claim, nudge, why, retry_after=None, failed=True)
 
     def _hand_back(
         self,
