@@ -25,21 +25,21 @@ STEP = re.compile(r"Building (?:layer '(\w+)'|codeuri: \S*/(functions/\w+))")
 HOST_ARCH = "arm64" if platform.machine() in ("arm64", "aarch64") else "x86_64"
 
 
-def check_environments() -> None:
-    """Raise LocalError when an environment or the interpreter that the stack needs is missing."""
+def check_environments(*programs: Path) -> None:
+    """Raise LocalError when the interpreter, or a program of sam's or the stack's, is missing."""
     interpreter = Path(sys.base_exec_prefix) / "bin" / "python3.13"
     if not interpreter.exists():
         raise LocalError(f"Python 3.13 is missing ({interpreter}): install it and start again")
-    for program in (SAM, STACK_PYTHON):
+    for program in programs:
         if not program.exists():
             raise LocalError(
-                f"{program.relative_to(ROOT)} is missing: run `make dev`, which installs it"
+                f"{program.relative_to(ROOT)} is missing: run this with make, which installs it"
             )
 
 
 async def command(_port: int) -> int:
     """Build for the deployment: for x86_64, as template.yaml says, or what BUILD_ARCH asks for."""
-    check_environments()
+    check_environments(SAM)
     place = Place(LOCAL / "build")
     place.prepare()
     try:

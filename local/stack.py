@@ -15,7 +15,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from local import models
 from local.aws import REGION, STACK
 from local.bedrock import Relay
-from local.build import STACK_PYTHON, build, check_environments
+from local.build import SAM, STACK_PYTHON, build, check_environments
 from local.deploy import deploy, store_secret
 from local.model_server import ModelServer
 from local.places import ROOT, Place, announce_newest
@@ -61,7 +61,7 @@ async def run(port: int, use: Use, *, announce: bool) -> int:
     Returns what `use` returns. Raises LocalError when the stack cannot start, or when a part of it
     ends that cannot be replaced. Whatever happens, no process of it is left.
     """
-    check_environments()
+    check_environments(SAM, STACK_PYTHON)
     announce_newest()
     api = hold_port(port)
     place = Place.of(port_of(api))

@@ -187,8 +187,16 @@ def test_a_foreign_company_is_an_absent_one(
 
 
 @pytest.mark.parametrize(
-    "orchestrator",
-    ["theirs", "absent", "Mail-Reply", "mail-reply ", "flow#mail-reply", "", "é", "x" * 3_000],
+    ("orchestrator", "message"),
+    [
+        ("theirs", "There is no flow theirs."),
+        ("absent", "There is no flow absent."),
+        ("Mail-Reply", "There is no flow Mail-Reply."),
+        *(
+            (no_id, "There is no such flow.")
+            for no_id in ("mail-reply ", "flow#mail-reply", "", "é", "x" * 3_000)
+        ),
+    ],
 )
 def test_a_foreign_orchestrator_is_an_absent_one(
     other_tenant: Tenant,
@@ -196,11 +204,12 @@ def test_a_foreign_orchestrator_is_an_absent_one(
     context: LambdaContext,
     stored: Callable[[], Stored],
     orchestrator: str,
+    message: str,
 ) -> None:
     """Another tenant's orchestrator and one that does not exist get the same 404."""
     services.registry().put_flow(other_tenant.id, "theirs", FLOW_DOCUMENT)
     submission_event["pathParameters"]["orchestratorCuid"] = orchestrator
-    assert submit(submission_event, context) == refusal(404, f"There is no flow {orchestrator}.")
+    assert submit(submission_event, context) == refusal(404, message)
     assert stored() == NOTHING
 
 

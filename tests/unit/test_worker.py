@@ -549,7 +549,10 @@ def test_what_comes_too_late_is_not_stored(
 
 
 def test_a_batch_out_of_time_hands_back_what_has_not_finished(
-    work: Work, calls: list[Call], read_item: ReadItem
+    work: Work,
+    calls: list[Call],
+    read_item: ReadItem,
+    log_lines: Callable[[], list[dict[str, Any]]],
 ) -> None:
     """What is still running when the time ends is queued again, and its thread's text is lost."""
     quick, stuck = work.submit("quick"), work.submit("stuck")
@@ -568,6 +571,8 @@ def test_a_batch_out_of_time_hands_back_what_has_not_finished(
         assert work.get(stuck).status is Status.QUEUED
         assert read_item("demo", stuck.id)["failures"] == {"N": "1"}
         assert len(delays(calls)) == 1
+        assert log_lines()[-1]["message"] == "handed back"
+        assert log_lines()[-1]["generation_id"] == stuck.id
     finally:
         go_on.set()
     for thread in threading.enumerate():

@@ -209,7 +209,9 @@ class Registry:
     def flow(self, tenant_id: str, flow_id: str, version: int | None = None) -> StoredFlow:
         """Return a version of a tenant's flow, the newest by default; raise NotFoundError."""
         sort_key = f"flow#{flow_id}" if version is None else f"version#{flow_id}#{version}"
-        item = self._get(f"tenant#{tenant_id}", sort_key) if is_name(flow_id) else None
+        if not is_name(flow_id):  # anything a client can write in a path: not repeated to anybody
+            raise NotFoundError("There is no such flow.")
+        item = self._get(f"tenant#{tenant_id}", sort_key)
         if item is None:
             raise NotFoundError(f"There is no flow {flow_id}.")
         return _flow(item)

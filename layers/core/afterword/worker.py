@@ -84,8 +84,9 @@ class Worker:
         for future, nudge in futures.items():
             if future not in finished:
                 claim = claims.get(nudge.message_id)
-                if claim is None or not self._time_out(claim, nudge, _OUT_OF_TIME):
-                    again.append(nudge.message_id)
+                with log.append_context_keys(generation_id=nudge.id):
+                    if claim is None or not self._time_out(claim, nudge, _OUT_OF_TIME):
+                        again.append(nudge.message_id)
             elif (error := future.exception()) is not None:
                 log.error("the worker failed", exc_info=error, extra={"generation_id": nudge.id})
                 again.append(nudge.message_id)
