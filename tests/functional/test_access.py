@@ -201,7 +201,6 @@ def test_a_foreign_company_is_an_absent_one(
 def test_a_foreign_orchestrator_is_an_absent_one(
     other_tenant: Tenant,
     submission_event: Event,
-    context: LambdaContext,
     stored: Callable[[], Stored],
     orchestrator: str,
     message: str,
@@ -209,7 +208,7 @@ def test_a_foreign_orchestrator_is_an_absent_one(
     """Another tenant's orchestrator and one that does not exist get the same 404."""
     services.registry().put_flow(other_tenant.id, "theirs", FLOW_DOCUMENT)
     submission_event["pathParameters"]["orchestratorCuid"] = orchestrator
-    assert submit(submission_event, context) == refusal(404, message)
+    assert submit(submission_event, LambdaContext()) == refusal(404, message)
     assert stored() == NOTHING
 
 
