@@ -37,16 +37,18 @@ test-local: .venv/ready $(SAM_READY) $(STACK_READY) ## run the tests that drive 
 
 check: lint test test-local ## what CI runs: lint, types, template, all tests
 
-lint: .venv/ready $(SAM_READY) ## ruff, mypy, the lock, the layer's requirements, the template
+lint: .venv/ready $(SAM_READY) ## ruff, mypy, the lock, the layers' requirements, the template
 	@echo "ruff" && .venv/bin/ruff check && .venv/bin/ruff format --check --quiet
 	@echo "mypy" && .venv/bin/mypy
 	@echo "uv.lock" && .venv/bin/uv lock --check --quiet
-	@echo "layers/core/requirements.txt" && $(REQUIREMENTS) | diff layers/core/requirements.txt -
+	@echo "layers/*/requirements.txt" && $(REQUIREMENTS) | diff layers/core/requirements.txt -
+	@$(REQUIREMENTS) --only-group documents | diff layers/documents/requirements.txt -
 	@echo "template.yaml" && AWS_DEFAULT_REGION=us-east-1 .venv/sam/bin/sam validate --lint
 
-format: .venv/ready ## format and fix what can be fixed; renew the layer's requirements
+format: .venv/ready ## format and fix what can be fixed; renew the layers' requirements
 	@.venv/bin/ruff check --fix-only --quiet && .venv/bin/ruff format
 	@$(REQUIREMENTS) > layers/core/requirements.txt
+	@$(REQUIREMENTS) --only-group documents > layers/documents/requirements.txt
 
 build: .venv/ready $(SAM_READY) ## build the functions and the layer into .aws-sam
 	@$(PYTHON) -m local build

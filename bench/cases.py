@@ -3,30 +3,41 @@
 import json
 import os
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import boto3
 
 from afterword.flows import Flow
+from afterword.generations import Submission, Terms
 from afterword.keys import Scope
+from afterword.payloads import Payloads
 from afterword.registry import Registry
+from afterword.store import GenerationStore
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
 
 ROOT = Path(__file__).parent.parent
 TENANT, FLOW, GENERATION = "demo", "mail-reply", "019a6f3e-7c00-7000-8000-000000000001"
 """What the events name."""
+ENDED = "019a6f3e-7c00-7000-8000-000000000002"
+"""A generation that has ended, and is to be made known."""
 
 
 @dataclass(frozen=True)
 class Case:
     """A function of template.yaml, and the AWS clients that it cannot do without.
 
-    `wants` is in its answer or in its calls when it has done its work.
+    `wants` is in its answer or in its calls when it has done its work. `generation` is the one it
+    is asked about, None for the one that was submitted.
     """
 
     name: str
     clients: tuple[str, ...]
     wants: str
+    generation: str | None = None
 
     @property
     def build_name(self) -> str:
@@ -37,7 +48,7 @@ class Case:
         """Return the sample event, with a key and a generation that are there."""
         text = (ROOT / "events" / f"{self.name}.json").read_text()
         event: dict[str, Any] = json.loads(
-            text.replace("API_KEY", key).replace(GENERATION, generation_id)
+            text.replace("API_KEY", key).replace(GENERATION, self.generation or generation_id)
         )
         return event
 
@@ -46,8 +57,14 @@ CASES = (
     Case("health", (), '"statusCode": 200'),
     Case("submit_mail_generation", ("dynamodb", "sqs"), "process_cuid"),
     Case("get_mail_generation", ("dynamodb",), "external_metadata"),
+    Case("get_stack_app", ("dynamodb",), "form_keys_data"),
+    Case("list_text_generations", ("dynamodb",), "by_flow"),
+    Case("create_text_generation", ("dynamodb", "sqs"), "meta_data"),
+    Case("get_text_generation", ("dynamodb",), "meta_data"),
+    Case("update_text_generation", ("dynamodb",), "SET title"),
     Case("generate", ("dynamodb", "sqs"), "succeeded"),
     Case("dead_letter", ("dynamodb",), "dead_letter"),
+    Case("deliver", ("dynamodb", "events"), "GenerationFinished", ENDED),
     Case("sweep", ("dynamodb", "sqs"), "by_due"),
 )
 
@@ -63,6 +80,8 @@ def environment(url: str) -> dict[str, str]:
         "AWS_ENDPOINT_URL": url,
         "AFTERWORD_GENERATIONS_TABLE": "generations",
         "AFTERWORD_REGISTRY_TABLE": "registry",
+        "AFTERWORD_USAGE_TABLE": "usage",
+        "AFTERWORD_NOTIFY_QUEUE_URL": f"{url}/000000000000/notify",
         "AFTERWORD_QUEUE_URL": f"{url}/000000000000/work",
         "AFTERWORD_BUCKET": "bench",
         "AFTERWORD_RETENTION_DAYS": "30",
@@ -88,4 +107,18 @@ def populate(url: str) -> str:
     step = {"name": "reply", "instructions": "Answer the mail politely.", "max_tokens": 300}
     flow = Flow.model_validate({"id": FLOW, "name": "Replies", "steps": [step]})
     registry.put_flow(TENANT, FLOW, flow.model_dump_json())
-    return registry.create_key(TENANT, [Scope.SUBMIT, Scope.READ], "bench")[1]
+    _put_ended(dynamodb)
+    return registry.create_key(TENANT, [Scope.SUBMIT, Scope.READ], "bench", FLOW)[1]
+
+
+def _put_ended(dynamodb: "DynamoDBClient") -> None:
+    submission = Submission(
+        dialect="dialonce", flow=FLOW, inputs={"body": "Hello"}, template=None, external={}
+    )
+    terms = Terms(flow_version=1, retention=timedelta(days=30), notify=True)
+    payloads = Payloads(lambda: boto3.client("s3"), "bench")
+    GenerationStore(dynamodb, "generations", payloads).put(TENANT, ENDED, submission, terms)
+    key = {"pk": {"S": f"{TENANT}#{ENDED}"}}
+    item = dynamodb.get_item(TableName="generations", Key=key)["Item"]
+    item |= {"status": {"S": "canceled"}, "finished_at": item["created_at"]}
+    dynamodb.put_item(TableName="generations", Item=item)

@@ -73,7 +73,7 @@ def bare_boto3(plan: Plan, first: Calls, later: Calls) -> tuple[Request, Request
             pool = importlib.import_module("urllib3").PoolManager()
             return lambda: pool.request("POST", plan["url"] + target, body=body).json()
         words = "".join(f"_{char.lower()}" if char.isupper() else char for char in operation)
-        client = clients["sqs" if service == "AmazonSQS" else "dynamodb"]
+        client = clients[{"AmazonSQS": "sqs", "AWSEvents": "events"}.get(service, "dynamodb")]
         call = getattr(client, words.removeprefix("_"))
         parameters = json.loads(body)
         return lambda: call(**parameters)

@@ -1,13 +1,15 @@
 """AWS and a model that answer at once, in a process of their own: what is left is ours.
 
 Knows just enough: items are kept and read back by `pk` and `sk`, updates change nothing and
-return the item, the model always says the same. GET returns the requests since the last GET.
+return the item as if it had ended and was settled, the model always says the same. GET returns the
+requests since the last GET.
 """
 
 import json
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+ANY_TIME = {"N": "1794301200000"}
 SENT = {"MessageId": "5fea7756-0ea4-451a-a703-a558b933e274", "MD5OfMessageBody": ""}
 
 
@@ -16,10 +18,10 @@ class Stub(ThreadingHTTPServer):
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Connection)
-        self._items: dict[tuple[str, ...], object] = {}
+        self._items: dict[tuple[str, ...], dict[str, Any]] = {}
         self.seen: list[tuple[str, str]] = []
 
-    def answer(self, target: str, body: str) -> object:
+    def answer(self, target: str, body: str) -> object:  # noqa: PLR0911 - one for each operation
         """Return the answer to a request of AWS's JSON protocols, or to one for a completion."""
         self.seen.append((target, body))
         request: dict[str, Any] = json.loads(body)
@@ -31,10 +33,13 @@ class Stub(ThreadingHTTPServer):
                     self._put(action["Put"])
             case "GetItem" if (item := self._items.get(_key(request, "Key"))) is not None:
                 return {"Item": item}
-            case "UpdateItem":
-                return {"Attributes": self._items[_key(request, "Key")]}
+            case "UpdateItem" if (item := self._items.get(_key(request, "Key"))) is not None:
+                kept = {name: value for name, value in item.items() if name != "due_at"}
+                return {"Attributes": {**kept, "finished_at": ANY_TIME}}
             case "Query":
                 return {"Items": [], "Count": 0}
+            case "PutEvents":
+                return {"FailedEntryCount": 0, "Entries": [{"EventId": "1"}]}
             case "SendMessage":
                 return SENT
             case "":

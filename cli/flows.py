@@ -25,7 +25,7 @@ def put(
 ) -> None:
     """Save a flow from a file, as the next version of the id that it names."""
     flow = flow_files.read(file)
-    document = flow.model_dump_json(exclude_none=True)
+    document = flow.model_dump_json(exclude_none=True, exclude_unset=True)
     saved = stack.of(context).registry.put_flow(tenant, flow.id, document)
     say(f"Saved flow {saved.id} of tenant {tenant} as version {saved.version}.")
 

@@ -1,21 +1,19 @@
 """`afterword submit`, `afterword watch` and `afterword cancel`."""
 
 import json
-import logging
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from afterword import clock, json_body, telemetry
+from afterword import clock, json_body
 from afterword.dialects.dialonce import parameters
-from afterword.generations import Generation, Status
+from afterword.generations import MAX_DEADLINE, MIN_DEADLINE, Generation, Status
 from cli import stack
 from cli.arguments import AsJson, FlowId, TenantId
-from cli.terminal import console, result, result_json, say
+from cli.terminal import console, plain_log, result, result_json, say
 
 if TYPE_CHECKING:
     from afterword.store import GenerationStore
@@ -37,6 +35,15 @@ def submit(  # noqa: PLR0913, PLR0917 - a command's options are its parameters
     file: Annotated[
         Path | None, typer.Option(help="Instead of the above: the API's JSON body in a file.")
     ] = None,
+    deadline: Annotated[
+        int | None,
+        typer.Option(
+            metavar="SECONDS",
+            min=int(MIN_DEADLINE.total_seconds()),
+            max=int(MAX_DEADLINE.total_seconds()),
+            help="It fails unless it is finished by then. Default: what the flow says, or an hour.",
+        ),
+    ] = None,
     *,
     watch: Annotated[bool, typer.Option("--watch", help="Wait for the reply.")] = False,
     as_json: AsJson = False,
@@ -50,10 +57,11 @@ def submit(  # noqa: PLR0913, PLR0917 - a command's options are its parameters
         raise typer.BadParameter(
             "has the whole mail: give no other part of it", param_hint="--file"
         )
-    submission = parameters.submission(sent, flow)
+    within = None if deadline is None else timedelta(seconds=deadline)
+    submission = parameters.submission(sent, flow, within)
     there = stack.of(context)
     there.registry.tenant(tenant)
-    with _plain_log():
+    with plain_log():
         generation_id = there.submitter.submit(tenant, submission)
     if not watch:
         if as_json:
@@ -69,13 +77,26 @@ def watch(
     context: typer.Context,
     tenant: TenantId,
     generation_id: Annotated[str, typer.Argument(metavar="ID", help="The generation's id.")],
+    timeout: Annotated[
+        int | None,
+        typer.Option(
+            metavar="SECONDS", min=0, help="Stop watching then, with exit code 1; it goes on."
+        ),
+    ] = None,
     *,
     as_json: AsJson = False,
 ) -> None:
     """Wait for a generation and print its text; exit code 1 if it failed."""
     there = stack.of(context)
     there.registry.tenant(tenant)
-    _end(_follow(there.store, tenant, generation_id), as_json=as_json)
+    generation = _follow(there.store, tenant, generation_id, timeout)
+    if not generation.status.terminal:
+        say(
+            f"afterword: Generation {generation_id} is still {generation.status} after {timeout} s"
+            " of watching; it goes on."
+        )
+        raise typer.Exit(1)
+    _end(generation, as_json=as_json)
 
 
 def cancel(
@@ -84,9 +105,9 @@ def cancel(
     generation_id: Annotated[str, typer.Argument(metavar="ID", help="The generation's id.")],
 ) -> None:
     """Cancel a generation that is not finished; exit code 1 if it has finished already."""
-    store = stack.of(context).store
-    if not store.cancel(tenant, generation_id):
-        status = store.get(tenant, generation_id).status
+    with plain_log():
+        status = stack.of(context).endings.cancel(tenant, generation_id)
+    if status is not Status.CANCELED:
         say(f"afterword: Generation {generation_id} cannot be canceled: it has {status}.")
         raise typer.Exit(1)
     say(f"Canceled {generation_id}.")
@@ -118,28 +139,14 @@ def _read(path: Path, option: str) -> bytes:
         raise typer.BadParameter(f"{path}: {error.strerror}", param_hint=option) from error
 
 
-@contextmanager
-def _plain_log() -> Iterator[None]:
-    """Show the core's warnings as lines for a person, and nothing else of its log."""
-    log = telemetry.logger()
-    plain, structured = _Plain(logging.WARNING), log.registered_handler
-    level = structured.level
-    structured.setLevel(logging.CRITICAL + 1)
-    log.addHandler(plain)
-    try:
-        yield
-    finally:
-        logging.getLogger(log.name).removeHandler(plain)
-        structured.setLevel(level)
+def _follow(
+    store: "GenerationStore", tenant: str, generation_id: str, timeout: int | None = None
+) -> Generation:
+    """Say each status as it comes, with a live one below on a terminal; return the last.
 
-
-class _Plain(logging.Handler):
-    def emit(self, record: logging.LogRecord) -> None:
-        say(f"afterword: {record.getMessage()}: {getattr(record, 'why', 'no reason given')}")
-
-
-def _follow(store: "GenerationStore", tenant: str, generation_id: str) -> Generation:
-    """Say each status as it comes, with a live one below on a terminal; return the last."""
+    That is the end, or where it stands when the timeout's seconds have gone by.
+    """
+    began = clock.now()
     terminal = console(stderr=True)
     said = ""
     with terminal.status("") as live:
@@ -150,7 +157,8 @@ def _follow(store: "GenerationStore", tenant: str, generation_id: str) -> Genera
             if status != said:
                 terminal.print(f"{seconds:6.1f} s  {status}")
                 said = status
-            if generation.status.terminal:
+            watched = (clock.now() - began).total_seconds()
+            if generation.status.terminal or (timeout is not None and watched >= timeout):
                 return generation
             live.update(f"{status}, {seconds:.0f} s")
             time.sleep(POLL_SECONDS)
@@ -194,9 +202,11 @@ def _facts(generation: Generation) -> dict[str, object]:
         "tenant": generation.tenant,
         "flow": generation.flow,
         "flow_version": generation.flow_version,
+        "retry_of": generation.retry_of,
         "status": generation.status,
         "attempt": generation.attempt,
         "created_at": generation.created_at.isoformat(),
+        "deadline_at": generation.deadline_at.isoformat(),
         "finished_at": finished and finished.isoformat(),
         "seconds": _seconds(generation),
         "text": completion and completion.text,

@@ -16,7 +16,7 @@ app = typer.Typer(no_args_is_help=True, help="API keys of a tenant.")
 
 
 @app.command()
-def create(
+def create(  # noqa: PLR0913 - a command's options are its parameters
     context: typer.Context,
     tenant: TenantId,
     scope: Annotated[
@@ -24,18 +24,21 @@ def create(
         typer.Option(help="What the key may do; repeatable. Default: submit and read."),
     ] = None,
     label: Annotated[str, typer.Option(help="What the key is for.")] = "",
+    flow: Annotated[
+        str | None, typer.Option(help="Bind it to this flow: the app's key of GenAI Stack.")
+    ] = None,
     *,
     as_json: AsJson = False,
 ) -> None:
     """Create a key. It is printed this once: only its hash is stored."""
     scopes = scope or [Scope.SUBMIT, Scope.READ]
-    created, key_string = stack.of(context).registry.create_key(tenant, scopes, label)
+    created, key_string = stack.of(context).registry.create_key(tenant, scopes, label, flow)
     if as_json:
         result_json({"key": key_string, **_facts(created)})
         return
     result(key_string)
     say(
-        f"This is key {created.id} of tenant {tenant} ({_scopes(created)})."
+        f"This is key {created.id} of tenant {tenant} ({_scopes(created)}{_bound(created)})."
         " It is shown this once: keep it somewhere safe."
     )
 
@@ -50,9 +53,16 @@ def list_keys(context: typer.Context, tenant: TenantId, *, as_json: AsJson = Fal
         result_json([_facts(key) for key in keys])
         return
     result_table(
-        ("ID", "LABEL", "SCOPES", "CREATED (UTC)", "REVOKED (UTC)"),
+        ("ID", "LABEL", "SCOPES", "FLOW", "CREATED (UTC)", "REVOKED (UTC)"),
         [
-            (key.id, key.label, _scopes(key), minute(key.created_at), minute(key.revoked_at))
+            (
+                key.id,
+                key.label,
+                _scopes(key),
+                key.flow or "",
+                minute(key.created_at),
+                minute(key.revoked_at),
+            )
             for key in keys
         ],
     )
@@ -73,12 +83,17 @@ def _scopes(key: "ApiKey") -> str:
     return ", ".join(scope for scope in Scope if scope in key.scopes)
 
 
+def _bound(key: "ApiKey") -> str:
+    return "" if key.flow is None else f", for the flow {key.flow} alone"
+
+
 def _facts(key: "ApiKey") -> dict[str, object]:
     return {
         "id": key.id,
         "tenant": key.tenant,
         "label": key.label,
         "scopes": [scope for scope in Scope if scope in key.scopes],
+        "flow": key.flow,
         "created_at": key.created_at.isoformat(),
         "revoked_at": key.revoked_at and key.revoked_at.isoformat(),
     }

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Annotated
 
 import typer
@@ -14,11 +15,14 @@ from botocore.exceptions import (
 )
 from botocore.exceptions import ConnectionError as AwsConnectionError
 
-from afterword.errors import AfterwordError
-from cli import flows, generations, keys, tenants
+from afterword import clock
+from afterword.errors import AfterwordError, LimitedError
+from cli import dead_letters, flows, generations, keys, tenants
 from cli.flow_files import FlowFileError
 from cli.stack import Target
-from cli.terminal import say
+from cli.terminal import minute, say
+
+_LONG_SECONDS = 600
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 app.add_typer(tenants.app, name="tenant")
@@ -27,6 +31,7 @@ app.add_typer(flows.app, name="flow")
 app.command()(generations.submit)
 app.command()(generations.watch)
 app.command()(generations.cancel)
+app.add_typer(dead_letters.app, name="dead-letters")
 
 
 @app.callback()
@@ -78,9 +83,18 @@ def _explain(error: AfterwordError | BotoCoreError | ClientError, *, local: bool
         case ClientError():
             code, message = error.response["Error"]["Code"], error.response["Error"]["Message"]
             text = f"AWS refused {error.operation_name}: {code}: {message}"
+        case LimitedError():
+            text = f"{error} Try again {_later(error.retry_after)}."
         case _:
             text = str(error)
     return " ".join(text.split())
+
+
+def _later(seconds: int) -> str:
+    """Return when it is worth to try again: in so many seconds, or the time when that is long."""
+    if seconds <= _LONG_SECONDS:
+        return f"in {seconds} s"
+    return f"after {minute(clock.now() + timedelta(seconds=seconds + 1))} UTC"
 
 
 def run() -> None:

@@ -12,21 +12,33 @@ import botocore.session
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
+from afterword.endings import Endings
 from afterword.errors import AfterwordError
+from afterword.limits import Limiter
 from afterword.payloads import Payloads
 from afterword.queue import Queue
 from afterword.registry import Registry
 from afterword.store import GenerationStore
 from afterword.submission import Submitter
+from afterword.usage import Usage
 
 if TYPE_CHECKING:
     import typer
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_sqs import SQSClient
 
 ANNOUNCED = Path(__file__).parents[1] / ".local" / "dev.json"
 """Where `make dev` says which embedded stack runs."""
 
 _NO_PROFILE = {"profile": (None, None, None, None)}  # nor AWS_PROFILE: the embedded AWS has none
-_OUTPUTS = ("RegistryTable", "GenerationsTable", "QueueUrl", "Bucket")
+_OUTPUTS = (
+    "RegistryTable",
+    "GenerationsTable",
+    "UsageTable",
+    "QueueUrl",
+    "NotifyQueueUrl",
+    "Bucket",
+)
 _CONFIG = Config(
     connect_timeout=5,
     read_timeout=20,
@@ -60,25 +72,46 @@ class Stack:
 
     @cached_property
     def registry(self) -> Registry:
-        """Tenants, keys and flows."""
-        dynamodb = self.session.client("dynamodb", endpoint_url=self.endpoint, config=self._config)
-        return Registry(dynamodb, self.outputs["RegistryTable"])
+        """Tenants, their limits, keys and flows."""
+        return Registry(self._dynamodb, self.outputs["RegistryTable"])
 
     @cached_property
     def store(self) -> GenerationStore:
         """Generations."""
-        dynamodb = self.session.client("dynamodb", endpoint_url=self.endpoint, config=self._config)
         s3 = self.session.client("s3", endpoint_url=self.endpoint, config=self._config)
         payloads = Payloads(lambda: s3, self.outputs["Bucket"])
-        return GenerationStore(dynamodb, self.outputs["GenerationsTable"], payloads)
+        return GenerationStore(self._dynamodb, self.outputs["GenerationsTable"], payloads)
+
+    @cached_property
+    def usage(self) -> Usage:
+        """What tenants with limits use."""
+        return Usage(self._dynamodb, self.outputs["UsageTable"])
+
+    @cached_property
+    def endings(self) -> Endings:
+        """What ends generations."""
+        notices = Queue(self._sqs, self.outputs["NotifyQueueUrl"])
+        return Endings(self.store, self.usage, notices)
 
     @cached_property
     def submitter(self) -> Submitter:
-        """What the API's handlers submit with."""
-        sqs = self.session.client("sqs", endpoint_url=self.endpoint, config=self._config)
-        queue = Queue(sqs, self.outputs["QueueUrl"])
-        days = int(self.parameters["RetentionDays"])
-        return Submitter(self.registry, self.store, queue, days)
+        """What the API's handlers submit with, the tenants' limits included."""
+        return Submitter(
+            self.registry,
+            self.store,
+            Queue(self._sqs, self.outputs["QueueUrl"]),
+            Limiter(self.registry, self.usage, self.store, self.endings),
+            retention_days=int(self.parameters["RetentionDays"]),
+            notify=self.parameters["EventBusName"] != "",
+        )
+
+    @cached_property
+    def _dynamodb(self) -> "DynamoDBClient":
+        return self.session.client("dynamodb", endpoint_url=self.endpoint, config=self._config)
+
+    @cached_property
+    def _sqs(self) -> "SQSClient":
+        return self.session.client("sqs", endpoint_url=self.endpoint, config=self._config)
 
     @property
     def _config(self) -> Config:
@@ -134,7 +167,7 @@ def _described(session: boto3.Session, endpoint: str | None, name: str) -> Stack
     if missing := [output for output in _OUTPUTS if output not in outputs]:
         raise StackError(
             f"Stack {name} ({described['StackStatus']}) has no output {missing[0]}:"
-            " it is not afterword's, or not deployed yet."
+            " it is not afterword's, or this version of it is not deployed yet."
         )
     parameters = {
         parameter["ParameterKey"]: parameter["ParameterValue"]

@@ -1,18 +1,19 @@
 """`afterword tenant`."""
 
+import re
+from dataclasses import replace
 from typing import Annotated
 
 import typer
 
+from afterword.limits import CACHE_SECONDS, MAX_RUNNING, Limits
 from cli import stack
-from cli.terminal import say
+from cli.arguments import AsJson, TenantId
+from cli.terminal import result_json, result_table, say
 
 app = typer.Typer(no_args_is_help=True, help="Tenants: who owns keys, flows and generations.")
 
-
-@app.callback()
-def tenant() -> None:
-    """Keep `create` a subcommand, although it is the only one."""
+_LIMIT = re.compile(r"[1-9][0-9]{0,14}")
 
 
 @app.command()
@@ -24,3 +25,87 @@ def create(
     """Create a tenant."""
     created = stack.of(context).registry.create_tenant(tenant_id, name)
     say(f"Created tenant {created.id} ({created.name}).")
+
+
+@app.command()
+def limits(  # noqa: PLR0913 - a command's options are its parameters
+    context: typer.Context,
+    tenant: TenantId,
+    requests_per_minute: Annotated[
+        str | None,
+        typer.Option(metavar="N|none", help="Submissions accepted in a minute of the clock."),
+    ] = None,
+    running_at_once: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N|none",
+            help=f"Generations open at once, queued ones included; at most {MAX_RUNNING}.",
+        ),
+    ] = None,
+    tokens_per_month: Annotated[
+        str | None,
+        typer.Option(metavar="N|none", help="Tokens of a calendar month (UTC), in and out."),
+    ] = None,
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Show a tenant's limits and what it uses of them; set those that are given, keep the others.
+
+    A change holds everywhere within 60 seconds.
+    """
+    options = {
+        "requests_per_minute": requests_per_minute,
+        "running_at_once": running_at_once,
+        "tokens_per_month": tokens_per_month,
+    }
+    given = {name: _limit(name, text) for name, text in options.items() if text is not None}
+    there = stack.of(context)
+    there.registry.tenant(tenant)
+    holding = replace(there.registry.limits(tenant), **given)
+    if given:
+        there.registry.set_limits(tenant, holding)
+        say(
+            f"Set the limits of tenant {tenant}; the old ones may hold for up to"
+            f" {CACHE_SECONDS:.0f} seconds more."
+        )
+    _show(there, tenant, holding, as_json=as_json)
+
+
+def _limit(name: str, text: str) -> int | None:
+    """Return the limit that an option gives."""
+    if text == "none":
+        return None
+    option = f"--{name.replace('_', '-')}"
+    if not _LIMIT.fullmatch(text):
+        raise typer.BadParameter(
+            f"{text!r} is neither a whole number above 0 nor 'none'", param_hint=option
+        )
+    limit = int(text)
+    if name == "running_at_once" and limit > MAX_RUNNING:
+        raise typer.BadParameter(f"{limit} is above {MAX_RUNNING}", param_hint=option)
+    return limit
+
+
+def _show(there: stack.Stack, tenant: str, limits: Limits, *, as_json: bool) -> None:
+    """Print each limit and what is used of it: nothing is counted of a tenant without limits."""
+    used = there.usage.used(tenant) if limits.any else None
+    rows = {
+        "requests_per_minute": (limits.requests_per_minute, used and used.requests),
+        "running_at_once": (limits.running_at_once, used and used.running),
+        "tokens_per_month": (limits.tokens_per_month, used and used.tokens),
+    }
+    if as_json:
+        shown = {name: {"limit": limit, "used": count} for name, (limit, count) in rows.items()}
+        result_json({"tenant": tenant, **shown})
+        return
+    result_table(
+        ("LIMIT", "AT MOST", "USED"),
+        [
+            (
+                name.replace("_", " "),
+                "none" if limit is None else str(limit),
+                "not counted" if count is None else str(count),
+            )
+            for name, (limit, count) in rows.items()
+        ],
+    )

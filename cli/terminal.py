@@ -1,19 +1,25 @@
 """What the commands say: results on standard output, everything else on standard error."""
 
 import json
+import logging
 import re
 import sys
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, TextIO
 
 import typer
 from rich.console import Console
+from rich.file_proxy import FileProxy
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 from rich.table import Table
+
+from afterword import telemetry
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-_WIDE = 10_000  # columns of a file or a pipe, where nothing is to be wrapped
+_WIDE = 10_000  # columns, where nothing is to be wrapped or cut off
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
@@ -31,7 +37,8 @@ def console(*, stderr: bool = False) -> Console:
 
 def result(text: str) -> None:
     """Print a result: to the letter, but for what could drive a terminal, if it is one."""
-    typer.echo(_plain(text) if console().is_terminal else text, color=True)
+    shown = _plain(text) if console().is_terminal else text
+    typer.echo(shown, file=_above_bar(sys.stdout), color=True)
 
 
 def result_json(value: object) -> None:
@@ -40,11 +47,12 @@ def result_json(value: object) -> None:
 
 
 def result_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Print a table without lines."""
+    """Print a table without lines, and without cutting anything off where it is too wide."""
     table = Table(*columns, box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for row in rows:
         table.add_row(*(_plain(cell) for cell in row))
     out = console()
+    out.width = _WIDE
     with out.capture() as drawn:
         out.print(table)
     for line in drawn.get().splitlines():
@@ -53,7 +61,46 @@ def result_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
 
 def say(text: str) -> None:
     """Print what a person wants to know and a script does not."""
-    typer.echo(_plain(text), err=True)
+    typer.echo(_plain(text), file=_above_bar(sys.stderr), err=True)
+
+
+def progress() -> Progress:
+    """Return a bar on standard error, below what is printed meanwhile; none if nobody sees it."""
+    terminal = console(stderr=True)
+    return Progress(
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=terminal,
+        transient=True,
+        disable=not terminal.is_terminal,
+        redirect_stdout=sys.stdout.isatty(),
+    )
+
+
+def _above_bar(stream: TextIO) -> TextIO | None:
+    """Return a stream that a live bar stands in for, since typer would find its way past it."""
+    return stream if isinstance(stream, FileProxy) else None
+
+
+@contextmanager
+def plain_log() -> Iterator[None]:
+    """Show the core's warnings as lines for a person, and nothing else of its log."""
+    log = telemetry.logger()
+    plain, structured = _Plain(logging.WARNING), log.registered_handler
+    level = structured.level
+    structured.setLevel(logging.CRITICAL + 1)
+    log.addHandler(plain)
+    try:
+        yield
+    finally:
+        logging.getLogger(log.name).removeHandler(plain)
+        structured.setLevel(level)
+
+
+class _Plain(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        say(f"afterword: {record.getMessage()}: {getattr(record, 'why', 'no reason given')}")
 
 
 def minute(moment: "datetime | None") -> str:

@@ -1,8 +1,9 @@
-"""`make demo`: one mail through the whole of a stack, from submission to the model's reply."""
+"""`make demo`: a mail, and a question about a document, through the whole of a stack."""
 
 import asyncio
 import shutil
 import time
+from typing import Any
 
 import httpx
 
@@ -20,57 +21,96 @@ TEMPLATE = (
     " We look into it and answer within two working days.\n\n"
     "Kind regards,\nYour customer service"
 )
+DOCUMENT = "# Invoice 2026-117\n\nFor: Jane Miller\nAmount: 240 euros\nDue date: 15 December 2026\n"
+QUESTION = "When is the invoice due?"
 FINISHED = (Status.SUCCEEDED, Status.FAILED, Status.CANCELED)
 GIVE_UP_SECONDS = 120.0
 
 
 async def command(port: int) -> int:
-    """Start a stack on `port` (0: any), generate one reply, stop; 0 if a text came back."""
+    """Start a stack on `port` (0: any), show each dialect, stop; 0 if the texts came back."""
     try:
-        return await run(port, one_reply, announce=False)
+        return await run(port, one_of_each, announce=False)
     except httpx.HTTPError as error:
         raise LocalError(f"the API does not answer as it should: {error}") from error
 
 
-async def one_reply(stack: Stack) -> int:
-    """Submit a mail, tell each status as it changes, and print the reply."""
-    tenant = stack.tenants[0]
+async def one_of_each(stack: Stack) -> int:
+    """Have a mail and a question answered, each through its own API."""
     say(f"ready at {stack.url}")
-    print(f"\nThe mail: {MAIL['subject']}\n\n{MAIL['body']}\n", flush=True)
-    async with httpx.AsyncClient(
-        base_url=stack.url,
-        headers={"Authorization": f"Bearer {tenant['api_key']}"},
-        timeout=35,
-    ) as client:
-        answer = await client.post(mail_path(tenant), json={**MAIL, "template": TEMPLATE})
-        if answer.is_error:
-            raise LocalError(f"the mail was not accepted: {answer.status_code} {answer.text}")
-        process = answer.json()["process_cuid"]
-        say(f"submitted: process {process}")
-        await follow(stack, client, f"{mail_path(tenant)}/{process}", tenant["id"], process)
-    generation = await asyncio.to_thread(stored, stack, tenant["id"], process)
-    if generation.completion is None:
-        raise LocalError(
-            f"no reply: {generation.reason}: {generation.message} (see {stack.place.folder})"
-        )
-    print(f"\nThe reply:\n\n{generation.completion.text}\n")
-    print(summary(generation), flush=True)
+    tenant = stack.tenants[0]
+    await reply(stack, tenant)
+    await answer(stack, tenant)
     shutil.rmtree(stack.place.folder, ignore_errors=True)
     return 0
 
 
+async def reply(stack: Stack, tenant: dict[str, Any]) -> None:
+    """Submit a mail through Dialonce's API, tell each status as it changes, print the reply."""
+    print(f"\nDialonce's API. The mail: {MAIL['subject']}\n\n{MAIL['body']}\n", flush=True)
+    async with api(stack, tenant["api_key"]) as client:
+        response = await client.post(mail_path(tenant), json={**MAIL, "template": TEMPLATE})
+        if response.is_error:
+            raise LocalError(f"the mail was not accepted: {response.status_code} {response.text}")
+        process = response.json()["process_cuid"]
+        say(f"submitted: process {process}")
+        path = f"{mail_path(tenant)}/{process}"
+        await follow(stack, client, path, tenant["id"], process, "started")
+    print_text(stack, await asyncio.to_thread(stored, stack, tenant["id"], process))
+
+
+async def answer(stack: Stack, tenant: dict[str, Any]) -> None:
+    """Submit a question and a document through GenAI Stack's API, and print the answer."""
+    print(
+        f"\nGenAI Stack's API. The document:\n\n{DOCUMENT}\nThe question: {QUESTION}\n", flush=True
+    )
+    async with api(stack, tenant["genai_stack"]["api_key"]) as client:
+        response = await client.post(
+            "/api/v1/generations",
+            data={"input_key": ["question", "document"], "input_value": QUESTION},
+            files={"input_value": ("invoice.md", DOCUMENT)},
+        )
+        if response.is_error:
+            raise LocalError(f"the form was not accepted: {response.status_code} {response.text}")
+        generation_id = response.json()["id"]
+        say(f"submitted: generation {generation_id}")
+        path = f"/api/v1/generations/{generation_id}"
+        await follow(stack, client, path, tenant["id"], generation_id, "pending", "processing")
+    print_text(stack, await asyncio.to_thread(stored, stack, tenant["id"], generation_id))
+
+
+def api(stack: Stack, key: str) -> httpx.AsyncClient:
+    """Return a client of the stack's API with a key."""
+    headers = {"Authorization": f"Bearer {key}"}
+    return httpx.AsyncClient(base_url=stack.url, headers=headers, timeout=35)
+
+
+def print_text(stack: Stack, generation: Generation) -> None:
+    """Print a finished generation's text and what it took; raise LocalError if it has none."""
+    if generation.completion is None:
+        raise LocalError(
+            f"no text: {generation.reason}: {generation.message} (see {stack.place.folder})"
+        )
+    print(f"\n{generation.completion.text}\n\n{summary(generation)}", flush=True)
+
+
 async def follow(
-    stack: Stack, client: httpx.AsyncClient, path: str, tenant: str, process: str
+    stack: Stack,
+    client: httpx.AsyncClient,
+    path: str,
+    tenant: str,
+    process: str,
+    *unfinished: str,
 ) -> None:
-    """Say each status until it is the last one, as the API and as the item give it."""
+    """Say each status until it is none of the unfinished, as the API and as the item give it."""
     said = ""
     deadline = time.monotonic() + GIVE_UP_SECONDS
     while time.monotonic() < deadline:
-        answer = await client.get(path)
-        answer.raise_for_status()
+        response = await client.get(path)
+        response.raise_for_status()
         generation = await asyncio.to_thread(stored, stack, tenant, process)
-        status = answer.json()["status"]
-        if status != "started":
+        status = response.json()["status"]
+        if status not in unfinished:
             say(f"status: {status}")
             return
         if generation.status not in (said, *FINISHED):

@@ -13,10 +13,13 @@ PACKAGES_BUCKET = "afterword-packages"
 DEPLOY_SECONDS = 120.0
 
 
-def deploy(endpoint: str, built: Path, parameters: Mapping[str, str]) -> dict[str, str]:
+def deploy(
+    endpoint: str, built: Path, parameters: Mapping[str, str], worker: int | None
+) -> dict[str, str]:
     """Deploy the template to the AWS at `endpoint` and return the stack's outputs.
 
-    Raises LocalError with CloudFormation's reason when it fails.
+    `worker` is the worker's timeout in seconds, None for the template's own. Raises LocalError with
+    CloudFormation's reason when it fails.
     """
     s3 = session().client("s3", endpoint_url=endpoint)
     s3.create_bucket(Bucket=PACKAGES_BUCKET)
@@ -25,7 +28,7 @@ def deploy(endpoint: str, built: Path, parameters: Mapping[str, str]) -> dict[st
         s3.put_object(Bucket=PACKAGES_BUCKET, Key=name, Body=content)
         return f"s3://{PACKAGES_BUCKET}/{name}"
 
-    template = expand(built, parameters, session(), upload)
+    template = expand(built, parameters, session(), upload, worker)
     upload("template.json", json.dumps(template).encode())
     cloudformation = session().client("cloudformation", endpoint_url=endpoint)
     cloudformation.create_stack(

@@ -35,6 +35,8 @@ def introduction(stack: Stack) -> str:
     tenant = stack.tenants[0]
     mails = f"{stack.url}{mail_path(tenant)}"
     key = f"-H 'Authorization: Bearer {tenant['api_key']}'"
+    app_key = f"-H 'Authorization: Bearer {tenant['genai_stack']['api_key']}'"
+    generations = f"{stack.url}/api/v1/generations"
     return f"""
   API     {stack.url}
   key     {tenant["api_key"]}   (tenant {tenant["id"]})
@@ -46,6 +48,10 @@ Submit a mail:
 
 Read the reply, with the process_cuid that this answers in place of ID:
   curl {mails}/ID {key}
+
+Ask about a document, through GenAI Stack's API:
+  curl {generations} {app_key} -F question='What is it about?' -F document=@README.md
+  curl {generations} {app_key}
 
 Follow the logs with `make logs`. Stop with Ctrl-C.
 """

@@ -20,7 +20,7 @@ from local.deploy import deploy, store_secret
 from local.model_server import ModelServer
 from local.places import ROOT, Place, announce_newest
 from local.processes import LOOPBACK, Child, Nursery, hold_port, port_of
-from local.template import API_ID
+from local.template import API_ID, worker_seconds
 from local.tenants import create_tenants
 from local.terminal import LocalError, say
 
@@ -79,6 +79,7 @@ async def run(port: int, use: Use, *, announce: bool) -> int:
 async def _run(
     nursery: Nursery, place: Place, api: socket.socket, use: Use, *, announce: bool
 ) -> int:
+    worker = worker_seconds(os.environ)
     model = await asyncio.to_thread(models.choose, os.environ)
     say(f"model: {model.description}")
     relay = await asyncio.to_thread(Relay, os.environ) if model.kind == "bedrock" else None
@@ -96,7 +97,7 @@ async def _run(
             server.start() if server else asyncio.sleep(0),
         )
         say("deploying the template")
-        outputs, tenants = await asyncio.to_thread(set_up, endpoint, built, model)
+        outputs, tenants = await asyncio.to_thread(set_up, endpoint, built, model, worker)
         await answering(f"{url}/health")
         stack = Stack(place, url, endpoint, outputs, tenants, model)
 
@@ -156,7 +157,7 @@ async def start_aws(
 
 
 def set_up(
-    endpoint: str, built: Path, model: models.Choice
+    endpoint: str, built: Path, model: models.Choice, worker: int | None
 ) -> tuple[dict[str, str], list[dict[str, Any]]]:
     """Deploy the template for this model and create the tenants; return outputs and tenants."""
     try:
@@ -168,8 +169,10 @@ def set_up(
                 "ModelId": model.model,
                 "ModelBaseUrl": model.url,
                 "ModelApiKeySecretArn": store_secret(endpoint, model.api_key),
+                "EventBusName": "default",
                 "LogLevel": "INFO",
             },
+            worker,
         )
         say("creating the tenants")
         return outputs, create_tenants(endpoint, outputs["RegistryTable"])

@@ -11,10 +11,31 @@ from samtranslator.parser.parser import Parser  # type: ignore[import-untyped]
 from samtranslator.translator.translator import Translator  # type: ignore[import-untyped]
 from samtranslator.yaml_helper import yaml_parse  # type: ignore[import-untyped]
 
+from local.terminal import LocalError
+
 type Json = dict[str, Any]
 
 API_ID = "afterword"
 PACKAGES = {"AWS::Serverless::Function": "CodeUri", "AWS::Serverless::LayerVersion": "ContentUri"}
+VISIBILITY_TIMEOUTS = 6  # of the worker's timeout: what Lambda asks of a queue's visibility timeout
+LEAST_WORKER_SECONDS, MOST_WORKER_SECONDS = 10, 900  # below, too little is left for the model
+
+
+def worker_seconds(environ: Mapping[str, str]) -> int | None:
+    """Return the worker's timeout that the environment asks for, None for the template's own.
+
+    A worker that dies holds its generations until the timeout of its invocation: a short one lets a
+    test see the take-over. Raises LocalError when it is no such number.
+    """
+    text = environ.get("AFTERWORD_WORKER_SECONDS", "")
+    if not text:
+        return None
+    if not text.isdecimal() or not LEAST_WORKER_SECONDS <= int(text) <= MOST_WORKER_SECONDS:
+        raise LocalError(
+            f"AFTERWORD_WORKER_SECONDS is {text}: give a whole number of seconds from"
+            f" {LEAST_WORKER_SECONDS} to {MOST_WORKER_SECONDS}"
+        )
+    return int(text)
 
 
 def expand(
@@ -22,19 +43,25 @@ def expand(
     parameters: Mapping[str, str],
     session: boto3.Session,
     upload: Callable[[str, bytes], str],
+    worker: int | None,
 ) -> Json:
     """Return the template with its packages uploaded, SAM's resources expanded and routes explicit.
 
-    `upload` takes a package's name and content and returns its s3:// address.
+    `upload` takes a package's name and content and returns its s3:// address; `worker` is the
+    worker's timeout in seconds, None for the template's own.
     """
     template: Json = yaml_parse(built.read_text())
+    if worker is not None:
+        resources = template["Resources"]
+        resources["GenerateFunction"]["Properties"]["Timeout"] = worker
+        resources["Queue"]["Properties"]["VisibilityTimeout"] = VISIBILITY_TIMEOUTS * worker
     for name, resource in template["Resources"].items():
         if key := PACKAGES.get(resource["Type"]):
             properties = resource["Properties"]
             properties[key] = upload(f"{name}.zip", pack(built.parent / properties[key]))
     translator = Translator({}, Parser(), boto_session=session)
     expanded: Json = translator.translate(template, dict(parameters))
-    resources: Json = expanded["Resources"]
+    resources = expanded["Resources"]
     for name, resource in list(resources.items()):
         if resource["Type"] == "AWS::ApiGatewayV2::Api":
             body = resource["Properties"]["Body"]

@@ -1,8 +1,9 @@
-"""The two tenants of an embedded stack, each with a key and a mail flow."""
+"""The two tenants of an embedded stack, each with a flow and a key for each dialect."""
 
 from typing import Any
 
-from afterword.flows import Flow, Step
+from afterword.flows import Flow, Input, Step
+from afterword.inputs import Kind
 from afterword.keys import Scope
 from afterword.registry import Registry
 from local.aws import session
@@ -20,6 +21,22 @@ MAIL_FLOW = Flow(
         ),
     ),
 )
+ANSWER_FLOW = Flow(
+    id="document-answers",
+    name="Answers from a document",
+    inputs=(
+        Input(name="question", label="Your question", kind=Kind.LONG_TEXT, max_length=2_000),
+        Input(name="document", label="A document", kind=Kind.FILE, multiple=True, required=False),
+    ),
+    steps=(
+        Step(
+            name="answer",
+            instructions="Answer the question in one short sentence, from the document.",
+            max_tokens=120,
+            temperature=0.0,
+        ),
+    ),
+)
 
 
 def create_tenants(endpoint: str, table: str) -> list[dict[str, Any]]:
@@ -29,12 +46,17 @@ def create_tenants(endpoint: str, table: str) -> list[dict[str, Any]]:
     for tenant_id, name in TENANTS.items():
         registry.create_tenant(tenant_id, name)
         _, key = registry.create_key(tenant_id, [Scope.SUBMIT, Scope.READ], "embedded stack")
-        flow = registry.put_flow(tenant_id, MAIL_FLOW.id, MAIL_FLOW.model_dump_json())
+        for flow in (MAIL_FLOW, ANSWER_FLOW):
+            registry.put_flow(tenant_id, flow.id, flow.model_dump_json(exclude_unset=True))
+        _, app_key = registry.create_key(
+            tenant_id, [Scope.SUBMIT, Scope.READ], "embedded stack", ANSWER_FLOW.id
+        )
         created.append(
             {
                 "id": tenant_id,
                 "api_key": key,
-                "flows": {"dialonce": {"orchestrator": flow.id}},
+                "flows": {"dialonce": {"orchestrator": MAIL_FLOW.id}},
+                "genai_stack": {"api_key": app_key},
             }
         )
     return created

@@ -6,6 +6,7 @@ import logging
 import os
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.client import BaseClient
 from botocore.exceptions import EndpointConnectionError
 from moto import mock_aws
 from moto.core.botocore_stubber import BotocoreStubber
@@ -23,7 +25,7 @@ from afterword.keys import Scope
 from afterword.models import provider
 from afterword.registry import Registry
 from afterword.store import GenerationStore
-from tests.deployment import QUEUE_NAME, REFERENCES, REGION, Deployment
+from tests.deployment import NOTIFY_QUEUE_NAME, QUEUE_NAME, REFERENCES, REGION, Deployment
 
 ROOT = Path(__file__).parent.parent
 FLOW = "mail-reply"
@@ -150,6 +152,13 @@ def aws(
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[None]:
     """Start with new long-lived objects, over moto with the template's tables, queue and bucket."""
+    with fresh_aws(template, monkeypatch):
+        yield
+
+
+@contextmanager
+def fresh_aws(template: Mapping[str, Any], monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Start as the fixture `aws` does, for a test that needs it several times."""
     for cached in (
         settings.settings,
         clients.dynamodb,
@@ -157,12 +166,15 @@ def aws(
         clients.s3,
         clients.secrets_manager,
         clients.bedrock_runtime,
+        clients.events,
         services.registry,
         services.authenticator,
         services.store,
         services.queue,
+        services.endings,
         services.submitter,
         services.sweeper,
+        services.notifier,
         telemetry.logger,
         provider.model,
         worker.from_settings,
@@ -171,7 +183,7 @@ def aws(
     _let_one_call_in_at_a_time(monkeypatch)
     with mock_aws():
         resources = template["Resources"]
-        for resource in ("GenerationsTable", "RegistryTable"):
+        for resource in ("GenerationsTable", "RegistryTable", "UsageTable"):
             definition = deepcopy(resources[resource]["Properties"])
             for later in (
                 "SSESpecification",
@@ -180,8 +192,9 @@ def aws(
             ):
                 definition.pop(later, None)
             clients.dynamodb().create_table(TableName=REFERENCES[resource], **definition)
-        url = clients.sqs().create_queue(QueueName=QUEUE_NAME)["QueueUrl"]
-        assert url == REFERENCES["Queue"]
+        for resource, name in (("Queue", QUEUE_NAME), ("NotifyQueue", NOTIFY_QUEUE_NAME)):
+            url = clients.sqs().create_queue(QueueName=name)["QueueUrl"]
+            assert url == REFERENCES[resource]
         clients.s3().create_bucket(
             Bucket=REFERENCES["Bucket"],
             CreateBucketConfiguration={"LocationConstraint": REGION},
@@ -201,6 +214,16 @@ def _let_one_call_in_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(BotocoreStubber, "__call__", answer_alone)
 
 
+def _all_clients() -> list[BaseClient]:
+    return [
+        clients.dynamodb(),
+        clients.sqs(),
+        clients.s3(),
+        clients.secrets_manager(),
+        clients.events(),
+    ]
+
+
 @pytest.fixture
 def calls(aws: None) -> list[Call]:  # noqa: ARG001 - asked for its effect
     """Return a list that every call of AWS is added to from now on."""
@@ -209,7 +232,7 @@ def calls(aws: None) -> list[Call]:  # noqa: ARG001 - asked for its effect
     def note(params: Mapping[str, Any], event_name: str, **_: object) -> None:
         made.append(Call(event_name.removeprefix("before-parameter-build."), dict(params)))
 
-    for client in (clients.dynamodb(), clients.sqs(), clients.s3(), clients.secrets_manager()):
+    for client in _all_clients():
         client.meta.events.register("before-parameter-build", note)
     return made
 
@@ -222,7 +245,7 @@ def cut_off(aws: None) -> Callable[[str], None]:  # noqa: ARG001 - asked for its
         def fail(**_: object) -> None:
             raise EndpointConnectionError(endpoint_url="https://aws.invalid")
 
-        for client in (clients.dynamodb(), clients.sqs(), clients.s3(), clients.secrets_manager()):
+        for client in _all_clients():
             client.meta.events.register(f"before-call.{operation}", fail)
 
     return cut

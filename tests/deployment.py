@@ -6,12 +6,14 @@ from pathlib import PurePosixPath
 from typing import Any, Final
 
 REGION: Final = "eu-west-1"
-QUEUE_NAME = "generate"
+QUEUE_NAME, NOTIFY_QUEUE_NAME = "generate", "notify"
 REFERENCES = {
     "GenerationsTable": "generations",
     "RegistryTable": "registry",
+    "UsageTable": "usage",
     "Bucket": "afterword-texts",
     "Queue": f"https://sqs.{REGION}.amazonaws.com/123456789012/{QUEUE_NAME}",
+    "NotifyQueue": f"https://sqs.{REGION}.amazonaws.com/123456789012/{NOTIFY_QUEUE_NAME}",
 }
 """What `!Ref` gives for the resources under moto."""
 
@@ -147,9 +149,17 @@ def as_list(value: str | list[str]) -> list[str]:
 
 
 def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """Merge as SAM merges globals: maps by key, anything else replaced."""
+    """Merge as SAM merges globals: maps by key, lists added, anything else replaced.
+
+    https://docs.aws.amazon.com/serverless-application-model/latest/developerguide/sam-specification-template-anatomy-globals.html
+    """
     merged = dict(base)
     for key, value in over.items():
-        both_maps = isinstance(value, dict) and isinstance(merged.get(key), dict)
-        merged[key] = _merged(merged[key], value) if both_maps else value
+        match merged.get(key), value:
+            case dict() as old, dict():
+                merged[key] = _merged(old, value)
+            case list() as old, list():
+                merged[key] = [*old, *value]
+            case _:
+                merged[key] = value
     return merged

@@ -3,7 +3,7 @@
 It follows afterword.models.Model, which mypy checks where it is given to a Worker.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from afterword.generations import Completion
 from afterword.models import STOP, Prompt
@@ -13,6 +13,8 @@ type Answer = Callable[[Prompt], Completion]
 
 class FakeModel:
     """Answers every prompt in the same way and keeps what it was asked."""
+
+    documents: Collection[str] = ()
 
     def __init__(self, answer: Answer) -> None:
         self._answer = answer

@@ -3,18 +3,20 @@
 from collections.abc import Sequence
 
 from afterword import queue, services
-from afterword.generations import Reason
+from afterword.generations import Reason, Status
 from afterword.queue import Nudge
 
 MESSAGE = "It was delivered to the worker too often."
 
 
 @queue.consumer
-def handler(nudges: Sequence[Nudge], _seconds: float) -> Sequence[str]:
+def handler(letters: Sequence[Nudge], _seconds: float) -> Sequence[str]:
     """Fail each generation, unless it is finished; one that is being run comes again."""
-    give_up = services.store().give_up
-    return [
-        nudge.message_id
-        for nudge in nudges
-        if not give_up(nudge.tenant, nudge.id, Reason.DEAD_LETTER, MESSAGE)
-    ]
+    return [letter.message_id for letter in letters if _bury(letter) is Status.RUNNING]
+
+
+def _bury(letter: Nudge) -> Status | None:
+    facts = {"MessageId": letter.message_id, **letter.attributes}
+    return services.endings().give_up(
+        letter.tenant, letter.id, Reason.DEAD_LETTER, MESSAGE, letter=facts
+    )

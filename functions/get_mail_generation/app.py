@@ -2,12 +2,12 @@
 
 from afterword import http, services
 from afterword.dialects import dialonce
-from afterword.keys import Scope
+from afterword.keys import ApiKey, Scope
 
 
 @http.endpoint(dialonce, Scope.READ)
-def handler(request: http.Request, tenant: str) -> http.Response:
+def handler(request: http.Request, key: ApiKey) -> http.Response:
     """Tell how a mail's reply is coming along, and the reply once it is there."""
-    flow = dialonce.orchestrator(request, tenant)
-    generation = services.store().get(tenant, request.path["processCuid"])
+    flow = dialonce.orchestrator(request, key)
+    generation = services.store().get(key.tenant, request.path["processCuid"])
     return dialonce.output(generation, flow)

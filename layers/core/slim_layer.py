@@ -12,7 +12,7 @@ from pathlib import Path
 
 type Json = dict[str, Json] | list[Json] | str | float | bool | None
 
-SERVICES = ("bedrock-runtime", "dynamodb", "s3", "secretsmanager", "sqs")
+SERVICES = ("bedrock-runtime", "dynamodb", "events", "s3", "secretsmanager", "sqs")
 """The AWS services of clients.py; botocore knows no other in the layer."""
 
 POWERTOOLS_UTILITIES = ("__init__.py", "jmespath_utils", "typing")
@@ -22,6 +22,7 @@ UNUSED = (
     ".lock",  # uv's own
     "annotated_types/test_cases.py",
     "aws_lambda_powertools/event_handler",  # HTTP is afterword.http's
+    "multipart",  # python-multipart's old name
     "pydantic/mypy.py",
     "pydantic/v1",
 )

@@ -27,9 +27,12 @@ type Answer = tuple[int, dict[str, str], str]
 
 @dataclass
 class CloudFormation:
-    """What DescribeStacks answers: outputs by the stack's name, and the same status for all."""
+    """What DescribeStacks answers: outputs by the stack's name, and all else the same for all."""
 
     outputs: dict[str, Mapping[str, str]] = field(default_factory=dict)
+    parameters: dict[str, str] = field(
+        default_factory=lambda: {"RetentionDays": "7", "EventBusName": ""}
+    )
     status: str = "CREATE_COMPLETE"
 
     def answer(self, body: str) -> Answer:
@@ -45,10 +48,14 @@ class CloudFormation:
             f"<member><OutputKey>{key}</OutputKey><OutputValue>{escape(value)}</OutputValue></member>"
             for key, value in self.outputs[name].items()
         )
-        days = "<ParameterKey>RetentionDays</ParameterKey><ParameterValue>7</ParameterValue>"
+        values = "".join(
+            f"<member><ParameterKey>{key}</ParameterKey>"
+            f"<ParameterValue>{escape(value)}</ParameterValue></member>"
+            for key, value in self.parameters.items()
+        )
         stack = (
             f"<StackName>{name}</StackName><StackStatus>{self.status}</StackStatus>"
-            f"<Outputs>{outputs}</Outputs><Parameters><member>{days}</member></Parameters>"
+            f"<Outputs>{outputs}</Outputs><Parameters>{values}</Parameters>"
         )
         result = f"<Stacks><member>{stack}</member></Stacks>"
         return (

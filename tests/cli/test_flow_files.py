@@ -13,6 +13,7 @@ GOOD = """\
 # How mails are answered.
 id: mail-reply
 name: Réponses
+deadline_seconds: 600
 steps:
   - name: reply
     instructions: |
@@ -24,6 +25,7 @@ steps:
 FLOW = Flow(
     id="mail-reply",
     name="Réponses",
+    deadline_seconds=600,
     steps=(
         Step(
             name="reply",
@@ -64,10 +66,11 @@ def test_json_is_read(tmp_path: Path, indent: str | int | None) -> None:
 
 def test_what_is_rendered_can_be_read_again(tmp_path: Path) -> None:
     """A rendered flow is readable YAML that reads as the same flow."""
-    rendered = flow_files.render(FLOW.model_dump_json(exclude_none=True))
+    rendered = flow_files.render(FLOW.model_dump_json(exclude_none=True, exclude_unset=True))
     assert rendered == (
-        "id: mail-reply\nname: Réponses\nsteps:\n- name: reply\n  instructions: |\n"
-        "    Answer politely.\n    Promise nothing.\n  max_tokens: 300\n  temperature: 0.2\n"
+        "id: mail-reply\nname: Réponses\ndeadline_seconds: 600\nsteps:\n- name: reply\n"
+        "  instructions: |\n    Answer politely.\n    Promise nothing.\n"
+        "  max_tokens: 300\n  temperature: 0.2\n"
     )
     assert flow_files.read(write(tmp_path, rendered)) == FLOW
 
@@ -131,6 +134,38 @@ steps:
         "mail.yaml:5: steps[0].temperature: Input should be a valid number",
         "mail.yaml:7: steps[0].max_tokens: Input should be less than or equal to 100000",
     ]
+
+
+@pytest.mark.parametrize(
+    ("written", "what"),
+    [
+        ("9", "Input should be greater than or equal to 10"),
+        ("21601", "Input should be less than or equal to 21600"),
+        ("60.5", "Input should be a valid integer"),
+        ("6e1", "Input should be a valid integer"),
+        ("1h", "Input should be a valid integer"),
+        ("[60]", "Input should be a valid integer"),
+        ("true", "Input should be a valid integer"),
+    ],
+)
+def test_a_wrong_deadline_is_told(tmp_path: Path, written: str, what: str) -> None:
+    """A deadline is a whole number of seconds, from 10 to six hours; what is not is named."""
+    path = write(tmp_path, f"id: m\nname: x\ndeadline_seconds: {written}{STEP}")
+    assert refusal(path) == [f"mail.yaml:3: deadline_seconds: {what}"]
+
+
+@pytest.mark.parametrize("seconds", [10, 21_600])
+def test_the_longest_and_the_shortest_deadline_are_taken(tmp_path: Path, seconds: int) -> None:
+    """The bounds of a deadline belong to what is taken."""
+    path = write(tmp_path, f"id: m\nname: x\ndeadline_seconds: {seconds}{STEP}")
+    assert flow_files.read(path).deadline_seconds == seconds
+
+
+@pytest.mark.parametrize("line", ["", "deadline_seconds:", "deadline_seconds: null"])
+def test_a_deadline_may_be_left_out(tmp_path: Path, line: str) -> None:
+    """A flow without a deadline, or with an empty one, has none."""
+    path = write(tmp_path, f"id: m\nname: x\n{line}{STEP}")
+    assert flow_files.read(path).deadline_seconds is None
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ pytestmark = pytest.mark.usefixtures("stack", "set_clock")
 GREETING = """\
 id: greeting
 name: Grüße
+deadline_seconds: 1800
 steps:
 - name: reply
   instructions: |
@@ -75,15 +76,17 @@ def test_each_version_is_kept(afterword: Afterword, file: Path) -> None:
 
 def test_a_wrong_file_saves_nothing(afterword: Afterword, registry: Registry, file: Path) -> None:
     """What is wrong is told by file, line and field, and the flow stays as it was."""
-    file.write_text(GREETING.replace("300", "200000").replace("  instructions", "  instruction"))
+    wrong = GREETING.replace("300", "200000").replace("  instructions", "  instruction")
+    file.write_text(wrong.replace("1800", "86400"))
     result = afterword("flow", "put", "demo", file)
     assert (result.exit_code, result.stdout, result.stderr) == (
         1,
         "",
         (
-            f"{file}:4: steps[0].instructions: Field required\n"
-            f"{file}:5: steps[0].instruction: There is no such field\n"
-            f"{file}:9: steps[0].max_tokens: Input should be less than or equal to 100000\n"
+            f"{file}:3: deadline_seconds: Input should be less than or equal to 21600\n"
+            f"{file}:5: steps[0].instructions: Field required\n"
+            f"{file}:6: steps[0].instruction: There is no such field\n"
+            f"{file}:10: steps[0].max_tokens: Input should be less than or equal to 100000\n"
         ),
     )
     assert registry.flows("demo") == []

@@ -1,6 +1,7 @@
 """`afterword submit`, `watch` and `cancel`, under moto, with a worker that the test plays."""
 
 import json
+import sys
 import time
 from collections.abc import Callable
 from datetime import timedelta
@@ -9,12 +10,13 @@ from typing import Any
 
 import pytest
 
-from afterword import clients, clock
-from afterword.generations import Claim, Completion, Reason
+from afterword import clients, clock, services
+from afterword.generations import MAX_DEADLINE, Claim, Completion, Reason
+from afterword.limits import Limits
 from afterword.registry import Registry
 from afterword.store import GenerationStore
 from cli import terminal
-from tests.cli.conftest import Afterword, usage_error
+from tests.cli.conftest import Afterword, CloudFormation, usage_error
 from tests.conftest import FLOW, FLOW_DOCUMENT, SetClock, Stored
 from tests.deployment import REFERENCES
 
@@ -67,12 +69,12 @@ class Worker:
     def succeed(self) -> None:
         """Store COMPLETION."""
         assert self._claim is not None
-        assert self._store.succeed(self._claim, COMPLETION)
+        assert services.endings().succeed(self._claim, COMPLETION)
 
     def fail(self) -> None:
         """Store that the model refused."""
         assert self._claim is not None
-        assert self._store.fail(self._claim, Reason.REFUSED_CONTENT, "The model refused it.")
+        assert services.endings().fail(self._claim, Reason.REFUSED_CONTENT, "The model refused it.")
 
 
 @pytest.fixture
@@ -94,11 +96,11 @@ def only_id() -> str:
     return str(only_item()["id"]["S"])
 
 
-def only_message() -> object:
-    """Return the one message in the queue."""
-    (message,) = clients.sqs().receive_message(
-        QueueUrl=REFERENCES["Queue"], MaxNumberOfMessages=10
-    )["Messages"]
+def only_message(queue: str = "Queue") -> object:
+    """Return the one message in a queue."""
+    (message,) = clients.sqs().receive_message(QueueUrl=REFERENCES[queue], MaxNumberOfMessages=10)[
+        "Messages"
+    ]
     return json.loads(message["Body"])
 
 
@@ -196,9 +198,11 @@ def test_a_watched_generation_comes_as_json(afterword: Afterword, worker: Worker
         "tenant": "demo",
         "flow": "mail-reply",
         "flow_version": 1,
+        "retry_of": None,
         "status": "succeeded",
         "attempt": 1,
         "created_at": "2026-11-10T09:00:00+00:00",
+        "deadline_at": "2026-11-10T10:00:00+00:00",
         "finished_at": "2026-11-10T09:00:01+00:00",
         "seconds": 1.0,
         "text": COMPLETION.text,
@@ -272,6 +276,77 @@ def test_wrong_options_are_a_usage_error(
     assert stored() == Stored(items=0, messages=0, objects=0)
 
 
+@pytest.mark.parametrize(
+    ("seconds", "message"),
+    [
+        ("9", "Input should be greater than or equal to 10"),
+        ("21601", "Input should be less than or equal to 21600"),
+        ("1h", "Input should be a valid integer"),
+    ],
+)
+def test_a_wrong_deadline_is_a_usage_error(
+    afterword: Afterword, stored: Callable[[], Stored], seconds: str, message: str
+) -> None:
+    """A deadline that no generation may have is told with its bound, and nothing is stored."""
+    result = afterword(*MAIL, "--deadline", seconds)
+    assert f"Invalid value for '--deadline': {message}" in usage_error(result)
+    assert stored() == Stored(items=0, messages=0, objects=0)
+
+
+@pytest.mark.parametrize("seconds", [10, 90, int(MAX_DEADLINE.total_seconds())])
+def test_a_submission_has_the_deadline_asked_for(
+    afterword: Afterword, store: GenerationStore, set_clock: SetClock, seconds: int
+) -> None:
+    """`submit --deadline` says in how many seconds the text is of use at most."""
+    assert afterword(*MAIL, "--deadline", seconds).exit_code == 0
+    deadline_at = store.get("demo", only_id()).deadline_at
+    assert deadline_at == set_clock.moment + timedelta(seconds=seconds)
+
+
+def test_a_submission_has_the_deadline_of_its_flow(
+    afterword: Afterword, registry: Registry, store: GenerationStore, set_clock: SetClock
+) -> None:
+    """Without --deadline, what the flow says holds."""
+    document = json.dumps({**json.loads(FLOW_DOCUMENT), "deadline_seconds": 45})
+    registry.put_flow("demo", FLOW, document)
+    assert afterword(*MAIL).exit_code == 0
+    assert store.get("demo", only_id()).deadline_at == set_clock.moment + timedelta(seconds=45)
+
+
+def test_the_owner_is_held_to_the_limits_of_the_tenant(
+    afterword: Afterword, registry: Registry, set_clock: SetClock
+) -> None:
+    """`submit` counts against the tenant's limits, and says when to try again if they are full."""
+    registry.set_limits("demo", Limits(running_at_once=1))
+    assert afterword(*MAIL).exit_code == 0
+    full = afterword(*MAIL)
+    assert (full.exit_code, full.stdout, full.stderr) == (
+        1,
+        "",
+        "afterword: The limit is 1 open at once, and so many are. Try again in 5 s.\n",
+    )
+    set_clock.advance(seconds=90)
+    assert afterword("cancel", "demo", only_id()).exit_code == 0
+    assert afterword(*MAIL).exit_code == 0
+
+
+def test_a_month_that_is_used_up_is_told_with_the_time_when_it_ends(
+    afterword: Afterword, registry: Registry, worker: Worker
+) -> None:
+    """When it takes long until a limit lets in again, the time is told instead of the seconds."""
+    registry.set_limits("demo", Limits(tokens_per_month=150))
+    worker.steps = [worker.claim, worker.succeed]
+    assert afterword(*MAIL, "--watch").exit_code == 0
+    full = afterword(*MAIL)
+    assert (full.exit_code, full.stderr) == (
+        1,
+        (
+            "afterword: The 150 tokens of this month are used up."
+            " Try again after 2026-12-01 00:00 UTC.\n"
+        ),
+    )
+
+
 def test_a_text_cannot_drive_the_terminal(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -282,6 +357,16 @@ def test_a_text_cannot_drive_the_terminal(
     monkeypatch.setattr("rich.console.Console.is_terminal", True)
     terminal.result(text)
     assert capsys.readouterr().out == "a\ufffd[31mb\nc\td\ufffd\n"
+
+
+def test_a_table_is_never_cut_off(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a narrow terminal too, a table's ids can be copied whole."""
+    monkeypatch.setenv("COLUMNS", "40")
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    terminal.result_table(("ID", "NAME"), [("0" * 36, "a name of many words")])
+    assert f"{'0' * 36}  a name of many words\n" in capsys.readouterr().out
 
 
 def test_an_open_generation_can_be_canceled(afterword: Afterword, worker: Worker) -> None:
@@ -295,6 +380,84 @@ def test_an_open_generation_can_be_canceled(afterword: Afterword, worker: Worker
         "   0.0 s  canceled\nafterword: The generation was canceled.\n",
     )
     assert worker.steps == []
+
+
+def test_who_listens_hears_of_what_is_canceled(
+    afterword: Afterword, cloudformation: CloudFormation
+) -> None:
+    """With an event bus, `submit` and `cancel` do what makes the end known."""
+    cloudformation.parameters["EventBusName"] = "default"
+    generation_id = afterword(*MAIL).stdout.strip()
+    assert afterword("cancel", "demo", generation_id).exit_code == 0
+    assert only_message("NotifyQueue") == {"tenant": "demo", "id": generation_id}
+
+
+def test_without_an_event_bus_nobody_is_told(afterword: Afterword) -> None:
+    """Without an event bus no notice is sent."""
+    generation_id = afterword(*MAIL).stdout.strip()
+    assert afterword("cancel", "demo", generation_id).exit_code == 0
+    received = clients.sqs().receive_message(QueueUrl=REFERENCES["NotifyQueue"])
+    assert "Messages" not in received
+
+
+def test_a_cancel_stands_although_its_notice_cannot_be_sent(
+    afterword: Afterword, cloudformation: CloudFormation
+) -> None:
+    """When the queue of notices is gone the generation is canceled, and a warning says the rest."""
+    cloudformation.parameters["EventBusName"] = "default"
+    generation_id = afterword(*MAIL).stdout.strip()
+    clients.sqs().delete_queue(QueueUrl=REFERENCES["NotifyQueue"])
+    result = afterword("cancel", "demo", generation_id)
+    assert (result.exit_code, result.stdout) == (0, "")
+    warning, canceled = result.stderr.splitlines()
+    assert warning.startswith("afterword: ended, but not settled yet: An error occurred")
+    assert canceled == f"Canceled {generation_id}."
+
+
+def test_canceling_twice_is_no_error(afterword: Afterword) -> None:
+    """`cancel` of what is canceled already says that it is."""
+    generation_id = afterword(*MAIL).stdout.strip()
+    for _ in range(2):
+        result = afterword("cancel", "demo", generation_id)
+        assert (result.exit_code, result.stderr) == (0, f"Canceled {generation_id}.\n")
+
+
+def test_watching_ends_with_the_timeout(
+    afterword: Afterword, store: GenerationStore, worker: Worker
+) -> None:
+    """`watch --timeout` stops with exit code 1 and says so; the generation goes on."""
+    generation_id = afterword(*MAIL).stdout.strip()
+    worker.steps = [worker.claim, worker.rest]
+    result = afterword("watch", "demo", generation_id, "--timeout", 1, "--json")
+    assert (result.exit_code, result.stdout, result.stderr) == (
+        1,
+        "",
+        (
+            "   0.0 s  queued\n"
+            "   0.5 s  running, attempt 1\n"
+            f"afterword: Generation {generation_id} is still running after 1 s of watching;"
+            " it goes on.\n"
+        ),
+    )
+    assert worker.steps == []
+    assert store.get("demo", generation_id).status == "running"
+
+
+def test_what_ends_in_time_is_printed(afterword: Afterword, worker: Worker) -> None:
+    """`watch --timeout` prints the text of what ends before, or just then."""
+    generation_id = afterword(*MAIL).stdout.strip()
+    worker.steps = [worker.claim, worker.succeed]
+    result = afterword("watch", "demo", generation_id, "--timeout", 1)
+    assert (result.exit_code, result.stdout) == (0, f"{COMPLETION.text}\n")
+    at_once = afterword("watch", "demo", generation_id, "--timeout", 0)
+    assert (at_once.exit_code, at_once.stdout) == (0, f"{COMPLETION.text}\n")
+
+
+def test_a_timeout_is_a_number_of_seconds(afterword: Afterword) -> None:
+    """A timeout that is none is a usage error."""
+    result = afterword("watch", "demo", "x", "--timeout", -1)
+    message = "Invalid value for '--timeout': Input should be greater than or equal to 0"
+    assert message in usage_error(result)
 
 
 def test_a_finished_generation_cannot_be_canceled(afterword: Afterword, worker: Worker) -> None:

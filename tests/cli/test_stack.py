@@ -58,6 +58,25 @@ def test_a_stack_that_is_not_deployed(afterword: Afterword) -> None:
     )
 
 
+@pytest.mark.usefixtures("stack")
+@pytest.mark.parametrize("output", ["UsageTable", "NotifyQueueUrl"])
+def test_a_stack_of_an_older_version(
+    afterword: Afterword, cloudformation: CloudFormation, output: str
+) -> None:
+    """A stack that lacks one of this version's parts is told by the output that it has not."""
+    outputs = dict(cloudformation.outputs["afterword"])
+    del outputs[output]
+    cloudformation.outputs["afterword"] = outputs
+    result = afterword(*LIST)
+    assert (result.exit_code, result.stderr) == (
+        1,
+        (
+            f"afterword: Stack afterword (CREATE_COMPLETE) has no output {output}: it is not"
+            " afterword's, or this version of it is not deployed yet.\n"
+        ),
+    )
+
+
 def test_a_stack_without_the_outputs(afterword: Afterword, cloudformation: CloudFormation) -> None:
     """A stack of something else, or one that is still being made, is told from afterword's."""
     cloudformation.outputs["afterword"] = {}
@@ -67,7 +86,7 @@ def test_a_stack_without_the_outputs(afterword: Afterword, cloudformation: Cloud
         1,
         (
             "afterword: Stack afterword (CREATE_IN_PROGRESS) has no output RegistryTable:"
-            " it is not afterword's, or not deployed yet.\n"
+            " it is not afterword's, or this version of it is not deployed yet.\n"
         ),
     )
 

@@ -85,6 +85,7 @@ def test_a_key_has_the_scopes_and_the_label_asked_for(
         "tenant": "demo",
         "label": "back office",
         "scopes": ["read", "admin"],
+        "flow": None,
         "created_at": "2026-11-10T09:00:00+00:00",
         "revoked_at": None,
     }
@@ -105,9 +106,9 @@ def test_keys_are_listed_live_and_revoked(
     )
     listed = afterword("key", "list", "demo")
     assert listed.stdout.splitlines() == [
-        "ID            LABEL      SCOPES        CREATED (UTC)     REVOKED (UTC)",
-        f"{first.id}  website    submit, read  2026-11-10 09:00  2026-11-10 09:05",
-        f"{second.id}  [bold]ops  admin         2026-11-10 09:05",
+        "ID            LABEL      SCOPES        FLOW  CREATED (UTC)     REVOKED (UTC)",
+        f"{first.id}  website    submit, read        2026-11-10 09:00  2026-11-10 09:05",
+        f"{second.id}  [bold]ops  admin               2026-11-10 09:05",
     ]
     assert [
         key["revoked_at"] for key in json.loads(afterword("key", "list", "demo", "--json").stdout)
@@ -115,6 +116,20 @@ def test_keys_are_listed_live_and_revoked(
         "2026-11-10T09:05:00+00:00",
         None,
     ]
+
+
+def test_a_key_can_be_for_one_flow(afterword: Afterword, registry: Registry) -> None:
+    """`key create --flow` binds it to a flow that there is, and says so."""
+    registry.create_tenant("demo", "Demo")
+    registry.put_flow("demo", "mail-reply", "{}")
+    result = afterword("key", "create", "demo", "--flow", "mail-reply")
+    assert ", for the flow mail-reply alone)" in result.stderr
+    (key,) = registry.keys("demo")
+    assert key.flow == "mail-reply"
+    assert "mail-reply" in afterword("key", "list", "demo").stdout
+    absent = afterword("key", "create", "demo", "--flow", "absent")
+    assert (absent.exit_code, absent.stderr) == (1, "afterword: There is no flow absent.\n")
+    assert len(registry.keys("demo")) == 1
 
 
 def test_a_key_of_another_tenant_is_not_revoked(afterword: Afterword, registry: Registry) -> None:

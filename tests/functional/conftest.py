@@ -1,16 +1,18 @@
 """Fixtures of the functional tests: events with a key in them, and whole results to expect."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from http import HTTPStatus
 from typing import Any
 
 import pytest
 
-from afterword import worker
+from afterword import services, worker
+from afterword.keys import Scope
 from afterword.models import provider
-from tests.conftest import Event, Tenant
+from tests.conftest import FLOW, Event, SetClock, Tenant
 from tests.fake_model import FakeModel
+from tests.functional.genai_stack import CHAT, CHAT_DOCUMENT, FORM, FORM_DOCUMENT, Client
 
 HEADERS = {"content-type": "application/json", "cache-control": "no-store"}
 """What every HTTP result has."""
@@ -89,3 +91,42 @@ def use_model(monkeypatch: pytest.MonkeyPatch) -> Callable[[FakeModel], None]:
         monkeypatch.setattr(provider, "model", lambda: model)
 
     return use
+
+
+type ClientFor = Callable[..., Client]
+"""A function of a tenant, a flow and scopes."""
+
+
+@pytest.fixture
+def client_for(load_event: Callable[[str], Event]) -> ClientFor:
+    """Return a function that makes a client of GenAI Stack's API, with a key for one flow."""
+
+    def make(
+        tenant: Tenant,
+        flow: str = FLOW,
+        scopes: Collection[Scope] = frozenset({Scope.SUBMIT, Scope.READ}),
+    ) -> Client:
+        key = services.registry().create_key(tenant.id, scopes, flow=flow)[1]
+        return Client(load_event, tenant.id, flow, key)
+
+    return make
+
+
+@pytest.fixture
+def client(tenant: Tenant, client_for: ClientFor, set_clock: SetClock) -> Client:  # noqa: ARG001 - its clock
+    """Return a client of the app that is the mail flow, which asks for one text."""
+    return client_for(tenant)
+
+
+@pytest.fixture
+def form(tenant: Tenant, client_for: ClientFor, set_clock: SetClock) -> Client:  # noqa: ARG001 - its clock
+    """Return a client of an app that asks for inputs of all kinds."""
+    services.registry().put_flow(tenant.id, FORM, FORM_DOCUMENT)
+    return client_for(tenant, FORM)
+
+
+@pytest.fixture
+def chat(tenant: Tenant, client_for: ClientFor, set_clock: SetClock) -> Client:  # noqa: ARG001 - its clock
+    """Return a client of an app that is a conversation."""
+    services.registry().put_flow(tenant.id, CHAT, CHAT_DOCUMENT)
+    return client_for(tenant, CHAT)

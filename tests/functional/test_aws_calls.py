@@ -5,13 +5,17 @@ from collections.abc import Callable
 
 import pytest
 
+from afterword import services
+from afterword.limits import Limits
 from functions.dead_letter.app import handler as bury
+from functions.deliver.app import handler as deliver
 from functions.generate.app import handler as generate
 from functions.get_mail_generation.app import handler as read
 from functions.submit_mail_generation.app import handler as submit
 from tests.conftest import Call, Event, LambdaContext
 from tests.deployment import REFERENCES
 from tests.fake_model import FakeModel, saying
+from tests.functional.genai_stack import Client
 
 GENERATIONS, REGISTRY = REFERENCES["GenerationsTable"], REFERENCES["RegistryTable"]
 
@@ -49,13 +53,13 @@ def test_a_submission_takes_three_calls(
     ]
 
 
-def test_a_first_submission_takes_one_more(
+def test_a_first_submission_takes_two_more(
     submission_event: Event, context: LambdaContext, calls: list[Call]
 ) -> None:
-    """Once a minute the key is looked up as well."""
+    """Once a minute the key and the tenant's limits are looked up as well."""
     calls.clear()
     submit(submission_event, context)
-    assert len(made(calls)) == 4
+    assert len(made(calls)) == 5
 
 
 def test_a_big_submission_takes_one_more(
@@ -122,13 +126,146 @@ def test_a_generation_takes_two_writes(
     assert made(calls) == [("dynamodb.UpdateItem", GENERATIONS)] * 2
 
 
-def test_a_dead_letter_takes_one_write(
+def test_a_dead_letter_takes_two_writes(
     process_cuid: str,
     message_event: Callable[[str], Event],
     context: LambdaContext,
     calls: list[Call],
 ) -> None:
-    """A dead letter is one conditional write."""
+    """A dead letter ends its generation, and notes that nothing is left to do."""
     calls.clear()
     bury(message_event(process_cuid), context)
+    assert made(calls) == [("dynamodb.UpdateItem", GENERATIONS)] * 2
+
+
+def test_a_tenant_with_limits_pays_for_them(
+    submission_event: Event,
+    message_event: Callable[[str], Event],
+    context: LambdaContext,
+    use_model: Callable[[FakeModel], None],
+    calls: list[Call],
+) -> None:
+    """Limits take one write more to get in, and two at the end."""
+    use_model(saying('{"nom_du_client": "Jean Dupont"}'))
+    services.registry().set_limits("demo", Limits(running_at_once=10))
+    for _ in range(2):
+        calls.clear()
+        cuid = json.loads(submit(submission_event, context)["body"])["process_cuid"]
+        submitted = made(calls)
+        generate(message_event(cuid), context)
+    assert submitted == [
+        ("dynamodb.GetItem", REGISTRY),
+        ("dynamodb.UpdateItem", REFERENCES["UsageTable"]),
+        ("dynamodb.PutItem", GENERATIONS),
+        ("sqs.SendMessage", REFERENCES["Queue"]),
+    ]
+    assert made(calls) == [
+        ("dynamodb.UpdateItem", GENERATIONS),
+        ("dynamodb.UpdateItem", GENERATIONS),
+        ("dynamodb.UpdateItem", REFERENCES["UsageTable"]),
+        ("dynamodb.UpdateItem", GENERATIONS),
+    ]
+
+
+def test_ten_notices_take_one_call_of_eventbridge(
+    submission_event: Event,
+    context: LambdaContext,
+    calls: list[Call],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A batch of notices is published at once; each is read before and noted after."""
+    monkeypatch.setenv("AFTERWORD_EVENT_BUS", "default")
+    records = []
+    for number in range(10):
+        cuid = json.loads(submit(submission_event, context)["body"])["process_cuid"]
+        services.endings().cancel("demo", cuid)
+        body = json.dumps({"tenant": "demo", "id": cuid})
+        records.append({"messageId": str(number), "receiptHandle": "", "body": body})
+    calls.clear()
+    assert deliver({"Records": records}, context) == {"batchItemFailures": []}
+    operations = [call.operation for call in calls]
+    assert operations == [
+        *["dynamodb.GetItem"] * 10,
+        "eventbridge.PutEvents",
+        *["dynamodb.UpdateItem"] * 10,
+    ]
+
+
+def operations(calls: list[Call]) -> list[str]:
+    """Return the operations called since the last time."""
+    named = [call.operation for call in calls]
+    calls.clear()
+    return named
+
+
+def test_a_form_takes_four_calls(form: Client, calls: list[Call]) -> None:
+    """A warm form reads its flow, puts its item, sends its message and reads it back."""
+    form.submitted(("topic", "Snow"))
+    calls.clear()
+    form.submitted(("topic", "Snow"))
+    assert made(calls) == [
+        ("dynamodb.GetItem", REGISTRY),
+        ("dynamodb.PutItem", GENERATIONS),
+        ("sqs.SendMessage", REFERENCES["Queue"]),
+        ("dynamodb.GetItem", GENERATIONS),
+    ]
+
+
+def test_a_file_takes_one_more(form: Client, calls: list[Call]) -> None:
+    """Each file takes a put of its own, before the item's, and is not read back."""
+    form.submitted(("topic", "Snow"))
+    calls.clear()
+    form.submitted(("topic", "Snow"), ("sources", ("a", b"a")), ("sources", ("b", b"b")))
+    assert operations(calls) == [
+        "dynamodb.GetItem",
+        "s3.PutObject",
+        "s3.PutObject",
+        "dynamodb.PutItem",
+        "sqs.SendMessage",
+        "dynamodb.GetItem",
+    ]
+
+
+def test_a_refused_form_takes_one_call(form: Client, calls: list[Call]) -> None:
+    """A form that does not fit costs the reading of its flow."""
+    form.submitted(("topic", "Snow"))
+    calls.clear()
+    assert form.submit(("topic", ""))["statusCode"] == 422
+    assert made(calls) == [("dynamodb.GetItem", REGISTRY)]
+
+
+def test_a_page_takes_two_calls(client: Client, calls: list[Call]) -> None:
+    """A page queries the index and reads its items at once; an empty one has none to read."""
+    client.list()
+    calls.clear()
+    client.list()
+    assert operations(calls) == ["dynamodb.Query"]
+    for _ in range(3):
+        client.submitted()
+    calls.clear()
+    assert client.list()["statusCode"] == 200
+    assert operations(calls) == ["dynamodb.Query", "dynamodb.BatchGetItem"]
+    assert client.list(limit="0")["statusCode"] == 400
+    assert calls == []
+
+
+def test_an_app_takes_three_calls(client: Client, calls: list[Call]) -> None:
+    """An app is its flow and a page."""
+    client.submitted()
+    calls.clear()
+    assert client.app()["statusCode"] == 200
+    assert operations(calls) == ["dynamodb.GetItem", "dynamodb.Query", "dynamodb.BatchGetItem"]
+
+
+def test_a_generation_and_its_title_take_one_call(client: Client, calls: list[Call]) -> None:
+    """Reading a generation is one read, giving it a title one write that gives it back."""
+    generation_id = client.submitted()
+    calls.clear()
+    client.get(generation_id)
+    assert made(calls) == [("dynamodb.GetItem", GENERATIONS)]
+    client.set_title(generation_id, "Refunds")
     assert made(calls) == [("dynamodb.UpdateItem", GENERATIONS)]
+    client.update(generation_id, "{}")
+    assert made(calls) == [("dynamodb.GetItem", GENERATIONS)]
+    client.get("nonsense")
+    assert made(calls) == []

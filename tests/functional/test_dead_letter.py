@@ -8,7 +8,7 @@ import pytest
 from botocore.exceptions import EndpointConnectionError
 
 from afterword import clock, services
-from afterword.generations import Reason, Status, Submission
+from afterword.generations import Reason, Status, Submission, Terms
 from functions.dead_letter.app import handler
 from tests.conftest import FLOW, Event, LambdaContext, SetClock, Tenant
 from tests.fake_model import completion
@@ -28,7 +28,9 @@ def event(
     load_event: Callable[[str], Event],
 ) -> Event:
     """Return the sample event, whose generation is queued."""
-    services.store().put(tenant.id, ID, SUBMISSION, 1, timedelta(days=30))
+    services.store().put(
+        tenant.id, ID, SUBMISSION, Terms(flow_version=1, retention=timedelta(days=30))
+    )
     return load_event("dead_letter")
 
 
@@ -45,6 +47,14 @@ def test_a_dead_letter_fails_its_generation(
         "It was delivered to the worker too often.",
         set_clock(),
     )
+
+
+def test_a_dead_letter_keeps_what_sqs_says_of_it(event: Event, context: LambdaContext) -> None:
+    """How often the message was received, and when it was sent, stays with the generation."""
+    handler(event, context)
+    (letter,) = services.store().dead_letters("demo")
+    assert (letter.id, letter.message_id) == (ID, MESSAGE_ID)
+    assert letter.facts == event["Records"][0]["attributes"]
 
 
 def test_a_dead_letter_of_a_lost_worker_fails_its_generation(

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from afterword import clock, services, worker
-from afterword.generations import Generation, Reason, Status, Submission
+from afterword.generations import Generation, Reason, Status, Submission, Terms
 from afterword.models import ModelRefusedError, ModelUnavailableError, Prompt
 from functions.generate.app import handler
 from tests.conftest import FLOW, START, Event, LambdaContext, SetClock, Tenant
@@ -32,7 +32,9 @@ def event(
     load_event: Callable[[str], Event],
 ) -> Event:
     """Return the sample event, whose generation is queued."""
-    services.store().put(tenant.id, ID, SUBMISSION, 1, timedelta(days=30))
+    services.store().put(
+        tenant.id, ID, SUBMISSION, Terms(flow_version=1, retention=timedelta(days=30))
+    )
     return load_event("generate")
 
 
@@ -63,6 +65,7 @@ def test_a_message_becomes_a_reply(
         completion=completion("Bonjour Jean Dupont, merci."),
         reason=None,
         message=None,
+        retry_of=None,
     )
     assert model.prompts == [
         Prompt(

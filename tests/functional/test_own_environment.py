@@ -8,9 +8,12 @@ from types import SimpleNamespace
 import pytest
 
 from afterword import clients, services, settings, worker
-from afterword.generations import Submission
+from afterword.generations import Submission, Terms
+from afterword.limits import Limits
 from afterword.models import ModelUnavailableError
+from afterword.usage import Usage
 from functions.dead_letter.app import handler as dead_letter
+from functions.deliver.app import handler as deliver
 from functions.generate.app import handler as generate
 from functions.get_mail_generation.app import handler as get_mail_generation
 from functions.health.app import handler as health
@@ -19,16 +22,21 @@ from functions.sweep.app import handler as sweep
 from tests.conftest import FLOW, Call, Event, LambdaContext, SetClock, Tenant
 from tests.deployment import REFERENCES, Deployment
 from tests.fake_model import FakeModel, raising, saying
+from tests.functional.genai_stack import Client
 
-ID = "019a6f3e-7c00-7000-8000-000000000001"
+ID, OTHER_ID = "019a6f3e-7c00-7000-8000-000000000001", "019a6f3e-7c00-7000-8000-000000000002"
 BIG = "x" * 20_000
+PLACE = "1794301200000-00000000"
 RESOURCES = {
     REFERENCES["GenerationsTable"]: "GenerationsTable.Arn",
     REFERENCES["RegistryTable"]: "RegistryTable.Arn",
+    REFERENCES["UsageTable"]: "UsageTable.Arn",
     REFERENCES["Queue"]: "Queue.Arn",
+    REFERENCES["NotifyQueue"]: "NotifyQueue.Arn",
     REFERENCES["Bucket"]: "${Bucket.Arn}/*",
 }
 """How the template's statements name what the calls name by its name or URL."""
+BUSES = "arn:${AWS::Partition}:events:${AWS::Region}:${AWS::AccountId}:event-bus/"
 FOR_LAMBDA = {"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"}
 """What Lambda does in the name of a function that consumes a queue."""
 
@@ -68,8 +76,10 @@ def run_alone(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> Callab
             services.authenticator,
             services.store,
             services.queue,
+            services.endings,
             services.submitter,
             services.sweeper,
+            services.notifier,
         ):
             cached.cache_clear()
         return recorder.asked
@@ -77,25 +87,44 @@ def run_alone(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> Callab
     return leave_only
 
 
-def put(inputs: Mapping[str, str], external: Mapping[str, str]) -> None:
-    """Queue the generation of the sample events."""
+def put(
+    inputs: Mapping[str, str],
+    external: Mapping[str, str],
+    generation_id: str = ID,
+    place: str = PLACE,
+) -> None:
+    """Queue the generation of the sample events, which has limits and is to be made known."""
     submission = Submission(
         dialect="dialonce", flow=FLOW, inputs=inputs, template=None, external=external
     )
-    services.store().put("demo", ID, submission, 1, timedelta(days=30))
+    terms = Terms(
+        flow_version=1, retention=timedelta(days=30), place=place, notify=generation_id == ID
+    )
+    services.store().put("demo", generation_id, submission, terms)
 
 
 def used(calls: list[Call]) -> dict[str, set[str]]:
     """Return the IAM actions that the calls need, by resource."""
     needed: dict[str, set[str]] = {}
     for call in calls:
-        name = next(name for name in ("TableName", "QueueUrl", "Bucket") if name in call.params)
-        action = call.operation.replace(".", ":")
-        resource = RESOURCES[call.params[name]]
-        if index := call.params.get("IndexName"):
-            resource = f"${{{resource}}}/index/{index}"
-        needed.setdefault(resource, set()).add(action)
+        action = call.operation.replace(".", ":").replace("eventbridge:", "events:")
+        for resource in resources(call):
+            needed.setdefault(resource, set()).add(action)
     return needed
+
+
+def resources(call: Call) -> list[str]:
+    """Return the resources of a call as the template's statements name them."""
+    match call.params:
+        case {"RequestItems": tables}:
+            return [RESOURCES[table] for table in tables]
+        case {"Entries": entries}:
+            return [f"{BUSES}{entry['EventBusName']}" for entry in entries]
+        case {"TableName": name, "IndexName": index}:
+            return [f"${{{RESOURCES[name]}}}/index/{index}"]
+        case {"TableName": name} | {"QueueUrl": name} | {"Bucket": name}:
+            return [RESOURCES[name]]
+    raise AssertionError(call)
 
 
 def granted(deployment: Deployment, folder: str) -> dict[str, set[str]]:
@@ -126,16 +155,32 @@ def test_health_has_and_needs_nothing(
     assert granted(deployment, "health") == {}
 
 
+def lose_place(generation_id: str) -> None:
+    """End a generation of a tenant with limits, as a process does that dies before it settles."""
+    limits = services.registry().limits("demo")
+    usage = Usage(clients.dynamodb(), REFERENCES["UsageTable"])
+    place = usage.admit("demo", generation_id, limits)
+    assert isinstance(place, str)
+    put({"body": "B"}, {}, generation_id, place)
+    services.store().cancel("demo", generation_id)
+
+
 def test_submitting_has_what_it_needs(
     deployment: Deployment,
     submission_event: Event,
+    set_clock: SetClock,
     run_alone: Callable[[str], set[str]],
     calls: list[Call],
 ) -> None:
     """The submitting function uses all its variables and permissions, and no other."""
+    services.registry().set_limits("demo", Limits(running_at_once=2))
+    lose_place(ID)
+    lose_place(OTHER_ID)
+    set_clock.advance(minutes=2)
     asked = run_alone("submit_mail_generation")
     calls.clear()
     submission_event["body"] = f'{{"subject": "A", "body": "{BIG}"}}'
+    submission_event["headers"]["idempotency-key"] = "case-457"
     assert submit_mail_generation(submission_event, LambdaContext())["statusCode"] == 200
     assert asked == ours(deployment, "submit_mail_generation")
     assert used(calls) == granted(deployment, "submit_mail_generation")
@@ -166,6 +211,7 @@ def test_the_worker_may_do_what_it_does(
 ) -> None:
     """The worker uses all its permissions: for big texts, hand-backs and results."""
     put({"body": BIG}, {})
+    put({"body": "B"}, {}, OTHER_ID)
     event = message_event(ID)
     services.queue().send("demo", ID)
     (message,) = clients.sqs().receive_message(QueueUrl=REFERENCES["Queue"])["Messages"]
@@ -176,6 +222,7 @@ def test_the_worker_may_do_what_it_does(
     assert len(generate(event, LambdaContext())["batchItemFailures"]) == 1
     use_model(saying(BIG))
     assert generate(event, LambdaContext()) == {"batchItemFailures": []}
+    assert generate(message_event(OTHER_ID), LambdaContext()) == {"batchItemFailures": []}
     assert used(calls) == granted(deployment, "generate")
 
 
@@ -198,12 +245,33 @@ def test_letters_have_what_they_need(
 ) -> None:
     """The dead letters' function uses all its variables and permissions, and no other."""
     put({"body": "B"}, {})
+    put({"body": "B"}, {}, OTHER_ID)
     assert tenant.id == "demo"
     asked = run_alone("dead_letter")
     calls.clear()
-    assert dead_letter(load_event("dead_letter"), LambdaContext()) == {"batchItemFailures": []}
+    event = load_event("dead_letter")
+    (letter,) = event["Records"]
+    event["Records"].append({**letter, "body": letter["body"].replace(ID, OTHER_ID)})
+    assert dead_letter(event, LambdaContext()) == {"batchItemFailures": []}
     assert asked == ours(deployment, "dead_letter")
     assert used(calls) == granted(deployment, "dead_letter")
+
+
+@pytest.mark.usefixtures("tenant")
+def test_notices_have_what_they_need(
+    deployment: Deployment,
+    load_event: Callable[[str], Event],
+    run_alone: Callable[[str], set[str]],
+    calls: list[Call],
+) -> None:
+    """The notices' function uses all its variables and permissions, and no other."""
+    put({"body": "B"}, {})
+    services.store().cancel("demo", ID)
+    asked = run_alone("deliver")
+    calls.clear()
+    assert deliver(load_event("deliver"), LambdaContext()) == {"batchItemFailures": []}
+    assert asked == ours(deployment, "deliver")
+    assert used(calls) == granted(deployment, "deliver")
 
 
 @pytest.mark.usefixtures("tenant")
@@ -216,9 +284,82 @@ def test_the_sweeper_has_what_it_needs(
 ) -> None:
     """The sweeper uses all its variables and permissions, and no other."""
     put({"body": "B"}, {})
+    put({"body": "B"}, {}, OTHER_ID)
+    assert services.store().cancel("demo", OTHER_ID)
+    services.store().cancel("demo", ID)
+    put({"body": "B"}, {}, "019a6f3e-7c00-7000-8000-000000000003")
     set_clock.advance(minutes=3)
     asked = run_alone("sweep")
     calls.clear()
-    assert sweep(load_event("sweep"), LambdaContext()) == {"sent": 1}
+    assert sweep(load_event("sweep"), LambdaContext()) == {"sent": 1, "settled": 2}
     assert asked == ours(deployment, "sweep")
     assert used(calls) == granted(deployment, "sweep")
+
+
+def test_an_app_has_what_it_needs(
+    deployment: Deployment, client: Client, run_alone: Callable[[str], set[str]], calls: list[Call]
+) -> None:
+    """The app's function uses all its variables and permissions, and no other."""
+    client.submitted(("text", BIG))
+    asked = run_alone("get_stack_app")
+    calls.clear()
+    assert client.app()["statusCode"] == 200
+    assert asked == ours(deployment, "get_stack_app")
+    assert used(calls) == granted(deployment, "get_stack_app")
+
+
+def test_a_list_has_what_it_needs(
+    deployment: Deployment, client: Client, run_alone: Callable[[str], set[str]], calls: list[Call]
+) -> None:
+    """The list's function uses all its variables and permissions, and no other."""
+    client.submitted(("text", BIG))
+    asked = run_alone("list_text_generations")
+    calls.clear()
+    assert client.list()["statusCode"] == 200
+    assert asked == ours(deployment, "list_text_generations")
+    assert used(calls) == granted(deployment, "list_text_generations")
+
+
+def test_a_form_has_what_it_needs(
+    deployment: Deployment,
+    form: Client,
+    set_clock: SetClock,
+    run_alone: Callable[[str], set[str]],
+    calls: list[Call],
+) -> None:
+    """The form's function uses all its variables and permissions, and no other."""
+    services.registry().set_limits("demo", Limits(running_at_once=2))
+    lose_place(ID)
+    lose_place(OTHER_ID)
+    set_clock.advance(minutes=2)
+    asked = run_alone("create_text_generation")
+    calls.clear()
+    fields = (("topic", "Snow"), ("story", BIG), ("sources", ("a.txt", b"Hello")))
+    assert form.submit(*fields, idempotency_key="case-457")["statusCode"] == 200
+    assert asked == ours(deployment, "create_text_generation")
+    assert used(calls) == granted(deployment, "create_text_generation")
+
+
+def test_a_generation_has_what_it_needs(
+    deployment: Deployment, client: Client, run_alone: Callable[[str], set[str]], calls: list[Call]
+) -> None:
+    """The reading function uses all its variables and permissions, and no other."""
+    generation_id = client.submitted(("text", BIG))
+    asked = run_alone("get_text_generation")
+    calls.clear()
+    assert client.get(generation_id)["statusCode"] == 200
+    assert asked == ours(deployment, "get_text_generation")
+    assert used(calls) == granted(deployment, "get_text_generation")
+
+
+def test_a_title_has_what_it_needs(
+    deployment: Deployment, client: Client, run_alone: Callable[[str], set[str]], calls: list[Call]
+) -> None:
+    """The title's function uses all its variables and permissions, and no other."""
+    generation_id = client.submitted(("text", BIG))
+    asked = run_alone("update_text_generation")
+    calls.clear()
+    assert client.set_title(generation_id, "Refunds")["statusCode"] == 200
+    assert client.update(generation_id, "{}")["statusCode"] == 200
+    assert asked == ours(deployment, "update_text_generation")
+    assert used(calls) == granted(deployment, "update_text_generation")

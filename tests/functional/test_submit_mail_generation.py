@@ -9,6 +9,7 @@ import pytest
 
 from afterword import clients, http, services
 from afterword.generations import Generation, Status, is_id
+from afterword.inputs import Values
 from functions.submit_mail_generation.app import handler
 from tests.conftest import FLOW, Event, LambdaContext, SetClock, Stored, Tenant
 from tests.deployment import REFERENCES
@@ -33,11 +34,11 @@ def send(body: str, event: Event, context: LambdaContext) -> Generation:
     return services.store().get("demo", accepted(handler(event, context)))
 
 
-def request_of(generation: Generation) -> tuple[dict[str, str], str | None]:
+def request_of(generation: Generation) -> tuple[Values, str | None]:
     """Return the inputs and the template that a worker gets."""
     claim = services.store().claim("demo", generation.id, generation.deadline_at)
     assert claim is not None
-    return dict(claim.inputs), claim.template
+    return claim.inputs, claim.template
 
 
 def test_a_mail_is_accepted_stored_and_queued(

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from afterword import clients, clock, services, sweeper
-from afterword.generations import Reason, Status, Submission
+from afterword.generations import Reason, Status, Submission, Terms
 from afterword.items import DUE_AFTER, Overdue
 from functions.sweep.app import handler
 from tests.conftest import FLOW, Call, Event, LambdaContext, SetClock, Stored
@@ -17,6 +17,7 @@ from tests.fake_model import completion
 
 ID = "019a6f3e-7c00-7000-8000-000000000001"
 LEASE = timedelta(seconds=310)
+PLACE = "1794301200000-00000000"
 SUBMISSION = Submission(
     dialect="dialonce", flow=FLOW, inputs={"body": "Hello"}, template=None, external={}
 )
@@ -26,7 +27,9 @@ type Sweep = Callable[[], Mapping[str, int]]
 
 def put(generation_id: str = ID, tenant: str = "demo") -> None:
     """Put a queued generation, and send no message for it."""
-    services.store().put(tenant, generation_id, SUBMISSION, 1, timedelta(days=30))
+    services.store().put(
+        tenant, generation_id, SUBMISSION, Terms(flow_version=1, retention=timedelta(days=30))
+    )
 
 
 def numbered(number: int) -> str:
@@ -233,3 +236,57 @@ def test_an_idle_run_costs_a_query_for_each_shard(sweep: Sweep, calls: list[Call
     """When nothing is overdue, each of the index's eight shards is asked once, and nothing else."""
     assert sweep() == {}
     assert [call.operation for call in calls] == ["dynamodb.Query"] * 8
+
+
+def test_an_end_that_nobody_settled_is_settled(
+    sweep: Sweep, set_clock: SetClock, calls: list[Call], log_lines: Callable[[], list[Any]]
+) -> None:
+    """What a process left to do that died at the end of a generation is done two minutes later."""
+    terms = Terms(flow_version=1, retention=timedelta(days=30), place=PLACE)
+    services.store().put("demo", ID, SUBMISSION, terms)
+    services.store().cancel("demo", ID)
+    set_clock.moment += DUE_AFTER - timedelta(milliseconds=1)
+    assert sweep() == {}
+    set_clock.advance(milliseconds=1)
+    calls.clear()
+    assert sweep() == {"settled": 1}
+    assert REFERENCES["UsageTable"] in [call.params.get("TableName") for call in calls]
+    assert "settled again" in [line["message"] for line in log_lines()]
+    set_clock.advance(hours=1)
+    assert sweep() == {}
+
+
+def test_an_end_that_was_not_made_known_is_repeated(sweep: Sweep, set_clock: SetClock) -> None:
+    """Until somebody notes that it is known, a notice is sent after 2, 4, 8, 16 and 32 minutes."""
+    terms = Terms(flow_version=1, retention=timedelta(days=30), notify=True)
+    services.store().put("demo", ID, SUBMISSION, terms)
+    services.store().cancel("demo", ID)
+    sent = []
+    for minute in range(1, 60):
+        set_clock.advance(minutes=1)
+        if sweep():
+            sent.append(minute)
+    assert sent == [2, 4, 8, 16, 32]
+    notices = clients.sqs().get_queue_attributes(
+        QueueUrl=REFERENCES["NotifyQueue"], AttributeNames=["ApproximateNumberOfMessages"]
+    )
+    assert notices["Attributes"]["ApproximateNumberOfMessages"] == "5"
+    assert received() == []
+    services.store().settled("demo", ID)
+    set_clock.advance(days=1)
+    assert sweep() == {}
+
+
+def test_what_cannot_be_settled_is_due_again(
+    sweep: Sweep, set_clock: SetClock, cut_off: Callable[[str], None]
+) -> None:
+    """When the notices' queue is out of reach, the run goes on, and the next look comes."""
+    terms = Terms(flow_version=1, retention=timedelta(days=30), notify=True)
+    for number in range(3):
+        services.store().put("demo", numbered(number), SUBMISSION, terms)
+        services.store().cancel("demo", numbered(number))
+    cut_off("sqs.SendMessage")
+    set_clock.moment += DUE_AFTER
+    assert sweep() == {"unsettled": 3}
+    set_clock.moment += DUE_AFTER
+    assert sweep() == {"unsettled": 3}

@@ -1,6 +1,7 @@
 """The Bedrock model, against botocore's own model of the Converse API (Stubber)."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -15,13 +16,16 @@ from botocore.stub import Stubber
 
 from afterword import clients
 from afterword.generations import Reason
+from afterword.media_types import DOCUMENTS, IMAGES
 from afterword.models import (
     LENGTH,
     STOP,
+    Attachment,
     ModelRefusedError,
     ModelTimedOutError,
     ModelUnavailableError,
     Prompt,
+    bedrock,
 )
 from afterword.models.bedrock import BedrockModel
 
@@ -97,6 +101,40 @@ def test_a_temperature_is_passed_on(model: BedrockModel, stubber: Stubber) -> No
     expected = converse_request(inferenceConfig=config)
     stubber.add_response("converse", converse_response({"text": "Hi"}), expected)
     assert model.generate(make_prompt(temperature=0.5), timeout=60).text == "Hi"
+
+
+def test_files_are_blocks_with_neutral_names(model: BedrockModel, stubber: Stubber) -> None:
+    """Documents and images go out as Converse takes them, and no name of the caller's with them."""
+    attached = (
+        Attachment(media_type="application/pdf", content=b"%PDF-1.7"),
+        Attachment(media_type="image/png", content=b"PNG"),
+        Attachment(media_type="application/json", content=b"{}"),
+    )
+    content = [
+        {"text": "<body>Hello</body>"},
+        {"document": {"format": "pdf", "name": "document 1", "source": {"bytes": b"%PDF-1.7"}}},
+        {"image": {"format": "png", "source": {"bytes": b"PNG"}}},
+        {"document": {"format": "txt", "name": "document 3", "source": {"bytes": b"{}"}}},
+    ]
+    expected = converse_request(messages=[{"role": "user", "content": content}])
+    stubber.add_response("converse", converse_response({"text": "Hi"}), expected)
+    prompt = replace(make_prompt(), attachments=attached)
+    assert model.generate(prompt, timeout=60).text == "Hi"
+
+
+def test_every_type_that_is_taken_is_one_that_bedrock_knows(
+    client: "BedrockRuntimeClient", model: BedrockModel
+) -> None:
+    """The formats of documents and images are those of botocore's model of Converse."""
+    shapes = client.meta.service_model
+    documents, images = (
+        set(shapes.shape_for(name).enum)  # type: ignore[attr-defined] # a shape of strings
+        for name in ("DocumentFormat", "ImageFormat")
+    )
+    assert set(bedrock.DOCUMENTS.values()) <= documents
+    assert set(bedrock.IMAGES.values()) == images
+    assert set(model.documents) == set(bedrock.DOCUMENTS) == DOCUMENTS
+    assert set(bedrock.IMAGES) == IMAGES
 
 
 def test_a_schema_is_a_tool_that_the_model_must_use(model: BedrockModel, stubber: Stubber) -> None:

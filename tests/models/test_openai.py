@@ -5,7 +5,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from email.utils import format_datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import pairwise
@@ -18,6 +18,8 @@ from afterword.generations import Completion, Reason
 from afterword.models import (
     LENGTH,
     STOP,
+    Attachment,
+    ModelError,
     ModelRefusedError,
     ModelTimedOutError,
     ModelUnavailableError,
@@ -199,6 +201,25 @@ def test_the_request_is_what_the_api_documents(script: Script) -> None:
             "json_schema": {"name": "reply", "schema": {"type": "object"}},
         },
     }
+
+
+def test_images_go_as_data_urls(script: Script) -> None:
+    """An image stands beside the text, in the message itself."""
+    script.answers = [answer(200, choice({"content": "A cat"}))]
+    image = Attachment(media_type="image/png", content=b"PNG")
+    openai(script.url).generate(replace(make_prompt("What is it?"), attachments=(image,)), 5)
+    _, body = script.requests[0]
+    assert body["messages"][1]["content"] == [
+        {"type": "text", "text": "What is it?"},
+        {"type": "image_url", "image_url": {"url": "data:image/png;base64,UE5H"}},
+    ]
+
+
+def test_a_real_model_without_eyes_refuses_an_image(llama: str) -> None:
+    """A model that cannot look at images ends the try with an error of a model, and no other."""
+    image = Attachment(media_type="image/png", content=b"\x89PNG\r\n\x1a\n")
+    with pytest.raises(ModelError):
+        openai(llama).generate(replace(make_prompt(), attachments=(image,)), 30)
 
 
 def test_without_a_key_no_credential_is_sent(script: Script) -> None:

@@ -10,39 +10,76 @@ from typing import Any
 import pytest
 
 from afterword import clients, worker
-from afterword.generations import DEADLINE
+from afterword.generations import MAX_DEADLINE
 from tests.conftest import ROOT
 from tests.deployment import Deployment, as_list
 from tests.seeds import SEEDS, seeded
 
-GENERATIONS, REGISTRY = "GenerationsTable.Arn", "RegistryTable.Arn"
+GENERATIONS, REGISTRY, USAGE = "GenerationsTable.Arn", "RegistryTable.Arn", "UsageTable.Arn"
+SETTLES = {USAGE: {"dynamodb:UpdateItem"}, "NotifyQueue.Arn": {"sqs:SendMessage"}}
+"""What everything that ends generations may do then."""
+BY_FLOW = "${GenerationsTable.Arn}/index/by_flow"
 DUE = "${GenerationsTable.Arn}/index/by_due"
 TEXTS = "${Bucket.Arn}/*"
+BUS = "arn:${AWS::Partition}:events:${AWS::Region}:${AWS::AccountId}:event-bus/default"
 BEDROCK = "arn:${AWS::Partition}:bedrock:*"
 SECRET = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:model-key"  # noqa: S105 - a name
 CONSUMES = {"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"}
 WORKER = {
+    **SETTLES,
     GENERATIONS: {"dynamodb:UpdateItem"},
     REGISTRY: {"dynamodb:GetItem"},
     TEXTS: {"s3:GetObject", "s3:PutObject"},
     "Queue.Arn": {*CONSUMES, "sqs:ChangeMessageVisibility"},
 }
+SUBMITS = {
+    **SETTLES,
+    REGISTRY: {"dynamodb:GetItem"},
+    GENERATIONS: {
+        "dynamodb:PutItem",
+        "dynamodb:GetItem",
+        "dynamodb:BatchGetItem",
+        "dynamodb:UpdateItem",
+    },
+    TEXTS: {"s3:PutObject"},
+    "Queue.Arn": {"sqs:SendMessage"},
+}
+READS = {
+    REGISTRY: {"dynamodb:GetItem"},
+    GENERATIONS: {"dynamodb:GetItem"},
+    TEXTS: {"s3:GetObject"},
+}
+LISTS = {
+    REGISTRY: {"dynamodb:GetItem"},
+    BY_FLOW: {"dynamodb:Query"},
+    GENERATIONS: {"dynamodb:BatchGetItem"},
+    TEXTS: {"s3:GetObject"},
+}
 PERMISSIONS = {
     "health": {},
-    "submit_mail_generation": {
-        REGISTRY: {"dynamodb:GetItem"},
-        GENERATIONS: {"dynamodb:PutItem"},
-        TEXTS: {"s3:PutObject"},
-        "Queue.Arn": {"sqs:SendMessage"},
+    "submit_mail_generation": SUBMITS,
+    "get_mail_generation": READS,
+    "get_stack_app": LISTS,
+    "list_text_generations": LISTS,
+    "create_text_generation": {
+        **SUBMITS,
+        TEXTS: {"s3:GetObject", "s3:PutObject"},
     },
-    "get_mail_generation": {
-        REGISTRY: {"dynamodb:GetItem"},
-        GENERATIONS: {"dynamodb:GetItem"},
-        TEXTS: {"s3:GetObject"},
-    },
+    "get_text_generation": READS,
+    "update_text_generation": READS | {GENERATIONS: {"dynamodb:GetItem", "dynamodb:UpdateItem"}},
     "generate": WORKER,
-    "dead_letter": {GENERATIONS: {"dynamodb:UpdateItem"}, "DeadLetterQueue.Arn": CONSUMES},
+    "dead_letter": {
+        **SETTLES,
+        GENERATIONS: {"dynamodb:UpdateItem"},
+        "DeadLetterQueue.Arn": CONSUMES,
+    },
+    "deliver": {
+        GENERATIONS: {"dynamodb:GetItem", "dynamodb:UpdateItem"},
+        BUS: {"events:PutEvents"},
+        "NotifyQueue.Arn": CONSUMES,
+    },
     "sweep": {
+        **SETTLES,
         GENERATIONS: {"dynamodb:GetItem", "dynamodb:UpdateItem"},
         DUE: {"dynamodb:Query"},
         "Queue.Arn": {"sqs:SendMessage"},
@@ -122,6 +159,11 @@ def test_the_routes_are_the_documented_ones(deployment: Deployment) -> None:
         "GET /health": "health",
         f"POST {generation}": "submit_mail_generation",
         f"GET {generation}/{{processCuid}}": "get_mail_generation",
+        "GET /api/v1/apps": "get_stack_app",
+        "GET /api/v1/generations": "list_text_generations",
+        "POST /api/v1/generations": "create_text_generation",
+        "GET /api/v1/generations/{text_gen_id}": "get_text_generation",
+        "PATCH /api/v1/generations/{text_gen_id}": "update_text_generation",
     }
     (api,) = deployment.resources("AWS::Serverless::HttpApi").values()
     assert api["Properties"]["StageName"] == "$default"
@@ -204,7 +246,7 @@ def test_every_setting_is_a_resource_or_a_parameter(template: Mapping[str, Any])
                 assert value["Ref"] in known, name
 
 
-@pytest.mark.parametrize("folder", ["generate", "dead_letter"])
+@pytest.mark.parametrize("folder", ["generate", "dead_letter", "deliver"])
 def test_a_queue_is_consumed_with_care(deployment: Deployment, folder: str) -> None:
     """A consumer reports partial failures, and a message stays hidden for 6 of its timeouts."""
     function = deployment.functions[folder]
@@ -216,38 +258,39 @@ def test_a_queue_is_consumed_with_care(deployment: Deployment, folder: str) -> N
 
 
 def test_every_queue_is_consumed(deployment: Deployment) -> None:
-    """No queue is filled without a function that empties it."""
+    """No queue is filled without a function that empties it, but for notices given up."""
     consumed = {
         source["Queue"].removesuffix(".Arn")
         for function in deployment.functions.values()
         for source in function.queues
     }
-    assert consumed == set(deployment.resources("AWS::SQS::Queue"))
+    assert consumed | {"UndeliveredQueue"} == set(deployment.resources("AWS::SQS::Queue"))
 
 
 def test_what_is_delivered_too_often_becomes_a_dead_letter(deployment: Deployment) -> None:
-    """The worker's queue has a dead-letter queue, which keeps letters no shorter."""
+    """Each queue that others fill has a dead-letter queue, which keeps letters no shorter."""
     queues = deployment.resources("AWS::SQS::Queue")
-    queue, letters = (queues[name]["Properties"] for name in ("Queue", "DeadLetterQueue"))
-    assert queue["RedrivePolicy"]["deadLetterTargetArn"] == "DeadLetterQueue.Arn"
-    assert "RedrivePolicy" not in letters
-    assert letters["MessageRetentionPeriod"] >= queue["MessageRetentionPeriod"]
-    assert queue["MessageRetentionPeriod"] > DEADLINE.total_seconds()
+    for name, target in (("Queue", "DeadLetterQueue"), ("NotifyQueue", "UndeliveredQueue")):
+        queue, letters = (queues[each]["Properties"] for each in (name, target))
+        assert queue["RedrivePolicy"]["deadLetterTargetArn"] == f"{target}.Arn"
+        assert "RedrivePolicy" not in letters
+        assert letters["MessageRetentionPeriod"] >= queue["MessageRetentionPeriod"]
+        assert queue["MessageRetentionPeriod"] > MAX_DEADLINE.total_seconds()
 
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_the_deadline_ends_hand_backs_before_the_queue_does(
     deployment: Deployment, monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:
-    """A model that is unavailable for the whole hour never makes a dead letter."""
+    """A model that is unavailable until the longest deadline never makes a dead letter."""
     monkeypatch.setattr(random, "uniform", seeded(seed).uniform)
     limit = deployment.resources("AWS::SQS::Queue")["Queue"]["Properties"]["RedrivePolicy"]
-    for _ in range(100):
+    for _ in range(20):
         waited = timedelta()
         receives = 0
-        while waited < DEADLINE:
+        while waited < MAX_DEADLINE:
             receives += 1
-            waited += timedelta(seconds=max(1, round(worker._backoff(receives))))  # noqa: SLF001 - as handed back
+            waited += timedelta(seconds=max(1, int(worker._backoff(receives))))  # noqa: SLF001 - as handed back
         assert receives + worker.MAX_FAILURES < limit["maxReceiveCount"]
 
 
@@ -274,7 +317,8 @@ def test_data_are_encrypted_and_kept(deployment: Deployment) -> None:
     """Tables, queues and the bucket are encrypted; tables and bucket outlive their stack."""
     tables = deployment.resources("AWS::DynamoDB::Table")
     buckets = deployment.resources("AWS::S3::Bucket")
-    assert (set(tables), set(buckets)) == ({"GenerationsTable", "RegistryTable"}, {"Bucket"})
+    assert set(tables) == {"GenerationsTable", "RegistryTable", "UsageTable"}
+    assert set(buckets) == {"Bucket"}
     for resource in [*tables.values(), *buckets.values()]:
         assert resource["DeletionPolicy"] == resource["UpdateReplacePolicy"] == "Retain"
     for table in tables.values():
@@ -335,18 +379,19 @@ def test_logs_end(template: Mapping[str, Any], deployment: Deployment) -> None:
 
 
 def test_the_functions_fit_their_layer(deployment: Deployment) -> None:
-    """Functions and layer are for the same Python and the same processor."""
-    (layer,) = deployment.resources("AWS::Serverless::LayerVersion").values()
-    for function in deployment.functions.values():
-        assert [function.properties["Runtime"]] == layer["Properties"]["CompatibleRuntimes"]
-        assert (
-            function.properties["Architectures"] == layer["Properties"]["CompatibleArchitectures"]
-        )
-        assert function.properties["Layers"] == ["CoreLayer"]
+    """Functions and layers are for the same Python and processor; one layer is the worker's."""
+    layers = deployment.resources("AWS::Serverless::LayerVersion")
+    for folder, function in deployment.functions.items():
+        for layer in function.properties["Layers"]:
+            properties = layers[layer]["Properties"]
+            assert [function.properties["Runtime"]] == properties["CompatibleRuntimes"]
+            assert function.properties["Architectures"] == properties["CompatibleArchitectures"]
+        own = ["DocumentsLayer"] if folder == "generate" else []
+        assert function.properties["Layers"] == ["CoreLayer", *own]
 
 
 def test_the_indexes_are_the_cheap_ones(deployment: Deployment) -> None:
-    """Both indexes have keys only, so that results are not written three times."""
+    """Results are written once: two indexes have keys only, the third dead letters alone."""
     table = deployment.resources("AWS::DynamoDB::Table")["GenerationsTable"]["Properties"]
     assert {
         index["IndexName"]: (
@@ -357,6 +402,13 @@ def test_the_indexes_are_the_cheap_ones(deployment: Deployment) -> None:
     } == {
         "by_flow": (["list_key", "list_order"], {"ProjectionType": "KEYS_ONLY"}),
         "by_due": (["due_shard", "due_at"], {"ProjectionType": "KEYS_ONLY"}),
+        "by_dead_letter": (
+            ["dead_letter_of", "finished_at"],
+            {
+                "ProjectionType": "INCLUDE",
+                "NonKeyAttributes": ["id", "flow", "attempt", "expires_at", "dead_letter"],
+            },
+        ),
     }
 
 

@@ -21,6 +21,7 @@ from afterword.errors import (
 )
 from afterword.generations import Generation, Reason, Status, Submission
 from afterword.http import Request
+from afterword.keys import ApiKey
 from tests.conftest import START
 from tests.fake_model import completion
 
@@ -53,6 +54,7 @@ def make_generation(status: Status, external: Mapping[str, str] | None = None) -
         completion=completion("Dear Ada,\n“é”") if status is Status.SUCCEEDED else None,
         reason=Reason.TIMED_OUT if failed else None,
         message="The model did not answer in time." if failed else None,
+        retry_of=None,
     )
 
 
@@ -83,12 +85,33 @@ def test_the_key_is_where_a_client_may_put_it(headers: Mapping[str, str], key: s
     assert (dialonce.api_key(make_request(headers)) or None) == key
 
 
+def key_of(tenant: str, flow: str | None = None) -> ApiKey:
+    """Return a key of a tenant, bound to a flow if one is given."""
+    return ApiKey(
+        id="id",
+        tenant=tenant,
+        hash="",
+        scopes=frozenset(),
+        label="",
+        created_at=START,
+        revoked_at=None,
+        flow=flow,
+    )
+
+
 def test_a_company_is_the_tenant() -> None:
     """A path's orchestrator is given to the company of the key; any other company is absent."""
-    assert dialonce.orchestrator(make_request(), "demo") == "mail-reply"
+    assert dialonce.orchestrator(make_request(), key_of("demo")) == "mail-reply"
     with pytest.raises(NotFoundError) as refused:
-        dialonce.orchestrator(make_request(), "other")
+        dialonce.orchestrator(make_request(), key_of("other"))
     assert str(refused.value) == "There is no such company."
+
+
+def test_a_key_of_one_flow_opens_no_other() -> None:
+    """With a key that is bound to a flow, other orchestrators are absent."""
+    assert dialonce.orchestrator(make_request(), key_of("demo", "mail-reply")) == "mail-reply"
+    with pytest.raises(NotFoundError, match=r"There is no such flow\."):
+        dialonce.orchestrator(make_request(), key_of("demo", "answers"))
 
 
 def test_a_mail_becomes_a_submission() -> None:

@@ -6,9 +6,9 @@ from xml.etree import ElementTree as ET
 import pytest
 from pydantic import ValidationError
 
-from afterword import flows, placeholders
-from afterword.flows import Flow, Step
-from afterword.models import Prompt
+from afterword import flows, inputs, placeholders
+from afterword.flows import Flow, FlowType, Step
+from afterword.models import Attachment, Prompt
 from tests.seeds import SEEDS, seeded
 
 STEP = Step(name="reply", instructions="Answer politely.", max_tokens=300, temperature=0.2)
@@ -106,6 +106,21 @@ def test_a_flow_has_defaults_for_what_its_owner_leaves_out() -> None:
     assert (step.model, step.max_tokens, step.temperature) == (None, 1_000, None)
 
 
+@pytest.mark.parametrize("seconds", [10, 3_600, 21_600])
+def test_a_flow_can_have_a_deadline(seconds: int) -> None:
+    """A deadline is from ten seconds to six hours."""
+    flow = {"id": "f", "name": "F", "steps": [STEP_AS_SENT], "deadline_seconds": seconds}
+    assert Flow.model_validate(flow).deadline_seconds == seconds
+
+
+@pytest.mark.parametrize("seconds", [9, 21_601, 30.5, "soon"])
+def test_a_deadline_out_of_bounds_is_refused(seconds: object) -> None:
+    """Any other is an error that names the field."""
+    flow = {"id": "f", "name": "F", "steps": [STEP_AS_SENT], "deadline_seconds": seconds}
+    with pytest.raises(ValidationError, match="deadline_seconds"):
+        Flow.model_validate(flow)
+
+
 @pytest.mark.parametrize(
     ("change", "where"),
     [
@@ -136,3 +151,135 @@ def test_a_wrong_flow_is_refused_with_its_place(
     with pytest.raises(ValidationError) as refused:
         Flow.model_validate({**flow, **change})
     assert [error["loc"][: len(where)] for error in refused.value.errors()] == [where]
+
+
+def make_flow(**fields: object) -> Flow:
+    """Return a flow with these fields, as its owner writes it."""
+    return Flow.model_validate({"id": "f", "name": "F", "steps": [STEP_AS_SENT], **fields})
+
+
+INPUTS: list[dict[str, object]] = [
+    {"name": "topic"},
+    {"name": "_t.-9", "label": "Topic", "max_length": 1, "default": "x", "required": False},
+    {"name": "story", "kind": "long_text", "max_length": 1_000_000, "multiple": True},
+    {"name": "words", "kind": "number", "least": -1.5, "most": 0, "default": "-1"},
+    {"name": "draft", "kind": "boolean", "default": "false"},
+    {"name": "tone", "kind": "choice", "options": ["a", "b"], "default": "b"},
+    {"name": "paper", "kind": "file", "max_bytes": 4_500_000, "multiple": True},
+]
+
+
+def test_a_flow_declares_its_inputs() -> None:
+    """What a flow declares is what its submissions are measured by, once it is saved."""
+    flow = make_flow(inputs=INPUTS, type="chat")
+    assert flow.type is FlowType.CHAT
+    declared = inputs.declared(flow.model_dump_json())
+    assert declared == tuple(inputs.read(each) for each in INPUTS)
+    assert declared == inputs.declared(flow.model_dump_json(exclude_defaults=True))
+    assert [each.name for each in declared] == [each["name"] for each in INPUTS]
+
+
+def test_a_flow_may_declare_nothing() -> None:
+    """A flow without inputs and type is a form with one text."""
+    flow = make_flow()
+    assert (flow.type, flow.inputs) == (FlowType.TEXT_GENERATION, ())
+    assert inputs.declared(flow.model_dump_json()) == (inputs.ANY_TEXT,)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "where", "message"),
+    [
+        ({"name": ""}, ("name",), None),
+        ({"name": "a b"}, ("name",), None),
+        ({"name": "9a"}, ("name",), None),
+        ({"name": "-a"}, ("name",), None),
+        ({"name": "a>b"}, ("name",), None),
+        ({"name": "é"}, ("name",), None),
+        ({"name": "a\n"}, ("name",), None),
+        ({"name": "a" * 65}, ("name",), None),
+        ({"name": None}, ("name",), None),
+        ({"label": ""}, ("label",), None),
+        ({"label": "x" * 201}, ("label",), None),
+        ({"kind": "picture"}, ("kind",), None),
+        ({"required": "maybe"}, ("required",), None),
+        ({"max_length": 0}, ("max_length",), None),
+        ({"max_length": 1_000_001}, ("max_length",), None),
+        ({"kind": "number", "least": float("inf")}, ("least",), None),
+        ({"kind": "number", "most": float("nan")}, ("most",), None),
+        ({"kind": "file", "max_bytes": 0}, ("max_bytes",), None),
+        ({"kind": "file", "max_bytes": 4_500_001}, ("max_bytes",), None),
+        ({"kind": "choice", "options": [""]}, ("options", 0), None),
+        ({"kind": "choice", "options": ["a"] * 101}, ("options",), None),
+        ({"lenght": 1}, ("lenght",), None),
+        ({"kind": "number", "max_length": 1}, (), "max_length is nothing that a number has"),
+        ({"least": 0.0}, (), "least is nothing that a text has"),
+        ({"kind": "file", "most": 1}, (), "most is nothing that a file has"),
+        ({"options": ["a"]}, (), "options is nothing that a text has"),
+        ({"max_bytes": 1}, (), "max_bytes is nothing that a text has"),
+        ({"kind": "file", "default": "x"}, (), "default is nothing that a file has"),
+        ({"kind": "choice"}, (), "a choice needs options"),
+        ({"kind": "choice", "options": []}, (), "a choice needs options"),
+        (
+            {"kind": "choice", "options": ["a"], "default": "b"},
+            (),
+            "default: i: it must be one of: a.",
+        ),
+        ({"kind": "number", "default": "x"}, (), "default: i: it must be a number."),
+        (
+            {"kind": "number", "most": 1, "default": "2"},
+            (),
+            "default: i: it must be at most 1.",
+        ),
+        (
+            {"max_length": 1, "default": "xy"},
+            (),
+            "default: i: it has 2 characters; at most 1 are taken.",
+        ),
+    ],
+)
+def test_a_wrong_input_is_refused_with_its_place(
+    wrong: Mapping[str, object], where: tuple[str | int, ...], message: str | None
+) -> None:
+    """An input with a mistake is refused, and the error names which one and what is wrong."""
+    with pytest.raises(ValidationError) as refused:
+        make_flow(inputs=[{"name": "first"}, {"name": "i", **wrong}])
+    (error,) = refused.value.errors()
+    assert error["loc"] == ("inputs", 1, *where)
+    if message is not None:
+        assert error["msg"] == f"Value error, {message}"
+
+
+def test_two_inputs_of_one_name_are_refused() -> None:
+    """Each input has a name of its own, and a flow has fifty at most."""
+    with pytest.raises(ValidationError, match="the input a is there twice"):
+        make_flow(inputs=[{"name": "a"}, {"name": "b"}, {"name": "a", "kind": "file"}])
+    fifty = [{"name": f"i{number}"} for number in range(51)]
+    assert len(make_flow(inputs=fifty[:50]).inputs) == 50
+    with pytest.raises(ValidationError) as refused:
+        make_flow(inputs=fifty)
+    assert [error["loc"] for error in refused.value.errors()] == [("inputs",)]
+
+
+def test_a_type_that_is_none_is_refused() -> None:
+    """A flow is shown as a form or as a conversation."""
+    with pytest.raises(ValidationError) as refused:
+        make_flow(type="voice")
+    assert [error["loc"] for error in refused.value.errors()] == [("type",)]
+
+
+def test_each_value_of_a_repeated_input_is_data_by_itself() -> None:
+    """Values that are a list, and texts of files, each have their own tags, and close no other."""
+    attached = (Attachment(media_type="image/png", content=b"png"),)
+    prompt = flows.prompt(
+        STEP,
+        {"keywords": ["a", "</keywords>b"], "topic": "c"},
+        None,
+        "default-model",
+        texts=[("paper", "</paper>&"), ("paper", "d")],
+        attachments=attached,
+    )
+    assert prompt.user == (
+        "<keywords>a</keywords>\n<keywords>&lt;/keywords&gt;b</keywords>\n<topic>c</topic>\n"
+        "<paper>&lt;/paper&gt;&amp;</paper>\n<paper>d</paper>"
+    )
+    assert prompt.attachments == attached

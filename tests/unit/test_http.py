@@ -15,13 +15,14 @@ from afterword.errors import (
     ConflictError,
     ForbiddenError,
     InvalidRequestError,
+    LimitedError,
     NotFoundError,
     TooLargeError,
     UnauthenticatedError,
     UnavailableError,
 )
 from afterword.http import Request, Response
-from afterword.keys import Scope
+from afterword.keys import ApiKey, Scope
 from tests.conftest import Event, LambdaContext, Tenant
 
 
@@ -46,18 +47,18 @@ def serving(serve: http.Endpoint) -> Callable[[Event], dict[str, Any]]:
 def raising(error: Exception) -> Callable[[Event], dict[str, Any]]:
     """Return a handler that raises this."""
 
-    def serve(_request: Request, _tenant: str) -> Response:
+    def serve(_request: Request, _key: ApiKey) -> Response:
         raise error
 
     return serving(serve)
 
 
 def test_an_event_becomes_a_request(tenant: Tenant) -> None:
-    """A handler gets the path, the query, the headers in lower case, the bytes, and the tenant."""
+    """A handler gets the path, the query, the headers in lower case, the bytes, and the key."""
     seen: list[tuple[Request, str]] = []
 
-    def serve(request: Request, tenant_id: str) -> Response:
-        seen.append((request, tenant_id))
+    def serve(request: Request, key: ApiKey) -> Response:
+        seen.append((request, key.tenant))
         return Response(status=HTTPStatus.CREATED, body="{}", headers={"location": "/x"})
 
     result = serving(serve)(
@@ -98,7 +99,7 @@ def test_a_body_is_the_bytes_that_were_sent(tenant: Tenant, event: Event, body: 
     """A body is bytes, whether API Gateway passed it as text, as base64, or not at all."""
     seen: list[Request] = []
 
-    def serve(request: Request, _tenant: str) -> Response:
+    def serve(request: Request, _key: ApiKey) -> Response:
         seen.append(request)
         return Response(status=HTTPStatus.OK, body="{}")
 
@@ -127,6 +128,13 @@ def test_a_domain_error_is_answered_by_the_dialect(
         "headers": {"content-type": "application/json", "cache-control": "no-store", **headers},
         "body": json.dumps(error.__name__),
     }
+
+
+def test_who_is_over_a_limit_is_told_when_to_come_again(tenant: Tenant) -> None:
+    """A 429 has Retry-After in seconds, whatever the dialect makes of it."""
+    result = raising(LimitedError("Too much.", 20))({"headers": {"key": tenant.key}})
+    assert (result["statusCode"], result["headers"]["retry-after"]) == (429, "20")
+    assert json.loads(result["body"]) == "LimitedError"
 
 
 def test_every_domain_error_has_a_status() -> None:

@@ -6,7 +6,7 @@ import re
 import string
 import zlib
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import pytest
 
@@ -133,3 +133,13 @@ def test_secrets_are_compared_in_constant_time(monkeypatch: pytest.MonkeyPatch) 
     credential, _ = keys.generate()
     assert make_key(credential).matches(credential.secret) is False
     assert compared == [(keys.digest(credential.secret), keys.digest(credential.secret))]
+
+
+def test_a_key_is_for_one_flow_or_for_none() -> None:
+    """A key is for no flow unless it says so, and its flow has no part in whose it is."""
+    credential, _ = keys.generate()
+    stored = make_key(credential)
+    assert stored.flow is None
+    bound = replace(stored, flow="mail-reply")
+    assert (bound.flow, bound.matches(credential.secret)) == ("mail-reply", True)
+    assert bound != stored

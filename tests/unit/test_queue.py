@@ -28,7 +28,7 @@ def nudge(at: int) -> Nudge:
 
 
 def test_a_message_names_a_generation_and_nothing_else(calls: list[Call]) -> None:
-    """A message is the tenant and the id; whatever is known of the generation is in its item."""
+    """A message is the tenant and the id, in its tenant's group; all else is in the item."""
     services.queue().send("demo", "019a6f3e-7c00-7000-8000-000000000001")
     assert calls == [
         Call(
@@ -36,6 +36,7 @@ def test_a_message_names_a_generation_and_nothing_else(calls: list[Call]) -> Non
             {
                 "QueueUrl": REFERENCES["Queue"],
                 "MessageBody": '{"tenant": "demo", "id": "019a6f3e-7c00-7000-8000-000000000001"}',
+                "MessageGroupId": "demo",
             },
         )
     ]

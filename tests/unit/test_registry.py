@@ -8,6 +8,7 @@ import pytest
 from afterword import clients, keys
 from afterword.errors import ConflictError, InvalidRequestError, NotFoundError
 from afterword.keys import ApiKey, Scope
+from afterword.limits import Limits
 from afterword.registry import Registry, StoredFlow, Tenant, is_name
 from tests.conftest import START, Call, SetClock
 from tests.deployment import REFERENCES
@@ -222,3 +223,61 @@ def test_what_can_be_no_flow_costs_no_call(registry: Registry, calls: list[Call]
         with pytest.raises(NotFoundError):
             registry.flow("demo", flow)
     assert calls == []
+
+
+def test_a_tenant_has_no_limits_at_first(registry: Registry) -> None:
+    """A new tenant, and one that is not there, has none."""
+    assert registry.limits("demo") == registry.limits("absent") == Limits()
+
+
+def test_limits_are_set_and_taken_away(registry: Registry) -> None:
+    """Setting limits replaces them all, and leaves the tenant as it is."""
+    tenant = registry.tenant("demo")
+    every = Limits(requests_per_minute=60, running_at_once=5, tokens_per_month=1_000_000)
+    for limits in (every, Limits(running_at_once=7), Limits()):
+        registry.set_limits("demo", limits)
+        assert registry.limits("demo") == limits
+    assert registry.tenant("demo") == tenant
+
+
+@pytest.mark.parametrize("limit", [0, -1])
+def test_a_limit_below_one_is_refused(registry: Registry, limit: int) -> None:
+    """A tenant that may do nothing is one without a key."""
+    with pytest.raises(InvalidRequestError, match="running_at_once: "):
+        registry.set_limits("demo", Limits(running_at_once=limit))
+    assert registry.limits("demo") == Limits()
+
+
+def test_limits_are_a_tenants(registry: Registry) -> None:
+    """Limits of a tenant that is not there are refused, and make none."""
+    with pytest.raises(NotFoundError):
+        registry.set_limits("absent", Limits(running_at_once=1))
+    with pytest.raises(NotFoundError):
+        registry.tenant("absent")
+
+
+def test_a_key_may_be_for_one_flow(registry: Registry) -> None:
+    """A key for a flow says so whenever it is found, and others are for none."""
+    registry.put_flow("demo", "mail", "{}")
+    bound, _ = registry.create_key("demo", [Scope.READ], "the app's", flow="mail")
+    free, _ = registry.create_key("demo", [Scope.READ])
+    assert (bound.flow, free.flow) == ("mail", None)
+    assert registry.key(bound.id) == bound
+    assert registry.key(free.id) == free
+    registry.put_flow("demo", "mail", '{"name": "changed"}')
+    registry.revoke_key("demo", bound.id)
+    found = {key.id: (key.flow, key.revoked_at) for key in registry.keys("demo")}
+    assert found == {bound.id: ("mail", START), free.id: (None, None)}
+
+
+@pytest.mark.parametrize("flow", ["absent", "theirs", "", "mail#1", "Mail"])
+def test_a_key_is_for_a_flow_that_is_there(registry: Registry, flow: str) -> None:
+    """A key for a flow that is absent or another tenant's is refused, and none is made."""
+    registry.put_flow("demo", "mail", "{}")
+    registry.put_flow("other", "theirs", "{}")
+    before = everything()
+    with pytest.raises(NotFoundError) as refused:
+        registry.create_key("demo", [Scope.READ], flow=flow)
+    named = f"There is no flow {flow}." if is_name(flow) else "There is no such flow."
+    assert str(refused.value) == named
+    assert everything() == before

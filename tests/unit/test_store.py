@@ -2,6 +2,7 @@
 
 import zlib
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -9,15 +10,21 @@ import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
 from afterword import clients, clock, generations
-from afterword.errors import NotFoundError
+from afterword.errors import NotFoundError, UnavailableError
+from afterword.files import StoredFile, SubmittedFile
 from afterword.generations import (
     TRANSITIONS,
     Claim,
     Completion,
+    DeadLetter,
+    Ended,
     Generation,
+    Listed,
+    Page,
     Reason,
     Status,
     Submission,
+    Terms,
 )
 from afterword.items import DUE_SHARDS, Overdue
 from afterword.payloads import INLINE_BYTES
@@ -54,10 +61,16 @@ def store(store: GenerationStore, set_clock: SetClock) -> GenerationStore:  # no
 
 
 def put(
-    store: GenerationStore, generation_id: str = ID, submission: Submission = SUBMISSION
+    store: GenerationStore,
+    generation_id: str = ID,
+    submission: Submission = SUBMISSION,
+    *,
+    place: str | None = None,
+    notify: bool = False,
 ) -> None:
     """Put a generation of the tenant `demo` that is kept for 30 days."""
-    store.put("demo", generation_id, submission, 3, timedelta(days=30))
+    terms = Terms(flow_version=3, retention=timedelta(days=30), place=place, notify=notify)
+    store.put("demo", generation_id, submission, terms)
 
 
 def claim(store: GenerationStore) -> Claim:
@@ -67,7 +80,7 @@ def claim(store: GenerationStore) -> Claim:
     return claimed
 
 
-def give_up(store: GenerationStore, generation_id: str = ID) -> bool:
+def give_up(store: GenerationStore, generation_id: str = ID) -> Ended | Status | None:
     """Give the generation up, as for a dead letter."""
     return store.give_up("demo", generation_id, Reason.DEAD_LETTER, "Delivered too often.")
 
@@ -167,6 +180,7 @@ def test_a_generation_is_read_as_its_owner_sees_it(store: GenerationStore) -> No
         completion=None,
         reason=None,
         message=None,
+        retry_of=None,
     )
 
 
@@ -282,7 +296,24 @@ def test_a_result_is_stored_and_read_back(
     """A finished generation has its text, what it took, and the time; no lease and no due time."""
     claimed = claim(store)
     set_clock.advance(seconds=5)
-    assert store.succeed(claimed, completion("Dear Ada,")) is True
+    ended = store.succeed(claimed, completion("Dear Ada,"))
+    assert ended == Ended(
+        tenant="demo",
+        id=ID,
+        dialect="dialonce",
+        flow="mail-reply",
+        flow_version=3,
+        status=Status.SUCCEEDED,
+        reason=None,
+        attempt=1,
+        created_at=START,
+        finished_at=START + timedelta(seconds=5),
+        tokens=completion("").tokens_in + completion("").tokens_out,
+        place=None,
+        notify=False,
+        settled=True,
+    )
+    assert store.ended("demo", ID) == ended
     generation = store.get("demo", ID)
     assert generation.status is Status.SUCCEEDED
     assert generation.completion == completion("Dear Ada,")
@@ -294,7 +325,7 @@ def test_a_result_is_stored_and_read_back(
 def test_a_result_may_have_no_model(store: GenerationStore) -> None:
     """A template without placeholders needs no model, and its result names none."""
     plain = Completion(text="Hi", model=None, stop_reason="stop", tokens_in=0, tokens_out=0)
-    assert store.succeed(claim(store), plain) is True
+    assert store.succeed(claim(store), plain)
     assert store.get("demo", ID).completion == plain
 
 
@@ -304,7 +335,9 @@ def test_a_failure_is_stored_with_its_reason(
     """A failed generation says why, to programs and to people."""
     claimed = claim(store)
     set_clock.advance(seconds=5)
-    assert store.fail(claimed, Reason.TOO_LONG, "The mail is too long.") is True
+    ended = store.fail(claimed, Reason.TOO_LONG, "The mail is too long.")
+    assert ended is not None
+    assert (ended.status, ended.reason, ended.tokens) == (Status.FAILED, Reason.TOO_LONG, 0)
     generation = store.get("demo", ID)
     assert (generation.status, generation.reason, generation.message, generation.completion) == (
         Status.FAILED,
@@ -314,6 +347,72 @@ def test_a_failure_is_stored_with_its_reason(
     )
     assert generation.finished_at == START + timedelta(seconds=5)
     assert not {"lease_until", "due_at", "due_shard"} & read_item("demo", ID).keys()
+
+
+def test_an_answer_of_no_use_has_its_tokens_counted(store: GenerationStore) -> None:
+    """What a model took for an answer that could not be used is stored with the failure."""
+    ended = store.fail(claim(store), Reason.EMPTY_OUTPUT, "No text.", completion(""))
+    assert ended is not None
+    assert ended.tokens == completion("").tokens_in + completion("").tokens_out > 0
+
+
+@pytest.mark.parametrize(("place", "notify"), [("1-a", False), (None, True)])
+@pytest.mark.parametrize("end", ["succeed", "fail"])
+def test_an_end_that_leaves_something_to_do_is_due_until_it_is_settled(
+    store: GenerationStore, read_item: ReadItem, end: str, place: str | None, *, notify: bool
+) -> None:
+    """The write that ends it leaves it on the index of what is due, and settling takes it off."""
+    generation_id = generations.new_id()
+    put(store, generation_id, place=place, notify=notify)
+    claimed = store.claim("demo", generation_id, clock.now() + LEASE)
+    assert claimed is not None
+    if end == "succeed":
+        ended = store.succeed(claimed, completion("Hi"))
+    else:
+        ended = store.fail(claimed, Reason.TOO_LONG, "The mail is too long.")
+    assert ended is not None
+    assert (ended.place, ended.notify) == (place, notify)
+    assert not ended.settled
+    item = read_item("demo", generation_id)
+    assert item["due_at"] == {"N": str(MILLIS + 120_000)}
+    assert "lease_until" not in item
+    store.settled("demo", generation_id)
+    store.settled("demo", generation_id)
+    after = {name: value for name, value in item.items() if not name.startswith("due_")}
+    assert read_item("demo", generation_id) == after
+    assert store.ended("demo", generation_id) == replace(ended, settled=True)
+
+
+def test_only_what_has_ended_is_settled(store: GenerationStore, read_item: ReadItem) -> None:
+    """Nothing takes an open generation off the index of what is due, nor makes an item."""
+    before = read_item("demo", ID)
+    store.settled("demo", ID)
+    store.settled("demo", "019a6f3e-7c00-7000-8000-000000000002")
+    assert read_item("demo", ID) == before
+    assert clients.dynamodb().scan(TableName=TABLE)["Count"] == 1
+    assert store.ended("demo", ID) is None
+
+
+def test_many_ends_are_told_at_once(store: GenerationStore, calls: list[Call]) -> None:
+    """Of several generations those that have ended are told, and those that are not there."""
+    absent, finished = generations.new_id(), generations.new_id()
+    put(store, finished)
+    claimed = store.claim("demo", finished, clock.now() + LEASE)
+    assert claimed is not None
+    ended = store.succeed(claimed, completion("Hi"))
+    calls.clear()
+    assert store.ends("demo", [ID, absent, finished]) == {absent: None, finished: ended}
+    assert [call.operation for call in calls] == ["dynamodb.BatchGetItem"]
+
+
+def test_what_was_not_read_is_not_taken_for_absent(
+    store: GenerationStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Keys that DynamoDB had no time for are in neither part of the answer."""
+    key = {"pk": {"S": f"demo#{ID}"}}
+    answer = {"Responses": {}, "UnprocessedKeys": {TABLE: {"Keys": [key]}}}
+    monkeypatch.setattr(store._dynamodb, "batch_get_item", lambda **_: answer)  # noqa: SLF001 - moto reads all
+    assert store.ends("demo", [ID]) == {}
 
 
 @pytest.mark.parametrize("failed", [False, True])
@@ -335,15 +434,17 @@ def test_an_open_generation_can_be_canceled(
 ) -> None:
     """What is queued or running is canceled at once, and no worker's write counts after."""
     claimed = claim(store) if status == "running" else None
-    assert store.cancel("demo", ID) is True
+    ended = store.cancel("demo", ID)
+    assert isinstance(ended, Ended)
+    assert (ended.status, ended.settled) == (Status.CANCELED, False)
     generation = store.get("demo", ID)
     assert (generation.status, generation.finished_at) == (Status.CANCELED, clock.now())
     before = read_item("demo", ID)
-    assert not {"lease_until", "due_at", "due_shard"} & before.keys()
-    assert store.cancel("demo", ID) is True
+    assert "lease_until" not in before
+    assert store.cancel("demo", ID) is Status.CANCELED
     assert store.claim("demo", ID, clock.now() + LEASE) is None
     if claimed:
-        assert store.succeed(claimed, completion("late")) is False
+        assert store.succeed(claimed, completion("late")) is None
     assert read_item("demo", ID) == before
 
 
@@ -353,7 +454,7 @@ def test_a_finished_generation_cannot_be_canceled(
     """A result that is there stays, and the canceler is told so."""
     store.succeed(claim(store), completion("Dear Ada,"))
     before = read_item("demo", ID)
-    assert store.cancel("demo", ID) is False
+    assert store.cancel("demo", ID) is Status.SUCCEEDED
     assert read_item("demo", ID) == before
 
 
@@ -389,7 +490,7 @@ def test_a_late_writer_loses(
     store: GenerationStore,
     set_clock: SetClock,
     read_item: ReadItem,
-    write: Callable[[GenerationStore, Claim], bool],
+    write: Callable[[GenerationStore, Claim], object],
     since: str,
 ) -> None:
     """A worker whose claim is no longer the generation's changes nothing, and is told so."""
@@ -406,7 +507,7 @@ def test_a_late_writer_loses(
         elif since == "finished":
             store.succeed(newer, completion("in time"))
     before = read_item("demo", ID)
-    assert write(store, late) is False
+    assert not write(store, late)
     assert read_item("demo", ID) == before
 
 
@@ -428,10 +529,10 @@ def test_a_terminal_generation_never_changes(
     set_clock.moment += LEASE + timedelta(seconds=1)
     put(store)
     assert store.claim("demo", ID, clock.now() + LEASE) is None
-    assert store.succeed(claimed, completion("another")) is False
-    assert store.fail(claimed, Reason.TIMED_OUT, "Too slow.") is False
+    assert store.succeed(claimed, completion("another")) is None
+    assert store.fail(claimed, Reason.TIMED_OUT, "Too slow.") is None
     assert store.hand_back(claimed, failed=True) is False
-    assert give_up(store) is True
+    assert give_up(store) == store.cancel("demo", ID) == Status(status)
     assert read_item("demo", ID) == before
 
 
@@ -443,7 +544,13 @@ def test_what_nobody_holds_can_be_given_up(
     if before == "lease ran out":
         claim(store)
         set_clock.moment += LEASE + timedelta(milliseconds=1)
-    assert give_up(store) is True
+    ended = give_up(store)
+    assert isinstance(ended, Ended)
+    assert (ended.status, ended.reason, ended.settled) == (
+        Status.FAILED,
+        Reason.DEAD_LETTER,
+        False,
+    )
     generation = store.get("demo", ID)
     assert (generation.status, generation.reason, generation.message, generation.finished_at) == (
         Status.FAILED,
@@ -451,20 +558,20 @@ def test_what_nobody_holds_can_be_given_up(
         "Delivered too often.",
         clock.now(),
     )
-    assert not {"lease_until", "due_at", "due_shard"} & read_item("demo", ID).keys()
+    assert "lease_until" not in read_item("demo", ID)
 
 
 def test_what_is_held_cannot_be_given_up(store: GenerationStore, read_item: ReadItem) -> None:
     """What somebody is working on is left alone, and whoever would give it up is told so."""
     claim(store)
     before = read_item("demo", ID)
-    assert give_up(store) is False
+    assert give_up(store) is Status.RUNNING
     assert read_item("demo", ID) == before
 
 
 def test_what_is_gone_needs_no_giving_up(store: GenerationStore) -> None:
     """Where there is no generation there is nothing to do, and no item comes to be."""
-    assert give_up(store, "019a6f3e-7c00-7000-8000-000000000002") is True
+    assert give_up(store, "019a6f3e-7c00-7000-8000-000000000002") is None
     assert clients.dynamodb().scan(TableName=TABLE)["Count"] == 1
 
 
@@ -559,7 +666,7 @@ def test_a_late_writers_big_text_leaves_the_newer_one_alone(
     late = claim(store)
     set_clock.moment += LEASE + timedelta(seconds=1)
     store.succeed(claim(store), completion("newer" * INLINE_BYTES))
-    assert store.succeed(late, completion("late" * INLINE_BYTES)) is False
+    assert store.succeed(late, completion("late" * INLINE_BYTES)) is None
     assert store.get("demo", ID).completion == completion("newer" * INLINE_BYTES)
 
 
@@ -623,7 +730,8 @@ def test_whatever_happens_the_rules_hold(
         assert {name: after.get(name) for name in NEVER_CHANGED} == {
             name: first.get(name) for name in NEVER_CHANGED
         }
-        assert ("due_at" in after) == ("due_shard" in after) == (not status.terminal)
+        assert ("due_at" in after) == ("due_shard" in after)
+        assert "due_at" in after or status.terminal
         assert ("lease_until" in after) == (status is Status.RUNNING)
         before = after
     attempts = [claimed.attempt for claimed in claims]
@@ -657,8 +765,85 @@ def test_what_is_overdue_is_told_as_it_stands(store: GenerationStore, set_clock:
             deadline_at=START + timedelta(hours=1),
             due_at=START + timedelta(minutes=2),
             lease_until=START + LEASE,
+            ended=None,
         )
     ]
+
+
+def test_an_end_that_is_not_settled_is_overdue(store: GenerationStore, set_clock: SetClock) -> None:
+    """Two minutes after an end that nobody has settled, the sweeper is told how it was."""
+    ended = give_up(store)
+    set_clock.advance(minutes=2)
+    (overdue,) = store.overdue(10)
+    assert (overdue.status, overdue.ended) == (Status.FAILED, ended)
+    store.settled("demo", ID)
+    assert list(store.overdue(10)) == []
+
+
+FACTS = {"MessageId": "m-1", "ApproximateReceiveCount": "200", "SentTimestamp": "1794301200000"}
+
+
+def test_a_dead_letter_is_kept_with_its_facts_until_it_is_retried(
+    store: GenerationStore, set_clock: SetClock
+) -> None:
+    """A tenant's dead letters are listed, newest first, with what SQS said of the messages."""
+    newer = generations.new_id()
+    put(store, newer)
+    for generation_id in (ID, newer):
+        set_clock.advance(seconds=1)
+        store.give_up("demo", generation_id, Reason.DEAD_LETTER, "Too often.", FACTS)
+    letters = list(store.dead_letters("demo"))
+    assert [letter.id for letter in letters] == [newer, ID]
+    assert letters[1] == DeadLetter(
+        id=ID,
+        flow="mail-reply",
+        attempt=0,
+        finished_at=START + timedelta(seconds=1),
+        message_id="m-1",
+        facts={"ApproximateReceiveCount": "200", "SentTimestamp": "1794301200000"},
+    )
+    assert list(store.dead_letters("other")) == []
+    store.retried("demo", ID, generations.new_id())
+    assert [letter.id for letter in store.dead_letters("demo")] == [newer]
+
+
+def test_what_dynamodb_has_no_time_for_is_read_again(
+    store: GenerationStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A page is complete though DynamoDB gives it in pieces, and refused when it gives nothing."""
+    monkeypatch.setattr("afterword.store.time.sleep", lambda _: None)
+    read = clients.dynamodb().batch_get_item
+    keys = {"Keys": [{"pk": {"S": f"demo#{ID}"}}]}
+    nothing = {"Responses": {}, "UnprocessedKeys": {TABLE: keys}}
+    answers = [nothing]
+
+    def answer(**request: Any) -> Any:  # noqa: ANN401 - botocore's own
+        return answers.pop() if answers else read(**request)
+
+    monkeypatch.setattr(store._dynamodb, "batch_get_item", answer)  # noqa: SLF001 - moto reads all
+    assert [listed.generation.id for listed in store.page("demo", "mail-reply", 10).items] == [ID]
+    answers += [nothing] * 10
+    with pytest.raises(UnavailableError):
+        store.page("demo", "mail-reply", 10)
+
+
+def test_what_was_asked_for_is_read_back(store: GenerationStore) -> None:
+    """A submission comes back as it was made, with the deadline that it had."""
+    asked = replace(SUBMISSION, deadline=timedelta(hours=1))
+    assert store.submission("demo", ID) == (asked, Status.QUEUED)
+    with pytest.raises(NotFoundError):
+        store.submission("other", ID)
+
+
+def test_it_is_known_whether_a_generation_exists(
+    store: GenerationStore, set_clock: SetClock
+) -> None:
+    """A tenant's own generation exists until it expires; a foreign or malformed id never does."""
+    assert store.exists("demo", ID)
+    assert not store.exists("other", ID)
+    assert not store.exists("demo", "nonsense")
+    set_clock.advance(days=30)
+    assert not store.exists("demo", ID)
 
 
 def test_a_look_is_postponed_once(
@@ -691,3 +876,272 @@ def test_what_has_changed_is_not_postponed(
     before = read_item("demo", ID)
     assert store.postpone(overdue, START + timedelta(minutes=5)) is False
     assert read_item("demo", ID) == before
+
+
+# --- files, lists and titles ----------------------------------------------------------------------
+
+FILES = (
+    SubmittedFile(input="paper", name="a.md", media_type="text/markdown", content=b"# Hello"),
+    SubmittedFile(input="photo", name="", media_type="image/png", content=b"\x89PNG"),
+)
+WITH_FILES = Submission(
+    dialect="genai_stack",
+    flow="mail-reply",
+    inputs={"topic": "A", "keywords": ["b", "c"]},
+    template=None,
+    external={},
+    files=FILES,
+)
+
+
+def put_more(store: GenerationStore, set_clock: SetClock, count: int) -> list[str]:
+    """Put more generations, a second apart, and return their ids, newest first."""
+    made = []
+    for _ in range(count):
+        set_clock.advance(seconds=1)
+        made.append(generations.new_id())
+        put(store, made[-1])
+    return made[::-1]
+
+
+def pages(store: GenerationStore, limit: int, tenant: str = "demo") -> list[list[str]]:
+    """Return the ids of each page of a flow's generations."""
+    found, after = [], None
+    while True:
+        page = store.page(tenant, "mail-reply", limit, after)
+        found.append([listed.generation.id for listed in page.items])
+        after = page.after
+        if after is None:
+            return found
+
+
+def test_files_are_stored_apart_and_read_back(
+    store: GenerationStore, read_item: ReadItem, stored: Callable[[], Stored]
+) -> None:
+    """A file's bytes are an object of the tenant's; the item and the claim say where."""
+    generation_id = generations.new_id()
+    put(store, generation_id, WITH_FILES)
+    assert stored().objects == 2
+    listed = store.listed("demo", generation_id)
+    folder, writer = f"demo/{generation_id}", WITH_FILES.fingerprint()
+    assert listed.files == (
+        StoredFile(
+            input="paper",
+            name="a.md",
+            media_type="text/markdown",
+            size=7,
+            key=f"{folder}/file-1-{writer}",
+        ),
+        StoredFile(
+            input="photo",
+            name="",
+            media_type="image/png",
+            size=4,
+            key=f"{folder}/file-2-{writer}",
+        ),
+    )
+    assert [store.file(file) for file in listed.files] == [b"# Hello", b"\x89PNG"]
+    claimed = store.claim("demo", generation_id, clock.now() + LEASE)
+    assert claimed is not None
+    assert (claimed.files, claimed.inputs) == (listed.files, WITH_FILES.inputs)
+    assert "Hello" not in str(read_item("demo", generation_id))
+    asked = replace(WITH_FILES, deadline=timedelta(hours=1))
+    assert store.submission("demo", generation_id) == (asked, Status.RUNNING)
+
+
+def test_another_submissions_files_leave_the_first_ones_alone(store: GenerationStore) -> None:
+    """A second submission with the same id and other files is refused and changes none."""
+    generation_id = generations.new_id()
+    put(store, generation_id, WITH_FILES)
+    other = replace(WITH_FILES, files=(replace(FILES[0], content=b"# Other"), FILES[1]))
+    terms = Terms(flow_version=3, retention=timedelta(days=30))
+    assert not store.put("demo", generation_id, other, terms).same
+    files = store.listed("demo", generation_id).files
+    assert [store.file(file) for file in files] == [b"# Hello", b"\x89PNG"]
+
+
+def test_without_files_the_item_has_none(store: GenerationStore, read_item: ReadItem) -> None:
+    """A submission without files is stored as it was before there were any."""
+    assert "files" not in read_item("demo", ID)["request"]["S"]
+    assert store.listed("demo", ID).files == ()
+    assert claim(store).files == ()
+
+
+def test_a_generation_is_listed_with_what_was_asked_for(store: GenerationStore) -> None:
+    """What is listed has the generation as its owner reads it, its inputs, and its tokens."""
+    order = f"{MILLIS}#{ID}"
+    queued = store.listed("demo", ID)
+    assert queued == Listed(
+        generation=store.get("demo", ID),
+        order=order,
+        title=None,
+        inputs=SUBMISSION.inputs,
+        files=(),
+        tokens_in=None,
+        tokens_out=None,
+    )
+    store.succeed(claim(store), completion("Hi"))
+    ended = replace(queued, generation=store.get("demo", ID), tokens_in=120, tokens_out=40)
+    assert store.listed("demo", ID) == ended
+    page = store.page("demo", "mail-reply", 100)
+    assert (page.items, page.after) == ((ended,), None)
+
+
+@pytest.mark.parametrize(
+    ("tenant", "generation_id"),
+    [("other", ID), ("demo", ID.upper()), ("demo", "nonsense"), ("demo", generations.new_id())],
+)
+def test_what_is_absent_or_foreign_is_neither_listed_nor_titled(
+    store: GenerationStore, read_item: ReadItem, tenant: str, generation_id: str
+) -> None:
+    """Another tenant's, an absent and a malformed id are not found, and nothing is made of them."""
+    before = read_item("demo", ID)
+    attempts: list[Callable[[], Listed]] = [
+        lambda: store.listed(tenant, generation_id),
+        lambda: store.set_title(tenant, generation_id, "mail-reply", "x"),
+        lambda: store.set_title(tenant, generation_id, "mail-reply", None),
+    ]
+    for attempt in attempts:
+        with pytest.raises(NotFoundError) as refused:
+            attempt()
+        assert str(refused.value) == "There is no such generation."
+    assert read_item("demo", ID) == before
+    assert clients.dynamodb().scan(TableName=TABLE)["Count"] == 1
+
+
+@pytest.mark.parametrize(
+    ("limit", "sizes"), [(1, [1] * 7), (2, [2, 2, 2, 1]), (3, [3, 3, 1]), (6, [6, 1]), (100, [7])]
+)
+def test_pages_have_each_generation_once_newest_first(
+    store: GenerationStore, set_clock: SetClock, limit: int, sizes: list[int]
+) -> None:
+    """However long a page is, the pages together are the whole list."""
+    made = [*put_more(store, set_clock, 6), ID]
+    found = pages(store, limit)
+    assert [each for page in found for each in page] == made
+    assert [len(page) for page in found if page] == sizes
+
+
+def test_a_page_has_its_flows_generations_only(store: GenerationStore) -> None:
+    """Another flow's, and another tenant's of a flow of the same id, are on no page."""
+    put(store, generations.new_id(), replace(SUBMISSION, flow="mail-reply-2"))
+    terms = Terms(flow_version=1, retention=timedelta(days=30))
+    foreign = generations.new_id()
+    store.put("other", foreign, SUBMISSION, terms)
+    assert (pages(store, 10), pages(store, 10, "other")) == ([[ID]], [[foreign]])
+    assert store.page("demo", "absent", 10) == Page(items=(), after=None)
+
+
+def test_a_page_leaves_out_what_has_expired(store: GenerationStore, set_clock: SetClock) -> None:
+    """Expired generations are on no page, and pages go on past them."""
+    put_more(store, set_clock, 3)
+    set_clock.advance(days=29)
+    newer = put_more(store, set_clock, 3)
+    set_clock.advance(days=2)
+    found = pages(store, 2)
+    assert [each for page in found for each in page] == newer
+
+
+def test_a_page_leaves_out_what_is_gone(store: GenerationStore, set_clock: SetClock) -> None:
+    """An item that was deleted while the index still has it is passed over."""
+    made = put_more(store, set_clock, 2)
+
+    def delete_meanwhile(**_: object) -> None:
+        clients.dynamodb().delete_item(TableName=TABLE, Key={"pk": {"S": f"demo#{made[0]}"}})
+
+    clients.dynamodb().meta.events.register("after-call.dynamodb.Query", delete_meanwhile)
+    assert pages(store, 10) == [[made[1], ID]]
+
+
+def test_a_page_with_big_texts_is_in_order(
+    store: GenerationStore, set_clock: SetClock, calls: list[Call]
+) -> None:
+    """Texts in the bucket are read side by side, and the list keeps its order and its texts."""
+    made = []
+    for number in range(12):
+        set_clock.advance(seconds=1)
+        made.append(generations.new_id())
+        put(store, made[-1], replace(SUBMISSION, inputs={"body": str(number) * 20_000}))
+    calls.clear()
+    page = store.page("demo", "mail-reply", 12)
+    assert [listed.generation.id for listed in page.items] == made[::-1]
+    assert [listed.inputs["body"] for listed in page.items] == [
+        str(number) * 20_000 for number in reversed(range(12))
+    ]
+    operations = [call.operation for call in calls]
+    assert operations == ["dynamodb.Query", "dynamodb.BatchGetItem", *["s3.GetObject"] * 12]
+
+
+def test_no_page_has_more_texts_than_fit_into_memory(
+    store: GenerationStore,
+    set_clock: SetClock,
+    calls: list[Call],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Past so many characters no more texts are read, and the next page goes on from there."""
+    monkeypatch.setattr("afterword.store.PAGE_CHARACTERS", 250_000)
+    made = []
+    for _ in range(25):
+        set_clock.advance(seconds=1)
+        made.append(generations.new_id())
+        put(store, made[-1], replace(SUBMISSION, inputs={"body": ["x" * 10_000, "y" * 10_000]}))
+    calls.clear()
+    page = store.page("demo", "mail-reply", 100)
+    ids = [listed.generation.id for listed in page.items]
+    assert (ids, page.after) == (made[:-21:-1], page.items[-1].order)
+    assert [call.operation for call in calls].count("s3.GetObject") == 20
+    assert [each for page in pages(store, 100) for each in page] == [*made[::-1], ID]
+
+
+def test_a_title_is_set_and_taken_away(store: GenerationStore, read_item: ReadItem) -> None:
+    """A title is one attribute of the item, and all else stays as it is, the lease too."""
+    claim(store)
+    before = read_item("demo", ID)
+    listed = store.set_title("demo", ID, "mail-reply", "A claim")
+    assert listed == replace(store.listed("demo", ID), title="A claim")
+    assert read_item("demo", ID) == before | {"title": {"S": "A claim"}}
+    assert store.set_title("demo", ID, "mail-reply", "").title == ""
+    assert store.set_title("demo", ID, "mail-reply", None).title is None
+    assert read_item("demo", ID) == before
+
+
+def test_a_malformed_id_gets_no_title_and_costs_no_call(
+    store: GenerationStore, calls: list[Call]
+) -> None:
+    """What can be no id is not asked for."""
+    for generation_id in ("", "nonsense", ID.upper(), f"{{{ID}}}", "x" * 3_000):
+        with pytest.raises(NotFoundError):
+            store.set_title("demo", generation_id, "mail-reply", "x")
+    assert calls == []
+
+
+def test_a_title_is_for_a_generation_of_the_flow(
+    store: GenerationStore, set_clock: SetClock, read_item: ReadItem
+) -> None:
+    """Another flow's generation, and one that has expired, get no title."""
+    before = read_item("demo", ID)
+    with pytest.raises(NotFoundError):
+        store.set_title("demo", ID, "other", "x")
+    set_clock.advance(days=30)
+    with pytest.raises(NotFoundError):
+        store.set_title("demo", ID, "mail-reply", "x")
+    assert read_item("demo", ID) == before
+
+
+def test_a_title_and_the_workers_writes_stand_side_by_side(
+    store: GenerationStore, read_item: ReadItem
+) -> None:
+    """A title changes nothing that a worker's write depends on, nor does such a write change it."""
+    for step in range(3):
+        claimed = claim(store)
+        store.set_title("demo", ID, "mail-reply", f"title {step}")
+        assert store.hand_back(claimed, failed=True)
+        assert read_item("demo", ID)["title"] == {"S": f"title {step}"}
+    claimed = claim(store)
+    store.set_title("demo", ID, "mail-reply", "running")
+    assert store.succeed(claimed, completion("Hi")) is not None
+    listed = store.listed("demo", ID)
+    assert (listed.title, listed.generation.completion) == ("running", completion("Hi"))
+    ended = read_item("demo", ID)
+    store.set_title("demo", ID, "mail-reply", "ended")
+    assert read_item("demo", ID) == ended | {"title": {"S": "ended"}}

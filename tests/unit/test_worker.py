@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from afterword import clients, clock, generations, services, worker
-from afterword.generations import Completion, Generation, Reason, Status, Submission
+from afterword.generations import Completion, Generation, Reason, Status, Submission, Terms
 from afterword.models import (
     LENGTH,
     Model,
@@ -58,7 +58,12 @@ class Work:
             template=template,
             external={"external_ref": '"case-457"'},
         )
-        self.store.put("demo", generation_id, submission, version, timedelta(days=30))
+        self.store.put(
+            "demo",
+            generation_id,
+            submission,
+            Terms(flow_version=version, retention=timedelta(days=30)),
+        )
         self.ids.append(generation_id)
         return self.nudge(generation_id)
 
@@ -71,7 +76,14 @@ class Work:
 
     def run(self, model: Model, *nudges: Nudge, seconds: float = SECONDS) -> list[str]:
         """Run a batch with the model; return the message ids that must come again."""
-        running = Worker(self.store, services.registry(), services.queue(), model, "test-model")
+        running = Worker(
+            self.store,
+            services.endings(),
+            services.registry(),
+            services.queue(),
+            model,
+            "test-model",
+        )
         return running.run_batch(nudges, seconds)
 
     def get(self, nudge: Nudge) -> Generation:
@@ -128,6 +140,7 @@ def test_a_mail_is_answered(work: Work) -> None:
         completion=completion("Dear customer, it is on its way."),
         reason=None,
         message=None,
+        retry_of=None,
     )
     (prompt,) = model.prompts
     assert prompt == Prompt(
@@ -276,16 +289,77 @@ def test_retry_after_is_honoured(
 
 
 def test_no_backoff_outlives_the_deadline(
-    work: Work, calls: list[Call], set_clock: SetClock
+    work: Work, calls: list[Call], set_clock: SetClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A message comes back at its deadline at the latest, to end there."""
+    """A message that would come back after the deadline comes just in time for a last try."""
+    jitter(monkeypatch, 1.0)
+    nudge = work.submit()
+    busy = raising(ModelUnavailableError("Busy."))
+    for _ in range(6):
+        work.run(busy, nudge)
+    set_clock.advance(minutes=59, seconds=40)
+    calls.clear()
+    assert work.run(busy, nudge) == [nudge.message_id]
+    assert delays(calls) == [19]
+    set_clock.advance(seconds=19)
+    assert work.run(saying("in time"), nudge) == []
+    assert work.get(nudge).status is Status.SUCCEEDED
+
+
+@pytest.mark.parametrize(("left", "asked"), [(timedelta(minutes=50), 3_000.0), (timedelta(0), 0.0)])
+def test_what_cannot_be_tried_again_in_time_fails_at_once(
+    work: Work, calls: list[Call], set_clock: SetClock, left: timedelta, asked: float
+) -> None:
+    """When the model can only be asked again after the deadline, nobody waits for that."""
     nudge = work.submit()
     set_clock.advance(minutes=10)
-    work.run(raising(ModelUnavailableError("Busy.", retry_after=86_400.0)), nudge)
-    assert delays(calls) == [50 * 60]
-    set_clock.advance(minutes=50)
-    assert work.run(saying("late"), nudge) == []
-    assert work.get(nudge).reason is Reason.DEADLINE
+
+    def busy(_: Prompt) -> Completion:
+        set_clock.moment = START + timedelta(hours=1) - left
+        raise ModelUnavailableError("Busy.", retry_after=asked)
+
+    assert work.run(FakeModel(busy), nudge) == []
+    assert failure(work.get(nudge)) == (
+        Status.FAILED,
+        Reason.DEADLINE,
+        "The model could not be asked again before the deadline. Busy.",
+    )
+    assert delays(calls) == []
+
+
+def test_the_model_is_awaited_until_the_deadline(work: Work, set_clock: SetClock) -> None:
+    """Near its deadline a generation's model has only the time until then, and fails with it."""
+    nudge = work.submit()
+    set_clock.advance(minutes=59, seconds=50)
+    seconds: list[float] = []
+
+    class Slow:
+        documents = ()
+
+        def generate(self, _: Prompt, timeout: float) -> Completion:
+            seconds.append(timeout)
+            set_clock.advance(seconds=timeout)
+            raise ModelTimedOutError("The model did not answer in time.")
+
+    assert work.run(Slow(), nudge) == []
+    assert seconds == [pytest.approx(10.0, abs=0.5)]
+    assert failure(work.get(nudge)) == (
+        Status.FAILED,
+        Reason.DEADLINE,
+        "It was not finished before its deadline.",
+    )
+
+
+def test_the_tokens_of_a_useless_answer_are_stored(work: Work, read_item: ReadItem) -> None:
+    """An answer that fills nothing in has cost what it cost."""
+    nudge = work.submit(template="Dear [name]")
+    work.run(saying("no JSON"), nudge)
+    item = read_item("demo", nudge.id)
+    assert item["status"] == {"S": "failed"}
+    assert (item["tokens_in"], item["tokens_out"]) == (
+        {"N": str(completion("").tokens_in)},
+        {"N": str(completion("").tokens_out)},
+    )
 
 
 def test_the_third_timeout_fails(work: Work, read_item: ReadItem) -> None:
@@ -386,9 +460,9 @@ def test_what_reached_the_limit_and_is_there_is_a_result(
 
 
 def test_past_its_deadline_a_generation_fails_unasked(work: Work, set_clock: SetClock) -> None:
-    """An hour after its submission a generation fails, and no model is paid for it."""
+    """With less than a second until its deadline a generation fails, and no model is paid for."""
     early, late = work.submit(), work.submit()
-    set_clock.advance(hours=1, milliseconds=-1)
+    set_clock.advance(hours=1, seconds=-1)
     assert work.run(saying("Hi"), early) == []
     set_clock.advance(milliseconds=1)
     model = saying("Hi")

@@ -9,6 +9,7 @@ from botocore.config import Config
 if TYPE_CHECKING:
     from mypy_boto3_bedrock_runtime import BedrockRuntimeClient
     from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_events import EventBridgeClient
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_secretsmanager import SecretsManagerClient
     from mypy_boto3_sqs import SQSClient
@@ -52,6 +53,12 @@ def sqs() -> "SQSClient":
 def s3() -> "S3Client":
     """Return the S3 client."""
     return cast("S3Client", _session().create_client("s3", config=_STORAGE))
+
+
+@cache
+def events() -> "EventBridgeClient":
+    """Return the EventBridge client."""
+    return cast("EventBridgeClient", _session().create_client("events", config=_STORAGE))
 
 
 @cache

@@ -9,6 +9,14 @@ class InvalidRequestError(AfterwordError):
     """The request cannot be understood; the message names the field and what it should be."""
 
 
+class UnprocessableError(AfterwordError):
+    """The request can be read, but does not fit its flow; `field` is the input that does not."""
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(f"{field}: {message}")
+        self.field = field
+
+
 class TooLargeError(AfterwordError):
     """The request's body is larger than is taken."""
 
@@ -31,6 +39,14 @@ class UnavailableError(AfterwordError):
 
 class KeyReusedError(AfterwordError):
     """The idempotency key was used before, for another request."""
+
+
+class LimitedError(AfterwordError):
+    """The tenant has used up what it may use; `retry_after` is when to try again, in seconds."""
+
+    def __init__(self, message: str, retry_after: int) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
 
 
 class ConflictError(AfterwordError):

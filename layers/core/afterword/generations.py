@@ -11,6 +11,8 @@ from enum import StrEnum
 
 from afterword import clock
 from afterword.errors import AfterwordError
+from afterword.files import StoredFile, SubmittedFile
+from afterword.inputs import Values
 
 
 class Status(StrEnum):
@@ -41,7 +43,9 @@ TRANSITIONS: Mapping[Status, frozenset[Status]] = {
 attempt after a lease ran out. `queued → failed` is a deadline or a dead letter."""
 
 DEADLINE = timedelta(hours=1)
-"""How long after its submission a generation may still be finished."""
+"""How long after its submission a generation may still be finished, where nobody says otherwise."""
+MIN_DEADLINE, MAX_DEADLINE = timedelta(seconds=10), timedelta(hours=6)
+"""What a flow or a request may say. The queue outlasts the longest: see maxReceiveCount."""
 
 
 class Reason(StrEnum):
@@ -61,6 +65,8 @@ class Reason(StrEnum):
     OUTPUT_TRUNCATED = "output_truncated"
     EMPTY_OUTPUT = "empty_output"
     EMPTY_PLACEHOLDER = "empty_placeholder"
+    UNREADABLE_FILE = "unreadable_file"
+    IMAGE_NOT_ACCEPTED = "image_not_accepted"
 
 
 class FailedError(AfterwordError):
@@ -78,21 +84,46 @@ _IDEMPOTENCY = uuid.UUID("0b3c7d0e-58d5-4b8c-9c0e-4f8a9d6d2f51")
 class Submission:
     """What a dialect makes of a request.
 
-    `inputs` are the caller's data by name, as text; they reach the prompt as data. `template` is a
-    reply whose bracketed placeholders the model fills. `external` is what the caller wants back
-    with the result: JSON texts by name, returned to the letter and never shown to a model.
+    `inputs` are the caller's data by name, as text; they reach the prompt as data, and so do the
+    `files`. `template` is a reply whose bracketed placeholders the model fills. `external` is what
+    the caller wants back with the result: JSON texts by name, returned to the letter and never
+    shown to a model. `deadline` is how long it may take, None for what the flow says.
     """
 
     dialect: str
     flow: str
-    inputs: Mapping[str, str]
+    inputs: Values
     template: str | None
     external: Mapping[str, str]
+    files: tuple[SubmittedFile, ...] = ()
+    deadline: timedelta | None = None
 
     def fingerprint(self) -> str:
         """Return a digest that two submissions share only if they ask for the same."""
-        parts = [self.dialect, self.flow, dict(self.inputs), self.template, dict(self.external)]
+        parts: list[object] = [self.dialect, self.flow, dict(self.inputs), self.template]
+        parts.append(dict(self.external))
+        parts += [
+            [file.input, file.name, hashlib.sha256(file.content).hexdigest()] for file in self.files
+        ]
+        if self.deadline is not None:
+            parts.append(self.deadline.total_seconds())
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """What a submission is accepted under, beside what was asked for.
+
+    `retry_of` is the generation that this one repeats. `place` is what it has under its tenant's
+    limits (afterword.usage), and `notify` says that somebody is to hear of its end.
+    """
+
+    flow_version: int
+    retention: timedelta
+    deadline: timedelta = DEADLINE
+    retry_of: str | None = None
+    place: str | None = None
+    notify: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,6 +158,7 @@ class Generation:
     completion: Completion | None
     reason: Reason | None
     message: str | None
+    retry_of: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,8 +177,80 @@ class Claim:
     flow_version: int
     created_at: datetime
     deadline_at: datetime
-    inputs: Mapping[str, str]
+    inputs: Values
     template: str | None
+    files: tuple[StoredFile, ...] = ()
+    place: str | None = None
+    notify: bool = False
+
+    @property
+    def unsettled(self) -> bool:
+        """Whether something is left to do when it ends (afterword.endings)."""
+        return self.place is not None or self.notify
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listed:
+    """A generation as it is listed, with what was asked for.
+
+    `title` is what its owner calls it. `tokens_in` and `tokens_out` are None while it is open, and
+    where no model has answered. `order` is its place in the list.
+    """
+
+    generation: Generation
+    order: str
+    title: str | None
+    inputs: Values
+    files: tuple[StoredFile, ...]
+    tokens_in: int | None
+    tokens_out: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """A part of a list, newest first. The next part comes `after` this; None at the end."""
+
+    items: tuple[Listed, ...]
+    after: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """How a generation ended, without its texts.
+
+    `settled` says that nothing is left to do: its tenant's usage is counted and whoever is to hear
+    of it has.
+    """
+
+    tenant: str
+    id: str
+    dialect: str
+    flow: str
+    flow_version: int
+    status: Status
+    reason: Reason | None
+    attempt: int
+    created_at: datetime
+    finished_at: datetime
+    tokens: int
+    place: str | None
+    notify: bool
+    settled: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeadLetter:
+    """A generation that failed because its message was delivered too often, and that message.
+
+    `facts` are SQS's own: how often it was received, and when it was sent and first received.
+    """
+
+    id: str
+    flow: str
+    attempt: int
+    finished_at: datetime
+    message_id: str
+    facts: Mapping[str, str]
 
 
 def new_id() -> str:
@@ -160,6 +264,11 @@ def new_id() -> str:
 def id_for_key(tenant: str, idempotency_key: str) -> str:
     """Return the one id of all submissions of a tenant with this key: a version 5 UUID."""
     return str(uuid.uuid5(_IDEMPOTENCY, f"{tenant}#{idempotency_key}"))
+
+
+def id_for_retry(tenant: str, generation_id: str) -> str:
+    """Return the one id of all retries of a generation. No key can have a space, so none has it."""
+    return id_for_key(tenant, f"retry of {generation_id}")
 
 
 def is_id(text: str) -> bool:

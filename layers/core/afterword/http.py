@@ -3,7 +3,8 @@
 import base64
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from http import HTTPStatus
 from typing import Any, Protocol
 
@@ -16,12 +17,15 @@ from afterword.errors import (
     ForbiddenError,
     InvalidRequestError,
     KeyReusedError,
+    LimitedError,
     NotFoundError,
     TooLargeError,
     UnauthenticatedError,
     UnavailableError,
+    UnprocessableError,
 )
-from afterword.keys import Scope
+from afterword.generations import MAX_DEADLINE, MIN_DEADLINE
+from afterword.keys import ApiKey, Scope
 
 MAX_BODY_BYTES = 6_000_000
 """A body above this is refused. Lambda's own limit is 6 MB for the event with the body in it."""
@@ -33,12 +37,15 @@ STATUSES: Mapping[type[AfterwordError], HTTPStatus] = {
     NotFoundError: HTTPStatus.NOT_FOUND,
     ConflictError: HTTPStatus.CONFLICT,
     KeyReusedError: HTTPStatus.UNPROCESSABLE_CONTENT,
+    UnprocessableError: HTTPStatus.UNPROCESSABLE_CONTENT,
+    LimitedError: HTTPStatus.TOO_MANY_REQUESTS,
     TooLargeError: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     UnavailableError: HTTPStatus.SERVICE_UNAVAILABLE,
 }
 """The status of each domain error, where a dialect has no other."""
 
 _IDEMPOTENCY_KEY = re.compile(r"[!-~]{1,255}")
+_SECONDS = re.compile(r"[0-9]{1,6}")
 _HEADERS = {"content-type": "application/json", "cache-control": "no-store"}
 _ERROR_HEADERS: Mapping[HTTPStatus, Mapping[str, str]] = {
     HTTPStatus.UNAUTHORIZED: {"www-authenticate": "Bearer"},
@@ -68,8 +75,8 @@ class Response:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
-type Endpoint = Callable[[Request, str], Response]
-"""A function of a request and the id of the tenant who sent it."""
+type Endpoint = Callable[[Request, ApiKey], Response]
+"""A function of a request and the key that it was sent with."""
 
 
 class Dialect(Protocol):
@@ -99,8 +106,8 @@ def endpoint(dialect: Dialect, scope: Scope) -> Callable[[Endpoint], LambdaHandl
                 try:
                     response = _serve(event, dialect, scope, serve)
                 except AfterwordError as error:
-                    response = dialect.error(error)
-                    log.info("refused", extra={"status": response.status, "why": str(error)})
+                    response = _refusal(dialect, error)
+                    log.info("refused", extra={"status": response.status, "why": _why(error)})
                 except (BotoCoreError, ClientError):
                     log.exception("AWS is out of reach")
                     response = dialect.error(UnavailableError("Try again in a moment."))
@@ -114,12 +121,12 @@ def endpoint(dialect: Dialect, scope: Scope) -> Callable[[Endpoint], LambdaHandl
 
 def _serve(event: Event, dialect: Dialect, scope: Scope, serve: Endpoint) -> Response:
     request = _request(event)
-    tenant = services.authenticator().authenticate(dialect.api_key(request), scope).tenant
+    api_key = services.authenticator().authenticate(dialect.api_key(request), scope)
     if len(request.body) > MAX_BODY_BYTES:
         raise TooLargeError(
             f"The body has {len(request.body)} bytes; at most {MAX_BODY_BYTES} are taken."
         )
-    return serve(request, tenant)
+    return serve(request, api_key)
 
 
 def _request(event: Event) -> Request:
@@ -134,6 +141,20 @@ def _request(event: Event) -> Request:
         if event.get("isBase64Encoded")
         else body.encode("utf-8", "surrogatepass"),
     )
+
+
+def _why(error: AfterwordError) -> str:
+    """Return what the log says: messages about a request's body may have names of the caller's."""
+    told = not isinstance(error, InvalidRequestError | UnprocessableError)
+    return str(error) if told else type(error).__name__
+
+
+def _refusal(dialect: Dialect, error: AfterwordError) -> Response:
+    response = dialect.error(error)
+    if not isinstance(error, LimitedError):
+        return response
+    headers = {**response.headers, "retry-after": str(error.retry_after)}
+    return replace(response, headers=headers)
 
 
 def _result(response: Response) -> dict[str, Any]:
@@ -158,3 +179,22 @@ def idempotency_key(request: Request) -> str | None:
     if key is not None and not _IDEMPOTENCY_KEY.fullmatch(key):
         raise InvalidRequestError("Idempotency-Key: it is not 1 to 255 visible ASCII characters.")
     return key
+
+
+def deadline(request: Request) -> timedelta | None:
+    """Return the request's `Afterword-Deadline`: in how many seconds its text is of use at most.
+
+    None without one; raises InvalidRequestError unless it is a whole number that afterword takes.
+    The header is ours, since none of the services has a field for it.
+    """
+    text = request.headers.get("afterword-deadline")
+    if text is None:
+        return None
+    if _SECONDS.fullmatch(text):
+        sent = timedelta(seconds=int(text))
+        if MIN_DEADLINE <= sent <= MAX_DEADLINE:
+            return sent
+    shortest, longest = (int(bound.total_seconds()) for bound in (MIN_DEADLINE, MAX_DEADLINE))
+    raise InvalidRequestError(
+        f"Afterword-Deadline: it is not a whole number of seconds from {shortest} to {longest}."
+    )

@@ -2,20 +2,33 @@
 
 Attributes: `pk` (`tenant#id`); `list_key` (`tenant#flow`) and `list_order` (creation time and id),
 the keys of the index `by_flow`, never changed; `due_shard` and `due_at`, the keys of the sparse
-index `by_due`, there while the generation is open; times are milliseconds since the epoch, but for
-`expires_at`, which DynamoDB's TTL wants in seconds. `request`, `external` and `text` are texts,
-and where one is too big for the item, `<name>_key` is its key in the bucket instead.
+index `by_due`, there while the generation is open or its end is not settled; `dead_letter_of` (the
+tenant) and `finished_at`, the keys of the sparse index `by_dead_letter`. Times are milliseconds
+since the epoch, but for `expires_at`, which DynamoDB's TTL wants in seconds. `request`, `external`
+and `text` are texts, and where one is too big for the item, `<name>_key` is its key in the bucket
+instead.
 """
 
 import json
 import zlib
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from afterword import clock
-from afterword.generations import DEADLINE, Claim, Completion, Generation, Reason, Status
+from afterword.files import StoredFile, SubmittedFile
+from afterword.generations import (
+    Claim,
+    Completion,
+    DeadLetter,
+    Ended,
+    Generation,
+    Listed,
+    Reason,
+    Status,
+    Submission,
+)
 from afterword.payloads import INLINE_BYTES
 
 if TYPE_CHECKING:
@@ -23,7 +36,7 @@ if TYPE_CHECKING:
 
     from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef
 
-    from afterword.generations import Submission
+    from afterword.generations import Terms
     from afterword.payloads import Payloads
 
 type Item = Mapping[str, "AttributeValueTypeDef"]
@@ -31,14 +44,16 @@ type Item = Mapping[str, "AttributeValueTypeDef"]
 DUE_SHARDS = 8
 """Partitions of the index by due time, so that no single one takes every write."""
 DUE_AFTER = timedelta(minutes=2)
-"""A generation that is still open so long after its submission is worth a look."""
+"""A generation that is still open so long after its submission, or whose end is not settled so
+long after it, is worth a look."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Overdue:
-    """An open generation whose due time has passed, as it stood when it was read.
+    """A generation whose due time has passed, as it stood when it was read.
 
-    `lease_until` is when the lease of a running one ends, or ended.
+    `lease_until` is when the lease of a running one ends, or ended. `ended` is there when it has
+    come to its end, which is not settled.
     """
 
     tenant: str
@@ -49,6 +64,7 @@ class Overdue:
     deadline_at: "datetime"
     due_at: "datetime"
     lease_until: "datetime | None"
+    ended: Ended | None
 
 
 class Items:
@@ -61,9 +77,8 @@ class Items:
         self,
         tenant: str,
         generation_id: str,
-        submission: "Submission",
-        flow_version: int,
-        retention: timedelta,
+        submission: Submission,
+        terms: "Terms",
     ) -> Item:
         """Return the item of a new submission; its big texts are in the bucket from now on.
 
@@ -72,7 +87,14 @@ class Items:
         """
         now = clock.now()
         fingerprint = submission.fingerprint()
-        request = {"inputs": dict(submission.inputs), "template": submission.template}
+        request: dict[str, object] = {
+            "inputs": dict(submission.inputs),
+            "template": submission.template,
+        }
+        if submission.files:
+            request["files"] = [
+                asdict(file) for file in self._stored(tenant, generation_id, submission)
+            ]
         texts = {"request": json.dumps(request, ensure_ascii=False)}
         if submission.external:
             texts["external"] = json.dumps(dict(submission.external), ensure_ascii=False)
@@ -84,20 +106,44 @@ class Items:
             "id": {"S": generation_id},
             "dialect": {"S": submission.dialect},
             "flow": {"S": submission.flow},
-            "flow_version": {"N": str(flow_version)},
+            "flow_version": {"N": str(terms.flow_version)},
             "status": {"S": Status.QUEUED},
             "attempt": {"N": "0"},
             "failures": {"N": "0"},
             "created_at": millis(now),
-            "deadline_at": millis(now + DEADLINE),
-            "expires_at": {"N": str(int((now + retention).timestamp()))},
+            "deadline_at": millis(now + terms.deadline),
+            "expires_at": {"N": str(int((now + terms.retention).timestamp()))},
             "due_shard": {"S": str(zlib.crc32(generation_id.encode()) % DUE_SHARDS)},
-            "due_at": millis(now + DUE_AFTER),
+            "due_at": millis(now + min(DUE_AFTER, terms.deadline)),
             "fingerprint": {"S": fingerprint},
         }
+        if terms.retry_of is not None:
+            item["retry_of"] = {"S": terms.retry_of}
+        if terms.place is not None:
+            item["place"] = {"S": terms.place}
+        if terms.notify:
+            item["notify"] = {"BOOL": True}
         for name, text in texts.items():
             item |= self._text(tenant, generation_id, name, text, fingerprint)
         return item
+
+    def _stored(
+        self, tenant: str, generation_id: str, submission: Submission
+    ) -> Iterator[StoredFile]:
+        """Put a submission's files into the bucket."""
+        fingerprint = submission.fingerprint()
+        for number, file in enumerate(submission.files, 1):
+            name = f"file-{number}-{fingerprint}"
+            key = self._payloads.put_file(
+                tenant, generation_id, name, file.content, file.media_type
+            )
+            yield StoredFile(
+                input=file.input,
+                name=file.name,
+                media_type=file.media_type,
+                size=len(file.content),
+                key=key,
+            )
 
     def succeeded(self, claim: Claim, completion: Completion) -> Item:
         """Return a result's attributes; a big text is in the bucket from now on.
@@ -107,8 +153,7 @@ class Items:
         return {
             "model": {"S": completion.model} if completion.model else {"NULL": True},
             "stop_reason": {"S": completion.stop_reason},
-            "tokens_in": {"N": str(completion.tokens_in)},
-            "tokens_out": {"N": str(completion.tokens_out)},
+            **spent(completion),
             **self._text(claim.tenant, claim.id, "text", completion.text, str(claim.attempt)),
         }
 
@@ -126,12 +171,36 @@ class Items:
             deadline_at=time_of(item, "deadline_at"),
             inputs=request["inputs"],
             template=request["template"],
+            files=_files(request),
+            place=place_of(item),
+            notify="notify" in item,
+        )
+
+    def submission(self, item: Item) -> Submission:
+        """Return what was asked for, files and all."""
+        request = json.loads(self._read(item, "request"))
+        files = tuple(
+            SubmittedFile(
+                input=file.input,
+                name=file.name,
+                media_type=file.media_type,
+                content=self._payloads.get_file(file.key),
+            )
+            for file in _files(request)
+        )
+        return Submission(
+            dialect=item["dialect"]["S"],
+            flow=item["flow"]["S"],
+            inputs=request["inputs"],
+            template=request["template"],
+            external=self._external(item),
+            files=files,
+            deadline=time_of(item, "deadline_at") - time_of(item, "created_at"),
         )
 
     def generation(self, item: Item) -> Generation:
         """Return the generation that an item is."""
         status = Status(item["status"]["S"])
-        has_external = "external" in item or "external_key" in item
         return Generation(
             tenant=item["tenant"]["S"],
             id=item["id"]["S"],
@@ -143,11 +212,35 @@ class Items:
             created_at=time_of(item, "created_at"),
             deadline_at=time_of(item, "deadline_at"),
             finished_at=time_of(item, "finished_at") if "finished_at" in item else None,
-            external=json.loads(self._read(item, "external")) if has_external else {},
+            external=self._external(item),
             completion=self._completion(item) if status is Status.SUCCEEDED else None,
             reason=Reason(item["reason"]["S"]) if "reason" in item else None,
             message=item["message"]["S"] if "message" in item else None,
+            retry_of=item["retry_of"]["S"] if "retry_of" in item else None,
         )
+
+    def listed(self, item: Item) -> Listed:
+        """Return a generation with what was asked for."""
+        request = json.loads(self._read(item, "request"))
+        tokens = (
+            int(item[name]["N"]) if name in item else None for name in ("tokens_in", "tokens_out")
+        )
+        tokens_in, tokens_out = tokens
+        return Listed(
+            generation=self.generation(item),
+            order=item["list_order"]["S"],
+            title=item["title"]["S"] if "title" in item else None,
+            inputs=request["inputs"],
+            files=_files(request),
+            tokens_in=tokens_in,
+            tokens_out=tokens_out,
+        )
+
+    def _external(self, item: Item) -> Mapping[str, str]:
+        if "external" not in item and "external_key" not in item:
+            return {}
+        texts: Mapping[str, str] = json.loads(self._read(item, "external"))
+        return texts
 
     def _completion(self, item: Item) -> Completion:
         return Completion(
@@ -173,17 +266,69 @@ class Items:
         return self._payloads.get(item[f"{name}_key"]["S"])
 
 
+def _files(request: Mapping[str, Any]) -> tuple[StoredFile, ...]:
+    return tuple(StoredFile(**file) for file in request.get("files", ()))
+
+
+def ended(item: Item) -> Ended:
+    """Return how a generation ended, from the item of one that has."""
+    return Ended(
+        tenant=item["tenant"]["S"],
+        id=item["id"]["S"],
+        dialect=item["dialect"]["S"],
+        flow=item["flow"]["S"],
+        flow_version=int(item["flow_version"]["N"]),
+        status=Status(item["status"]["S"]),
+        reason=Reason(item["reason"]["S"]) if "reason" in item else None,
+        attempt=int(item["attempt"]["N"]),
+        created_at=time_of(item, "created_at"),
+        finished_at=time_of(item, "finished_at"),
+        tokens=sum(int(item[name]["N"]) for name in ("tokens_in", "tokens_out") if name in item),
+        place=place_of(item),
+        notify="notify" in item,
+        settled="due_at" not in item,
+    )
+
+
+def place_of(item: Item) -> str | None:
+    """Return the place that a generation has under its tenant's limits, None without limits."""
+    return item["place"]["S"] if "place" in item else None
+
+
+def dead_letter(item: Item) -> DeadLetter:
+    """Return a dead letter, from what the index `by_dead_letter` has of its item."""
+    facts = {name: value["S"] for name, value in item["dead_letter"]["M"].items()}
+    return DeadLetter(
+        id=item["id"]["S"],
+        flow=item["flow"]["S"],
+        attempt=int(item["attempt"]["N"]),
+        finished_at=time_of(item, "finished_at"),
+        message_id=facts.pop("MessageId"),
+        facts=facts,
+    )
+
+
+def spent(completion: Completion) -> "dict[str, AttributeValueTypeDef]":
+    """Return the attributes that count a completion's tokens."""
+    return {
+        "tokens_in": {"N": str(completion.tokens_in)},
+        "tokens_out": {"N": str(completion.tokens_out)},
+    }
+
+
 def overdue(item: Item) -> Overdue:
-    """Return an open generation's item as the sweeper sees it."""
+    """Return an item as the sweeper sees it."""
+    status = Status(item["status"]["S"])
     return Overdue(
         tenant=item["tenant"]["S"],
         id=item["id"]["S"],
-        status=Status(item["status"]["S"]),
+        status=status,
         attempt=int(item["attempt"]["N"]),
         created_at=time_of(item, "created_at"),
         deadline_at=time_of(item, "deadline_at"),
         due_at=time_of(item, "due_at"),
         lease_until=time_of(item, "lease_until") if "lease_until" in item else None,
+        ended=ended(item) if status.terminal else None,
     )
 
 

@@ -28,7 +28,10 @@ class Scope(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiKey:
-    """A tenant's key as it is stored; the secret itself is not. `hash` is SHA-256 in hex."""
+    """A tenant's key as it is stored; the secret itself is not. `hash` is SHA-256 in hex.
+
+    A key with a `flow` is for that flow alone: it is what GenAI Stack calls an app's key.
+    """
 
     id: str
     tenant: str
@@ -37,6 +40,7 @@ class ApiKey:
     label: str
     created_at: datetime
     revoked_at: datetime | None
+    flow: str | None = None
 
     def matches(self, secret: str) -> bool:
         """Whether the secret is this key's; takes the same time whatever differs."""

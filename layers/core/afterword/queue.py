@@ -1,8 +1,8 @@
-"""The queue that nudges the worker. The only module that knows SQS."""
+"""The queues whose messages name generations. The only module that knows SQS."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from afterword import cold_start, telemetry
@@ -16,26 +16,32 @@ if TYPE_CHECKING:
 class Nudge:
     """A queue message: there is something to do for this generation. The item is the truth.
 
-    `message_id` is SQS's id of the message, `receipt_handle` its handle on this one delivery.
+    `message_id` is SQS's id of the message, `receipt_handle` its handle on this one delivery, and
+    `attributes` is what SQS says of it: when it was sent, how often it was received.
     """
 
     tenant: str
     id: str
     message_id: str
     receipt_handle: str
+    attributes: Mapping[str, str] = field(default_factory=dict)
 
 
 class Queue:
-    """Sends nudges, and puts off the ones that were received."""
+    """Sends nudges to one queue, and puts off the ones that were received."""
 
     def __init__(self, sqs: "SQSClient", url: str) -> None:
         self._sqs = sqs
         self._url = url
 
     def send(self, tenant: str, generation_id: str) -> None:
-        """Ask a worker to look at a generation."""
+        """Ask a consumer to look at a generation.
+
+        Its tenant is the message's group, so that one with many messages does not keep the others'
+        waiting (https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-fair-queues.html).
+        """
         body = json.dumps({"tenant": tenant, "id": generation_id})
-        self._sqs.send_message(QueueUrl=self._url, MessageBody=body)
+        self._sqs.send_message(QueueUrl=self._url, MessageBody=body, MessageGroupId=tenant)
 
     def put_off(self, nudge: Nudge, seconds: int) -> None:
         """Let a received nudge come again after that many seconds, up to 12 hours."""
@@ -66,12 +72,18 @@ def consumer(consume: Consume) -> LambdaHandler:
     return handler
 
 
-def _nudge(record: Mapping[str, str]) -> Nudge | None:
+def _nudge(record: Mapping[str, Any]) -> Nudge | None:
     """Return a record's nudge; None for what afterword did not send, which is logged and done."""
     try:
         match json.loads(record["body"]):
             case {"tenant": str(tenant), "id": str(generation_id)}:
-                return Nudge(tenant, generation_id, record["messageId"], record["receiptHandle"])
+                return Nudge(
+                    tenant,
+                    generation_id,
+                    record["messageId"],
+                    record["receiptHandle"],
+                    record.get("attributes", {}),
+                )
     except ValueError:
         pass
     telemetry.logger().error(

@@ -1,16 +1,18 @@
 """The registry table: tenants, API keys, flows. The only module that knows it.
 
 pk              sk                what
-tenant#<id>     tenant            the tenant
+tenant#<id>     tenant            the tenant and its limits
 tenant#<id>     key#<key id>      that the tenant has this key
 key#<key id>    key               the key itself, found by its id alone
 tenant#<id>     flow#<id>         the newest version of a flow
 tenant#<id>     version#<id>#<n> version n of a flow, never changed
 """
 
+import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
@@ -18,12 +20,13 @@ from botocore.exceptions import ClientError
 from afterword import clock, keys
 from afterword.errors import ConflictError, InvalidRequestError, NotFoundError
 from afterword.keys import ApiKey, Scope
+from afterword.limits import Limits
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from mypy_boto3_dynamodb import DynamoDBClient
-    from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef
+    from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef, UpdateItemInputTypeDef
 
 type Item = Mapping[str, "AttributeValueTypeDef"]
 
@@ -53,6 +56,12 @@ class StoredFlow:
     version: int
     document: str
     created_at: "datetime"
+
+    @property
+    def deadline(self) -> timedelta | None:
+        """How long its generations may take; None where it does not say."""
+        seconds = json.loads(self.document).get("deadline_seconds")
+        return None if seconds is None else timedelta(seconds=seconds)
 
 
 class Registry:
@@ -90,11 +99,48 @@ class Registry:
             raise NotFoundError(f"There is no tenant {tenant_id}.")
         return Tenant(tenant_id, item["name"]["S"], _time(item["created_at"]))
 
-    def create_key(
-        self, tenant_id: str, scopes: Iterable[Scope], label: str = ""
-    ) -> tuple[ApiKey, str]:
-        """Create a key for an existing tenant; return it and the key string, never seen again."""
+    def limits(self, tenant_id: str) -> Limits:
+        """Return a tenant's limits: none for one that is not there, which has no keys either."""
+        item = self._get(f"tenant#{tenant_id}", "tenant") or {}
+        return Limits(
+            **{
+                limit.name: int(item[limit.name]["N"])
+                for limit in fields(Limits)
+                if limit.name in item
+            }
+        )
+
+    def set_limits(self, tenant_id: str, limits: Limits) -> None:
+        """Set a tenant's limits: functions that have them cached keep the old for up to 60 s."""
         self.tenant(tenant_id)
+        for name, limit in asdict(limits).items():
+            if limit is not None and limit < 1:
+                raise InvalidRequestError(f"{name}: {limit} is below 1.")
+        given = {name: limit for name, limit in asdict(limits).items() if limit is not None}
+        gone = [name for name in asdict(limits) if name not in given]
+        set_clause = ", ".join(f"{name} = :{name}" for name in given)
+        update: UpdateItemInputTypeDef = {
+            "TableName": self._table,
+            "Key": _key(f"tenant#{tenant_id}", "tenant"),
+            "UpdateExpression": (f"SET {set_clause} " if given else "")
+            + (f"REMOVE {', '.join(gone)}" if gone else ""),
+        }
+        if given:
+            update["ExpressionAttributeValues"] = {
+                f":{name}": {"N": str(limit)} for name, limit in given.items()
+            }
+        self._dynamodb.update_item(**update)
+
+    def create_key(
+        self, tenant_id: str, scopes: Iterable[Scope], label: str = "", flow: str | None = None
+    ) -> tuple[ApiKey, str]:
+        """Create a key for an existing tenant; return it and the key string, never seen again.
+
+        With a `flow`, which must exist, the key is for that flow alone.
+        """
+        self.tenant(tenant_id)
+        if flow is not None:
+            self.flow(tenant_id, flow)
         credential, key_string = keys.generate()
         api_key = ApiKey(
             id=credential.key_id,
@@ -104,6 +150,7 @@ class Registry:
             label=label,
             created_at=clock.now(),
             revoked_at=None,
+            flow=flow,
         )
         if not api_key.scopes:
             raise InvalidRequestError("A key needs at least one scope.")
@@ -118,6 +165,7 @@ class Registry:
                         "scopes": {"SS": sorted(api_key.scopes)},
                         "label": {"S": label},
                         "created_at": _millis(api_key.created_at),
+                        **({"flow": {"S": flow}} if flow is not None else {}),
                     },
                     _key(f"tenant#{tenant_id}", f"key#{api_key.id}"),
                 )
@@ -138,6 +186,7 @@ class Registry:
             label=item["label"]["S"],
             created_at=_time(item["created_at"]),
             revoked_at=_time(item["revoked_at"]) if "revoked_at" in item else None,
+            flow=item["flow"]["S"] if "flow" in item else None,
         )
 
     def keys(self, tenant_id: str) -> list[ApiKey]:

@@ -41,6 +41,21 @@ class Settings:
         return self._required("AFTERWORD_QUEUE_URL")
 
     @property
+    def usage_table(self) -> str:
+        """Name of the DynamoDB table of what tenants use."""
+        return self._required("AFTERWORD_USAGE_TABLE")
+
+    @property
+    def notify_queue_url(self) -> str:
+        """URL of the SQS queue of generations whose end is to be made known."""
+        return self._required("AFTERWORD_NOTIFY_QUEUE_URL")
+
+    @property
+    def event_bus(self) -> str | None:
+        """Name of the EventBridge bus that hears of each end; None for none."""
+        return self.environ.get("AFTERWORD_EVENT_BUS") or None
+
+    @property
     def bucket(self) -> str:
         """Name of the S3 bucket for texts too big for an item."""
         return self._required("AFTERWORD_BUCKET")

@@ -8,30 +8,57 @@ Submit, run, finish:
     hand back  running and attempt = mine                   -> queued
     give up    queued, or running with its lease run out    -> failed (dead letter, deadline)
     cancel     queued or running                            -> canceled
+    settled    terminal                                     -> the same, out of the index by_due
 
-The sweeper moves `due_at` on; nothing else touches it between put and the end.
+The sweeper moves `due_at` on; nothing else touches it between put and the end. An end that leaves
+something to do (afterword.endings) sets it anew in the same write, and `settled` removes it.
 """
 
 import heapq
-from collections.abc import Iterator
-from itertools import islice
+import time
+from collections.abc import Collection, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from itertools import batched, islice
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 from botocore.exceptions import ClientError
 
 from afterword import clock, items
-from afterword.errors import KeyReusedError, NotFoundError
-from afterword.generations import Claim, Completion, Generation, Reason, Status, is_id
-from afterword.items import DUE_SHARDS, Item, Items, Overdue, millis, partition_key
+from afterword.errors import NotFoundError, UnavailableError
+from afterword.generations import (
+    Claim,
+    Completion,
+    DeadLetter,
+    Ended,
+    Generation,
+    Listed,
+    Page,
+    Reason,
+    Status,
+    Submission,
+    is_id,
+)
+from afterword.items import DUE_AFTER, DUE_SHARDS, Item, Items, Overdue, millis, partition_key
 
 if TYPE_CHECKING:
-    from datetime import datetime, timedelta
+    from datetime import datetime
 
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef, UpdateItemInputTypeDef
 
-    from afterword.generations import Submission
+    from afterword.files import StoredFile
+    from afterword.generations import Terms
     from afterword.payloads import Payloads
+
+
+READERS = 10
+"""Objects of the bucket that are read at the same time for a page."""
+PAGE_CHARACTERS = 6_000_000
+"""Of the texts of a page: with more it would fit into neither a memory nor a response."""
+
+
+READ_WAITS = (0.0, 0.0, 0.05, 0.1, 0.2, 0.4)
+"""Seconds to wait before each try to read what DynamoDB had no time for: it is throttled then."""
 
 
 class Refused(NamedTuple):
@@ -40,29 +67,37 @@ class Refused(NamedTuple):
     item: Item | None
 
 
+class There(NamedTuple):
+    """What is there under an id that was put: of this very submission if it is the `same`."""
+
+    status: Status
+    place: str | None
+    same: bool
+
+
 class GenerationStore:
     """Generations in DynamoDB, with their big texts in S3. Every change is conditional."""
 
     def __init__(self, dynamodb: "DynamoDBClient", table: str, payloads: "Payloads") -> None:
         self._dynamodb = dynamodb
         self._table = table
+        self._payloads = payloads
         self._items = Items(payloads)
 
     def put(
         self,
         tenant: str,
         generation_id: str,
-        submission: "Submission",
-        flow_version: int,
-        retention: "timedelta",
-    ) -> Status:
+        submission: Submission,
+        terms: "Terms",
+    ) -> There:
         """Accept a submission: from here on it stands, queued, whatever happens next.
 
-        If it was accepted under this id before, nothing changes. Returns where it stands; raises
-        KeyReusedError if the id is another submission's. Takes one write, and before it one S3 put
-        for each text over INLINE_BYTES.
+        If there is a generation with this id already, nothing changes. Returns what is there now.
+        Takes one write, and before it one S3 put for each file, and for each text over
+        INLINE_BYTES.
         """
-        item = self._items.queued(tenant, generation_id, submission, flow_version, retention)
+        item = self._items.queued(tenant, generation_id, submission, terms)
         now = int(clock.now().timestamp())
         try:
             self._dynamodb.put_item(
@@ -73,30 +108,174 @@ class GenerationStore:
                 ReturnValuesOnConditionCheckFailure="ALL_OLD",
             )
         except ClientError as error:
-            # An earlier request with the same idempotency key; or this very put, whose answer was
-            # lost and which the SDK sent again.
             if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
                 raise
             there = cast("Item", error.response.get("Item"))
-            if there["fingerprint"] != item["fingerprint"]:
-                raise KeyReusedError(
-                    "The Idempotency-Key was used before, for another request."
-                ) from error
-            return Status(there["status"]["S"])
-        return Status.QUEUED
+            return There(
+                status=Status(there["status"]["S"]),
+                place=items.place_of(there),
+                same=there["fingerprint"] == item["fingerprint"],
+            )
+        return There(status=Status.QUEUED, place=terms.place, same=True)
 
     def get(self, tenant: str, generation_id: str) -> Generation:
         """Return a tenant's generation, consistently; raise NotFoundError if it has none such."""
-        item = None
-        if is_id(generation_id):
-            item = self._dynamodb.get_item(
-                TableName=self._table,
-                Key={"pk": {"S": partition_key(tenant, generation_id)}},
-                ConsistentRead=True,
-            ).get("Item")
-        if item is None or int(item["expires_at"]["N"]) <= clock.now().timestamp():
+        return self._items.generation(self._found(tenant, generation_id))
+
+    def file(self, file: "StoredFile") -> bytes:
+        """Return the content of a generation's file."""
+        return self._payloads.get_file(file.key)
+
+    def listed(self, tenant: str, generation_id: str) -> Listed:
+        """Return a tenant's generation with what was asked for; raise NotFoundError like `get`."""
+        return self._items.listed(self._found(tenant, generation_id))
+
+    def page(self, tenant: str, flow: str, limit: int, after: str | None = None) -> Page:
+        """Return up to `limit` (at most 100) of a flow's generations, newest first.
+
+        `after` is what the page before says. Takes a query of the index, which has only keys, and a
+        batch read of the items, so that a page costs the same however many there are; a new
+        generation may be missing from the index for a moment. Expired ones are left out. With big
+        texts a page ends early.
+        """
+        values: dict[str, AttributeValueTypeDef] = {":key": {"S": f"{tenant}#{flow}"}}
+        if after is not None:
+            values[":after"] = {"S": after}
+        answer = self._dynamodb.query(
+            TableName=self._table,
+            IndexName="by_flow",
+            KeyConditionExpression="list_key = :key"
+            + (" AND list_order < :after" if after is not None else ""),
+            ExpressionAttributeValues=values,
+            ScanIndexForward=False,
+            Limit=limit,
+        )
+        keys = [item["pk"]["S"] for item in answer["Items"]]
+        found = self._read_all(keys)
+        there = [found[key] for key in keys if self._there(found.get(key))]
+        listed = self._each_listed(there)
+        after = None
+        if len(listed) < len(there):
+            after = listed[-1].order
+        elif "LastEvaluatedKey" in answer:
+            after = answer["Items"][-1]["list_order"]["S"]
+        return Page(items=tuple(listed), after=after)
+
+    def _each_listed(self, found: list[Item]) -> list[Listed]:
+        """Read what is in the bucket side by side, until there is more than a page may have."""
+        if not any(_in_bucket(item) for item in found):
+            return [self._items.listed(item) for item in found]
+        listed: list[Listed] = []
+        characters = 0
+        with ThreadPoolExecutor(max_workers=READERS) as executor:
+            for some in batched(found, READERS, strict=False):
+                read = list(executor.map(self._items.listed, some))
+                listed += read
+                characters += sum(_characters(each) for each in read)
+                if characters > PAGE_CHARACTERS:
+                    break
+        return listed
+
+    def _read_all(self, keys: list[str]) -> dict[str, Item]:
+        found: dict[str, Item] = {}
+        left: list[dict[str, AttributeValueTypeDef]] = [{"pk": {"S": key}} for key in keys]
+        for wait in READ_WAITS:
+            if not left:
+                return found
+            time.sleep(wait)
+            answer = self._dynamodb.batch_get_item(RequestItems={self._table: {"Keys": left}})
+            found |= {item["pk"]["S"]: item for item in answer["Responses"].get(self._table, [])}
+            rest = answer.get("UnprocessedKeys", {})
+            left = list(rest[self._table]["Keys"]) if self._table in rest else []
+        if left:
+            raise UnavailableError("Storage is busy. Try again in a moment.")
+        return found
+
+    def set_title(self, tenant: str, generation_id: str, flow: str, title: str | None) -> Listed:
+        """Give a generation of a flow a title, or take it away, and return it.
+
+        Raises NotFoundError if the flow has none such.
+
+        It touches nothing else, so that it and the worker's writes do not get in each other's way.
+        """
+        if not is_id(generation_id):
             raise NotFoundError("There is no such generation.")
-        return self._items.generation(item)
+        values: dict[str, AttributeValueTypeDef] = {
+            ":now": {"N": str(int(clock.now().timestamp()))},
+            ":flow": {"S": flow},
+        }
+        if title is not None:
+            values[":title"] = {"S": title}
+        outcome = self._update(
+            {
+                "TableName": self._table,
+                "Key": {"pk": {"S": partition_key(tenant, generation_id)}},
+                "UpdateExpression": "REMOVE title" if title is None else "SET title = :title",
+                "ConditionExpression": "expires_at > :now AND flow = :flow",
+                "ExpressionAttributeValues": values,
+                "ReturnValues": "ALL_NEW",
+            }
+        )
+        if isinstance(outcome, Refused):
+            raise NotFoundError("There is no such generation.")
+        return self._items.listed(outcome)
+
+    def submission(self, tenant: str, generation_id: str) -> tuple[Submission, Status]:
+        """Return what was asked for, and where it stands; raise NotFoundError if there is none."""
+        item = self._found(tenant, generation_id)
+        return self._items.submission(item), Status(item["status"]["S"])
+
+    def exists(self, tenant: str, generation_id: str) -> bool:
+        """Whether the tenant has such a generation, by a consistent read."""
+        return self._there(self._read(tenant, generation_id))
+
+    def ended(self, tenant: str, generation_id: str) -> Ended | None:
+        """Return how a generation ended; None while it has not, or if there is none."""
+        item = self._read(tenant, generation_id)
+        return items.ended(item) if item is not None and _terminal(item) else None
+
+    def ends(self, tenant: str, generation_ids: Collection[str]) -> Mapping[str, Ended | None]:
+        """Return, of up to 100 generations, those that have ended, and None for what is not there.
+
+        One that is open is not in the answer, nor is what DynamoDB did not read this time.
+        """
+        keys: dict[str, dict[str, AttributeValueTypeDef]] = {
+            generation_id: {"pk": {"S": partition_key(tenant, generation_id)}}
+            for generation_id in generation_ids
+        }
+        answer = self._dynamodb.batch_get_item(
+            RequestItems={self._table: {"Keys": list(keys.values()), "ConsistentRead": True}}
+        )
+        found = {item["id"]["S"]: item for item in answer["Responses"].get(self._table, [])}
+        rest = answer.get("UnprocessedKeys", {})
+        unread = rest[self._table]["Keys"] if self._table in rest else ()
+        ends: dict[str, Ended | None] = {}
+        for generation_id, key in keys.items():
+            item = found.get(generation_id)
+            if item is None and key not in unread:
+                ends[generation_id] = None
+            elif item is not None and _terminal(item):
+                ends[generation_id] = items.ended(item)
+        return ends
+
+    def _found(self, tenant: str, generation_id: str) -> Item:
+        item = self._read(tenant, generation_id)
+        if item is None or not self._there(item):
+            raise NotFoundError("There is no such generation.")
+        return item
+
+    def _read(self, tenant: str, generation_id: str) -> Item | None:
+        if not is_id(generation_id):
+            return None
+        return self._dynamodb.get_item(
+            TableName=self._table,
+            Key={"pk": {"S": partition_key(tenant, generation_id)}},
+            ConsistentRead=True,
+        ).get("Item")
+
+    @staticmethod
+    def _there(item: Item | None) -> bool:
+        return item is not None and int(item["expires_at"]["N"]) > clock.now().timestamp()
 
     def claim(self, tenant: str, generation_id: str, lease_until: "datetime") -> Claim | None:
         """Take a generation to run it until the lease ends, or return None if it is not to be had.
@@ -138,15 +317,21 @@ class GenerationStore:
             )
         return None if isinstance(outcome, Refused) else self._items.claim(outcome)
 
-    def succeed(self, claim: Claim, completion: Completion) -> bool:
-        """Store the result. False if the claim is no longer the generation's: nothing is stored."""
+    def succeed(self, claim: Claim, completion: Completion) -> Ended | None:
+        """Store the result. None if the claim is no longer the generation's: nothing is stored."""
         return self._finish(claim, Status.SUCCEEDED, self._items.succeeded(claim, completion))
 
-    def fail(self, claim: Claim, reason: Reason, message: str) -> bool:
-        """Store why it failed. False if the claim is no longer the generation's."""
-        return self._finish(
-            claim, Status.FAILED, {"reason": {"S": reason}, "message": {"S": message}}
-        )
+    def fail(
+        self, claim: Claim, reason: Reason, message: str, answer: Completion | None = None
+    ) -> Ended | None:
+        """Store why it failed, and the tokens of an answer that was of no use.
+
+        None if the claim is no longer the generation's: nothing is stored.
+        """
+        attributes: Item = {"reason": {"S": reason}, "message": {"S": message}}
+        if answer is not None:
+            attributes = {**attributes, **items.spent(answer)}
+        return self._finish(claim, Status.FAILED, attributes)
 
     def hand_back(self, claim: Claim, *, failed: bool) -> bool:
         """Queue the generation again; `failed` spends the failure budget, throttling does not.
@@ -171,10 +356,10 @@ class GenerationStore:
         return not isinstance(outcome, Refused)
 
     def overdue(self, limit: int) -> Iterator[Overdue]:
-        """Yield up to `limit` open generations whose due time has passed, oldest first.
+        """Yield up to `limit` generations whose due time has passed, oldest first.
 
-        Takes a query for each of DUE_SHARDS and each further page, and a consistent read for each
-        generation, since the index may lag behind.
+        They are open, or their end is not settled. Takes a query for each of DUE_SHARDS and each
+        further page, and a consistent read for each generation, since the index may lag behind.
         """
         now = clock.to_millis(clock.now())
         shards = [self._due(shard, now) for shard in range(DUE_SHARDS)]
@@ -216,18 +401,34 @@ class GenerationStore:
         )
         return not isinstance(outcome, Refused)
 
-    def give_up(self, tenant: str, generation_id: str, reason: Reason, message: str) -> bool:
-        """Fail a generation that nobody holds. False while somebody has a live lease on it.
+    def give_up(
+        self,
+        tenant: str,
+        generation_id: str,
+        reason: Reason,
+        message: str,
+        letter: Mapping[str, str] | None = None,
+    ) -> Ended | Status | None:
+        """Fail a generation that nobody holds, with the facts of its dead letter if there is one.
 
-        True as well when there is nothing left to do: it is terminal or gone.
+        Returns how it ended if it does now; otherwise where it stands, running while somebody has a
+        live lease on it, or None if there is none such.
         """
         now = clock.now()
+        attributes: dict[str, AttributeValueTypeDef] = {}
+        if letter is not None:
+            facts: dict[str, AttributeValueTypeDef] = {
+                name: {"S": fact} for name, fact in letter.items()
+            }
+            attributes = {"dead_letter_of": {"S": tenant}, "dead_letter": {"M": facts}}
         outcome = self._update(
             {
                 "TableName": self._table,
                 "Key": {"pk": {"S": partition_key(tenant, generation_id)}},
                 "UpdateExpression": "SET #status = :failed, finished_at = :now, #reason = :reason,"
-                f" #message = :message {_CLOSE}",
+                " #message = :message, due_at = :due_at"
+                + "".join(f", {name} = :{name}" for name in attributes)
+                + " REMOVE lease_until",
                 "ConditionExpression": "#status = :queued OR"
                 " (#status = :running AND lease_until < :now)",
                 "ExpressionAttributeNames": {
@@ -240,20 +441,23 @@ class GenerationStore:
                     ":queued": {"S": Status.QUEUED},
                     ":running": {"S": Status.RUNNING},
                     ":now": millis(now),
+                    ":due_at": millis(now + DUE_AFTER),
                     ":reason": {"S": reason},
                     ":message": {"S": message},
+                    **{f":{name}": value for name, value in attributes.items()},
                 },
+                "ReturnValues": "ALL_NEW",
                 "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
             }
         )
-        if isinstance(outcome, Refused):
-            return outcome.item is None or Status(outcome.item["status"]["S"]).terminal
-        return True
+        if not isinstance(outcome, Refused):
+            return items.ended(outcome)
+        return None if outcome.item is None else Status(outcome.item["status"]["S"])
 
-    def cancel(self, tenant: str, generation_id: str) -> bool:
+    def cancel(self, tenant: str, generation_id: str) -> Ended | Status:
         """Cancel an open generation, under a worker's hands too: what that one writes is lost.
 
-        True if it is canceled now, or was before; False if it had come to another end. Raises
+        Returns how it ended if it does now, otherwise the end that it had come to before. Raises
         NotFoundError if the tenant has none such.
         """
         now = clock.now()
@@ -263,7 +467,8 @@ class GenerationStore:
                 {
                     "TableName": self._table,
                     "Key": {"pk": {"S": partition_key(tenant, generation_id)}},
-                    "UpdateExpression": f"SET #status = :canceled, finished_at = :now {_CLOSE}",
+                    "UpdateExpression": "SET #status = :canceled, finished_at = :now,"
+                    " due_at = :due_at REMOVE lease_until",
                     "ConditionExpression": "#status IN (:queued, :running)",
                     "ExpressionAttributeNames": {"#status": "status"},
                     "ExpressionAttributeValues": {
@@ -271,27 +476,70 @@ class GenerationStore:
                         ":queued": {"S": Status.QUEUED},
                         ":running": {"S": Status.RUNNING},
                         ":now": millis(now),
+                        ":due_at": millis(now + DUE_AFTER),
                     },
+                    "ReturnValues": "ALL_NEW",
                     "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
                 }
             )
             if not isinstance(outcome, Refused):
-                return True
+                return items.ended(outcome)
             item = outcome.item
-        if item is None or int(item["expires_at"]["N"]) <= now.timestamp():
+        if item is None or not self._there(item):
             raise NotFoundError("There is no such generation.")
-        return Status(item["status"]["S"]) is Status.CANCELED
+        return Status(item["status"]["S"])
 
-    def _finish(self, claim: Claim, status: Status, attributes: Item) -> bool:
-        attributes = {"status": {"S": status}, "finished_at": millis(clock.now()), **attributes}
+    def settled(self, tenant: str, generation_id: str) -> None:
+        """Note that nothing is left to do for a generation that has ended."""
+        self._update(
+            {
+                "TableName": self._table,
+                "Key": {"pk": {"S": partition_key(tenant, generation_id)}},
+                "UpdateExpression": "REMOVE due_shard, due_at",
+                "ConditionExpression": "attribute_exists(finished_at)",
+            }
+        )
+
+    def dead_letters(self, tenant: str) -> Iterator[DeadLetter]:
+        """Yield a tenant's dead letters that were not retried, newest first, a page at a time."""
+        pages = self._dynamodb.get_paginator("query").paginate(
+            TableName=self._table,
+            IndexName="by_dead_letter",
+            KeyConditionExpression="dead_letter_of = :tenant",
+            ExpressionAttributeValues={":tenant": {"S": tenant}},
+            ScanIndexForward=False,
+        )
+        for page in pages:
+            yield from (items.dead_letter(item) for item in page["Items"] if self._there(item))
+
+    def retried(self, tenant: str, generation_id: str, retry_id: str) -> None:
+        """Note which generation repeats one that has ended: no dead letter to look at any more."""
+        self._update(
+            {
+                "TableName": self._table,
+                "Key": {"pk": {"S": partition_key(tenant, generation_id)}},
+                "UpdateExpression": "SET retried_as = :retry REMOVE dead_letter_of",
+                "ConditionExpression": "attribute_exists(finished_at)",
+                "ExpressionAttributeValues": {":retry": {"S": retry_id}},
+            }
+        )
+
+    def _finish(self, claim: Claim, status: Status, attributes: Item) -> Ended | None:
+        now = clock.now()
+        attributes = {"status": {"S": status}, "finished_at": millis(now), **attributes}
+        close = "REMOVE lease_until, due_shard, due_at"
+        if claim.unsettled:
+            attributes = {**attributes, "due_at": millis(now + DUE_AFTER)}
+            close = "REMOVE lease_until"
         outcome = self._update(
             {
                 "TableName": self._table,
                 "Key": {"pk": {"S": partition_key(claim.tenant, claim.id)}},
                 "UpdateExpression": "SET "
                 + ", ".join(f"#{name} = :{name}" for name in attributes)
-                + f" {_CLOSE}",
+                + f" {close}",
                 "ConditionExpression": _MINE,
+                "ReturnValues": "ALL_NEW",
                 "ExpressionAttributeNames": {f"#{name}": name for name in attributes},
                 "ExpressionAttributeValues": {
                     **{f":{name}": value for name, value in attributes.items()},
@@ -299,7 +547,7 @@ class GenerationStore:
                 },
             }
         )
-        return not isinstance(outcome, Refused)
+        return None if isinstance(outcome, Refused) else items.ended(outcome)
 
     def _update(self, request: "UpdateItemInputTypeDef") -> Item | Refused:
         try:
@@ -311,7 +559,6 @@ class GenerationStore:
 
 
 _MINE = "#status = :mine_running AND attempt = :mine_attempt"
-_CLOSE = "REMOVE lease_until, due_shard, due_at"
 
 
 def _mine(claim: Claim) -> "dict[str, AttributeValueTypeDef]":
@@ -319,6 +566,24 @@ def _mine(claim: Claim) -> "dict[str, AttributeValueTypeDef]":
         ":mine_running": {"S": Status.RUNNING},
         ":mine_attempt": {"N": str(claim.attempt)},
     }
+
+
+def _in_bucket(item: Item) -> bool:
+    return any(f"{name}_key" in item for name in ("request", "external", "text"))
+
+
+def _characters(listed: Listed) -> int:
+    generation = listed.generation
+    text = "" if generation.completion is None else generation.completion.text
+    inputs = sum(
+        len(value) if isinstance(value, str) else sum(map(len, value))
+        for value in listed.inputs.values()
+    )
+    return inputs + len(text) + sum(map(len, generation.external.values()))
+
+
+def _terminal(item: Item) -> bool:
+    return Status(item["status"]["S"]).terminal
 
 
 def _lease_ran_out(item: Item | None, now: "datetime") -> bool:

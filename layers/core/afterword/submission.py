@@ -6,46 +6,101 @@ from typing import TYPE_CHECKING
 from botocore.exceptions import BotoCoreError, ClientError
 
 from afterword import generations, telemetry
-from afterword.generations import Status
+from afterword.errors import InvalidRequestError, KeyReusedError
+from afterword.generations import DEADLINE, Status, Terms
 
 if TYPE_CHECKING:
     from afterword.generations import Submission
+    from afterword.limits import Limiter
     from afterword.queue import Queue
-    from afterword.registry import Registry
+    from afterword.registry import Registry, StoredFlow
     from afterword.store import GenerationStore
 
 
 class Submitter:
-    """Accepts submissions of a tenant."""
+    """Accepts submissions of a tenant. `notify`: somebody is to hear of each end."""
 
-    def __init__(
-        self, registry: "Registry", store: "GenerationStore", queue: "Queue", retention_days: int
+    def __init__(  # noqa: PLR0913 - what submitting touches
+        self,
+        registry: "Registry",
+        store: "GenerationStore",
+        queue: "Queue",
+        limiter: "Limiter",
+        *,
+        retention_days: int,
+        notify: bool,
     ) -> None:
         self._registry = registry
         self._store = store
         self._queue = queue
+        self._limiter = limiter
         self._retention = timedelta(days=retention_days)
+        self._notify = notify
 
     def submit(
-        self, tenant: str, submission: "Submission", idempotency_key: str | None = None
+        self,
+        tenant: str,
+        submission: "Submission",
+        idempotency_key: str | None = None,
+        flow: "StoredFlow | None" = None,
     ) -> str:
         """Accept a submission and return its generation's id.
 
         First the item, then the message: when sending fails the generation stands all the same,
         and the sweeper sends it. With an idempotency key, all submissions with that key are one
-        generation. Raises NotFoundError when the tenant has no such flow, and KeyReusedError when
-        the key stands for another submission.
+        generation. `flow` is its flow, if it was read already. Raises NotFoundError when the tenant
+        has no such flow, KeyReusedError when the key stands for another submission, and
+        LimitedError when the tenant's limits are reached.
         """
-        flow = self._registry.flow(tenant, submission.flow)
         if idempotency_key is None:
-            generation_id = generations.new_id()
-        else:
-            generation_id = generations.id_for_key(tenant, idempotency_key)
-        with telemetry.logger().append_context_keys(generation_id=generation_id):
-            status = self._store.put(
-                tenant, generation_id, submission, flow.version, self._retention
+            return self._accept(tenant, generations.new_id(), submission, flow=flow, new=True)
+        generation_id = generations.id_for_key(tenant, idempotency_key)
+        return self._accept(tenant, generation_id, submission, flow=flow, new=False)
+
+    def retry(self, tenant: str, generation_id: str) -> str:
+        """Submit again what failed or was canceled, and return the new generation's id.
+
+        However often it is retried, that is one generation; it can be retried itself. Raises
+        NotFoundError, InvalidRequestError unless it failed or was canceled, and LimitedError.
+        """
+        submission, status = self._store.submission(tenant, generation_id)
+        if status not in {Status.FAILED, Status.CANCELED}:
+            raise InvalidRequestError(
+                f"Generation {generation_id} is {status}: only what failed or was canceled can be"
+                " submitted again."
             )
-            if status is Status.QUEUED:  # the first one to submit it may have failed to send it
+        retry_id = generations.id_for_retry(tenant, generation_id)
+        self._accept(tenant, retry_id, submission, new=False, retry_of=generation_id)
+        self._store.retried(tenant, generation_id, retry_id)
+        return retry_id
+
+    def _accept(  # noqa: PLR0913 - what an acceptance depends on
+        self,
+        tenant: str,
+        generation_id: str,
+        submission: "Submission",
+        *,
+        new: bool,
+        flow: "StoredFlow | None" = None,
+        retry_of: str | None = None,
+    ) -> str:
+        """Accept a submission under an id that is new, or may be there already."""
+        flow = flow or self._registry.flow(tenant, submission.flow)
+        with telemetry.logger().append_context_keys(generation_id=generation_id):
+            terms = Terms(
+                flow_version=flow.version,
+                retention=self._retention,
+                deadline=submission.deadline or flow.deadline or DEADLINE,
+                retry_of=retry_of,
+                place=self._limiter.admit(tenant, generation_id, new=new),
+                notify=self._notify,
+            )
+            there = self._store.put(tenant, generation_id, submission, terms)
+            if terms.place is not None and terms.place != there.place:
+                self._limiter.give_back(tenant, generation_id, terms.place)
+            if not there.same:
+                raise KeyReusedError("The Idempotency-Key was used before, for another request.")
+            if there.status is Status.QUEUED:  # who submitted it first may have failed to send it
                 self._nudge(tenant, generation_id)
         return generation_id
 

@@ -1,4 +1,4 @@
-"""The sweeper: repairs what was accepted and has not come to its end in time."""
+"""The sweeper: repairs what was accepted and has not come to its end, or settled it, in time."""
 
 import time
 from collections import Counter
@@ -14,6 +14,8 @@ from afterword.items import DUE_AFTER
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from afterword.endings import Endings
+    from afterword.generations import Ended
     from afterword.items import Overdue
     from afterword.queue import Queue
     from afterword.store import GenerationStore
@@ -27,16 +29,17 @@ STOP_SECONDS = 10.0
 class Sweeper:
     """Walks the generations that are overdue. Two sweepers at once do no harm."""
 
-    def __init__(self, store: "GenerationStore", queue: "Queue") -> None:
+    def __init__(self, store: "GenerationStore", queue: "Queue", endings: "Endings") -> None:
         self._store = store
         self._queue = queue
+        self._endings = endings
 
     def sweep(self, seconds: float) -> Counter[str]:
         """Repair what is overdue, oldest first; return how many came to which end.
 
         `seconds` is what is left of the invocation. The ends: `sent` again, `failed` past the
-        deadline, `waiting` for a live lease, `changed` by somebody else meanwhile, and `unsent`,
-        which will be overdue again.
+        deadline, `waiting` for a live lease, `settled` what had ended, `changed` by somebody else
+        meanwhile, and `unsent` and `unsettled`, which will be overdue again.
         """
         stop = time.monotonic() + seconds - STOP_SECONDS
         ends: Counter[str] = Counter()
@@ -49,14 +52,32 @@ class Sweeper:
 
     def _repair(self, overdue: "Overdue") -> str:
         now = clock.now()
+        if overdue.ended is not None:
+            return self._settle(overdue, overdue.ended, now)
         if overdue.lease_until is not None and overdue.lease_until >= now:
             later = overdue.lease_until + timedelta(milliseconds=1)
             return "waiting" if self._store.postpone(overdue, later) else "changed"
         if now >= overdue.deadline_at:
             message = "It was not finished before its deadline."
-            given_up = self._store.give_up(overdue.tenant, overdue.id, Reason.DEADLINE, message)
-            return "failed" if given_up else "changed"
+            status = self._endings.give_up(overdue.tenant, overdue.id, Reason.DEADLINE, message)
+            return "failed" if status is Status.FAILED else "changed"
         return self._send_again(overdue, now)
+
+    def _settle(self, overdue: "Overdue", ended: "Ended", now: "datetime") -> str:
+        """Settle what a process that died did not, or make known again what nobody has noted.
+
+        The next look is as far away as the end, so that an event bus that is gone costs little.
+        """
+        if not self._store.postpone(overdue, now + max(DUE_AFTER, now - ended.finished_at)):
+            return "changed"
+        log = telemetry.logger()
+        try:
+            self._endings.settle(ended)
+        except (BotoCoreError, ClientError) as error:
+            log.warning("not settled", extra={"generation_id": ended.id, "why": str(error)})
+            return "unsettled"
+        log.warning("settled again", extra={"generation_id": ended.id, "status": ended.status})
+        return "settled"
 
     def _send_again(self, overdue: "Overdue", now: "datetime") -> str:
         """Nudge the worker again, because the message may be lost; or only late, which is no harm.

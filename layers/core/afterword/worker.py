@@ -8,7 +8,7 @@ from datetime import timedelta
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING
 
-from afterword import clock, flows, placeholders, services, telemetry
+from afterword import attachments, clock, flows, placeholders, services, telemetry
 from afterword.errors import NotFoundError
 from afterword.flows import Flow
 from afterword.generations import Completion, FailedError, Reason, Status
@@ -24,7 +24,9 @@ from afterword.settings import settings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import datetime
 
+    from afterword.endings import Endings
     from afterword.flows import Step
     from afterword.generations import Claim
     from afterword.models import Model
@@ -40,21 +42,26 @@ WRITE_SECONDS = 5.0
 """Kept of the invocation's time for storing what the model answered."""
 BACKOFF_SECONDS = 2.0
 MAX_BACKOFF_SECONDS = 60.0
+MIN_MODEL_SECONDS = 1.0
+"""With less than this to go until its deadline, no model is asked."""
+_PAST_DEADLINE = "It was not finished before its deadline."
 _OUT_OF_TIME = "The worker's invocation ended before the model answered."
 
 
 class Worker:
     """Runs generations with one model, for nudges that came in one batch."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - what running a generation touches
         self,
         store: "GenerationStore",
+        endings: "Endings",
         registry: "Registry",
         queue: "Queue",
         model: "Model",
         default_model: str,
     ) -> None:
         self._store = store
+        self._endings = endings
         self._registry = registry
         self._queue = queue
         self._model = model
@@ -113,37 +120,46 @@ class Worker:
             log.thread_safe_clear_keys()
 
     def _generate(self, claim: "Claim", nudge: "Nudge", ends: float) -> bool:
+        answer: Completion | None = None
         try:
-            completion = self._complete(claim, ends)
+            self._check(claim)
+            template = None if claim.template is None else placeholders.parse(claim.template)
+            if template is not None and not template.properties:
+                completion = _as_it_is(template)
+            else:
+                step = self._step(claim.tenant, claim.flow, claim.flow_version)
+                answer = self._ask(claim, step, template, ends)
+                completion = _finished(answer, template, step)
         except ModelUnavailableError as error:
             return self._hand_back(claim, nudge, str(error), error.retry_after)
         except ModelTimedOutError as error:
             return self._time_out(claim, nudge, str(error))
         except FailedError as error:
-            return self._fail(claim, error.reason, str(error))
-        stored = self._store.succeed(claim, completion)
+            return self._fail(claim, error.reason, str(error), answer)
+        stored = self._endings.succeed(claim, completion)
         self._log_end(claim, stored=stored, status=Status.SUCCEEDED, completion=completion)
         return True
 
-    def _complete(self, claim: "Claim", ends: float) -> Completion:
-        """Return the finished text; raise FailedError, or what a Model raises."""
-        if clock.now() >= claim.deadline_at:
-            raise FailedError(Reason.DEADLINE, "It was not finished before its deadline.")
+    @staticmethod
+    def _check(claim: "Claim") -> None:
+        """Raise FailedError if the generation is not worth to be begun."""
+        if _seconds_until(claim.deadline_at) < MIN_MODEL_SECONDS:
+            raise FailedError(Reason.DEADLINE, _PAST_DEADLINE)
         if claim.failures >= MAX_FAILURES:
             raise FailedError(Reason.WORKER_LOST, f"Its worker was lost {claim.failures} times.")
-        template = None if claim.template is None else placeholders.parse(claim.template)
-        if template is not None and not template.properties:
-            return Completion(
-                text=template.text, model=None, stop_reason=STOP, tokens_in=0, tokens_out=0
-            )
-        step = self._step(claim.tenant, claim.flow, claim.flow_version)
-        prompt = flows.prompt(step, claim.inputs, template, self._default_model)
-        completion = self._model.generate(prompt, ends - time.monotonic() - WRITE_SECONDS)
-        if template is not None:
-            return _filled(template, completion, step)
-        if not completion.text.strip():
-            raise FailedError(Reason.EMPTY_OUTPUT, "The model answered with no text.")
-        return completion
+
+    def _ask(
+        self, claim: "Claim", step: "Step", template: Template | None, ends: float
+    ) -> Completion:
+        """Return the model's answer, which is awaited no longer than until the deadline."""
+        ends = min(ends - WRITE_SECONDS, time.monotonic() + _seconds_until(claim.deadline_at))
+        texts, sent = attachments.prepare(
+            claim.files, step, self._model.documents, self._store.file, ends
+        )
+        prompt = flows.prompt(
+            step, claim.inputs, template, self._default_model, texts=texts, attachments=sent
+        )
+        return self._model.generate(prompt, ends - time.monotonic())
 
     def _load_step(self, tenant: str, flow: str, version: int) -> "Step":
         try:
@@ -154,6 +170,8 @@ class Worker:
 
     def _time_out(self, claim: "Claim", nudge: "Nudge", why: str) -> bool:
         """Spend one of the generation's failures: hand it back, or fail it with the last one."""
+        if _seconds_until(claim.deadline_at) < MIN_MODEL_SECONDS:
+            return self._fail(claim, Reason.DEADLINE, _PAST_DEADLINE)
         if claim.failures + 1 >= MAX_FAILURES:
             return self._fail(claim, Reason.TIMED_OUT, why)
         return self._hand_back(claim, nudge, why, retry_after=None, failed=True)
@@ -169,11 +187,14 @@ class Worker:
     ) -> bool:
         """Queue it again; its message comes back after a full-jitter backoff.
 
-        Or when the model asks for it, but no later than the deadline, which then ends it.
+        Or when the model asks for it, and if that is past the deadline it fails at once.
         """
-        until_deadline = (claim.deadline_at - clock.now()).total_seconds()
-        seconds = min(max(_backoff(claim.attempt), retry_after or 0.0), until_deadline)
-        delay = max(1, round(seconds))
+        left = _seconds_until(claim.deadline_at) - MIN_MODEL_SECONDS
+        if left <= (retry_after or 0.0):
+            message = f"The model could not be asked again before the deadline. {why}"
+            return self._fail(claim, Reason.DEADLINE, message)
+        seconds = min(max(_backoff(claim.attempt), retry_after or 0.0), left)
+        delay = max(1, int(seconds))
         if not self._store.hand_back(claim, failed=failed):
             return True
         self._queue.put_off(nudge, delay)
@@ -182,8 +203,10 @@ class Worker:
         )
         return False
 
-    def _fail(self, claim: "Claim", reason: Reason, message: str) -> bool:
-        stored = self._store.fail(claim, reason, message)
+    def _fail(
+        self, claim: "Claim", reason: Reason, message: str, answer: Completion | None = None
+    ) -> bool:
+        stored = self._endings.fail(claim, reason, message, answer)
         self._log_end(claim, stored=stored, status=Status.FAILED, reason=reason)
         return True
 
@@ -221,11 +244,25 @@ def _backoff(attempt: int) -> float:
     return random.uniform(0, bound)  # noqa: S311 - spreads load, guards nothing
 
 
-def _filled(template: Template, completion: Completion, step: "Step") -> Completion:
+def _seconds_until(moment: "datetime") -> float:
+    return (moment - clock.now()).total_seconds()
+
+
+def _as_it_is(template: Template) -> Completion:
+    """Return the text of a template that has no placeholders."""
+    return Completion(text=template.text, model=None, stop_reason=STOP, tokens_in=0, tokens_out=0)
+
+
+def _finished(answer: Completion, template: Template | None, step: "Step") -> Completion:
+    """Return the finished text; raise FailedError if the answer is of no use."""
+    if template is None:
+        if not answer.text.strip():
+            raise FailedError(Reason.EMPTY_OUTPUT, "The model answered with no text.")
+        return answer
     try:
-        return replace(completion, text=template.fill(completion.text))
+        return replace(answer, text=template.fill(answer.text))
     except UnfilledError as error:
-        if completion.stop_reason != LENGTH:
+        if answer.stop_reason != LENGTH:
             raise
         raise UnfilledError(
             Reason.OUTPUT_TRUNCATED,
@@ -239,6 +276,7 @@ def from_settings() -> Worker:
     """Return the worker of this process, with everything it needs built before any thread runs."""
     return Worker(
         services.store(),
+        services.endings(),
         services.registry(),
         services.queue(),
         provider.model(),

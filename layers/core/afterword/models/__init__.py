@@ -1,6 +1,6 @@
 """What the worker needs of a model, whoever runs it."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -11,6 +11,14 @@ STOP = "stop"
 """Stop reason: the model was done."""
 LENGTH = "length"
 """Stop reason: the model reached the prompt's `max_tokens`, or its own limit."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attachment:
+    """A file that goes to the model as it is: an image, or a document if the model takes these."""
+
+    media_type: str
+    content: bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,10 +35,16 @@ class Prompt:
     model: str
     max_tokens: int
     temperature: float | None
+    attachments: tuple[Attachment, ...] = ()
 
 
 class Model(Protocol):
     """Somebody who turns a prompt into text. Safe to use from several threads at once."""
+
+    @property
+    def documents(self) -> Collection[str]:
+        """The media types of the attachments that it takes, apart from images."""
+        ...
 
     def generate(self, prompt: Prompt, timeout: float) -> Completion:
         """Return the model's completion, within `timeout` seconds; one try, no retries.

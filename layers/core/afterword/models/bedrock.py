@@ -28,12 +28,15 @@ from afterword.models import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from mypy_boto3_bedrock_runtime import BedrockRuntimeClient
+    from mypy_boto3_bedrock_runtime.literals import DocumentFormatType, ImageFormatType
     from mypy_boto3_bedrock_runtime.type_defs import (
+        ContentBlockTypeDef,
         ConverseRequestTypeDef,
         ConverseResponseTypeDef,
+        DocumentBlockTypeDef,
     )
 
 _TOOL = "reply"
@@ -62,11 +65,29 @@ _STOP_REASONS = {
     "max_tokens": LENGTH,
     "model_context_window_exceeded": LENGTH,
 }
+DOCUMENTS: "Mapping[str, DocumentFormatType]" = {
+    "application/pdf": "pdf",
+    "application/vnd.openxmlformats-officedocument.wordprocessingml.document": "docx",
+    "text/csv": "csv",
+    "text/html": "html",
+    "text/markdown": "md",
+    "text/plain": "txt",
+    "application/json": "txt",
+}
+"""https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_DocumentBlock.html"""
+IMAGES: "Mapping[str, ImageFormatType]" = {
+    "image/png": "png",
+    "image/jpeg": "jpeg",
+    "image/gif": "gif",
+    "image/webp": "webp",
+}
 _REFUSALS = frozenset({"content_filtered", "guardrail_intervened"})
 
 
 class BedrockModel:
     """A model of Amazon Bedrock. `client` returns a client with the read timeout it is given."""
+
+    documents = DOCUMENTS.keys()
 
     def __init__(self, client: "Callable[[int], BedrockRuntimeClient]") -> None:
         self._client = client
@@ -80,7 +101,7 @@ class BedrockModel:
         try:
             response = client.converse(**_request(prompt))
         except ClientError as error:
-            raise _error(error) from error
+            raise _error(error) from None  # its message may repeat the prompt
         except ReadTimeoutError as error:
             raise ModelTimedOutError("Bedrock did not answer in time.") from error
         except (NoCredentialsError, PartialCredentialsError) as error:
@@ -98,7 +119,7 @@ def _request(prompt: Prompt) -> "ConverseRequestTypeDef":
     request: ConverseRequestTypeDef = {
         "modelId": prompt.model,
         "system": [{"text": prompt.system}],
-        "messages": [{"role": "user", "content": [{"text": prompt.user}]}],
+        "messages": [{"role": "user", "content": [{"text": prompt.user}, *_attached(prompt)]}],
         "inferenceConfig": {"maxTokens": prompt.max_tokens},
     }
     if prompt.temperature is not None:
@@ -111,6 +132,27 @@ def _request(prompt: Prompt) -> "ConverseRequestTypeDef":
             "toolChoice": {"tool": {"name": _TOOL}},
         }
     return request
+
+
+def _attached(prompt: Prompt) -> "list[ContentBlockTypeDef]":
+    """Return the attachments as blocks.
+
+    A document needs a name, which the model reads too: a neutral one, and not the caller's.
+    """
+    blocks: list[ContentBlockTypeDef] = []
+    for number, attachment in enumerate(prompt.attachments, 1):
+        if attachment.media_type in IMAGES:
+            image = IMAGES[attachment.media_type]
+            blocks.append({"image": {"format": image, "source": {"bytes": attachment.content}}})
+        else:
+            kind = DOCUMENTS[attachment.media_type]
+            document: DocumentBlockTypeDef = {
+                "format": kind,
+                "name": f"document {number}",
+                "source": {"bytes": attachment.content},
+            }
+            blocks.append({"document": document})
+    return blocks
 
 
 def _completion(prompt: Prompt, response: "ConverseResponseTypeDef") -> Completion:

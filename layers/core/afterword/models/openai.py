@@ -4,6 +4,7 @@ Talks through urllib3, which botocore brings along anyway; OpenAI's own SDK woul
 worker's cold start (docs/decisions/0003-openai-client.md).
 """
 
+import base64
 import json
 import re
 import time
@@ -46,7 +47,31 @@ _WORTH_A_RETRY = frozenset(
 )
 _TOO_LONG_CODES = frozenset({"context_length_exceeded", "exceed_context_size_error"})
 _CONTENT_CODES = frozenset({"content_filter", "content_policy_violation"})
-_CODE = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+_TOLD_CODES = (
+    _TOO_LONG_CODES
+    | _CONTENT_CODES
+    | {
+        "authentication_error",
+        "insufficient_quota",
+        "invalid_api_key",
+        "invalid_request_error",
+        "invalid_type",
+        "invalid_value",
+        "missing_required_parameter",
+        "model_not_found",
+        "not_found_error",
+        "not_supported_error",
+        "overloaded_error",
+        "permission_error",
+        "rate_limit_exceeded",
+        "server_error",
+        "unavailable_error",
+        "unknown_parameter",
+        "unsupported_parameter",
+        "unsupported_value",
+    }
+)
+"""Codes that messages name. Any other text of an endpoint may repeat the prompt, or the key."""
 
 
 class _Message(BaseModel):
@@ -87,8 +112,11 @@ class OpenAIModel:
     """A model behind an OpenAI-compatible endpoint.
 
     `base_url` goes up to and including the version (`https://…/v1`). `api_key` is asked for
-    before each call; it may return None where the endpoint takes no key.
+    before each call; it may return None where the endpoint takes no key. The API has no documents
+    that others than OpenAI take: their text goes into the prompt.
     """
+
+    documents: tuple[str, ...] = ()
 
     def __init__(self, base_url: str, api_key: "Callable[[], str | None]", pool_size: int) -> None:
         self._url = f"{base_url.rstrip('/')}/chat/completions"
@@ -148,7 +176,7 @@ class OpenAIModel:
             "model": prompt.model,
             "messages": [
                 {"role": "system", "content": prompt.system},
-                {"role": "user", "content": prompt.user},
+                {"role": "user", "content": _content(prompt)},
             ],
             limit: prompt.max_tokens,
         }
@@ -162,6 +190,18 @@ class OpenAIModel:
                 "json_schema": {"name": "reply", "schema": dict(prompt.schema)},
             }
         return request
+
+
+def _content(prompt: Prompt) -> str | list[dict[str, object]]:
+    """Return the text, and the images as data URLs if there are any."""
+    if not prompt.attachments:
+        return prompt.user
+    parts: list[dict[str, object]] = [{"type": "text", "text": prompt.user}]
+    for attachment in prompt.attachments:
+        encoded = base64.b64encode(attachment.content).decode()
+        url = f"data:{attachment.media_type};base64,{encoded}"
+        parts.append({"type": "image_url", "image_url": {"url": url}})
+    return parts
 
 
 def _read(response: urllib3.BaseHTTPResponse, deadline: float) -> bytes:
@@ -203,7 +243,7 @@ def _error(
     status: int, headers: dict[str, str], body: bytes
 ) -> ModelUnavailableError | ModelRefusedError:
     codes = _error_codes(body)
-    named = next((code for code in codes if _CODE.fullmatch(code)), None)
+    named = min(codes & _TOLD_CODES, default=None)
     answered = f"The model endpoint answered {status}" + (f" ({named})." if named else ".")
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status in _WORTH_A_RETRY:
         return ModelUnavailableError(answered, _retry_after(headers))

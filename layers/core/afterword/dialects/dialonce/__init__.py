@@ -15,6 +15,7 @@ from afterword import json_body
 from afterword.errors import AfterwordError, NotFoundError
 from afterword.generations import Generation, Status
 from afterword.http import STATUSES, Request, Response, bearer_token
+from afterword.keys import ApiKey
 
 NAME = "dialonce"
 
@@ -32,11 +33,17 @@ def api_key(request: Request) -> str | None:
     return bearer_token(request) or request.headers.get("x-api-key")
 
 
-def orchestrator(request: Request, tenant: str) -> str:
-    """Return the orchestrator of the path; raise NotFoundError unless the company is the tenant."""
-    if request.path["companyCuid"] != tenant:
+def orchestrator(request: Request, key: ApiKey) -> str:
+    """Return the orchestrator of the path.
+
+    Raises NotFoundError unless the company is the key's tenant, and if the key is for another flow.
+    """
+    if request.path["companyCuid"] != key.tenant:
         raise NotFoundError("There is no such company.")
-    return request.path["orchestratorCuid"]
+    flow = request.path["orchestratorCuid"]
+    if key.flow not in {None, flow}:
+        raise NotFoundError("There is no such flow.")
+    return flow
 
 
 def accepted(generation_id: str) -> Response:

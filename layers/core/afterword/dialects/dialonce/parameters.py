@@ -4,12 +4,17 @@ Apart from the rest of the dialect, because only the submission pays for importi
 of a cold start.
 """
 
+from typing import TYPE_CHECKING
+
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from afterword import json_body, placeholders
 from afterword.dialects import dialonce
 from afterword.errors import InvalidRequestError
 from afterword.generations import Submission
+
+if TYPE_CHECKING:
+    from datetime import timedelta
 
 _EXTERNAL = ("external_ref", "external_metadata")
 MAX_EXTERNAL_BYTES = 1_000_000
@@ -35,7 +40,7 @@ class MailGenerationAsyncParameters(BaseModel):
     external_metadata: dict[str, object] | None = None
 
 
-def submission(body: bytes, flow: str) -> Submission:
+def submission(body: bytes, flow: str, deadline: "timedelta | None" = None) -> Submission:
     """Parse a MailGenerationAsyncParameters; raise InvalidRequestError naming what is wrong.
 
     A mail needs a subject or a body that is not blank. `external_ref` and `external_metadata` are
@@ -63,6 +68,7 @@ def submission(body: bytes, flow: str) -> Submission:
         inputs=inputs,
         template=mail.template if mail.template and mail.template.strip() else None,
         external=external,
+        deadline=deadline,
     )
 
 

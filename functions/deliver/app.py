@@ -1,0 +1,12 @@
+"""Notices: up to ten messages that name generations whose end is to be made known."""
+
+from collections.abc import Sequence
+
+from afterword import queue, services
+from afterword.queue import Nudge
+
+
+@queue.consumer
+def handler(notices: Sequence[Nudge], _seconds: float) -> Sequence[str]:
+    """Publish the ends; return what must come again."""
+    return services.notifier().deliver(notices)

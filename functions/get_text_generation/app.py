@@ -1,0 +1,13 @@
+"""`GET /api/v1/generations/{text_gen_id}`."""
+
+from afterword import http, services
+from afterword.dialects import genai_stack
+from afterword.keys import ApiKey, Scope
+
+
+@http.endpoint(genai_stack, Scope.READ)
+def handler(request: http.Request, key: ApiKey) -> http.Response:
+    """Show a generation of the app."""
+    generation_id, flow = genai_stack.text_gen_id(request), genai_stack.app_flow(key)
+    listed = services.store().listed(key.tenant, generation_id)
+    return genai_stack.text_generation(genai_stack.owned(listed, flow))

@@ -1,0 +1,13 @@
+"""`GET /api/v1/generations`: the app's generations, newest first, a page at a time."""
+
+from afterword import http, services
+from afterword.dialects import genai_stack
+from afterword.keys import ApiKey, Scope
+
+
+@http.endpoint(genai_stack, Scope.READ)
+def handler(request: http.Request, key: ApiKey) -> http.Response:
+    """List a page of generations; the Link header leads to the next."""
+    limit, after = genai_stack.page_asked_for(request)
+    page = services.store().page(key.tenant, genai_stack.app_flow(key), limit, after)
+    return genai_stack.text_generations(page, limit)

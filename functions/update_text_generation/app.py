@@ -1,0 +1,17 @@
+"""`PATCH /api/v1/generations/{text_gen_id}`: a generation's title."""
+
+from afterword import http, services
+from afterword.dialects import genai_stack
+from afterword.keys import ApiKey, Scope
+
+
+@http.endpoint(genai_stack, Scope.SUBMIT)
+def handler(request: http.Request, key: ApiKey) -> http.Response:
+    """Give a generation of the app another title, or none."""
+    generation_id, flow = genai_stack.text_gen_id(request), genai_stack.app_flow(key)
+    update = genai_stack.update(request.body)
+    if update is None:
+        listed = services.store().listed(key.tenant, generation_id)
+        return genai_stack.text_generation(genai_stack.owned(listed, flow))
+    listed = services.store().set_title(key.tenant, generation_id, flow, update.title)
+    return genai_stack.text_generation(listed)

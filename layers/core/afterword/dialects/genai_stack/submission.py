@@ -1,0 +1,22 @@
+"""The form of a text generation. Apart from the rest, because only it needs to parse forms."""
+
+from afterword import http, inputs
+from afterword.dialects import genai_stack
+from afterword.dialects.genai_stack import form
+from afterword.generations import Submission
+from afterword.registry import StoredFlow
+
+
+def submission(request: http.Request, flow: StoredFlow) -> Submission:
+    """Parse a request; raise InvalidRequestError, or UnprocessableError naming an input."""
+    sent = form.parse(request.headers.get("content-type", ""), request.body)
+    values, files = inputs.check(inputs.declared(flow.document), sent)
+    return Submission(
+        dialect=genai_stack.NAME,
+        flow=flow.id,
+        inputs=values,
+        template=None,
+        external={},
+        files=files,
+        deadline=http.deadline(request),
+    )

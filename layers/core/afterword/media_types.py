@@ -1,0 +1,225 @@
+"""What a file is, from its bytes alone: names and declared types are whatever the caller says.
+
+Deciding is quick and never fails. It says what a file claims to be, not that it can be read: a
+damaged PDF is still a PDF, and the worker finds out.
+"""
+
+import csv
+import json
+import re
+from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE
+from collections.abc import Iterator
+from itertools import islice
+from struct import Struct
+from typing import Never
+
+TEXT = "text/plain"
+MARKDOWN = "text/markdown"
+CSV = "text/csv"
+JSON = "application/json"
+HTML = "text/html"
+PDF = "application/pdf"
+DOCX = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
+PNG = "image/png"
+JPEG = "image/jpeg"
+GIF = "image/gif"
+WEBP = "image/webp"
+EMPTY = "application/x-empty"
+"""A file of no bytes."""
+UNKNOWN = "application/octet-stream"
+"""Everything else."""
+
+TEXTS = frozenset({TEXT, MARKDOWN, CSV, JSON, HTML})
+DOCUMENTS = TEXTS | {PDF, DOCX}
+IMAGES = frozenset({PNG, JPEG, GIF, WEBP})
+
+
+def of(content: bytes) -> str:
+    """Return the media type of a file, one of those above."""
+    if not content:
+        return EMPTY
+    for magic, media_type in _MAGIC:
+        if content.startswith(magic):
+            return media_type
+    if content.startswith(b"RIFF") and content[8:12] == b"WEBP":
+        return WEBP
+    if content.startswith(b"PK\x03\x04"):
+        return DOCX if set(_zip_names(content)) >= _DOCX_PARTS else UNKNOWN
+    text = text_of(content)
+    if text is not None:
+        return _text_type(text)
+    # Readers of PDF take it behind other bytes; a text that mentions the mark is a text.
+    return PDF if b"%PDF-" in content[:_PDF_START] else UNKNOWN
+
+
+def text_of(content: bytes) -> str | None:
+    """Return a text's characters, without the byte order mark, or None if the bytes are no text.
+
+    Text is UTF-8, or UTF-16 that says so with a byte order mark, and has no control characters
+    but tabs, line ends and form feeds.
+    """
+    encoding = "utf-16" if content.startswith((BOM_UTF16_LE, BOM_UTF16_BE)) else "utf-8"
+    try:
+        text = content.removeprefix(BOM_UTF8).decode(encoding)
+    except UnicodeDecodeError:
+        return None
+    if encoding == "utf-16":
+        content = text.encode()
+    return None if content.translate(None, _NOT_CONTROLS) else text
+
+
+_MAGIC = (
+    (b"%PDF-", PDF),
+    (b"\x89PNG\r\n\x1a\n", PNG),
+    (b"\xff\xd8\xff", JPEG),
+    (b"GIF87a", GIF),
+    (b"GIF89a", GIF),
+)
+_PDF_START = 1_024
+_NOT_CONTROLS = b"\t\n\f\r" + bytes(range(32, 256))
+
+# --- zip archives: their names only, nothing is unpacked ------------------------------------------
+
+_DOCX_PARTS = {b"[Content_Types].xml", b"word/document.xml"}
+_MAX_PARTS = 10_000
+"""Names looked at; Word's documents have tens."""
+_END = Struct("<4s4xHHIIH")
+_ENTRY = Struct("<4s24xHHH12x")
+
+
+def _zip_names(content: bytes) -> Iterator[bytes]:
+    """Return the names in a zip archive's directory, as far as it can be followed."""
+    end = content.rfind(b"PK\x05\x06", max(0, len(content) - _END.size - 65_535))
+    if end < 0 or end + _END.size > len(content):
+        return
+    _, _, count, _, at, _ = _END.unpack_from(content, end)
+    for _ in range(min(count, _MAX_PARTS)):
+        if at + _ENTRY.size > end:
+            return
+        mark, name, extra, comment = _ENTRY.unpack_from(content, at)
+        if mark != b"PK\x01\x02":
+            return
+        at += _ENTRY.size
+        yield content[at : at + name]
+        at += name + extra + comment
+
+
+# --- texts: JSON, HTML, CSV, Markdown, or just text -----------------------------------------------
+
+_SAMPLE = 65_536
+"""Characters from the start that tell HTML, CSV and Markdown."""
+_MAX_JSON = 1_000_000
+"""Characters of a text that is parsed to see whether it is JSON; of a longer one the ends tell."""
+
+
+def _text_type(text: str) -> str:
+    start = text[:_SAMPLE]
+    if _is_json(text):
+        return JSON
+    if _is_html(start, text[-_SAMPLE:]):
+        return HTML
+    lines = [line for line in start.splitlines() if line.strip()]
+    if re.search(_MARKDOWN_TABLE, start):  # before CSV: its rows are as even
+        return MARKDOWN
+    if _is_csv(start, cut=len(text) > _SAMPLE):
+        return CSV
+    return MARKDOWN if lines and _is_markdown(lines[0], start) else TEXT
+
+
+def _is_json(text: str) -> bool:
+    """Whether the text is one JSON object or array."""
+    text = text.strip(" \t\r\n")
+    if (text[:1], text[-1:]) not in {("{", "}"), ("[", "]")}:
+        return False
+    if len(text) > _MAX_JSON:
+        return bool(re.match(_JSON_START, text))
+    try:
+        json.loads(text, parse_int=str, parse_float=str, parse_constant=_refuse)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+_JSON_START = r'\{\s*"|\[\s*["\[{\d\-tfn]'
+
+
+def _refuse(name: str) -> Never:
+    raise ValueError(name)
+
+
+def _is_html(start: str, end: str) -> bool:
+    """Whether it begins as a page does, or begins and ends with tags.
+
+    Markdown may begin with a tag too, but hardly ends with one.
+    """
+    start = re.sub(_BEFORE_HTML, "", start, count=1)
+    if re.match(_PAGE, start):
+        return True
+    return bool(re.match(_TAG, start)) and end.rstrip().endswith(">")
+
+
+_BEFORE_HTML = r"\A\s*(?:<\?xml[^>]{0,200}\?>\s*)?(?:<!--(?s:.){0,2000}?-->\s*)?"
+_PAGE = r"(?i)<!doctype\s+html\b|<html[\s>]"
+_TAG = (
+    r"(?i)<(?:head|title|meta|link|style|script|body|main|article|section|header|nav|div|p|h[1-6]|"
+    r"table|ul|ol|dl|blockquote|pre|span|a|b|i|strong|em|font|center|img|br)\b[^<>]{0,2000}>"
+)
+
+
+def _is_csv(start: str, *, cut: bool) -> bool:
+    """Whether its first rows all have the same number of cells, and there are six cells or more.
+
+    Two lines such as "Dear Bob, hello" are no table, nor are lines of JSON. `cut` says that the
+    text goes on.
+    """
+    if start.lstrip().startswith(("{", "[", "<")):
+        return False
+    lines = start.splitlines(keepends=True)
+    return any(_is_table(lines[:-1] if cut else lines, delimiter) for delimiter in ",;\t|")
+
+
+def _is_table(lines: list[str], delimiter: str) -> bool:
+    try:
+        rows = list(islice(filter(None, csv.reader(lines, delimiter=delimiter, strict=True)), 100))
+    except csv.Error:
+        return False
+    if len(rows) < _FEWEST_ROWS or len({len(row) for row in rows}) > 1:
+        return False
+    columns = len(rows[0])
+    return (
+        columns >= _FEWEST_COLUMNS
+        and columns * len(rows) >= _FEWEST_CELLS
+        and not (delimiter == "," and _is_prose(rows))
+    )
+
+
+def _is_prose(rows: list[list[str]]) -> bool:
+    """Whether a space follows each comma, as in sentences."""
+    return all(cell[:1] in {" ", ""} for row in rows for cell in row[1:])
+
+
+_FEWEST_ROWS, _FEWEST_COLUMNS, _FEWEST_CELLS = 2, 2, 6
+
+
+def _is_markdown(first_line: str, start: str) -> bool:
+    """Whether it begins with a heading, has a fence of code, or two kinds of lesser marks.
+
+    One kind alone, such as a list, is in many plain texts.
+    """
+    if re.match(_HEADING, first_line) or re.search(_FENCE, start) or re.search(_UNDERLINED, start):
+        return True
+    return sum(bool(re.search(mark, start)) for mark in _LESSER_MARKS) >= _FEWEST_MARKS
+
+
+_FEWEST_MARKS = 2
+_HEADING = r"(?m)^#{1,6}[ \t]+\S"
+_FENCE = r"(?m)^(?:```|~~~)"
+_UNDERLINED = r"(?m)^\w[^\n]*\n(?:={3,}|-{3,})[ \t]*$"
+_MARKDOWN_TABLE = r"(?m)^\|?[ \t]*:?-{3,}:?[ \t]*\|[ \t|:\-]*$"
+_LESSER_MARKS = (
+    _HEADING,
+    r"(?m)^[ \t]*(?:[-*+]|\d{1,9}[.)])[ \t]+\S",  # a list
+    r"\[[^\]\n]{1,200}\]\([^)\s]{1,500}\)",  # a link
+    r"\*\*[^\s*][^*\n]{0,200}\*\*",  # bold
+    r"`[^`\n]{1,200}`",  # code
+)

@@ -1,0 +1,256 @@
+"""The usage table: what tenants with limits use. The only module that knows it.
+
+One item per tenant, whose `pk` is its id:
+
+open             ids of the generations that have a place, and which: since when, and a random part
+minute           the minute of the clock that `requests` counts, in minutes since the epoch
+requests         submissions accepted in it
+tokens_2026_11   tokens of the generations that ended in that month; one such for each month
+
+An admission is one conditional write over all of it. A place is given back, and the tokens counted,
+in one write too, which happens only while this very place is there: so once per generation, though
+others take a place for the same id, who submit the same with the same idempotency key.
+"""
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, cast
+
+from botocore.exceptions import ClientError
+
+from afterword import clock
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef, UpdateItemInputTypeDef
+
+    from afterword.generations import Ended
+    from afterword.limits import Limits
+
+type Item = Mapping[str, "AttributeValueTypeDef"]
+
+PLACE_SECONDS = 5
+"""When to try again for a place: when one is given back, nobody knows."""
+_TRIES = 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Full:
+    """Why there is no room: what is used up, and after how many seconds it is worth to try again.
+
+    `open` is not empty if places are: who has which.
+    """
+
+    what: str
+    retry_after: int
+    open: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Used:
+    """What a tenant uses at this moment; tokens of this month."""
+
+    requests: int
+    running: int
+    tokens: int
+
+
+class Usage:
+    """What tenants with limits use."""
+
+    def __init__(self, dynamodb: "DynamoDBClient", table: str) -> None:
+        self._dynamodb = dynamodb
+        self._table = table
+
+    def admit(self, tenant: str, generation_id: str, limits: "Limits") -> str | Full:
+        """Count a submission and give its generation a place, or say why there is no room.
+
+        A generation that has a place keeps that, and is not counted again.
+        """
+        new_minute = False
+        for _ in range(_TRIES):
+            now = clock.now()
+            place = f"{clock.to_millis(now)}-{secrets.token_hex(4)}"
+            item = self._admit(tenant, generation_id, place, limits, now, new_minute=new_minute)
+            if item is None:
+                return place
+            if not item:
+                self._create(tenant)
+                continue
+            if generation_id in item["open"]["M"]:
+                return str(item["open"]["M"][generation_id]["S"])
+            full = _full(item, limits, now)
+            if full is not None:
+                return full
+            new_minute = _minute(item) < _minute_of(now)
+        return Full(what="Too many submissions at the same moment.", retry_after=1, open={})
+
+    def _admit(  # noqa: PLR0913 - what an admission depends on
+        self,
+        tenant: str,
+        generation_id: str,
+        place: str,
+        limits: "Limits",
+        now: datetime,
+        *,
+        new_minute: bool,
+    ) -> Item | None:
+        """Return None if it was let in, otherwise the item that stood against it, {} for none."""
+        conditions = [
+            "attribute_exists(pk)",
+            "attribute_not_exists(#open.#id)",
+            "size(#open) < :places",
+            "#minute < :minute" if new_minute else "#minute >= :minute",
+        ]
+        names = {"#open": "open", "#id": generation_id, "#minute": "minute"}
+        values: dict[str, AttributeValueTypeDef] = {
+            ":places": {"N": str(limits.places)},
+            ":minute": {"N": str(_minute_of(now))},
+            ":place": {"S": place},
+            ":one": {"N": "1"},
+        }
+        if limits.requests_per_minute is not None and not new_minute:
+            conditions.append("requests < :requests")
+            values[":requests"] = {"N": str(limits.requests_per_minute)}
+        if limits.tokens_per_month is not None:
+            conditions.append("(attribute_not_exists(#tokens) OR #tokens < :tokens)")
+            names["#tokens"] = _tokens_of(now)
+            values[":tokens"] = {"N": str(limits.tokens_per_month)}
+        count = "#minute = :minute, requests = :one" if new_minute else "requests = requests + :one"
+        return self._update(
+            {
+                "TableName": self._table,
+                "Key": {"pk": {"S": tenant}},
+                "UpdateExpression": f"SET #open.#id = :place, {count}",
+                "ConditionExpression": " AND ".join(conditions),
+                "ExpressionAttributeNames": names,
+                "ExpressionAttributeValues": values,
+                "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+            }
+        )
+
+    def _create(self, tenant: str) -> None:
+        self._update(
+            {
+                "TableName": self._table,
+                "Key": {"pk": {"S": tenant}},
+                "UpdateExpression": "SET #open = :nobody, #minute = :never, requests = :none",
+                "ConditionExpression": "attribute_not_exists(pk)",
+                "ExpressionAttributeNames": {"#open": "open", "#minute": "minute"},
+                "ExpressionAttributeValues": {
+                    ":nobody": {"M": {}},
+                    ":never": {"N": "0"},
+                    ":none": {"N": "0"},
+                },
+            }
+        )
+
+    def settle(self, ended: "Ended") -> None:
+        """Give the place of a generation that has ended back, and count its tokens, once."""
+        month = _tokens_of(ended.finished_at)
+        self._give_back(ended.tenant, ended.id, ended.place or "", month, ended.tokens)
+
+    def release(self, tenant: str, generation_id: str, place: str) -> None:
+        """Give a place back that no generation has."""
+        self._give_back(tenant, generation_id, place, _tokens_of(clock.now()), 0)
+
+    def _give_back(
+        self, tenant: str, generation_id: str, place: str, month: str, tokens: int
+    ) -> None:
+        self._update(
+            {
+                "TableName": self._table,
+                "Key": {"pk": {"S": tenant}},
+                "UpdateExpression": "REMOVE #open.#id ADD #tokens :tokens",
+                "ConditionExpression": "#open.#id = :place",
+                "ExpressionAttributeNames": {
+                    "#open": "open",
+                    "#id": generation_id,
+                    "#tokens": month,
+                },
+                "ExpressionAttributeValues": {
+                    ":tokens": {"N": str(tokens)},
+                    ":place": {"S": place},
+                },
+            }
+        )
+
+    def used(self, tenant: str) -> Used:
+        """Return what a tenant uses; nothing if it has no limits, since then nothing is counted."""
+        now = clock.now()
+        item = self._dynamodb.get_item(
+            TableName=self._table, Key={"pk": {"S": tenant}}, ConsistentRead=True
+        ).get("Item")
+        if item is None:
+            return Used(requests=0, running=0, tokens=0)
+        return Used(
+            requests=int(item["requests"]["N"]) if _minute(item) >= _minute_of(now) else 0,
+            running=len(item["open"]["M"]),
+            tokens=_tokens(item, now),
+        )
+
+    def _update(self, request: "UpdateItemInputTypeDef") -> Item | None:
+        """Return None if it was written, otherwise the item that stood against it, {} for none."""
+        try:
+            self._dynamodb.update_item(**request)
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
+                raise
+            return cast("Item | None", error.response.get("Item")) or {}
+        return None
+
+
+def _full(item: Item, limits: "Limits", now: datetime) -> Full | None:
+    tokens, requests = limits.tokens_per_month, limits.requests_per_minute
+    if tokens is not None and _tokens(item, now) >= tokens:
+        return Full(
+            what=f"The {tokens} tokens of this month are used up.",
+            retry_after=_until_next_month(now),
+            open={},
+        )
+    if len(item["open"]["M"]) >= limits.places:
+        return Full(
+            what=f"The limit is {limits.places} open at once, and so many are.",
+            retry_after=PLACE_SECONDS,
+            open={generation_id: place["S"] for generation_id, place in item["open"]["M"].items()},
+        )
+    minute, made = _minute(item), int(item["requests"]["N"])
+    if requests is not None and minute >= _minute_of(now) and made >= requests:
+        return Full(
+            what=f"The limit of submissions a minute is {requests}.",
+            retry_after=max(1, round((minute + 1) * 60 - now.timestamp())),
+            open={},
+        )
+    return None
+
+
+def since(place: str) -> datetime:
+    """Return when a place was taken."""
+    return clock.from_millis(int(place.partition("-")[0]))
+
+
+def _minute(item: Item) -> int:
+    return int(item["minute"]["N"])
+
+
+def _minute_of(moment: datetime) -> int:
+    return int(moment.timestamp()) // 60
+
+
+def _tokens(item: Item, moment: datetime) -> int:
+    name = _tokens_of(moment)
+    return int(item[name]["N"]) if name in item else 0
+
+
+def _tokens_of(moment: datetime) -> str:
+    return f"tokens_{moment:%Y_%m}"
+
+
+def _until_next_month(moment: datetime) -> int:
+    years, month = divmod(moment.month, 12)
+    following = moment.replace(
+        year=moment.year + years, month=month + 1, day=1, hour=0, minute=0, second=0, microsecond=0
+    )
+    return round((following - moment).total_seconds())

@@ -1,0 +1,247 @@
+"""The text of a DOCX (ECMA-376, WordprocessingML), read as a stream: no tree is built of it."""
+
+import codecs
+import io
+import zipfile
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import NoReturn
+from xml.parsers import expat
+from zlib import error as ZlibError  # noqa: N812 - it is a class
+
+from afterword_documents.lines import Kind, Lines, Part
+from afterword_documents.verdicts import MAX_UNPACKED_BYTES, Verdict, VerdictError
+
+codecs.lookup("cp437")  # zipfile's; once a document is there, no file can be opened to import it
+
+type Attributes = dict[str, str]
+
+
+def text(content: bytes) -> str:
+    """Return the text of the body in document order, then of its notes. Raises VerdictError."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            return _text(archive)
+    except _DAMAGES as error:
+        raise VerdictError(Verdict.DAMAGED) from error
+
+
+_DAMAGES = (
+    zipfile.BadZipFile,
+    ZlibError,
+    expat.ExpatError,
+    EOFError,
+    KeyError,  # a part is missing
+    NotImplementedError,  # a part is packed in a way that Word does not use
+    RuntimeError,  # a part is encrypted
+    ValueError,
+)
+
+
+def _text(archive: zipfile.ZipFile) -> str:
+    # What a part says to unpack to, it does at most: zipfile reads no further.
+    if sum(part.file_size for part in archive.infolist()) > MAX_UNPACKED_BYTES:
+        raise VerdictError(Verdict.UNPACKS_TOO_BIG)
+    parts = set(archive.namelist())
+    levels = _HeadingLevels()
+    numbering = _Numbering()
+    for part, reader in (("word/styles.xml", levels), ("word/numbering.xml", numbering)):
+        if part in parts:
+            _parse(archive, part, reader)
+    lines = Lines()
+    body = _Body(lines, levels, numbering)
+    _parse(archive, "word/document.xml", body)
+    for part in ("word/footnotes.xml", "word/endnotes.xml"):
+        if part in parts:
+            _parse(archive, part, body)
+    return lines.text()
+
+
+class _Reader:
+    """Is told of each element of a part, by its name within WordprocessingML."""
+
+    def start(self, name: str, attributes: Attributes) -> None:
+        """Take the start of an element."""
+
+    def end(self, name: str) -> None:
+        """Take its end."""
+
+    def characters(self, text: str) -> None:
+        """Take a piece of the text in it."""
+
+
+_NAMESPACES = (
+    "http://schemas.openxmlformats.org/wordprocessingml/2006/main ",
+    "http://purl.oclc.org/ooxml/wordprocessingml/main ",
+    "http://schemas.openxmlformats.org/markup-compatibility/2006 ",
+)
+
+
+def _parse(archive: zipfile.ZipFile, part: str, reader: _Reader) -> None:
+    if archive.getinfo(part).compress_type not in {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}:
+        raise VerdictError(Verdict.DAMAGED)
+    parser = expat.ParserCreate(namespace_separator=" ")
+    parser.buffer_text = True
+    # DOCX has no document types (ECMA-376, part 2), and so no entities that could grow.
+    parser.StartDoctypeDeclHandler = _refuse
+    parser.StartElementHandler = lambda name, attributes: reader.start(
+        _local(name), {_local(key): value for key, value in attributes.items()}
+    )
+    parser.EndElementHandler = lambda name: reader.end(_local(name))
+    parser.CharacterDataHandler = reader.characters
+    with archive.open(part) as file:
+        parser.ParseFile(file)
+
+
+def _refuse(*_: object) -> NoReturn:
+    raise VerdictError(Verdict.DAMAGED)
+
+
+def _local(name: str) -> str:
+    """Return a name of WordprocessingML without its namespace; others keep theirs."""
+    for namespace in _NAMESPACES:
+        if name.startswith(namespace):
+            return name[len(namespace) :]
+    return name
+
+
+class _HeadingLevels(_Reader):
+    """The level of each style that is a heading's, whatever it is called in the language."""
+
+    def __init__(self) -> None:
+        self.of_style: dict[str, int] = {}
+        self._style = ""
+
+    def start(self, name: str, attributes: Attributes) -> None:
+        value = attributes.get("val", "")
+        if name == "style":
+            self._style = attributes.get("styleId", "")
+        elif name == "name" and value.lower() == "title":
+            self.of_style[self._style] = 1
+        elif name == "name" and value.lower().startswith("heading "):
+            level = value[len("heading ") :]
+            self.of_style[self._style] = int(level) if level in set("123456") else 6
+        elif name == "outlineLvl" and value in set("012345"):
+            self.of_style.setdefault(self._style, int(value) + 1)
+
+
+class _Numbering(_Reader):
+    """Which lists count, and how far they have."""
+
+    def __init__(self) -> None:
+        self._counts: Counter[tuple[str, str]] = Counter()
+        self._format: dict[tuple[str, str], str] = {}
+        self._abstract_of: dict[str, str] = {}
+        self._abstract = self._level = self._list = ""
+
+    def start(self, name: str, attributes: Attributes) -> None:
+        value = attributes.get("val", "")
+        match name:
+            case "abstractNum":
+                self._abstract = attributes.get("abstractNumId", "")
+            case "lvl":
+                self._level = attributes.get("ilvl", "")
+            case "numFmt":
+                self._format[self._abstract, self._level] = value
+            case "num":
+                self._list = attributes.get("numId", "")
+            case "abstractNumId":
+                self._abstract_of[self._list] = value
+
+    def mark(self, list_id: str, level: str) -> str:
+        """Return what stands before the list's next item: a dash, or its number."""
+        number_format = self._format.get((self._abstract_of.get(list_id, ""), level), "bullet")
+        if number_format in {"bullet", "none"}:
+            return "-"
+        self._counts[list_id, level] += 1
+        for deeper in range(int(level) + 1, 9):
+            self._counts.pop((list_id, str(deeper)), None)
+        return f"{self._counts[list_id, level]}."
+
+
+@dataclass
+class _Paragraph:
+    text: list[str] = field(default_factory=list)
+    level: int = 0
+    list_id: str = ""
+    list_level: str = "0"
+
+
+_PARTS = {"tbl": Part.TABLE, "tr": Part.ROW, "tc": Part.CELL}
+_SKIPPED = {"Fallback", "del", "moveFrom"}
+"""What is shown another way, was deleted, or has been moved elsewhere."""
+_CHARACTERS = {"tab": "\t", "br": "\n", "cr": "\n", "noBreakHyphen": "-"}
+"""A tab stop is a `tab` too; those come first in a paragraph, and white space there is dropped."""
+
+
+class _Body(_Reader):
+    """The paragraphs and tables of a body or of notes."""
+
+    def __init__(self, lines: Lines, levels: _HeadingLevels, numbering: _Numbering) -> None:
+        self._lines = lines
+        self._levels = levels
+        self._numbering = numbering
+        self._path: list[str] = []
+        self._skipped = 0
+        self._paragraphs: list[_Paragraph] = []  # more than one where a text box is in another
+        self._note = ""
+
+    def start(self, name: str, attributes: Attributes) -> None:
+        self._path.append(name)
+        if name in _SKIPPED:
+            self._skipped += 1
+        if self._skipped:
+            return
+        if name in _PARTS:
+            self._lines.open(_PARTS[name])
+        elif name == "p":
+            self._paragraphs.append(_Paragraph())
+        elif name in {"footnote", "endnote"}:
+            self._note = attributes.get("id", "")
+        elif self._paragraphs:
+            self._in_paragraph(self._paragraphs[-1], name, attributes)
+
+    def _in_paragraph(self, paragraph: _Paragraph, name: str, attributes: Attributes) -> None:
+        value = attributes.get("val", "")
+        match name:
+            case "pStyle":
+                paragraph.level = self._levels.of_style.get(value, 0)
+            case "numId":
+                paragraph.list_id = value if value != "0" else ""
+            case "ilvl":
+                paragraph.list_level = value if value in set("012345678") else "0"
+            case "footnoteReference" | "endnoteReference":
+                paragraph.text.append(f"[{attributes.get('id', '')}]")
+            case _:
+                paragraph.text.append(_CHARACTERS.get(name, ""))
+
+    def end(self, name: str) -> None:
+        self._path.pop()
+        if name in _SKIPPED:
+            self._skipped -= 1
+        elif self._skipped:
+            return
+        elif name in _PARTS:
+            self._lines.close(_PARTS[name])
+        elif name == "p":
+            self._end_paragraph(self._paragraphs.pop())
+        elif name in {"footnote", "endnote"}:
+            self._note = ""
+
+    def _end_paragraph(self, paragraph: _Paragraph) -> None:
+        text = "".join(paragraph.text).strip()
+        if not text:
+            return
+        if self._note:
+            text, self._note = f"[{self._note}] {text}", ""
+        if paragraph.level:
+            self._lines.add(f"{'#' * paragraph.level} {text}")
+        elif paragraph.list_id:
+            mark = self._numbering.mark(paragraph.list_id, paragraph.list_level)
+            self._lines.add(f"{'  ' * int(paragraph.list_level)}{mark} {text}", Kind.ITEM)
+        else:
+            self._lines.add(text)
+
+    def characters(self, text: str) -> None:
+        if self._paragraphs and not self._skipped and self._path[-1] == "t":
+            self._paragraphs[-1].text.append(text)

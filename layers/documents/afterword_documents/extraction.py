@@ -1,0 +1,185 @@
+"""Gets a document's text, whatever the document tries.
+
+Untrusted documents are parsed in a process of their own (`child`), which gets the document and
+nothing else: no credentials, no open files, bounded memory. It is killed when its time is up.
+"""
+
+import os
+import selectors
+import subprocess
+import sys
+import threading
+import time
+from contextlib import suppress
+from math import ceil
+
+from afterword import media_types
+from afterword.errors import UnavailableError
+from afterword.generations import FailedError, Reason
+from afterword_documents.verdicts import (
+    MAX_CHARACTERS,
+    MAX_PAGES,
+    MAX_UNPACKED_BYTES,
+    Verdict,
+)
+
+AT_ONCE = 2
+"""Documents that are parsed at the same time: one that takes long does not hold up all others."""
+MEMORY_BYTES = 160 * 1024 * 1024
+"""Address space of each parsing process. AT_ONCE of them and the worker fit into 512 MB."""
+_PARSED = frozenset({media_types.PDF, media_types.DOCX, media_types.HTML})
+
+_slots = threading.BoundedSemaphore(AT_ONCE)
+
+
+def extract(media_type: str, content: bytes, seconds: float) -> str:
+    """Return the text of a document, which is one of media_types.DOCUMENTS.
+
+    Up to half of `seconds` may go into waiting for other documents of this worker. Raises
+    FailedError, whose message says what to do about the document, with Reason.UNREADABLE_FILE or
+    Reason.TOO_LONG. Raises UnavailableError, if others took all the time: then it is not the
+    document's fault, and the same may succeed later.
+    """
+    if media_type not in media_types.DOCUMENTS:
+        raise ValueError(media_type)
+    if not content:
+        raise FailedError(Reason.UNREADABLE_FILE, "The document is empty: send one with text.")
+    if media_type not in _PARSED:
+        return _checked(_decoded(content))
+    if media_type == media_types.HTML:
+        content = _decoded(content).encode()
+    ends = time.monotonic() + seconds
+    if not _slots.acquire(timeout=max(0.0, seconds / 2)):
+        raise UnavailableError("Other documents took all the time there is for reading documents.")
+    try:
+        answer = _answer(media_type, content, ends)
+    finally:
+        _slots.release()
+    return _text_of(answer)
+
+
+def _decoded(content: bytes) -> str:
+    text = media_types.text_of(content)
+    if text is None:
+        raise FailedError(Reason.UNREADABLE_FILE, _SENTENCES[Verdict.DAMAGED])
+    return text
+
+
+def _checked(text: str) -> str:
+    if not text.strip():
+        raise _failed(Verdict.NO_TEXT)
+    if len(text) > MAX_CHARACTERS:
+        raise _failed(Verdict.TOO_LONG)
+    return text
+
+
+def _text_of(answer: bytes) -> str:
+    """Return the text that the process wrote; it is trusted no more than the document."""
+    verdict, _, text = answer.partition(b"\n")
+    try:
+        known = Verdict(verdict.decode())
+        if known is Verdict.TEXT:
+            return _checked(text.decode())
+    except ValueError as error:
+        raise _failed(Verdict.TOO_COMPLEX) from error
+    raise _failed(known)
+
+
+_SENTENCES = {
+    Verdict.NO_TEXT: (
+        "The document has no text in it: if it is a scan, send a copy with its text recognised."
+    ),
+    Verdict.TOO_LONG: (
+        f"The document has more than {MAX_CHARACTERS:,} characters of text:"
+        " send the part that matters."
+    ),
+    Verdict.TOO_MANY_PAGES: (
+        f"The document has more than {MAX_PAGES:,} pages: send those that matter."
+    ),
+    Verdict.UNPACKS_TOO_BIG: (
+        f"The document unpacks to more than {MAX_UNPACKED_BYTES // 1_000_000} MB:"
+        " send a copy without its pictures, or as plain text."
+    ),
+    Verdict.NEEDS_PASSWORD: "The document asks for a password: send a copy without one.",
+    Verdict.DAMAGED: "The document is damaged: open it, save it anew, and send that copy.",
+    Verdict.TOO_COMPLEX: (
+        "The document is damaged, or too complex to be read: send it as plain text."
+    ),
+}
+_TOO_SLOW = "The document takes too long to read: send a simpler copy, or plain text."
+
+
+def _failed(verdict: Verdict) -> FailedError:
+    too_long = verdict in {Verdict.TOO_LONG, Verdict.TOO_MANY_PAGES}
+    reason = Reason.TOO_LONG if too_long else Reason.UNREADABLE_FILE
+    return FailedError(reason, _SENTENCES[verdict])
+
+
+# --- the process ----------------------------------------------------------------------------------
+
+_IMPORT = "from afterword_documents import child"
+_RUN = "child.run(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))"
+_MAX_ANSWER = 32 + 4 * MAX_CHARACTERS  # a verdict, and up to four bytes of UTF-8 a character
+_CHUNK = 65_536
+
+
+def _answer(media_type: str, content: bytes, ends: float) -> bytes:
+    """Return what the process writes about the document; raise FailedError if it takes too long."""
+    seconds = ceil(max(0.0, ends - time.monotonic())) + 1  # later than it is killed
+    try:
+        process = start(_RUN, media_type, str(MEMORY_BYTES), str(seconds))
+    except OSError as error:
+        raise UnavailableError("No process could be started to read documents.") from error
+    with process:
+        try:
+            return _exchange(process, content, ends)
+        finally:
+            process.kill()  # it may have closed its output and still run
+
+
+def start(script: str, *arguments: str) -> "subprocess.Popen[bytes]":
+    """Start a script that has `child` in this Python, apart from the environment and settings."""
+    path = [folder for folder in sys.path if folder.startswith("/")]
+    begin = f"import sys; sys.path[:] = sys.argv[{len(arguments) + 1}:]; {_IMPORT}"
+    options = ("-I", "-S", "-X", "utf8", "-c")
+    return subprocess.Popen(  # noqa: S603 - our own interpreter and our own module
+        [sys.executable, *options, f"{begin}; {script}", *arguments, *path],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        cwd="/",
+        env={"LD_LIBRARY_PATH": f"{sys.base_prefix}/lib"},  # where Lambda's Python has its own
+        bufsize=0,
+    )
+
+
+def _exchange(process: "subprocess.Popen[bytes]", content: bytes, ends: float) -> bytes:
+    """Write the content and read the answer, whichever the process is ready for."""
+    assert process.stdin is not None  # noqa: S101 - both are pipes
+    assert process.stdout is not None  # noqa: S101
+    sink, source = process.stdin.fileno(), process.stdout.fileno()
+    os.set_blocking(sink, False)
+    left = memoryview(content)
+    answer = bytearray()
+    with selectors.DefaultSelector() as ready:
+        ready.register(sink, selectors.EVENT_WRITE)
+        ready.register(source, selectors.EVENT_READ)
+        while True:
+            for key, _ in ready.select(max(0.0, ends - time.monotonic())):
+                if key.fd == sink:
+                    with suppress(BrokenPipeError):
+                        left = left[os.write(sink, left[:_CHUNK]) :]
+                        if left:
+                            continue
+                    ready.unregister(sink)
+                    process.stdin.close()
+                elif chunk := os.read(source, _CHUNK):
+                    answer += chunk
+                else:
+                    return bytes(answer)
+            if time.monotonic() >= ends:
+                process.kill()
+                raise FailedError(Reason.UNREADABLE_FILE, _TOO_SLOW)
+            if len(answer) > _MAX_ANSWER:
+                process.kill()
+                raise _failed(Verdict.TOO_LONG)

@@ -1,0 +1,42 @@
+"""The documents layer: what it brings is what its code uses."""
+
+import ast
+import json
+import re
+import sys
+from importlib.metadata import packages_distributions
+
+from afterword_documents.extraction import start
+from tests.conftest import ROOT
+
+LAYER = ROOT / "layers" / "documents"
+
+
+def test_the_layer_brings_what_its_code_imports() -> None:
+    """The layer has the libraries that its package imports, and no other."""
+    imported = set()
+    for path in (LAYER / "afterword_documents").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            match node:
+                case ast.Import():
+                    imported |= {alias.name.split(".")[0] for alias in node.names}
+                case ast.ImportFrom(module=str(module)):
+                    imported.add(module.split(".")[0])
+    foreign = imported - sys.stdlib_module_names - {"afterword", "afterword_documents"}
+    required = re.findall(r"(?m)^([\w.-]+)==", (LAYER / "requirements.txt").read_text())
+    distributions = packages_distributions()
+    assert sorted(distributions[name][0] for name in foreign) == sorted(required)
+
+
+def test_a_document_is_parsed_by_little_code() -> None:
+    """The process that parses imports its parser, and neither the worker's code nor AWS's."""
+    readers = ("application/pdf", "text/html", "application/anything-else")
+    script = (
+        "import json, sys;"
+        f"[child._reader(media_type) for media_type in {readers}];"
+        "print(json.dumps(sorted({name.split('.')[0] for name in sys.modules})))"
+    )
+    with start(script) as process:
+        imported = json.loads(process.communicate(timeout=30)[0])
+    assert {"afterword_documents", "pypdfium2", "zipfile"} <= set(imported)
+    assert not {"afterword", "botocore", "pydantic", "PIL", "numpy"} & set(imported)

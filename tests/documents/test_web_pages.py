@@ -1,0 +1,103 @@
+"""The text of HTML pages, and of the texts that are taken as they are."""
+
+import pytest
+
+from afterword import media_types
+from afterword.generations import FailedError, Reason
+from afterword_documents.extraction import extract
+
+
+def read(page: str) -> str:
+    """Return an HTML page's text."""
+    return extract(media_types.HTML, page.encode(), 20)
+
+
+@pytest.mark.parametrize(
+    ("page", "text"),
+    [
+        pytest.param(
+            "<!doctype html><html><head><title>L\u2019été</title><style>p{color:red}</style>"
+            "<script>let a = '<p>no</p>';</script></head><body><h2>Une <i>façade</i></h2>"
+            "<p>First\n   line<br>second &amp; last</p><p>Next <a href='https://x'>link</a></p>"
+            "<template>no</template><svg><title>no</title></svg>Fin</body></html>",
+            "# L\u2019été\n\n## Une façade\n\nFirst line\nsecond & last\n\nNext link\n\nFin",
+            id="a page",
+        ),
+        pytest.param(
+            "<ul><li>one<li>two<ol><li>a<li>b</ol><li><p>three</p></ul>",
+            "- one\n- two\n  1. a\n  2. b\n- three",
+            id="lists",
+        ),
+        pytest.param(
+            "<table><tr><th>A<th>B<tr><td>1<td>2 <b>3</b></table>after",
+            "| A | B |\n| 1 | 2 3 |\n\nafter",
+            id="a table without ends",
+        ),
+        pytest.param(
+            "<table><tr><td><table><tr><td><p>Hello</p><p>there</p></td></tr></table></td></tr>"
+            "<tr><td></td><td>Bye</td></tr></table>",
+            "Hello\n\nthere\n\nBye",
+            id="tables for the layout's sake",
+        ),
+        pytest.param(
+            "<pre>a  b\n  c</pre><img src=x alt='A chart'>", "a  b\n  c\n\nA chart", id="as it is"
+        ),
+        pytest.param("<p>one</table></td></li></ul></pre>two", "one\n\ntwo", id="stray ends"),
+        pytest.param("<div>a < b && c", "a < b && c", id="no tag"),
+    ],
+)
+def test_a_page_is_read_as_it_is_seen(page: str, text: str) -> None:
+    """The text has what a reader sees, with headings, lists and tables marked as in Markdown."""
+    assert read(page) == text
+
+
+def test_a_deep_page_is_read() -> None:
+    """Elements nested tens of thousands deep are no problem."""
+    assert read("<table><tr><td><div>" * 20_000 + "deep") == "deep"
+
+
+def test_a_page_without_text_is_refused() -> None:
+    """A page that shows nothing fails and says so."""
+    with pytest.raises(FailedError, match="The document has no text in it") as caught:
+        read("<html><script>let a = 1;</script></html>")
+    assert caught.value.reason is Reason.UNREADABLE_FILE
+
+
+TEXT_TYPES = sorted(media_types.TEXTS - {media_types.HTML})
+
+
+@pytest.mark.parametrize("media_type", TEXT_TYPES)
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_a_text_is_taken_as_it_is(media_type: str, encoding: str) -> None:
+    """Plain text, Markdown, CSV and JSON reach the model unchanged, however they are encoded."""
+    text = 'nom;été\n"a";1\n\n# x\n'
+    assert extract(media_type, text.encode(encoding), 5) == text
+
+
+def test_a_page_in_utf_16_is_read() -> None:
+    """A page's encoding makes no difference."""
+    assert extract(media_types.HTML, "<p>L\u2019été</p>".encode("utf-16"), 20) == "L\u2019été"
+
+
+def test_the_longest_text_is_taken() -> None:
+    """A million characters are taken, and one more is not."""
+    assert len(extract(media_types.TEXT, b"a" * 1_000_000, 5)) == 1_000_000
+    with pytest.raises(FailedError, match="more than 1,000,000 characters") as caught:
+        extract(media_types.TEXT, b"a" * 1_000_001, 5)
+    assert caught.value.reason is Reason.TOO_LONG
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "The document is empty: send one with text."),
+        (b" \n\t", "The document has no text in it"),
+        (b"\xff\xfe\x00", "The document is damaged"),
+        (b"a\x00b", "The document is damaged"),
+    ],
+)
+def test_what_is_no_text_is_refused(content: bytes, message: str) -> None:
+    """A text without characters, or with bytes that are none, fails and says so."""
+    with pytest.raises(FailedError, match=message) as caught:
+        extract(media_types.TEXT, content, 5)
+    assert caught.value.reason is Reason.UNREADABLE_FILE

@@ -1,0 +1,182 @@
+"""The notices' function: the handler with its event, under moto's EventBridge."""
+
+import json
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from botocore.exceptions import EndpointConnectionError
+
+from afterword import clients, clock, services
+from afterword.generations import Reason, Submission, Terms
+from functions.deliver.app import handler
+from tests.conftest import FLOW, START, Call, Event, LambdaContext, SetClock, Stored
+from tests.fake_model import completion
+
+ID, OTHER_ID = "019a6f3e-7c00-7000-8000-000000000001", "019a6f3e-7c00-7000-8000-000000000002"
+SUBMISSION = Submission(
+    dialect="dialonce", flow=FLOW, inputs={"body": "Hello"}, template=None, external={}
+)
+
+
+def put(generation_id: str = ID) -> None:
+    """Queue a generation whose end is to be made known."""
+    terms = Terms(flow_version=1, retention=timedelta(days=30), notify=True)
+    services.store().put("demo", generation_id, SUBMISSION, terms)
+
+
+def published(calls: list[Call]) -> list[Mapping[str, Any]]:
+    """Return the entries that were given to EventBridge."""
+    return [entry for call in calls for entry in call.params.get("Entries", [])]
+
+
+def settled(generation_id: str = ID) -> bool:
+    """Whether nothing is left to do for a generation that has ended."""
+    ended = services.store().ended("demo", generation_id)
+    assert ended is not None
+    return ended.settled
+
+
+@pytest.fixture
+def event(
+    aws: None,  # noqa: ARG001 - asked for its effect
+    set_clock: SetClock,  # noqa: ARG001 - asked for its effect
+    load_event: Callable[[str], Event],
+    monkeypatch: pytest.MonkeyPatch,
+) -> Event:
+    """Return the sample event, whose generation is queued, with a bus that is not the default."""
+    monkeypatch.setenv("AFTERWORD_EVENT_BUS", "company")
+    clients.events().create_event_bus(Name="company")
+    put()
+    return load_event("deliver")
+
+
+def test_an_end_is_published_as_a_thin_event(
+    event: Event, context: LambdaContext, set_clock: SetClock, calls: list[Call]
+) -> None:
+    """What ended, how and when is published on the owner's bus; no text goes with it."""
+    set_clock.advance(seconds=2)
+    claim = services.store().claim("demo", ID, clock.now() + timedelta(seconds=70))
+    assert claim is not None
+    set_clock.advance(seconds=1.5)
+    services.store().succeed(claim, completion("Dear Ada,"))
+    assert handler(event, context) == {"batchItemFailures": []}
+    (entry,) = published(calls)
+    detail = json.loads(entry["Detail"])
+    assert (entry["EventBusName"], entry["Source"], entry["DetailType"], entry["Time"]) == (
+        "company",
+        "afterword",
+        "GenerationFinished",
+        START + timedelta(seconds=3.5),
+    )
+    assert detail == {
+        "tenant": "demo",
+        "id": ID,
+        "dialect": "dialonce",
+        "flow": FLOW,
+        "flow_version": 1,
+        "status": "succeeded",
+        "reason": None,
+        "attempts": 1,
+        "created_at": "2026-11-10T09:00:00+00:00",
+        "finished_at": "2026-11-10T09:00:03.500000+00:00",
+        "seconds": 3.5,
+    }
+    assert settled()
+
+
+@pytest.mark.parametrize("end", ["canceled", "failed"])
+def test_every_end_is_published(
+    event: Event, context: LambdaContext, calls: list[Call], end: str
+) -> None:
+    """Failures come with their reason, and cancellations as what they are."""
+    if end == "canceled":
+        services.endings().cancel("demo", ID)
+    else:
+        services.endings().give_up("demo", ID, Reason.DEADLINE, "Too late.")
+    assert handler(event, context) == {"batchItemFailures": []}
+    (entry,) = published(calls)
+    detail = json.loads(entry["Detail"])
+    assert (detail["status"], detail["reason"]) == (end, "deadline" if end == "failed" else None)
+
+
+def test_a_notice_that_comes_twice_is_published_once(
+    event: Event, context: LambdaContext, calls: list[Call]
+) -> None:
+    """What is settled needs no other event."""
+    services.endings().cancel("demo", ID)
+    for _ in range(2):
+        assert handler(event, context) == {"batchItemFailures": []}
+    assert len(published(calls)) == 1
+
+
+@pytest.mark.parametrize("what", ["open", "gone"])
+def test_what_has_not_ended_is_not_published(
+    event: Event, context: LambdaContext, calls: list[Call], what: str
+) -> None:
+    """A notice of what is open, or is not there, is done with."""
+    if what == "gone":
+        event["Records"][0]["body"] = json.dumps({"tenant": "other", "id": ID})
+    assert handler(event, context) == {"batchItemFailures": []}
+    assert published(calls) == []
+
+
+def test_an_event_that_is_refused_comes_again(
+    event: Event,
+    context: LambdaContext,
+    monkeypatch: pytest.MonkeyPatch,
+    log_lines: Callable[[], list[dict[str, Any]]],
+) -> None:
+    """EventBridge refuses single events inside a 200: just these come again."""
+    put(OTHER_ID)
+    for generation_id in (ID, OTHER_ID):
+        services.endings().cancel("demo", generation_id)
+    (record,) = event["Records"]
+    event["Records"].append(
+        {**record, "messageId": "2", "body": record["body"].replace(ID, OTHER_ID)}
+    )
+    answer = {"Entries": [{"EventId": "1"}, {"ErrorCode": "ThrottlingException"}]}
+    monkeypatch.setattr(clients.events(), "put_events", lambda **_: answer)
+    assert handler(event, context) == {"batchItemFailures": [{"itemIdentifier": "2"}]}
+    assert (settled(ID), settled(OTHER_ID)) == (True, False)
+    assert ("its end could not be published", "ThrottlingException") in [
+        (line["message"], line.get("code")) for line in log_lines()
+    ]
+
+
+def test_what_is_published_and_not_noted_comes_again(
+    event: Event, context: LambdaContext, cut_off: Callable[[str], None], calls: list[Call]
+) -> None:
+    """When the table is out of reach after the event, the notice comes again."""
+    services.endings().cancel("demo", ID)
+    cut_off("dynamodb.UpdateItem")
+    assert handler(event, context)["batchItemFailures"] != []
+    assert len(published(calls)) == 1
+    assert not settled()
+
+
+def test_a_bus_out_of_reach_brings_all_notices_again(
+    event: Event, context: LambdaContext, cut_off: Callable[[str], None]
+) -> None:
+    """When EventBridge is out of reach the invocation fails, and SQS delivers the batch again."""
+    services.endings().cancel("demo", ID)
+    cut_off("eventbridge.PutEvents")
+    with pytest.raises(EndpointConnectionError):
+        handler(event, context)
+    assert not settled()
+
+
+@pytest.mark.usefixtures("event")
+def test_without_anybody_to_hear_of_it_no_notice_is_sent(
+    set_clock: SetClock, stored: Callable[[], Stored], calls: list[Call]
+) -> None:
+    """A generation that was submitted without a bus sends no notice, and is settled at its end."""
+    terms = Terms(flow_version=1, retention=timedelta(days=30))
+    services.store().put("demo", OTHER_ID, SUBMISSION, terms)
+    calls.clear()
+    services.endings().cancel("demo", OTHER_ID)
+    assert settled(OTHER_ID)
+    assert [call.operation for call in calls if call.operation.startswith("sqs")] == []
+    assert stored().items == 2
+    assert set_clock() == START

@@ -1,0 +1,84 @@
+"""Files on their way to the model."""
+
+import time
+from collections.abc import Sequence
+
+import pytest
+
+from afterword import attachments
+from afterword.files import StoredFile
+from afterword.flows import Step
+from afterword.generations import FailedError, Reason
+from afterword.models import Attachment
+
+TEXT_ONLY = Step(name="reply", instructions="Answer.")
+LOOKS = Step(name="reply", instructions="Answer.", accepts_images=True)
+MINUTE = 60.0
+
+
+def make_file(media_type: str, content: str = "Hello") -> StoredFile:
+    """Return a file for the input `paper`, whose key is its content."""
+    return StoredFile(
+        input="paper", name="a.txt", media_type=media_type, size=len(content), key=content
+    )
+
+
+def prepare(
+    files: Sequence[StoredFile], step: Step = TEXT_ONLY, documents: Sequence[str] = ()
+) -> tuple[list[tuple[str, str]], tuple[Attachment, ...]]:
+    """Prepare files that are stored under their content."""
+    ends = time.monotonic() + MINUTE
+    return attachments.prepare(files, step, documents, lambda file: file.key.encode(), ends)
+
+
+def test_a_document_goes_as_it_is_where_the_model_takes_it() -> None:
+    """What the model can read is attached, in the order that it was sent in."""
+    files = [make_file("application/pdf", "%PDF-"), make_file("text/plain")]
+    texts, attached = prepare(files, documents=["application/pdf", "text/plain"])
+    assert texts == []
+    assert attached == (
+        Attachment(media_type="application/pdf", content=b"%PDF-"),
+        Attachment(media_type="text/plain", content=b"Hello"),
+    )
+
+
+def test_a_document_goes_as_text_elsewhere() -> None:
+    """What the model cannot read is read for it, and goes under the input's name."""
+    texts, attached = prepare([make_file("text/plain"), make_file("text/markdown", "# Hi")])
+    assert [(name, text.strip()) for name, text in texts] == [("paper", "Hello"), ("paper", "# Hi")]
+    assert attached == ()
+
+
+def test_more_documents_than_the_model_takes_go_as_text() -> None:
+    """Of seven documents five are attached and two are read."""
+    texts, attached = prepare([make_file("text/plain")] * 7, documents=["text/plain"])
+    assert (len(texts), len(attached)) == (2, 5)
+
+
+def test_an_image_goes_to_a_model_that_looks_at_images() -> None:
+    """The owner says that a step's model can see; then it does."""
+    _, attached = prepare([make_file("image/png", "PNG")], LOOKS)
+    assert attached == (Attachment(media_type="image/png", content=b"PNG"),)
+
+
+def test_an_image_fails_where_no_model_looks_at_it() -> None:
+    """Elsewhere a generation with an image fails, with a reason that names the input."""
+    with pytest.raises(FailedError) as failed:
+        prepare([make_file("image/png", "PNG")])
+    assert failed.value.reason is Reason.IMAGE_NOT_ACCEPTED
+    assert str(failed.value) == (
+        "paper: the file is an image, and the flow's step reply does not accept images."
+    )
+
+
+def test_a_file_that_cannot_be_read_fails_with_its_input() -> None:
+    """A broken document fails the generation with a reason, and names the input that it is for."""
+    with pytest.raises(FailedError) as failed:
+        prepare([make_file("application/pdf", "%PDF-1.7 nothing")])
+    assert failed.value.reason is Reason.UNREADABLE_FILE
+    assert str(failed.value).startswith("paper: ")
+
+
+def test_without_files_nothing_is_prepared() -> None:
+    """A generation without files needs no library for them."""
+    assert prepare([]) == ([], ())
