@@ -1,0 +1,117 @@
+"""The contract itself, and the gateway that stands in for AWS's."""
+
+import json
+from collections.abc import Callable
+
+import pytest
+
+from tests.conftest import ROOT, Event
+from tests.deployment import Deployment
+from tests.fuzz.conftest import World
+from tests.fuzz.contract import OPERATIONS, SUBMISSION, Operation
+from tests.fuzz.gateway import Gateway, HttpRequest, HttpResponse, to_event
+
+HEALTH = Operation("/health", "get")
+JSON = {"content-type": "application/json", "cache-control": "no-store"}
+
+
+def test_every_route_is_described_and_every_description_is_routed(deployment: Deployment) -> None:
+    """openapi.yaml has exactly the routes of the template."""
+    routes = [route.key for route in Gateway(deployment).routes]
+    assert sorted(routes) == sorted(operation.route for operation in OPERATIONS)
+
+
+@pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.route)
+def test_a_good_request_is_answered(world: World, operation: Operation) -> None:
+    """What the tests change to make it bad is good: the sample events get a 200."""
+    assert world.ask(operation, world.request(operation)).status == 200
+    assert world.call(operation, world.event(operation)).status == 200
+
+
+@pytest.mark.parametrize(
+    "response",
+    [
+        HttpResponse(200, JSON, b'{"status": "ok", "version": 1}', HEALTH.route),
+        HttpResponse(200, JSON, b'{"status": "bad"}', HEALTH.route),
+        HttpResponse(404, JSON, b'{"status": "ok"}', HEALTH.route),
+        HttpResponse(500, JSON, b'{"status": "ok"}', HEALTH.route),
+        HttpResponse(200, JSON | {"content-type": "text/html"}, b'{"status": "ok"}', HEALTH.route),
+        HttpResponse(200, JSON, b'{"status": "ok"}', "GET /another"),
+    ],
+)
+def test_what_is_not_described_is_found(response: HttpResponse) -> None:
+    """A field, value, status or type that openapi.yaml does not have fails the test."""
+    HEALTH.check(HttpResponse(200, JSON, b'{"status": "ok"}', HEALTH.route))
+    with pytest.raises((AssertionError, ValueError)):
+        HEALTH.check(response)
+
+
+def test_an_error_that_raises_is_found(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An exception in a handler is a 500 for the client, and fails the test."""
+
+    def fail(*_: object) -> None:
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr("functions.health.app.handler", fail)
+    with pytest.raises(RuntimeError, match="a bug"):
+        world.ask(HEALTH, world.request(HEALTH))
+
+
+def test_a_refusal_that_stores_something_is_found(world: World) -> None:
+    """A refused request that leaves an item behind fails the test."""
+
+    def store_and_refuse() -> HttpResponse:
+        world.gateway.send(world.request(SUBMISSION))
+        return HttpResponse(404, {}, b"", None)
+
+    with pytest.raises(AssertionError):
+        world.judge(SUBMISSION, store_and_refuse)
+
+
+@pytest.mark.parametrize(
+    "name", [path.stem for path in (ROOT / "events").glob("*mail_generation.json")]
+)
+def test_events_are_as_the_sample_events_have_them(
+    load_event: Callable[[str], Event], name: str
+) -> None:
+    """A request becomes the event that API Gateway makes of it."""
+    sample = load_event(name)
+    del sample["headers"]["host"], sample["headers"]["user-agent"]
+    request = HttpRequest(
+        method=sample["requestContext"]["http"]["method"],
+        path=sample["rawPath"],
+        headers=[(name.title(), value) for name, value in sample["headers"].items()],
+        body=sample.get("body", "").encode(),
+    )
+    event = to_event(request, sample["routeKey"], sample["pathParameters"])
+    del event["requestContext"], sample["requestContext"]
+    assert event == sample
+
+
+def test_repeated_and_encoded_parts_of_a_request() -> None:
+    """Repeated headers and parameters are joined by commas, and bytes that are no text encoded."""
+    request = HttpRequest(
+        method="GET",
+        path="/x",
+        query="a=1&a=%C3%A9&b=",
+        headers=[("X-A", "1"), ("x-a", "2"), ("Cookie", "k=1; l=2")],
+        body=b"\x00",
+    )
+    event = to_event(request, "GET /x", {})
+    assert event["headers"] == {"x-a": "1,2"}
+    assert event["cookies"] == ["k=1", "l=2"]
+    assert (event["queryStringParameters"], event["rawQueryString"]) == (
+        {"a": "1,é", "b": ""},
+        "a=1&a=%C3%A9&b=",
+    )
+    assert (event["body"], event["isBase64Encoded"]) == ("AA==", True)
+
+
+def test_what_no_route_is_for_is_not_found(deployment: Deployment) -> None:
+    """The gateway answers by itself, as API Gateway does."""
+    answer = Gateway(deployment).send(HttpRequest("POST", "/health"))
+    assert (answer.status, json.loads(answer.body), answer.route) == (
+        404,
+        {"message": "Not Found"},
+        None,
+    )

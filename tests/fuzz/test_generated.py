@@ -1,0 +1,50 @@
+"""Requests that schemathesis makes after openapi.yaml: good ones, and ones that break it."""
+
+from copy import deepcopy
+from typing import Any
+
+import pytest
+import schemathesis
+from hypothesis import strategies as st
+from schemathesis import Case, GenerationMode
+
+from tests.fuzz.conftest import World
+from tests.fuzz.contract import DOCUMENT, OPERATIONS, Operation
+from tests.fuzz.gateway import HttpResponse
+from tests.properties.runs import SEEDS, check
+
+EXAMPLES = 25
+SCHEMA = schemathesis.openapi.from_dict(deepcopy(dict(DOCUMENT)))
+CASES = [
+    pytest.param(operation, mode, id=f"{operation.route}, {mode}")
+    for operation in OPERATIONS
+    for mode in (GenerationMode.POSITIVE, GenerationMode.NEGATIVE)
+    if mode is GenerationMode.POSITIVE or operation.takes_something
+]
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize(("operation", "mode"), CASES)
+def test_generated_requests(
+    world: World, operation: Operation, mode: GenerationMode, seed: int
+) -> None:
+    """Whatever is sent, the answer is a documented one, and a refusal leaves nothing behind."""
+
+    def send(inputs: tuple[Case[Any], bool, bool]) -> None:
+        case, known_place, known_key = inputs
+        if known_place:
+            names = case.path_parameters
+            case.path_parameters = {name: world.parameters[name] for name in names}
+        headers = world.headers if known_key else {}
+
+        def ask() -> HttpResponse:
+            case.call(app=world.gateway, headers=dict(headers))
+            return world.gateway.answers[-1]
+
+        response = world.judge(operation, ask)
+        if mode is GenerationMode.POSITIVE and known_place and known_key:
+            assert response.status in {200, 400, 422}
+
+    cases = SCHEMA[operation.path][operation.method].as_strategy(generation_mode=mode)
+    mostly = st.sampled_from([True, True, True, False])
+    check(send, st.tuples(cases, mostly, mostly), seed, EXAMPLES)

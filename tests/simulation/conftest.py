@@ -1,0 +1,144 @@
+"""Fixtures of the simulation: it takes the place of the clock, of threads, of AWS and the model."""
+
+import random
+from collections.abc import Callable, Iterator
+from itertools import count
+from types import SimpleNamespace
+from typing import Any, Protocol
+
+import botocore.endpoint
+import pytest
+from botocore.awsrequest import AWSPreparedRequest
+from moto.core.botocore_stubber import BotocoreStubber
+
+from afterword import (
+    attachments,
+    authentication,
+    clients,
+    clock,
+    generations,
+    limits,
+    services,
+    sweeper,
+    worker,
+)
+from afterword.limits import Limits
+from afterword.models import provider
+from tests.conftest import Event, Tenant
+from tests.deployment import REFERENCES
+from tests.seeds import seeded
+from tests.simulation.scheduler import Pool
+from tests.simulation.world import CAP, World
+
+type Mutate = Callable[[], None]
+
+
+class Simulate(Protocol):
+    """Runs a seed in a fresh world, and returns that afterwards.
+
+    `mutate` is called when the clients are there. What is raised tells the seed and each step.
+    """
+
+    def __call__(self, seed: int, mutate: Mutate | None = None) -> World:
+        """Raise BrokenError when a promise is broken."""
+        ...
+
+
+@pytest.fixture
+def tenants(
+    environment: None,  # noqa: ARG001 - before AWS
+    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
+) -> tuple[Tenant, Tenant]:
+    """Create a tenant with limits and one without, where each end is to be made known."""
+    monkeypatch.setenv("AFTERWORD_EVENT_BUS", "default")
+    monkeypatch.setenv("POWERTOOLS_LOG_LEVEL", "CRITICAL")
+    make_tenant: Callable[[str], Tenant] = request.getfixturevalue("make_tenant")
+    limited, free = make_tenant("limited"), make_tenant("free")
+    services.registry().set_limits(
+        limited.id,
+        Limits(requests_per_minute=60, running_at_once=CAP, tokens_per_month=10_000_000),
+    )
+    return limited, free
+
+
+@pytest.fixture
+def simulate(
+    tenants: tuple[Tenant, Tenant],
+    load_event: Callable[[str], Event],
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[Simulate]:
+    """Return a function that runs a seed."""
+    state = random.getstate()
+    answer = BotocoreStubber.__call__
+    submission = load_event("submit_mail_generation")
+    runs = count()
+
+    def run(seed: int, mutate: Mutate | None = None) -> World:
+        if next(runs):
+            monkeypatch.setattr(BotocoreStubber, "__call__", answer)
+            start_afresh()
+        random.seed(seed)  # what the worker and botocore wait at random
+        world = World(seed, tenants, submission)
+        put_in_place(world, seed, answer, monkeypatch)
+        if mutate is not None:
+            mutate()
+        try:
+            world.run()
+        except Exception as error:
+            error.add_note("\n".join([f"seed {seed}:", *world.steps]))
+            raise
+        return world
+
+    yield run
+    random.setstate(state)
+
+
+def start_afresh() -> None:
+    """Forget what the run before has left in the tables and in long-lived objects."""
+    for cached in (
+        clients.dynamodb,
+        clients.sqs,
+        clients.s3,
+        clients.events,
+        services.registry,
+        services.authenticator,
+        services.store,
+        services.queue,
+        services.endings,
+        services.submitter,
+        services.sweeper,
+        services.notifier,
+        worker.from_settings,
+    ):
+        cached.cache_clear()
+    for name in ("GenerationsTable", "UsageTable"):
+        table = REFERENCES[name]
+        for item in clients.dynamodb().scan(TableName=table)["Items"]:
+            clients.dynamodb().delete_item(TableName=table, Key={"pk": item["pk"]})
+
+
+def put_in_place(
+    world: World, seed: int, answer: Callable[..., object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Let the code meet the world wherever it would meet time, chance, threads, AWS or a model."""
+    time = SimpleNamespace(monotonic=world.monotonic, sleep=world.sleep)
+    for module in (worker, attachments, sweeper, limits, authentication, botocore.endpoint):
+        monkeypatch.setattr(module, "time", time)
+    monkeypatch.setattr(clock, "now", world.clock)
+    ids = seeded(seed)
+    monkeypatch.setattr(generations, "secrets", SimpleNamespace(randbits=ids.getrandbits))
+    monkeypatch.setattr(
+        worker, "ThreadPoolExecutor", lambda **_: Pool(world.scheduler, world.begun)
+    )
+    monkeypatch.setattr(worker, "wait", world.scheduler.wait)
+    monkeypatch.setattr(provider, "model", lambda: world)
+
+    def call(stubber: object, event_name: str, request: AWSPreparedRequest, **_: object) -> Any:  # noqa: ANN401 - moto's own
+
+        operation = event_name.removeprefix("before-send.")
+        return world.call(
+            operation, request, lambda: answer(stubber, event_name=event_name, request=request)
+        )
+
+    monkeypatch.setattr(BotocoreStubber, "__call__", call)

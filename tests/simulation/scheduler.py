@@ -1,0 +1,190 @@
+"""Virtual time, and threads of which exactly one runs at a time.
+
+A thread runs until it pauses, which it does at each call of AWS, of the model, and where it waits.
+Whatever is next is whatever has the earliest time; the seed decides the times, so a seed is an
+order. Nothing here reads a real clock.
+"""
+
+import heapq
+import threading
+from collections.abc import Callable, Collection
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from itertools import count
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+
+class Crash(BaseException):
+    """The end of a process: no `except Exception` outlives it."""
+
+
+@dataclass(eq=False)
+class Process:
+    """One invocation of a function, which lives or dies as a whole.
+
+    `skew` is how many seconds its clock is ahead. It has until `ends`, and is killed then if it is
+    `mortal`; one that is not goes on, like a frozen one that thaws. `attempts` are what it claimed,
+    by the generation's `pk`.
+    """
+
+    name: str
+    kind: str
+    skew: float
+    ends: float
+    mortal: bool
+    dead: bool = False
+    attempts: dict[str, list[int]] = field(default_factory=dict)
+
+
+class Thread:
+    """A thread of a process. `pk` is the generation that it is about, where that is known."""
+
+    def __init__(self, process: Process, name: str) -> None:
+        self.process = process
+        self.name = name
+        self.pk: str | None = None
+        self.failures = 0
+        self.unreachable = 0
+        self.future: Future[object] = Future()
+        self.go = threading.Semaphore(0)
+        self.turn = 0
+
+
+type Action = Callable[[], None]
+
+
+class Scheduler:
+    """Lets threads run in turns, and time pass in between. `now` is in seconds from the start."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.current: Thread | None = None
+        self.error: BaseException | None = None
+        self._agenda: list[tuple[float, int, Action]] = []
+        self._numbers = count()
+        self._back = threading.Semaphore(0)
+        self._unfinished: list[Thread] = []
+
+    def at(self, moment: float, action: Action) -> None:
+        """Do something at a time."""
+        heapq.heappush(self._agenda, (moment, next(self._numbers), action))
+
+    def run(self, until: float) -> None:
+        """Let everything happen up to a time; raise the first error of a thread's surroundings."""
+        while self._agenda and self._agenda[0][0] <= until:
+            moment, _, action = heapq.heappop(self._agenda)
+            self.now = max(self.now, moment)
+            action()
+            if self.error is not None:
+                raise self.error
+        self.now = max(self.now, until)
+
+    def start(
+        self, thread: Thread, work: Callable[[], object], then: Callable[[Future[object]], None]
+    ) -> None:
+        """Begin a thread now; `then` is called with its future when it is done."""
+
+        def body() -> None:
+            thread.go.acquire()
+            try:
+                outcome = work()
+            except BaseException as error:  # noqa: BLE001 - however it ends, it is an outcome
+                thread.future.set_exception(error)
+                if not isinstance(error, Crash | BotoCoreError | ClientError):
+                    self.error = self.error or error
+            else:
+                thread.future.set_result(outcome)
+            self._unfinished.remove(thread)
+            self.at(self.now, lambda: then(thread.future))
+            self._back.release()
+
+        self._unfinished.append(thread)
+        threading.Thread(target=body, name=thread.name, daemon=True).start()
+        self.wake(thread, self.now)
+
+    def wake(self, thread: Thread, moment: float) -> None:
+        """Let a thread that pauses go on at a time, unless something wakes it earlier."""
+        turn = thread.turn
+
+        def resume() -> None:
+            if thread.turn == turn and not thread.future.done():
+                self._resume(thread)
+
+        self.at(moment, resume)
+
+    def pause(self, seconds: float) -> None:
+        """Let others run for a while; called by the thread that is running."""
+        thread = self.running()
+        self.wake(thread, self.now + seconds)
+        self._back.release()
+        thread.go.acquire()
+        self._survive(thread)
+
+    def wait(
+        self, futures: Collection[Future[object]], timeout: float
+    ) -> tuple[list[Future[object]], list[Future[object]]]:
+        """Wait like `concurrent.futures.wait`, in virtual time."""
+        until = self.now + timeout
+        while self.now < until and not all(future.done() for future in futures):
+            self.pause(until - self.now)
+        self._survive(self.running())
+        done = [future for future in futures if future.done()]
+        return done, [future for future in futures if future not in done]
+
+    def running(self) -> Thread:
+        """Return the thread that is running."""
+        assert self.current is not None
+        return self.current
+
+    def die(self) -> None:
+        """Crash the process that is running."""
+        self.running().process.dead = True
+        raise Crash
+
+    def close(self) -> None:
+        """End every thread that is left."""
+        for thread in list(self._unfinished):
+            thread.process.dead = True
+        while self._unfinished:
+            self._resume(self._unfinished[0])
+
+    def _survive(self, thread: Thread) -> None:
+        """Crash the running thread if its process is dead, or is to be killed by now."""
+        process = thread.process
+        if process.mortal and self.now > process.ends:
+            process.dead = True
+        if process.dead:
+            raise Crash
+
+    def _resume(self, thread: Thread) -> None:
+        thread.turn += 1
+        self.current = thread
+        thread.go.release()
+        self._back.acquire()
+        self.current = None
+
+
+class Pool:
+    """A ThreadPoolExecutor whose threads take turns like all the others."""
+
+    def __init__(self, scheduler: Scheduler, begun: Callable[[Thread, object], None]) -> None:
+        self._scheduler = scheduler
+        self._begun = begun
+
+    def submit[**P](
+        self, work: Callable[P, object], *args: P.args, **kwargs: P.kwargs
+    ) -> Future[object]:
+        """Begin a thread of the running process; whoever waits for it wakes when it is done."""
+        parent = self._scheduler.running()
+        thread = Thread(parent.process, parent.name)
+        self._begun(thread, args[0])
+        self._scheduler.start(
+            thread,
+            lambda: work(*args, **kwargs),
+            lambda _: self._scheduler.wake(parent, self._scheduler.now),
+        )
+        return thread.future
+
+    def shutdown(self, *, wait: bool, cancel_futures: bool) -> None:
+        """Leave the threads alone: they go on, and find that nothing is theirs any more."""

@@ -1,0 +1,261 @@
+"""Faults put into the real code on purpose: the simulation sees each, as the promise it breaks."""
+
+import json
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from afterword import clients, generations, notifications, services, worker
+from afterword.endings import Endings
+from afterword.generations import Claim, Status, Submission, Terms
+from afterword.items import Items
+from afterword.store import GenerationStore, There
+from afterword.sweeper import Sweeper
+from afterword.usage import Usage
+from tests.simulation.conftest import Simulate
+from tests.simulation.promises import BrokenError, Promise
+from tests.simulation.test_promises import FIXED
+
+type Params = dict[str, Any]
+type Change = Callable[[Params], Params | None]
+
+
+@dataclass
+class Mutant:
+    """A fault in the code. `break_in` patches it, `change` what is sent as an operation.
+
+    `soonest` is a seed that showed it; when the code has changed, another one may have to.
+    """
+
+    name: str
+    caught_by: Collection[Promise]
+    break_in: Callable[[pytest.MonkeyPatch], None] | None = None
+    operation: str = "dynamodb.UpdateItem"
+    change: Change | None = None
+    soonest: int = 0
+
+    def sent(self, params: Params, **_: object) -> Params | None:
+        """Change what is sent; None for nothing to change."""
+        return None if self.change is None else self.change(params)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+def always(params: Params, which: bool, condition: str | None = None) -> Params | None:  # noqa: FBT001 - reads as a sentence
+    """Return a write without its condition, or without that part of it, if it is the one."""
+    if not which:
+        return None
+    old = params["ConditionExpression"]
+    part = old if condition is None else condition
+    assert part in old
+    new = old.replace(part, f"(attribute_exists(pk) OR ({part}))")
+    return {**params, "ConditionExpression": new}
+
+
+def values(params: Params) -> Mapping[str, Any]:
+    """Return the values of a write."""
+    found: Mapping[str, Any] = params.get("ExpressionAttributeValues", {})
+    return found
+
+
+def note_first(params: Params) -> None:
+    """Note that an end is made known before it is."""
+    for entry in params["Entries"]:
+        detail = json.loads(entry["Detail"])
+        services.store().settled(detail["tenant"], detail["id"])
+
+
+def one_object_for_all_attempts(patch: pytest.MonkeyPatch) -> None:
+    """Let all attempts write their big texts to one key."""
+    text: Any = Items._text  # noqa: SLF001 - the seam that is to be broken
+
+    def broken(self: Items, *args: str) -> object:
+        *others, writer = args
+        return text(self, *others, "" if "text" in others else writer)
+
+    patch.setattr(Items, "_text", broken)
+
+
+def cancel_anyway(patch: pytest.MonkeyPatch) -> None:
+    """Let a cancel that comes too late answer like one that does not."""
+    cancel = Endings.cancel
+
+    def broken(self: Endings, tenant: str, generation_id: str) -> Status:
+        cancel(self, tenant, generation_id)
+        return Status.CANCELED
+
+    patch.setattr(Endings, "cancel", broken)
+
+
+def notify_success(patch: pytest.MonkeyPatch) -> None:
+    """Let each notice tell of a success."""
+    detail = notifications.detail
+    patch.setattr(notifications, "detail", lambda end: detail(end) | {"status": "succeeded"})
+
+
+def accept_nothing(
+    _store: GenerationStore, _tenant: str, _id: str, _submission: Submission, terms: Terms
+) -> There:
+    """Say that a submission is accepted, and store nothing."""
+    return There(Status.QUEUED, terms.place, same=True)
+
+
+MUTANTS = [
+    Mutant(
+        "no sweeper",
+        {Promise.ONE_END},
+        lambda patch: patch.setattr(Sweeper, "sweep", lambda *_: Counter()),
+    ),
+    Mutant(
+        "a claim without a condition",
+        {Promise.LEASE, Promise.TRANSITIONS, Promise.ENDS_STAY},
+        change=lambda sent: always(sent, ":lease_until" in values(sent)),
+    ),
+    Mutant(
+        "a finish without a fence",
+        {Promise.FENCE, Promise.ENDS_STAY, Promise.TRANSITIONS},
+        change=lambda sent: always(
+            sent, ":mine_attempt" in values(sent) and ":finished_at" in values(sent)
+        ),
+        soonest=1,
+    ),
+    Mutant(
+        "a hand-back without a fence",
+        {Promise.FENCE, Promise.ENDS_STAY},
+        change=lambda sent: always(
+            sent, ":mine_attempt" in values(sent) and ":queued" in values(sent)
+        ),
+        soonest=1,
+    ),
+    Mutant(
+        "a cancel without a condition",
+        {Promise.ENDS_STAY},
+        change=lambda sent: always(sent, ":canceled" in values(sent)),
+    ),
+    Mutant(
+        "a dead letter without a condition",
+        {Promise.ENDS_STAY, Promise.DEAD_LETTER},
+        change=lambda sent: always(sent, ":dead_letter" in values(sent)),
+        soonest=1,
+    ),
+    Mutant(
+        "a deadline without a condition",
+        {Promise.ENDS_STAY, Promise.DEAD_LETTER},
+        change=lambda sent: always(
+            sent,
+            ":message" in values(sent)
+            and ":mine_attempt" not in values(sent)
+            and ":dead_letter" not in values(sent),
+        ),
+        soonest=2,
+    ),
+    Mutant(
+        "an acceptance without a condition",
+        {Promise.ONE_KEY},
+        operation="dynamodb.PutItem",
+        change=lambda sent: always(sent, "attribute_not_exists(pk)" in sent["ConditionExpression"]),
+    ),
+    Mutant(
+        "a new id for each submission of a key",
+        {Promise.ONE_KEY},
+        lambda patch: patch.setattr(generations, "id_for_key", lambda *_: generations.new_id()),
+    ),
+    Mutant(
+        "an end without a record of what is left to do",
+        {Promise.PUBLISHED},
+        lambda patch: patch.setattr(Claim, "unsettled", property(lambda _: False)),
+    ),
+    Mutant(
+        "an answer before the acceptance",
+        {Promise.ANSWERS_STAND},
+        lambda patch: patch.setattr(GenerationStore, "put", accept_nothing),
+    ),
+    Mutant(
+        "a cancel that always says so",
+        {Promise.CANCELED},
+        cancel_anyway,
+    ),
+    Mutant(
+        "an end that stays on the index",
+        {Promise.NOT_DUE},
+        lambda patch: patch.setattr(GenerationStore, "settled", lambda *_: None),
+    ),
+    Mutant(
+        "a notice of what it is not",
+        {Promise.PUBLISHED_TRUE},
+        notify_success,
+    ),
+    Mutant(
+        "a notice noted before it is made known",
+        {Promise.PUBLISHED},
+        operation="eventbridge.PutEvents",
+        change=note_first,
+        soonest=1,
+    ),
+    Mutant(
+        "a place given back, and tokens counted, twice",
+        {Promise.TOKENS},
+        change=lambda sent: always(sent, sent["UpdateExpression"].startswith("REMOVE #open")),
+        soonest=9,
+    ),
+    Mutant(
+        "a place never given back",
+        {Promise.PLACES_BACK},
+        lambda patch: patch.setattr(Usage, "_give_back", lambda *_: None),
+    ),
+    Mutant(
+        "places without a limit",
+        {Promise.PLACES},
+        change=lambda sent: always(sent, ":places" in values(sent), "size(#open) < :places"),
+    ),
+    Mutant(
+        "a lease without a margin",
+        {Promise.LEASE, Promise.DEAD_LETTER},
+        lambda patch: patch.setattr(worker, "LEASE_MARGIN", timedelta(0)),
+        soonest=1,
+    ),
+    Mutant(
+        "one object for the texts of all attempts",
+        {Promise.OWN_TEXT},
+        one_object_for_all_attempts,
+        soonest=9,
+    ),
+    Mutant(
+        "failures without a limit",
+        {Promise.MODEL_CALLS},
+        lambda patch: patch.setattr(worker, "MAX_FAILURES", 99),
+    ),
+]
+
+
+def test_there_is_a_mutant_for_each_promise() -> None:
+    """No promise is checked in a way that nothing could fail."""
+    assert {promise for mutant in MUTANTS for promise in mutant.caught_by} == set(Promise)
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=str)
+def test_the_simulation_catches(
+    mutant: Mutant, simulate: Simulate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One of the fixed seeds shows the fault, as a broken promise that it has to do with."""
+    if mutant.break_in is not None:
+        mutant.break_in(monkeypatch)
+
+    def mutate() -> None:
+        for client in (clients.dynamodb(), clients.events()):
+            events: Any = client.meta.events  # its stubs know no handler that returns
+            events.register(f"provide-client-params.{mutant.operation}", mutant.sent)
+
+    broken: Promise | None = None
+    for seed in (mutant.soonest, *FIXED):
+        try:
+            simulate(seed, mutate)
+        except BrokenError as error:
+            broken = error.promise
+            break
+    assert broken in mutant.caught_by

@@ -1,0 +1,62 @@
+"""What afterword promises, in simulated worlds with faults."""
+
+from collections import Counter
+
+import pytest
+
+from afterword.generations import Reason, Status
+from tests.seeds import SEEDS
+from tests.simulation.conftest import Simulate
+
+FIXED = range(40)
+"""Seeds that run each time; beside them one that is new."""
+HAPPENS = {
+    "answered 200",
+    "answered 429",
+    "answered 503",
+    "answer lost",
+    "call failed",
+    "crashed before a call",
+    "crashed after a call",
+    "cancel crashed",
+    "deliver crashed",
+    "generate crashed",
+    "submit crashed",
+    "sweep crashed",
+    "dead-letter ended",
+    "model hangs",
+    "model throttles",
+    "model times out",
+    Status.SUCCEEDED,
+    Status.CANCELED,
+    Reason.DEADLINE,
+    Reason.DEAD_LETTER,
+    Reason.EMPTY_OUTPUT,
+    Reason.REFUSED_CONTENT,
+    Reason.TIMED_OUT,
+    Reason.WORKER_LOST,
+}
+"""What a simulation that is worth something comes across."""
+
+
+@pytest.mark.parametrize("seed", [*FIXED, SEEDS[-1]])
+def test_every_promise_holds_whatever_fails(simulate: Simulate, seed: int) -> None:
+    """Whatever crashes, is lost, late, repeated or out of order: every promise is kept."""
+    simulate(seed)
+
+
+def test_a_seed_is_one_run(simulate: Simulate) -> None:
+    """The same seed gives the same steps, so that what a failed run has shown can be seen again."""
+    steps = simulate(SEEDS[-1]).steps
+    assert len(steps) > 200
+    assert simulate(SEEDS[-1]).steps == steps
+
+
+def test_everything_happens(simulate: Simulate) -> None:
+    """The fixed seeds come across every fault and every end that there is."""
+    seen: Counter[str] = Counter()
+    for seed in FIXED:
+        seen += simulate(seed).seen
+        if seen.keys() >= HAPPENS:
+            return
+    assert seen.keys() >= HAPPENS
