@@ -16,9 +16,15 @@ from typing import Any
 
 import httpx
 
+from afterword.flows import Flow
+from afterword.keys import Scope
+from afterword.registry import Registry
+from local.aws import session
+
 ROOT = Path(__file__).parents[2]
 START_SECONDS = 240.0  # a first start builds
 FINISH_SECONDS = 240.0
+STOP_SECONDS = 180.0  # each process of a function leaves 17 MB of small files to remove
 
 type Json = dict[str, Any]
 
@@ -94,6 +100,68 @@ class Tenant:
 
 
 @dataclass(frozen=True)
+class Account:
+    """The AWS account of a running stack, as its root user reaches it."""
+
+    url: str  # the HTTP API
+    endpoint: str
+    stack: str
+
+    def outputs(self) -> dict[str, str]:
+        """Return the outputs of the CloudFormation stack."""
+        client = session().client("cloudformation", endpoint_url=self.endpoint)
+        (stack,) = client.describe_stacks(StackName=self.stack)["Stacks"]
+        return {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
+
+    def registry(self) -> Registry:
+        """Return the registry of tenants."""
+        dynamodb = session().client("dynamodb", endpoint_url=self.endpoint)
+        return Registry(dynamodb, self.outputs()["RegistryTable"])
+
+    def create_tenant(self, tenant_id: str, flow: Flow) -> Tenant:
+        """Create a tenant with a key and a flow."""
+        registry = self.registry()
+        registry.create_tenant(tenant_id, tenant_id)
+        registry.put_flow(tenant_id, flow.id, flow.model_dump_json())
+        _, key = registry.create_key(tenant_id, [Scope.SUBMIT, Scope.READ])
+        return Tenant(self.url, tenant_id, key, flow.id)
+
+    def generations(self, tenant: Tenant) -> list[dict[str, str]]:
+        """Return a tenant's items of the generations table, attributes as texts."""
+        dynamodb = session().client("dynamodb", endpoint_url=self.endpoint)
+        table = self.outputs()["GenerationsTable"]
+        items = [
+            {name: str(next(iter(value.values()))) for name, value in item.items()}
+            for page in dynamodb.get_paginator("scan").paginate(TableName=table)
+            for item in page["Items"]
+        ]
+        return [item for item in items if item["tenant"] == tenant.id]
+
+    def subscribe(self, tenant: Tenant) -> str:
+        """Send the ends of a tenant's generations to a new queue from now on; return its URL."""
+        sqs = session().client("sqs", endpoint_url=self.endpoint)
+        events = session().client("events", endpoint_url=self.endpoint)
+        url = sqs.create_queue(QueueName=f"ends-of-{tenant.id}")["QueueUrl"]
+        arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]
+        pattern = {"detail-type": ["GenerationFinished"], "detail": {"tenant": [tenant.id]}}
+        events.put_rule(Name=tenant.id, EventPattern=json.dumps(pattern))
+        events.put_targets(Rule=tenant.id, Targets=[{"Id": "queue", "Arn": arn["QueueArn"]}])
+        return url
+
+    def received(self, queue_url: str) -> list[Json]:
+        """Take all events that are in a queue."""
+        sqs = session().client("sqs", endpoint_url=self.endpoint)
+        events: list[Json] = []
+        while messages := sqs.receive_message(QueueUrl=queue_url, MaxNumberOfMessages=10).get(
+            "Messages", []
+        ):
+            for message in messages:
+                events.append(json.loads(message["Body"]))
+                sqs.delete_message(QueueUrl=queue_url, ReceiptHandle=message["ReceiptHandle"])
+        return events
+
+
+@dataclass(frozen=True)
 class Dev:
     """A `python -m local dev` process."""
 
@@ -108,6 +176,21 @@ class Dev:
         except FileNotFoundError:
             return {}
         return facts if facts["port"] == self.port else {}
+
+    @property
+    def folder(self) -> Path:
+        """Where this stack writes its logs."""
+        return ROOT / ".local" / str(self.port)
+
+    def own_facts(self) -> Json:
+        """Return what this stack announces, whichever was started last."""
+        facts: Json = json.loads((self.folder / "dev.json").read_text())
+        return facts
+
+    def account(self) -> Account:
+        """Return the stack's AWS account."""
+        facts = self.own_facts()
+        return Account(facts["url"], facts["endpoint"], facts["stack"])
 
     def ready(self) -> Json:
         """Wait until the stack is ready and return dev.json."""
@@ -135,7 +218,7 @@ class Dev:
     def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
         """Ask the stack to stop and return its exit code."""
         self.process.send_signal(number)
-        return self.process.wait(timeout=30)
+        return self.process.wait(timeout=STOP_SECONDS)
 
 
 def command(port: int) -> list[str]:
@@ -150,15 +233,15 @@ def environment(**settings: str) -> dict[str, str]:
 
 
 @contextmanager
-def running(folder: Path) -> Iterator[Dev]:
-    """Run a stack on a free port."""
+def running(folder: Path, **settings: str) -> Iterator[Dev]:
+    """Run a stack with the demo model on a free port."""
     port = free_port()
     path = folder / f"dev-{port}.out"
     with path.open("w") as output:
         process = subprocess.Popen(  # noqa: S603 - our own command
             command(port),
             cwd=ROOT,
-            env=environment(AFTERWORD_MODEL_PROVIDER="demo"),
+            env=environment(AFTERWORD_MODEL_PROVIDER="demo", **settings),
             stdout=output,
             stderr=subprocess.STDOUT,
             text=True,
@@ -170,4 +253,4 @@ def running(folder: Path) -> Iterator[Dev]:
     finally:
         if dev.process.poll() is None:
             dev.stop()
-    shutil.rmtree(ROOT / ".local" / str(port))  # not after a failure: its logs may tell why
+    shutil.rmtree(dev.folder)  # not after a failure: its logs may tell why
