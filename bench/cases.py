@@ -62,6 +62,8 @@ CASES = (
     Case("create_text_generation", ("dynamodb", "sqs"), "meta_data"),
     Case("get_text_generation", ("dynamodb",), "meta_data"),
     Case("update_text_generation", ("dynamodb",), "SET title"),
+    Case("get_flow_log", ("dynamodb",), "logId"),
+    Case("rate_flow_log", ("dynamodb",), "SET rating"),
     Case("generate", ("dynamodb", "sqs"), "succeeded"),
     Case("dead_letter", ("dynamodb",), "dead_letter"),
     Case("deliver", ("dynamodb", "events"), "GenerationFinished", ENDED),

@@ -130,7 +130,16 @@ def _problems(root: yaml.Node, error: ValidationError) -> "Iterator[tuple[int, s
     for problem in error.errors(include_url=False):
         words = _MESSAGES.get(problem["type"])
         what = problem["msg"] if words is None else words.format_map(problem.get("ctx", {}))
-        yield _line(root, problem["loc"]), _field(problem["loc"]) + what
+        place, what = _place(problem["loc"], what.removeprefix("Value error, "))
+        yield _line(root, place), _field(place) + what
+
+
+def _place(place: tuple[str | int, ...], what: str) -> tuple[tuple[str | int, ...], str]:
+    """Return where a problem is; one of the whole flow says it itself (`steps[0].name: …`)."""
+    found = re.match(r"steps\[(\d+)\]\.(\w+): ", what) if not place else None
+    if found is None:
+        return place, what
+    return ("steps", int(found[1]), found[2]), what[found.end() :]
 
 
 def _line(root: yaml.Node, place: "Sequence[str | int]") -> int:

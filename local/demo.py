@@ -41,6 +41,7 @@ async def one_of_each(stack: Stack) -> int:
     tenant = stack.tenants[0]
     await reply(stack, tenant)
     await answer(stack, tenant)
+    await joke(stack, tenant)
     shutil.rmtree(stack.place.folder, ignore_errors=True)
     return 0
 
@@ -77,6 +78,20 @@ async def answer(stack: Stack, tenant: dict[str, Any]) -> None:
         path = f"/api/v1/generations/{generation_id}"
         await follow(stack, client, path, tenant["id"], generation_id, "pending", "processing")
     print_text(stack, await asyncio.to_thread(stored, stack, tenant["id"], generation_id))
+
+
+async def joke(stack: Stack, tenant: dict[str, Any]) -> None:
+    """Run a flow through Promptitude's API, which waits for the text, and print it."""
+    flow, inputs = tenant["promptitude"]["flow"], tenant["promptitude"]["inputs"]
+    print(f"\nPromptitude's API. The flow {flow} with {inputs}\n", flush=True)
+    async with api(stack, tenant["api_key"]) as client:
+        request = {"userId": "user-1", "flow": {"inputs": inputs}}
+        response = await client.post(f"/v1/flows/{flow}/generate", json=request)
+    if response.is_error:
+        raise LocalError(f"no text: {response.status_code} {response.text}")
+    say(f"answered: {response.status_code}")
+    log_id = response.json()["results"]["logId"]
+    print_text(stack, await asyncio.to_thread(stored, stack, tenant["id"], log_id))
 
 
 def api(stack: Stack, key: str) -> httpx.AsyncClient:

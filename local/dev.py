@@ -36,6 +36,7 @@ def introduction(stack: Stack) -> str:
     mails = f"{stack.url}{mail_path(tenant)}"
     key = f"-H 'Authorization: Bearer {tenant['api_key']}'"
     app_key = f"-H 'Authorization: Bearer {tenant['genai_stack']['api_key']}'"
+    joke = tenant["promptitude"]
     generations = f"{stack.url}/api/v1/generations"
     return f"""
   API     {stack.url}
@@ -52,6 +53,10 @@ Read the reply, with the process_cuid that this answers in place of ID:
 Ask about a document, through GenAI Stack's API:
   curl {generations} {app_key} -F question='What is it about?' -F document=@README.md
   curl {generations} {app_key}
+
+Run a flow and wait for its text, through Promptitude's API:
+  curl {stack.url}/v1/flows/{joke["flow"]}/generate {key} -H 'Content-Type: application/json' \\
+    -d {shlex.quote(json.dumps({"flow": {"inputs": joke["inputs"]}}))}
 
 Follow the logs with `make logs`. Stop with Ctrl-C.
 """

@@ -37,6 +37,20 @@ ANSWER_FLOW = Flow(
         ),
     ),
 )
+JOKE_FLOW = Flow(
+    id="developer-joke",
+    name="A joke about a developer",
+    inputs=(Input(name="name"), Input(name="lastName", required=False)),
+    steps=(
+        Step(
+            name="step1",
+            prompt="Tell a short joke about a developer called {{name}} {{lastName}}.",
+            max_tokens=80,
+            temperature=0.7,
+        ),
+    ),
+)
+JOKE_INPUTS = {"name": "Andres", "lastName": "Lopez"}
 
 
 def create_tenants(endpoint: str, table: str) -> list[dict[str, Any]]:
@@ -46,7 +60,7 @@ def create_tenants(endpoint: str, table: str) -> list[dict[str, Any]]:
     for tenant_id, name in TENANTS.items():
         registry.create_tenant(tenant_id, name)
         _, key = registry.create_key(tenant_id, [Scope.SUBMIT, Scope.READ], "embedded stack")
-        for flow in (MAIL_FLOW, ANSWER_FLOW):
+        for flow in (MAIL_FLOW, ANSWER_FLOW, JOKE_FLOW):
             registry.put_flow(tenant_id, flow.id, flow.model_dump_json(exclude_unset=True))
         _, app_key = registry.create_key(
             tenant_id, [Scope.SUBMIT, Scope.READ], "embedded stack", ANSWER_FLOW.id
@@ -57,6 +71,11 @@ def create_tenants(endpoint: str, table: str) -> list[dict[str, Any]]:
                 "api_key": key,
                 "flows": {"dialonce": {"orchestrator": MAIL_FLOW.id}},
                 "genai_stack": {"api_key": app_key},
+                "promptitude": {
+                    "flow": JOKE_FLOW.id,
+                    "step": JOKE_FLOW.steps[0].name,
+                    "inputs": JOKE_INPUTS,
+                },
             }
         )
     return created

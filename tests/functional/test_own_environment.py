@@ -1,27 +1,35 @@
 """Each function with its own environment and its own permissions, as template.yaml has them."""
 
+import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from types import SimpleNamespace
+from typing import Any
 
+import boto3
 import pytest
 
-from afterword import clients, services, settings, worker
+from afterword import clients, clock, generations, services, settings, waiting, worker
 from afterword.generations import Submission, Terms
 from afterword.limits import Limits
 from afterword.models import ModelUnavailableError
+from afterword.payloads import Payloads
+from afterword.store import GenerationStore
 from afterword.usage import Usage
 from functions.dead_letter.app import handler as dead_letter
 from functions.deliver.app import handler as deliver
 from functions.generate.app import handler as generate
+from functions.generate_flow.app import handler as generate_flow
+from functions.get_flow_log.app import handler as get_flow_log
 from functions.get_mail_generation.app import handler as get_mail_generation
 from functions.health.app import handler as health
+from functions.rate_flow_log.app import handler as rate_flow_log
 from functions.submit_mail_generation.app import handler as submit_mail_generation
 from functions.sweep.app import handler as sweep
 from tests.conftest import FLOW, Call, Event, LambdaContext, SetClock, Tenant
 from tests.deployment import REFERENCES, Deployment
-from tests.fake_model import FakeModel, raising, saying
+from tests.fake_model import FakeModel, completion, raising, saying
 from tests.functional.genai_stack import Client
 
 ID, OTHER_ID = "019a6f3e-7c00-7000-8000-000000000001", "019a6f3e-7c00-7000-8000-000000000002"
@@ -363,3 +371,64 @@ def test_a_title_has_what_it_needs(
     assert client.update(generation_id, "{}")["statusCode"] == 200
     assert asked == ours(deployment, "update_text_generation")
     assert used(calls) == granted(deployment, "update_text_generation")
+
+
+def somebody_else_succeeds(generation_id: str) -> None:
+    """Let a worker with clients of its own end a generation with a big text."""
+    payloads = Payloads(lambda: boto3.client("s3"), REFERENCES["Bucket"])
+    table = REFERENCES["GenerationsTable"]
+    store = GenerationStore(boto3.client("dynamodb"), table, payloads)
+    claim = store.claim("demo", generation_id, clock.now() + timedelta(minutes=1))
+    assert claim is not None
+    assert store.succeed(claim, completion(BIG))
+
+
+def test_running_a_flow_has_what_it_needs(  # noqa: PLR0913, PLR0917 - what it is given
+    deployment: Deployment,
+    tenant: Tenant,
+    load_event: Callable[[str], Event],
+    set_clock: SetClock,
+    run_alone: Callable[[str], set[str]],
+    calls: list[Call],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The generating function uses all its variables and permissions, and no other."""
+    monkeypatch.setattr(waiting, "WAIT_SECONDS", 0.0)
+    services.registry().set_limits("demo", Limits(running_at_once=2))
+    lose_place(ID)
+    lose_place(OTHER_ID)
+    set_clock.advance(minutes=2)
+    user = {"userId": "x" * 200}
+    event = load_event("generate_flow")
+    event["headers"] |= {"authorization": f"Bearer {tenant.key}", "idempotency-key": "case-457"}
+    event["body"] = json.dumps({**user, "flow": {"inputs": {"text": BIG}}})
+    asked = run_alone("generate_flow")
+    calls.clear()
+    assert generate_flow(event, LambdaContext())["statusCode"] == 504
+    somebody_else_succeeds(generations.id_for_key("demo", "case-457"))
+    assert generate_flow(event, LambdaContext())["statusCode"] == 200
+    assert asked == ours(deployment, "generate_flow")
+    assert used(calls) == granted(deployment, "generate_flow")
+
+
+@pytest.mark.parametrize(
+    ("folder", "handler"), [("get_flow_log", get_flow_log), ("rate_flow_log", rate_flow_log)]
+)
+def test_logs_have_what_they_need(  # noqa: PLR0913, PLR0917 - a function and what it is given
+    deployment: Deployment,
+    tenant: Tenant,
+    load_event: Callable[[str], Event],
+    run_alone: Callable[[str], set[str]],
+    calls: list[Call],
+    folder: str,
+    handler: Callable[[Event, LambdaContext], Mapping[str, Any]],
+) -> None:
+    """The functions of a log use all their variables and permissions, and no other."""
+    put({"body": "B"}, {"external_metadata": f'{{"a": "{BIG}"}}'})
+    event = load_event(folder)
+    event["headers"]["authorization"] = f"Bearer {tenant.key}"
+    asked = run_alone(folder)
+    calls.clear()
+    assert handler(event, LambdaContext())["statusCode"] in {200, 202}
+    assert asked == ours(deployment, folder)
+    assert used(calls) == granted(deployment, folder)

@@ -2,17 +2,23 @@
 
 import json
 import re
+import time
 from base64 import b64decode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
+from types import SimpleNamespace
 from urllib.parse import quote
 
 import pytest
 
-from afterword import clients, services
+from afterword import clients, clock, services, waiting
+from afterword.dialects import promptitude
+from afterword.generations import Status
 from afterword.keys import Scope
 from tests.conftest import FLOW, Call, Event, Stored, Tenant
 from tests.deployment import REFERENCES, Deployment
+from tests.fake_model import completion
 from tests.fuzz.contract import SUBMISSION, Operation
 from tests.fuzz.gateway import Gateway, HttpRequest, HttpResponse
 
@@ -107,21 +113,39 @@ class World:
 
 
 @pytest.fixture
-def world(
+def quick_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let generations end while a client waits for them, in no time."""
+
+    def finish(_seconds: float) -> None:
+        items = clients.dynamodb().scan(TableName=REFERENCES["GenerationsTable"])["Items"]
+        for item in items:
+            if item["status"]["S"] == Status.QUEUED and item["dialect"]["S"] == promptitude.NAME:
+                lease = clock.now() + timedelta(minutes=1)
+                claim = services.store().claim(item["tenant"]["S"], item["id"]["S"], lease)
+                assert claim is not None
+                services.endings().succeed(claim, completion("Hi"))
+
+    monkeypatch.setattr(waiting, "time", SimpleNamespace(monotonic=time.monotonic, sleep=finish))
+
+
+@pytest.fixture
+def world(  # noqa: PLR0913, PLR0917 - all that there is to ask
     deployment: Deployment,
     tenant: Tenant,
+    quick_worker: None,  # noqa: ARG001 - asked for its effect
     calls: list[Call],
     stored: Callable[[], Stored],
     load_event: Callable[[str], Event],
 ) -> World:
     """Return the endpoints, with a tenant who has a flow, a key bound to it and one generation."""
     parameters = {"companyCuid": tenant.id, "orchestratorCuid": FLOW, "processCuid": ""}
+    parameters["flowId"] = FLOW
     _, key = services.registry().create_key(tenant.id, [Scope.SUBMIT, Scope.READ], flow=FLOW)
     headers = {"authorization": f"Bearer {key}"}
     gateway = Gateway(deployment)
     world = World(gateway, calls, stored, load_event, parameters, headers, there=stored())
     accepted = world.gateway.send(world.request(SUBMISSION))
     parameters["processCuid"] = json.loads(accepted.body)["process_cuid"]
-    parameters["text_gen_id"] = parameters["processCuid"]
+    parameters |= {"text_gen_id": parameters["processCuid"], "logId": parameters["processCuid"]}
     world.there = stored()
     return world

@@ -67,6 +67,12 @@ PERMISSIONS = {
     },
     "get_text_generation": READS,
     "update_text_generation": READS | {GENERATIONS: {"dynamodb:GetItem", "dynamodb:UpdateItem"}},
+    "generate_flow": {
+        **SUBMITS,
+        TEXTS: {"s3:GetObject", "s3:PutObject"},
+    },
+    "get_flow_log": READS,
+    "rate_flow_log": READS | {GENERATIONS: {"dynamodb:UpdateItem"}},
     "generate": WORKER,
     "dead_letter": {
         **SETTLES,
@@ -159,6 +165,9 @@ def test_the_routes_are_the_documented_ones(deployment: Deployment) -> None:
         "GET /health": "health",
         f"POST {generation}": "submit_mail_generation",
         f"GET {generation}/{{processCuid}}": "get_mail_generation",
+        "POST /v1/flows/{flowId}/generate": "generate_flow",
+        "GET /v1/logs/{logId}": "get_flow_log",
+        "POST /v1/logs/{logId}/rate": "rate_flow_log",
         "GET /api/v1/apps": "get_stack_app",
         "GET /api/v1/generations": "list_text_generations",
         "POST /api/v1/generations": "create_text_generation",

@@ -133,7 +133,8 @@ def test_a_deadline_out_of_bounds_is_refused(seconds: object) -> None:
         ({"id": "a" * 65}, ("id",)),
         ({"name": ""}, ("name",)),
         ({"steps": []}, ("steps",)),
-        ({"steps": [STEP_AS_SENT] * 2}, ("steps",)),
+        ({"steps": [STEP_AS_SENT] * 21}, ("steps",)),
+        ({"steps": [{"name": "a"}]}, ("steps", 0)),
         ({"unknown": 1}, ("unknown",)),
         ({"steps": [{**STEP_AS_SENT, "instructions": ""}]}, ("steps", 0, "instructions")),
         ({"steps": [{**STEP_AS_SENT, "name": ""}]}, ("steps", 0, "name")),
@@ -151,6 +152,85 @@ def test_a_wrong_flow_is_refused_with_its_place(
     with pytest.raises(ValidationError) as refused:
         Flow.model_validate({**flow, **change})
     assert [error["loc"][: len(where)] for error in refused.value.errors()] == [where]
+
+
+@pytest.mark.parametrize(
+    ("steps", "message"),
+    [
+        ([STEP_AS_SENT] * 2, "steps[1].name: reply is there twice"),
+        ([{**STEP_AS_SENT, "name": "topic"}], "steps[0].name: topic is there twice"),
+        (
+            [{"name": "a", "prompt": "{{nobody}}"}],
+            "steps[0].prompt: there is no input or earlier step nobody",
+        ),
+        (
+            [{"name": "a", "prompt": "{{ a }}"}],
+            "steps[0].prompt: there is no input or earlier step a",
+        ),
+        (
+            [{"name": "a", "prompt": "{{topic.x}}"}],
+            "steps[0].prompt: there is no input or earlier step topic.x",
+        ),
+        (
+            [
+                {"name": "a", "prompt": "x"},
+                {"name": "b", "prompt": "{{c}}"},
+                {"name": "c", "prompt": "x"},
+            ],
+            "steps[1].prompt: there is no input or earlier step c",
+        ),
+    ],
+)
+def test_a_prompt_names_what_there_is(steps: list[dict[str, str]], message: str) -> None:
+    """A name in a prompt is an input's or an earlier step's, and each name is there once."""
+    with pytest.raises(ValidationError) as refused:
+        make_flow(inputs=[{"name": "topic"}], steps=steps)
+    (error,) = refused.value.errors()
+    assert error["msg"] == f"Value error, {message}"
+
+
+def test_a_flow_without_inputs_may_name_a_mails_parts() -> None:
+    """Dialonce's mails have their own inputs, and a form has `text`."""
+    prompt = "{{subject}} {{body}} {{ metadata }} {{text}}"
+    assert make_flow(steps=[{"name": "a", "prompt": prompt}]).steps[0].prompt == prompt
+
+
+@pytest.mark.parametrize(
+    ("step", "message"),
+    [
+        ({"output": "json"}, "output_schema goes with the output json, and with no other"),
+        ({"output_schema": {}}, "output_schema goes with the output json, and with no other"),
+        (
+            {"output": "json", "output_schema": {"type": "array"}},
+            'output_schema: it must be of "type": "object"',
+        ),
+        (
+            {"output": "json", "output_schema": {"type": "object", "required": 1}},
+            "output_schema: it is no JSON schema: 1 is not of type 'array'",
+        ),
+        (
+            {"output": "json", "output_schema": {"type": "object", "not": {"$ref": "http://a"}}},
+            "output_schema: it refers to another document; nothing is fetched",
+        ),
+    ],
+)
+def test_a_schema_that_is_none_is_refused(step: dict[str, object], message: str) -> None:
+    """A schema is one of an object, complete in itself, and there when it is needed."""
+    with pytest.raises(ValidationError) as refused:
+        make_flow(steps=[{**STEP_AS_SENT, **step}])
+    (error,) = refused.value.errors()
+    assert (error["loc"], error["msg"]) == (("steps", 0), f"Value error, {message}")
+
+
+def test_a_schema_may_refer_to_itself() -> None:
+    """References inside the schema are fine."""
+    schema = {
+        "type": "object",
+        "properties": {"a": {"$ref": "#/$defs/b"}},
+        "$defs": {"b": {"type": "string"}},
+    }
+    step = {**STEP_AS_SENT, "output": "json", "output_schema": schema}
+    assert make_flow(steps=[step]).steps[0].output_schema == schema
 
 
 def make_flow(**fields: object) -> Flow:

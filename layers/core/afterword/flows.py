@@ -1,20 +1,21 @@
 """Flows: saved configurations of how a text is generated, and the prompts that they make."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from enum import StrEnum
 from html import escape
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from afterword import inputs
+from afterword import inputs, outputs, prompts
 from afterword.errors import UnprocessableError
-from afterword.generations import MAX_DEADLINE, MIN_DEADLINE
+from afterword.generations import MAX_DEADLINE, MIN_DEADLINE, Completion, Output
 from afterword.inputs import Kind, Values
 from afterword.models import Attachment, Prompt
 from afterword.placeholders import Template
 from afterword.registry import NAME_RULE
 
+MAX_STEPS = 20
 _NAME = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"
 
 _AS_DATA = (
@@ -30,17 +31,37 @@ _FILL = (
 class Step(BaseModel):
     """One call of a model: who it is, which model, and how it is asked.
 
-    `accepts_images` says that the model can look at images; nobody can ask it.
+    `prompt` is the question, with `{{name}}` for an input or an earlier step's result; without it
+    the inputs go as data under the `instructions`. `output` is what the answer is: a text, an array
+    of texts, or JSON after `output_schema`, the schema of an object. `accepts_images` says that the
+    model can look at images; nobody can ask it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     name: Annotated[str, Field(pattern=_NAME, description=NAME_RULE)]
-    instructions: Annotated[str, Field(min_length=1, max_length=20_000)]
+    instructions: Annotated[str, Field(min_length=1, max_length=20_000)] | None = None
+    prompt: Annotated[str, Field(min_length=1, max_length=100_000)] | None = None
+    output: Output = Output.STRING
+    output_schema: dict[str, Any] | None = None
     model: Annotated[str, Field(min_length=1)] | None = None
     max_tokens: Annotated[int, Field(ge=1, le=100_000)] = 1_000
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
     accepts_images: bool = False
+
+    @model_validator(mode="after")
+    def _asks_for_something(self) -> Self:
+        """Check that there is something to ask, and a schema just where one is needed."""
+        if self.instructions is None and self.prompt is None:
+            raise ValueError("a step needs instructions or a prompt")
+        if (self.output is Output.JSON) != (self.output_schema is not None):
+            raise ValueError("output_schema goes with the output json, and with no other")
+        if self.output_schema is not None:
+            try:
+                outputs.check_schema(self.output_schema)
+            except ValueError as error:
+                raise ValueError(f"output_schema: {error}") from error
+        return self
 
 
 class FlowType(StrEnum):
@@ -107,9 +128,20 @@ def _distinct(declared: tuple[Input, ...]) -> tuple[Input, ...]:
     return declared
 
 
-class Flow(BaseModel):
-    """A flow as its owner writes it. For now a flow has exactly one step.
+def _some(steps: tuple[Step, ...]) -> tuple[Step, ...]:
+    if not 1 <= len(steps) <= MAX_STEPS:
+        raise ValueError(f"a flow has 1 to {MAX_STEPS} steps, not {len(steps)}")
+    return steps
 
+
+MAIL_INPUTS = ("subject", "body", "metadata")
+"""What Dialonce's mails have, whatever a flow declares."""
+
+
+class Flow(BaseModel):
+    """A flow as its owner writes it: steps in order, each of which may use the earlier results.
+
+    The result of the last step is the flow's, and what it is the flow's result type.
     `inputs` are what its callers send, in the dialects that have no fields of their own; without
     any there is one, `text`. `type` says whether a client shows it as a form or as a conversation.
     `deadline_seconds` is how long its generations may take, where the request does not say: an hour
@@ -129,7 +161,22 @@ class Flow(BaseModel):
     ) = None
     type: FlowType = FlowType.TEXT_GENERATION
     inputs: Annotated[tuple[Input, ...], Field(max_length=50), AfterValidator(_distinct)] = ()
-    steps: tuple[Step]
+    steps: Annotated[tuple[Step, ...], AfterValidator(_some)]
+
+    @model_validator(mode="after")
+    def _names_are_known(self) -> Self:
+        """Check that prompts name only inputs and earlier steps, and that no two are the same."""
+        known = {each.name for each in self.inputs} or {inputs.ANY_TEXT.name, *MAIL_INPUTS}
+        for number, step in enumerate(self.steps):
+            for name in prompts.names(step.prompt or ""):
+                if name not in known:
+                    raise ValueError(
+                        f"steps[{number}].prompt: there is no input or earlier step {name}"
+                    )
+            if step.name in known:
+                raise ValueError(f"steps[{number}].name: {step.name} is there twice")
+            known.add(step.name)
+        return self
 
 
 def prompt(  # noqa: PLR0913 - what a prompt is made of
@@ -138,27 +185,37 @@ def prompt(  # noqa: PLR0913 - what a prompt is made of
     template: Template | None,
     default_model: str,
     *,
+    results: Mapping[str, Completion] | None = None,
     texts: Sequence[tuple[str, str]] = (),
     attachments: tuple[Attachment, ...] = (),
 ) -> Prompt:
-    """Make the prompt of a step: the owner's instructions, and the caller's inputs as data.
+    """Make the prompt of a step: what its owner wrote, and the caller's inputs.
 
-    With a template, the model is asked for a JSON object that fills its placeholders. `texts` are
-    those of files, by the input that each is for. The inputs' names become tags, so they must be
-    XML names; their values are escaped, so that none can close its tag and pose as an instruction.
+    They stand where the step's `prompt` names them, in one pass: what looks like a name inside a
+    value stays as it is. Without a `prompt` they are data between tags, escaped, so that none can
+    close its tag and pose as an instruction. With a template, the model is asked for a JSON object
+    that fills its placeholders. `results` are those of earlier steps, and `texts` those of files,
+    by the input that each is for.
     """
-    tagged = [_tagged(name, text) for name, text in _each(values)]
-    tagged += [_tagged(name, text) for name, text in texts]
+    data = [*_each(values), *texts]
+    if step.prompt is None:
+        data += [(name, result.text) for name, result in (results or {}).items()]
+        parts = [_tagged(name, text) for name, text in data]
+        instructions = [step.instructions, _AS_DATA]
+    else:
+        by_name = {name: result.text for name, result in (results or {}).items()}
+        for name, text in data:
+            by_name[name] = f"{by_name[name]}\n{text}" if name in by_name else text
+        parts = [prompts.fill(step.prompt, by_name)]
+        instructions = [step.instructions]
     if template is not None:
-        tagged.append(_tagged("template", template.text))
-    instructions = [step.instructions, _AS_DATA]
-    if template is not None:
+        parts.append(_tagged("template", template.text))
         listed = "\n".join(f"- {name}: {what}" for name, what in template.properties.items())
         instructions.append(f"{_FILL}\n{listed}")
     return Prompt(
-        system="\n\n".join(instructions),
-        user="\n".join(tagged),
-        schema=None if template is None else template.schema(),
+        system="\n\n".join(text for text in instructions if text is not None),
+        user="\n".join(parts),
+        schema=outputs.schema(step, template),
         model=step.model or default_model,
         max_tokens=step.max_tokens,
         temperature=step.temperature,

@@ -65,6 +65,7 @@ class Reason(StrEnum):
     OUTPUT_TRUNCATED = "output_truncated"
     EMPTY_OUTPUT = "empty_output"
     EMPTY_PLACEHOLDER = "empty_placeholder"
+    INVALID_OUTPUT = "invalid_output"
     UNREADABLE_FILE = "unreadable_file"
     IMAGE_NOT_ACCEPTED = "image_not_accepted"
 
@@ -126,6 +127,14 @@ class Terms:
     notify: bool = False
 
 
+class Output(StrEnum):
+    """What a text is: any, a JSON array of strings, or JSON after a schema of the flow's."""
+
+    STRING = "string"
+    ARRAY = "array"
+    JSON = "json"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Completion:
     """A finished text and what it took. `model` is None when no model was needed."""
@@ -135,13 +144,15 @@ class Completion:
     stop_reason: str
     tokens_in: int
     tokens_out: int
+    output: Output = Output.STRING
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Generation:
     """One request for text, as its owner reads it.
 
-    `completion` is there when it succeeded, `reason` and `message` when it failed.
+    `completion` is there when it succeeded, `reason` and `message` when it failed. `rating` is what
+    its reader thinks of it, from 1 to 3.
     """
 
     tenant: str
@@ -159,6 +170,7 @@ class Generation:
     reason: Reason | None
     message: str | None
     retry_of: str | None
+    rating: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,6 +179,7 @@ class Claim:
 
     `attempt` is the fence: a write of this claim counts only while the item still has it.
     `failures` are the attempts that ended in a timeout or a lost worker; throttling adds none.
+    `results` are those of the flow's first steps, which earlier attempts have finished.
     """
 
     tenant: str
@@ -180,6 +193,7 @@ class Claim:
     inputs: Values
     template: str | None
     files: tuple[StoredFile, ...] = ()
+    results: tuple[Completion, ...] = ()
     place: str | None = None
     notify: bool = False
 

@@ -6,7 +6,7 @@ index `by_due`, there while the generation is open or its end is not settled; `d
 tenant) and `finished_at`, the keys of the sparse index `by_dead_letter`. Times are milliseconds
 since the epoch, but for `expires_at`, which DynamoDB's TTL wants in seconds. `request`, `external`
 and `text` are texts, and where one is too big for the item, `<name>_key` is its key in the bucket
-instead.
+instead. `step_1`, `step_2`, … are the results of a flow's first steps, while there are more.
 """
 
 import json
@@ -14,6 +14,7 @@ import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import timedelta
+from itertools import count, takewhile
 from typing import TYPE_CHECKING, Any
 
 from afterword import clock
@@ -25,6 +26,7 @@ from afterword.generations import (
     Ended,
     Generation,
     Listed,
+    Output,
     Reason,
     Status,
     Submission,
@@ -151,11 +153,19 @@ class Items:
         Its S3 key has the attempt in it, so that a late writer cannot touch a newer text.
         """
         return {
-            "model": {"S": completion.model} if completion.model else {"NULL": True},
-            "stop_reason": {"S": completion.stop_reason},
-            **spent(completion),
+            **_took(completion),
             **self._text(claim.tenant, claim.id, "text", completion.text, str(claim.attempt)),
         }
+
+    def result(self, claim: Claim, completion: Completion) -> "AttributeValueTypeDef":
+        """Return a step's result as an attribute; a big text is in the bucket from now on."""
+        name = f"step-{len(claim.results) + 1}"
+        text = self._text(claim.tenant, claim.id, name, completion.text, str(claim.attempt))
+        renamed = {attribute.replace(name, "text"): value for attribute, value in text.items()}
+        return {"M": {**_took(completion), **renamed}}
+
+    def _results(self, item: Item) -> tuple[Completion, ...]:
+        return tuple(self._completion(result) for result in results_of(item))
 
     def claim(self, item: Item) -> Claim:
         """Return the claim that an item is now under."""
@@ -172,6 +182,7 @@ class Items:
             inputs=request["inputs"],
             template=request["template"],
             files=_files(request),
+            results=self._results(item),
             place=place_of(item),
             notify="notify" in item,
         )
@@ -217,6 +228,7 @@ class Items:
             reason=Reason(item["reason"]["S"]) if "reason" in item else None,
             message=item["message"]["S"] if "message" in item else None,
             retry_of=item["retry_of"]["S"] if "retry_of" in item else None,
+            rating=int(item["rating"]["N"]) if "rating" in item else None,
         )
 
     def listed(self, item: Item) -> Listed:
@@ -249,6 +261,7 @@ class Items:
             stop_reason=item["stop_reason"]["S"],
             tokens_in=int(item["tokens_in"]["N"]),
             tokens_out=int(item["tokens_out"]["N"]),
+            output=Output(item["output"]["S"]) if "output" in item else Output.STRING,
         )
 
     def _text(
@@ -283,7 +296,7 @@ def ended(item: Item) -> Ended:
         attempt=int(item["attempt"]["N"]),
         created_at=time_of(item, "created_at"),
         finished_at=time_of(item, "finished_at"),
-        tokens=sum(int(item[name]["N"]) for name in ("tokens_in", "tokens_out") if name in item),
+        tokens=_tokens(item),
         place=place_of(item),
         notify="notify" in item,
         settled="due_at" not in item,
@@ -293,6 +306,29 @@ def ended(item: Item) -> Ended:
 def place_of(item: Item) -> str | None:
     """Return the place that a generation has under its tenant's limits, None without limits."""
     return item["place"]["S"] if "place" in item else None
+
+
+def results_of(item: Item) -> list[Item]:
+    """Return the results of the steps that are finished, in order."""
+    names = (f"step_{number}" for number in count(1))
+    return [item[name]["M"] for name in takewhile(item.__contains__, names)]
+
+
+def _tokens(item: Item) -> int:
+    """Return the tokens of a generation that has ended: of its steps where it has none itself."""
+    counted = [item] if "tokens_in" in item else results_of(item)
+    return sum(int(each[name]["N"]) for each in counted for name in ("tokens_in", "tokens_out"))
+
+
+def _took(completion: Completion) -> "dict[str, AttributeValueTypeDef]":
+    took: dict[str, AttributeValueTypeDef] = {
+        "model": {"S": completion.model} if completion.model else {"NULL": True},
+        "stop_reason": {"S": completion.stop_reason},
+        **spent(completion),
+    }
+    if completion.output is not Output.STRING:
+        took["output"] = {"S": completion.output}
+    return took
 
 
 def dead_letter(item: Item) -> DeadLetter:

@@ -5,6 +5,7 @@ Submit, run, finish:
     put        absent, or expired                           -> queued,    attempt 0
     claim      queued, or running with its lease run out    -> running,   attempt + 1
     finish     running and attempt = mine                   -> succeeded or failed
+    step       running and attempt = mine                   -> running,   with a step's result
     hand back  running and attempt = mine                   -> queued
     give up    queued, or running with its lease run out    -> failed (dead letter, deadline)
     cancel     queued or running                            -> canceled
@@ -18,6 +19,7 @@ import heapq
 import time
 from collections.abc import Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from itertools import batched, islice
 from typing import TYPE_CHECKING, NamedTuple, cast
 
@@ -195,30 +197,56 @@ class GenerationStore:
         """Give a generation of a flow a title, or take it away, and return it.
 
         Raises NotFoundError if the flow has none such.
+        """
+        value: AttributeValueTypeDef | None = None if title is None else {"S": title}
+        return self._items.listed(self._note(tenant, generation_id, flow, "title", value))
+
+    def rate(
+        self, tenant: str, generation_id: str, flow: str | None, rating: int | None
+    ) -> Generation:
+        """Rate a generation, of a flow if one is given, or take the rating away; return it.
+
+        Raises NotFoundError if there is none such.
+        """
+        value: AttributeValueTypeDef | None = None if rating is None else {"N": str(rating)}
+        return self._items.generation(self._note(tenant, generation_id, flow, "rating", value))
+
+    def _note(
+        self,
+        tenant: str,
+        generation_id: str,
+        flow: str | None,
+        name: str,
+        value: "AttributeValueTypeDef | None",
+    ) -> Item:
+        """Set or remove what its owner notes of a generation, and return its item.
 
         It touches nothing else, so that it and the worker's writes do not get in each other's way.
         """
         if not is_id(generation_id):
             raise NotFoundError("There is no such generation.")
+        condition = "expires_at > :now"
         values: dict[str, AttributeValueTypeDef] = {
-            ":now": {"N": str(int(clock.now().timestamp()))},
-            ":flow": {"S": flow},
+            ":now": {"N": str(int(clock.now().timestamp()))}
         }
-        if title is not None:
-            values[":title"] = {"S": title}
+        if flow is not None:
+            condition += " AND flow = :flow"
+            values[":flow"] = {"S": flow}
+        if value is not None:
+            values[":value"] = value
         outcome = self._update(
             {
                 "TableName": self._table,
                 "Key": {"pk": {"S": partition_key(tenant, generation_id)}},
-                "UpdateExpression": "REMOVE title" if title is None else "SET title = :title",
-                "ConditionExpression": "expires_at > :now AND flow = :flow",
+                "UpdateExpression": f"REMOVE {name}" if value is None else f"SET {name} = :value",
+                "ConditionExpression": condition,
                 "ExpressionAttributeValues": values,
                 "ReturnValues": "ALL_NEW",
             }
         )
         if isinstance(outcome, Refused):
             raise NotFoundError("There is no such generation.")
-        return self._items.listed(outcome)
+        return outcome
 
     def submission(self, tenant: str, generation_id: str) -> tuple[Submission, Status]:
         """Return what was asked for, and where it stands; raise NotFoundError if there is none."""
@@ -316,6 +344,29 @@ class GenerationStore:
                 }
             )
         return None if isinstance(outcome, Refused) else self._items.claim(outcome)
+
+    def finish_step(self, claim: Claim, completion: Completion) -> Claim | None:
+        """Store the result of the claim's next step, so that no attempt pays for it again.
+
+        Returns the claim with this result; None if it is no longer the generation's.
+        """
+        name = f"step_{len(claim.results) + 1}"
+        outcome = self._update(
+            {
+                "TableName": self._table,
+                "Key": {"pk": {"S": partition_key(claim.tenant, claim.id)}},
+                "UpdateExpression": f"SET {name} = :result",
+                "ConditionExpression": _MINE,
+                "ExpressionAttributeNames": {"#status": "status"},
+                "ExpressionAttributeValues": {
+                    ":result": self._items.result(claim, completion),
+                    **_mine(claim),
+                },
+            }
+        )
+        if isinstance(outcome, Refused):
+            return None
+        return replace(claim, results=(*claim.results, completion))
 
     def succeed(self, claim: Claim, completion: Completion) -> Ended | None:
         """Store the result. None if the claim is no longer the generation's: nothing is stored."""

@@ -8,18 +8,16 @@ from datetime import timedelta
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING
 
-from afterword import attachments, clock, flows, placeholders, services, telemetry
+from afterword import attachments, clock, flows, outputs, placeholders, services, telemetry
 from afterword.errors import NotFoundError
 from afterword.flows import Flow
 from afterword.generations import Completion, FailedError, Reason, Status
 from afterword.models import (
-    LENGTH,
     STOP,
     ModelTimedOutError,
     ModelUnavailableError,
     provider,
 )
-from afterword.placeholders import Template, UnfilledError
 from afterword.settings import settings
 
 if TYPE_CHECKING:
@@ -30,6 +28,7 @@ if TYPE_CHECKING:
     from afterword.flows import Step
     from afterword.generations import Claim
     from afterword.models import Model
+    from afterword.placeholders import Template
     from afterword.queue import Nudge, Queue
     from afterword.registry import Registry
     from afterword.store import GenerationStore
@@ -44,6 +43,8 @@ BACKOFF_SECONDS = 2.0
 MAX_BACKOFF_SECONDS = 60.0
 MIN_MODEL_SECONDS = 1.0
 """With less than this to go until its deadline, no model is asked."""
+MIN_STEP_SECONDS = 20.0
+"""With less than this to go of the invocation, another one begins the next step."""
 _PAST_DEADLINE = "It was not finished before its deadline."
 _OUT_OF_TIME = "The worker's invocation ended before the model answered."
 
@@ -66,7 +67,7 @@ class Worker:
         self._queue = queue
         self._model = model
         self._default_model = default_model
-        self._step = lru_cache(maxsize=256)(self._load_step)  # a version of a flow never changes
+        self._steps = lru_cache(maxsize=256)(self._load_steps)  # a version never changes
 
     def run_batch(self, nudges: "Sequence[Nudge]", seconds: float) -> list[str]:
         """Run all nudges at once; return the message ids of those that must come again.
@@ -127,17 +128,31 @@ class Worker:
             if template is not None and not template.properties:
                 completion = _as_it_is(template)
             else:
-                step = self._step(claim.tenant, claim.flow, claim.flow_version)
-                answer = self._ask(claim, step, template, ends)
-                completion = _finished(answer, template, step)
+                *first, last = self._steps(claim.tenant, claim.flow, claim.flow_version)
+                for step in first[len(claim.results) :]:
+                    answer = self._ask(claim, step, None, ends)
+                    done = self._store.finish_step(claim, outputs.finished(answer, step, None))
+                    if done is None:
+                        return self._lost(claim)
+                    claim, answer = done, None
+                answer = self._ask(claim, last, template, ends)
+                completion = outputs.finished(answer, last, template)
         except ModelUnavailableError as error:
             return self._hand_back(claim, nudge, str(error), error.retry_after)
         except ModelTimedOutError as error:
             return self._time_out(claim, nudge, str(error))
         except FailedError as error:
-            return self._fail(claim, error.reason, str(error), answer)
+            spent = None if answer is None else _all_together(claim, answer)
+            return self._fail(claim, error.reason, str(error), spent)
+        completion = _all_together(claim, completion)
         stored = self._endings.succeed(claim, completion)
         self._log_end(claim, stored=stored, status=Status.SUCCEEDED, completion=completion)
+        return True
+
+    @staticmethod
+    def _lost(claim: "Claim") -> bool:
+        """Stop, because another attempt holds it, or it has come to its end."""
+        telemetry.logger().info("stopped: no longer its own", extra={"attempt": claim.attempt})
         return True
 
     @staticmethod
@@ -149,24 +164,36 @@ class Worker:
             raise FailedError(Reason.WORKER_LOST, f"Its worker was lost {claim.failures} times.")
 
     def _ask(
-        self, claim: "Claim", step: "Step", template: Template | None, ends: float
+        self, claim: "Claim", step: "Step", template: "Template | None", ends: float
     ) -> Completion:
-        """Return the model's answer, which is awaited no longer than until the deadline."""
+        """Return the model's answer to a step, awaited no longer than until the deadline.
+
+        Raises ModelUnavailableError if the invocation leaves a later step too little time.
+        """
         ends = min(ends - WRITE_SECONDS, time.monotonic() + _seconds_until(claim.deadline_at))
+        if claim.results and ends - time.monotonic() < MIN_STEP_SECONDS:
+            raise ModelUnavailableError("The invocation has no time left for the next step.")
+        steps = self._steps(claim.tenant, claim.flow, claim.flow_version)
         texts, sent = attachments.prepare(
             claim.files, step, self._model.documents, self._store.file, ends
         )
         prompt = flows.prompt(
-            step, claim.inputs, template, self._default_model, texts=texts, attachments=sent
+            step,
+            claim.inputs,
+            template,
+            self._default_model,
+            results={done.name: result for done, result in zip(steps, claim.results, strict=False)},
+            texts=texts,
+            attachments=sent,
         )
         return self._model.generate(prompt, ends - time.monotonic())
 
-    def _load_step(self, tenant: str, flow: str, version: int) -> "Step":
+    def _load_steps(self, tenant: str, flow: str, version: int) -> "tuple[Step, ...]":
         try:
             stored = self._registry.flow(tenant, flow, version)
         except NotFoundError as error:
             raise FailedError(Reason.FLOW_MISSING, f"Flow {flow} is gone.") from error
-        return Flow.model_validate_json(stored.document).steps[0]
+        return Flow.model_validate_json(stored.document).steps
 
     def _time_out(self, claim: "Claim", nudge: "Nudge", why: str) -> bool:
         """Spend one of the generation's failures: hand it back, or fail it with the last one."""
@@ -248,27 +275,18 @@ def _seconds_until(moment: "datetime") -> float:
     return (moment - clock.now()).total_seconds()
 
 
-def _as_it_is(template: Template) -> Completion:
+def _as_it_is(template: "Template") -> Completion:
     """Return the text of a template that has no placeholders."""
     return Completion(text=template.text, model=None, stop_reason=STOP, tokens_in=0, tokens_out=0)
 
 
-def _finished(answer: Completion, template: Template | None, step: "Step") -> Completion:
-    """Return the finished text; raise FailedError if the answer is of no use."""
-    if template is None:
-        if not answer.text.strip():
-            raise FailedError(Reason.EMPTY_OUTPUT, "The model answered with no text.")
-        return answer
-    try:
-        return replace(answer, text=template.fill(answer.text))
-    except UnfilledError as error:
-        if answer.stop_reason != LENGTH:
-            raise
-        raise UnfilledError(
-            Reason.OUTPUT_TRUNCATED,
-            "The model's output ended before the template was filled: raise max_tokens,"
-            f" {step.max_tokens} now, in the flow's step {step.name}.",
-        ) from error
+def _all_together(claim: "Claim", answer: Completion) -> Completion:
+    """Return the answer with the tokens of the steps before it."""
+    return replace(
+        answer,
+        tokens_in=answer.tokens_in + sum(result.tokens_in for result in claim.results),
+        tokens_out=answer.tokens_out + sum(result.tokens_out for result in claim.results),
+    )
 
 
 @cache

@@ -23,7 +23,7 @@ class Attachment:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prompt:
-    """One question to a model.
+    """One question to a model, with nothing in `system` if there is only the question.
 
     With a `schema` (JSON Schema of an object) the completion's text is a JSON object made after
     it. `max_tokens` bounds the output. A `temperature` of None leaves it to the model.

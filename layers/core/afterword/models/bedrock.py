@@ -118,10 +118,11 @@ class BedrockModel:
 def _request(prompt: Prompt) -> "ConverseRequestTypeDef":
     request: ConverseRequestTypeDef = {
         "modelId": prompt.model,
-        "system": [{"text": prompt.system}],
         "messages": [{"role": "user", "content": [{"text": prompt.user}, *_attached(prompt)]}],
         "inferenceConfig": {"maxTokens": prompt.max_tokens},
     }
+    if prompt.system:
+        request["system"] = [{"text": prompt.system}]
     if prompt.temperature is not None:
         request["inferenceConfig"]["temperature"] = prompt.temperature
     if prompt.schema is not None:

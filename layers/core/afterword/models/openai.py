@@ -174,10 +174,7 @@ class OpenAIModel:
         limit = "max_completion_tokens" if prompt.model in self._renamed_limit else "max_tokens"
         request: dict[str, object] = {
             "model": prompt.model,
-            "messages": [
-                {"role": "system", "content": prompt.system},
-                {"role": "user", "content": _content(prompt)},
-            ],
+            "messages": _messages(prompt),
             limit: prompt.max_tokens,
         }
         if prompt.temperature is not None:
@@ -190,6 +187,11 @@ class OpenAIModel:
                 "json_schema": {"name": "reply", "schema": dict(prompt.schema)},
             }
         return request
+
+
+def _messages(prompt: Prompt) -> list[dict[str, object]]:
+    user: dict[str, object] = {"role": "user", "content": _content(prompt)}
+    return [{"role": "system", "content": prompt.system}, user] if prompt.system else [user]
 
 
 def _content(prompt: Prompt) -> str | list[dict[str, object]]:

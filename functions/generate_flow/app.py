@@ -1,0 +1,19 @@
+"""`POST /v1/flows/{flowId}/generate`: submits, and waits for the text."""
+
+from afterword import http, services, waiting
+from afterword.dialects import promptitude
+from afterword.keys import ApiKey, Scope
+
+
+@http.endpoint(promptitude, Scope.SUBMIT)
+def handler(request: http.Request, key: ApiKey) -> http.Response:
+    """Run a flow; what takes too long to be waited for goes on, and is in its log later."""
+    started = waiting.now()
+    flow = services.registry().flow(key.tenant, promptitude.flow_id(request, key))
+    submission = promptitude.submission(request, flow)
+    generation_id = services.submitter().submit(
+        key.tenant, submission, http.idempotency_key(request), flow
+    )
+    return promptitude.generated(
+        waiting.until_ended(services.store(), key.tenant, generation_id, started)
+    )

@@ -1,0 +1,12 @@
+"""`GET /v1/logs/{logId}`: what came of a flow's invocation."""
+
+from afterword import http, services
+from afterword.dialects import promptitude
+from afterword.keys import ApiKey, Scope
+
+
+@http.endpoint(promptitude, Scope.READ)
+def handler(request: http.Request, key: ApiKey) -> http.Response:
+    """Show an invocation: its result, who it was for, and its rating."""
+    generation = services.store().get(key.tenant, request.path["logId"])
+    return promptitude.log(promptitude.owned(generation, key))

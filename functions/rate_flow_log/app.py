@@ -1,0 +1,13 @@
+"""`POST /v1/logs/{logId}/rate`: a user's rating of a result."""
+
+from afterword import http, services
+from afterword.dialects import promptitude
+from afterword.keys import ApiKey, Scope
+
+
+@http.endpoint(promptitude, Scope.SUBMIT)
+def handler(request: http.Request, key: ApiKey) -> http.Response:
+    """Rate an invocation from 1 to 3, or take the rating away with 0."""
+    rating = promptitude.rating(request.body)
+    log_id = request.path["logId"]
+    return promptitude.rated(services.store().rate(key.tenant, log_id, key.flow, rating))
