@@ -26,9 +26,11 @@ def make_file(media_type: str, content: str = "Hello") -> StoredFile:
 def prepare(
     files: Sequence[StoredFile], step: Step = TEXT_ONLY, documents: Sequence[str] = ()
 ) -> tuple[list[tuple[str, str]], tuple[Attachment, ...]]:
-    """Prepare files that are stored under their content."""
+    """Prepare files that are stored under their content, and give what a step gets of them."""
     ends = time.monotonic() + MINUTE
-    return attachments.prepare(files, step, documents, lambda file: file.key.encode(), ends)
+    steps = (TEXT_ONLY, step)
+    ready = attachments.prepare(files, steps, documents, lambda file: file.key.encode(), ends)
+    return list(ready.texts), ready.of(step)
 
 
 def test_a_document_goes_as_it_is_where_the_model_takes_it() -> None:
@@ -61,13 +63,24 @@ def test_an_image_goes_to_a_model_that_looks_at_images() -> None:
     assert attached == (Attachment(media_type="image/png", content=b"PNG"),)
 
 
+def test_an_image_goes_to_no_other_step() -> None:
+    """A step whose model is blind gets the documents, and not the images."""
+    files = [make_file("image/png", "PNG"), make_file("text/plain")]
+    ends = time.monotonic() + MINUTE
+    ready = attachments.prepare(
+        files, (TEXT_ONLY, LOOKS), ["text/plain"], lambda file: file.key.encode(), ends
+    )
+    assert [each.media_type for each in ready.of(TEXT_ONLY)] == ["text/plain"]
+    assert [each.media_type for each in ready.of(LOOKS)] == ["image/png", "text/plain"]
+
+
 def test_an_image_fails_where_no_model_looks_at_it() -> None:
     """Elsewhere a generation with an image fails, with a reason that names the input."""
     with pytest.raises(FailedError) as failed:
         prepare([make_file("image/png", "PNG")])
     assert failed.value.reason is Reason.IMAGE_NOT_ACCEPTED
     assert str(failed.value) == (
-        "paper: the file is an image, and the flow's step reply does not accept images."
+        "paper: the file is an image, and no step of the flow accepts images."
     )
 
 

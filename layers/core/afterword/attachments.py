@@ -2,6 +2,7 @@
 
 import importlib
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from afterword.errors import UnavailableError
@@ -24,17 +25,31 @@ READ_SECONDS = 60.0
 """How long a document may take to be read."""
 
 
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A generation's files: the texts by the input that each is for, and what goes as it is."""
+
+    texts: tuple[tuple[str, str], ...] = ()
+    attached: tuple[Attachment, ...] = ()
+
+    def of(self, step: "Step") -> tuple[Attachment, ...]:
+        """Return what is attached for a step: images only if its model looks at them."""
+        return tuple(
+            each for each in self.attached if step.accepts_images or each.media_type not in IMAGES
+        )
+
+
 def prepare(
     files: "Sequence[StoredFile]",
-    step: "Step",
+    steps: "Sequence[Step]",
     documents: "Collection[str]",
     read: "Callable[[StoredFile], bytes]",
     ends: float,
-) -> tuple[list[tuple[str, str]], tuple[Attachment, ...]]:
-    """Return the texts of documents, by the input that each is for, and what is attached.
+) -> Prepared:
+    """Read a generation's files, once for all the steps that are left.
 
     `documents` are the media types that the model takes; `ends` is monotonic. Raises FailedError
-    for an image where the step's model accepts none, and for a file that cannot be read, and
+    for an image where no step accepts any, and for a file that cannot be read, and
     ModelUnavailableError where there was no time to read it beside others.
     """
     texts: list[tuple[str, str]] = []
@@ -42,11 +57,10 @@ def prepare(
     room = MAX_DOCUMENTS
     for file in files:
         if file.media_type in IMAGES:
-            if not step.accepts_images:
+            if not any(step.accepts_images for step in steps):
                 raise FailedError(
                     Reason.IMAGE_NOT_ACCEPTED,
-                    f"{file.input}: the file is an image, and the flow's step {step.name} does not"
-                    " accept images.",
+                    f"{file.input}: the file is an image, and no step of the flow accepts images.",
                 )
         elif file.media_type in documents and room:
             room -= 1
@@ -54,7 +68,7 @@ def prepare(
             texts.append((file.input, _text(file, read(file), ends - time.monotonic())))
             continue
         attached.append(Attachment(media_type=file.media_type, content=read(file)))
-    return texts, tuple(attached)
+    return Prepared(tuple(texts), tuple(attached))
 
 
 def _text(file: "StoredFile", content: bytes, seconds: float) -> str:

@@ -128,14 +128,16 @@ class Worker:
             if template is not None and not template.properties:
                 completion = _as_it_is(template)
             else:
-                *first, last = self._steps(claim.tenant, claim.flow, claim.flow_version)
+                steps = self._steps(claim.tenant, claim.flow, claim.flow_version)
+                *first, last = steps
+                files = self._read_files(claim, steps[len(claim.results) :], ends)
                 for step in first[len(claim.results) :]:
-                    answer = self._ask(claim, step, None, ends)
+                    answer = self._ask(claim, step, None, files, ends)
                     done = self._store.finish_step(claim, outputs.finished(answer, step, None))
                     if done is None:
                         return self._lost(claim)
                     claim, answer = done, None
-                answer = self._ask(claim, last, template, ends)
+                answer = self._ask(claim, last, template, files, ends)
                 completion = outputs.finished(answer, last, template)
         except ModelUnavailableError as error:
             return self._hand_back(claim, nudge, str(error), error.retry_after)
@@ -163,28 +165,39 @@ class Worker:
         if claim.failures >= MAX_FAILURES:
             raise FailedError(Reason.WORKER_LOST, f"Its worker was lost {claim.failures} times.")
 
+    def _read_files(
+        self, claim: "Claim", steps: "Sequence[Step]", ends: float
+    ) -> attachments.Prepared:
+        if not claim.files:
+            return attachments.Prepared()
+        return attachments.prepare(
+            claim.files, steps, self._model.documents, self._store.file, _until(claim, ends)
+        )
+
     def _ask(
-        self, claim: "Claim", step: "Step", template: "Template | None", ends: float
+        self,
+        claim: "Claim",
+        step: "Step",
+        template: "Template | None",
+        files: attachments.Prepared,
+        ends: float,
     ) -> Completion:
         """Return the model's answer to a step, awaited no longer than until the deadline.
 
         Raises ModelUnavailableError if the invocation leaves a later step too little time.
         """
-        ends = min(ends - WRITE_SECONDS, time.monotonic() + _seconds_until(claim.deadline_at))
+        ends = _until(claim, ends)
         if claim.results and ends - time.monotonic() < MIN_STEP_SECONDS:
             raise ModelUnavailableError("The invocation has no time left for the next step.")
         steps = self._steps(claim.tenant, claim.flow, claim.flow_version)
-        texts, sent = attachments.prepare(
-            claim.files, step, self._model.documents, self._store.file, ends
-        )
         prompt = flows.prompt(
             step,
             claim.inputs,
             template,
             self._default_model,
             results={done.name: result for done, result in zip(steps, claim.results, strict=False)},
-            texts=texts,
-            attachments=sent,
+            texts=files.texts,
+            attachments=files.of(step),
         )
         return self._model.generate(prompt, ends - time.monotonic())
 
@@ -269,6 +282,11 @@ def _backoff(attempt: int) -> float:
     """Return seconds to wait before the next attempt: full jitter under an exponential bound."""
     bound = min(MAX_BACKOFF_SECONDS, BACKOFF_SECONDS * 2 ** min(attempt - 1, 10))
     return random.uniform(0, bound)  # noqa: S311 - spreads load, guards nothing
+
+
+def _until(claim: "Claim", ends: float) -> float:
+    """Return when to stop waiting for anybody: both times monotonic."""
+    return min(ends - WRITE_SECONDS, time.monotonic() + _seconds_until(claim.deadline_at))
 
 
 def _seconds_until(moment: "datetime") -> float:
