@@ -204,6 +204,17 @@ def test_a_later_step_is_left_to_an_invocation_with_time(run: Run, calls: list[C
     assert "sqs.ChangeMessageVisibility" in [call.operation for call in calls]
 
 
+def test_each_invocation_gets_on_however_short_it_is(run: Run) -> None:
+    """With little time for each, each invocation does one more step."""
+    flow(NAMES, POEM, TITLE)
+    generation_id = submit()
+    short = LambdaContext(milliseconds=int((WRITE_SECONDS + 5) * 1000))
+    for _ in range(2):
+        assert run(generation_id, answering(), short)["batchItemFailures"]
+    assert run(generation_id, answering(), short) == {"batchItemFailures": []}
+    assert services.store().get("demo", generation_id).status is Status.SUCCEEDED
+
+
 def test_what_ends_between_steps_has_their_tokens(run: Run) -> None:
     """A generation that is canceled after its first step has cost what that took."""
     flow(NAMES, POEM)

@@ -137,6 +137,7 @@ class Worker:
                     if done is None:
                         return self._lost(claim)
                     claim, answer = done, None
+                    _check_time_for_a_step(claim, ends)
                 answer = self._ask(claim, last, template, files, ends)
                 completion = outputs.finished(answer, last, template)
         except ModelUnavailableError as error:
@@ -182,13 +183,7 @@ class Worker:
         files: attachments.Prepared,
         ends: float,
     ) -> Completion:
-        """Return the model's answer to a step, awaited no longer than until the deadline.
-
-        Raises ModelUnavailableError if the invocation leaves a later step too little time.
-        """
-        ends = _until(claim, ends)
-        if claim.results and ends - time.monotonic() < MIN_STEP_SECONDS:
-            raise ModelUnavailableError("The invocation has no time left for the next step.")
+        """Return the model's answer to a step, awaited no longer than until the deadline."""
         steps = self._steps(claim.tenant, claim.flow, claim.flow_version)
         prompt = flows.prompt(
             step,
@@ -199,7 +194,7 @@ class Worker:
             texts=files.texts,
             attachments=files.of(step),
         )
-        return self._model.generate(prompt, ends - time.monotonic())
+        return self._model.generate(prompt, _until(claim, ends) - time.monotonic())
 
     def _load_steps(self, tenant: str, flow: str, version: int) -> "tuple[Step, ...]":
         try:
@@ -282,6 +277,12 @@ def _backoff(attempt: int) -> float:
     """Return seconds to wait before the next attempt: full jitter under an exponential bound."""
     bound = min(MAX_BACKOFF_SECONDS, BACKOFF_SECONDS * 2 ** min(attempt - 1, 10))
     return random.uniform(0, bound)  # noqa: S311 - spreads load, guards nothing
+
+
+def _check_time_for_a_step(claim: "Claim", ends: float) -> None:
+    """Raise ModelUnavailableError if another invocation had better do the next step."""
+    if _until(claim, ends) - time.monotonic() < MIN_STEP_SECONDS:
+        raise ModelUnavailableError("The invocation has no time left for the next step.")
 
 
 def _until(claim: "Claim", ends: float) -> float:
