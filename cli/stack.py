@@ -12,9 +12,9 @@ import botocore.session
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
+from afterword.admission import Limiter
 from afterword.endings import Endings
 from afterword.errors import AfterwordError
-from afterword.limits import Limiter
 from afterword.payloads import Payloads
 from afterword.queue import Queue
 from afterword.registry import Registry

@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from afterword.limits import CACHE_SECONDS, MAX_RUNNING, Limits
+from afterword.admission import CACHE_SECONDS
+from afterword.limits import MAX_RUNNING, Limits
 from cli import stack
 from cli.arguments import AsJson, TenantId
 from cli.terminal import result_json, result_table, say

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from afterword import clients, limits, services
+from afterword import admission, clients, services
 from afterword.generations import Reason, Status, id_for_key
 from afterword.limits import Limits
 from afterword.usage import Usage, Used
@@ -299,9 +299,9 @@ def test_a_long_line_of_old_places_is_looked_at_from_its_end(
     submit: Submit, set_clock: SetClock
 ) -> None:
     """The oldest places are looked at first, a few at a time."""
-    limit(running_at_once=limits.CHECKED_AT_ONCE + 1)
+    limit(running_at_once=admission.CHECKED_AT_ONCE + 1)
     ids = []
-    for _ in range(limits.CHECKED_AT_ONCE + 1):
+    for _ in range(admission.CHECKED_AT_ONCE + 1):
         ids.append(cuid(submit()))
         set_clock.advance(milliseconds=1)
     set_clock.advance(minutes=2)
@@ -333,7 +333,7 @@ def test_limits_may_change_while_generations_are_open(
     tenant: Tenant, submit: Submit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What was accepted without limits takes no place, and what has one gives it back without."""
-    monkeypatch.setattr(limits, "CACHE_SECONDS", 0.0)
+    monkeypatch.setattr(admission, "CACHE_SECONDS", 0.0)
     before = cuid(submit())
     limit(running_at_once=1)
     during = cuid(submit())
@@ -351,7 +351,7 @@ def test_limits_are_remembered_for_a_minute(
 ) -> None:
     """A change of limits is seen within 60 seconds."""
     seconds = 100.0
-    monkeypatch.setattr("afterword.limits.time", SimpleNamespace(monotonic=lambda: seconds))
+    monkeypatch.setattr("afterword.admission.time", SimpleNamespace(monotonic=lambda: seconds))
     cuid(submit())
     limit(running_at_once=1)
     seconds = 159.9
@@ -379,4 +379,4 @@ def test_a_place_lasts_as_long_as_its_generation(submit: Submit, set_clock: SetC
     cuid(submit())
     set_clock.advance(minutes=59)
     assert submit() == full(1)
-    assert timedelta(minutes=59) > limits.GRACE
+    assert timedelta(minutes=59) > admission.GRACE

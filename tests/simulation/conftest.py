@@ -12,12 +12,12 @@ from botocore.awsrequest import AWSPreparedRequest
 from moto.core.botocore_stubber import BotocoreStubber
 
 from afterword import (
+    admission,
     attachments,
     authentication,
     clients,
     clock,
     generations,
-    limits,
     services,
     sweeper,
     worker,
@@ -123,7 +123,7 @@ def put_in_place(
 ) -> None:
     """Let the code meet the world wherever it would meet time, chance, threads, AWS or a model."""
     time = SimpleNamespace(monotonic=world.monotonic, sleep=world.sleep)
-    for module in (worker, attachments, sweeper, limits, authentication, botocore.endpoint):
+    for module in (worker, attachments, sweeper, admission, authentication, botocore.endpoint):
         monkeypatch.setattr(module, "time", time)
     monkeypatch.setattr(clock, "now", world.clock)
     ids = seeded(seed)

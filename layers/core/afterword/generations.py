@@ -8,11 +8,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from afterword import clock
 from afterword.errors import AfterwordError
-from afterword.files import StoredFile, SubmittedFile
-from afterword.inputs import Values
+
+if TYPE_CHECKING:
+    from afterword.files import StoredFile, SubmittedFile
+    from afterword.inputs import Values
 
 
 class Status(StrEnum):
@@ -93,10 +96,10 @@ class Submission:
 
     dialect: str
     flow: str
-    inputs: Values
+    inputs: "Values"
     template: str | None
     external: Mapping[str, str]
-    files: tuple[SubmittedFile, ...] = ()
+    files: "tuple[SubmittedFile, ...]" = ()
     deadline: timedelta | None = None
 
     def fingerprint(self) -> str:
@@ -190,9 +193,9 @@ class Claim:
     flow_version: int
     created_at: datetime
     deadline_at: datetime
-    inputs: Values
+    inputs: "Values"
     template: str | None
-    files: tuple[StoredFile, ...] = ()
+    files: "tuple[StoredFile, ...]" = ()
     results: tuple[Completion, ...] = ()
     place: str | None = None
     notify: bool = False
@@ -214,8 +217,8 @@ class Listed:
     generation: Generation
     order: str
     title: str | None
-    inputs: Values
-    files: tuple[StoredFile, ...]
+    inputs: "Values"
+    files: "tuple[StoredFile, ...]"
     tokens_in: int | None
     tokens_out: int | None
 

@@ -1,20 +1,25 @@
-"""The long-lived objects of a process, each built once, when it is first needed."""
+"""The long-lived objects of a process, each built once, when it is first needed.
+
+What only some functions use is imported where it is built: imports are most of a cold start.
+"""
 
 from functools import cache
+from typing import TYPE_CHECKING
 
 from afterword import clients
 from afterword.authentication import Authenticator
-from afterword.endings import Endings
-from afterword.limits import Limiter
-from afterword.notifications import Notifier
 from afterword.payloads import Payloads
-from afterword.queue import Queue
 from afterword.registry import Registry
 from afterword.settings import settings
 from afterword.store import GenerationStore
-from afterword.submission import Submitter
-from afterword.sweeper import Sweeper
-from afterword.usage import Usage
+
+if TYPE_CHECKING:
+    from afterword.endings import Endings
+    from afterword.notifications import Notifier
+    from afterword.queue import Queue
+    from afterword.submission import Submitter
+    from afterword.sweeper import Sweeper
+    from afterword.usage import Usage
 
 
 @cache
@@ -37,21 +42,25 @@ def store() -> GenerationStore:
 
 
 @cache
-def queue() -> Queue:
+def queue() -> "Queue":
     """Return the worker's queue."""
-    return Queue(clients.sqs(), settings().queue_url)
+    return _queue(settings().queue_url)
 
 
 @cache
-def endings() -> Endings:
+def endings() -> "Endings":
     """Return what ends generations."""
-    notices = Queue(clients.sqs(), settings().notify_queue_url)
-    return Endings(store(), _usage(), notices)
+    from afterword.endings import Endings
+
+    return Endings(store(), _usage(), _queue(settings().notify_queue_url))
 
 
 @cache
-def submitter() -> Submitter:
+def submitter() -> "Submitter":
     """Return the submitter."""
+    from afterword.admission import Limiter
+    from afterword.submission import Submitter
+
     return Submitter(
         registry(),
         store(),
@@ -63,16 +72,28 @@ def submitter() -> Submitter:
 
 
 @cache
-def sweeper() -> Sweeper:
+def sweeper() -> "Sweeper":
     """Return the sweeper."""
+    from afterword.sweeper import Sweeper
+
     return Sweeper(store(), queue(), endings())
 
 
 @cache
-def notifier() -> Notifier:
+def notifier() -> "Notifier":
     """Return what makes the ends of generations known."""
+    from afterword.notifications import Notifier
+
     return Notifier(store(), clients.events(), settings().event_bus or "default")
 
 
-def _usage() -> Usage:
+def _queue(url: str) -> "Queue":
+    from afterword.queue import Queue
+
+    return Queue(clients.sqs(), url)
+
+
+def _usage() -> "Usage":
+    from afterword.usage import Usage
+
     return Usage(clients.dynamodb(), settings().usage_table)

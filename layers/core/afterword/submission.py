@@ -10,8 +10,8 @@ from afterword.errors import InvalidRequestError, KeyReusedError
 from afterword.generations import DEADLINE, Status, Terms
 
 if TYPE_CHECKING:
+    from afterword.admission import Limiter
     from afterword.generations import Submission
-    from afterword.limits import Limiter
     from afterword.queue import Queue
     from afterword.registry import Registry, StoredFlow
     from afterword.store import GenerationStore
