@@ -87,7 +87,7 @@ def _value(answer: "Completion", step: "Step") -> object:
             case {"items": list(items), **more} if not more and _are_texts(items):
                 return items
         raise _invalid(step)
-    # Few flows have a schema, and the library costs a quarter of a second.
+    # Imported when it is needed: few flows have a schema, and the library costs 0.1 s.
     library = importlib.import_module("jsonschema")
     if not library.Draft202012Validator(step.output_schema).is_valid(value):
         raise _invalid(step)
