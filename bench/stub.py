@@ -1,8 +1,8 @@
 """AWS and a model that answer at once, in a process of their own: what is left is ours.
 
 Knows just enough: items are kept and read back by `pk` and `sk`, updates change nothing and
-return the item as if it had ended and was settled, the model always says the same. GET returns the
-requests since the last GET.
+return the item as if it had ended, the model always says the same. GET returns the requests since
+the last GET.
 """
 
 import json
@@ -34,8 +34,7 @@ class Stub(ThreadingHTTPServer):
             case "GetItem" if (item := self._items.get(_key(request, "Key"))) is not None:
                 return {"Item": item}
             case "UpdateItem" if (item := self._items.get(_key(request, "Key"))) is not None:
-                kept = {name: value for name, value in item.items() if name != "due_at"}
-                return {"Attributes": {**kept, "finished_at": ANY_TIME}}
+                return {"Attributes": _ended(item, request["UpdateExpression"])}
             case "Query":
                 return {"Items": [], "Count": 0}
             case "PutEvents":
@@ -50,6 +49,13 @@ class Stub(ThreadingHTTPServer):
 
     def _put(self, request: dict[str, Any]) -> None:
         self._items[_key(request, "Item")] = request["Item"]
+
+
+def _ended(item: dict[str, Any], update: str) -> dict[str, Any]:
+    """Return the item as if it had ended, and was settled unless the update leaves that to do."""
+    kept = {name: value for name, value in item.items() if name != "due_at"}
+    left = {"due_at": ANY_TIME} if "due_at =" in update else {}
+    return {**kept, **left, "finished_at": ANY_TIME}
 
 
 def _completion(request: dict[str, Any]) -> object:
