@@ -566,7 +566,9 @@ def test_json_is_taken(body: str, pairs: Pairs) -> None:
         pytest.param(
             b'{"a": "walnut\xe9"}', "The body is not UTF-8: byte 13 cannot be decoded.", id="Latin"
         ),
-        pytest.param(b"[" * 100_000, "The body is nested too deep.", id="100,000 lists"),
+        pytest.param(
+            b"[" * 100_000, "The body is nested deeper than 64 levels.", id="100,000 lists"
+        ),
         pytest.param(
             b'"walnut"',
             "The body must be a JSON object, or a list of objects with input_key and input_value.",

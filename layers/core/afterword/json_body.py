@@ -5,7 +5,7 @@ of ours gets a clear refusal instead, and values that are only handed back keep 
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Never
 
@@ -30,14 +30,40 @@ def parse_object(body: bytes) -> JsonObject:
     steps could not carry: NaN and Infinity, lone surrogates, integers beyond Python's 4,300
     digits, and nesting deeper than MAX_DEPTH. Of a repeated name the last value counts.
     """
+    text = _decoded(body)
+    value = _loaded(text)
+    if not isinstance(value, dict):
+        raise InvalidRequestError("The body must be a JSON object.")
+    _check(value)
+    return JsonObject(value, _member_texts(text))
+
+
+def parse_texts(body: bytes) -> object:
+    """Parse a request's body, any JSON value in UTF-8; numbers are the text they are written with.
+
+    Raises InvalidRequestError like `parse_object`, but leaves its texts and its depth to who knows
+    which field it is that has them.
+    """
+    return _loaded(_decoded(body), parse_number=str)
+
+
+def _decoded(body: bytes) -> str:
     try:
-        text = body.decode("utf-8")
+        return body.decode("utf-8")
     except UnicodeDecodeError as error:
         raise InvalidRequestError(
             f"The body is not UTF-8: byte {error.start} cannot be decoded."
         ) from error
+
+
+def _loaded(text: str, parse_number: Callable[[str], object] | None = None) -> object:
     try:
-        value = json.loads(text, parse_constant=_refuse_constant)
+        value: object = json.loads(
+            text,
+            parse_constant=_refuse_constant,
+            parse_int=parse_number,
+            parse_float=parse_number,
+        )
     except json.JSONDecodeError as error:
         raise InvalidRequestError(
             f"The body is not JSON: {error.msg} at line {error.lineno}, column {error.colno}."
@@ -48,10 +74,7 @@ def parse_object(body: bytes) -> JsonObject:
         raise InvalidRequestError(
             "The body has a number with more digits than are taken."
         ) from error
-    if not isinstance(value, dict):
-        raise InvalidRequestError("The body must be a JSON object.")
-    _check(value)
-    return JsonObject(value, _member_texts(text))
+    return value
 
 
 _TOO_DEEP = f"The body is nested deeper than {MAX_DEPTH} levels."

@@ -144,7 +144,8 @@ def app(key: ApiKey, flow: StoredFlow, generations: Sequence[Listed]) -> Respons
 
 def text_generation(listed: Listed) -> Response:
     """Return a TextGenerationRead."""
-    return Response(status=HTTPStatus.OK, body=_rendered(listed, _read))
+    text, _ = _rendered(listed, _read)
+    return Response(status=HTTPStatus.OK, body=text)
 
 
 def text_generations(page: Page, limit: int) -> Response:
@@ -177,12 +178,17 @@ def _size(text: str) -> int:
     return len(_json(text).encode())
 
 
-def _rendered(listed: Listed, render: Callable[[Listed], Json]) -> str:
-    """Return a generation as JSON, without its inputs where no response could have them."""
+def _rendered(listed: Listed, render: Callable[[Listed], Json]) -> tuple[str, int]:
+    """Return a generation as JSON, and the bytes that it has in a function's response.
+
+    Without its inputs where no response could have them.
+    """
     text = _json(render(listed))
-    if _size(text) > MAX_RESPONSE_BYTES:
+    size = _size(text)
+    if size > MAX_RESPONSE_BYTES:
         text = _json(render(replace(listed, inputs=dict.fromkeys(listed.inputs, TOO_LARGE))))
-    return text
+        size = _size(text)
+    return text, size
 
 
 def _fitting(generations: Sequence[Listed], render: Callable[[Listed], Json]) -> list[str]:
@@ -190,8 +196,8 @@ def _fitting(generations: Sequence[Listed], render: Callable[[Listed], Json]) ->
     shown: list[str] = []
     size = 0
     for listed in generations:
-        text = _rendered(listed, render)
-        size += _size(text)
+        text, bytes_more = _rendered(listed, render)
+        size += bytes_more
         if shown and size > PAGE_BYTES:
             break
         shown.append(text)

@@ -23,18 +23,17 @@ In JSON a number, true and false are the text they are written with, null is as 
 list is the key repeated. Text is UTF-8 without NUL everywhere, and keeps its line breaks.
 """
 
-import json
 import logging
 import re
 import unicodedata
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from typing import Never
 from urllib.parse import unquote, unquote_to_bytes
 
 from python_multipart.exceptions import MultipartParseError
 from python_multipart.multipart import MultipartParser
 
+from afterword import json_body
 from afterword.errors import InvalidRequestError
 from afterword.files import Upload
 
@@ -167,7 +166,6 @@ def _from_multipart(boundary: str, body: bytes) -> list[_Field]:
         max_header_size=MAX_HEADER_BYTES,
     )
     parser.logger.setLevel(logging.ERROR)  # what is malformed is told to the caller
-
     try:
         parser.write(form)
     except MultipartParseError as error:
@@ -346,7 +344,7 @@ def _urldecoded(sent: bytes, where: str) -> str:
 
 
 def _from_json(body: bytes) -> list[_Field]:
-    sent = _json(body)
+    sent = json_body.parse_texts(body)
     fields: list[_Field] = []
     if isinstance(sent, dict):
         for number, (name, value) in enumerate(sent.items(), 1):
@@ -385,28 +383,6 @@ def _json_texts(value: object, where: str) -> Iterator[str | None]:
                     f"{where}: it must be a string, a number, true, false or null, "
                     "or a list of them."
                 )
-
-
-def _json(body: bytes) -> object:
-    """Return a JSON value in which numbers are the text they are written with."""
-    try:
-        return json.loads(
-            body.decode("utf-8"), parse_int=str, parse_float=str, parse_constant=_refuse_constant
-        )
-    except UnicodeDecodeError as error:
-        raise InvalidRequestError(
-            f"The body is not UTF-8: byte {error.start} cannot be decoded."
-        ) from error
-    except json.JSONDecodeError as error:
-        raise InvalidRequestError(
-            f"The body is not JSON: {error.msg} at line {error.lineno}, column {error.colno}."
-        ) from error
-    except RecursionError as error:
-        raise InvalidRequestError("The body is nested too deep.") from error
-
-
-def _refuse_constant(name: str) -> Never:
-    raise InvalidRequestError(f"The body is not JSON: {name} is not a JSON value.")
 
 
 def _begins_like_json(body: bytes) -> bool:
