@@ -76,6 +76,18 @@ def test_steps_use_the_results_before_them(connect: Callable[..., httpx.Client])
     assert log["results"]["userId"] == "user-1"
 
 
+def test_a_failed_flow_is_a_502_with_its_reason(connect: Callable[..., httpx.Client]) -> None:
+    """A result that cannot be had is told as such, by the generation and by its log."""
+    client = connect(
+        {"name": "list", "prompt": "Towns for {{name}}", "output": "array", "max_tokens": 1}
+    )
+    answer = generate(client)
+    assert (answer.status_code, answer.json()["code"]) == (502, 502)
+    assert answer.json()["message"].startswith("output_truncated: ")
+    log = client.get(f"/v1/logs/{answer.json()['results']['logId']}")
+    assert (log.status_code, log.json()["message"]) == (502, answer.json()["message"])
+
+
 def test_a_log_is_read_rated_and_asked_for_again(connect: Callable[..., httpx.Client]) -> None:
     """The result is in the log, can be rated, and comes again with the same key."""
     client = connect({"name": "hello", "prompt": "Say hello to {{name}}.", "max_tokens": 20})
