@@ -1,0 +1,257 @@
+"""`python -m bench.recall`: which questions lexical ranking finds the answers to; see README.md."""
+
+import argparse
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from itertools import chain
+from statistics import mean, quantiles
+from unittest.mock import patch
+
+from rich.box import SIMPLE
+from rich.console import Console
+from rich.table import Column, Table
+
+from afterword import lexical, words
+from afterword.passages import LONGEST, cut
+from afterword.ranking import Candidate
+from bench.recall.corpus import Document, documents
+from bench.recall.questions import QUESTIONS, Question
+
+DEPTH = 30
+"""How far down an answer is looked for."""
+BUDGET = 5_000
+"""Characters of a prompt that passages may fill: five of the longest."""
+
+type Patches = Mapping[str, object]
+
+
+@dataclass(frozen=True)
+class Found:
+    """Where the first answer stood, from 1; none if not found. `shown` is what stood before it."""
+
+    rank: int | None
+    shown: int
+
+    def within(self, rank: int) -> bool:
+        """Tell whether the answer is among the first so many."""
+        return self.rank is not None and self.rank <= rank
+
+
+def main() -> None:
+    """Measure, and print the tables."""
+    parser = argparse.ArgumentParser(prog="python -m bench.recall", description=__doc__)
+    parser.add_argument("--misses", action="store_true", help="list the questions not answered")
+    parser.add_argument(
+        "--quick", action="store_true", help="without the table of what is it worth"
+    )
+    arguments = parser.parse_args()
+    console = Console()
+    corpus = documents()
+    candidates = _candidates(corpus)
+    _check(candidates)
+    started = time.perf_counter()
+    index = lexical.Index(candidates)
+    built = time.perf_counter() - started
+    console.print(
+        f"{len(corpus)} documents, {len(candidates):,} passages,"
+        f" {sum(len(each.passage.text) for each in candidates):,} characters:"
+        f" built in {built:.2f} s, {index.size / 1e6:.1f} MB"
+    )
+    console.print(_by_part(corpus, index))
+    console.print(_by_overlap(candidates, index))
+    console.print(_times(index))
+    if not arguments.quick:
+        console.print(_worth(corpus))
+    if arguments.misses:
+        for questions in QUESTIONS.values():
+            for question in questions:
+                if not (found := _find(index, question)).within(5):
+                    console.print(f"{found.rank or '-':>3}  {question.text}", highlight=False)
+
+
+def _candidates(corpus: Sequence[Document], longest: int = LONGEST) -> list[Candidate]:
+    return [
+        Candidate(document.id, document.title, passage)
+        for document in corpus
+        for passage in cut(document.text, longest)
+    ]
+
+
+def _check(candidates: Sequence[Candidate]) -> None:
+    """Exit where a phrase that answers a question is in no passage: its documents have changed."""
+    texts = [" ".join(each.passage.text.split()) for each in candidates]
+    lost = [
+        f"{question.text} {answer}"
+        for questions in QUESTIONS.values()
+        for question in questions
+        for answer in question.answers
+        if not any(answer in text for text in texts)
+    ]
+    if lost:
+        raise SystemExit("\n".join(["The corpus does not have these answers:", *lost]))
+
+
+def _find(index: lexical.Index, question: Question) -> Found:
+    shown = 0
+    for rank, ranked in enumerate(index.rank(question.text, DEPTH), start=1):
+        text = " ".join(ranked.text.split())
+        shown += len(ranked.text)
+        if any(answer in text for answer in question.answers):
+            return Found(rank, shown)
+    return Found(None, shown)
+
+
+def _row(name: str, found: Sequence[Found]) -> tuple[str, ...]:
+    return (
+        name,
+        str(len(found)),
+        f"{mean(each.within(5) for each in found):.2f}",
+        f"{mean(each.within(1) for each in found):.2f}",
+        f"{mean(1 / each.rank if each.rank else 0 for each in found):.2f}",
+        f"{mean(each.rank is not None and each.shown <= BUDGET for each in found):.2f}",
+    )
+
+
+def _table(first: str) -> Table:
+    # recall at 5, recall at 1, mean reciprocal rank, and recall within BUDGET characters
+    others = ("questions", "at 5", "at 1", "MRR", "in budget")
+    return Table(
+        Column(first, min_width=34), *(Column(each, justify="right") for each in others), box=SIMPLE
+    )
+
+
+def _by_part(corpus: Sequence[Document], index: lexical.Index) -> Table:
+    """Measure each part's questions in the whole corpus, and in the part's documents alone."""
+    table = _table("searched")
+    everywhere: list[Found] = []
+    alone: list[Found] = []
+    for part, questions in QUESTIONS.items():
+        found = [_find(index, question) for question in questions]
+        everywhere += found
+        table.add_row(*_row(f"{part}: everything", found))
+        own = [document for document in corpus if document.id.startswith(part)]
+        smaller = lexical.Index(_candidates(own))
+        found = [_find(smaller, question) for question in questions]
+        alone += found
+        table.add_row(*_row(f"{part}: its folder", found))
+    table.add_row(*_row("all: everything", everywhere))
+    table.add_row(*_row("all: their folder", alone))
+    return table
+
+
+def _by_overlap(candidates: Sequence[Candidate], index: lexical.Index) -> Table:
+    """Measure the questions by how many of their words, as stems, an answer has at most."""
+    said = [
+        set(chain(*words.index_terms((each.title, each.passage.heading, each.passage.text))))
+        for each in candidates
+    ]
+    texts = [" ".join(each.passage.text.split()) for each in candidates]
+    found: dict[str, list[Found]] = {"none or one": [], "two": [], "three or more": []}
+    for question in chain(*QUESTIONS.values()):
+        asked = words.words(question.text)
+        tongue = words.language(asked) or words.Language.ENGLISH
+        stems = set(words.stems(words.telling(asked), tongue))
+        shared = max(
+            len(stems & terms)
+            for text, terms in zip(texts, said, strict=True)
+            if any(answer in text for answer in question.answers)
+        )
+        found[list(found)[min(max(shared, 1), 3) - 1]].append(_find(index, question))
+    table = _table("words shared with an answer")
+    for name, each in found.items():
+        table.add_row(*_row(name, each))
+    return table
+
+
+def _times(index: lexical.Index) -> Table:
+    table = Table(
+        Column("milliseconds", min_width=34),
+        Column("median", justify="right"),
+        Column("p95", justify="right"),
+        box=SIMPLE,
+    )
+    every = [each.text for questions in QUESTIONS.values() for each in questions]
+    for name, asked in (
+        ("a question", every),
+        (
+            "a mail of 20,000 characters",
+            [" ".join(every[at:] + every[:at]) * 4 for at in range(20)],
+        ),
+    ):
+        times: list[float] = []
+        for question in asked:
+            started = time.perf_counter()
+            index.rank(question, 5)
+            times.append((time.perf_counter() - started) * 1_000)
+        parts = quantiles(times, n=20)
+        table.add_row(name, f"{parts[9]:.1f}", f"{parts[18]:.1f}")
+    return table
+
+
+def _worth(corpus: Sequence[Document]) -> Table:
+    """Measure what each decision is worth, by taking it back alone."""
+    table = _table("instead")
+    schema = lexical._SCHEMA  # noqa: SLF001 - the benchmark varies what no caller may
+
+    def weights(title: float, heading: float) -> Patches:
+        used = f"bm25({lexical.TITLE_WEIGHT}, {lexical.HEADING_WEIGHT}, 1.0)"
+        return {"lexical._SCHEMA": schema.replace(used, f"bm25({title}, {heading}, 1.0)")}
+
+    def of_words(**patches: object) -> Patches:
+        return {f"words.{name}": value for name, value in patches.items()}
+
+    def alike(*tongues: words.Language) -> Patches:
+        """Stem texts and questions alike, whatever language they are in."""
+
+        def stemmed(found: Sequence[str]) -> Sequence[str]:
+            for tongue in tongues:
+                found = words.stems(found, tongue)
+            return found
+
+        return of_words(
+            index_terms=lambda texts: [stemmed(words.words(text)) for text in texts],
+            question_terms=lambda text: list(
+                dict.fromkeys(stemmed(words.telling(words.words(text))))
+            ),
+        )
+
+    english, french = words.Language
+    tries: list[tuple[str, Patches, int]] = [
+        ("as it is", {}, LONGEST),
+        ("no stems", alike(), LONGEST),
+        ("English stems for all", alike(english), LONGEST),
+        ("French stems for all", alike(french), LONGEST),
+        ("English, then French stems for all", alike(english, french), LONGEST),
+        ("accents count", of_words(fold=str.casefold), LONGEST),
+        ("stop words are looked for", of_words(telling=list), LONGEST),
+        ("no title, no heading", weights(0, 0), LONGEST),
+        ("title 1, heading 1", weights(1, 1), LONGEST),
+        ("title 2, heading 2", weights(2, 2), LONGEST),
+        ("title 4, heading 4", weights(4, 4), LONGEST),
+        *((f"passages of {longest:,}", {}, longest) for longest in (400, 700, 1_500, 2_000)),
+    ]
+    questions = [each for part in QUESTIONS.values() for each in part]
+    plain = [Question(words.fold(each.text), each.answers) for each in questions]
+    for name, patches, longest in tries:
+        with _patched(patches):
+            index = lexical.Index(_candidates(corpus, longest))
+            table.add_row(*_row(name, [_find(index, each) for each in questions]))
+            if name in {"as it is", "accents count"}:
+                found = [_find(index, each) for each in plain]
+                table.add_row(*_row(f"{name}, none in the questions", found))
+    return table
+
+
+@contextmanager
+def _patched(patches: Patches) -> Iterator[None]:
+    with ExitStack() as stack:
+        for name, value in patches.items():
+            stack.enter_context(patch(f"afterword.{name}", value))
+        stack.enter_context(patch.object(lexical, "MAX_PASSAGES", 50_000))
+        yield
+
+
+if __name__ == "__main__":
+    main()

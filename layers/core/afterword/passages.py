@@ -1,0 +1,309 @@
+"""Cutting a content's text into the passages that are ranked and put into prompts."""
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+
+LONGEST = 1_000
+"""Characters of a passage at most (about 250 tokens): docs/decisions/0017-ranking.md says why."""
+LONGEST_HEADING = 200
+"""Characters of the headings above a passage at most."""
+
+
+@dataclass(frozen=True)
+class Passage:
+    """A part of a text: what stands in it from `start` to `end`, and the headings above it.
+
+    Passages are numbered from 0, in order.
+    """
+
+    number: int
+    text: str
+    heading: str
+    start: int
+    end: int
+
+
+class _Break(IntEnum):
+    """What ends where a piece begins: the higher, the better a place to cut."""
+
+    SENTENCE = 0
+    LINE = 1
+    PARAGRAPH = 2
+    SECTION = 3
+
+
+@dataclass
+class _Piece:
+    """What is not torn: a sentence, an item of a list, a row of a table, a heading.
+
+    `binds` holds it together with the next piece; `level` is a heading's, from 1.
+    """
+
+    start: int
+    end: int
+    before: _Break
+    binds: bool = False
+    level: int = 0
+
+
+_LINE = re.compile(r"[^\n]*+\n|[^\n]++")
+_WORD = re.compile(r"\S")
+_LAST_BLANK = re.compile(r".*[^\S\u00a0\u202f]", re.DOTALL)
+_HEADING = re.compile(r"[ ]{0,3}(#{1,6})[ \t]++[^\s#]")
+_UNDERLINE = re.compile(r"[ ]{0,3}(?:={3,}+|-{3,}+|~{3,}+|\*{3,}+|\^{3,}+)\s*+$")
+_UNDERLINES = "*=-~^"
+_FENCE = re.compile(r"[ \t]*+(?:```|~~~)")
+_ROW = re.compile(r"[ \t]*+\|")
+_RULE = re.compile(r"[ \t]*+\|[ \t:|-]*+\s*+$")
+_ITEM = re.compile(r"[ \t]*+(?:[-*+•◦\u2013\u2014]|\(?[0-9]{1,3}[.)]|\(?[A-Za-z][.)])[ \t\u00a0]")
+
+# Runs are taken whole and from their first character only: else a megabyte of dots takes hours.
+_SENTENCE_END = re.compile(
+    r"(?P<end>(?<![.!?…])(?P<marks>[.!?…]++)(?:\s?»|[\"'”\u2019)\]*_])*+)\s++"
+    r"|(?P<wide>[。\uff01\uff1f]++[」』”\uff09]*+)\s*+"
+)
+_LAST_WORD = re.compile(r"[^\s()\[\]«»“”\"'\u2019]+$")
+_LOOK_BACK = 16
+_INITIALS = re.compile(r"[A-ZÀ-Þ]|[^\W\d_](?:\.-?[^\W\d_])+")
+_ABBREVIATIONS = frozenset(
+    """
+    approx ave capt corp dept dr esp gen gov hon inc jr lt ltd mr mrs ms mt prof rev sen sgt sr st
+    av bd boul bull env éd éds janv févr avr juil mgr mlle mlles mm mme mmes réf ste suiv tél trad
+    al cf ed eds ex fasc fr hist ibid univ vs viz
+    """.split()  # noqa: SIM905 - words are easier to read than a list of strings
+)
+_BEFORE_A_NUMBER = frozenset(
+    """
+    app art arts ch chap col eq fig figs ill ln no nos p par para pp pt sec sect t v vol vols
+    """.split()  # noqa: SIM905 - words are easier to read than a list of strings
+)
+
+
+def cut(text: str, longest: int = LONGEST) -> list[Passage]:
+    """Cut a text into passages of at most `longest` characters, in time that grows with its length.
+
+    Every character that is not white space is in exactly one passage. Cuts fall between sections,
+    else paragraphs, else lines of a list or a table, else sentences; inside a sentence only where
+    it is longer than a passage. A heading is in the passage of what follows it.
+    """
+    passages: list[Passage] = []
+    headings: list[tuple[int, str]] = []
+    for group in _groups(_pieces(text, longest), longest):
+        above = None
+        for piece in group:
+            if piece.level:
+                while headings and headings[-1][0] >= piece.level:
+                    headings.pop()
+                headings.append((piece.level, _title(text[piece.start : piece.end])))
+            elif above is None:
+                above = _path(headings)
+        start, end = group[0].start, group[-1].end
+        heading = _path(headings) if above is None else above
+        passages.append(Passage(len(passages), text[start:end], heading, start, end))
+    return passages
+
+
+def _title(heading: str) -> str:
+    """Return a heading's words, without its marks."""
+    words = heading.partition("\n")[0].strip("# \t\r").split()
+    return " ".join(words)[:LONGEST_HEADING]
+
+
+def _path(headings: Sequence[tuple[int, str]]) -> str:
+    """Return the headings from the outermost to the innermost, as far as the inner ones fit."""
+    path = ""
+    for _, title in reversed(headings):
+        longer = f"{title} > {path}" if path else title
+        if len(longer) > LONGEST_HEADING:
+            break
+        path = longer
+    return path
+
+
+def _groups(pieces: Iterable[_Piece], longest: int) -> Iterator[list[_Piece]]:
+    """Put pieces together that fit into one passage."""
+    group: list[_Piece] = []
+    for piece in pieces:
+        section = piece.before is _Break.SECTION and group and not group[-1].binds
+        if section and piece.start - group[0].start >= longest // 4:
+            yield group
+            group = []
+        while group and piece.end - group[0].start > longest:
+            best = _best_cut(group, piece, longest)
+            yield group[:best]
+            group = group[best:]
+        group.append(piece)
+    if group:
+        yield group
+
+
+def _best_cut(group: list[_Piece], following: _Piece, longest: int) -> int:
+    """Return how many of the pieces make a passage, where the next no longer fits in."""
+
+    def rank(count: int) -> tuple[bool, bool, _Break, int]:
+        after = group[count] if count < len(group) else following
+        half_full = after.start - group[0].start >= longest // 2
+        return not group[count - 1].binds, half_full, after.before, count
+
+    return max(range(1, len(group) + 1), key=rank)
+
+
+def _pieces(text: str, longest: int) -> Iterator[_Piece]:
+    """Give the pieces of a text in order, none longer than `longest`."""
+    for block in _blocks(text):
+        spans = [(block.start, block.end)]
+        if not (block.whole or block.level) or block.end - block.start > longest:
+            spans = [
+                span
+                for sentence in _sentences(text, block.start, block.end)
+                for span in _parts(text, *sentence, longest)
+            ]
+        for number, (start, end) in enumerate(spans):
+            last = number == len(spans) - 1
+            yield _Piece(
+                start,
+                end,
+                before=_Break.SENTENCE if number else block.before,
+                binds=last and (block.binds or bool(block.level) or text[end - 1] == ":"),
+                level=block.level if number == 0 else 0,
+            )
+
+
+@dataclass
+class _Block:
+    """A paragraph, or what has lines of its own; `whole` if it is better not cut into sentences."""
+
+    start: int
+    end: int
+    before: _Break
+    whole: bool = False
+    grows: bool = True
+    lines: int = 1
+    binds: bool = False
+    level: int = 0
+
+
+@dataclass(frozen=True)
+class _Line:
+    """What a line is: one that `alone` makes a block, or the first of an `item`, or neither."""
+
+    alone: bool
+    item: bool
+    fence: bool
+    level: int
+
+
+def _read(line: str, *, fenced: bool) -> _Line:
+    """Return what a line is, inside a fence or outside."""
+    fence = _FENCE.match(line) is not None
+    heading = None if fenced else _HEADING.match(line)
+    alone = fenced or fence or heading is not None or _ROW.match(line) is not None
+    item = not alone and _ITEM.match(line) is not None
+    return _Line(alone, item, fence, len(heading[1]) if heading else 0)
+
+
+def _blocks(text: str) -> Iterator[_Block]:
+    """Give the blocks of a text, without the white space around them."""
+    block: _Block | None = None
+    before = _Break.SECTION
+    fenced = in_list = False
+    for match in _LINE.finditer(text):
+        line = match[0]
+        if line.isspace():
+            if block:
+                yield block
+            block, before = None, max(before, _Break.PARAGRAPH)
+            continue
+        end = match.start() + len(line.rstrip())
+        read = _read(line, fenced=fenced)
+        if block and _underlined(text, block, line):
+            block.level = _UNDERLINES.index(line.strip()[0]) + 1
+            block.end, block.before, block.grows = end, _Break.SECTION, False
+            continue
+        if block and block.grows and not (read.alone or read.item):
+            block.end = end
+            block.lines += 1
+            continue
+        if block:
+            block.binds = block.binds or (not fenced and _is_rule(line))
+            yield block
+        if read.level:
+            before = _Break.SECTION
+        elif read.item and in_list:
+            before = _Break.LINE
+        fenced ^= read.fence
+        block = _Block(
+            start=match.start() + len(line) - len(line.lstrip()),
+            end=end,
+            before=before,
+            whole=read.alone or read.item,
+            grows=not read.alone,
+            binds=fenced if read.fence else read.alone and not fenced and _is_rule(line),
+            level=read.level,
+        )
+        before, in_list = _Break.LINE, read.item
+    if block:
+        yield block
+
+
+def _underlined(text: str, block: _Block, line: str) -> bool:
+    """Tell whether the line makes a heading of the block before it."""
+    return (
+        block.grows
+        and not block.whole
+        and block.lines == 1
+        and block.end - block.start <= LONGEST_HEADING
+        and _UNDERLINE.match(line) is not None
+        and text[block.end - 1] not in _UNDERLINES
+    )
+
+
+def _is_rule(line: str) -> bool:
+    """Tell whether the line is the rule under a table's first row."""
+    return "-" in line and _RULE.match(line) is not None
+
+
+def _sentences(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
+    """Give where each sentence between two places begins and ends."""
+    for match in _SENTENCE_END.finditer(text, start, end):
+        if match["wide"] or _ends(text, start, match):
+            yield start, match.end("wide" if match["wide"] else "end")
+            start = match.end()
+    if start < end:
+        yield start, end
+
+
+def _ends(text: str, start: int, match: re.Match[str]) -> bool:
+    """Tell whether marks and the white space after them end the sentence that began at `start`."""
+    following = text[match.end()]
+    if following.islower():
+        return False
+    if match["marks"] != ".":
+        return True
+    dot = match.start()
+    if dot - start < _LOOK_BACK and text[start:dot].isdecimal():
+        return False  # the number of what follows, as in "1. Introduction"
+    found = _LAST_WORD.search(text[max(start, dot - _LOOK_BACK) : dot])
+    word = found[0] if found else ""
+    return not (
+        word.lower() in _ABBREVIATIONS
+        or (following.isdecimal() and word.lower() in _BEFORE_A_NUMBER)
+        or _INITIALS.fullmatch(word)
+    )
+
+
+def _parts(text: str, start: int, end: int, longest: int) -> Iterator[tuple[int, int]]:
+    """Cut what is too long at a line's end, else between words, else where it must."""
+    while end - start > longest:
+        window = text[start : start + longest + 1]
+        at = window.rfind("\n", longest // 2)
+        if at < 0:
+            blank = _LAST_BLANK.match(window)
+            at = blank.end() - 1 if blank else longest
+        yield start, start + len(window[:at].rstrip())
+        start += at
+        word = _WORD.search(text, start, end)
+        start = word.start() if word else end
+    yield start, end

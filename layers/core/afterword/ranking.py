@@ -1,0 +1,62 @@
+"""Ranking: which passages of the knowledge base say most about a question."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from afterword.errors import AfterwordError
+
+if TYPE_CHECKING:
+    from afterword.passages import Passage
+
+
+class SelectionTooLargeError(AfterwordError):
+    """More passages are selected than can be ranked; the message says what their owner can do."""
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The contents of a tenant that passages are chosen from, by the ids of folders and of tags.
+
+    No folders stand for all folders, and no tags for all tags. `version` changes whenever a
+    content in the selection does: what was read of the same version may be used again.
+    """
+
+    tenant: str
+    version: str
+    folders: frozenset[str] = frozenset()
+    tags: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A passage, with the id and the name of the content that it is cut from."""
+
+    content: str
+    title: str
+    passage: "Passage"
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """A passage that was chosen.
+
+    Scores are above 0, and can only be compared with others of the same answer.
+    """
+
+    content: str
+    title: str
+    heading: str
+    text: str
+    score: float
+
+
+class Ranking(Protocol):
+    """Ranks passages: in the process (afterword.lexical), or in a service that has them."""
+
+    def rank(self, question: str, selection: Selection, limit: int) -> list[Ranked]:
+        """Return at most `limit` passages that have to do with the question, the best first.
+
+        None, where the question has no words that any of them has. A question is words and never
+        a query language. Raises SelectionTooLargeError, and UnavailableError where what the
+        passages are read from does not answer.
+        """

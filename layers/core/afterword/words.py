@@ -1,0 +1,127 @@
+"""The words of texts and questions as lexical search compares them: folded, stemmed."""
+
+import importlib
+import re
+import unicodedata
+from collections.abc import Iterable, Sequence
+from enum import StrEnum
+from itertools import chain, pairwise
+
+LONGEST_WORD = 64
+"""Characters of a word that are compared."""
+
+
+class Language(StrEnum):
+    """A language whose words are stemmed; texts in other languages are taken for one of them."""
+
+    ENGLISH = "english"
+    FRENCH = "french"
+
+
+# Han, kana and hangul are written without spaces, or in words that are too long to be found whole.
+_CJK = (
+    "\u1100-\u11ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff"
+    "\U00020000-\U0003ffff"
+)
+_WORD = re.compile(rf"[{_CJK}]++|[^\W_{_CJK}]++")
+_IS_CJK = re.compile(f"[{_CJK}]")
+_FEMININE = re.compile("ees?$")
+_LIGATURES = str.maketrans({"œ": "oe", "æ": "ae", "ø": "o", "đ": "d", "ł": "l", "\u0131": "i"})
+
+STOP_WORDS = {
+    Language.ENGLISH: frozenset(
+        """
+        a about actually after again all also am an and any are as at be because been before being
+        but by can cannot could d did didn do does doesn doing don down during each either else ever
+        every few for from further get gets getting give given go goes going gonna got had has hasn
+        have haven having he hello her here hers hi him his how however i if in instead into is isn
+        it its itself just know let like ll m make may maybe me might mine more most much must my
+        myself need needs never no nor not now of off on once only or other our ours out over own
+        please possible re s same say shall she should shouldn so some somehow someone something
+        still such t tell than thank thanks that the their theirs them then there these they thing
+        things this those though through to too under until up upon us use used using ve very want
+        wants was wasn way we well were weren what when where whether which while who whole whom
+        whose why will with within without won would wouldn yet you your yours
+        """.split()  # noqa: SIM905 - words are easier to read than a list of strings
+    ),
+    Language.FRENCH: frozenset(
+        """
+        a afin ai aie ait alors apres as au aucun aucune aujourd aussi autre autres aux avait avant
+        avec avez avoir avons ayant bien bonjour c ca car ce ceci cela celle celles celui ces cet
+        cette ceux chaque chez ci combien comme comment d dans de depuis des dois doit doivent donc
+        dont du elle elles en encore entre es est et etait etaient etant ete etes etre eu eux faire
+        fait faites faut fois font hui ici il ils j je jusqu jusque l la laquelle le lequel les
+        lesquels leur leurs lors lorsqu lorsque lui m ma mais me meme memes merci mes moi moins mon
+        n ne ni nos notre nous on ont ou par parce pas pendant peu peut peuvent peux plus plutot
+        pour pourquoi pourrait pouvez pouvoir puis puisque qu quand que quel quelle quelles quelqu
+        quelque quelques quels qui quoi s sa sans se sera ses si sinon soit son sont souhaite
+        souhaiterais sous suis sur svp t ta tandis te tel telle tels tes toi ton tous tout toute
+        toutes tres tu un une va vais vers veut veux voici voila voudrais vos votre vous y
+        """.split()  # noqa: SIM905 - words are easier to read than a list of strings
+    ),
+}
+"""Words that say nothing of what a question is about, folded."""
+
+
+def fold(text: str) -> str:
+    """Return the text without case, accents and ligatures."""
+    if text.isascii():
+        return text.lower()
+    parted = unicodedata.normalize("NFKD", text).casefold()
+    marks = {ord(each): None for each in set(parted) if unicodedata.category(each)[0] == "M"}
+    return unicodedata.normalize("NFKC", parted.translate(marks)).translate(_LIGATURES)
+
+
+def words(text: str) -> list[str]:
+    """Return the folded words of a text in order; of Chinese, Japanese and Korean, every pair."""
+    found = _WORD.findall(fold(text))
+    if text.isascii():
+        return [word[:LONGEST_WORD] for word in found]
+    return [each for word in found for each in _pairs(word)]
+
+
+def _pairs(word: str) -> Iterable[str]:
+    if _IS_CJK.match(word) is None:
+        return (word[:LONGEST_WORD],)
+    return (word,) if len(word) == 1 else map("".join, pairwise(word))
+
+
+def language(found: Sequence[str]) -> Language | None:
+    """Return the language that words are in, by the stop words among them, if those tell."""
+    english, french = (
+        sum(map(STOP_WORDS[each].__contains__, found))
+        for each in (Language.ENGLISH, Language.FRENCH)
+    )
+    if english == french:
+        return None
+    return Language.ENGLISH if english > french else Language.FRENCH
+
+
+def stems(found: Sequence[str], tongue: Language) -> list[str]:
+    """Return the stem of each word."""
+    if tongue is Language.FRENCH:
+        # The stemmer knows -ée and -ées by their accents, which folding has taken.
+        found = [_FEMININE.sub("e", word) for word in found]
+    # Only what ranks passages pays for the import. A stemmer keeps state: each call has its own.
+    stemmer = importlib.import_module("Stemmer").Stemmer(tongue.value)
+    stemmed: list[str] = stemmer.stemWords(found)
+    return stemmed
+
+
+def index_terms(texts: Sequence[str]) -> list[list[str]]:
+    """Return what each of the texts is found by: its words' stems, in the language of them all."""
+    found = [words(text) for text in texts]
+    tongue = language([*chain.from_iterable(found)]) or Language.ENGLISH
+    return [stems(each, tongue) for each in found]
+
+
+def telling(found: Sequence[str]) -> Sequence[str]:
+    """Return a question's words without the stop words of its language, unless it has no other."""
+    said = language(found)
+    return [word for word in found if said is None or word not in STOP_WORDS[said]] or found
+
+
+def question_terms(question: str) -> list[str]:
+    """Return what a question looks for, each once: stems in every language, as it may match any."""
+    found = telling(words(question))
+    return list(dict.fromkeys(stem for each in Language for stem in stems(found, each)))
