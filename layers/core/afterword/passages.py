@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 LONGEST = 1_000
-"""Characters of a passage at most (about 250 tokens): docs/decisions/0017-ranking.md says why."""
+"""Characters of a passage at most (about 250 tokens): docs/decisions/0018-ranking.md says why."""
 LONGEST_HEADING = 200
 """Characters of the headings above a passage at most."""
 
