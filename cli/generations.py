@@ -2,6 +2,7 @@
 
 import json
 import time
+from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -16,6 +17,7 @@ from cli.arguments import AsJson, FlowId, TenantId
 from cli.terminal import console, plain_log, result, result_json, say
 
 if TYPE_CHECKING:
+    from afterword.generations import Source
     from afterword.store import GenerationStore
 
 POLL_SECONDS = 0.5
@@ -70,7 +72,7 @@ def submit(  # noqa: PLR0913, PLR0917 - a command's options are its parameters
             result(generation_id)
         return
     say(f"Submitted {generation_id}.")
-    _end(_follow(there.store, tenant, generation_id), as_json=as_json)
+    end(follow(there.store, tenant, generation_id), as_json=as_json)
 
 
 def watch(
@@ -89,14 +91,14 @@ def watch(
     """Wait for a generation and print its text; exit code 1 if it failed."""
     there = stack.of(context)
     there.registry.tenant(tenant)
-    generation = _follow(there.store, tenant, generation_id, timeout)
+    generation = follow(there.store, tenant, generation_id, timeout)
     if not generation.status.terminal:
         say(
             f"afterword: Generation {generation_id} is still {generation.status} after {timeout} s"
             " of watching; it goes on."
         )
         raise typer.Exit(1)
-    _end(generation, as_json=as_json)
+    end(generation, as_json=as_json)
 
 
 def cancel(
@@ -139,7 +141,7 @@ def _read(path: Path, option: str) -> bytes:
         raise typer.BadParameter(f"{path}: {error.strerror}", param_hint=option) from error
 
 
-def _follow(
+def follow(
     store: "GenerationStore", tenant: str, generation_id: str, timeout: int | None = None
 ) -> Generation:
     """Say each status as it comes, with a live one below on a terminal; return the last.
@@ -175,11 +177,11 @@ def _seconds(generation: Generation) -> float:
     return max(0.0, (until - generation.created_at).total_seconds())
 
 
-def _end(generation: Generation, *, as_json: bool) -> None:
+def end(generation: Generation, *, as_json: bool) -> None:
     """Print what came of it; exit with 1 if that is no text."""
     completion = generation.completion
     if as_json:
-        result_json(_facts(generation))
+        result_json(facts(generation))
     elif completion is not None:
         result(completion.text)
         model = completion.model or "no model needed"
@@ -187,6 +189,8 @@ def _end(generation: Generation, *, as_json: bool) -> None:
             f"\n{model}: {completion.tokens_in} tokens in, {completion.tokens_out} out,"
             f" {_seconds(generation):.1f} seconds"
         )
+        for source in completion.sources:
+            say(f"{'used' if source.used else 'not used'}: {_shown(source)}")
     elif generation.status is Status.FAILED:
         say(f"afterword: The generation failed: {generation.reason}: {generation.message}")
     else:
@@ -195,7 +199,12 @@ def _end(generation: Generation, *, as_json: bool) -> None:
         raise typer.Exit(1)
 
 
-def _facts(generation: Generation) -> dict[str, object]:
+def _shown(source: "Source") -> str:
+    return f"{source.title} ({source.source or source.external_id or source.content})"
+
+
+def facts(generation: Generation) -> dict[str, object]:
+    """Return a generation for a script."""
     completion, finished = generation.completion, generation.finished_at
     return {
         "id": generation.id,
@@ -214,6 +223,7 @@ def _facts(generation: Generation) -> dict[str, object]:
         "stop_reason": completion and completion.stop_reason,
         "tokens_in": completion and completion.tokens_in,
         "tokens_out": completion and completion.tokens_out,
+        "sources": completion and [asdict(source) for source in completion.sources],
         "reason": generation.reason,
         "message": generation.message,
     }

@@ -17,7 +17,7 @@ from botocore.exceptions import ConnectionError as AwsConnectionError
 
 from afterword import clock
 from afterword.errors import AfterwordError, LimitedError
-from cli import dead_letters, flows, generations, keys, tenants
+from cli import contents, dead_letters, flow_tests, flows, generations, keys, tenants
 from cli.flow_files import FlowFileError
 from cli.stack import Target
 from cli.terminal import minute, say
@@ -28,6 +28,8 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 app.add_typer(tenants.app, name="tenant")
 app.add_typer(keys.app, name="key")
 app.add_typer(flows.app, name="flow")
+flows.app.command("test")(flow_tests.run)
+app.add_typer(contents.app, name="content")
 app.command()(generations.submit)
 app.command()(generations.watch)
 app.command()(generations.cancel)
@@ -48,7 +50,7 @@ def options(
         typer.Option("--local", envvar="AFTERWORD_LOCAL", help="Use the embedded stack that runs."),
     ] = False,
 ) -> None:
-    """Create tenants, keys and flows in a stack of afterword, and submit mails to it."""
+    """Create tenants, keys, flows and contents in a stack of afterword, and try them out."""
     context.obj = Target(stack, region, profile, local)
     context.with_resource(_problems_explained(local=local))
 

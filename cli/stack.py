@@ -13,6 +13,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from afterword.admission import Limiter
+from afterword.content_store import ContentStore
 from afterword.endings import Endings
 from afterword.errors import AfterwordError
 from afterword.payloads import Payloads
@@ -25,6 +26,7 @@ from afterword.usage import Usage
 if TYPE_CHECKING:
     import typer
     from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_s3 import S3Client
     from mypy_boto3_sqs import SQSClient
 
 ANNOUNCED = Path(__file__).parents[1] / ".local" / "dev.json"
@@ -38,6 +40,8 @@ _OUTPUTS = (
     "QueueUrl",
     "NotifyQueueUrl",
     "Bucket",
+    "ContentsTable",
+    "ContentsBucket",
 )
 _CONFIG = Config(
     connect_timeout=5,
@@ -78,9 +82,14 @@ class Stack:
     @cached_property
     def store(self) -> GenerationStore:
         """Generations."""
-        s3 = self.session.client("s3", endpoint_url=self.endpoint, config=self._config)
-        payloads = Payloads(lambda: s3, self.outputs["Bucket"])
+        payloads = Payloads(lambda: self._s3, self.outputs["Bucket"])
         return GenerationStore(self._dynamodb, self.outputs["GenerationsTable"], payloads)
+
+    @cached_property
+    def contents(self) -> ContentStore:
+        """The knowledge base."""
+        payloads = Payloads(lambda: self._s3, self.outputs["ContentsBucket"])
+        return ContentStore(self._dynamodb, self.outputs["ContentsTable"], payloads)
 
     @cached_property
     def usage(self) -> Usage:
@@ -108,6 +117,10 @@ class Stack:
     @cached_property
     def _dynamodb(self) -> "DynamoDBClient":
         return self.session.client("dynamodb", endpoint_url=self.endpoint, config=self._config)
+
+    @cached_property
+    def _s3(self) -> "S3Client":
+        return self.session.client("s3", endpoint_url=self.endpoint, config=self._config)
 
     @cached_property
     def _sqs(self) -> "SQSClient":

@@ -11,7 +11,13 @@ from typing import TYPE_CHECKING, TextIO
 import typer
 from rich.console import Console
 from rich.file_proxy import FileProxy
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 
 from afterword import telemetry
@@ -37,7 +43,7 @@ def console(*, stderr: bool = False) -> Console:
 
 def result(text: str) -> None:
     """Print a result: to the letter, but for what could drive a terminal, if it is one."""
-    shown = _plain(text) if console().is_terminal else text
+    shown = plain(text) if console().is_terminal else text
     typer.echo(shown, file=_above_bar(sys.stdout), color=True)
 
 
@@ -50,7 +56,7 @@ def result_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """Print a table without lines, and without cutting anything off where it is too wide."""
     table = Table(*columns, box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for row in rows:
-        table.add_row(*(_plain(cell) for cell in row))
+        table.add_row(*(plain(cell) for cell in row))
     out = console()
     out.width = _WIDE
     with out.capture() as drawn:
@@ -61,16 +67,20 @@ def result_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
 
 def say(text: str) -> None:
     """Print what a person wants to know and a script does not."""
-    typer.echo(_plain(text), file=_above_bar(sys.stderr), err=True)
+    typer.echo(plain(text), file=_above_bar(sys.stderr), err=True)
 
 
-def progress() -> Progress:
-    """Return a bar on standard error, below what is printed meanwhile; none if nobody sees it."""
+def progress(*more: ProgressColumn) -> Progress:
+    """Return a bar on standard error, below what is printed meanwhile; none if nobody sees it.
+
+    More columns stand to the right of it.
+    """
     terminal = console(stderr=True)
     return Progress(
         BarColumn(),
         MofNCompleteColumn(),
         TimeRemainingColumn(),
+        *more,
         console=terminal,
         transient=True,
         disable=not terminal.is_terminal,
@@ -108,6 +118,6 @@ def minute(moment: "datetime | None") -> str:
     return "" if moment is None else f"{moment:%Y-%m-%d %H:%M}"
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """Return a text, which a model may have written, without the control characters in it."""
     return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text.replace("\r\n", "\n"))

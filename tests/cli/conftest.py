@@ -126,11 +126,14 @@ def announce(path: Path, endpoint: str = EMBEDDED) -> None:
 
 @pytest.fixture
 def afterword() -> Afterword:
-    """Return a function that runs the command line with these arguments, not on a terminal."""
+    """Return a function that runs the command line with these arguments, not on a terminal.
 
-    def run(*arguments: object) -> Result:
+    `typed` is what is typed at its questions.
+    """
+
+    def run(*arguments: object, typed: str | None = None) -> Result:
         texts = [str(argument) for argument in arguments]
-        return CliRunner().invoke(app, texts, catch_exceptions=False)
+        return CliRunner().invoke(app, texts, input=typed, catch_exceptions=False)
 
     return run
 

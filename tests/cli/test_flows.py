@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from afterword import services
+from afterword.contents import Draft, folder_id
 from afterword.registry import Registry
 from tests.cli.conftest import Afterword
 from tests.conftest import FLOW, FLOW_DOCUMENT, SetClock
@@ -54,6 +56,30 @@ def test_a_flow_is_saved_and_shown_as_it_was_written(afterword: Afterword, file:
     file.write_text(shown.stdout)
     assert afterword("flow", "put", "demo", file).exit_code == 0
     assert afterword("flow", "show", "demo", "greeting").stdout == GREETING
+
+
+def test_a_flow_may_name_what_is_not_there_yet(
+    afterword: Afterword, registry: Registry, file: Path
+) -> None:
+    """Folders and tags that are not there yet are told, and the flow is saved all the same."""
+    draft = Draft(name="Returns", text="A text.", folder="Help", tags=("FAQ",))
+    folder = services.contents().create("demo", draft).folder
+    unknown = folder_id("demo", "Other")
+    named = f"folders: [help, {folder.id}, Shop, {unknown}], tags: [faq, Lamps]"
+    file.write_text(f"{GREETING}  context: {{{named}}}\n")
+    result = afterword("flow", "put", "demo", file)
+    yet = "yet: the step finds nothing in it until a content is added to it."
+    assert (result.exit_code, result.stdout, result.stderr) == (
+        0,
+        "",
+        (
+            "Saved flow greeting of tenant demo as version 1.\n"
+            f"afterword: steps[0].context.folders: There is no folder Shop {yet}\n"
+            f"afterword: steps[0].context.folders: There is no folder {unknown} {yet}\n"
+            f"afterword: steps[0].context.tags: There is no tag Lamps {yet}\n"
+        ),
+    )
+    assert [flow.id for flow in registry.flows("demo")] == ["greeting"]
 
 
 @pytest.mark.usefixtures("registry")

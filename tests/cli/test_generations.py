@@ -4,6 +4,7 @@ import json
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 
 from afterword import clients, clock, services
-from afterword.generations import MAX_DEADLINE, Claim, Completion, Reason
+from afterword.generations import MAX_DEADLINE, Claim, Completion, Reason, Source
 from afterword.limits import Limits
 from afterword.registry import Registry
 from afterword.store import GenerationStore
@@ -30,6 +31,14 @@ COMPLETION = Completion(
     tokens_in=120,
     tokens_out=30,
 )
+SOURCE = Source(
+    content="0190",
+    title="Refunds",
+    folder="0191",
+    external_id="refunds.md",
+    source=None,
+    used=True,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -47,6 +56,7 @@ class Worker:
         self._set_clock = set_clock
         self._claim: Claim | None = None
         self.steps: list[Callable[[], object]] = []
+        self.completion = COMPLETION
 
     def wait(self, seconds: float) -> None:
         """Let the seconds go by and do the next step."""
@@ -67,9 +77,9 @@ class Worker:
         assert self._store.hand_back(self._claim, failed=False)
 
     def succeed(self) -> None:
-        """Store COMPLETION."""
+        """Store the completion."""
         assert self._claim is not None
-        assert services.endings().succeed(self._claim, COMPLETION)
+        assert services.endings().succeed(self._claim, self.completion)
 
     def fail(self) -> None:
         """Store that the model refused."""
@@ -191,6 +201,7 @@ def test_a_failure_is_told_with_its_reason(afterword: Afterword, worker: Worker)
 
 def test_a_watched_generation_comes_as_json(afterword: Afterword, worker: Worker) -> None:
     """With --json, standard output is the finished generation and nothing else."""
+    worker.completion = replace(COMPLETION, sources=(SOURCE,))
     worker.steps = [worker.claim, worker.succeed]
     result = afterword(*MAIL, "--watch", "--json")
     expected = {
@@ -210,11 +221,41 @@ def test_a_watched_generation_comes_as_json(afterword: Afterword, worker: Worker
         "stop_reason": "stop",
         "tokens_in": 120,
         "tokens_out": 30,
+        "sources": [
+            {
+                "content": "0190",
+                "title": "Refunds",
+                "folder": "0191",
+                "external_id": "refunds.md",
+                "source": None,
+                "used": True,
+            },
+        ],
         "reason": None,
         "message": None,
     }
     assert (result.exit_code, json.loads(result.stdout)) == (0, expected)
     assert json.loads(afterword("watch", "demo", only_id(), "--json").stdout) == expected
+
+
+def test_what_a_text_was_made_from_is_told(afterword: Afterword, worker: Worker) -> None:
+    """The documents that the model was given are listed, with whether the text draws on each."""
+    worker.completion = replace(
+        COMPLETION,
+        sources=(
+            replace(SOURCE, source="https://example.com/refunds"),
+            replace(SOURCE, title="Parcels", used=False),
+            replace(SOURCE, title="Shops", external_id=None, used=False),
+        ),
+    )
+    worker.steps = [worker.claim, worker.succeed]
+    result = afterword(*MAIL, "--watch")
+    assert result.stdout == f"{COMPLETION.text}\n"
+    assert result.stderr.splitlines()[-3:] == [
+        "used: Refunds (https://example.com/refunds)",
+        "not used: Parcels (refunds.md)",
+        "not used: Shops (0190)",
+    ]
 
 
 def test_a_mail_stands_although_its_message_cannot_be_sent(afterword: Afterword) -> None:

@@ -1,0 +1,208 @@
+"""Files as contents: which files are meant, and what is made of each. No AWS in here."""
+
+import hashlib
+import os
+import re
+import unicodedata
+from collections import Counter
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from afterword import media_types
+from afterword.contents import MAX_NAME
+from afterword.errors import AfterwordError
+from afterword_documents import extraction
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+EXTRACTION = 1
+"""Goes up when the same file gives another name or text, so that all are read anew."""
+MAX_BYTES = 50_000_000
+"""Of a file: a larger one has more text than a content may have, or is mostly pictures."""
+GENERAL = "General"
+"""The folder of files that are given by their names."""
+TYPES = "text, Markdown, HTML, PDF, DOCX, CSV, JSON"
+_SECONDS = 60.0  # for the text of one file
+
+
+class FileError(AfterwordError):
+    """A file cannot be a content; the message says why."""
+
+
+class OtherTypeError(FileError):
+    """A file is empty, or of a type that is not taken."""
+
+
+class Skipped(StrEnum):
+    """Why a file of a folder is none of those that are meant."""
+
+    HIDDEN = "hidden"
+    LINK = "linked"
+    OTHER = "of other types"
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file that is meant: its external id, and the folder of contents that it belongs to.
+
+    `named` says that it was given itself, and not the folder that it is in.
+    """
+
+    path: "Path"
+    external_id: str
+    folder: str
+    named: bool
+
+
+@dataclass(slots=True)
+class Found:
+    """The files that are meant, those that cannot be read, with the reason, and what is skipped."""
+
+    files: list[File] = field(default_factory=list)
+    failed: list[tuple[str, str]] = field(default_factory=list)
+    skipped: Counter[Skipped] = field(default_factory=Counter)
+
+
+def find(paths: "Iterable[Path]", folder: str | None, prefix: str) -> Found:
+    """Return the files of these paths: those of a folder with all that is in it, by name.
+
+    A file's external id is the prefix and its path in the folder that was given, or its name.
+    Without `folder` they belong to one of the name of the folder that was given, or to GENERAL.
+    What begins with a dot is skipped, and so are links to folders and out of the folder.
+    """
+    found = Found()
+    taken: dict[str, Path] = {}
+    for given in paths:
+        named = not given.is_dir()
+        name = GENERAL if named else _name(given)
+        for path in [given] if named else _files_in(given, found):
+            place = path.name if named else path.relative_to(given).as_posix()
+            external_id = prefix + unicodedata.normalize("NFC", place)
+            other = taken.setdefault(external_id, path)
+            if not is_text(external_id):
+                found.failed.append((shown(path), "its name is not UTF-8."))
+            elif other is path:
+                found.files.append(File(path, external_id, folder or name, named))
+            elif other.resolve() != path.resolve():
+                why = f"its external id {external_id} is that of {shown(other)} too."
+                found.failed.append((shown(path), why))
+    return found
+
+
+def _files_in(root: "Path", found: Found) -> "Iterator[Path]":
+    """Return the files in a folder and note what is skipped, or cannot be read."""
+
+    def fail(error: OSError) -> None:
+        found.failed.append((shown(error.filename), f"{error.strerror}."))
+
+    inside = root.resolve()
+    for folder, folders, names in root.walk(on_error=fail):
+        visible = [name for name in folders if not name.startswith(".")]
+        found.skipped[Skipped.HIDDEN] += len(folders) - len(visible)
+        folders[:] = sorted(visible)
+        for name in sorted(names):
+            path = folder / name
+            if name.startswith("."):
+                found.skipped[Skipped.HIDDEN] += 1
+            elif path.is_symlink() and not _is_file_in(inside, path.resolve()):
+                found.skipped[Skipped.LINK] += 1
+            elif not path.is_file():
+                found.skipped[Skipped.OTHER] += 1
+            else:
+                yield path
+
+
+def _is_file_in(folder: "Path", path: "Path") -> bool:
+    return path.is_relative_to(folder) and path.is_file()
+
+
+def _name(folder: "Path") -> str:
+    """Return the name of a folder as it is given, of `.` and `..` the one that it has."""
+    name = folder.name if folder.name not in {"", ".."} else folder.resolve().name
+    return shown(name) or GENERAL
+
+
+def is_text(text: str) -> bool:
+    """Whether an argument or a file's name is UTF-8: Python hands over other bytes as well."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def shown(path: "Path | str") -> str:
+    """Return a path as a person may read it, whatever bytes it has."""
+    return os.fsencode(path).decode("utf-8", "replace")
+
+
+def read(file: File) -> bytes:
+    """Return what is in a file; raise FileError."""
+    try:
+        if not file.path.is_file():
+            raise FileError("it is no file.")
+        size = file.path.stat().st_size
+        if size > MAX_BYTES:
+            raise FileError(f"it has {size} bytes; at most {MAX_BYTES} are taken.")
+        return file.path.read_bytes()
+    except OSError as error:
+        raise FileError(f"{error.strerror}.") from error
+
+
+def fingerprint(content: bytes) -> str:
+    """Return a digest of a file's bytes, and of what is made of them."""
+    return hashlib.sha256(b"%d\n" % EXTRACTION + content).hexdigest()
+
+
+def extract(file: File, content: bytes) -> tuple[str, str]:
+    """Return the name and the text of a file as a content.
+
+    The name is the first heading (of a page, its title), where the type has headings; else the
+    file's own. Raises OtherTypeError, and AfterwordError for what cannot be read.
+    """
+    media_type = media_types.of(content)
+    if media_type not in media_types.DOCUMENTS:
+        raise OtherTypeError(
+            "it is empty."
+            if media_type == media_types.EMPTY
+            else f"it is of no type that is taken; there are: {TYPES}."
+        )
+    text = extraction.extract(media_type, content, _SECONDS)
+    name = _heading(text) if media_type in _WITH_HEADINGS else None
+    name = unicodedata.normalize("NFC", name or file.path.name)
+    return name if len(name) <= MAX_NAME else f"{name[: MAX_NAME - 1]}…", text
+
+
+_WITH_HEADINGS = frozenset({media_types.MARKDOWN, media_types.HTML, media_types.DOCX})
+_FRONT_MATTER = re.compile(r"\A---[ \t]*\n(.*?\n)---[ \t]*\n", re.DOTALL)
+_TITLE = re.compile(r"^title:[ \t]*([\"']?)(.+?)\1[ \t]*$", re.MULTILINE)
+_FENCED = re.compile(r"^ {0,3}(```+|~~~+).*?(?:^ {0,3}\1|\Z)", re.MULTILINE | re.DOTALL)
+_HEADING = re.compile(
+    r"^ {0,3}#{1,6}[ \t]+(\S.*?)(?:[ \t]+#+)?[ \t]*$|^(\S.*)\n={3,}[ \t]*$", re.MULTILINE
+)
+_MARKS = re.compile(r"!?\[([^\]\n]*)\]\([^)\n]*\)|[*`]+")
+
+
+def _heading(text: str) -> str | None:
+    """Return the first heading of a Markdown text, or the title in its front matter."""
+    text = text.replace("\r\n", "\n")
+    front = _FRONT_MATTER.match(text)
+    if front is not None:
+        title = _TITLE.search(front[1])
+        if title is not None:
+            return title[2]
+        text = text[front.end() :]
+    found = _HEADING.search(_FENCED.sub("", text))
+    if found is None:
+        return None
+    return " ".join(_MARKS.sub(r"\1", found[1] or found[2]).split()) or None
+
+
+def address(base: str, file: File, prefix: str) -> str:
+    """Return where a file is to be read: its path below the base, escaped."""
+    place = file.external_id.removeprefix(prefix)
+    return f"{base.rstrip('/')}/{quote(place)}"

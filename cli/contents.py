@@ -1,0 +1,514 @@
+"""`afterword content`."""
+
+from collections import Counter, deque
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+from urllib.parse import urlsplit
+
+import typer
+from botocore.exceptions import BotoCoreError, ClientError
+from rich.progress import TextColumn
+from rich.table import Column
+
+from afterword.contents import Draft, checked_draft, folder_id, tag_id
+from afterword.errors import AfterwordError, NotFoundError
+from afterword_documents.extraction import AT_ONCE
+from cli import content_files, stack
+from cli.arguments import AsJson, TenantId
+from cli.content_files import GENERAL, File, FileError, OtherTypeError, Skipped
+from cli.terminal import minute, plain, plain_log, progress, result, result_json, result_table, say
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+
+    from rich.progress import Progress, TaskID
+
+    from afterword.content_store import ContentStore
+    from afterword.contents import Content, Folder
+
+app = typer.Typer(no_args_is_help=True, help="Contents: the documents that flows answer from.")
+
+PAGE = 100
+_INTERRUPTED = 130
+_AHEAD = 4 * AT_ONCE
+
+
+class Outcome(StrEnum):
+    """What became of a file."""
+
+    ADDED = "added"
+    UPDATED = "updated"
+    UNCHANGED = "unchanged"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class End:
+    """What became of a file: the content's id if there is one, and why it failed if it did."""
+
+    path: str
+    external_id: str | None
+    outcome: Outcome
+    content: str | None = None
+    message: str | None = None
+
+
+@app.command()
+def add(  # noqa: PLR0913, PLR0917 - a command's options are its parameters
+    context: typer.Context,
+    tenant: TenantId,
+    paths: Annotated[
+        list[Path],
+        typer.Argument(metavar="PATH", exists=True, help="Files, and folders with all in them."),
+    ],
+    folder: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="The folder they go to. Default: the name of the folder that is given, or General"
+            " for files.",
+        ),
+    ] = None,
+    tag: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="A tag for all of them; repeatable.")
+    ] = None,
+    source_base: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="Where they are to be read: their paths come below it."),
+    ] = None,
+    id_prefix: Annotated[
+        str, typer.Option(metavar="TEXT", help="What their external ids begin with.")
+    ] = "",
+    *,
+    move: Annotated[
+        bool, typer.Option("--move", help="Take over the same external ids from other folders.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Read all, say what would change, write nothing.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Add files as contents, and update those that have changed; exit code 1 if some failed.
+
+    A file is known again by its external id, its path in the folder that is given. What has not
+    changed is left alone, so that a command that was interrupted goes on when it is run again.
+    """
+    if source_base is not None and not _is_address(source_base):
+        raise typer.BadParameter(f"{source_base!r} is no http address", param_hint="--source-base")
+    tags = tuple(tag or ())
+    _check_labels(folder, tags)
+    there = stack.of(context)
+    there.registry.tenant(tenant)
+    found = content_files.find(paths, folder, id_prefix)
+    adding = _Adding(there.contents, tenant, tags, source_base, id_prefix, move=move, dry=dry_run)
+    ends: list[End] = []
+    for path, message in found.failed:
+        _note(ends, End(path=path, external_id=None, outcome=Outcome.FAILED, message=message))
+    try:
+        with plain_log(), _stopping(lambda: _so_far(ends, len(found.files) + len(found.failed))):
+            _add_each(adding, found.files, ends, found.skipped, show=dry_run and not as_json)
+    finally:
+        if as_json:
+            result_json([_end_facts(end) for end in ends])
+    say(_summary(ends, found.skipped, dry=dry_run))
+    if any(end.outcome is Outcome.FAILED for end in ends):
+        raise typer.Exit(1)
+
+
+@app.command("list")
+def list_contents(
+    context: typer.Context,
+    tenant: TenantId,
+    folder: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Only this folder, by name or id.")
+    ] = None,
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """List a tenant's contents by folder and name, and its folders with how many each has."""
+    there = stack.of(context)
+    there.registry.tenant(tenant)
+    folders = there.contents.folders(tenant)
+    if folder is not None:
+        folders = [_folder(folders, tenant, folder)]
+    each = sorted(
+        _contents(there.contents, tenant, None if folder is None else folders[0].id),
+        key=lambda content: (content.folder.name.casefold(), content.name.casefold(), content.id),
+    )
+    if as_json:
+        result_json(
+            {
+                "folders": [_folder_facts(folder) for folder in folders],
+                "contents": [_facts(content) for content in each],
+            }
+        )
+        return
+    result_table(
+        ("ID", "NAME", "EXTERNAL ID", "FOLDER", "TAGS", "PASSAGES", "UPDATED (UTC)"),
+        [
+            (
+                content.id,
+                content.name,
+                content.external_id or "",
+                content.folder.name,
+                ", ".join(tag.name for tag in content.tags),
+                str(content.passages),
+                minute(content.updated_at),
+            )
+            for content in each
+        ],
+    )
+    result("")
+    result_table(
+        ("FOLDER ID", "FOLDER", "CONTENTS"),
+        [(folder.id, folder.name, str(folder.contents)) for folder in folders],
+    )
+
+
+@app.command()
+def remove(
+    context: typer.Context,
+    tenant: TenantId,
+    references: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="REFERENCE", help="Contents, by id or external id."),
+    ] = None,
+    folder: Annotated[
+        str | None, typer.Option(metavar="NAME", help="All of this folder, by name or id.")
+    ] = None,
+    *,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask before a folder.")] = False,
+) -> None:
+    """Remove contents, or all those of a folder; exit code 1 if some are not there."""
+    if folder is not None and references:
+        raise typer.BadParameter("takes all: give no REFERENCE beside it", param_hint="--folder")
+    if folder is None and not references:
+        raise typer.BadParameter("give at least one, or --folder", param_hint="REFERENCE")
+    there = stack.of(context)
+    there.registry.tenant(tenant)
+    if folder is None:
+        _remove_each(there.contents, tenant, references or [])
+        return
+    chosen = _folder(there.contents.folders(tenant), tenant, folder)
+    ids = [content.id for content in _contents(there.contents, tenant, chosen.id)]
+    if ids and not yes:
+        question = f"Remove all contents of folder {chosen.name} of tenant {tenant} ({len(ids)})?"
+        typer.confirm(plain(question), abort=True, err=True)
+    _remove_each(there.contents, tenant, ids)
+
+
+# --- adding ---------------------------------------------------------------------------------------
+
+
+class _Adding:
+    """Makes contents of files: `prepare` by several threads, `write` one at a time.
+
+    Writes of one tenant would only get into each other's way.
+    """
+
+    def __init__(  # noqa: PLR0913 - what a content is made of
+        self,
+        contents: "ContentStore",
+        tenant: str,
+        tags: tuple[str, ...],
+        source_base: str | None,
+        id_prefix: str,
+        *,
+        move: bool,
+        dry: bool,
+    ) -> None:
+        self._contents = contents
+        self._tenant = tenant
+        self._tags = tags
+        self._source_base = source_base
+        self._id_prefix = id_prefix
+        self._move = move
+        self._dry = dry
+        self._known: Mapping[str, Content] = {}
+
+    def look_up(self, files: "Iterable[File]") -> None:
+        """Read what there is in the folders that whole folders go to: one query for many files."""
+        names = {file.folder for file in files if not file.named}
+        ids = {folder_id(self._tenant, name) for name in names}
+        self._known = {
+            content.external_id: content
+            for folder in ids & {folder.id for folder in self._contents.folders(self._tenant)}
+            for content in _contents(self._contents, self._tenant, folder)
+            if content.external_id is not None
+        }
+
+    def prepare(self, file: File) -> End | Draft:
+        """Return the content that a file is to be, or what became of it if there is none to write.
+
+        What has not changed is not extracted.
+        """
+        try:
+            content = content_files.read(file)
+            fingerprint = content_files.fingerprint(content)
+            known = self._find(file)
+            if known is not None and self._is_same(known, file, fingerprint):
+                return _end(file, Outcome.UNCHANGED, known.id)
+            draft = self._draft(file, fingerprint, *content_files.extract(file, content))
+        except OtherTypeError as error:
+            if not file.named:
+                return _end(file, Outcome.SKIPPED)
+            return _end(file, Outcome.FAILED, message=str(error))
+        except AfterwordError as error:
+            return _end(file, Outcome.FAILED, message=str(error))
+        if self._dry:
+            outcome = Outcome.ADDED if known is None else Outcome.UPDATED
+            return _end(file, outcome, None if known is None else known.id)
+        return draft
+
+    def write(self, file: File, draft: Draft) -> End:
+        """Write a content and return what became of the file."""
+        try:
+            content, outcome = self._contents.put(self._tenant, draft)
+        except AfterwordError as error:
+            return _end(file, Outcome.FAILED, message=str(error))
+        return _end(file, Outcome(outcome.name.lower()), content.id)
+
+    def _find(self, file: File) -> "Content | None":
+        """Return the content that a file is already; raise FileError if it is in another folder."""
+        known = self._known.get(file.external_id)
+        if known is None:
+            known = self._contents.find(self._tenant, file.external_id)
+        here = folder_id(self._tenant, file.folder)
+        if known is not None and known.folder.id != here and not self._move:
+            raise FileError(
+                f"its external id is taken in the folder {known.folder.name}: --move takes it over,"
+                " --id-prefix gives it another."
+            )
+        return known
+
+    def _is_same(self, known: "Content", file: File, fingerprint: str) -> bool:
+        tags = {tag_id(self._tenant, tag) for tag in self._tags}
+        return (
+            known.fingerprint == fingerprint
+            and known.folder.id == folder_id(self._tenant, file.folder)
+            and {tag.id for tag in known.tags} == tags
+            and known.source == self._source(file)
+        )
+
+    def _draft(self, file: File, fingerprint: str, name: str, text: str) -> Draft:
+        """Return the content; raise UnprocessableError for what no content can be."""
+        return checked_draft(
+            Draft(
+                name=name,
+                text=text,
+                folder=file.folder,
+                tags=self._tags,
+                external_id=file.external_id,
+                source=self._source(file),
+                fingerprint=fingerprint,
+            )
+        )
+
+    def _source(self, file: File) -> str | None:
+        if self._source_base is None:
+            return None
+        return content_files.address(self._source_base, file, self._id_prefix)
+
+
+def _add_each(
+    adding: _Adding,
+    files: "Sequence[File]",
+    ends: list[End],
+    skipped: Counter[Skipped],
+    *,
+    show: bool,
+) -> None:
+    """Add the files one by one, and add what became of each to `ends`."""
+    adding.look_up(files)
+    with _progress() as bar, closing(_ahead(files, adding.prepare)) as ahead:
+        task = bar.add_task("", total=len(files))
+        for file, prepared in ahead:
+            _describe(bar, task, ends, file.external_id)
+            end = adding.write(file, prepared) if isinstance(prepared, Draft) else prepared
+            if end.outcome is Outcome.SKIPPED:
+                skipped[Skipped.OTHER] += 1
+            else:
+                _note(ends, end)
+            if show and end.outcome in {Outcome.ADDED, Outcome.UPDATED}:
+                result(f"{end.outcome} {end.external_id}")
+            bar.advance(task)
+
+
+def _ahead(
+    files: "Iterable[File]", prepare: "Callable[[File], End | Draft]"
+) -> "Generator[tuple[File, End | Draft]]":
+    """Prepare files by threads, a few ahead of the one that is written, until it is closed."""
+    executor = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="file")
+    pending: deque[tuple[File, Future[End | Draft]]] = deque()
+    try:
+        for file in files:
+            pending.append((file, executor.submit(prepare, file)))
+            if len(pending) == _AHEAD:
+                first, future = pending.popleft()
+                yield first, future.result()
+        for first, future in pending:
+            yield first, future.result()
+    finally:
+        executor.shutdown(cancel_futures=True)
+
+
+def _end(
+    file: File, outcome: Outcome, content: str | None = None, message: str | None = None
+) -> End:
+    return End(
+        path=content_files.shown(file.path),
+        external_id=file.external_id,
+        outcome=outcome,
+        content=content,
+        message=message,
+    )
+
+
+def _note(ends: list[End], end: End) -> None:
+    """Add what became of a file, and say it if it failed."""
+    ends.append(end)
+    if end.outcome is Outcome.FAILED:
+        say(f"afterword: {end.path}: {end.message}")
+
+
+def _counts(ends: "Iterable[End]") -> str:
+    counts = Counter(end.outcome for end in ends)
+    return ", ".join(
+        f"{counts[outcome]} {outcome}" for outcome in Outcome if outcome is not Outcome.SKIPPED
+    )
+
+
+def _so_far(ends: "Sequence[End]", files: int) -> str:
+    return (
+        f"Stopped after {len(ends)} of {files} files ({_counts(ends)}):"
+        " the same command goes on with the others."
+    )
+
+
+def _summary(ends: "Sequence[End]", skipped: Counter[Skipped], *, dry: bool) -> str:
+    left_out = ", ".join(f"{skipped[why]} {why}" for why in Skipped if skipped[why])
+    return (
+        ("Nothing was written, it would be: " if dry else "")
+        + _counts(ends)
+        + (f"; skipped: {left_out}." if left_out else ".")
+    )
+
+
+def _end_facts(end: End) -> dict[str, object]:
+    return {
+        "path": end.path,
+        "external_id": end.external_id,
+        "outcome": end.outcome,
+        "id": end.content,
+        "message": end.message,
+    }
+
+
+def _check_labels(folder: str | None, tags: tuple[str, ...]) -> None:
+    """Raise UnprocessableError if a folder or a tag can have no such name."""
+    checked_draft(Draft(name="any", text="any", folder=folder or GENERAL, tags=tags))
+
+
+def _is_address(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        return False
+    return parts.scheme in {"http", "https"} and bool(parts.netloc)
+
+
+# --- removing -------------------------------------------------------------------------------------
+
+
+def _remove_each(contents: "ContentStore", tenant: str, references: "Sequence[str]") -> None:
+    """Remove contents one by one; exit with 1 if some are not there."""
+    removed = 0
+    with (
+        plain_log(),
+        _stopping(lambda: f"Stopped: {removed} of {len(references)} are removed."),
+        progress() as bar,
+    ):
+        for reference in bar.track(references):
+            try:
+                contents.remove(tenant, contents.get(tenant, reference).id)
+                removed += 1
+            except NotFoundError as error:
+                say(f"afterword: {reference}: {error}")
+    say(f"Removed {removed} of {len(references)}.")
+    if removed < len(references):
+        raise typer.Exit(1)
+
+
+# --- what several commands do ---------------------------------------------------------------------
+
+
+@contextmanager
+def _stopping(say_how_far: "Callable[[], str]") -> "Iterator[None]":
+    """Say how far it came when it is interrupted, or AWS does not let it go on."""
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        say(say_how_far())
+        raise typer.Exit(_INTERRUPTED) from error
+    except (BotoCoreError, ClientError):
+        say(say_how_far())
+        raise
+
+
+def _progress() -> "Progress":
+    """Return a bar with what became of the files so far, and the name of the one at hand."""
+    return progress(
+        TextColumn(
+            "{task.description}",
+            markup=False,
+            table_column=Column(no_wrap=True, overflow="ellipsis"),
+        )
+    )
+
+
+def _describe(bar: "Progress", task: "TaskID", ends: "Iterable[End]", name: str) -> None:
+    bar.update(task, description=plain(f"{_counts(ends)}  {name}"))
+
+
+def _contents(contents: "ContentStore", tenant: str, folder: str | None) -> "Iterator[Content]":
+    """Return the contents of a folder, or all, page by page."""
+    after = None
+    while True:
+        page = contents.contents(tenant, folder, PAGE, after)
+        yield from page.items
+        after = page.after
+        if after is None:
+            return
+
+
+def _folder(folders: "Iterable[Folder]", tenant: str, text: str) -> "Folder":
+    """Return the folder of this name or id; raise NotFoundError."""
+    ids = {text, folder_id(tenant, text)}
+    found = next((folder for folder in folders if folder.id in ids), None)
+    if found is None:
+        raise NotFoundError(f"There is no folder {text}.")
+    return found
+
+
+def _folder_facts(folder: "Folder") -> dict[str, object]:
+    return {"id": folder.id, "name": folder.name, "contents": folder.contents}
+
+
+def _facts(content: "Content") -> dict[str, object]:
+    return {
+        "id": content.id,
+        "name": content.name,
+        "external_id": content.external_id,
+        "folder": {"id": content.folder.id, "name": content.folder.name},
+        "tags": [{"id": tag.id, "name": tag.name} for tag in content.tags],
+        "source": content.source,
+        "characters": content.characters,
+        "passages": content.passages,
+        "created_at": content.created_at.isoformat(),
+        "updated_at": content.updated_at.isoformat(),
+    }
