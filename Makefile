@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo dev logs test test-local check lint format build deploy bench clean
+.PHONY: help demo dev logs test test-local check lint format build deploy bench recall clean
 
 PORT ?= 8080
 ENV ?= default
@@ -58,6 +58,9 @@ deploy: build ## deploy to your AWS account (ENV=prod for samconfig.toml's secon
 
 bench: .venv/ready build ## cold starts, CPU and AWS calls per request, as ratios
 	@$(PYTHON) -m bench
+
+recall: .venv/ready ## how often lexical ranking finds the passages that answer a question
+	@$(PYTHON) -m bench.recall
 
 clean: ## remove all that was installed, built or logged
 	rm -rf .venv .aws-sam .local

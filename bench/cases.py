@@ -31,13 +31,15 @@ class Case:
     """A function of template.yaml, and the AWS clients that it cannot do without.
 
     `wants` is in its answer or in its calls when it has done its work. `generation` is the one it
-    is asked about, None for the one that was submitted.
+    is asked about, None for the one that was submitted. `owner` says that a key for one flow is
+    not enough.
     """
 
     name: str
     clients: tuple[str, ...]
     wants: str
     generation: str | None = None
+    owner: bool = False
 
     @property
     def build_name(self) -> str:
@@ -64,6 +66,9 @@ CASES = (
     Case("update_text_generation", ("dynamodb",), "SET title"),
     Case("get_flow_log", ("dynamodb",), "logId"),
     Case("rate_flow_log", ("dynamodb",), "SET rating"),
+    Case("submit_query", ("dynamodb", "sqs"), "questionId"),
+    Case("get_answer", ("dynamodb",), "PENDING"),
+    Case("list_folders", ("dynamodb",), "foldersCount", owner=True),
     Case("generate", ("dynamodb", "sqs"), "succeeded"),
     Case("dead_letter", ("dynamodb",), "dead_letter"),
     Case("deliver", ("dynamodb", "events"), "GenerationFinished", ENDED),
@@ -83,6 +88,8 @@ def environment(url: str) -> dict[str, str]:
         "AFTERWORD_GENERATIONS_TABLE": "generations",
         "AFTERWORD_REGISTRY_TABLE": "registry",
         "AFTERWORD_USAGE_TABLE": "usage",
+        "AFTERWORD_CONTENTS_TABLE": "contents",
+        "AFTERWORD_CONTENTS_BUCKET": "bench",
         "AFTERWORD_NOTIFY_QUEUE_URL": f"{url}/000000000000/notify",
         "AFTERWORD_QUEUE_URL": f"{url}/000000000000/work",
         "AFTERWORD_BUCKET": "bench",
@@ -95,8 +102,11 @@ def environment(url: str) -> dict[str, str]:
     }
 
 
-def populate(url: str) -> str:
-    """Create the tenant and its flow at the stub, the way the command line does; return a key."""
+def populate(url: str) -> tuple[str, str]:
+    """Create the tenant and its flow at the stub, the way the command line does.
+
+    Returns a key for the flow, and one for all that the tenant has.
+    """
     dynamodb = boto3.client(
         "dynamodb",
         endpoint_url=url,
@@ -110,7 +120,11 @@ def populate(url: str) -> str:
     flow = Flow.model_validate({"id": FLOW, "name": "Replies", "steps": [step]})
     registry.put_flow(TENANT, FLOW, flow.model_dump_json())
     _put_ended(dynamodb)
-    return registry.create_key(TENANT, [Scope.SUBMIT, Scope.READ], "bench", FLOW)[1]
+    scopes = [Scope.SUBMIT, Scope.READ]
+    return (
+        registry.create_key(TENANT, scopes, "bench", FLOW)[1],
+        registry.create_key(TENANT, scopes, "bench")[1],
+    )
 
 
 def _put_ended(dynamodb: "DynamoDBClient") -> None:

@@ -21,7 +21,7 @@ class Bench:
 
     def __init__(self, url: str) -> None:
         self._url = url
-        self._key = populate(url)
+        self._key, self._owners_key = populate(url)
         self._generation_id = GENERATION
         self._calls: dict[Case, tuple[Calls, Calls]] = {}
 
@@ -62,7 +62,7 @@ class Bench:
         plan: Plan = {
             "runtime": _installed("awslambdaric"),
             "paths": paths,
-            "event": case.event(self._key, self._generation_id),
+            "event": case.event(self._owners_key if case.owner else self._key, self._generation_id),
             "clients": list(case.clients),
             "calls": calls,
             "url": self._url,

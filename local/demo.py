@@ -1,4 +1,4 @@
-"""`make demo`: a mail, and a question about a document, through the whole of a stack."""
+"""`make demo`: one text through each dialect, and through the whole of a stack."""
 
 import asyncio
 import shutil
@@ -11,7 +11,7 @@ from afterword.generations import Generation, Status
 from afterword.payloads import Payloads
 from afterword.store import GenerationStore
 from local.aws import session
-from local.dev import MAIL, mail_path
+from local.dev import MAIL, QUESTION, mail_path
 from local.stack import Stack, run
 from local.terminal import LocalError, say
 
@@ -22,7 +22,7 @@ TEMPLATE = (
     "Kind regards,\nYour customer service"
 )
 DOCUMENT = "# Invoice 2026-117\n\nFor: Jane Miller\nAmount: 240 euros\nDue date: 15 December 2026\n"
-QUESTION = "When is the invoice due?"
+DUE = "When is the invoice due?"
 FINISHED = (Status.SUCCEEDED, Status.FAILED, Status.CANCELED)
 GIVE_UP_SECONDS = 120.0
 
@@ -42,6 +42,7 @@ async def one_of_each(stack: Stack) -> int:
     await reply(stack, tenant)
     await answer(stack, tenant)
     await joke(stack, tenant)
+    await question(stack, tenant)
     shutil.rmtree(stack.place.folder, ignore_errors=True)
     return 0
 
@@ -62,13 +63,11 @@ async def reply(stack: Stack, tenant: dict[str, Any]) -> None:
 
 async def answer(stack: Stack, tenant: dict[str, Any]) -> None:
     """Submit a question and a document through GenAI Stack's API, and print the answer."""
-    print(
-        f"\nGenAI Stack's API. The document:\n\n{DOCUMENT}\nThe question: {QUESTION}\n", flush=True
-    )
+    print(f"\nGenAI Stack's API. The document:\n\n{DOCUMENT}\nThe question: {DUE}\n", flush=True)
     async with api(stack, tenant["genai_stack"]["api_key"]) as client:
         response = await client.post(
             "/api/v1/generations",
-            data={"input_key": ["question", "document"], "input_value": QUESTION},
+            data={"input_key": ["question", "document"], "input_value": DUE},
             files={"input_value": ("invoice.md", DOCUMENT)},
         )
         if response.is_error:
@@ -92,6 +91,27 @@ async def joke(stack: Stack, tenant: dict[str, Any]) -> None:
     say(f"answered: {response.status_code}")
     log_id = response.json()["results"]["logId"]
     print_text(stack, await asyncio.to_thread(stored, stack, tenant["id"], log_id))
+
+
+async def question(stack: Stack, tenant: dict[str, Any]) -> None:
+    """Ask the documents a question through Unless's API, and print the answer and its sources."""
+    print(f"\nUnless's API. The question: {QUESTION['query']}\n", flush=True)
+    headers = {"x-account-id": tenant["id"], "x-website-id": tenant["unless"]["website"]}
+    async with api(stack, tenant["api_key"]) as client:
+        client.headers.update({**headers, "x-api-key": tenant["api_key"]})
+        response = await client.post("/api/v1/ai/async/query", json=QUESTION)
+        if response.is_error:
+            raise LocalError(f"the question was refused: {response.status_code} {response.text}")
+        question_id = response.json()["questionId"]
+        say(f"submitted: question {question_id}")
+        path = f"/api/v1/ai/async/answer?questionId={question_id}"
+        await follow(stack, client, path, tenant["id"], question_id, "PENDING", "PROCESSING")
+        answered = (await client.get(path)).json()
+    print_text(stack, await asyncio.to_thread(stored, stack, tenant["id"], question_id))
+    *_, turn = answered["chatData"]["history"]
+    for source in turn["metadata"]:
+        used = "used" if source["isUsedForAnswer"] else "not used"
+        print(f"source: {source['title']} ({source['source']}), {used}", flush=True)
 
 
 def api(stack: Stack, key: str) -> httpx.AsyncClient:

@@ -15,6 +15,11 @@ MAIL = {
     "metadata": {"date": "2026-09-11", "policy_number": "123456789"},
     "external_ref": "case-457",
 }
+QUESTION = {
+    "query": "How many days is a text kept?",
+    "sessionId": "session-1",
+    "visitorId": "visitor-1",
+}
 
 
 async def command(port: int) -> int:
@@ -37,6 +42,9 @@ def introduction(stack: Stack) -> str:
     key = f"-H 'Authorization: Bearer {tenant['api_key']}'"
     app_key = f"-H 'Authorization: Bearer {tenant['genai_stack']['api_key']}'"
     joke = tenant["promptitude"]
+    website = (
+        f"-H 'x-api-key: {tenant['api_key']}' -H 'x-website-id: {tenant['unless']['website']}'"
+    )
     generations = f"{stack.url}/api/v1/generations"
     return f"""
   API     {stack.url}
@@ -57,6 +65,11 @@ Ask about a document, through GenAI Stack's API:
 Run a flow and wait for its text, through Promptitude's API:
   curl {stack.url}/v1/flows/{joke["flow"]}/generate {key} -H 'Content-Type: application/json' \\
     -d {shlex.quote(json.dumps({"flow": {"inputs": joke["inputs"]}}))}
+
+Ask the documents in docs/faq, through Unless's API, and read the answer with its questionId:
+  curl {stack.url}/api/v1/ai/async/query {website} -H 'Content-Type: application/json' \\
+    -d {shlex.quote(json.dumps(QUESTION))}
+  curl '{stack.url}/api/v1/ai/async/answer?questionId=ID' {website}
 
 Follow the logs with `make logs`. Stop with Ctrl-C.
 """

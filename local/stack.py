@@ -170,12 +170,13 @@ def set_up(
                 "ModelBaseUrl": model.url,
                 "ModelApiKeySecretArn": store_secret(endpoint, model.api_key),
                 "EventBusName": "default",
+                "FetchAllowed": os.environ.get("AFTERWORD_FETCH_ALLOWED", ""),
                 "LogLevel": "INFO",
             },
             worker,
         )
         say("creating the tenants")
-        return outputs, create_tenants(endpoint, outputs["RegistryTable"])
+        return outputs, create_tenants(endpoint, outputs)
     except (BotoCoreError, ClientError) as error:
         raise LocalError(f"ministack does not do as AWS would: {error}") from error
 

@@ -165,12 +165,17 @@ def fresh_aws(template: Mapping[str, Any], monkeypatch: pytest.MonkeyPatch) -> I
         clients.sqs,
         clients.s3,
         clients.secrets_manager,
+        clients.bedrock_agent_runtime,
         clients.bedrock_runtime,
         clients.events,
         services.registry,
         services.authenticator,
         services.store,
+        services.contents,
+        services.fetcher,
         services.queue,
+        services.ranking,
+        services.knowledge,
         services.endings,
         services.submitter,
         services.sweeper,
@@ -183,7 +188,7 @@ def fresh_aws(template: Mapping[str, Any], monkeypatch: pytest.MonkeyPatch) -> I
     _let_one_call_in_at_a_time(monkeypatch)
     with mock_aws():
         resources = template["Resources"]
-        for resource in ("GenerationsTable", "RegistryTable", "UsageTable"):
+        for resource in ("GenerationsTable", "RegistryTable", "UsageTable", "ContentsTable"):
             definition = deepcopy(resources[resource]["Properties"])
             for later in (
                 "SSESpecification",
@@ -195,10 +200,11 @@ def fresh_aws(template: Mapping[str, Any], monkeypatch: pytest.MonkeyPatch) -> I
         for resource, name in (("Queue", QUEUE_NAME), ("NotifyQueue", NOTIFY_QUEUE_NAME)):
             url = clients.sqs().create_queue(QueueName=name)["QueueUrl"]
             assert url == REFERENCES[resource]
-        clients.s3().create_bucket(
-            Bucket=REFERENCES["Bucket"],
-            CreateBucketConfiguration={"LocationConstraint": REGION},
-        )
+        for resource in ("Bucket", "ContentsBucket"):
+            clients.s3().create_bucket(
+                Bucket=REFERENCES[resource],
+                CreateBucketConfiguration={"LocationConstraint": REGION},
+            )
         yield
 
 

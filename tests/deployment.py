@@ -12,6 +12,8 @@ REFERENCES = {
     "RegistryTable": "registry",
     "UsageTable": "usage",
     "Bucket": "afterword-texts",
+    "ContentsTable": "contents",
+    "ContentsBucket": "afterword-contents",
     "Queue": f"https://sqs.{REGION}.amazonaws.com/123456789012/{QUEUE_NAME}",
     "NotifyQueue": f"https://sqs.{REGION}.amazonaws.com/123456789012/{NOTIFY_QUEUE_NAME}",
 }

@@ -15,9 +15,11 @@ from rich.table import Column, Table
 
 from afterword import lexical, words
 from afterword.passages import LONGEST, cut
-from afterword.ranking import Candidate
+from afterword.ranking import Candidate, Origin
+from bench.recall import used
 from bench.recall.corpus import Document, documents
 from bench.recall.questions import QUESTIONS, Question
+from bench.recall.small import BASES, NOWHERE
 
 DEPTH = 30
 """How far down an answer is looked for."""
@@ -61,7 +63,10 @@ def main() -> None:
     )
     console.print(_by_part(corpus, index))
     console.print(_by_overlap(candidates, index))
+    console.print(_cut_off(index))
     console.print(_times(index))
+    console.print(used.table())
+    console.print(f"which passages a long answer uses: {used.milliseconds():.0f} ms")
     if not arguments.quick:
         console.print(_worth(corpus))
     if arguments.misses:
@@ -73,8 +78,9 @@ def main() -> None:
 
 def _candidates(corpus: Sequence[Document], longest: int = LONGEST) -> list[Candidate]:
     return [
-        Candidate(document.id, document.title, passage)
+        Candidate(origin, passage)
         for document in corpus
+        for origin in [Origin(content=document.id, title=document.title, folder="documents")]
         for passage in cut(document.text, longest)
     ]
 
@@ -144,7 +150,7 @@ def _by_part(corpus: Sequence[Document], index: lexical.Index) -> Table:
 def _by_overlap(candidates: Sequence[Candidate], index: lexical.Index) -> Table:
     """Measure the questions by how many of their words, as stems, an answer has at most."""
     said = [
-        set(chain(*words.index_terms((each.title, each.passage.heading, each.passage.text))))
+        set(chain(*words.index_terms((each.origin.title, each.passage.heading, each.passage.text))))
         for each in candidates
     ]
     texts = [" ".join(each.passage.text.split()) for each in candidates]
@@ -162,6 +168,35 @@ def _by_overlap(candidates: Sequence[Candidate], index: lexical.Index) -> Table:
     table = _table("words shared with an answer")
     for name, each in found.items():
         table.add_row(*_row(name, each))
+    return table
+
+
+def _cut_off(index: lexical.Index) -> Table:
+    """Measure what the cut-off costs, and what it keeps out, in the corpus and in small ones."""
+    small = {
+        name: lexical.Index(_candidates(base.documents, LONGEST)) for name, base in BASES.items()
+    }
+    columns = ("small: answered", "near refused", "far refused", "corpus: at 5", "refused")
+    table = Table(
+        Column("least share", min_width=12),
+        *(Column(each, justify="right") for each in columns),
+        box=SIMPLE,
+    )
+    everything = [question for questions in QUESTIONS.values() for question in questions]
+    for share in (0.0, 0.4, 0.44, lexical.LEAST_SHARE, 0.52, 0.6):
+        with patch.object(lexical, "LEAST_SHARE", share):
+            figures = (
+                mean(
+                    any(each.origin.content == answer for each in small[name].rank(question, 5))
+                    for name, base in BASES.items()
+                    for question, answer in base.answered
+                ),
+                mean(not small[name].rank(q, 5) for name, base in BASES.items() for q in base.near),
+                mean(not small[name].rank(q, 5) for name, base in BASES.items() for q in base.far),
+                mean(_find(index, question).within(5) for question in everything),
+                mean(not index.rank(question, 5) for question in NOWHERE),
+            )
+        table.add_row(f"{share:.2f}", *(f"{each:.2f}" for each in figures))
     return table
 
 
@@ -212,14 +247,15 @@ def _worth(corpus: Sequence[Document]) -> Table:
 
         return of_words(
             index_terms=lambda texts: [stemmed(words.words(text)) for text in texts],
-            question_terms=lambda text: list(
-                dict.fromkeys(stemmed(words.telling(words.words(text))))
-            ),
+            question_terms=lambda text: [
+                (each,) for each in dict.fromkeys(stemmed(words.telling(words.words(text))))
+            ],
         )
 
     english, french = words.Language
     tries: list[tuple[str, Patches, int]] = [
         ("as it is", {}, LONGEST),
+        ("no cut-off", {"lexical.LEAST_SHARE": 0.0}, LONGEST),
         ("no stems", alike(), LONGEST),
         ("English stems for all", alike(english), LONGEST),
         ("French stems for all", alike(french), LONGEST),

@@ -10,7 +10,7 @@ def handler(request: http.Request, key: ApiKey) -> http.Response:
     """Run a flow; what takes too long to be waited for goes on, and is in its log later."""
     started = waiting.now()
     flow = services.registry().flow(key.tenant, promptitude.flow_id(request, key))
-    submission = promptitude.submission(request, flow)
+    submission = promptitude.submission(request, key, flow, services.knowledge)
     generation_id = services.submitter().submit(
         key.tenant, submission, http.idempotency_key(request), flow
     )

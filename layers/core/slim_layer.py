@@ -12,7 +12,15 @@ from pathlib import Path
 
 type Json = dict[str, Json] | list[Json] | str | float | bool | None
 
-SERVICES = ("bedrock-runtime", "dynamodb", "events", "s3", "secretsmanager", "sqs")
+SERVICES = (
+    "bedrock-agent-runtime",
+    "bedrock-runtime",
+    "dynamodb",
+    "events",
+    "s3",
+    "secretsmanager",
+    "sqs",
+)
 """The AWS services of clients.py; botocore knows no other in the layer."""
 
 POWERTOOLS_UTILITIES = ("__init__.py", "jmespath_utils", "typing")

@@ -12,6 +12,7 @@ from afterword.keys import Scope
 from afterword.models import provider
 from tests.conftest import FLOW, Event, SetClock, Tenant
 from tests.fake_model import FakeModel
+from tests.functional.contents import Contents
 from tests.functional.genai_stack import CHAT, CHAT_DOCUMENT, FORM, FORM_DOCUMENT, Client
 
 HEADERS = {"content-type": "application/json", "cache-control": "no-store"}
@@ -116,6 +117,27 @@ def client_for(load_event: Callable[[str], Event]) -> ClientFor:
 def client(tenant: Tenant, client_for: ClientFor, set_clock: SetClock) -> Client:  # noqa: ARG001 - its clock
     """Return a client of the app that is the mail flow, which asks for one text."""
     return client_for(tenant)
+
+
+@pytest.fixture
+def contents_of(load_event: Callable[[str], Event]) -> Callable[[Tenant], Contents]:
+    """Return a function that makes a client of a tenant's contents, with a key for all of it."""
+
+    def make(tenant: Tenant) -> Contents:
+        scopes = [Scope.ADMIN, Scope.READ]
+        return Contents(load_event, services.registry().create_key(tenant.id, scopes)[1])
+
+    return make
+
+
+@pytest.fixture
+def contents(
+    tenant: Tenant,
+    contents_of: Callable[[Tenant], Contents],
+    set_clock: SetClock,  # noqa: ARG001 - its clock
+) -> Contents:
+    """Return a client of the contents of the sample events' tenant."""
+    return contents_of(tenant)
 
 
 @pytest.fixture

@@ -187,7 +187,7 @@ def test_a_canceled_generation_is_a_conflict(generate: Generate, time: Time) -> 
         ("", 400, "The body is not JSON"),
         ("[]", 400, "The body must be a JSON object."),
         ({"flow": []}, 422, "flow: it must be a JSON object."),
-        ({"flow": {"inputs": "x"}}, 422, "inputs: it must be a JSON object."),
+        ({"flow": {"inputs": "x"}}, 422, "flow.inputs: it must be a JSON object."),
         ({}, 422, "name: it is missing."),
         ({"flow": {"inputs": {"name": None}}}, 422, "name: it is missing."),
         ({"flow": {"inputs": {"name": " "}}}, 422, "name: it is empty."),
@@ -196,7 +196,11 @@ def test_a_canceled_generation_is_a_conflict(generate: Generate, time: Time) -> 
         ({"flow": {"inputs": {"name": {"a": 1}}}}, 400, "flow.inputs: a value must be"),
         ({**REQUEST, "userId": 7}, 422, "userId: it must be a string"),
         ({**REQUEST, "userId": "x" * 256}, 422, "userId: it must be a string"),
-        ({**REQUEST, "steps": {"step9": {}}}, 422, "steps: the flow has: step1."),
+        (
+            {**REQUEST, "steps": {"step9": {}}},
+            422,
+            'steps: there is no step "step9"; the flow has: step1.',
+        ),
         (
             {**REQUEST, "steps": {"step1": {"context": {"folders": {"ids": ["a"]}}}}},
             422,

@@ -11,23 +11,32 @@ import boto3
 import pytest
 
 from afterword import clients, clock, generations, services, settings, waiting, worker
+from afterword.contents import Draft
+from afterword.flows import Flow
 from afterword.generations import Submission, Terms
+from afterword.keys import Scope
 from afterword.limits import Limits
 from afterword.models import ModelUnavailableError
 from afterword.payloads import Payloads
 from afterword.store import GenerationStore
 from afterword.usage import Usage
+from functions.create_content.app import handler as create_content
 from functions.dead_letter.app import handler as dead_letter
 from functions.deliver.app import handler as deliver
 from functions.generate.app import handler as generate
 from functions.generate_flow.app import handler as generate_flow
+from functions.get_answer.app import handler as get_answer
 from functions.get_flow_log.app import handler as get_flow_log
 from functions.get_mail_generation.app import handler as get_mail_generation
 from functions.health.app import handler as health
+from functions.list_folder_contents.app import handler as list_folder_contents
+from functions.list_folders.app import handler as list_folders
 from functions.rate_flow_log.app import handler as rate_flow_log
 from functions.submit_mail_generation.app import handler as submit_mail_generation
+from functions.submit_query.app import handler as submit_query
 from functions.sweep.app import handler as sweep
-from tests.conftest import FLOW, Call, Event, LambdaContext, SetClock, Tenant
+from functions.update_content.app import handler as update_content
+from tests.conftest import FLOW, FLOW_DOCUMENT, Call, Event, LambdaContext, SetClock, Tenant
 from tests.deployment import REFERENCES, Deployment
 from tests.fake_model import FakeModel, completion, raising, saying
 from tests.functional.genai_stack import Client
@@ -39,6 +48,8 @@ RESOURCES = {
     REFERENCES["GenerationsTable"]: "GenerationsTable.Arn",
     REFERENCES["RegistryTable"]: "RegistryTable.Arn",
     REFERENCES["UsageTable"]: "UsageTable.Arn",
+    REFERENCES["ContentsTable"]: "ContentsTable.Arn",
+    REFERENCES["ContentsBucket"]: "${ContentsBucket.Arn}/*",
     REFERENCES["Queue"]: "Queue.Arn",
     REFERENCES["NotifyQueue"]: "NotifyQueue.Arn",
     REFERENCES["Bucket"]: "${Bucket.Arn}/*",
@@ -88,6 +99,10 @@ def run_alone(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> Callab
             services.submitter,
             services.sweeper,
             services.notifier,
+            services.contents,
+            services.knowledge,
+            services.fetcher,
+            services.ranking,
         ):
             cached.cache_clear()
         return recorder.asked
@@ -111,14 +126,41 @@ def put(
     services.store().put("demo", generation_id, submission, terms)
 
 
+def ask_after_another() -> None:
+    """Queue a question of a conversation, about a content that is kept in the bucket."""
+    draft = Draft(name="Refunds", text="Refunds take two weeks. " * 1_000, folder="Help")
+    services.contents().create("demo", draft)
+    step = {"name": "answer", "prompt": "{{text}}", "context": {"folders": ["Help"]}}
+    flow = Flow.model_validate({"id": "ask", "name": "Ask", "steps": [step]})
+    services.registry().put_flow("demo", "ask", flow.model_dump_json(exclude_unset=True))
+    question = Submission(
+        dialect="unless",
+        flow="ask",
+        inputs={"text": "When are refunds made?"},
+        template=None,
+        external={},
+        conversation="session-1",
+    )
+    terms = Terms(flow_version=1, retention=timedelta(days=30), place=PLACE)
+    for generation_id in (generations.new_id(), OTHER_ID):
+        services.store().put("demo", generation_id, question, terms)
+
+
 def used(calls: list[Call]) -> dict[str, set[str]]:
     """Return the IAM actions that the calls need, by resource."""
     needed: dict[str, set[str]] = {}
     for call in calls:
-        action = call.operation.replace(".", ":").replace("eventbridge:", "events:")
         for resource in resources(call):
-            needed.setdefault(resource, set()).add(action)
+            needed.setdefault(resource, set()).update(actions(call))
     return needed
+
+
+def actions(call: Call) -> set[str]:
+    """Return the IAM actions that a call needs."""
+    if call.operation == "dynamodb.TransactWriteItems":
+        return {f"dynamodb:{kind}Item" for item in call.params["TransactItems"] for kind in item}
+    action = call.operation.replace(".", ":").replace("eventbridge:", "events:")
+    return {action.replace("s3:DeleteObjects", "s3:DeleteObject")}
 
 
 def resources(call: Call) -> list[str]:
@@ -126,6 +168,8 @@ def resources(call: Call) -> list[str]:
     match call.params:
         case {"RequestItems": tables}:
             return [RESOURCES[table] for table in tables]
+        case {"TransactItems": writes}:
+            return [RESOURCES[each["TableName"]] for write in writes for each in write.values()]
         case {"Entries": entries}:
             return [f"{BUSES}{entry['EventBusName']}" for entry in entries]
         case {"TableName": name, "IndexName": index}:
@@ -217,9 +261,9 @@ def test_the_worker_may_do_what_it_does(
     run_alone: Callable[[str], set[str]],
     calls: list[Call],
 ) -> None:
-    """The worker uses all its permissions: for big texts, hand-backs and results."""
+    """The worker uses all its permissions: for big texts, hand-backs, passages and results."""
     put({"body": BIG}, {})
-    put({"body": "B"}, {}, OTHER_ID)
+    ask_after_another()
     event = message_event(ID)
     services.queue().send("demo", ID)
     (message,) = clients.sqs().receive_message(QueueUrl=REFERENCES["Queue"])["Messages"]
@@ -241,6 +285,7 @@ def test_the_worker_has_the_settings_that_it_needs(
     """The worker, with a model at an endpoint, is built from all its variables and no other."""
     asked = run_alone("generate")
     worker.from_settings()
+    services.ranking()
     assert asked == ours(deployment, "generate")
 
 
@@ -401,7 +446,12 @@ def test_running_a_flow_has_what_it_needs(  # noqa: PLR0913, PLR0917 - what it i
     user = {"userId": "x" * 200}
     event = load_event("generate_flow")
     event["headers"] |= {"authorization": f"Bearer {tenant.key}", "idempotency-key": "case-457"}
-    event["body"] = json.dumps({**user, "flow": {"inputs": {"text": BIG}}})
+    services.contents().create("demo", Draft(name="Refunds", text="Soon.", folder="Help"))
+    step = {"name": "answer", "prompt": "{{text}}", "context": {}}
+    flow = Flow.model_validate({"id": FLOW, "name": "Ask", "steps": [step]})
+    services.registry().put_flow("demo", FLOW, flow.model_dump_json(exclude_unset=True))
+    chosen = {"answer": {"context": {"folders": {"names": ["help"]}}}}
+    event["body"] = json.dumps({**user, "flow": {"inputs": {"text": BIG}}, "steps": chosen})
     asked = run_alone("generate_flow")
     calls.clear()
     assert generate_flow(event, LambdaContext())["statusCode"] == 504
@@ -432,3 +482,108 @@ def test_logs_have_what_they_need(  # noqa: PLR0913, PLR0917 - a function and wh
     assert handler(event, LambdaContext())["statusCode"] in {200, 202}
     assert asked == ours(deployment, folder)
     assert used(calls) == granted(deployment, folder)
+
+
+def question(event: Event, tenant: Tenant, **changes: object) -> Event:
+    """Return the sample event of a question or an answer, with the key and without a website."""
+    event["headers"] |= {"x-api-key": tenant.key, "idempotency-key": "case-457"}
+    del event["headers"]["x-website-id"]
+    return {**event, **changes}
+
+
+def test_a_question_has_what_it_needs(  # noqa: PLR0913, PLR0917 - what it is given
+    deployment: Deployment,
+    tenant: Tenant,
+    load_event: Callable[[str], Event],
+    set_clock: SetClock,
+    run_alone: Callable[[str], set[str]],
+    calls: list[Call],
+) -> None:
+    """The question's function uses all its variables and permissions, and no other."""
+    services.registry().set_limits("demo", Limits(running_at_once=2))
+    lose_place(ID)
+    lose_place(OTHER_ID)
+    set_clock.advance(minutes=2)
+    chat = json.dumps({**json.loads(FLOW_DOCUMENT), "type": "chat"})
+    services.registry().put_flow("demo", FLOW, chat)
+    sent = {"query": "Why?", "sessionId": "s", "visitorId": "v", "metadata": {"a": BIG}}
+    event = question(load_event("submit_query"), tenant, body=json.dumps(sent))
+    named = {**event, "headers": {**event["headers"], "x-website-id": FLOW}}
+    asked = run_alone("submit_query")
+    calls.clear()
+    assert submit_query(event, LambdaContext())["statusCode"] == 200
+    assert submit_query(named, LambdaContext())["statusCode"] == 200
+    assert asked == ours(deployment, "submit_query")
+    assert used(calls) == granted(deployment, "submit_query")
+
+
+def test_an_answer_has_what_it_needs(  # noqa: PLR0913, PLR0917 - what it is given
+    deployment: Deployment,
+    tenant: Tenant,
+    load_event: Callable[[str], Event],
+    set_clock: SetClock,  # noqa: ARG001 - asked for its effect
+    run_alone: Callable[[str], set[str]],
+    calls: list[Call],
+) -> None:
+    """The answer's function uses all its variables and permissions, and no other."""
+    submission = Submission(
+        dialect="unless",
+        flow=FLOW,
+        inputs={"text": "Why?"},
+        template=None,
+        external={},
+        conversation="s",
+    )
+    terms = Terms(flow_version=1, retention=timedelta(days=30))
+    services.store().put("demo", ID, submission, terms)
+    somebody_else_succeeds(ID)
+    event = question(load_event("get_answer"), tenant)
+    asked = run_alone("get_answer")
+    calls.clear()
+    assert get_answer(event, LambdaContext())["statusCode"] == 200
+    assert asked == ours(deployment, "get_answer")
+    assert used(calls) == granted(deployment, "get_answer")
+
+
+def content_event(event: Event, key: str, **fields: object) -> Event:
+    """Return the sample event of a content with the key, and these fields in its body."""
+    event["headers"]["authorization"] = f"Bearer {key}"
+    return {**event, "body": json.dumps(fields)}
+
+
+def test_a_content_has_what_it_needs(
+    deployment: Deployment,
+    tenant: Tenant,
+    load_event: Callable[[str], Event],
+    run_alone: Callable[[str], set[str]],
+    calls: list[Call],
+) -> None:
+    """The functions of contents use all their variables and permissions, and no other."""
+    key = services.registry().create_key(tenant.id, [Scope.ADMIN, Scope.READ])[1]
+    terms, other = (
+        services.contents().create("demo", Draft(name="A", text="B", folder=folder)).folder.id
+        for folder in ("Terms", "Other")
+    )
+    there = {"name": "A", "text": BIG, "externalId": "terms-1", "folder": terms}
+    inside = "https://127.0.0.1/"
+    for name, handler, asked_for in (
+        (
+            "create_content",
+            create_content,
+            [(there, 200), (there, 409), ({"fileUrl": inside}, 422)],
+        ),
+        (
+            "update_content",
+            update_content,
+            [({"text": "C", "folder": other}, 200), ({"fileUrl": inside}, 422)],
+        ),
+        ("list_folders", list_folders, [({}, 200)]),
+        ("list_folder_contents", list_folder_contents, [({}, 200)]),
+    ):
+        asked = run_alone(name)
+        calls.clear()
+        for fields, status in asked_for:
+            event = content_event(load_event(name), key, **fields)
+            assert handler(event, LambdaContext())["statusCode"] == status
+        assert asked == ours(deployment, name)
+        assert used(calls) == granted(deployment, name)

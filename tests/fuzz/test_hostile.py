@@ -215,7 +215,10 @@ VALUES = {
     "a bad checksum": f"Bearer aw_{'a' * 12}_{'b' * 40}_00000000",
     "a surrogate": "\ud800",
 }
-READ = ("authorization", "x-api-key", "idempotency-key", "afterword-deadline", "content-type")
+READ = (
+    "authorization", "x-api-key", "x-account-id", "x-website-id", "x-user-email",
+    "idempotency-key", "afterword-deadline", "content-type",
+)  # fmt: skip
 """Headers that the functions read."""
 UNREAD = ("cookie", "content-encoding", "transfer-encoding", "prefer", "constructor")
 FEW = ("nothing", "NUL", "a line end", "not ASCII", "10 KB", "a surrogate")

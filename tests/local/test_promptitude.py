@@ -55,6 +55,33 @@ def test_the_seeds_flow_is_answered(dev: Dev) -> None:
     assert body["results"]["result"].strip()
 
 
+def test_the_seeds_context_is_chosen_or_refused_by_name(dev: Dev) -> None:
+    """A request may choose all folders and tags, and is refused one that is not there by name."""
+    tenant = dev.own_facts()["tenants"][0]
+    known = tenant["promptitude"]
+    with httpx.Client(
+        base_url=dev.own_facts()["url"],
+        headers={"Authorization": f"Bearer {tenant['api_key']}"},
+        timeout=60,
+    ) as client:
+
+        def choose(**context: object) -> Json:
+            body = {
+                "flow": {"inputs": known["inputs"]},
+                "steps": {known["step"]: {"context": context}},
+            }
+            answer: Json = client.post(f"/v1/flows/{known['flow']}/generate", json=body).json()
+            return answer
+
+        every = choose(folders={"ids": [], "names": []}, tags={"ids": []})
+        assert (every["code"], every["message"]) == (200, "OK")
+        nowhere = choose(folders={"names": ["my folder"]})
+        assert (nowhere["code"], nowhere["message"]) == (
+            422,
+            f'steps.{known["step"]}.context.folders: there is no folder "my folder".',
+        )
+
+
 def test_steps_use_the_results_before_them(connect: Callable[..., httpx.Client]) -> None:
     """A second step gets the first one's text, and an array comes as an array."""
     client = connect(

@@ -25,6 +25,7 @@ from afterword.models import (
     ModelTimedOutError,
     ModelUnavailableError,
     Prompt,
+    Turn,
     bedrock,
 )
 from afterword.models.bedrock import BedrockModel
@@ -101,6 +102,19 @@ def test_a_temperature_is_passed_on(model: BedrockModel, stubber: Stubber) -> No
     expected = converse_request(inferenceConfig=config)
     stubber.add_response("converse", converse_response({"text": "Hi"}), expected)
     assert model.generate(make_prompt(temperature=0.5), timeout=60).text == "Hi"
+
+
+def test_earlier_turns_go_before_the_question(model: BedrockModel, stubber: Stubber) -> None:
+    """A conversation goes as the messages that it was, the question last."""
+    messages = [
+        {"role": "user", "content": [{"text": "When?"}]},
+        {"role": "assistant", "content": [{"text": "In March."}]},
+        {"role": "user", "content": [{"text": "<body>Hello</body>"}]},
+    ]
+    response = converse_response({"text": "Hi"})
+    stubber.add_response("converse", response, converse_request(messages=messages))
+    prompt = replace(make_prompt(), turns=(Turn(question="When?", answer="In March."),))
+    assert model.generate(prompt, timeout=60).text == "Hi"
 
 
 def test_files_are_blocks_with_neutral_names(model: BedrockModel, stubber: Stubber) -> None:

@@ -24,6 +24,7 @@ from afterword.models import (
     ModelTimedOutError,
     ModelUnavailableError,
     Prompt,
+    Turn,
 )
 from afterword.models.openai import OpenAIModel
 from local.models import DEMO_MODEL
@@ -201,6 +202,29 @@ def test_the_request_is_what_the_api_documents(script: Script) -> None:
             "json_schema": {"name": "reply", "schema": {"type": "object"}},
         },
     }
+
+
+def test_earlier_turns_go_before_the_question(script: Script) -> None:
+    """A conversation goes as the messages that it was, the question last."""
+    script.answers = [answer(200, choice({"content": "In April."}))]
+    turns = (Turn(question="When?", answer="In March."), Turn(question="Sure?", answer="Yes."))
+    openai(script.url).generate(replace(make_prompt("And then?"), turns=turns), timeout=5)
+    ((_, body),) = script.requests
+    assert [(each["role"], each["content"]) for each in body["messages"]] == [
+        ("system", "You answer questions."),
+        ("user", "When?"),
+        ("assistant", "In March."),
+        ("user", "Sure?"),
+        ("assistant", "Yes."),
+        ("user", "And then?"),
+    ]
+
+
+def test_a_real_model_follows_a_conversation(llama: str) -> None:
+    """What was said before is known to the question that follows."""
+    turns = (Turn(question="My name is Zebulon.", answer="Nice to meet you, Zebulon."),)
+    prompt = replace(make_prompt("What is my name?"), turns=turns)
+    assert "Zebulon" in openai(llama).generate(prompt, timeout=60).text
 
 
 def test_images_go_as_data_urls(script: Script) -> None:

@@ -5,6 +5,7 @@ import importlib.util
 import io
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +96,20 @@ def test_storage_works_with_the_layers_data(session: botocore.session.Session) -
         assert secrets.get_secret_value(SecretId="s")["SecretString"] == "key"
 
 
+def answering(body: object, path: str) -> Callable[..., AWSResponse]:
+    """Return a handler that answers a request for this path instead of AWS."""
+
+    def respond(request: AWSPreparedRequest, **_: object) -> AWSResponse:
+        assert request.url.endswith(path)
+        raw = io.BytesIO(json.dumps(body).encode())
+        raw.stream = lambda *_args, **_more: iter([raw.read()])  # type: ignore[attr-defined]
+        return AWSResponse(
+            request.url, 200, HTTPHeaders.from_dict({"content-type": "application/json"}), raw
+        )
+
+    return respond
+
+
 def test_bedrock_works_with_the_layers_data(session: botocore.session.Session) -> None:
     """A Converse call is built and its answer read with what the layer keeps."""
     answer = {
@@ -103,17 +118,25 @@ def test_bedrock_works_with_the_layers_data(session: botocore.session.Session) -
         "usage": {"inputTokens": 1, "outputTokens": 1, "totalTokens": 2},
         "metrics": {"latencyMs": 1},
     }
-
-    def respond(request: AWSPreparedRequest, **_: object) -> AWSResponse:
-        assert request.url.endswith("/model/a-model/converse")
-        raw = io.BytesIO(json.dumps(answer).encode())
-        raw.stream = lambda *_args, **_more: iter([raw.read()])  # type: ignore[attr-defined]
-        return AWSResponse(
-            request.url, 200, HTTPHeaders.from_dict({"content-type": "application/json"}), raw
-        )
-
     bedrock: Any = session.create_client("bedrock-runtime")
+    respond = answering(answer, "/model/a-model/converse")
     bedrock.meta.events.register("before-send.bedrock-runtime.Converse", respond)
     messages = [{"role": "user", "content": [{"text": "Hi"}]}]
     response = bedrock.converse(modelId="a-model", messages=messages)
     assert response["output"]["message"]["content"] == [{"text": "Hello"}]
+
+
+def test_knowledge_bases_work_with_the_layers_data(session: botocore.session.Session) -> None:
+    """A Retrieve call is built and its answer read with what the layer keeps."""
+    result = {"content": {"text": "Within 30 days."}, "metadata": {"tenant": "demo", "tags": ["a"]}}
+    respond = answering({"retrievalResults": [result]}, "/knowledgebases/ABCDEF0123/retrieve")
+    knowledge: Any = session.create_client("bedrock-agent-runtime")
+    knowledge.meta.events.register("before-send.bedrock-agent-runtime.Retrieve", respond)
+    response = knowledge.retrieve(
+        knowledgeBaseId="ABCDEF0123",
+        retrievalQuery={"text": "Refunds?"},
+        retrievalConfiguration={
+            "vectorSearchConfiguration": {"filter": {"equals": {"key": "tenant", "value": "demo"}}}
+        },
+    )
+    assert response["retrievalResults"] == [result]

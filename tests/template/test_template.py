@@ -12,24 +12,30 @@ import pytest
 from afterword import clients, worker
 from afterword.generations import MAX_DEADLINE
 from tests.conftest import ROOT
-from tests.deployment import Deployment, as_list
+from tests.deployment import REFERENCES, Deployment, as_list
 from tests.seeds import SEEDS, seeded
 
 GENERATIONS, REGISTRY, USAGE = "GenerationsTable.Arn", "RegistryTable.Arn", "UsageTable.Arn"
 SETTLES = {USAGE: {"dynamodb:UpdateItem"}, "NotifyQueue.Arn": {"sqs:SendMessage"}}
 """What everything that ends generations may do then."""
 BY_FLOW = "${GenerationsTable.Arn}/index/by_flow"
+BY_CONVERSATION = "${GenerationsTable.Arn}/index/by_conversation"
+CONVERSATIONS = "${GenerationsTable.Arn}/index/by_conversation"
 DUE = "${GenerationsTable.Arn}/index/by_due"
 TEXTS = "${Bucket.Arn}/*"
+CONTENTS, CONTENT_TEXTS = "ContentsTable.Arn", "${ContentsBucket.Arn}/*"
 BUS = "arn:${AWS::Partition}:events:${AWS::Region}:${AWS::AccountId}:event-bus/default"
 BEDROCK = "arn:${AWS::Partition}:bedrock:*"
 SECRET = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:model-key"  # noqa: S105 - a name
 CONSUMES = {"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"}
 WORKER = {
     **SETTLES,
-    GENERATIONS: {"dynamodb:UpdateItem"},
+    GENERATIONS: {"dynamodb:UpdateItem", "dynamodb:BatchGetItem"},
+    CONVERSATIONS: {"dynamodb:Query"},
     REGISTRY: {"dynamodb:GetItem"},
     TEXTS: {"s3:GetObject", "s3:PutObject"},
+    CONTENTS: {"dynamodb:BatchGetItem", "dynamodb:Query"},
+    CONTENT_TEXTS: {"s3:GetObject"},
     "Queue.Arn": {*CONSUMES, "sqs:ChangeMessageVisibility"},
 }
 SUBMITS = {
@@ -69,10 +75,38 @@ PERMISSIONS = {
     "update_text_generation": READS | {GENERATIONS: {"dynamodb:GetItem", "dynamodb:UpdateItem"}},
     "generate_flow": {
         **SUBMITS,
+        CONTENTS: {"dynamodb:BatchGetItem"},
         TEXTS: {"s3:GetObject", "s3:PutObject"},
     },
     "get_flow_log": READS,
     "rate_flow_log": READS | {GENERATIONS: {"dynamodb:UpdateItem"}},
+    "create_content": {
+        REGISTRY: {"dynamodb:GetItem"},
+        CONTENTS: {"dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:Query"},
+        CONTENT_TEXTS: {"s3:PutObject", "s3:DeleteObject"},
+    },
+    "update_content": {
+        REGISTRY: {"dynamodb:GetItem"},
+        CONTENTS: {
+            "dynamodb:BatchGetItem",
+            "dynamodb:PutItem",
+            "dynamodb:UpdateItem",
+            "dynamodb:DeleteItem",
+            "dynamodb:Query",
+        },
+        CONTENT_TEXTS: {"s3:PutObject", "s3:DeleteObject"},
+    },
+    "list_folders": {REGISTRY: {"dynamodb:GetItem"}, CONTENTS: {"dynamodb:Query"}},
+    "list_folder_contents": {
+        REGISTRY: {"dynamodb:GetItem"},
+        CONTENTS: {"dynamodb:BatchGetItem", "dynamodb:Query"},
+    },
+    "submit_query": SUBMITS | {REGISTRY: {"dynamodb:GetItem", "dynamodb:Query"}},
+    "get_answer": READS
+    | {
+        BY_CONVERSATION: {"dynamodb:Query"},
+        GENERATIONS: {"dynamodb:GetItem", "dynamodb:BatchGetItem"},
+    },
     "generate": WORKER,
     "dead_letter": {
         **SETTLES,
@@ -94,7 +128,7 @@ PERMISSIONS = {
 """What each function may do, with a model at an OpenAI-compatible endpoint without a key."""
 
 BOTH_PROVIDERS = (
-    {"ModelProvider": "bedrock"},
+    {"ModelProvider": "bedrock", "KnowledgeBaseId": "ABCDEF0123"},
     {"ModelProvider": "openai", "ModelApiKeySecretArn": SECRET},
 )
 FUNCTIONS = tuple(PERMISSIONS)
@@ -168,6 +202,12 @@ def test_the_routes_are_the_documented_ones(deployment: Deployment) -> None:
         "POST /v1/flows/{flowId}/generate": "generate_flow",
         "GET /v1/logs/{logId}": "get_flow_log",
         "POST /v1/logs/{logId}/rate": "rate_flow_log",
+        "POST /v1/content": "create_content",
+        "POST /v1/content/{contentId}": "update_content",
+        "GET /v1/content/folders": "list_folders",
+        "GET /v1/content/folders/{folderId}/contents": "list_folder_contents",
+        "POST /api/v1/ai/async/query": "submit_query",
+        "GET /api/v1/ai/async/answer": "get_answer",
         "GET /api/v1/apps": "get_stack_app",
         "GET /api/v1/generations": "list_text_generations",
         "POST /api/v1/generations": "create_text_generation",
@@ -185,12 +225,17 @@ def test_a_function_may_do_what_it_does_and_no_more(deployment: Deployment, fold
 
 
 def test_the_worker_may_call_the_model_it_has(template: Mapping[str, Any]) -> None:
-    """With Bedrock the worker may invoke models, with a key it may read it, and not both."""
+    """With Bedrock the worker may invoke models, with a key it may read it, and not both.
+
+    It may ask the knowledge base that it is given, and no other.
+    """
     bedrock, openai = (Deployment(template, values) for values in BOTH_PROVIDERS)
     assert bedrock.functions["generate"].permissions == WORKER | {
         f"{BEDROCK}::foundation-model/*": {"bedrock:InvokeModel"},
         f"{BEDROCK}:${{AWS::AccountId}}:inference-profile/*": {"bedrock:InvokeModel"},
         f"{BEDROCK}:${{AWS::AccountId}}:application-inference-profile/*": {"bedrock:InvokeModel"},
+        "arn:${AWS::Partition}:bedrock:${AWS::Region}:${AWS::AccountId}:knowledge-base/"
+        "${KnowledgeBaseId}": {"bedrock:Retrieve"},
     }
     assert openai.functions["generate"].permissions == WORKER | {
         SECRET: {"secretsmanager:GetSecretValue"}
@@ -323,11 +368,11 @@ def test_a_call_of_aws_ends_before_its_function(deployment: Deployment) -> None:
 
 
 def test_data_are_encrypted_and_kept(deployment: Deployment) -> None:
-    """Tables, queues and the bucket are encrypted; tables and bucket outlive their stack."""
+    """Tables, queues and buckets are encrypted; tables and buckets outlive their stack."""
     tables = deployment.resources("AWS::DynamoDB::Table")
     buckets = deployment.resources("AWS::S3::Bucket")
-    assert set(tables) == {"GenerationsTable", "RegistryTable", "UsageTable"}
-    assert set(buckets) == {"Bucket"}
+    assert set(tables) == {"GenerationsTable", "RegistryTable", "UsageTable", "ContentsTable"}
+    assert set(buckets) == {"Bucket", "ContentsBucket"}
     for resource in [*tables.values(), *buckets.values()]:
         assert resource["DeletionPolicy"] == resource["UpdateReplacePolicy"] == "Retain"
     for table in tables.values():
@@ -341,9 +386,10 @@ def test_data_are_encrypted_and_kept(deployment: Deployment) -> None:
         assert queue["Properties"]["SqsManagedSseEnabled"] is True
 
 
-def test_the_bucket_is_closed(deployment: Deployment) -> None:
-    """The bucket is encrypted, never public, and answers HTTPS only."""
-    properties = deployment.resources("AWS::S3::Bucket")["Bucket"]["Properties"]
+@pytest.mark.parametrize("bucket", ["Bucket", "ContentsBucket"])
+def test_a_bucket_is_closed(deployment: Deployment, bucket: str) -> None:
+    """A bucket is encrypted, never public, and answers HTTPS only."""
+    properties = deployment.resources("AWS::S3::Bucket")[bucket]["Properties"]
     (rule,) = properties["BucketEncryption"]["ServerSideEncryptionConfiguration"]
     assert rule["ServerSideEncryptionByDefault"] == {"SSEAlgorithm": "AES256"}
     assert properties["PublicAccessBlockConfiguration"] == {
@@ -352,14 +398,15 @@ def test_the_bucket_is_closed(deployment: Deployment) -> None:
         "IgnorePublicAcls": True,
         "RestrictPublicBuckets": True,
     }
-    (policy,) = deployment.resources("AWS::S3::BucketPolicy").values()
+    policy = deployment.resources("AWS::S3::BucketPolicy")[f"{bucket}Policy"]
+    assert policy["Properties"]["Bucket"] == REFERENCES[bucket]
     (statement,) = policy["Properties"]["PolicyDocument"]["Statement"]
     assert (statement["Effect"], statement["Principal"], statement["Condition"]) == (
         "Deny",
         "*",
         {"Bool": {"aws:SecureTransport": "false"}},
     )
-    assert statement["Resource"] == ["Bucket.Arn", TEXTS]
+    assert statement["Resource"] == [f"{bucket}.Arn", f"${{{bucket}.Arn}}/*"]
 
 
 @pytest.mark.parametrize("days", ["1", "30", "3650"])
@@ -375,6 +422,19 @@ def test_big_texts_are_kept_as_long_as_their_generations(
     assert environment["AFTERWORD_RETENTION_DAYS"] == days
 
 
+def test_contents_are_kept_until_they_are_removed(deployment: Deployment) -> None:
+    """Nothing expires in the bucket and the table of contents: their owner removes them."""
+    properties = deployment.resources("AWS::S3::Bucket")["ContentsBucket"]["Properties"]
+    (rule,) = properties["LifecycleConfiguration"]["Rules"]
+    assert rule == {
+        "Id": "abort-uploads",
+        "Status": "Enabled",
+        "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 1},
+    }
+    table = deployment.resources("AWS::DynamoDB::Table")["ContentsTable"]["Properties"]
+    assert "TimeToLiveSpecification" not in table
+
+
 def test_logs_end(template: Mapping[str, Any], deployment: Deployment) -> None:
     """Every log group has a retention, and every function logs into one."""
     groups = deployment.resources("AWS::Logs::LogGroup")
@@ -388,19 +448,20 @@ def test_logs_end(template: Mapping[str, Any], deployment: Deployment) -> None:
 
 
 def test_the_functions_fit_their_layer(deployment: Deployment) -> None:
-    """Functions and layers are for the same Python and processor; one layer is the worker's."""
+    """Functions and layers are for the same Python and processor; who reads documents has two."""
     layers = deployment.resources("AWS::Serverless::LayerVersion")
     for folder, function in deployment.functions.items():
         for layer in function.properties["Layers"]:
             properties = layers[layer]["Properties"]
             assert [function.properties["Runtime"]] == properties["CompatibleRuntimes"]
             assert function.properties["Architectures"] == properties["CompatibleArchitectures"]
-        own = ["DocumentsLayer"] if folder == "generate" else []
+        reads = folder in {"generate", "create_content", "update_content"}
+        own = ["DocumentsLayer"] if reads else []
         assert function.properties["Layers"] == ["CoreLayer", *own]
 
 
 def test_the_indexes_are_the_cheap_ones(deployment: Deployment) -> None:
-    """Results are written once: two indexes have keys only, the third dead letters alone."""
+    """Results are written once: the indexes have keys only, but for that of dead letters."""
     table = deployment.resources("AWS::DynamoDB::Table")["GenerationsTable"]["Properties"]
     assert {
         index["IndexName"]: (
@@ -411,6 +472,7 @@ def test_the_indexes_are_the_cheap_ones(deployment: Deployment) -> None:
     } == {
         "by_flow": (["list_key", "list_order"], {"ProjectionType": "KEYS_ONLY"}),
         "by_due": (["due_shard", "due_at"], {"ProjectionType": "KEYS_ONLY"}),
+        "by_conversation": (["conversation", "list_order"], {"ProjectionType": "KEYS_ONLY"}),
         "by_dead_letter": (
             ["dead_letter_of", "finished_at"],
             {

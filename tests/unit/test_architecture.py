@@ -14,7 +14,15 @@ from botocore import xform_name
 from tests.conftest import ROOT
 
 CORE = ROOT / "layers" / "core"
-SERVICES = ("bedrock-runtime", "dynamodb", "events", "s3", "secretsmanager", "sqs")
+SERVICES = (
+    "bedrock-agent-runtime",
+    "bedrock-runtime",
+    "dynamodb",
+    "events",
+    "s3",
+    "secretsmanager",
+    "sqs",
+)
 AWS_CALLS = {
     "afterword.store": {
         "batch_get_item",
@@ -25,6 +33,9 @@ AWS_CALLS = {
         "update_item",
     },
     "afterword.dialects.genai_stack": {"query"},  # of a request: its parameters
+    "afterword.dialects.unless": {"query"},  # of a request: its parameters
+    "afterword.dialects.promptitude.content": {"query"},  # the same
+    "afterword.fetching": {"query"},  # of a URL
     "afterword.registry": {
         "get_item",
         "get_paginator",
@@ -35,24 +46,38 @@ AWS_CALLS = {
     "afterword.notifications": {"put_events"},
     "afterword.usage": {"get_item", "update_item"},
     "afterword.queue": {"change_message_visibility", "send_message"},
-    "afterword.payloads": {"get_object", "put_object"},
+    "afterword.content_store": {
+        "batch_get_item",
+        "get_paginator",
+        "query",
+        "transact_write_items",
+    },
+    "afterword.payloads": {"delete_objects", "get_object", "put_object"},
+    "afterword.bedrock_knowledge": {"retrieve"},
+    "afterword.clients": {"get_session"},  # of botocore: its own
     "afterword.models.bedrock": {"converse"},
     "afterword.models.provider": {"get_secret_value"},
 }
 """The calls of AWS that each module makes; the others make none."""
 WITHOUT_PYDANTIC = (
+    "create_content",
     "create_text_generation",
     "dead_letter",
     "deliver",
     "generate_flow",
+    "get_answer",
     "get_flow_log",
     "get_mail_generation",
     "get_stack_app",
     "get_text_generation",
     "health",
+    "list_folder_contents",
+    "list_folders",
     "list_text_generations",
     "rate_flow_log",
+    "submit_query",
     "sweep",
+    "update_content",
     "update_text_generation",
 )
 """Functions whose cold start does not pay for pydantic."""
@@ -272,4 +297,11 @@ def test_importing_does_nothing() -> None:
 def test_a_function_that_needs_no_pydantic_does_not_import_it(folder: str) -> None:
     """Pydantic is a fifth of a cold start: only functions that read a request's fields pay it."""
     script = f"import functions.{folder}.app, sys; print('pydantic' in sys.modules)"
+    assert run_python("-c", script) == "False\n"
+
+
+@pytest.mark.parametrize("folder", ["get_answer", "submit_query"])
+def test_languages_cost_only_who_has_an_answer(folder: str) -> None:
+    """The model of languages is loaded for the first answer, and no cold start pays for it."""
+    script = f"import functions.{folder}.app, sys; print('fasttext' in sys.modules)"
     assert run_python("-c", script) == "False\n"

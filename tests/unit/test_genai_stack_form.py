@@ -12,6 +12,7 @@ import httpx
 import pytest
 from urllib3.filepost import encode_multipart_formdata
 
+from afterword import form_body
 from afterword.dialects.genai_stack import form
 from afterword.errors import InvalidRequestError
 from afterword.files import Upload
@@ -384,7 +385,7 @@ GOOD = part('name="a"', CONTENT)
             id="17 headers",
         ),
         pytest.param(
-            body_of(part('name="a"', "", "X: " + "1" * form.MAX_HEADER_BYTES)),
+            body_of(part('name="a"', "", "X: " + "1" * form_body.MAX_HEADER_BYTES)),
             "Part 1: its headers are malformed or too many, at byte 63 of the body.",
             id="a long header",
         ),
@@ -944,7 +945,7 @@ def test_whatever_is_sent_is_read_or_refused(seed: int) -> None:
             refusals.append(str(error))
             continue
         for name, value in inputs:
-            assert 0 < len(name) <= form.MAX_NAME_LENGTH
+            assert 0 < len(name) <= form_body.MAX_NAME_LENGTH
             texts += [name, value if isinstance(value, str) else value.name]
     assert not [text for text in texts if "\0" in text or text != text.encode().decode()]
     assert not [message for message in refusals if len(message) > 500 or message[-1] != "."]

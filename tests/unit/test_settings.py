@@ -9,6 +9,8 @@ REQUIRED = {
     "registry_table": "AFTERWORD_REGISTRY_TABLE",
     "queue_url": "AFTERWORD_QUEUE_URL",
     "bucket": "AFTERWORD_BUCKET",
+    "contents_table": "AFTERWORD_CONTENTS_TABLE",
+    "contents_bucket": "AFTERWORD_CONTENTS_BUCKET",
     "retention_days": "AFTERWORD_RETENTION_DAYS",
     "model_provider": "AFTERWORD_MODEL_PROVIDER",
     "model_id": "AFTERWORD_MODEL_ID",
@@ -50,3 +52,16 @@ def test_the_retention_is_a_number() -> None:
 def test_the_models_key_is_optional(environ: dict[str, str], arn: str | None) -> None:
     """A model endpoint may need no key: then there is no secret."""
     assert Settings(environ).model_api_key_secret_arn == arn
+
+
+@pytest.mark.parametrize(
+    ("environ", "hosts"),
+    [
+        ({}, set()),
+        ({"AFTERWORD_FETCH_ALLOWED": ""}, set()),
+        ({"AFTERWORD_FETCH_ALLOWED": " LocalHost:1, ,b:2,"}, {"localhost:1", "b:2"}),
+    ],
+)
+def test_hosts_that_may_be_anywhere_are_named(environ: dict[str, str], hosts: set[str]) -> None:
+    """No host is allowed to be inside unless it is named, with its port."""
+    assert Settings(environ).fetch_allowed == hosts

@@ -250,6 +250,7 @@ def test_a_claim_has_what_a_worker_needs(store: GenerationStore, read_item: Read
         deadline_at=START + timedelta(hours=1),
         inputs=SUBMISSION.inputs,
         template="Dear [name],",
+        order=f"{MILLIS}#{ID}",
     )
     item = read_item("demo", ID)
     assert (item["status"], item["attempt"], item["lease_until"]) == (

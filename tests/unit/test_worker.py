@@ -81,6 +81,7 @@ class Work:
             services.endings(),
             services.registry(),
             services.queue(),
+            services.knowledge(),
             model,
             "test-model",
         )

@@ -7,6 +7,7 @@ import botocore.session
 from botocore.config import Config
 
 if TYPE_CHECKING:
+    from mypy_boto3_bedrock_agent_runtime import AgentsforBedrockRuntimeClient
     from mypy_boto3_bedrock_runtime import BedrockRuntimeClient
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_events import EventBridgeClient
@@ -65,6 +66,20 @@ def events() -> "EventBridgeClient":
 def secrets_manager() -> "SecretsManagerClient":
     """Return the Secrets Manager client."""
     return cast("SecretsManagerClient", _session().create_client("secretsmanager", config=_STORAGE))
+
+
+@cache
+def bedrock_agent_runtime() -> "AgentsforBedrockRuntimeClient":
+    """Return the client of Bedrock's knowledge bases."""
+    config = _LEAN.merge(
+        Config(
+            connect_timeout=5,
+            read_timeout=20,  # a vector store that has gone to sleep takes its time
+            retries={"mode": "standard", "total_max_attempts": 2},
+        )
+    )
+    client = _session().create_client("bedrock-agent-runtime", config=config)
+    return cast("AgentsforBedrockRuntimeClient", client)
 
 
 @cache

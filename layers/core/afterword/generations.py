@@ -5,7 +5,7 @@ import json
 import secrets
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -71,6 +71,8 @@ class Reason(StrEnum):
     INVALID_OUTPUT = "invalid_output"
     UNREADABLE_FILE = "unreadable_file"
     IMAGE_NOT_ACCEPTED = "image_not_accepted"
+    KNOWLEDGE_TOO_LARGE = "knowledge_too_large"
+    KNOWLEDGE_UNAVAILABLE = "knowledge_unavailable"
 
 
 class FailedError(AfterwordError):
@@ -84,6 +86,17 @@ class FailedError(AfterwordError):
 _IDEMPOTENCY = uuid.UUID("0b3c7d0e-58d5-4b8c-9c0e-4f8a9d6d2f51")
 
 
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """What a request chooses of the knowledge base for one step, by ids.
+
+    None leaves it to the step, and an empty one takes all folders, or all tags.
+    """
+
+    folders: tuple[str, ...] | None = None
+    tags: tuple[str, ...] | None = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Submission:
     """What a dialect makes of a request.
@@ -91,7 +104,9 @@ class Submission:
     `inputs` are the caller's data by name, as text; they reach the prompt as data, and so do the
     `files`. `template` is a reply whose bracketed placeholders the model fills. `external` is what
     the caller wants back with the result: JSON texts by name, returned to the letter and never
-    shown to a model. `deadline` is how long it may take, None for what the flow says.
+    shown to a model. `deadline` is how long it may take, None for what the flow says. `context` is
+    what it chooses of the knowledge base, by the names of steps. `conversation` names the earlier
+    questions to the same flow that this one follows on.
     """
 
     dialect: str
@@ -101,6 +116,8 @@ class Submission:
     external: Mapping[str, str]
     files: "tuple[SubmittedFile, ...]" = ()
     deadline: timedelta | None = None
+    context: Mapping[str, Chosen] = field(default_factory=dict)
+    conversation: str | None = None
 
     def fingerprint(self) -> str:
         """Return a digest that two submissions share only if they ask for the same."""
@@ -111,6 +128,10 @@ class Submission:
         ]
         if self.deadline is not None:
             parts.append(self.deadline.total_seconds())
+        if self.context:
+            parts.append({step: [each.folders, each.tags] for step, each in self.context.items()})
+        if self.conversation is not None:
+            parts.append([self.conversation])
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
@@ -139,8 +160,26 @@ class Output(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """A content with passages in the prompt, and whether the answer has anything from them.
+
+    `folder` is the id of its folder, `external_id` its owner's own id, `source` its address.
+    """
+
+    content: str
+    title: str
+    folder: str
+    external_id: str | None
+    source: str | None
+    used: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Completion:
-    """A finished text and what it took. `model` is None when no model was needed."""
+    """A finished text and what it took. `model` is None when no model was needed.
+
+    `sources` are the contents that it was to be made from, the best first, each once.
+    """
 
     text: str
     model: str | None
@@ -148,6 +187,7 @@ class Completion:
     tokens_in: int
     tokens_out: int
     output: Output = Output.STRING
+    sources: tuple[Source, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,7 +222,8 @@ class Claim:
 
     `attempt` is the fence: a write of this claim counts only while the item still has it.
     `failures` are the attempts that ended in a timeout or a lost worker; throttling adds none.
-    `results` are those of the flow's first steps, which earlier attempts have finished.
+    `results` are those of the flow's first steps, which earlier attempts have finished. `order` is
+    its place among the questions of its conversation.
     """
 
     tenant: str
@@ -197,6 +238,9 @@ class Claim:
     template: str | None
     files: "tuple[StoredFile, ...]" = ()
     results: tuple[Completion, ...] = ()
+    context: Mapping[str, Chosen] = field(default_factory=dict)
+    conversation: str | None = None
+    order: str = ""
     place: str | None = None
     notify: bool = False
 
@@ -211,7 +255,8 @@ class Listed:
     """A generation as it is listed, with what was asked for.
 
     `title` is what its owner calls it. `tokens_in` and `tokens_out` are None while it is open, and
-    where no model has answered. `order` is its place in the list.
+    where no model has answered. `order` is its place in the list. `conversation` is what it is a
+    question of, if it is of one.
     """
 
     generation: Generation
@@ -221,6 +266,7 @@ class Listed:
     files: "tuple[StoredFile, ...]"
     tokens_in: int | None
     tokens_out: int | None
+    conversation: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,10 +3,12 @@
 Attributes: `pk` (`tenant#id`); `list_key` (`tenant#flow`) and `list_order` (creation time and id),
 the keys of the index `by_flow`, never changed; `due_shard` and `due_at`, the keys of the sparse
 index `by_due`, there while the generation is open or its end is not settled; `dead_letter_of` (the
-tenant) and `finished_at`, the keys of the sparse index `by_dead_letter`. Times are milliseconds
-since the epoch, but for `expires_at`, which DynamoDB's TTL wants in seconds. `request`, `external`
-and `text` are texts, and where one is too big for the item, `<name>_key` is its key in the bucket
-instead. `step_1`, `step_2`, … are the results of a flow's first steps, while there are more.
+tenant) and `finished_at`, the keys of the sparse index `by_dead_letter`; `conversation`
+(`tenant#flow#conversation`) and `list_order`, those of the sparse index `by_conversation`. Times
+are milliseconds since the epoch, but for `expires_at`, which DynamoDB's TTL wants in seconds.
+`request`, `external` and `text` are texts, and where one is too big for the item, `<name>_key` is
+its key in the bucket instead. `step_1`, `step_2`, … are the results of a flow's first steps, while
+there are more.
 """
 
 import json
@@ -20,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 from afterword import clock
 from afterword.files import StoredFile, SubmittedFile
 from afterword.generations import (
+    Chosen,
     Claim,
     Completion,
     DeadLetter,
@@ -28,6 +31,7 @@ from afterword.generations import (
     Listed,
     Output,
     Reason,
+    Source,
     Status,
     Submission,
 )
@@ -97,6 +101,8 @@ class Items:
             request["files"] = [
                 asdict(file) for file in self._stored(tenant, generation_id, submission)
             ]
+        if submission.context:
+            request["context"] = {step: asdict(each) for step, each in submission.context.items()}
         texts = {"request": json.dumps(request, ensure_ascii=False)}
         if submission.external:
             texts["external"] = json.dumps(dict(submission.external), ensure_ascii=False)
@@ -119,6 +125,9 @@ class Items:
             "due_at": millis(now + min(DUE_AFTER, terms.deadline)),
             "fingerprint": {"S": fingerprint},
         }
+        if submission.conversation is not None:
+            key = conversation_key(tenant, submission.flow, submission.conversation)
+            item["conversation"] = {"S": key}
         if terms.retry_of is not None:
             item["retry_of"] = {"S": terms.retry_of}
         if terms.place is not None:
@@ -164,7 +173,8 @@ class Items:
         renamed = {attribute.replace(name, "text"): value for attribute, value in text.items()}
         return {"M": {**_took(completion), **renamed}}
 
-    def _results(self, item: Item) -> tuple[Completion, ...]:
+    def results(self, item: Item) -> tuple[Completion, ...]:
+        """Return the results of a flow's first steps, as far as there are more."""
         return tuple(self._completion(result) for result in results_of(item))
 
     def claim(self, item: Item) -> Claim:
@@ -182,7 +192,10 @@ class Items:
             inputs=request["inputs"],
             template=request["template"],
             files=_files(request),
-            results=self._results(item),
+            results=self.results(item),
+            context=_context(request),
+            conversation=_conversation(item),
+            order=item["list_order"]["S"],
             place=place_of(item),
             notify="notify" in item,
         )
@@ -207,6 +220,8 @@ class Items:
             external=self._external(item),
             files=files,
             deadline=time_of(item, "deadline_at") - time_of(item, "created_at"),
+            context=_context(request),
+            conversation=_conversation(item),
         )
 
     def generation(self, item: Item) -> Generation:
@@ -246,6 +261,7 @@ class Items:
             files=_files(request),
             tokens_in=tokens_in,
             tokens_out=tokens_out,
+            conversation=_conversation(item),
         )
 
     def _external(self, item: Item) -> Mapping[str, str]:
@@ -262,6 +278,7 @@ class Items:
             tokens_in=int(item["tokens_in"]["N"]),
             tokens_out=int(item["tokens_out"]["N"]),
             output=Output(item["output"]["S"]) if "output" in item else Output.STRING,
+            sources=_sources(item),
         )
 
     def _text(
@@ -281,6 +298,33 @@ class Items:
 
 def _files(request: Mapping[str, Any]) -> tuple[StoredFile, ...]:
     return tuple(StoredFile(**file) for file in request.get("files", ()))
+
+
+def _context(request: Mapping[str, Any]) -> Mapping[str, Chosen]:
+    return {
+        step: Chosen(**{name: _ids(ids) for name, ids in each.items()})
+        for step, each in request.get("context", {}).items()
+    }
+
+
+def _ids(ids: list[str] | None) -> tuple[str, ...] | None:
+    return None if ids is None else tuple(ids)
+
+
+def _conversation(item: Item) -> str | None:
+    """Return what the owner calls the conversation; neither tenant nor flow can have a `#`."""
+    return item["conversation"]["S"].split("#", 2)[2] if "conversation" in item else None
+
+
+def _sources(item: Item) -> tuple[Source, ...]:
+    if "sources" not in item:
+        return ()
+    return tuple(Source(**source) for source in json.loads(item["sources"]["S"]))
+
+
+def conversation_key(tenant: str, flow: str, conversation: str) -> str:
+    """Return the `conversation` of its generations' items."""
+    return f"{tenant}#{flow}#{conversation}"
 
 
 def ended(item: Item) -> Ended:
@@ -328,6 +372,9 @@ def _took(completion: Completion) -> "dict[str, AttributeValueTypeDef]":
     }
     if completion.output is not Output.STRING:
         took["output"] = {"S": completion.output}
+    if completion.sources:
+        sources = [asdict(source) for source in completion.sources]
+        took["sources"] = {"S": json.dumps(sources, ensure_ascii=False)}
     return took
 
 

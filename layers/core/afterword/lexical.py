@@ -2,15 +2,20 @@
 
 import json
 import sqlite3
+import sys
 import threading
 import weakref
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import astuple
 from functools import cache
 from hashlib import blake2b
+from heapq import nlargest
+from itertools import chain
+from math import log
 
 from afterword import words
-from afterword.ranking import Candidate, Ranked, Selection, SelectionTooLargeError
+from afterword.ranking import Candidate, Origin, Ranked, Selection, SelectionTooLargeError
 
 MAX_PASSAGES = 10_000
 """Passages of a selection."""
@@ -27,9 +32,16 @@ TITLE_WEIGHT = 4.0
 HEADING_WEIGHT = 2.0
 """How much more a word counts in a content's name, or in the headings above a passage."""
 
+LEAST_SHARE = 0.48
+"""Of what the two rarest words of a question weigh, how much a passage's words of it must weigh.
+
+docs/decisions/0018-ranking.md has what this and the number below were chosen by.
+"""
+_EVENNESS = 50  # passages: among fewer, how rare a word is tells little
+
 _SCHEMA = f"""
     PRAGMA journal_mode = OFF;
-    CREATE TABLE passages (id INTEGER PRIMARY KEY, content, title, heading, text);
+    CREATE TABLE passages (id INTEGER PRIMARY KEY, origin, heading, text);
     CREATE VIRTUAL TABLE terms USING fts5(
         title, heading, text, content = '', columnsize = 1, tokenize = 'ascii'
     );
@@ -37,11 +49,9 @@ _SCHEMA = f"""
     INSERT INTO terms (terms, rank) VALUES ('rank', 'bm25({TITLE_WEIGHT}, {HEADING_WEIGHT}, 1.0)');
     BEGIN;
 """  # noqa: S608 - made of the two numbers above
-_RAREST = """
-    SELECT term FROM known WHERE term IN (SELECT value FROM json_each(?)) ORDER BY doc, term LIMIT ?
-"""
+_KNOWN = "SELECT term, doc FROM known WHERE term IN (SELECT value FROM json_each(?))"
 _BEST = """
-    SELECT content, title, heading, text, -score
+    SELECT origin, heading, text, -score
     FROM (SELECT rowid AS row, rank AS score FROM terms WHERE terms MATCH ? ORDER BY 2, 1 LIMIT ?)
     JOIN passages ON passages.id = row ORDER BY score, row
 """
@@ -115,15 +125,21 @@ class Index:
         # Whoever drops an index last, in whatever thread, closes it.
         weakref.finalize(self, self._connection.close)
         self._connection.executescript(_SCHEMA)
-        self._add(candidates)
+        self._origins: list[Origin] = []
+        self._passages = self._add(candidates)
         self._connection.execute("COMMIT")
-        self.size: int = self._connection.execute(
+        pages: int = self._connection.execute(
             "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size"
         ).fetchone()[0]
+        self.size = pages + sum(
+            sys.getsizeof(value) for origin in self._origins for value in (origin, *astuple(origin))
+        )
 
-    def _add(self, candidates: Iterable[Candidate]) -> None:
+    def _add(self, candidates: Iterable[Candidate]) -> int:
+        """Add the passages, and return how many there are."""
         characters = 0
         seen: set[bytes] = set()
+        numbers: dict[Origin, int] = {}
         for candidate in candidates:
             passage = candidate.passage
             digest = blake2b(passage.text.encode(), digest_size=16).digest()
@@ -131,28 +147,57 @@ class Index:
                 continue  # the same text twice would only take the place of another
             seen.add(digest)
             number = len(seen)
-            row = (candidate.title, passage.heading, passage.text)
+            row = (candidate.origin.title, passage.heading, passage.text)
             characters += sum(map(len, row))
             _check_size(number, characters)
+            origin = numbers.setdefault(candidate.origin, len(numbers))
             self._connection.execute(
-                "INSERT INTO passages VALUES (?, ?, ?, ?, ?)", (number, candidate.content, *row)
+                "INSERT INTO passages VALUES (?, ?, ?, ?)",
+                (number, origin, passage.heading, passage.text),
             )
             self._connection.execute(
                 "INSERT INTO terms (rowid, title, heading, text) VALUES (?, ?, ?, ?)",
                 (number, *map(" ".join, words.index_terms(row))),
             )
+        self._origins = [*numbers]
+        return len(seen)
 
     def rank(self, question: str, limit: int) -> list[Ranked]:
-        """Return the best passages."""
+        """Return the best passages, without those that have too little of the question."""
         asked = words.question_terms(question[:MAX_QUESTION])
         with self._lock:
-            terms = self._connection.execute(_RAREST, (json.dumps(asked), MAX_TERMS)).fetchall()
-            if not terms:
+            known: dict[str, int] = dict(
+                self._connection.execute(_KNOWN, (json.dumps([*chain(*asked)]),))
+            )
+            if not known:
                 return []
+            rarest = sorted(known, key=lambda term: (known[term], term))[:MAX_TERMS]
             # Terms are letters and digits, so none can end its quotes.
-            query = " OR ".join(f'"{term}"' for (term,) in terms)
+            query = " OR ".join(f'"{term}"' for term in rarest)
             rows = self._connection.execute(_BEST, (query, limit)).fetchall()
-        return [Ranked(*row) for row in rows]
+        ranked = [Ranked(self._origins[number], *row) for number, *row in rows]
+        weights = self._weights(asked, known)
+        least = LEAST_SHARE * sum(nlargest(2, weights.values()))
+        return [each for each in ranked if _weight(each, weights) >= least]
+
+    def _weights(
+        self, asked: Sequence[tuple[str, ...]], known: Mapping[str, int]
+    ) -> dict[tuple[str, ...], float]:
+        """Return the weight of each word: the fewer passages have it, the more.
+
+        One that no passage has weighs as much as one that a single passage has.
+        """
+        return {
+            stems: log(_EVENNESS + self._passages / max(known.get(stem, 1) for stem in stems))
+            for stems in asked
+        }
+
+
+def _weight(ranked: Ranked, weights: Mapping[tuple[str, ...], float]) -> float:
+    """Return what the words weigh that a passage has."""
+    texts = (ranked.origin.title, ranked.heading, ranked.text)
+    said = set(chain.from_iterable(words.index_terms(texts)))
+    return sum(weight for stems, weight in weights.items() if not said.isdisjoint(stems))
 
 
 def _check_size(passages: int, characters: int) -> None:

@@ -14,9 +14,14 @@ from afterword.settings import settings
 from afterword.store import GenerationStore
 
 if TYPE_CHECKING:
+    from afterword.content_store import ContentStore
     from afterword.endings import Endings
+    from afterword.fetching import Fetcher
+    from afterword.knowledge import Knowledge
+    from afterword.languages import Languages
     from afterword.notifications import Notifier
     from afterword.queue import Queue
+    from afterword.ranking import Ranking
     from afterword.submission import Submitter
     from afterword.sweeper import Sweeper
     from afterword.usage import Usage
@@ -39,6 +44,35 @@ def store() -> GenerationStore:
     """Return the store of generations."""
     payloads = Payloads(clients.s3, settings().bucket)
     return GenerationStore(clients.dynamodb(), settings().generations_table, payloads)
+
+
+@cache
+def knowledge() -> "Knowledge":
+    """Return what chooses passages of the knowledge base."""
+    from afterword.knowledge import Knowledge
+
+    return Knowledge(contents, ranking)
+
+
+@cache
+def contents() -> "ContentStore":
+    """Return the store of contents."""
+    from afterword.content_store import ContentStore
+
+    payloads = Payloads(clients.s3, settings().contents_bucket)
+    return ContentStore(clients.dynamodb(), settings().contents_table, payloads)
+
+
+@cache
+def ranking() -> "Ranking":
+    """Return what ranks passages."""
+    if knowledge_base_id := settings().knowledge_base_id:
+        from afterword.bedrock_knowledge import BedrockRanking
+
+        return BedrockRanking(clients.bedrock_agent_runtime, knowledge_base_id)
+    from afterword.lexical import LexicalRanking
+
+    return LexicalRanking(contents().candidates)
 
 
 @cache
@@ -77,6 +111,22 @@ def sweeper() -> "Sweeper":
     from afterword.sweeper import Sweeper
 
     return Sweeper(store(), queue(), endings())
+
+
+@cache
+def fetcher() -> "Fetcher":
+    """Return what fetches files from addresses that callers name."""
+    from afterword.fetching import Fetcher
+
+    return Fetcher(settings().fetch_allowed)
+
+
+@cache
+def languages() -> "Languages":
+    """Return what tells languages."""
+    from afterword.languages import Languages
+
+    return Languages()
 
 
 @cache

@@ -61,6 +61,27 @@ class Settings:
         return self._required("AFTERWORD_BUCKET")
 
     @property
+    def contents_table(self) -> str:
+        """Name of the DynamoDB table of the knowledge base's contents."""
+        return self._required("AFTERWORD_CONTENTS_TABLE")
+
+    @property
+    def contents_bucket(self) -> str:
+        """Name of the S3 bucket of the contents' texts."""
+        return self._required("AFTERWORD_CONTENTS_BUCKET")
+
+    @property
+    def knowledge_base_id(self) -> str | None:
+        """Id of the Amazon Bedrock knowledge base that ranks passages; None to rank here."""
+        return self.environ.get("AFTERWORD_KNOWLEDGE_BASE_ID") or None
+
+    @property
+    def fetch_allowed(self) -> frozenset[str]:
+        """Hosts with their ports that files may be fetched from wherever they are, by HTTP too."""
+        hosts = self.environ.get("AFTERWORD_FETCH_ALLOWED", "").lower().split(",")
+        return frozenset(host.strip() for host in hosts if host.strip())
+
+    @property
     def retention_days(self) -> int:
         """How many days a generation is kept after it was submitted."""
         return int(self._required("AFTERWORD_RETENTION_DAYS"))

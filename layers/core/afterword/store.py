@@ -59,6 +59,8 @@ PAGE_CHARACTERS = 6_000_000
 """Of the texts of a page: with more it would fit into neither a memory nor a response."""
 
 
+MAX_TURNS = 100
+"""Questions of a conversation that are read, the newest: as many as one batch read can have."""
 READ_WAITS = (0.0, 0.0, 0.05, 0.1, 0.2, 0.4)
 """Seconds to wait before each try to read what DynamoDB had no time for: it is throttled then."""
 
@@ -124,6 +126,13 @@ class GenerationStore:
         """Return a tenant's generation, consistently; raise NotFoundError if it has none such."""
         return self._items.generation(self._found(tenant, generation_id))
 
+    def results(self, tenant: str, generation_id: str) -> tuple[Completion, ...]:
+        """Return what the first steps of a generation's flow have come to; `get` has the last.
+
+        Raises NotFoundError like `get`.
+        """
+        return self._items.results(self._found(tenant, generation_id))
+
     def file(self, file: "StoredFile") -> bytes:
         """Return the content of a generation's file."""
         return self._payloads.get_file(file.key)
@@ -163,6 +172,31 @@ class GenerationStore:
             after = answer["Items"][-1]["list_order"]["S"]
         return Page(items=tuple(listed), after=after)
 
+    def conversation(
+        self, tenant: str, flow: str, conversation: str, *, until: str, limit: int = MAX_TURNS
+    ) -> list[Listed]:
+        """Return the newest questions of a conversation, oldest first, up to the order `until`.
+
+        At most `limit`, and fewer where their texts are too big for a page. Takes a query of the
+        index, which has only keys, and a consistent batch read of the items; who has just been
+        submitted may be missing from the index for a moment. Expired ones are left out.
+        """
+        answer = self._dynamodb.query(
+            TableName=self._table,
+            IndexName="by_conversation",
+            KeyConditionExpression="conversation = :key AND list_order <= :until",
+            ExpressionAttributeValues={
+                ":key": {"S": items.conversation_key(tenant, flow, conversation)},
+                ":until": {"S": until},
+            },
+            ScanIndexForward=False,
+            Limit=limit,
+        )
+        keys = [item["pk"]["S"] for item in answer["Items"]]
+        found = self._read_all(keys, consistent=True)
+        newest = self._each_listed([found[key] for key in keys if self._there(found.get(key))])
+        return newest[::-1]
+
     def _each_listed(self, found: list[Item]) -> list[Listed]:
         """Read what is in the bucket side by side, until there is more than a page may have."""
         if not any(_in_bucket(item) for item in found):
@@ -178,14 +212,16 @@ class GenerationStore:
                     break
         return listed
 
-    def _read_all(self, keys: list[str]) -> dict[str, Item]:
+    def _read_all(self, keys: list[str], *, consistent: bool = False) -> dict[str, Item]:
         found: dict[str, Item] = {}
         left: list[dict[str, AttributeValueTypeDef]] = [{"pk": {"S": key}} for key in keys]
         for wait in READ_WAITS:
             if not left:
                 return found
             time.sleep(wait)
-            answer = self._dynamodb.batch_get_item(RequestItems={self._table: {"Keys": left}})
+            answer = self._dynamodb.batch_get_item(
+                RequestItems={self._table: {"Keys": left, "ConsistentRead": consistent}}
+            )
             found |= {item["pk"]["S"]: item for item in answer["Responses"].get(self._table, [])}
             rest = answer.get("UnprocessedKeys", {})
             left = list(rest[self._table]["Keys"]) if self._table in rest else []

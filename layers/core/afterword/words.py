@@ -121,7 +121,11 @@ def telling(found: Sequence[str]) -> Sequence[str]:
     return [word for word in found if said is None or word not in STOP_WORDS[said]] or found
 
 
-def question_terms(question: str) -> list[str]:
-    """Return what a question looks for, each once: stems in every language, as it may match any."""
+def question_terms(question: str) -> list[tuple[str, ...]]:
+    """Return what a question looks for, each once: a word's stems in every language.
+
+    A question is often too short to tell its language, and the passages may be in the other.
+    """
     found = telling(words(question))
-    return list(dict.fromkeys(stem for each in Language for stem in stems(found, each)))
+    stemmed = zip(*(stems(found, each) for each in Language), strict=True)
+    return list(dict.fromkeys(tuple(dict.fromkeys(each)) for each in stemmed))

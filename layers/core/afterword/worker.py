@@ -8,10 +8,20 @@ from datetime import timedelta
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING
 
-from afterword import attachments, clock, flows, outputs, placeholders, services, telemetry
+from afterword import (
+    attachments,
+    citations,
+    clock,
+    flows,
+    knowledge,
+    outputs,
+    placeholders,
+    services,
+    telemetry,
+)
 from afterword.errors import NotFoundError
 from afterword.flows import Flow
-from afterword.generations import Completion, FailedError, Reason, Status
+from afterword.generations import Chosen, Completion, FailedError, Reason, Status
 from afterword.models import (
     STOP,
     ModelTimedOutError,
@@ -21,15 +31,17 @@ from afterword.models import (
 from afterword.settings import settings
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
     from afterword.endings import Endings
     from afterword.flows import Step
-    from afterword.generations import Claim
+    from afterword.generations import Claim, Listed
+    from afterword.knowledge import Knowledge
     from afterword.models import Model
     from afterword.placeholders import Template
     from afterword.queue import Nudge, Queue
+    from afterword.ranking import Ranked
     from afterword.registry import Registry
     from afterword.store import GenerationStore
 
@@ -58,6 +70,7 @@ class Worker:
         endings: "Endings",
         registry: "Registry",
         queue: "Queue",
+        knowledge: "Knowledge",
         model: "Model",
         default_model: str,
     ) -> None:
@@ -65,9 +78,10 @@ class Worker:
         self._endings = endings
         self._registry = registry
         self._queue = queue
+        self._knowledge = knowledge
         self._model = model
         self._default_model = default_model
-        self._steps = lru_cache(maxsize=256)(self._load_steps)  # a version never changes
+        self._flow = lru_cache(maxsize=256)(self._load_flow)  # a version never changes
 
     def run_batch(self, nudges: "Sequence[Nudge]", seconds: float) -> list[str]:
         """Run all nudges at once; return the message ids of those that must come again.
@@ -126,19 +140,20 @@ class Worker:
             self._check(claim)
             template = None if claim.template is None else placeholders.parse(claim.template)
             if template is not None and not template.properties:
-                completion = _as_it_is(template)
+                completion = _without_model(template.text)
             else:
-                steps = self._steps(claim.tenant, claim.flow, claim.flow_version)
-                *first, last = steps
-                files = self._read_files(claim, steps[len(claim.results) :], ends)
+                flow = self._flow(claim.tenant, claim.flow, claim.flow_version)
+                *first, last = flow.steps
+                files = self._read_files(claim, flow.steps[len(claim.results) :], ends)
+                earlier = self._earlier(claim)
                 for step in first[len(claim.results) :]:
-                    answer = self._ask(claim, step, None, files, ends)
+                    answer = self._ask(claim, flow, step, None, files, earlier, ends)
                     done = self._store.finish_step(claim, outputs.finished(answer, step, None))
                     if done is None:
                         return self._lost(claim)
                     claim, answer = done, None
                     _check_time_for_a_step(claim, ends)
-                answer = self._ask(claim, last, template, files, ends)
+                answer = self._ask(claim, flow, last, template, files, earlier, ends)
                 completion = outputs.finished(answer, last, template)
         except ModelUnavailableError as error:
             return self._hand_back(claim, nudge, str(error), error.retry_after)
@@ -175,33 +190,76 @@ class Worker:
             claim.files, steps, self._model.documents, self._store.file, _until(claim, ends)
         )
 
-    def _ask(
+    def _earlier(self, claim: "Claim") -> "Sequence[Listed]":
+        """Return the earlier questions of the claim's conversation, oldest first."""
+        if claim.conversation is None:
+            return ()
+        questions = self._store.conversation(
+            claim.tenant, claim.flow, claim.conversation, until=claim.order
+        )
+        return [each for each in questions if each.generation.id != claim.id]
+
+    def _ask(  # noqa: PLR0913, PLR0917 - what an answer depends on
         self,
         claim: "Claim",
+        flow: Flow,
         step: "Step",
         template: "Template | None",
         files: attachments.Prepared,
+        earlier: "Sequence[Listed]",
         ends: float,
     ) -> Completion:
-        """Return the model's answer to a step, awaited no longer than until the deadline."""
-        steps = self._steps(claim.tenant, claim.flow, claim.flow_version)
+        """Return the model's answer to a step, awaited no longer than until the deadline.
+
+        Or what the step says instead, if the knowledge base has nothing for it. A conversation goes
+        with the first step: what comes after works on that one's result.
+        """
+        results = dict(zip((done.name for done in flow.steps), claim.results, strict=False))
+        passages = self._passages(claim, step, results, earlier)
+        if step.context and step.context.otherwise and not passages and template is None:
+            return _without_model(step.context.otherwise)
         prompt = flows.prompt(
             step,
             claim.inputs,
             template,
             self._default_model,
-            results={done.name: result for done, result in zip(steps, claim.results, strict=False)},
+            results=results,
             texts=files.texts,
             attachments=files.of(step),
+            passages=passages,
+            turns=() if results else flows.turns(earlier, flow.history_tokens),
         )
-        return self._model.generate(prompt, _until(claim, ends) - time.monotonic())
+        answer = self._model.generate(prompt, _until(claim, ends) - time.monotonic())
+        used = citations.used(answer.text, passages) if passages else ()
+        return replace(answer, sources=knowledge.sources(passages, used))
 
-    def _load_steps(self, tenant: str, flow: str, version: int) -> "tuple[Step, ...]":
+    def _passages(
+        self,
+        claim: "Claim",
+        step: "Step",
+        results: "Mapping[str, Completion]",
+        earlier: "Sequence[Listed]",
+    ) -> "Sequence[Ranked]":
+        """Return the passages of a step's context.
+
+        A question that finds none by itself may be about the one before it ("And in winter?").
+        """
+        if step.context is None:
+            return ()
+        question = flows.question(step.context, claim.inputs, results)
+        questions = [question]
+        if earlier:
+            before = flows.question(step.context, earlier[-1].inputs, results)
+            questions.append(f"{before}\n{question}")
+        chosen = claim.context.get(step.name, Chosen())
+        return self._knowledge.passages(claim.tenant, step.context, chosen, questions)
+
+    def _load_flow(self, tenant: str, flow: str, version: int) -> Flow:
         try:
             stored = self._registry.flow(tenant, flow, version)
         except NotFoundError as error:
             raise FailedError(Reason.FLOW_MISSING, f"Flow {flow} is gone.") from error
-        return Flow.model_validate_json(stored.document).steps
+        return Flow.model_validate_json(stored.document)
 
     def _time_out(self, claim: "Claim", nudge: "Nudge", why: str) -> bool:
         """Spend one of the generation's failures: hand it back, or fail it with the last one."""
@@ -294,17 +352,20 @@ def _seconds_until(moment: "datetime") -> float:
     return (moment - clock.now()).total_seconds()
 
 
-def _as_it_is(template: "Template") -> Completion:
-    """Return the text of a template that has no placeholders."""
-    return Completion(text=template.text, model=None, stop_reason=STOP, tokens_in=0, tokens_out=0)
+def _without_model(text: str) -> Completion:
+    """Return a text for which no model was asked."""
+    return Completion(text=text, model=None, stop_reason=STOP, tokens_in=0, tokens_out=0)
 
 
 def _all_together(claim: "Claim", answer: Completion) -> Completion:
-    """Return the answer with the tokens of the steps before it."""
+    """Return the answer with the tokens and the sources of the steps before it."""
     return replace(
         answer,
         tokens_in=answer.tokens_in + sum(result.tokens_in for result in claim.results),
         tokens_out=answer.tokens_out + sum(result.tokens_out for result in claim.results),
+        sources=knowledge.together(
+            source for each in (*claim.results, answer) for source in each.sources
+        ),
     )
 
 
@@ -316,6 +377,7 @@ def from_settings() -> Worker:
         services.endings(),
         services.registry(),
         services.queue(),
+        services.knowledge(),
         provider.model(),
         settings().model_id,
     )

@@ -22,8 +22,18 @@ class Attachment:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Turn:
+    """An earlier question of a conversation and what was answered; neither is empty."""
+
+    question: str
+    answer: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Prompt:
     """One question to a model, with nothing in `system` if there is only the question.
+
+    `turns` are those before it, the oldest first.
 
     With a `schema` (JSON Schema of an object) the completion's text is a JSON object made after
     it. `max_tokens` bounds the output. A `temperature` of None leaves it to the model.
@@ -36,6 +46,7 @@ class Prompt:
     max_tokens: int
     temperature: float | None
     attachments: tuple[Attachment, ...] = ()
+    turns: tuple[Turn, ...] = ()
 
 
 class Model(Protocol):

@@ -28,7 +28,7 @@ from afterword.models import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from mypy_boto3_bedrock_runtime import BedrockRuntimeClient
     from mypy_boto3_bedrock_runtime.literals import DocumentFormatType, ImageFormatType
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
         ConverseRequestTypeDef,
         ConverseResponseTypeDef,
         DocumentBlockTypeDef,
+        MessageTypeDef,
     )
 
 _TOOL = "reply"
@@ -118,7 +119,10 @@ class BedrockModel:
 def _request(prompt: Prompt) -> "ConverseRequestTypeDef":
     request: ConverseRequestTypeDef = {
         "modelId": prompt.model,
-        "messages": [{"role": "user", "content": [{"text": prompt.user}, *_attached(prompt)]}],
+        "messages": [
+            *_turns(prompt),
+            {"role": "user", "content": [{"text": prompt.user}, *_attached(prompt)]},
+        ],
         "inferenceConfig": {"maxTokens": prompt.max_tokens},
     }
     if prompt.system:
@@ -133,6 +137,12 @@ def _request(prompt: Prompt) -> "ConverseRequestTypeDef":
             "toolChoice": {"tool": {"name": _TOOL}},
         }
     return request
+
+
+def _turns(prompt: Prompt) -> "Iterator[MessageTypeDef]":
+    for turn in prompt.turns:
+        yield {"role": "user", "content": [{"text": turn.question}]}
+        yield {"role": "assistant", "content": [{"text": turn.answer}]}
 
 
 def _attached(prompt: Prompt) -> "list[ContentBlockTypeDef]":

@@ -190,8 +190,13 @@ class OpenAIModel:
 
 
 def _messages(prompt: Prompt) -> list[dict[str, object]]:
-    user: dict[str, object] = {"role": "user", "content": _content(prompt)}
-    return [{"role": "system", "content": prompt.system}, user] if prompt.system else [user]
+    messages: list[dict[str, object]] = []
+    if prompt.system:
+        messages.append({"role": "system", "content": prompt.system})
+    for turn in prompt.turns:
+        messages.append({"role": "user", "content": turn.question})
+        messages.append({"role": "assistant", "content": turn.answer})
+    return [*messages, {"role": "user", "content": _content(prompt)}]
 
 
 def _content(prompt: Prompt) -> str | list[dict[str, object]]:

@@ -6,19 +6,23 @@ result is that took too long to be waited for.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from http import HTTPStatus
 
 from afterword import http, inputs, json_body
+from afterword.contents import MAX_NAME
 from afterword.errors import AfterwordError, InvalidRequestError, NotFoundError, UnprocessableError
 from afterword.generations import Generation, Output, Reason, Status, Submission
 from afterword.http import STATUSES, Request, Response, bearer_token
 from afterword.keys import ApiKey
+from afterword.knowledge import Knowledge, Named, Wanted
 from afterword.registry import StoredFlow
 
 NAME = "promptitude"
 USER = "userId"
 MAX_USER = 255
+MAX_LABELS = 100
+"""Folders, or tags, that a request may choose for a step."""
 RATINGS = range(4)
 _TIMED_OUT = frozenset({Reason.DEADLINE, Reason.TIMED_OUT})
 _CALLERS = frozenset(
@@ -27,6 +31,7 @@ _CALLERS = frozenset(
         Reason.TOO_LONG,
         Reason.UNREADABLE_FILE,
         Reason.IMAGE_NOT_ACCEPTED,
+        Reason.KNOWLEDGE_TOO_LARGE,
     }
 )
 """Reasons that the caller can do something about."""
@@ -47,7 +52,9 @@ def flow_id(request: Request, key: ApiKey) -> str:
     return flow
 
 
-def submission(request: Request, flow: StoredFlow) -> Submission:
+def submission(
+    request: Request, key: ApiKey, flow: StoredFlow, knowledge: Callable[[], Knowledge]
+) -> Submission:
     """Parse a request; raise InvalidRequestError, or UnprocessableError naming the field."""
     sent = json_body.parse_object(request.body)
     form = _member(sent.values, "flow")
@@ -55,7 +62,7 @@ def submission(request: Request, flow: StoredFlow) -> Submission:
     user = sent.values.get(USER)
     if user is not None and (not isinstance(user, str) or len(user) > MAX_USER):
         raise UnprocessableError(USER, f"it must be a string of up to {MAX_USER} characters.")
-    _check_steps(_member(sent.values, "steps"), flow)
+    wanted = _wanted(_member(sent.values, "steps"), flow)
     return Submission(
         dialect=NAME,
         flow=flow.id,
@@ -64,6 +71,7 @@ def submission(request: Request, flow: StoredFlow) -> Submission:
         external={} if user is None else {USER: json.dumps(user)},
         files=files,
         deadline=http.deadline(request),
+        context=knowledge().choose(key.tenant, wanted) if wanted else {},
     )
 
 
@@ -87,7 +95,7 @@ def generated(generation: Generation) -> Response:
     """Return what came of a generation that was waited for; 504 if it takes longer."""
     if not generation.status.terminal:
         message = f"It takes longer: the result will be at /v1/logs/{generation.id}."
-        return _answer(HTTPStatus.GATEWAY_TIMEOUT, message, {"logId": generation.id})
+        return answer(HTTPStatus.GATEWAY_TIMEOUT, message, {"logId": generation.id})
     return _end(generation, {})
 
 
@@ -100,30 +108,38 @@ def log(generation: Generation) -> Response:
     }
     if not generation.status.terminal:
         results = {"logId": generation.id, **shown}
-        return _answer(HTTPStatus.ACCEPTED, "It is not finished yet.", results)
+        return answer(HTTPStatus.ACCEPTED, "It is not finished yet.", results)
     return _end(generation, shown)
 
 
 def rated(generation: Generation) -> Response:
     """Return what a rating is now."""
     results: Json = {"logId": generation.id, "rating": generation.rating or 0}
-    return _answer(HTTPStatus.OK, "OK", results)
+    return answer(HTTPStatus.OK, "OK", results)
+
+
+def answer(status: HTTPStatus, message: str, results: Json | None) -> Response:
+    """Return an answer, which is an error from 400 on."""
+    body: Json = {"code": status, "message": message, "error": status >= HTTPStatus.BAD_REQUEST}
+    if results is not None:
+        body["results"] = results
+    return Response(status=status, body=json.dumps(body, ensure_ascii=False))
 
 
 def error(error: AfterwordError) -> Response:
     """Return an error as `{"code": 404, "message": "…", "error": true}`."""
     status = STATUSES[type(error)]
-    return _answer(status, str(error), None)
+    return answer(status, str(error), None)
 
 
 def _end(generation: Generation, shown: Json) -> Response:
     results: Json = {"logId": generation.id, **shown}
     completion = generation.completion
     if completion is None:
-        return _answer(_failed(generation), _why(generation), results)
+        return answer(_failed(generation), _why(generation), results)
     text = completion.text
     result = text if completion.output is Output.STRING else json.loads(text)
-    return _answer(HTTPStatus.OK, "OK", {"result": result, **results})
+    return answer(HTTPStatus.OK, "OK", {"result": result, **results})
 
 
 def _failed(generation: Generation) -> HTTPStatus:
@@ -142,27 +158,20 @@ def _why(generation: Generation) -> str:
     return f"{generation.reason}: {generation.message}"
 
 
-def _answer(status: HTTPStatus, message: str, results: Json | None) -> Response:
-    body: Json = {"code": status, "message": message, "error": status >= HTTPStatus.BAD_REQUEST}
-    if results is not None:
-        body["results"] = results
-    return Response(status=status, body=json.dumps(body, ensure_ascii=False))
-
-
-def _member(values: Mapping[str, object], name: str) -> Mapping[str, object]:
+def _member(values: Mapping[str, object], name: str, within: str = "") -> Mapping[str, object]:
     """Return a member that is an object; an empty one if it is not there."""
     value = values.get(name)
     if value is None:
         return {}
     if not isinstance(value, dict):
-        raise UnprocessableError(name, "it must be a JSON object.")
+        raise UnprocessableError(f"{within}.{name}".lstrip("."), "it must be a JSON object.")
     return value
 
 
 def _pairs(form: Mapping[str, object]) -> list[tuple[str, str]]:
     """Return the inputs of `flow.inputs`, a list as the input repeated."""
     pairs: list[tuple[str, str]] = []
-    for name, value in _member(form, "inputs").items():
+    for name, value in _member(form, "inputs", "flow").items():
         for each in value if isinstance(value, list) else [value]:
             match each:
                 case None:
@@ -179,11 +188,50 @@ def _pairs(form: Mapping[str, object]) -> list[tuple[str, str]]:
     return pairs
 
 
-def _check_steps(overrides: Mapping[str, object], flow: StoredFlow) -> None:
-    """Refuse overrides of steps that are not there, or choose no context."""
-    names = {step["name"] for step in json.loads(flow.document)["steps"]}
+def _wanted(overrides: Mapping[str, object], flow: StoredFlow) -> Mapping[str, Wanted]:
+    """Return what `steps` wants of the knowledge base; refuse steps that do not choose from it."""
+    steps = {step["name"]: step for step in json.loads(flow.document)["steps"]}
+    wanted: dict[str, Wanted] = {}
     for name in overrides:
-        if name not in names:
-            raise UnprocessableError("steps", f"the flow has: {', '.join(sorted(names))}.")
-        if _member(overrides, name).get("context") is not None:
-            raise UnprocessableError(f"steps.{name}.context", "this step chooses no context.")
+        if name not in steps:
+            there = ", ".join(sorted(steps))
+            asked = f'there is no step "{name[:MAX_NAME]}"'
+            raise UnprocessableError("steps", f"{asked}; the flow has: {there}.")
+        context = _member(_member(overrides, name, "steps"), "context", f"steps.{name}")
+        if not context:
+            continue
+        field = f"steps.{name}.context"
+        if steps[name].get("context") is None:
+            raise UnprocessableError(field, "this step chooses no context.")
+        _check_members(field, context, {"folders", "tags"})
+        wanted[name] = Wanted(
+            _named(context, "folders", field),
+            _named(context, "tags", field),
+        )
+    return wanted
+
+
+def _named(context: Mapping[str, object], kind: str, field: str) -> Named | None:
+    """Return the folders or tags of an override: all for an empty list, None for no list at all."""
+    sent = _member(context, kind, field)
+    _check_members(f"{field}.{kind}", sent, {"ids", "names"})
+    lists = {name: _labels(f"{field}.{kind}.{name}", sent.get(name)) for name in ("ids", "names")}
+    if lists["ids"] is None and lists["names"] is None:
+        return None
+    return Named(lists["ids"] or (), lists["names"] or ())
+
+
+def _labels(field: str, sent: object) -> tuple[str, ...] | None:
+    if sent is None:
+        return None
+    if not isinstance(sent, list) or len(sent) > MAX_LABELS:
+        raise UnprocessableError(field, f"it must be a list of up to {MAX_LABELS} strings.")
+    for each in sent:
+        if not isinstance(each, str) or not 1 <= len(each.strip()) <= MAX_NAME:
+            raise UnprocessableError(field, f"each must be a string of 1 to {MAX_NAME} characters.")
+    return tuple(sent)
+
+
+def _check_members(field: str, sent: Mapping[str, object], known: Collection[str]) -> None:
+    if not sent.keys() <= set(known):
+        raise UnprocessableError(field, f"it has {' and '.join(sorted(known))}, and nothing else.")

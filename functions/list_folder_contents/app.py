@@ -1,0 +1,16 @@
+"""`GET /v1/content/folders/{folderId}/contents`: a folder's contents, a page at a time."""
+
+from afterword import http, services
+from afterword.dialects import promptitude
+from afterword.dialects.promptitude import content
+from afterword.keys import ApiKey, Scope
+
+
+@http.endpoint(promptitude, Scope.READ)
+def handler(request: http.Request, key: ApiKey) -> http.Response:
+    """List a page of the folder's contents; the Link header leads to the next."""
+    content.check_key(key)
+    limit, after = content.page_asked_for(request)
+    folder = request.path["folderId"]
+    page = services.contents().contents(key.tenant, folder, limit, after)
+    return content.contents(folder, page, limit)
