@@ -1,0 +1,81 @@
+"""Cutting a file into lines, of which little is in memory at a time. No AWS in here."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from afterword.batches import MAX_LINE_BYTES
+
+WINDOW_BYTES = 4 * 1024 * 1024
+"""How much is read at once; a line is always shorter."""
+
+type ReadRange = Callable[[int, int], bytes]
+"""A function of an offset and of how many bytes to read from there at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line by its number, from 1, with the offset of the next one.
+
+    `content` has no line break; None for a line that is too long.
+    """
+
+    number: int
+    next: int
+    content: bytes | None
+
+
+def lines(read: ReadRange, size: int, number: int, offset: int) -> Iterator[Line]:
+    """Cut the lines of a file of `size` bytes, from the one after `number`, which is at `offset`.
+
+    The last line needs no line break. At most a window and a line are in memory.
+    """
+    rest = bytearray()
+    too_long = False
+    at = offset
+    while offset < size:
+        window = read(offset, min(WINDOW_BYTES, size - offset))
+        offset += len(window)
+        start = 0
+        while (end := window.find(b"\n", start)) >= 0:
+            number += 1
+            length = len(rest) + end - start
+            at += length + 1
+            whole = not too_long and length <= MAX_LINE_BYTES
+            yield Line(number, at, bytes(rest) + window[start:end] if whole else None)
+            rest.clear()
+            too_long = False
+            start = end + 1
+        if too_long or len(rest) + len(window) - start > MAX_LINE_BYTES:
+            too_long = True
+            at += len(rest) + len(window) - start
+            rest.clear()
+        else:
+            rest += window[start:]
+    if rest or too_long:
+        content = None if too_long else bytes(rest)
+        yield Line(number + 1, at + len(rest), content)
+
+
+def together(lines: Iterator[Line], most: int) -> Iterator[list[Line]]:
+    """Yield up to `most` lines at a time, or about a window's bytes of them."""
+    some: list[Line] = []
+    length = 0
+    for line in lines:
+        some.append(line)
+        length += len(line.content or b"")
+        if len(some) == most or length >= WINDOW_BYTES:
+            yield some
+            some, length = [], 0
+    if some:
+        yield some
+
+
+def count(read: ReadRange, size: int, most: int) -> int:
+    """Return how many lines a file has, or a number over `most` if it has more."""
+    counted = offset = 0
+    window = b"\n"
+    while offset < size and counted <= most:
+        window = read(offset, min(WINDOW_BYTES, size - offset))
+        offset += len(window)
+        counted += window.count(b"\n")
+    return counted if window.endswith(b"\n") else counted + 1

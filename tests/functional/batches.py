@@ -1,0 +1,81 @@
+"""What the tests of batches share: files, messages, turns and results."""
+
+import json
+from copy import deepcopy
+from typing import Any
+
+from afterword import clients
+from functions.intake.app import handler as intake
+from tests.conftest import FLOW, Call, Event, LambdaContext
+from tests.deployment import REFERENCES
+
+BUCKET = REFERENCES["BatchBucket"]
+KEY = "intake/demo/mails.jsonl"
+MAIL = {"flow": FLOW, "inputs": {"text": "When does my policy end?"}}
+
+
+def file(*lines: object) -> bytes:
+    """Return a file of JSON Lines; a text is a line as it stands."""
+    rows = [line if isinstance(line, str) else json.dumps(line) for line in lines]
+    return "".join(f"{row}\n" for row in rows).encode()
+
+
+def created(key: str, content: bytes) -> dict[str, Any]:
+    """Put a file into the bucket; return what S3 says of it to the queue."""
+    there = clients.s3().put_object(Bucket=BUCKET, Key=key, Body=content)
+    facts = {
+        "key": key.replace(" ", "+"),
+        "size": len(content),
+        "eTag": there["ETag"].strip('"'),
+        "versionId": there["VersionId"],
+        "sequencer": "0055AED6DCD90281E5",
+    }
+    s3 = {"bucket": {"name": BUCKET, "arn": f"arn:aws:s3:::{BUCKET}"}, "object": facts}
+    return {"Records": [{"eventSource": "aws:s3", "eventName": "ObjectCreated:Put", "s3": s3}]}
+
+
+class Inbox:
+    """The intake's queue, from which its function is called."""
+
+    def __init__(self, sample: Event) -> None:
+        (self._record,) = sample["Records"]
+
+    def take(self, *bodies: object, milliseconds: int = 60_000) -> list[str]:
+        """Call the function with messages; return which of them, from 0, come again."""
+        records = []
+        for number, body in enumerate(bodies):
+            record = deepcopy(self._record)
+            text = body if isinstance(body, str) else json.dumps(body)
+            handle = self._received(text)
+            records.append(
+                record | {"messageId": str(number), "receiptHandle": handle, "body": text}
+            )
+        context = LambdaContext(milliseconds=milliseconds)
+        answer = intake({"Records": records}, context)
+        return [each["itemIdentifier"] for each in answer["batchItemFailures"]]
+
+    @staticmethod
+    def _received(text: str) -> str:
+        """Send a message and receive it, so that the function has a handle of it."""
+        sqs, url = clients.sqs(), REFERENCES["IntakeQueue"]
+        sent = sqs.send_message(QueueUrl=url, MessageBody=text)["MessageId"]
+        received = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10)["Messages"]
+        (handle,) = [each["ReceiptHandle"] for each in received if each["MessageId"] == sent]
+        return handle
+
+
+def turns(calls: list[Call]) -> list[tuple[Event, int]]:
+    """Return the messages that the intake has sent itself, each with its delay."""
+    return [
+        (json.loads(call.params["MessageBody"]), call.params["DelaySeconds"])
+        for call in calls
+        if call.operation == "sqs.SendMessage" and "DelaySeconds" in call.params
+    ]
+
+
+def letters() -> list[str]:
+    """Return the bodies of the dead letters."""
+    answer = clients.sqs().receive_message(
+        QueueUrl=REFERENCES["IntakeDeadLetterQueue"], MaxNumberOfMessages=10
+    )
+    return [message["Body"] for message in answer.get("Messages", [])]

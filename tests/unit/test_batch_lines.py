@@ -1,0 +1,114 @@
+"""Cutting files into lines: where they start, how long they may be, how little is in memory."""
+
+import io
+import tracemalloc
+
+import pytest
+
+from afterword import batch_lines
+from afterword.batch_lines import Line, count, lines, together
+from afterword.batches import MAX_LINE_BYTES, MAX_LINES
+from tests.seeds import SEEDS, seeded
+
+LONG = b"x" * MAX_LINE_BYTES
+
+
+def cut(content: bytes, number: int = 0, offset: int = 0) -> list[Line]:
+    """Return the lines of a file from one that is at an offset."""
+    return list(lines(reader(content), len(content), number, offset))
+
+
+def reader(content: bytes) -> batch_lines.ReadRange:
+    """Return a function that reads ranges of a content."""
+    return lambda offset, length: content[offset : offset + length]
+
+
+@pytest.mark.parametrize(
+    ("content", "found"),
+    [
+        pytest.param(b"", [], id="nothing"),
+        pytest.param(b"a\nbc\n", [Line(1, 2, b"a"), Line(2, 5, b"bc")], id="two lines"),
+        pytest.param(b"a\nbc", [Line(1, 2, b"a"), Line(2, 4, b"bc")], id="no last line break"),
+        pytest.param(b"\n\na", [Line(1, 1, b""), Line(2, 2, b""), Line(3, 3, b"a")], id="empty"),
+        pytest.param(b"a\r\nb", [Line(1, 3, b"a\r"), Line(2, 4, b"b")], id="two characters"),
+        pytest.param(
+            LONG + b"\n" + LONG + b"x\na",
+            [
+                Line(1, MAX_LINE_BYTES + 1, LONG),
+                Line(2, 2 * MAX_LINE_BYTES + 3, None),
+                Line(3, 2 * MAX_LINE_BYTES + 4, b"a"),
+            ],
+            id="too long",
+        ),
+        pytest.param(LONG + b"x", [Line(1, MAX_LINE_BYTES + 1, None)], id="too long at the end"),
+    ],
+)
+@pytest.mark.parametrize("window", [3, 1_000, batch_lines.WINDOW_BYTES])
+def test_a_file_is_cut_at_line_breaks(
+    monkeypatch: pytest.MonkeyPatch, window: int, content: bytes, found: list[Line]
+) -> None:
+    """Lines have their numbers and where the next one is; one that is too long has no content."""
+    read_at_once = max(window, len(content) // 1_000)
+    monkeypatch.setattr(batch_lines, "WINDOW_BYTES", read_at_once)
+    assert cut(content) == found
+    assert count(reader(content), len(content), MAX_LINES) == len(found)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_whoever_goes_on_finds_the_same_lines(monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
+    """From any line on, the rest of a file is cut as it is from the start."""
+    chance = seeded(seed)
+    monkeypatch.setattr(batch_lines, "WINDOW_BYTES", 16)
+    monkeypatch.setattr(batch_lines, "MAX_LINE_BYTES", 20)
+    content = b"".join(
+        bytes(chance.choices(b"ab\r", k=chance.randrange(40))) + b"\n" for _ in range(60)
+    )[: -chance.randrange(2) or None]
+    whole = cut(content)
+    assert len(whole) == content.count(b"\n") + (not content.endswith(b"\n"))
+    for line in whole:
+        assert cut(content, line.number, line.next) == whole[line.number :]
+        start = whole[line.number - 2].next if line.number > 1 else 0
+        text = content[start : line.next].removesuffix(b"\n")
+        assert line.content == (text if len(text) <= 20 else None)
+
+
+def test_counting_ends_when_there_are_too_many() -> None:
+    """A file with more lines than are taken is not read to its end."""
+    read_from: list[int] = []
+    content = b"\n" * (3 * batch_lines.WINDOW_BYTES)
+
+    def read(offset: int, length: int) -> bytes:
+        read_from.append(offset)
+        return content[offset : offset + length]
+
+    assert count(read, len(content), MAX_LINES) > MAX_LINES
+    assert read_from == [0]
+
+
+def test_lines_come_together_as_many_or_as_much_as_is_taken_at_once() -> None:
+    """Lines come a hundred at a time, and long ones a few, none of them lost."""
+    short = [Line(number, number, b"{}") for number in range(1, 251)]
+    assert [len(some) for some in together(iter(short), 100)] == [100, 100, 50]
+    long = [Line(number, number, LONG) for number in range(1, 12)]
+    assert [len(some) for some in together(iter(long), 100)] == [5, 5, 1]
+
+
+def test_a_file_of_any_length_takes_the_same_memory() -> None:
+    """Of fifty thousand lines, 250 MB of them, a few megabytes are in memory at a time."""
+    line = b'{"flow": "mail-reply", "inputs": {"body": "' + b"x" * 4_950 + b'"}}\n'
+    size = MAX_LINES * len(line)
+
+    def read(offset: int, length: int) -> bytes:
+        at = offset % len(line)
+        window = io.BytesIO(line * (length // len(line) + 2))
+        window.seek(at)
+        return window.read(length)
+
+    tracemalloc.start()
+    try:
+        found = sum(len(some) for some in together(lines(read, size, 0, 0), 100))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert found == MAX_LINES
+    assert peak < 6 * batch_lines.WINDOW_BYTES
