@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -10,9 +11,11 @@ from botocore.exceptions import EndpointConnectionError
 
 from afterword import clients, clock, services
 from afterword.generations import Reason, Submission, Terms
+from afterword.webhooks import SUBMISSIONS
 from functions.deliver.app import handler
 from tests.conftest import FLOW, START, Call, Event, LambdaContext, SetClock, Stored
 from tests.fake_model import completion
+from tests.functional.webhooks import URL, Queue, Receiver, Webhooks, messages
 
 ID, OTHER_ID = "019a6f3e-7c00-7000-8000-000000000001", "019a6f3e-7c00-7000-8000-000000000002"
 SUBMISSION = Submission(
@@ -179,4 +182,128 @@ def test_without_anybody_to_hear_of_it_no_notice_is_sent(
     assert settled(OTHER_ID)
     assert [call.operation for call in calls if call.operation.startswith("sqs")] == []
     assert stored().items == 2
+    assert set_clock() == START
+
+
+def ended() -> None:
+    """Let the generation of the sample event end."""
+    services.endings().cancel("demo", ID)
+
+
+def told(webhooks: Webhooks, webhook: str) -> list[Mapping[str, Any]]:
+    """Return what an endpoint is told."""
+    return [json.loads(delivery.body) for delivery in webhooks.log(webhook)]
+
+
+def test_each_endpoint_is_told_of_an_end(
+    webhooks: Webhooks, event: Event, context: LambdaContext
+) -> None:
+    """An end begins one delivery to each endpoint that is enabled, with ids and times alone."""
+    first, second, disabled = (webhooks.created()["id"] for _ in range(3))
+    webhooks.call("update_webhook", disabled, enabled=False)
+    ended()
+    assert handler(event, context) == {"batchItemFailures": []}
+    moment = "2026-11-10T09:00:00.000Z"
+    expected = {
+        "type": "generation.finished",
+        "timestamp": moment,
+        "data": {
+            "id": ID,
+            "status": "canceled",
+            "reason": None,
+            "flow": FLOW,
+            "flow_version": 1,
+            "dialect": "dialonce",
+            "created_at": moment,
+            "finished_at": moment,
+        },
+    }
+    assert told(webhooks, first) == told(webhooks, second) == [expected]
+    assert told(webhooks, disabled) == []
+    sent = {message["id"] for message in messages()}
+    deliveries = [*webhooks.log(first), *webhooks.log(second)]
+    assert sent == {f"{each.endpoint}/{each.id}" for each in deliveries}
+    assert settled()
+
+
+def test_a_notice_that_comes_twice_makes_one_delivery(
+    webhooks: Webhooks,
+    event: Event,
+    context: LambdaContext,
+    receiver: Receiver,
+    webhook_queue: Queue,
+) -> None:
+    """Whoever dies before the end is settled is followed by one who does it again, to no harm."""
+    webhook = webhooks.created()["id"]
+    ended()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(services.store(), "settled", lambda *_: None)
+        handler(event, context)
+        handler(event, context)
+    (delivery,) = webhooks.log(webhook)
+    assert len(messages()) == 2
+    webhook_queue.deliver(delivery)
+    handler(event, context)
+    assert messages() == []
+    webhook_queue.deliver(delivery)
+    assert len(receiver.posts) == 1
+
+
+def test_webhooks_need_no_bus(
+    webhooks: Webhooks,
+    event: Event,
+    context: LambdaContext,
+    monkeypatch: pytest.MonkeyPatch,
+    calls: list[Call],
+) -> None:
+    """Without a bus an end goes to the endpoints, and nowhere else."""
+    monkeypatch.setenv("AFTERWORD_EVENT_BUS", "")
+    webhook = webhooks.created()["id"]
+    ended()
+    calls.clear()
+    assert handler(event, context) == {"batchItemFailures": []}
+    assert published(calls) == []
+    assert len(told(webhooks, webhook)) == 1
+    assert settled()
+
+
+@pytest.mark.parametrize("operation", ["dynamodb.PutItem", "sqs.SendMessage", "dynamodb.Query"])
+def test_webhooks_that_are_not_begun_come_again(
+    webhooks: Webhooks,
+    event: Event,
+    context: LambdaContext,
+    cut_off: Callable[[str], None],
+    operation: str,
+) -> None:
+    """When a delivery cannot be begun the notice comes again, and the end is not settled."""
+    webhooks.created()
+    services.endings().cancel("demo", ID)
+    cut_off(operation)
+    assert handler(event, context)["batchItemFailures"] != []
+    assert not settled()
+
+
+def test_a_submissions_own_address_is_told(
+    webhooks: Webhooks, event: Event, context: LambdaContext, set_clock: SetClock
+) -> None:
+    """`webhook_url` is told of its own end, as long as the tenant allows its host."""
+    services.webhook_endpoints().set_hosts("demo", ["hooks.example.com"])
+    terms = Terms(flow_version=1, retention=timedelta(days=30), notify=True)
+    submission = replace(SUBMISSION, webhook_url=URL)
+    services.store().put("demo", OTHER_ID, submission, terms)
+    for generation_id in (ID, OTHER_ID):
+        services.endings().cancel("demo", generation_id)
+    (record,) = event["Records"]
+    other = {**record, "messageId": "2", "body": record["body"].replace(ID, OTHER_ID)}
+    event["Records"] = [record, other]
+    assert handler(event, context) == {"batchItemFailures": []}
+    (delivery,) = webhooks.log(SUBMISSIONS)
+    assert (delivery.url, delivery.generation) == (URL, OTHER_ID)
+    third = "019a6f3e-7c00-7000-8000-000000000003"
+    services.store().put("demo", third, submission, terms)
+    services.endings().cancel("demo", third)
+    services.webhook_endpoints().set_hosts("demo", ["other.example.com"])
+    event["Records"] = [{**record, "body": record["body"].replace(ID, third)}]
+    assert handler(event, context) == {"batchItemFailures": []}
+    assert len(webhooks.log(SUBMISSIONS)) == 1
     assert set_clock() == START

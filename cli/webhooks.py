@@ -1,0 +1,196 @@
+"""`afterword webhook`."""
+
+from typing import Annotated
+
+import typer
+
+from afterword.dialects.native.webhooks import delivery_shown, endpoint_shown
+from afterword.webhooks import ROTATION, Delivery, Endpoint
+from cli import stack
+from cli.arguments import AsJson, TenantId
+from cli.terminal import minute, result, result_json, result_table, say
+
+app = typer.Typer(
+    no_args_is_help=True, help="Webhooks of a tenant: who is told when a generation has ended."
+)
+
+WebhookId = Annotated[
+    str, typer.Argument(metavar="WEBHOOK", help="The webhook's id, as `list` shows it.")
+]
+_HOURS = int(ROTATION.total_seconds()) // 3600
+
+
+@app.command()
+def add(
+    context: typer.Context,
+    tenant: TenantId,
+    url: Annotated[str, typer.Argument(help="An https address, on port 443.")],
+    label: Annotated[str, typer.Option(help="What it is for.")] = "",
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Add a webhook. Its secret is printed this once."""
+    there = stack.of(context)
+    there.registry.tenant(tenant)
+    endpoint, secret = there.webhook_endpoints.create(tenant, url, label)
+    if as_json:
+        result_json({**endpoint_shown(endpoint), "secret": secret})
+        return
+    result(secret)
+    say(
+        f"This is the secret of webhook {endpoint.id} of tenant {tenant}."
+        " It is shown this once: keep it somewhere safe."
+    )
+
+
+@app.command("list")
+def list_webhooks(context: typer.Context, tenant: TenantId, *, as_json: AsJson = False) -> None:
+    """List a tenant's webhooks, oldest first."""
+    there = stack.of(context)
+    there.registry.tenant(tenant)
+    endpoints = there.webhooks.endpoints(tenant)
+    if as_json:
+        result_json([endpoint_shown(endpoint) for endpoint in endpoints])
+        return
+    result_table(
+        ("ID", "URL", "LABEL", "CREATED (UTC)", "STATE"),
+        [
+            (
+                endpoint.id,
+                _address(endpoint),
+                endpoint.label,
+                minute(endpoint.created_at),
+                _state(endpoint),
+            )
+            for endpoint in endpoints
+        ],
+    )
+
+
+@app.command()
+def show(
+    context: typer.Context, tenant: TenantId, webhook: WebhookId, *, as_json: AsJson = False
+) -> None:
+    """Show a webhook, and whether it fails."""
+    endpoint = stack.of(context).webhooks.endpoint(tenant, webhook)
+    if as_json:
+        result_json(endpoint_shown(endpoint))
+        return
+    result_table(
+        ("FIELD", "VALUE"),
+        [
+            ("id", endpoint.id),
+            ("url", _address(endpoint)),
+            ("label", endpoint.label),
+            ("events", ", ".join(endpoint.events)),
+            ("created (UTC)", minute(endpoint.created_at)),
+            ("state", _state(endpoint)),
+        ],
+    )
+
+
+@app.command()
+def remove(context: typer.Context, tenant: TenantId, webhook: WebhookId) -> None:
+    """Remove a webhook, and its secret."""
+    stack.of(context).webhook_endpoints.remove(tenant, webhook)
+    say(f"Removed webhook {webhook} of tenant {tenant}.")
+
+
+@app.command()
+def rotate(
+    context: typer.Context, tenant: TenantId, webhook: WebhookId, *, as_json: AsJson = False
+) -> None:
+    """Give a webhook a new secret, printed this once; the old one signs beside it for a day."""
+    endpoint, secret = stack.of(context).webhook_endpoints.rotate(tenant, webhook)
+    if as_json:
+        result_json({**endpoint_shown(endpoint), "secret": secret})
+        return
+    result(secret)
+    say(
+        f"This is the new secret of webhook {webhook}. For {_HOURS} hours what is sent is signed"
+        " with the old one too."
+    )
+
+
+@app.command("test")
+def send_test(
+    context: typer.Context, tenant: TenantId, webhook: WebhookId, *, as_json: AsJson = False
+) -> None:
+    """Send a webhook a test; `deliveries` shows what came of it."""
+    _begun(stack.of(context).webhook_deliveries.test(tenant, webhook), as_json=as_json)
+
+
+@app.command()
+def deliveries(
+    context: typer.Context,
+    tenant: TenantId,
+    webhook: WebhookId,
+    limit: Annotated[int, typer.Option(min=1, max=1_000, help="How many.")] = 20,
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Show what was sent to a webhook, newest first, and what it answered."""
+    store = stack.of(context).webhooks
+    store.endpoint(tenant, webhook)
+    found = store.deliveries(tenant, webhook, limit).items
+    if as_json:
+        result_json([delivery_shown(delivery) for delivery in found])
+        return
+    result_table(
+        ("ID", "EVENT", "GENERATION", "CREATED (UTC)", "STATUS", "TRIES", "LAST ANSWER"),
+        [
+            (
+                delivery.id,
+                delivery.event,
+                delivery.generation or "",
+                minute(delivery.created_at),
+                delivery.status,
+                str(delivery.made),
+                _answer(delivery),
+            )
+            for delivery in found
+        ],
+    )
+
+
+@app.command()
+def replay(
+    context: typer.Context,
+    tenant: TenantId,
+    webhook: WebhookId,
+    delivery: Annotated[
+        str, typer.Argument(metavar="DELIVERY", help="Its id, as `deliveries` shows it.")
+    ],
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Send a delivery once more, with the same id and the same bytes."""
+    begun = stack.of(context).webhook_deliveries.replay(tenant, webhook, delivery)
+    _begun(begun, as_json=as_json)
+
+
+def _begun(delivery: Delivery, *, as_json: bool) -> None:
+    if as_json:
+        result_json(delivery_shown(delivery))
+        return
+    result(delivery.id)
+    say(f"It will be sent to webhook {delivery.endpoint} in a moment.")
+
+
+def _address(endpoint: Endpoint) -> str:
+    return endpoint.url or "as each submission says"
+
+
+def _state(endpoint: Endpoint) -> str:
+    if endpoint.disabled_reason is not None:
+        return f"disabled: {endpoint.disabled_reason}, {minute(endpoint.disabled_at)}"
+    if endpoint.failing_since is not None:
+        return f"failing since {minute(endpoint.failing_since)}"
+    return "enabled"
+
+
+def _answer(delivery: Delivery) -> str:
+    if not delivery.tries:
+        return ""
+    *_, last = delivery.tries
+    return last.note or str(last.status)

@@ -1,0 +1,12 @@
+"""`POST /v1/webhooks`: a new webhook endpoint."""
+
+from afterword import http, services
+from afterword.dialects import native
+from afterword.dialects.native import webhooks
+from afterword.keys import ApiKey, Scope
+
+
+@http.endpoint(native, Scope.ADMIN)
+def handler(request: http.Request, key: ApiKey) -> http.Response:
+    """Create an endpoint, and show its secret this once."""
+    return webhooks.create(request, key, services.webhook_endpoints())

@@ -1,0 +1,14 @@
+"""`DELETE /v1/webhooks/{webhookId}`: an end of a webhook endpoint."""
+
+from afterword import http, services
+from afterword.dialects import native
+from afterword.dialects.native import webhooks
+from afterword.keys import ApiKey, Scope
+
+
+@http.endpoint(native, Scope.ADMIN)
+def handler(request: http.Request, key: ApiKey) -> http.Response:
+    """Remove an endpoint and its secrets."""
+    tenant = webhooks.tenant(key)
+    services.webhook_endpoints().remove(tenant, request.path["webhookId"])
+    return webhooks.removed()

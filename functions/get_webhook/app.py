@@ -1,0 +1,13 @@
+"""`GET /v1/webhooks/{webhookId}`: a webhook endpoint."""
+
+from afterword import http, services
+from afterword.dialects import native
+from afterword.dialects.native import webhooks
+from afterword.keys import ApiKey, Scope
+
+
+@http.endpoint(native, Scope.ADMIN)
+def handler(request: http.Request, key: ApiKey) -> http.Response:
+    """Show an endpoint, and whether its tries fail."""
+    tenant = webhooks.tenant(key)
+    return webhooks.shown(services.webhook_store().endpoint(tenant, request.path["webhookId"]))

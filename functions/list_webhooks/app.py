@@ -1,0 +1,13 @@
+"""`GET /v1/webhooks`: the webhook endpoints of a tenant."""
+
+from afterword import http, services
+from afterword.dialects import native
+from afterword.dialects.native import webhooks
+from afterword.keys import ApiKey, Scope
+
+
+@http.endpoint(native, Scope.ADMIN)
+def handler(_request: http.Request, key: ApiKey) -> http.Response:
+    """List them, oldest first."""
+    endpoints = services.webhook_store().endpoints(webhooks.tenant(key))
+    return webhooks.listed(endpoints)

@@ -1,0 +1,14 @@
+"""`POST /v1/webhooks/{webhookId}/deliveries/{deliveryId}/replay`: a delivery once more."""
+
+from afterword import http, services
+from afterword.dialects import native
+from afterword.dialects.native import webhooks
+from afterword.keys import ApiKey, Scope
+
+
+@http.endpoint(native, Scope.ADMIN)
+def handler(request: http.Request, key: ApiKey) -> http.Response:
+    """Send it again, with the same id and the same bytes."""
+    tenant, path = webhooks.tenant(key), request.path
+    deliveries = services.webhook_deliveries()
+    return webhooks.begun(deliveries.replay(tenant, path["webhookId"], path["deliveryId"]))

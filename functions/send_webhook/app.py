@@ -1,0 +1,12 @@
+"""Webhooks: up to ten messages that name deliveries, each to be tried."""
+
+from collections.abc import Sequence
+
+from afterword import queue, services
+from afterword.queue import Nudge
+
+
+@queue.consumer
+def handler(nudges: Sequence[Nudge], _seconds: float) -> Sequence[str]:
+    """Try the deliveries at once; return what must come again."""
+    return services.webhook_sender().send_batch(nudges)

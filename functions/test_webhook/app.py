@@ -1,0 +1,13 @@
+"""`POST /v1/webhooks/{webhookId}/test`: a webhook about nothing."""
+
+from afterword import http, services
+from afterword.dialects import native
+from afterword.dialects.native import webhooks
+from afterword.keys import ApiKey, Scope
+
+
+@http.endpoint(native, Scope.ADMIN)
+def handler(request: http.Request, key: ApiKey) -> http.Response:
+    """Send an endpoint a test, on the way of all webhooks."""
+    tenant = webhooks.tenant(key)
+    return webhooks.begun(services.webhook_deliveries().test(tenant, request.path["webhookId"]))

@@ -1,0 +1,174 @@
+"""Creating a webhook endpoint: the handler with its event, under moto."""
+
+import base64
+import re
+from collections.abc import Callable
+
+import pytest
+
+from afterword import clients, services
+from afterword.keys import Scope
+from afterword.webhooks import MAX_ENDPOINTS
+from tests.conftest import FLOW, Tenant
+from tests.deployment import REFERENCES
+from tests.functional.webhooks import BODYLESS, HANDLERS, NO_WEBHOOK, URL, Webhooks, problem
+
+STARTED = "2026-11-10T09:00:00.000Z"
+NOT_HTTPS = "it must be an https address, on port 443."
+MALFORMED = "it is no address such as https://example.com/terms.pdf."
+
+
+def test_an_endpoint_is_created(webhooks: Webhooks) -> None:
+    """It is shown with its secret, and where it is; what is left out has its default."""
+    result = webhooks.call("create_webhook", url=URL, label="Help desk")
+    body = result["body"]
+    assert re.fullmatch("wh_[a-z0-9]{20}", body["id"])
+    secret = body.pop("secret")
+    assert secret.startswith("whsec_")
+    assert len(base64.b64decode(secret.removeprefix("whsec_"), validate=True)) == 32
+    assert result == {
+        "statusCode": 201,
+        "headers": {
+            "content-type": "application/json",
+            "cache-control": "no-store",
+            "location": f"/v1/webhooks/{body['id']}",
+        },
+        "body": {
+            "id": body["id"],
+            "url": URL,
+            "label": "Help desk",
+            "events": ["generation.finished"],
+            "enabled": True,
+            "created_at": STARTED,
+            "failing_since": None,
+            "disabled_at": None,
+            "disabled_reason": None,
+        },
+    }
+    assert services.registry().rules("demo").webhooks
+
+
+def test_a_secret_is_kept_encrypted_and_apart(webhooks: Webhooks) -> None:
+    """The secret is a SecureString, and in no table."""
+    created = webhooks.created()
+    name = f"/afterword/{REFERENCES['WebhooksTable']}/demo/{created['id']}"
+    found = clients.ssm().get_parameter(Name=name)["Parameter"]
+    assert (found["Type"], found["Version"]) == ("SecureString", 1)
+    assert found["Value"].startswith("kms:alias/aws/ssm:")  # as moto shows what is encrypted
+    for table in ("WebhooksTable", "RegistryTable"):
+        items = clients.dynamodb().scan(TableName=REFERENCES[table])["Items"]
+        assert created["secret"].removeprefix("whsec_") not in str(items)
+
+
+@pytest.mark.parametrize(
+    ("body", "field", "message"),
+    [
+        ("{}", "url", "it is missing."),
+        ('{"url": 1}', "url", "it must be a text of 1 to 8000 characters."),
+        ('{"url": "http://hooks.example.com/"}', "url", NOT_HTTPS),
+        ('{"url": "https://hooks.example.com:8443/"}', "url", NOT_HTTPS),
+        ('{"url": "http://169.254.169.254/latest/"}', "url", NOT_HTTPS),
+        ('{"url": "file:///etc/passwd"}', "url", MALFORMED),
+        ('{"url": "hooks"}', "url", MALFORMED),
+        (
+            '{"url": "https://127.0.0.1/"}',
+            "url",
+            "its host is not found on the public internet.",
+        ),
+        ('{"url": "https://[::1]/"}', "url", "its host is not found on the public internet."),
+        (
+            '{"url": "https://a:b@hooks.example.com/"}',
+            "url",
+            "it must have no user name and no password in it.",
+        ),
+        (
+            f'{{"url": "{URL}", "label": "{"x" * 201}"}}',
+            "label",
+            "it must be a text of up to 200 characters.",
+        ),
+        (
+            f'{{"url": "{URL}", "events": []}}',
+            "events",
+            "it must be a list of one or more of: generation.finished.",
+        ),
+        (
+            f'{{"url": "{URL}", "events": ["webhook.test"]}}',
+            "events",
+            "it must be a list of one or more of: generation.finished.",
+        ),
+        (
+            f'{{"url": "{URL}", "secret": "x"}}',
+            "secret",
+            "there is no such member; there are: events, label, url.",
+        ),
+    ],
+)
+def test_what_does_not_fit_is_named(
+    webhooks: Webhooks, body: str, field: str, message: str
+) -> None:
+    """What is wrong is refused by its name, and nothing is stored."""
+    result = webhooks.send("create_webhook", webhooks.event("create_webhook", body=body))
+    assert result == problem(422, message, field)
+    assert services.webhook_store().endpoints("demo") == []
+    assert not services.registry().rules("demo").webhooks
+
+
+def test_a_tenant_has_so_many_and_no_more(webhooks: Webhooks) -> None:
+    """The twenty-first is refused, and one that is removed makes room."""
+    ids = [webhooks.created()["id"] for _ in range(MAX_ENDPOINTS)]
+    expected = problem(409, "A tenant has 20 webhooks at most.")
+    assert webhooks.call("create_webhook", url=URL) == expected
+    webhooks.call("delete_webhook", ids[0])
+    webhooks.created()
+
+
+def test_without_its_secret_there_is_no_endpoint(
+    webhooks: Webhooks, cut_off: Callable[[str], None]
+) -> None:
+    """When the secret cannot be stored the caller is asked to come back, and there is nothing."""
+    cut_off("ssm.PutParameter")
+    result = webhooks.call("create_webhook", url=URL)
+    assert result == problem(503, "Try again in a moment.", retry_after="1")
+    assert services.webhook_store().endpoints("demo") == []
+
+
+@pytest.mark.parametrize("name", HANDLERS)
+def test_webhooks_take_the_scope_admin(webhooks: Webhooks, tenant: Tenant, name: str) -> None:
+    """A key without the scope, one for a flow alone, and none are refused at each of them."""
+    for scope in (Scope.READ, Scope.SUBMIT):
+        webhooks.key = tenant.key_with(scope)
+        expected = problem(403, "The API key does not have the scope 'admin'.")
+        assert webhooks.call(name) == expected
+    _, webhooks.key = services.registry().create_key(tenant.id, [Scope.ADMIN], flow=FLOW)
+    assert webhooks.call(name) == problem(403, "The API key is for one flow alone.")
+    webhooks.key = ""
+    expected = problem(401, "An API key is needed.", www_authenticate="Bearer")
+    assert webhooks.call(name) == expected
+
+
+@pytest.mark.parametrize("name", sorted(HANDLERS.keys() - {"create_webhook", "list_webhooks"}))
+def test_a_foreign_webhook_is_as_if_absent(
+    webhooks: Webhooks, other_tenant: Tenant, name: str
+) -> None:
+    """Another tenant's endpoint, one that is not there and what is no id get the same answer."""
+    theirs = webhooks.created()["id"]
+    delivery = webhooks.tested(theirs)
+    webhooks.key = other_tenant.key_with(Scope.ADMIN)
+    absent = NO_WEBHOOK
+    if name == "replay_delivery":
+        absent = "There is no such delivery."
+    for webhook in (theirs, "wh_00000000000000000000", "x#y", "é"):
+        assert webhooks.call(name, webhook, delivery.id) == problem(404, absent)
+
+
+@pytest.mark.parametrize("name", BODYLESS)
+def test_storage_out_of_reach(
+    webhooks: Webhooks, cut_off: Callable[[str], None], name: str
+) -> None:
+    """Without the table the client is asked to come back."""
+    delivery = webhooks.tested(webhooks.created()["id"])
+    webhooks.call("list_webhooks")
+    for operation in ("GetItem", "Query"):
+        cut_off(f"dynamodb.{operation}")
+    expected = problem(503, "Try again in a moment.", retry_after="1")
+    assert webhooks.call(name, delivery.endpoint, delivery.id) == expected

@@ -1,0 +1,138 @@
+"""The functions of webhooks with their own environment and their own permissions."""
+
+import json
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+
+from afterword import clients, clock, services
+from afterword.generations import Submission, Terms
+from functions.deliver.app import handler as deliver
+from tests.conftest import FLOW, Call, Event, LambdaContext, SetClock
+from tests.deployment import REFERENCES, Deployment
+from tests.functional import test_own_environment
+from tests.functional.test_own_environment import BUSES, ID, granted, ours, run_alone
+from tests.functional.webhooks import HANDLERS, Queue, Receiver, Webhooks
+
+SECRETS = (
+    "arn:${AWS::Partition}:ssm:${AWS::Region}:${AWS::AccountId}:parameter/afterword/"
+    "${WebhooksTable}/*"
+)
+RESOURCES = {
+    **test_own_environment.RESOURCES,
+    REFERENCES["WebhooksTable"]: "WebhooksTable.Arn",
+    REFERENCES["WebhookQueue"]: "WebhookQueue.Arn",
+}
+__all__ = ["run_alone"]
+
+
+def resource(call: Call) -> str:
+    """Return the resource of a call as the template's statements name it."""
+    match call.params:
+        case {"Entries": [entry]}:
+            return f"{BUSES}{entry['EventBusName']}"
+        case {"Name": name}:
+            assert name.startswith(f"/afterword/{REFERENCES['WebhooksTable']}/demo/wh_")
+            return SECRETS
+        case {"TableName": name} | {"QueueUrl": name}:
+            return RESOURCES[name]
+    raise AssertionError(call)
+
+
+def used(calls: list[Call]) -> dict[str, set[str]]:
+    """Return the IAM actions that the calls need, by resource."""
+    needed: dict[str, set[str]] = {}
+    for call in calls:
+        action = call.operation.replace(".", ":").replace("eventbridge:", "events:")
+        needed.setdefault(resource(call), set()).add(action)
+    return needed
+
+
+@pytest.mark.parametrize("name", HANDLERS)
+def test_a_function_of_webhooks_has_what_it_needs(
+    deployment: Deployment,
+    webhooks: Webhooks,
+    run_alone: Callable[[str], set[str]],
+    calls: list[Call],
+    name: str,
+) -> None:
+    """Each function uses all its variables and permissions, and no other."""
+    delivery = webhooks.tested(webhooks.created()["id"])
+    asked = run_alone(name)
+    for cached in (
+        services.webhook_store,
+        services.webhook_endpoints,
+        services.webhook_deliveries,
+    ):
+        cached.cache_clear()
+    calls.clear()
+    result = webhooks.call(name, delivery.endpoint, delivery.id)
+    assert result["statusCode"] in {200, 201, 202, 204}
+    if name == "update_webhook":
+        url = json.dumps({"url": "https://other.example.com/"})
+        for body in (url, "{}"):
+            event = webhooks.event(name, {"webhookId": delivery.endpoint}, body)
+            assert webhooks.send(name, event)["statusCode"] == 200
+    assert asked == ours(deployment, name)
+    assert used(calls) == granted(deployment, name)
+
+
+def test_sending_has_what_it_needs(  # noqa: PLR0913, PLR0917 - what it is given
+    deployment: Deployment,
+    webhooks: Webhooks,
+    receiver: Receiver,
+    load_event: Callable[[str], Event],
+    run_alone: Callable[[str], set[str]],
+    calls: list[Call],
+) -> None:
+    """The sending function uses all its variables and permissions, and no other."""
+    delivery = webhooks.tested(webhooks.created()["id"])
+    url = REFERENCES["WebhookQueue"]
+    (message,) = clients.sqs().receive_message(QueueUrl=url)["Messages"]
+
+    def load(name: str) -> Event:
+        event = load_event(name)
+        event["Records"][0]["receiptHandle"] = message["ReceiptHandle"]
+        return event
+
+    asked = run_alone("send_webhook")
+    for cached in (services.webhook_store, services.webhook_sender):
+        cached.cache_clear()
+    receiver.answers = [500]
+    calls.clear()
+    assert Queue(load).deliver(delivery) == [delivery.id]
+    assert asked == ours(deployment, "send_webhook")
+    assert used(calls) == granted(deployment, "send_webhook")
+
+
+def test_announcing_has_what_it_needs(  # noqa: PLR0913, PLR0917 - what it is given
+    deployment: Deployment,
+    webhooks: Webhooks,
+    load_event: Callable[[str], Event],
+    run_alone: Callable[[str], set[str]],
+    calls: list[Call],
+    set_clock: SetClock,
+) -> None:
+    """The notices' function uses all its variables and permissions, and no other."""
+    webhooks.created()
+    services.webhook_endpoints().set_hosts("demo", ["hooks.example.com"])
+    submission = Submission(
+        dialect="native",
+        flow=FLOW,
+        inputs={"body": "B"},
+        template=None,
+        external={},
+        webhook_url="https://hooks.example.com/",
+    )
+    terms = Terms(flow_version=1, retention=timedelta(days=30), notify=True)
+    services.store().put("demo", ID, submission, terms)
+    services.store().cancel("demo", ID)
+    asked = run_alone("deliver")
+    for cached in (services.webhook_store, services.webhook_deliveries):
+        cached.cache_clear()
+    calls.clear()
+    assert deliver(load_event("deliver"), LambdaContext()) == {"batchItemFailures": []}
+    assert asked == ours(deployment, "deliver")
+    assert used(calls) == granted(deployment, "deliver")
+    assert set_clock() == clock.now()

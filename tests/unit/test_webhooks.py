@@ -1,0 +1,149 @@
+"""What webhooks are made of: ids, secrets, signatures, waits and hosts."""
+
+import base64
+import uuid
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+import standardwebhooks
+
+from afterword import webhooks
+from afterword.errors import UnprocessableError
+from afterword.fetching import Reply
+from afterword.generations import Ended, Status
+from afterword.webhooks import ASKED_FOR, Endpoint, Secret
+from tests.conftest import START, SetClock
+from tests.seeds import SEEDS, seeded
+
+RETRIES = (5, 300, 1_800, 7_200, 18_000, 36_000, 36_000)
+ENDPOINT = Endpoint(
+    tenant="demo",
+    id="wh_0123456789abcdefghij",
+    url="https://hooks.example.com/",
+    label="",
+    events=ASKED_FOR,
+    created_at=START,
+    secret_version=1,
+)
+ENDED = Ended(
+    tenant="demo",
+    id="019a6f3e-7c00-7000-8000-000000000001",
+    dialect="native",
+    flow="mail-reply",
+    flow_version=3,
+    status=Status.SUCCEEDED,
+    reason=None,
+    attempt=1,
+    created_at=START,
+    finished_at=START + timedelta(seconds=2),
+    tokens=10,
+    place=None,
+    notify=True,
+    settled=False,
+)
+
+
+def test_the_signature_of_the_specifications_example() -> None:
+    """The example of Standard Webhooks' own test suite has the signature that it should have."""
+    delivery = webhooks.finished(ENDPOINT, ENDED)
+    secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"  # noqa: S105 - the specification's
+    moment = datetime.fromtimestamp(1_614_265_330, UTC)
+    headers = webhooks.headers(delivery, [Secret(secret, None)], moment)
+    expected = standardwebhooks.Webhook(secret).sign(delivery.id, moment, delivery.body)
+    assert headers["webhook-signature"] == expected
+    assert headers["webhook-timestamp"] == "1614265330"
+
+
+def test_an_end_has_one_delivery_an_endpoint(set_clock: SetClock) -> None:
+    """Whoever makes the delivery of an end makes the same, and each endpoint has its own."""
+    first = webhooks.finished(ENDPOINT, ENDED)
+    set_clock.advance(hours=1)
+    assert webhooks.finished(ENDPOINT, ENDED).id == first.id
+    assert webhooks.finished(ENDPOINT, ENDED).body == first.body
+    others = [
+        webhooks.finished(other, ENDED).id
+        for other in (
+            replace(ENDPOINT, id="wh_00000000000000000000"),
+            replace(ENDPOINT, tenant="other"),
+        )
+    ]
+    assert len({first.id, *others}) == 3
+
+
+@pytest.mark.usefixtures("set_clock")
+def test_a_body_is_thin() -> None:
+    """It has ids, status, reason and times, and nothing that anybody wrote."""
+    assert webhooks.finished(ENDPOINT, ENDED).body == (
+        '{"type": "generation.finished", "timestamp": "2026-11-10T09:00:02.000Z", "data": '
+        '{"id": "019a6f3e-7c00-7000-8000-000000000001", "status": "succeeded", "reason": null, '
+        '"flow": "mail-reply", "flow_version": 3, "dialect": "native", '
+        '"created_at": "2026-11-10T09:00:00.000Z", "finished_at": "2026-11-10T09:00:02.000Z"}}'
+    )
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_ids_sort_by_time(set_clock: SetClock, seed: int) -> None:
+    """Deliveries are in the order of their events, and their ids are UUIDs of version 8."""
+    chance = seeded(seed)
+    ids = []
+    for _ in range(200):
+        set_clock.advance(milliseconds=chance.randrange(1, 10**9))
+        ids.append(webhooks.test(ENDPOINT).id)
+    assert ids == sorted(ids)
+    assert all(webhooks.is_delivery_id(delivery_id) for delivery_id in ids)
+    assert {uuid.UUID(delivery_id.removeprefix("msg_")).version for delivery_id in ids} == {8}
+
+
+def test_secrets_are_random() -> None:
+    """A secret is 32 random bytes in base64, as the specification has it."""
+    secrets = {webhooks.new_secret() for _ in range(100)}
+    assert len(secrets) == 100
+    assert {len(base64.b64decode(secret.removeprefix("whsec_"))) for secret in secrets} == {32}
+
+
+@pytest.mark.parametrize(("made", "waited"), [*enumerate(RETRIES, 1), (len(RETRIES) + 1, None)])
+def test_waits_are_the_schedules(made: int, waited: int | None) -> None:
+    """After each try it waits as long as the schedule says, and after the last it gives up."""
+    assert webhooks.wait(made, RETRIES, None) == waited
+    assert webhooks.wait(made, RETRIES, Reply(500, {})) == waited
+
+
+def test_more_time_does_not_mean_more_tries() -> None:
+    """After the last try Retry-After brings no other."""
+    assert webhooks.wait(8, RETRIES, Reply(503, {"retry-after": "60"})) is None
+
+
+@pytest.mark.parametrize(
+    ("url", "allowed"),
+    [
+        ("https://hooks.example.com/a?b=c", True),
+        ("https://hooks.example.com:443/", True),
+        ("https://HOOKS.example.com./", True),
+        ("https://hooks.example.com:8443/", False),
+        ("http://hooks.example.com/", False),
+        ("http://hooks.example.com:443/", False),
+        ("https://a.hooks.example.com/", False),
+        ("https://hooks.example.com.evil.example/", False),
+        ("https://evil.example/hooks.example.com", False),
+        ("https://hooks.example.com@evil.example/", False),
+        ("https://evil.example#hooks.example.com", False),
+        ("https://evil.example\\@hooks.example.com/", False),
+        ("http://localhost:8000/", True),
+        ("https://localhost:8000/", True),
+        ("http://localhost:8001/", False),
+        ("https://localhost/", False),
+        ("", False),
+        ("javascript:alert(1)", False),
+    ],
+)
+def test_only_allowed_hosts_are_told(url: str, allowed: bool) -> None:  # noqa: FBT001 - a case
+    """A submission's address is at a host that is allowed, to the letter, or it is refused."""
+    hosts = {"hooks.example.com", "localhost:8000"}
+    if allowed:
+        webhooks.check_host(url, hosts)
+        assert webhooks.allows(url, hosts)
+        return
+    with pytest.raises(UnprocessableError) as refused:
+        webhooks.check_host(url, hosts)
+    assert refused.value.field == "webhook_url"
