@@ -1,0 +1,11 @@
+"""`GET /docs`: a page that shows what the API is."""
+
+from collections.abc import Mapping
+
+from afterword import published
+
+
+@published.endpoint
+def handler(_path: Mapping[str, str]) -> str:
+    """Show the page; its parts have an endpoint of their own."""
+    return "docs.html"

@@ -1,0 +1,11 @@
+"""`GET /openapi.json`: what the API is, as OpenAPI has it."""
+
+from collections.abc import Mapping
+
+from afterword import published
+
+
+@published.endpoint
+def handler(_path: Mapping[str, str]) -> str:
+    """Show the description of all operations."""
+    return "openapi.json"

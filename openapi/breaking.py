@@ -1,0 +1,243 @@
+"""What of a changed API would break a client of the released one.
+
+A client of the released API sends what that described, and reads what that described. So each
+schema of a request must still take all that it took, and each schema of a response must give
+nothing that was not described. What a client has no reason to notice is no change: a new operation,
+a parameter that may be left out, one more member of a response. Both documents are ours, so only
+what pydantic writes is understood: no `allOf`, no `not`, references to components alone.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+type Json = Mapping[str, Any]
+
+_METHODS = frozenset({"get", "put", "post", "delete", "patch"})
+_LEAST = ("minimum", "exclusiveMinimum", "minLength", "minItems", "minProperties")
+_MOST = ("maximum", "exclusiveMaximum", "maxLength", "maxItems", "maxProperties")
+_SAME = ("pattern", "format", "contentMediaType", "uniqueItems")
+_PROBLEM = 400
+"""From here on a status says that something is wrong."""
+
+
+def changes(released: Json, now: Json) -> list[str]:
+    """Return a sentence for each change that breaks a client; none if there is no such change."""
+    return list(_Comparison(released, now).paths())
+
+
+@dataclass(frozen=True)
+class _Side:
+    """A schema, and the document in which it stands."""
+
+    document: Json
+    schema: Json
+    names: tuple[str, ...] = ()
+
+    def at(self, schema: Any) -> "_Side":  # noqa: ANN401 - any JSON
+        """Return a schema within this one."""
+        return _Side(self.document, {} if schema is True else schema)
+
+    def resolved(self) -> "_Side":
+        """Follow references."""
+        side = self
+        while "$ref" in side.schema:
+            name = side.schema["$ref"].rpartition("/")[2]
+            found = side.document["components"]["schemas"][name]
+            side = _Side(side.document, found, (*side.names, name))
+        return side
+
+    @property
+    def branches(self) -> list["_Side"]:
+        """What a value may be: one of these."""
+        schema = self.schema
+        return [self.at(each) for each in schema.get("anyOf") or schema.get("oneOf") or ()]
+
+    @property
+    def values(self) -> list[Any] | None:
+        """The only values that there are, None for others."""
+        return [self.schema["const"]] if "const" in self.schema else self.schema.get("enum")
+
+    @property
+    def types(self) -> set[str]:
+        """The types that a value may have; none for any."""
+        types = self.schema.get("type", ())
+        return {types} if isinstance(types, str) else set(types)
+
+
+@dataclass
+class _Comparison:
+    released: Json
+    now: Json
+    seen: set[tuple[str, str, bool]] = field(default_factory=set)
+
+    def paths(self) -> Iterator[str]:
+        for path, item in self.released["paths"].items():
+            for method, operation in item.items():
+                if method not in _METHODS:
+                    continue
+                route = f"{method.upper()} {path}"
+                found = self.now["paths"].get(path, {}).get(method)
+                if found is None:
+                    yield f"{route}: it is gone"
+                    continue
+                self.seen.clear()
+                for what in self.operation(operation, found):
+                    yield f"{route}: {what}"
+
+    def operation(self, released: Json, now: Json) -> Iterator[str]:
+        if released.get("operationId") != now.get("operationId"):
+            yield f"its operationId was {released.get('operationId')}"
+        yield from _security(released.get("security") or [], now.get("security") or [])
+        yield from self.parameters(
+            {(each["in"], each["name"]): each for each in released.get("parameters", ())},
+            {(each["in"], each["name"]): each for each in now.get("parameters", ())},
+        )
+        yield from self.body(released.get("requestBody"), now.get("requestBody"))
+        yield from self.responses(released["responses"], now["responses"])
+
+    def parameters(
+        self, released: Mapping[tuple[str, str], Json], now: Mapping[tuple[str, str], Json]
+    ) -> Iterator[str]:
+        for (place, name), parameter in now.items():
+            if parameter.get("required") and not released.get((place, name), {}).get("required"):
+                yield f"the {place} parameter {name} is needed now"
+        for (place, name), parameter in released.items():
+            if (place, name) not in now:
+                yield f"the {place} parameter {name} is gone"
+                continue
+            schemas = parameter["schema"], now[place, name]["schema"]
+            yield from self.sent(f"the {place} parameter {name}", *schemas)
+
+    def body(self, released: Json | None, now: Json | None) -> Iterator[str]:
+        if now is None:
+            if released is not None:
+                yield "the body is gone"
+            return
+        if now.get("required") and not (released or {}).get("required"):
+            yield "the body is needed now"
+        for media_type, content in (released or {}).get("content", {}).items():
+            if media_type not in now["content"]:
+                yield f"the body is not taken as {media_type} any more"
+                continue
+            schemas = content["schema"], now["content"][media_type]["schema"]
+            yield from self.sent("body", *schemas)
+
+    def responses(self, released: Json, now: Json) -> Iterator[str]:
+        for status, response in released.items():
+            if status not in now:
+                yield f"the response {status} is gone"
+                continue
+            for name in response.get("headers", {}):
+                if name not in now[status].get("headers", {}):
+                    yield f"the header {name} of the response {status} is gone"
+            contents = now[status].get("content", {})
+            for media_type, content in response.get("content", {}).items():
+                if media_type not in contents:
+                    yield f"the response {status} is not {media_type} any more"
+                    continue
+                schemas = content["schema"], contents[media_type]["schema"]
+                yield from self.answered(f"response {status}", *schemas)
+            if not response.get("content") and contents:
+                yield f"the response {status} has a body now"
+        for status in now:
+            if status not in released and int(status) < _PROBLEM:
+                yield f"it may answer {status} now"
+
+    def sent(self, where: str, released: Json, now: Json) -> Iterator[str]:
+        """Yield what the released schema took and the new one does not take."""
+        sub, sup = _Side(self.released, released), _Side(self.now, now)
+        yield from self.fits(where, sub, sup, answer=False)
+
+    def answered(self, where: str, released: Json, now: Json) -> Iterator[str]:
+        """Yield what the new schema may give and the released one never gave."""
+        sub, sup = _Side(self.now, now), _Side(self.released, released)
+        yield from self.fits(where, sub, sup, answer=True)
+
+    def fits(self, where: str, sub: _Side, sup: _Side, *, answer: bool) -> Iterator[str]:
+        """Yield what may be of `sub` and not of `sup`."""
+        sub, sup = sub.resolved(), sup.resolved()
+        if sub.names and sup.names:
+            pair = (sub.names[-1], sup.names[-1], answer)
+            if pair in self.seen:
+                return
+            self.seen.add(pair)
+        if sub.branches:
+            for branch in sub.branches:
+                yield from self.fits(where, branch, sup, answer=answer)
+        elif sup.branches:
+            yield from self.one_of(where, sub, sup, answer=answer)
+        else:
+            yield from self.value(where, sub, sup, answer=answer)
+
+    def one_of(self, where: str, sub: _Side, sup: _Side, *, answer: bool) -> Iterator[str]:
+        """Yield why a value fits none of the branches, of the one that it is most like."""
+        before = set(self.seen)
+        problems: list[list[str]] = []
+        for branch in sup.branches:
+            self.seen = set(before)
+            found = list(self.fits(where, sub, branch, answer=answer))
+            if not found:
+                return
+            same_type = bool(sub.types & branch.resolved().types)
+            problems.insert(0 if same_type else len(problems), found)
+        yield from problems[0]
+
+    def value(self, where: str, sub: _Side, sup: _Side, *, answer: bool) -> Iterator[str]:
+        said = "it may be {} now" if answer else "it may not be {} any more"
+        known = sup.types | ({"integer"} if "number" in sup.types else set())
+        if sup.types and not (sub.types and sub.types <= known):
+            others = ", ".join(sorted(sub.types - known)) or "anything"
+            yield f"{where}: {said.format(others)}"
+            return
+        if sup.values is not None:
+            if sub.values is None:
+                yield f"{where}: {said.format('anything else')}"
+            for each in sub.values or ():
+                if each not in sup.values:
+                    yield f"{where}: {said.format(json.dumps(each))}"
+        yield from _limits(where, sub.schema, sup.schema)
+        if "array" in sub.types and "items" in sup.schema:
+            items = sub.at(sub.schema.get("items", {})), sup.at(sup.schema["items"])
+            yield from self.fits(f"{where}[]", *items, answer=answer)
+        if "object" in sub.types:
+            yield from self.members(where, sub, sup, answer=answer)
+
+    def members(self, where: str, sub: _Side, sup: _Side, *, answer: bool) -> Iterator[str]:
+        mine, theirs = sub.schema.get("properties", {}), sup.schema.get("properties", {})
+        for name in sup.schema.get("required", ()):
+            if name not in sub.schema.get("required", ()):
+                yield f"{where}.{name}: " + ("it may be missing" if answer else "it is needed now")
+        gone = theirs.keys() - mine.keys() if answer else mine.keys() - theirs.keys()
+        for name in sorted(gone):
+            yield f"{where}.{name}: it is gone"
+        for name in mine.keys() & theirs.keys():
+            sides = sub.at(mine[name]), sup.at(theirs[name])
+            yield from self.fits(f"{where}.{name}", *sides, answer=answer)
+        rest, taken = (side.schema.get("additionalProperties", True) for side in (sub, sup))
+        if taken is False and rest is not False and not answer:
+            yield f"{where}: it takes no other members any more"
+        elif isinstance(taken, Mapping) and rest is not False:
+            yield from self.fits(f"{where}.*", sub.at(rest), sup.at(taken), answer=answer)
+
+
+def _security(released: list[Json], now: list[Json]) -> Iterator[str]:
+    if not released and now:
+        yield "it takes a key now"
+    for scheme in released:
+        if now and scheme not in now:
+            yield f"the key is not taken as {', '.join(scheme)} any more"
+
+
+def _limits(where: str, sub: Json, sup: Json) -> Iterator[str]:
+    """Yield the limits that hold for `sup` and not for `sub`."""
+    for name in _LEAST:
+        if name in sup and not sub.get(name, float("-inf")) >= sup[name]:
+            yield f"{where}: {name} {sub.get(name, 'none')} does not fit {sup[name]}"
+    for name in _MOST:
+        if name in sup and not sub.get(name, float("inf")) <= sup[name]:
+            yield f"{where}: {name} {sub.get(name, 'none')} does not fit {sup[name]}"
+    for name in _SAME:
+        if name in sup and sub.get(name) != sup[name] and "const" not in sub and "enum" not in sub:
+            yield f"{where}: {name} {sub.get(name, 'none')} does not fit {sup[name]}"

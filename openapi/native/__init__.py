@@ -1,0 +1,12 @@
+"""afterword's own API, a section for each kind of thing that it has."""
+
+from openapi.native import batches, flows, generations, keys, usage, webhooks
+
+SECTIONS = (
+    generations.SECTION,
+    batches.SECTION,
+    flows.SECTION,
+    webhooks.SECTION,
+    keys.SECTION,
+    usage.SECTION,
+)

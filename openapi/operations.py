@@ -1,0 +1,170 @@
+"""What an operation of the API is, and what the dialects' descriptions are made with."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from afterword.generations import MAX_DEADLINE, MIN_DEADLINE
+from afterword.http import MAX_BODY_BYTES
+
+JSON = "application/json"
+FORM, MULTIPART = "application/x-www-form-urlencoded", "multipart/form-data"
+
+
+class Described(BaseModel):
+    """A JSON object whose fields are described by the docstrings below them.
+
+    One that is sent may have members that are not known, which are ignored. One that is answered
+    may get more members later.
+    """
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+
+class Strict(Described):
+    """A JSON object of a request, whose members are all known."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+type Model = Any
+"""A type that pydantic can describe: a model, or an annotation such as `list[Model]`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parameter:
+    """A parameter of a path, a query or a header."""
+
+    name: str
+    place: Literal["path", "query", "header"]
+    model: Model
+    description: str
+    required: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Body:
+    """A request's body: its model in each form that it is taken in."""
+
+    models: Mapping[str, Model]
+    required: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """A response. `headers` are its own by name, with their descriptions; None for no body."""
+
+    description: str
+    model: Model | None = None
+    media_types: Sequence[str] = (JSON,)
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Operation:
+    """A method of a path. `name` is its function's folder; `keys` the schemes of its API key."""
+
+    name: str
+    route: str
+    tag: str
+    summary: str
+    description: str = ""
+    parameters: Sequence[Parameter] = ()
+    body: Body | None = None
+    answers: Mapping[int, Answer]
+    keys: Sequence[str] = ()
+
+    @property
+    def method(self) -> str:
+        """Its method, in lower case as OpenAPI has it."""
+        return self.route.partition(" ")[0].lower()
+
+    @property
+    def path(self) -> str:
+        """Its path, with parameters in braces."""
+        return self.route.partition(" ")[2]
+
+
+@dataclass(frozen=True)
+class Section:
+    """A section of the page: its tag, what it is about, and its operations in order."""
+
+    tag: str
+    description: str
+    operations: Sequence[Operation]
+
+
+def json_body(model: Model, *, required: bool = True) -> Body:
+    """Return a body that is taken as JSON alone."""
+    return Body(models={JSON: model}, required=required)
+
+
+def path(name: str, description: str, model: Model = str) -> Parameter:
+    """Return a parameter of the path."""
+    return Parameter(name=name, place="path", model=model, description=description, required=True)
+
+
+def query(name: str, description: str, model: Model = str, *, required: bool = False) -> Parameter:
+    """Return a parameter of the query."""
+    return Parameter(
+        name=name, place="query", model=model, description=description, required=required
+    )
+
+
+def header(name: str, description: str, model: Model = str) -> Parameter:
+    """Return a header, which may be left out."""
+    return Parameter(name=name, place="header", model=model, description=description)
+
+
+IDEMPOTENCY_KEY = header(
+    "Idempotency-Key",
+    "All submissions of one tenant with the same key are one generation: the same request again"
+    " gets the same answer, another one is 422.",
+    Annotated[str, Field(pattern=r"^[!-~]{1,255}$", examples=["order-4711"])],
+)
+DEADLINE = header(
+    "Afterword-Deadline",
+    "In how many seconds the text is of use at most. Without it the flow's deadline holds, or an"
+    " hour.",
+    Annotated[
+        int,
+        Field(ge=int(MIN_DEADLINE.total_seconds()), le=int(MAX_DEADLINE.total_seconds())),
+    ],
+)
+DELETED = "The `Idempotency-Key` stands for a generation that was deleted."
+RETRY_AFTER = {"Retry-After": "In how many seconds to try again."}
+NEXT = {"Link": 'Leads to the next page: `<…>; rel="next"`. The last page has none.'}
+
+_WRONG: Mapping[int, str] = {
+    400: "The request cannot be read, and the message names what is wrong. Nothing is stored.",
+    401: "There is no key, or it is malformed, unknown or revoked.",
+    403: "The key may not do this.",
+    404: "There is no such thing. What is another tenant's looks the same as what is absent.",
+    409: "It is not as this needs it to be.",
+    413: f"The body is larger than {MAX_BODY_BYTES:,} bytes.",
+    422: "Something does not fit, and the message names it; or the `Idempotency-Key` stands for"
+    " another request. Nothing is stored.",
+    429: "A limit of the tenant is reached. Nothing is stored.",
+    503: "Storage cannot be reached.",
+}
+_HEADERS: Mapping[int, Mapping[str, str]] = {
+    401: {"WWW-Authenticate": "`Bearer`"},
+    429: RETRY_AFTER,
+    503: RETRY_AFTER,
+}
+
+
+def errors(model: Model, *statuses: int, media_type: str = JSON, **said: str) -> dict[int, Answer]:
+    """Return the answers of these error statuses; `said` are descriptions as `s404="…"`."""
+    return {
+        status: Answer(
+            description=said.get(f"s{status}") or _WRONG.get(status) or HTTPStatus(status).phrase,
+            model=model,
+            media_types=(media_type,),
+            headers=_HEADERS.get(status, {}),
+        )
+        for status in sorted(statuses)
+    }

@@ -1,0 +1,78 @@
+"""What is open to everybody: whether the API answers, and what it is."""
+
+from typing import Literal
+
+from afterword_viewer import MEDIA_TYPES
+from openapi.operations import Answer, Described, Operation, Section, path
+from openapi.problem import problems
+
+TAG = "Service"
+PAGE = MEDIA_TYPES["docs.html"]
+SCRIPT, STYLE = MEDIA_TYPES["docs/page.js"], MEDIA_TYPES["docs/page.css"]
+CACHED = {"ETag": "Stands for what is answered.", "Cache-Control": "`public, max-age=300`"}
+UNCHANGED = {304: Answer(description="`If-None-Match` has the tag already.", headers=CACHED)}
+File = Literal["page.css", "page.js", "swagger-ui-bundle.js", "swagger-ui.css"]
+
+
+class Health(Described):
+    """The API answers."""
+
+    status: Literal["ok"]
+
+
+SECTION = Section(
+    TAG,
+    "Open to everybody, without a key.",
+    (
+        Operation(
+            name="health",
+            route="GET /health",
+            tag=TAG,
+            summary="See whether the API answers",
+            answers={200: Answer(description="It answers.", model=Health)},
+        ),
+        Operation(
+            name="get_openapi",
+            route="GET /openapi.json",
+            tag=TAG,
+            summary="Read this description",
+            answers={
+                200: Answer(
+                    description="An OpenAPI 3.1 document.",
+                    model=dict[str, object],
+                    headers=CACHED,
+                ),
+                **UNCHANGED,
+            },
+        ),
+        Operation(
+            name="get_docs",
+            route="GET /docs",
+            tag=TAG,
+            summary="Open the documentation page",
+            answers={
+                200: Answer(
+                    description="A page that shows this description.",
+                    model=str,
+                    media_types=(PAGE,),
+                    headers=CACHED,
+                ),
+                **UNCHANGED,
+            },
+        ),
+        Operation(
+            name="get_docs_file",
+            route="GET /docs/{file}",
+            tag=TAG,
+            summary="Read a file of the documentation page",
+            parameters=(path("file", "The file's name.", File),),
+            answers={
+                200: Answer(
+                    description="The file.", model=str, media_types=(SCRIPT, STYLE), headers=CACHED
+                ),
+                **UNCHANGED,
+            }
+            | problems(404),
+        ),
+    ),
+)
