@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo dev logs test test-local check lint format build deploy bench recall clean
+.PHONY: help demo dev logs test test-local check lint format openapi build deploy bench recall clean
 
 PORT ?= 8080
 ENV ?= default
@@ -37,18 +37,22 @@ test-local: .venv/ready $(SAM_READY) $(STACK_READY) ## run the tests that drive 
 
 check: lint test test-local ## what CI runs: lint, types, template, all tests
 
-lint: .venv/ready $(SAM_READY) ## ruff, mypy, the lock, the layers' requirements, the template
+lint: .venv/ready $(SAM_READY) ## ruff, mypy, the lock, the layers' requirements, openapi.yaml, the template
 	@echo "ruff" && .venv/bin/ruff check && .venv/bin/ruff format --check --quiet
 	@echo "mypy" && .venv/bin/mypy
 	@echo "uv.lock" && .venv/bin/uv lock --check --quiet
 	@echo "layers/*/requirements.txt" && $(REQUIREMENTS) | diff layers/core/requirements.txt -
 	@$(REQUIREMENTS) --only-group documents | diff layers/documents/requirements.txt -
+	@echo "openapi.yaml" && $(PYTHON) -m openapi --check
 	@echo "template.yaml" && AWS_DEFAULT_REGION=us-east-1 .venv/sam/bin/sam validate --lint
 
 format: .venv/ready ## format and fix what can be fixed; renew the layers' requirements
 	@.venv/bin/ruff check --fix-only --quiet && .venv/bin/ruff format
 	@$(REQUIREMENTS) > layers/core/requirements.txt
 	@$(REQUIREMENTS) --only-group documents > layers/documents/requirements.txt
+
+openapi: .venv/ready ## write openapi.yaml from the models in openapi/
+	@$(PYTHON) -m openapi
 
 build: .venv/ready $(SAM_READY) ## build the functions and the layer into .aws-sam
 	@$(PYTHON) -m local build

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 
+from afterword import clock
 from afterword.flows import Flow
 from afterword.generations import Submission, Terms
 from afterword.keys import Scope
@@ -57,6 +58,9 @@ class Case:
 
 CASES = (
     Case("health", (), '"statusCode": 200'),
+    Case("get_openapi", (), "content-encoding"),
+    Case("get_docs", (), "content-encoding"),
+    Case("get_docs_file", (), "content-encoding"),
     Case("submit_mail_generation", ("dynamodb", "sqs"), "process_cuid"),
     Case("get_mail_generation", ("dynamodb",), "external_metadata"),
     Case("get_stack_app", ("dynamodb",), "form_keys_data"),
@@ -64,11 +68,30 @@ CASES = (
     Case("create_text_generation", ("dynamodb", "sqs"), "meta_data"),
     Case("get_text_generation", ("dynamodb",), "meta_data"),
     Case("update_text_generation", ("dynamodb",), "SET title"),
+    Case("submit_generation", ("dynamodb", "sqs"), "/v1/generations/"),
+    Case("get_generation", ("dynamodb",), "flow_version"),
+    Case("list_generations", ("dynamodb",), "by_flow"),
+    Case("cancel_generation", ("dynamodb",), "canceled"),
+    Case("delete_generation", ("dynamodb",), "deleted_at", ENDED),
+    Case("retry_generation", ("dynamodb", "sqs"), "retry_of", ENDED),
     Case("get_flow_log", ("dynamodb",), "logId"),
     Case("rate_flow_log", ("dynamodb",), "SET rating"),
     Case("submit_query", ("dynamodb", "sqs"), "questionId"),
     Case("get_answer", ("dynamodb",), "PENDING"),
     Case("list_folders", ("dynamodb",), "foldersCount", owner=True),
+    Case("list_flows", ("dynamodb",), "flow#", owner=True),
+    Case("get_flow", ("dynamodb",), "instructions", owner=True),
+    Case("put_flow", ("dynamodb",), "warnings", owner=True),
+    Case("list_flow_versions", ("dynamodb",), "version#", owner=True),
+    Case("list_keys", ("dynamodb",), "key#", owner=True),
+    Case("create_key", ("dynamodb",), "aw_", owner=True),
+    Case("revoke_key", ("dynamodb",), '"statusCode": 204', owner=True),
+    Case("get_usage", ("dynamodb",), "by_end", owner=True),
+    Case("count_usage", ("dynamodb",), "counted"),
+    Case("list_webhooks", ("dynamodb",), "endpoint#", owner=True),
+    Case("send_webhook", ("dynamodb",), "webhooks"),
+    Case("get_batch", ("dynamodb",), "no such batch"),
+    Case("intake", ("dynamodb", "sqs"), "case-457"),
     Case("generate", ("dynamodb", "sqs"), "succeeded"),
     Case("dead_letter", ("dynamodb",), "dead_letter"),
     Case("deliver", ("dynamodb", "events"), "GenerationFinished", ENDED),
@@ -88,8 +111,17 @@ def environment(url: str) -> dict[str, str]:
         "AFTERWORD_GENERATIONS_TABLE": "generations",
         "AFTERWORD_REGISTRY_TABLE": "registry",
         "AFTERWORD_USAGE_TABLE": "usage",
+        "AFTERWORD_STATISTICS_TABLE": "statistics",
         "AFTERWORD_CONTENTS_TABLE": "contents",
         "AFTERWORD_CONTENTS_BUCKET": "bench",
+        "AFTERWORD_WEBHOOKS_TABLE": "webhooks",
+        "AFTERWORD_WEBHOOK_QUEUE_URL": f"{url}/000000000000/webhooks",
+        "AFTERWORD_WEBHOOK_RETRIES": "5",
+        "AFTERWORD_EVENT_BUS": "default",
+        "AFTERWORD_BATCHES_TABLE": "batches",
+        "AFTERWORD_BATCH_BUCKET": "bench",
+        "AFTERWORD_INTAKE_QUEUE_URL": f"{url}/000000000000/intake",
+        "AFTERWORD_INTAKE_DEAD_LETTERS_URL": f"{url}/000000000000/intake-dead-letters",
         "AFTERWORD_NOTIFY_QUEUE_URL": f"{url}/000000000000/notify",
         "AFTERWORD_QUEUE_URL": f"{url}/000000000000/work",
         "AFTERWORD_BUCKET": "bench",
@@ -120,10 +152,11 @@ def populate(url: str) -> tuple[str, str]:
     flow = Flow.model_validate({"id": FLOW, "name": "Replies", "steps": [step]})
     registry.put_flow(TENANT, FLOW, flow.model_dump_json())
     _put_ended(dynamodb)
+    _put_counted(dynamodb)
     scopes = [Scope.SUBMIT, Scope.READ]
     return (
         registry.create_key(TENANT, scopes, "bench", FLOW)[1],
-        registry.create_key(TENANT, scopes, "bench")[1],
+        registry.create_key(TENANT, Scope, "bench")[1],
     )
 
 
@@ -138,3 +171,10 @@ def _put_ended(dynamodb: "DynamoDBClient") -> None:
     item = dynamodb.get_item(TableName="generations", Key=key)["Item"]
     item |= {"status": {"S": "canceled"}, "finished_at": item["created_at"]}
     dynamodb.put_item(TableName="generations", Item=item)
+
+
+def _put_counted(dynamodb: "DynamoDBClient") -> None:
+    """Note that all usage is counted up to now, as it is while the count runs."""
+    until = str(clock.to_millis(clock.now()))
+    item = {"pk": {"S": "#"}, "sk": {"S": "counted"}, "until": {"N": until}}
+    dynamodb.put_item(TableName="statistics", Item=item)

@@ -14,6 +14,7 @@ from bench.process import Calls, Measurement, Plan
 
 BUILD = ROOT / ".aws-sam" / "build"
 LAYER = BUILD / "CoreLayer" / "python"
+VIEWER = BUILD / "ViewerLayer" / "python"
 
 
 class Bench:
@@ -45,7 +46,8 @@ class Bench:
 
     def built(self, case: Case, batches: int = 0, requests: int = 0) -> Measurement:
         """Run the built function with the layer, and nothing else to import from."""
-        return self._run(case, [str(BUILD / case.build_name), str(LAYER)], batches, requests)
+        paths = [str(path) for path in (BUILD / case.build_name, LAYER, VIEWER)]
+        return self._run(case, paths, batches, requests)
 
     def bare(self, case: Case, batches: int = 0, requests: int = 0) -> Measurement:
         """Run the function's traced calls in bare boto3, as it is installed here."""

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from afterword import clock
-from afterword.errors import InvalidRequestError, LimitedError, NotFoundError
+from afterword.errors import ConflictError, LimitedError, NotFoundError
 from cli import stack
 from cli.arguments import AsJson, TenantId
 from cli.terminal import minute, plain_log, progress, result, result_json, result_table, say
@@ -97,14 +97,14 @@ def _resubmit(
         for generation_id in bar.track(ids):
             retry_id = message = None
             try:
-                retry_id = submitter.retry(tenant, generation_id)
+                retry_id = submitter.retry(tenant, generation_id).id
             except LimitedError as error:
                 raise LimitedError(
                     f"{error} {done} of {len(ids)} are submitted again: the same command goes on"
                     " with the others.",
                     error.retry_after,
                 ) from error
-            except (NotFoundError, InvalidRequestError) as error:
+            except (NotFoundError, ConflictError) as error:
                 message = str(error)
                 say(f"afterword: {generation_id}: {message}")
             else:

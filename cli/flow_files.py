@@ -13,21 +13,13 @@ from pydantic import ValidationError
 from yaml.constructor import ConstructorError
 from yaml.reader import ReaderError
 
+from afterword import flow_documents
 from afterword.errors import AfterwordError
 from afterword.flows import Flow
-from afterword.registry import NAME_RULE
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator, Sequence
     from pathlib import Path
-
-_MESSAGES = {
-    "extra_forbidden": "There is no such field",
-    "json_invalid": "A text has half of a surrogate pair, which is no character",
-    "string_pattern_mismatch": f"Input should be {NAME_RULE}",
-    "too_long": "Input should be a list of at most {max_length}, not of {actual_length}",
-}
-"""Better words for some of pydantic's errors, by their types."""
 
 
 class FlowFileError(AfterwordError):
@@ -127,19 +119,9 @@ def _load(path: "Path", text: str) -> tuple[yaml.Node, object]:
 
 def _problems(root: yaml.Node, error: ValidationError) -> "Iterator[tuple[int, str]]":
     """Return the line of each problem, and the field and what is wrong with it."""
-    for problem in error.errors(include_url=False):
-        words = _MESSAGES.get(problem["type"])
-        what = problem["msg"] if words is None else words.format_map(problem.get("ctx", {}))
-        place, what = _place(problem["loc"], what.removeprefix("Value error, "))
-        yield _line(root, place), _field(place) + what
-
-
-def _place(place: tuple[str | int, ...], what: str) -> tuple[tuple[str | int, ...], str]:
-    """Return where a problem is; one of the whole flow says it itself (`steps[0].name: …`)."""
-    found = re.match(r"steps\[(\d+)\]\.(\w+): ", what) if not place else None
-    if found is None:
-        return place, what
-    return ("steps", int(found[1]), found[2]), what[found.end() :]
+    for place, what in flow_documents.problems(error):
+        name = flow_documents.field(place)
+        yield _line(root, place), f"{name}: {what}" if name else what
 
 
 def _line(root: yaml.Node, place: "Sequence[str | int]") -> int:
@@ -161,12 +143,6 @@ def _member(node: yaml.Node, part: str | int) -> tuple[yaml.Node, yaml.Node] | N
     if isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
         return node.value[part], node.value[part]
     return None
-
-
-def _field(place: "Sequence[str | int]") -> str:
-    """Return `steps[0].max_tokens: `, nothing for the whole file."""
-    parts = [f"[{part}]" if isinstance(part, int) else f".{part}" for part in place]
-    return f"{''.join(parts).removeprefix('.')}: " if parts else ""
 
 
 def render(document: str) -> str:

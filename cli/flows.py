@@ -6,18 +6,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from afterword.contents import folder_id, tag_id
+from afterword import flow_documents
 from afterword.errors import NotFoundError
-from afterword.generations import is_id
 from cli import flow_files, stack
 from cli.arguments import AsJson, FlowId, TenantId
 from cli.terminal import minute, result, result_json, result_table, say
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from afterword.content_store import ContentStore
-    from afterword.flows import Flow
     from afterword.registry import Registry, StoredFlow
 
 app = typer.Typer(no_args_is_help=True, help="Flows: how a tenant's texts are generated.")
@@ -31,15 +26,11 @@ def put(
 ) -> None:
     """Save a flow from a file, as the next version of the id that it names."""
     flow = flow_files.read(file)
-    document = flow.model_dump_json(exclude_none=True, exclude_unset=True)
     there = stack.of(context)
-    saved = there.registry.put_flow(tenant, flow.id, document)
+    saved = there.registry.put_flow(tenant, flow.id, flow_documents.document(flow))
     say(f"Saved flow {saved.id} of tenant {tenant} as version {saved.version}.")
-    for field, kind, label in _not_there(there.contents, tenant, flow):
-        say(
-            f"afterword: {field}: There is no {kind} {label} yet: the step finds nothing in it"
-            " until a content is added to it."
-        )
+    for field, warning in flow_documents.warnings(lambda: there.contents, tenant, flow):
+        say(f"afterword: {field}: {warning}")
 
 
 @app.command("list")
@@ -96,37 +87,6 @@ def stored(registry: "Registry", tenant: str, flow: str, version: int | None) ->
             f"Flow {flow} has no version {version}: the newest is {newest.version}."
         )
     return registry.flow(tenant, flow, version)
-
-
-def _not_there(
-    contents: "ContentStore", tenant: str, flow: "Flow"
-) -> "Iterator[tuple[str, str, str]]":
-    """Return the folders and tags of a flow that no content has made yet, and their fields."""
-    named = [
-        (f"steps[{number}].context.{kind}s", kind, label, _id(tenant, label, id_of))
-        for number, step in enumerate(flow.steps)
-        if step.context is not None
-        for kind, labels, id_of in (
-            ("folder", step.context.folders, folder_id),
-            ("tag", step.context.tags, tag_id),
-        )
-        for label in labels
-    ]
-    if not named:
-        return
-    ids = {
-        wanted: {label_id for _, kind, _, label_id in named if kind == wanted}
-        for wanted in ("folder", "tag")
-    }
-    there = contents.labels(tenant, ids["folder"], ids["tag"])
-    for field, kind, label, label_id in named:
-        if label_id not in there:
-            yield field, kind, label
-
-
-def _id(tenant: str, label: str, id_of: "Callable[[str, str], str]") -> str:
-    """Return the id of what a flow names, by its name or by its id."""
-    return label if is_id(label) else id_of(tenant, label)
 
 
 def _name(flow: "StoredFlow") -> str:

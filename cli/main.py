@@ -17,7 +17,18 @@ from botocore.exceptions import ConnectionError as AwsConnectionError
 
 from afterword import clock
 from afterword.errors import AfterwordError, LimitedError
-from cli import contents, dead_letters, flow_tests, flows, generations, keys, tenants
+from cli import (
+    batches,
+    contents,
+    dead_letters,
+    flow_tests,
+    flows,
+    generations,
+    keys,
+    tenants,
+    usage,
+    webhooks,
+)
 from cli.flow_files import FlowFileError
 from cli.stack import Target
 from cli.terminal import minute, say
@@ -33,7 +44,10 @@ app.add_typer(contents.app, name="content")
 app.command()(generations.submit)
 app.command()(generations.watch)
 app.command()(generations.cancel)
+app.command("usage")(usage.show)
 app.add_typer(dead_letters.app, name="dead-letters")
+app.add_typer(batches.app, name="batch")
+app.add_typer(webhooks.app, name="webhook")
 
 
 @app.callback()

@@ -16,18 +16,25 @@ from afterword.admission import Limiter
 from afterword.content_store import ContentStore
 from afterword.endings import Endings
 from afterword.errors import AfterwordError
+from afterword.fetching import Fetcher
 from afterword.payloads import Payloads
 from afterword.queue import Queue
 from afterword.registry import Registry
+from afterword.statistics import Statistics
 from afterword.store import GenerationStore
 from afterword.submission import Submitter
 from afterword.usage import Usage
+from afterword.webhook_deliveries import WebhookDeliveries
+from afterword.webhook_endpoints import WebhookEndpoints
+from afterword.webhook_secrets import WebhookSecrets
+from afterword.webhook_store import WebhookStore
 
 if TYPE_CHECKING:
     import typer
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_sqs import SQSClient
+    from mypy_boto3_ssm import SSMClient
 
 ANNOUNCED = Path(__file__).parents[1] / ".local" / "dev.json"
 """Where `make dev` says which embedded stack runs."""
@@ -37,11 +44,14 @@ _OUTPUTS = (
     "RegistryTable",
     "GenerationsTable",
     "UsageTable",
+    "StatisticsTable",
     "QueueUrl",
     "NotifyQueueUrl",
     "Bucket",
     "ContentsTable",
     "ContentsBucket",
+    "WebhooksTable",
+    "WebhookQueueUrl",
 )
 _CONFIG = Config(
     connect_timeout=5,
@@ -97,6 +107,29 @@ class Stack:
         return Usage(self._dynamodb, self.outputs["UsageTable"])
 
     @cached_property
+    def statistics(self) -> Statistics:
+        """What tenants have used, by day."""
+        return Statistics(self._dynamodb, self.outputs["StatisticsTable"], self.store)
+
+    @cached_property
+    def webhooks(self) -> WebhookStore:
+        """Webhook endpoints and their deliveries."""
+        return WebhookStore(self._dynamodb, self.outputs["WebhooksTable"])
+
+    @cached_property
+    def webhook_endpoints(self) -> WebhookEndpoints:
+        """What an owner does with webhook endpoints."""
+        secrets = WebhookSecrets(lambda: self._ssm, self.outputs["WebhooksTable"])
+        allowed = self.parameters.get("FetchAllowed", "").lower().split(",")
+        return WebhookEndpoints(self.registry, self.webhooks, secrets, lambda: Fetcher(allowed))
+
+    @cached_property
+    def webhook_deliveries(self) -> WebhookDeliveries:
+        """What begins deliveries of webhooks."""
+        queue = Queue(self._sqs, self.outputs["WebhookQueueUrl"])
+        return WebhookDeliveries(self.registry, self.webhooks, queue)
+
+    @cached_property
     def endings(self) -> Endings:
         """What ends generations."""
         notices = Queue(self._sqs, self.outputs["NotifyQueueUrl"])
@@ -125,6 +158,10 @@ class Stack:
     @cached_property
     def _sqs(self) -> "SQSClient":
         return self.session.client("sqs", endpoint_url=self.endpoint, config=self._config)
+
+    @cached_property
+    def _ssm(self) -> "SSMClient":
+        return self.session.client("ssm", endpoint_url=self.endpoint, config=self._config)
 
     @property
     def _config(self) -> Config:

@@ -10,7 +10,7 @@ from afterword.admission import CACHE_SECONDS
 from afterword.limits import MAX_RUNNING, Limits
 from cli import stack
 from cli.arguments import AsJson, TenantId
-from cli.terminal import result_json, result_table, say
+from cli.terminal import result, result_json, result_table, say
 
 app = typer.Typer(no_args_is_help=True, help="Tenants: who owns keys, flows and generations.")
 
@@ -70,6 +70,45 @@ def limits(  # noqa: PLR0913 - a command's options are its parameters
             f" {CACHE_SECONDS:.0f} seconds more."
         )
     _show(there, tenant, holding, as_json=as_json)
+
+
+@app.command("webhook-hosts")
+def webhook_hosts(
+    context: typer.Context,
+    tenant: TenantId,
+    hosts: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="HOST", help="Hosts such as hooks.example.com, in place of all."),
+    ] = None,
+    *,
+    none: Annotated[bool, typer.Option("--none", help="Allow none.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show the hosts that a submission's webhook_url may name, or set them.
+
+    With the first ones the secret that signs what is sent there is printed, this once.
+    A change holds everywhere within 60 seconds.
+    """
+    if none and hosts:
+        raise typer.BadParameter("takes all away: give no HOST beside it", param_hint="--none")
+    there = stack.of(context)
+    there.registry.tenant(tenant)
+    secret = None
+    if hosts or none:
+        secret = there.webhook_endpoints.set_hosts(tenant, {host.lower() for host in hosts or ()})
+        say(
+            f"Set the webhook hosts of tenant {tenant}; the old ones may hold for up to"
+            f" {CACHE_SECONDS:.0f} seconds more."
+        )
+    holding = sorted(there.registry.rules(tenant).webhook_hosts)
+    if as_json:
+        result_json({"tenant": tenant, "hosts": holding, "secret": secret})
+        return
+    for host in holding:
+        result(host)
+    if secret is not None:
+        result(secret)
+        say("This is the secret of what is sent there. It is shown this once: keep it safe.")
 
 
 def _limit(name: str, text: str) -> int | None:

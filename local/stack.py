@@ -4,7 +4,7 @@ import asyncio
 import os
 import socket
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NoReturn
@@ -170,7 +170,9 @@ def set_up(
                 "ModelBaseUrl": model.url,
                 "ModelApiKeySecretArn": store_secret(endpoint, model.api_key),
                 "EventBusName": "default",
+                "IntakeBusName": "default",
                 "FetchAllowed": os.environ.get("AFTERWORD_FETCH_ALLOWED", ""),
+                **_webhook_retries(os.environ),
                 "LogLevel": "INFO",
             },
             worker,
@@ -179,6 +181,12 @@ def set_up(
         return outputs, create_tenants(endpoint, outputs)
     except (BotoCoreError, ClientError) as error:
         raise LocalError(f"ministack does not do as AWS would: {error}") from error
+
+
+def _webhook_retries(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the schedule that the environment asks for, nothing for the template's own."""
+    retries = environ.get("AFTERWORD_WEBHOOK_RETRIES")
+    return {"WebhookRetries": retries} if retries else {}
 
 
 async def answering(url: str) -> None:

@@ -25,7 +25,8 @@ def worker_seconds(environ: Mapping[str, str]) -> int | None:
     """Return the worker's timeout that the environment asks for, None for the template's own.
 
     A worker that dies holds its generations until the timeout of its invocation: a short one lets a
-    test see the take-over. Raises LocalError when it is no such number.
+    test see the take-over. It is the intake's too, which holds batches in the same way. Raises
+    LocalError when it is no such number.
     """
     text = environ.get("AFTERWORD_WORKER_SECONDS", "")
     if not text:
@@ -55,6 +56,8 @@ def expand(
         resources = template["Resources"]
         resources["GenerateFunction"]["Properties"]["Timeout"] = worker
         resources["Queue"]["Properties"]["VisibilityTimeout"] = VISIBILITY_TIMEOUTS * worker
+        resources["IntakeFunction"]["Properties"]["Timeout"] = worker
+        resources["IntakeQueue"]["Properties"]["VisibilityTimeout"] = VISIBILITY_TIMEOUTS * worker
     for name, resource in template["Resources"].items():
         if key := PACKAGES.get(resource["Type"]):
             properties = resource["Properties"]

@@ -25,7 +25,16 @@ from afterword.keys import Scope
 from afterword.models import provider
 from afterword.registry import Registry
 from afterword.store import GenerationStore
-from tests.deployment import NOTIFY_QUEUE_NAME, QUEUE_NAME, REFERENCES, REGION, Deployment
+from tests.deployment import (
+    INTAKE_DEAD_LETTERS_NAME,
+    INTAKE_QUEUE_NAME,
+    NOTIFY_QUEUE_NAME,
+    QUEUE_NAME,
+    REFERENCES,
+    REGION,
+    WEBHOOK_QUEUE_NAME,
+    Deployment,
+)
 
 ROOT = Path(__file__).parent.parent
 FLOW = "mail-reply"
@@ -168,18 +177,27 @@ def fresh_aws(template: Mapping[str, Any], monkeypatch: pytest.MonkeyPatch) -> I
         clients.bedrock_agent_runtime,
         clients.bedrock_runtime,
         clients.events,
+        clients.ssm,
         services.registry,
         services.authenticator,
         services.store,
         services.contents,
         services.fetcher,
+        services.batches,
+        services.batch_files,
+        services.batch_requests,
         services.queue,
         services.ranking,
         services.knowledge,
         services.endings,
         services.submitter,
         services.sweeper,
+        services.statistics,
         services.notifier,
+        services.webhook_store,
+        services.webhook_endpoints,
+        services.webhook_deliveries,
+        services.webhook_sender,
         telemetry.logger,
         provider.model,
         worker.from_settings,
@@ -188,7 +206,15 @@ def fresh_aws(template: Mapping[str, Any], monkeypatch: pytest.MonkeyPatch) -> I
     _let_one_call_in_at_a_time(monkeypatch)
     with mock_aws():
         resources = template["Resources"]
-        for resource in ("GenerationsTable", "RegistryTable", "UsageTable", "ContentsTable"):
+        for resource in (
+            "GenerationsTable",
+            "RegistryTable",
+            "UsageTable",
+            "StatisticsTable",
+            "ContentsTable",
+            "BatchesTable",
+            "WebhooksTable",
+        ):
             definition = deepcopy(resources[resource]["Properties"])
             for later in (
                 "SSESpecification",
@@ -197,14 +223,26 @@ def fresh_aws(template: Mapping[str, Any], monkeypatch: pytest.MonkeyPatch) -> I
             ):
                 definition.pop(later, None)
             clients.dynamodb().create_table(TableName=REFERENCES[resource], **definition)
-        for resource, name in (("Queue", QUEUE_NAME), ("NotifyQueue", NOTIFY_QUEUE_NAME)):
+        for resource, name in (
+            ("Queue", QUEUE_NAME),
+            ("NotifyQueue", NOTIFY_QUEUE_NAME),
+            ("WebhookQueue", WEBHOOK_QUEUE_NAME),
+            ("IntakeQueue", INTAKE_QUEUE_NAME),
+            ("IntakeDeadLetterQueue", INTAKE_DEAD_LETTERS_NAME),
+        ):
             url = clients.sqs().create_queue(QueueName=name)["QueueUrl"]
             assert url == REFERENCES[resource]
-        for resource in ("Bucket", "ContentsBucket"):
+        for resource in ("Bucket", "ContentsBucket", "BatchBucket"):
             clients.s3().create_bucket(
                 Bucket=REFERENCES[resource],
                 CreateBucketConfiguration={"LocationConstraint": REGION},
             )
+        clients.s3().put_bucket_versioning(
+            Bucket=REFERENCES["BatchBucket"],
+            VersioningConfiguration=resources["BatchBucket"]["Properties"][
+                "VersioningConfiguration"
+            ],
+        )
         yield
 
 
@@ -227,6 +265,7 @@ def _all_clients() -> list[BaseClient]:
         clients.s3(),
         clients.secrets_manager(),
         clients.events(),
+        clients.ssm(),
     ]
 
 

@@ -7,14 +7,25 @@ from typing import Any, Final
 
 REGION: Final = "eu-west-1"
 QUEUE_NAME, NOTIFY_QUEUE_NAME = "generate", "notify"
+WEBHOOK_QUEUE_NAME = "webhooks"
+INTAKE_QUEUE_NAME, INTAKE_DEAD_LETTERS_NAME = "intake", "intake-dead-letters"
 REFERENCES = {
     "GenerationsTable": "generations",
     "RegistryTable": "registry",
     "UsageTable": "usage",
+    "StatisticsTable": "statistics",
     "Bucket": "afterword-texts",
     "ContentsTable": "contents",
     "ContentsBucket": "afterword-contents",
+    "BatchesTable": "batches",
+    "BatchBucket": "afterword-batches",
+    "IntakeQueue": f"https://sqs.{REGION}.amazonaws.com/123456789012/{INTAKE_QUEUE_NAME}",
+    "IntakeDeadLetterQueue": (
+        f"https://sqs.{REGION}.amazonaws.com/123456789012/{INTAKE_DEAD_LETTERS_NAME}"
+    ),
     "Queue": f"https://sqs.{REGION}.amazonaws.com/123456789012/{QUEUE_NAME}",
+    "WebhooksTable": "webhooks",
+    "WebhookQueue": f"https://sqs.{REGION}.amazonaws.com/123456789012/{WEBHOOK_QUEUE_NAME}",
     "NotifyQueue": f"https://sqs.{REGION}.amazonaws.com/123456789012/{NOTIFY_QUEUE_NAME}",
 }
 """What `!Ref` gives for the resources under moto."""
@@ -119,7 +130,7 @@ class Deployment:
         ]
         return {function.folder: function for function in functions}
 
-    def _resolve(self, value: Any) -> Any:  # noqa: ANN401, PLR0911 - any node of a YAML document
+    def _resolve(self, value: Any) -> Any:  # noqa: ANN401, C901, PLR0911 - any node of a YAML document
         match value:
             case {"Ref": "AWS::NoValue"}:
                 return None
@@ -129,6 +140,8 @@ class Deployment:
                 return f"{name}.{attribute}"
             case {"Fn::Sub": str(text)}:
                 return text
+            case {"Fn::Split": [str(separator), joined]}:
+                return self._resolve(joined).split(separator)
             case {"Fn::Equals": [left, right]}:
                 return self._resolve(left) == self._resolve(right)
             case {"Fn::Not": [condition]}:

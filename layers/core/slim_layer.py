@@ -20,6 +20,7 @@ SERVICES = (
     "s3",
     "secretsmanager",
     "sqs",
+    "ssm",
 )
 """The AWS services of clients.py; botocore knows no other in the layer."""
 

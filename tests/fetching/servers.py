@@ -57,12 +57,16 @@ def drip(first: bytes, piece: bytes, ended: threading.Event) -> Page:
 
 @dataclass
 class Server:
-    """A web server: its pages by path, and the requests that it had, with their Host headers."""
+    """A web server: its pages by path, and the requests that it had, with their Host headers.
+
+    `bodies` are what was posted to it.
+    """
 
     port: int = 0
     pages: dict[str, Page] = field(default_factory=dict)
     requests: list[tuple[str, str]] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
+    bodies: list[bytes] = field(default_factory=list)
     connections: int = 0
 
 
@@ -76,6 +80,10 @@ def serving(tls: ssl.SSLContext | None) -> Iterator[Server]:
             server.requests.append((self.headers["host"], self.path))
             server.headers.append(dict(self.headers))
             server.pages[self.path](self)
+
+        def do_POST(self) -> None:
+            server.bodies.append(self.rfile.read(int(self.headers["content-length"])))
+            self.do_GET()
 
         def log_message(self, *_: object) -> None:
             pass

@@ -341,3 +341,126 @@ def test_a_file_is_not_unpacked(fetcher: Fetcher, serve: Serve) -> None:
     serve(a_txt=file(b"\x1f\x8b", content_encoding="gzip"), b_txt=file(TEXT))
     expected = "its host sends it compressed, unasked; send the file itself instead."
     assert refusal(fetcher) == expected
+
+
+# --- what webhooks do: posting --------------------------------------------------------------------
+
+HOOK = "https://docs.example/hook"
+SENT = b'{"type": "webhook.test"}'
+HEADERS = {"content-type": "application/json", "webhook-id": "msg_1"}
+
+
+def post_refusal(fetcher: Fetcher, url: str = HOOK, seconds: float = 10.0) -> str:
+    """Return in a few words why nothing is posted."""
+    with pytest.raises(FetchError) as refused:
+        fetcher.post(url, SENT, HEADERS, seconds)
+    return refused.value.why
+
+
+def test_a_body_is_posted(fetcher: Fetcher, internet: Internet, serve: Serve) -> None:
+    """The host gets the very bytes under its name, at its checked address, and past any proxy."""
+    server = serve(hook=file(b"thanks", 202, retry_after="5"))
+    reply = fetcher.post(HOOK, SENT, HEADERS, 10.0)
+    assert (reply.status, reply.headers["retry-after"]) == (202, "5")
+    assert (server.bodies, server.requests) == ([SENT], [("docs.example", "/hook")])
+    assert internet.connected == [(PUBLIC, 443)]
+    (headers,) = server.headers
+    sent = {name.lower(): text for name, text in headers.items()}
+    assert sent.keys() == {"host", "user-agent", "accept-encoding", "content-length", *HEADERS}
+    assert {name: sent[name] for name in HEADERS} == HEADERS
+
+
+def test_a_host_is_resolved_once_for_a_post(
+    fetcher: Fetcher, internet: Internet, serve: Serve
+) -> None:
+    """A name that turns inside after the check is connected to at its checked address."""
+    canary = serve("127.0.0.1", hook=file(b""))
+    server = serve(hook=file(b""))
+    internet.hosts["docs.example"] = [[PUBLIC], ["127.0.0.1"]]
+    assert fetcher.post(HOOK, SENT, HEADERS, 10.0).status == 200
+    assert post_refusal(fetcher) == "its host is not found on the public internet"
+    assert (internet.connected, len(server.bodies)) == ([(PUBLIC, 443)], 1)
+    assert canary.connections == 0
+
+
+@pytest.mark.parametrize("addresses", [["127.0.0.1"], [PUBLIC, "127.0.0.1"], [METADATA], ["::1"]])
+def test_nothing_is_posted_inside(
+    fetcher: Fetcher, internet: Internet, serve: Serve, addresses: list[str]
+) -> None:
+    """A host with any inner address is not posted to, and the canary stays alone."""
+    canary = serve("127.0.0.1", hook=file(b""))
+    internet.hosts["docs.example"] = [addresses]
+    assert post_refusal(fetcher) == "its host is not found on the public internet"
+    assert (internet.connected, canary.connections) == ([], 0)
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+@pytest.mark.parametrize("location", ["https://127.0.0.1/hook", "https://other.example/hook"])
+def test_a_redirect_is_the_answer_to_a_post(
+    fetcher: Fetcher, internet: Internet, serve: Serve, status: int, location: str
+) -> None:
+    """Nobody is followed anywhere: the redirect itself is what comes back."""
+    canary = serve("127.0.0.1", hook=file(b""))
+    other = serve(OTHER, hook=file(b""))
+    serve(hook=redirect(location, status))
+    assert fetcher.post(HOOK, SENT, HEADERS, 10.0).status == status
+    assert internet.connected == [(PUBLIC, 443)]
+    assert (canary.connections, other.connections) == (0, 0)
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+@pytest.mark.parametrize(
+    "host", ["127.0.0.1", "localhost", "[::1]", "[::ffff:127.0.0.1]", "2130706433", "0x7f.1"]
+)
+def test_loopback_is_never_posted_to(scheme: str, host: str) -> None:
+    """A service on this machine is not reached, by the system's own resolver and sockets."""
+    with serving(None) as canary:
+        for port in (f":{canary.port}", ""):
+            assert post_refusal(Fetcher(), f"{scheme}://{host}{port}/") in {
+                "it must be an https address, on port 443",
+                "its host is not found on the public internet",
+            }
+        assert canary.connections == 0
+
+
+def test_an_answer_is_not_waited_for_after_its_head(
+    fetcher: Fetcher, serve: Serve, ended: threading.Event
+) -> None:
+    """A host that says 200 and goes on for ever has taken the webhook, within the time for it."""
+    serve(hook=drip(OK + b"\r\n", b"x", ended))
+    started = time.monotonic()
+    assert fetcher.post(HOOK, SENT, HEADERS, 0.5).status == 200
+    assert time.monotonic() - started < 2
+
+
+def test_no_more_of_an_answer_is_read_than_its_cap(fetcher: Fetcher, serve: Serve) -> None:
+    """Of an answer without an end 64 KB are read, and then it is left."""
+    endless = (b"x" * 65_536 for _ in range(100_000))
+    serve(hook=raw(OK + b"\r\n", *[next(endless) for _ in range(64)]))
+    started = time.monotonic()
+    assert fetcher.post(HOOK, SENT, HEADERS, 10.0).status == 200
+    assert time.monotonic() - started < 5
+
+
+@pytest.mark.parametrize(
+    ("first", "piece"),
+    [
+        pytest.param(b"", b"", id="no answer"),
+        pytest.param(b"HTTP/1.1 ", b"2", id="a status"),
+        pytest.param(OK, b"x-a: b\r\n", id="headers"),
+    ],
+)
+def test_a_host_that_hangs_ends_at_the_deadline(
+    fetcher: Fetcher, serve: Serve, ended: threading.Event, first: bytes, piece: bytes
+) -> None:
+    """A host that does not come to the end of its answer's head is cut off."""
+    serve(hook=drip(first, piece, ended))
+    started = time.monotonic()
+    assert post_refusal(fetcher, seconds=0.3) == "it takes longer than 0.3 seconds"
+    assert time.monotonic() - started < 2
+
+
+def test_a_host_that_hangs_up(fetcher: Fetcher, serve: Serve) -> None:
+    """A connection that ends without an answer is a failure."""
+    serve(hook=raw(b""))
+    assert post_refusal(fetcher) == "the connection to its host broke"

@@ -7,13 +7,19 @@ from typing import Any
 
 import pytest
 
+from afterword import queue as queues
 from afterword import services, worker
+from afterword.fetching import Fetcher
 from afterword.keys import Scope
 from afterword.models import provider
 from tests.conftest import FLOW, Event, SetClock, Tenant
 from tests.fake_model import FakeModel
+from tests.functional.administration import Administration
 from tests.functional.contents import Contents
 from tests.functional.genai_stack import CHAT, CHAT_DOCUMENT, FORM, FORM_DOCUMENT, Client
+from tests.functional.native_generations import Native
+from tests.functional.webhooks import Queue as WebhookQueue
+from tests.functional.webhooks import Receiver, Webhooks
 
 HEADERS = {"content-type": "application/json", "cache-control": "no-store"}
 """What every HTTP result has."""
@@ -141,6 +147,34 @@ def contents(
 
 
 @pytest.fixture
+def webhooks(
+    tenant: Tenant,
+    load_event: Callable[[str], Event],
+    set_clock: SetClock,  # noqa: ARG001 - its clock
+) -> Webhooks:
+    """Return a client of the webhooks of the sample events' tenant."""
+    return Webhooks(load_event, tenant.key_with(Scope.ADMIN))
+
+
+@pytest.fixture
+def receiver(aws: None, monkeypatch: pytest.MonkeyPatch) -> Receiver:  # noqa: ARG001 - its effect
+    """Return what is sent to from now on, wherever a webhook goes."""
+    receiver = Receiver()
+    monkeypatch.setattr(Fetcher, "post", lambda _, *sent: receiver.post(*sent))
+    return receiver
+
+
+@pytest.fixture
+def webhook_queue(
+    load_event: Callable[[str], Event], monkeypatch: pytest.MonkeyPatch
+) -> WebhookQueue:
+    """Return the queue that the sender is given its messages by."""
+    queue = WebhookQueue(load_event)
+    monkeypatch.setattr(queues.Queue, "hide", lambda _, *hidden: queue.hide(*hidden))
+    return queue
+
+
+@pytest.fixture
 def form(tenant: Tenant, client_for: ClientFor, set_clock: SetClock) -> Client:  # noqa: ARG001 - its clock
     """Return a client of an app that asks for inputs of all kinds."""
     services.registry().put_flow(tenant.id, FORM, FORM_DOCUMENT)
@@ -152,3 +186,35 @@ def chat(tenant: Tenant, client_for: ClientFor, set_clock: SetClock) -> Client: 
     """Return a client of an app that is a conversation."""
     services.registry().put_flow(tenant.id, CHAT, CHAT_DOCUMENT)
     return client_for(tenant, CHAT)
+
+
+@pytest.fixture
+def administration_of(load_event: Callable[[str], Event]) -> Callable[..., Administration]:
+    """Return a function that makes a client of the native API with a key for all scopes."""
+
+    def make(tenant: Tenant, flow: str | None = None) -> Administration:
+        return Administration(
+            load_event, services.registry().create_key(tenant.id, Scope, flow=flow)[1]
+        )
+
+    return make
+
+
+@pytest.fixture
+def administration(
+    set_clock: SetClock,  # noqa: ARG001 - its clock
+    tenant: Tenant,
+    administration_of: Callable[..., Administration],
+) -> Administration:
+    """Return such a client of the tenant, at START."""
+    return administration_of(tenant)
+
+
+@pytest.fixture
+def native(
+    tenant: Tenant,
+    load_event: Callable[[str], Event],
+    set_clock: SetClock,  # noqa: ARG001 - its clock
+) -> Native:
+    """Return a client of the native API's generations, with the tenant's key."""
+    return Native(load_event, tenant.key)

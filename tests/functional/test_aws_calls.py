@@ -173,7 +173,10 @@ def test_ten_notices_take_one_call_of_eventbridge(
     calls: list[Call],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A batch of notices is published at once; each is read before and noted after."""
+    """A batch of notices is published at once; each is read before and noted after.
+
+    A tenant's webhooks are looked up once for all of them.
+    """
     monkeypatch.setenv("AFTERWORD_EVENT_BUS", "default")
     records = []
     for number in range(10):
@@ -186,6 +189,7 @@ def test_ten_notices_take_one_call_of_eventbridge(
     operations = [call.operation for call in calls]
     assert operations == [
         *["dynamodb.GetItem"] * 10,
+        "dynamodb.Query",  # the tenant's webhooks
         "eventbridge.PutEvents",
         *["dynamodb.UpdateItem"] * 10,
     ]

@@ -254,6 +254,6 @@ def test_a_retry_belongs_to_the_conversation(run: Run) -> None:
     refused = raising(ModelRefusedError(Reason.REFUSED_CONTENT, "No."))
     failed = submit("Again?")
     run(failed, model=refused)
-    retry = services.submitter().retry("demo", failed)
+    retry = services.submitter().retry("demo", failed).id
     run(retry)
     assert questions(history(retry)) == ["Again?", "Again?"]

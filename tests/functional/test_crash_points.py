@@ -59,8 +59,9 @@ CALLS = {
     "plain": Calls(submission=6, stored=5, worker=5, sweeper=11, dead_letter=2, deliver=0),
     # between limits and big text: whether it is there, and a place: refused since the tenant has no
     # usage yet, made, refused in a new minute, taken;
-    # after an end: the place and the tokens, the notice; the deliverer: the end, the event, settled
-    "limited": Calls(submission=11, stored=10, worker=7, sweeper=11, dead_letter=3, deliver=3),
+    # after an end: the place and the tokens, the notice; the deliverer: the end, the webhooks,
+    # the event, settled
+    "limited": Calls(submission=11, stored=10, worker=7, sweeper=11, dead_letter=3, deliver=4),
 }
 """For a tenant without limits whose generations' ends nobody wants to know, and for the other."""
 

@@ -66,6 +66,8 @@ def test_a_message_becomes_a_reply(
         reason=None,
         message=None,
         retry_of=None,
+        tokens_in=120,
+        tokens_out=40,
     )
     assert model.prompts == [
         Prompt(

@@ -12,7 +12,7 @@ import pytest
 from afterword import admission, clients, services
 from afterword.generations import Reason, Status, id_for_key
 from afterword.limits import Limits
-from afterword.usage import Usage, Used
+from afterword.usage import Admitted, Item, Usage, Used, Written
 from functions.generate.app import handler as generate
 from functions.get_mail_generation.app import handler as read
 from functions.submit_mail_generation.app import handler
@@ -170,8 +170,8 @@ def test_a_december_ends_with_its_year(submit: Submit, set_clock: SetClock) -> N
     ended = services.store().ended("demo", generation_id)
     assert ended is not None
     place = usage.admit("demo", generation_id, Limits(tokens_per_month=1))
-    assert isinstance(place, str)
-    usage.settle(replace(ended, place=place, tokens=1))
+    assert isinstance(place, Admitted)
+    usage.settle(replace(ended, place=place.place, tokens=1))
     result = submit()
     assert (result["statusCode"], result["headers"]["retry-after"]) == (429, "60")
 
@@ -270,7 +270,7 @@ def test_the_place_of_a_submission_that_was_never_stored_comes_back(
     limit(running_at_once=1)
     usage = Usage(clients.dynamodb(), REFERENCES["UsageTable"])
     lost = id_for_key("demo", "lost")
-    assert isinstance(usage.admit("demo", lost, Limits(running_at_once=1)), str)
+    assert isinstance(usage.admit("demo", lost, Limits(running_at_once=1)), Admitted)
     assert submit() == full(1)
     set_clock.advance(seconds=60)
     assert submit() == full(1)
@@ -367,8 +367,8 @@ def test_too_many_at_the_same_moment_are_refused(
 ) -> None:
     """When others are always quicker, a submission gives up and says so."""
     limit(running_at_once=10)
-    item = {"open": {"M": {}}, "minute": {"N": "99999999999"}, "requests": {"N": "0"}}
-    monkeypatch.setattr(Usage, "_admit", lambda *_, **__: item)
+    item: Item = {"open": {"M": {}}, "minute": {"N": "99999999999"}, "requests": {"N": "0"}}
+    monkeypatch.setattr(Usage, "_admit", lambda *_, **__: Written(done=False, item=item))
     what = "Too many submissions at the same moment."
     assert submit() == refusal(429, what, **{"retry-after": "1"})
 

@@ -19,15 +19,18 @@ from afterword.limits import Limits
 from afterword.models import ModelUnavailableError
 from afterword.payloads import Payloads
 from afterword.store import GenerationStore
-from afterword.usage import Usage
+from afterword.usage import Admitted, Usage
+from functions.count_usage.app import handler as count_usage
 from functions.create_content.app import handler as create_content
 from functions.dead_letter.app import handler as dead_letter
-from functions.deliver.app import handler as deliver
 from functions.generate.app import handler as generate
 from functions.generate_flow.app import handler as generate_flow
 from functions.get_answer.app import handler as get_answer
+from functions.get_docs.app import handler as get_docs
+from functions.get_docs_file.app import handler as get_docs_file
 from functions.get_flow_log.app import handler as get_flow_log
 from functions.get_mail_generation.app import handler as get_mail_generation
+from functions.get_openapi.app import handler as get_openapi
 from functions.health.app import handler as health
 from functions.list_folder_contents.app import handler as list_folder_contents
 from functions.list_folders.app import handler as list_folders
@@ -39,7 +42,9 @@ from functions.update_content.app import handler as update_content
 from tests.conftest import FLOW, FLOW_DOCUMENT, Call, Event, LambdaContext, SetClock, Tenant
 from tests.deployment import REFERENCES, Deployment
 from tests.fake_model import FakeModel, completion, raising, saying
+from tests.functional.administration import Administration
 from tests.functional.genai_stack import Client
+from tests.functional.native_generations import Native
 
 ID, OTHER_ID = "019a6f3e-7c00-7000-8000-000000000001", "019a6f3e-7c00-7000-8000-000000000002"
 BIG = "x" * 20_000
@@ -48,6 +53,7 @@ RESOURCES = {
     REFERENCES["GenerationsTable"]: "GenerationsTable.Arn",
     REFERENCES["RegistryTable"]: "RegistryTable.Arn",
     REFERENCES["UsageTable"]: "UsageTable.Arn",
+    REFERENCES["StatisticsTable"]: "StatisticsTable.Arn",
     REFERENCES["ContentsTable"]: "ContentsTable.Arn",
     REFERENCES["ContentsBucket"]: "${ContentsBucket.Arn}/*",
     REFERENCES["Queue"]: "Queue.Arn",
@@ -193,18 +199,29 @@ def ours(deployment: Deployment, folder: str) -> set[str]:
     return {name for name in environment if name.startswith("AFTERWORD_")}
 
 
-def test_health_has_and_needs_nothing(
+@pytest.mark.parametrize(
+    ("folder", "handler"),
+    [
+        ("health", health),
+        ("get_openapi", get_openapi),
+        ("get_docs", get_docs),
+        ("get_docs_file", get_docs_file),
+    ],
+)
+def test_what_is_open_to_everybody_has_and_needs_nothing(  # noqa: PLR0913, PLR0917 - fixtures
     deployment: Deployment,
     load_event: Callable[[str], Event],
     run_alone: Callable[[str], set[str]],
     calls: list[Call],
+    folder: str,
+    handler: Callable[[Event, object], Mapping[str, Any]],
 ) -> None:
-    """The health function asks for no setting and may do nothing."""
-    asked = run_alone("health")
-    assert health(load_event("health"), LambdaContext())["statusCode"] == 200
+    """A function that takes no key asks for no setting and may do nothing."""
+    asked = run_alone(folder)
+    assert handler(load_event(folder), LambdaContext())["statusCode"] == 200
     assert (asked, calls) == (set(), [])
-    assert ours(deployment, "health") == set()
-    assert granted(deployment, "health") == {}
+    assert ours(deployment, folder) == set()
+    assert granted(deployment, folder) == {}
 
 
 def lose_place(generation_id: str) -> None:
@@ -212,8 +229,8 @@ def lose_place(generation_id: str) -> None:
     limits = services.registry().limits("demo")
     usage = Usage(clients.dynamodb(), REFERENCES["UsageTable"])
     place = usage.admit("demo", generation_id, limits)
-    assert isinstance(place, str)
-    put({"body": "B"}, {}, generation_id, place)
+    assert isinstance(place, Admitted)
+    put({"body": "B"}, {}, generation_id, place.place)
     services.store().cancel("demo", generation_id)
 
 
@@ -308,23 +325,6 @@ def test_letters_have_what_they_need(
     assert dead_letter(event, LambdaContext()) == {"batchItemFailures": []}
     assert asked == ours(deployment, "dead_letter")
     assert used(calls) == granted(deployment, "dead_letter")
-
-
-@pytest.mark.usefixtures("tenant")
-def test_notices_have_what_they_need(
-    deployment: Deployment,
-    load_event: Callable[[str], Event],
-    run_alone: Callable[[str], set[str]],
-    calls: list[Call],
-) -> None:
-    """The notices' function uses all its variables and permissions, and no other."""
-    put({"body": "B"}, {})
-    services.store().cancel("demo", ID)
-    asked = run_alone("deliver")
-    calls.clear()
-    assert deliver(load_event("deliver"), LambdaContext()) == {"batchItemFailures": []}
-    assert asked == ours(deployment, "deliver")
-    assert used(calls) == granted(deployment, "deliver")
 
 
 @pytest.mark.usefixtures("tenant")
@@ -585,5 +585,156 @@ def test_a_content_has_what_it_needs(
         for fields, status in asked_for:
             event = content_event(load_event(name), key, **fields)
             assert handler(event, LambdaContext())["statusCode"] == status
+        assert asked == ours(deployment, name)
+        assert used(calls) == granted(deployment, name)
+
+
+CHAT_FLOW = {
+    "name": "Chat",
+    "steps": [{"name": "answer", "prompt": "{{text}}", "context": {"folders": ["Help"]}}],
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "body", "status"),
+    [
+        ("list_flows", None, 200),
+        ("get_flow", None, 200),
+        ("put_flow", CHAT_FLOW, 200),
+        ("list_flow_versions", None, 200),
+        ("list_keys", None, 200),
+        ("create_key", None, 201),
+        ("revoke_key", None, 204),
+        ("get_usage", None, 200),
+    ],
+)
+def test_administration_has_what_it_needs(  # noqa: PLR0913, PLR0917 - a function and what it is given
+    deployment: Deployment,
+    administration: Administration,
+    run_alone: Callable[[str], set[str]],
+    calls: list[Call],
+    name: str,
+    body: object,
+    status: int,
+) -> None:
+    """The functions of flows, keys and usage use all their variables and permissions."""
+    key, _ = services.registry().create_key("demo", [Scope.READ])
+    asked = run_alone(name)
+    calls.clear()
+    call = administration.call
+    result = call(name, body, keyId=key.id) if name == "revoke_key" else call(name, body)
+    assert result["statusCode"] == status
+    assert asked == ours(deployment, name)
+    assert used(calls) == granted(deployment, name)
+
+
+def test_the_count_has_what_it_needs(  # noqa: PLR0913, PLR0917 - what it is given
+    deployment: Deployment,
+    set_clock: SetClock,
+    tenant: Tenant,
+    load_event: Callable[[str], Event],
+    run_alone: Callable[[str], set[str]],
+    calls: list[Call],
+) -> None:
+    """The count uses all its variables and permissions, and no other."""
+    put({"body": "B"}, {})
+    services.store().cancel(tenant.id, ID)
+    set_clock.advance(hours=2)
+    asked = run_alone("count_usage")
+    calls.clear()
+    assert count_usage(load_event("count_usage"), LambdaContext(milliseconds=600_000))["hours"]
+    assert asked == ours(deployment, "count_usage")
+    assert used(calls) == granted(deployment, "count_usage")
+
+
+def test_submitting_to_the_native_api_has_what_it_needs(
+    deployment: Deployment,
+    native: Native,
+    set_clock: SetClock,
+    run_alone: Callable[[str], set[str]],
+    calls: list[Call],
+) -> None:
+    """The native API's submitting function uses all its variables and permissions, and no other."""
+    services.registry().set_limits("demo", Limits(running_at_once=2))
+    lose_place(ID)
+    lose_place(OTHER_ID)
+    set_clock.advance(minutes=2)
+    services.contents().create("demo", Draft(name="Refunds", text="Soon.", folder="Help"))
+    step = {"name": "answer", "prompt": "{{text}}", "context": {}}
+    flow = Flow.model_validate({"id": FLOW, "name": "Ask", "steps": [step]})
+    services.registry().put_flow("demo", FLOW, flow.model_dump_json(exclude_unset=True))
+    chosen = {"answer": {"folders": {"names": ["help"]}}}
+    body = {"flow": FLOW, "inputs": {"text": BIG}, "context": chosen}
+    asked = run_alone("submit_generation")
+    calls.clear()
+    accepted = native.submit(body, idempotency_key="case-457")
+    assert accepted["statusCode"] == 202
+    somebody_else_succeeds(accepted["body"]["id"])
+    assert native.submit(body, idempotency_key="case-457")["statusCode"] == 200
+    assert asked == ours(deployment, "submit_generation")
+    assert used(calls) == granted(deployment, "submit_generation")
+
+
+def test_submitting_again_has_what_it_needs(
+    deployment: Deployment,
+    native: Native,
+    set_clock: SetClock,
+    run_alone: Callable[[str], set[str]],
+    calls: list[Call],
+) -> None:
+    """The retrying function uses all its variables and permissions, and no other."""
+    failed = native.submitted(inputs={"text": BIG})
+    services.endings().cancel("demo", failed)
+    services.registry().set_limits("demo", Limits(running_at_once=2))
+    lose_place(ID)
+    lose_place(OTHER_ID)
+    set_clock.advance(minutes=2)
+    asked = run_alone("retry_generation")
+    calls.clear()
+    assert native.ask("retry_generation", failed)["statusCode"] == 202
+    assert asked == ours(deployment, "retry_generation")
+    assert used(calls) == granted(deployment, "retry_generation")
+
+
+def test_reading_and_listing_have_what_they_need(
+    deployment: Deployment,
+    native: Native,
+    run_alone: Callable[[str], set[str]],
+    calls: list[Call],
+) -> None:
+    """The functions that show generations use all their variables and permissions."""
+    generation_id = native.submitted(external_ref="case-457")
+    somebody_else_succeeds(generation_id)
+    for name, requests in (
+        ("get_generation", [(generation_id, None)]),
+        ("list_generations", [(None, {}), (None, {"external_ref": "case-457"})]),
+    ):
+        asked = run_alone(name)
+        calls.clear()
+        for path, query in requests:
+            assert native.ask(name, path, query=query)["statusCode"] == 200
+        assert asked == ours(deployment, name)
+        assert used(calls) == granted(deployment, name)
+
+
+def test_canceling_and_deleting_have_what_they_need(
+    deployment: Deployment,
+    tenant: Tenant,
+    native: Native,
+    run_alone: Callable[[str], set[str]],
+    calls: list[Call],
+) -> None:
+    """The functions that end generations, or delete them, use all that they have."""
+    services.registry().set_limits(tenant.id, Limits(running_at_once=5))
+    put({"body": BIG}, {"metadata": f'{{"a": "{BIG}"}}'})
+    ended = native.submitted(inputs={"text": BIG})
+    services.endings().cancel("demo", ended)
+    for name, generation_id, status in (
+        ("cancel_generation", ID, 200),
+        ("delete_generation", ended, 204),
+    ):
+        asked = run_alone(name)
+        calls.clear()
+        assert native.ask(name, generation_id)["statusCode"] == status
         assert asked == ours(deployment, name)
         assert used(calls) == granted(deployment, name)

@@ -413,7 +413,7 @@ class Life:
 
     def retry(self) -> None:
         """Submit it again, and go on with the new one."""
-        self.id = services.submitter().retry("demo", self.id)
+        self.id = services.submitter().retry("demo", self.id).id
 
     def sweep(self, **after: float) -> None:
         """Run the sweeper after some time."""

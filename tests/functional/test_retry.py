@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from afterword import clients, services
-from afterword.errors import InvalidRequestError, LimitedError, NotFoundError
+from afterword.errors import ConflictError, LimitedError, NotFoundError
 from afterword.generations import Reason, Status, Submission
 from afterword.limits import Limits
 from afterword.payloads import INLINE_BYTES
@@ -37,7 +37,7 @@ def test_a_retry_is_a_new_generation_of_the_same_submission(dead: str, set_clock
     """It names the old one, asks for the same, has its time from now, and the old one stays."""
     before = services.store().get("demo", dead)
     set_clock.advance(hours=2)
-    retry_id = services.submitter().retry("demo", dead)
+    retry_id = services.submitter().retry("demo", dead).id
     retry = services.store().get("demo", retry_id)
     assert (retry.id != dead, retry.retry_of, retry.status) == (True, dead, Status.QUEUED)
     assert retry.deadline_at == set_clock() + timedelta(minutes=10)
@@ -57,25 +57,25 @@ def test_however_often_it_is_retried_it_is_one_generation(
     dead: str, stored: Callable[[], Stored]
 ) -> None:
     """Asking twice for a retry makes one, and a retry that failed can be retried itself."""
-    first = services.submitter().retry("demo", dead)
-    assert services.submitter().retry("demo", dead) == first
+    first = services.submitter().retry("demo", dead).id
+    assert services.submitter().retry("demo", dead).id == first
     assert stored().items == 2
     services.endings().cancel("demo", first)
-    second = services.submitter().retry("demo", first)
+    second = services.submitter().retry("demo", first).id
     assert services.store().get("demo", second).retry_of == first
 
 
 def test_only_what_failed_or_was_canceled_is_retried(tenant: Tenant) -> None:
     """What is open or has its result is not submitted again."""
     generation_id = services.submitter().submit(tenant.id, SUBMISSION)
-    with pytest.raises(InvalidRequestError, match="is queued: only what failed"):
+    with pytest.raises(ConflictError, match="is queued: only what failed"):
         services.submitter().retry("demo", generation_id)
     claim = services.store().claim(
         "demo", generation_id, services.store().get("demo", generation_id).deadline_at
     )
     assert claim is not None
     services.endings().succeed(claim, completion("Dear Ada,"))
-    with pytest.raises(InvalidRequestError, match="is succeeded: only what failed"):
+    with pytest.raises(ConflictError, match="is succeeded: only what failed"):
         services.submitter().retry("demo", generation_id)
 
 
@@ -103,6 +103,6 @@ def test_the_retry_of_a_lost_one_is_found_again(
     """When a retry's answer is lost after it was accepted, the next try finds that one."""
     assert clients.dynamodb()
     cut_off("sqs.SendMessage")
-    first = services.submitter().retry("demo", dead)
-    assert services.submitter().retry("demo", dead) == first
+    first = services.submitter().retry("demo", dead).id
+    assert services.submitter().retry("demo", dead).id == first
     assert stored().items == 2

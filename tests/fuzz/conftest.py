@@ -5,7 +5,7 @@ import re
 import time
 from base64 import b64decode
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -16,7 +16,7 @@ import pytest
 from afterword import clients, clock, fetching, services, waiting
 from afterword.contents import Draft
 from afterword.dialects import promptitude
-from afterword.generations import Status
+from afterword.generations import Status, Submission
 from afterword.keys import Scope
 from tests.conftest import FLOW, Call, Event, Stored, Tenant
 from tests.deployment import REFERENCES, Deployment
@@ -25,6 +25,8 @@ from tests.fuzz.contract import SUBMISSION, Operation
 from tests.fuzz.gateway import Gateway, HttpRequest, HttpResponse
 
 MANY = 20
+OWNED = ("/v1/content", "/v1/flows", "/v1/keys", "/v1/usage", "/v1/webhooks")
+"""What a key for one flow may not do, or not all of it."""
 READS = re.compile(r"\w+\.(Get|BatchGet|Query|Scan|List)\w*")
 
 
@@ -33,7 +35,8 @@ class World:
     """The endpoints, and what a good request to them has.
 
     `parameters` are parameters that name something which is there, `headers` a good key.
-    `owner` is the header of a key that administers contents, which a key for a flow may not.
+    `owner` is the header of a key that administers, which a key for a flow may not. `anew` makes
+    what an operation uses up, by the operation's name, and returns its parameters.
     `calls` are the calls of AWS, and `there` is what was stored when it was counted last. `kept`
     are the items of the content that is there.
     """
@@ -46,25 +49,33 @@ class World:
     headers: Mapping[str, str]
     owner: Mapping[str, str]
     there: Stored
+    anew: Mapping[str, Callable[[], Mapping[str, str]]] = field(default_factory=dict)
     kept: Sequence[Mapping[str, Any]] = ()
 
     def credentials(self, operation: Operation) -> Mapping[str, str]:
         """Return the header of a key that is good for an operation."""
-        return self.owner if operation.path.startswith("/v1/content") else self.headers
+        owned = operation.path.startswith(OWNED) and not operation.path.endswith("/generate")
+        return self.owner if owned else self.headers
+
+    def place(self, operation: Operation) -> Mapping[str, str]:
+        """Return parameters that name what is there for an operation."""
+        if operation.name not in self.anew:
+            return self.parameters
+        place = {**self.parameters, **self.anew[operation.name]()}
+        self.there = self.stored()
+        return place
 
     def event(self, operation: Operation) -> Event:
         """Return the sample event of an operation's function, with a good key and parameters."""
-        event = self.load_event(self._folder(operation))
+        event, place = self.load_event(self._folder(operation)), self.place(operation)
         event["headers"] |= self.credentials(operation)
         if "x-api-key" in event["headers"]:
             event["headers"]["x-api-key"] = self.headers["authorization"].removeprefix("Bearer ")
         if "queryStringParameters" in event:
-            sent = {name: self.parameters[name] for name in event["queryStringParameters"]}
+            sent = {name: place[name] for name in event["queryStringParameters"]}
             event |= {"queryStringParameters": sent, "rawQueryString": urlencode(sent)}
         if "pathParameters" in event:
-            event["pathParameters"] = {
-                name: self.parameters[name] for name in event["pathParameters"]
-            }
+            event["pathParameters"] = {name: place[name] for name in event["pathParameters"]}
         return event
 
     def request(self, operation: Operation) -> HttpRequest:
@@ -173,6 +184,32 @@ def no_internet(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
+def anew(tenant: Tenant) -> Mapping[str, Callable[[], Mapping[str, str]]]:
+    """Return what makes things for the operations that use them up, by the operations' names."""
+
+    def ended() -> Mapping[str, str]:
+        submission = Submission(
+            dialect="dialonce", flow=FLOW, inputs={"body": "Hi"}, template=None, external={}
+        )
+        generation_id = services.submitter().submit(tenant.id, submission)
+        services.endings().cancel(tenant.id, generation_id)
+        return {"id": generation_id}
+
+    def webhook() -> Mapping[str, str]:
+        for endpoint in services.webhook_store().endpoints(tenant.id):
+            services.webhook_endpoints().remove(tenant.id, endpoint.id)
+        endpoint, _ = services.webhook_endpoints().create(tenant.id, "https://hooks.example.com/")
+        return {"webhookId": endpoint.id}
+
+    return {
+        "delete_generation": ended,
+        "retry_generation": ended,
+        "create_webhook": webhook,
+        "delete_webhook": webhook,
+    }
+
+
+@pytest.fixture
 def world(  # noqa: PLR0913, PLR0917 - all that there is to ask
     deployment: Deployment,
     tenant: Tenant,
@@ -181,8 +218,9 @@ def world(  # noqa: PLR0913, PLR0917 - all that there is to ask
     calls: list[Call],
     all_stored: Callable[[], Stored],
     load_event: Callable[[str], Event],
+    anew: Mapping[str, Callable[[], Mapping[str, str]]],
 ) -> World:
-    """Return the endpoints, with a tenant who has a flow, a generation and a content, and keys."""
+    """Return the endpoints, with a tenant who has one of each thing, and keys."""
     parameters = {"companyCuid": tenant.id, "orchestratorCuid": FLOW, "processCuid": ""}
     parameters["flowId"] = FLOW
     _, key = services.registry().create_key(tenant.id, [Scope.SUBMIT, Scope.READ], flow=FLOW)
@@ -192,7 +230,21 @@ def world(  # noqa: PLR0913, PLR0917 - all that there is to ask
     content = services.contents().create(
         tenant.id, Draft(name="Refunds", text="Soon.", folder="Terms", external_id="terms-1")
     )
-    parameters |= {"contentId": content.id, "folderId": content.folder.id}
+    parameters |= {"contentId": content.id, "folderId": content.folder.id, "file": "page.js"}
+    parameters["keyId"] = services.registry().create_key(tenant.id, [Scope.READ])[0].id
+    parameters |= {"from": "2026-11-01", "to": "2026-11-30", "by": "day,flow,model"}
+    clients.dynamodb().put_item(
+        TableName=REFERENCES["StatisticsTable"],
+        Item={
+            "pk": {"S": "#"},
+            "sk": {"S": "counted"},
+            "until": {"N": str(clock.to_millis(clock.now()))},
+        },
+    )
+    webhook, _ = services.webhook_endpoints().create(tenant.id, "https://hooks.example.com/")
+    delivery = services.webhook_deliveries().test(tenant.id, webhook.id)
+    parameters |= {"webhookId": webhook.id, "deliveryId": delivery.id}
+    parameters["batchId"] = services.batch_requests().accept(tenant.id, FLOW, None, None).id
     gateway = Gateway(deployment)
     world = World(
         gateway, calls, all_stored, load_event, parameters, headers, owner, there=all_stored()
@@ -200,6 +252,9 @@ def world(  # noqa: PLR0913, PLR0917 - all that there is to ask
     world.kept = clients.dynamodb().scan(TableName=REFERENCES["ContentsTable"])["Items"]
     accepted = world.gateway.send(world.request(SUBMISSION))
     parameters["processCuid"] = json.loads(accepted.body)["process_cuid"]
-    parameters |= dict.fromkeys(("text_gen_id", "logId", "questionId"), parameters["processCuid"])
+    names = ("text_gen_id", "logId", "questionId", "id")
+    parameters |= dict.fromkeys(names, parameters["processCuid"])
+    parameters |= {"limit": "20", "flow": FLOW}
+    world.anew = anew
     world.there = all_stored()
     return world

@@ -217,10 +217,11 @@ VALUES = {
 }
 READ = (
     "authorization", "x-api-key", "x-account-id", "x-website-id", "x-user-email",
-    "idempotency-key", "afterword-deadline", "content-type",
+    "idempotency-key", "afterword-deadline", "content-type", "prefer", "if-none-match",
+    "accept-encoding",
 )  # fmt: skip
 """Headers that the functions read."""
-UNREAD = ("cookie", "content-encoding", "transfer-encoding", "prefer", "constructor")
+UNREAD = ("cookie", "content-encoding", "transfer-encoding", "constructor")
 FEW = ("nothing", "NUL", "a line end", "not ASCII", "10 KB", "a surrogate")
 
 

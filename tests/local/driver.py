@@ -234,14 +234,14 @@ def environment(**settings: str) -> dict[str, str]:
 
 @contextmanager
 def running(folder: Path, **settings: str) -> Iterator[Dev]:
-    """Run a stack with the demo model on a free port."""
+    """Run a stack on a free port, with the demo model unless the settings have another."""
     port = free_port()
     path = folder / f"dev-{port}.out"
     with path.open("w") as output:
         process = subprocess.Popen(  # noqa: S603 - our own command
             command(port),
             cwd=ROOT,
-            env=environment(AFTERWORD_MODEL_PROVIDER="demo", **settings),
+            env=environment(**{"AFTERWORD_MODEL_PROVIDER": "demo", **settings}),
             stdout=output,
             stderr=subprocess.STDOUT,
             text=True,

@@ -97,8 +97,8 @@ def submit_all(tenant: Tenant, mails: Sequence[Mail], chance: random.Random) -> 
     return processes
 
 
-def workers_of(dev: Dev) -> list[int]:
-    """Return the processes of this stack's worker function that have a connection.
+def workers_of(dev: Dev, function: str = "GenerateFunction") -> list[int]:
+    """Return the processes of this stack's worker, or of another function, that have a connection.
 
     One that has none is not through with its start yet; killed there, ministack would end all the
     others as well.
@@ -108,7 +108,7 @@ def workers_of(dev: Dev) -> list[int]:
     for process in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):  # it has ended, or is somebody else's
             environ = b"\0" + (process / "environ").read_bytes()
-            if ours in environ and b"-GenerateFunction" in environ:
+            if ours in environ and f"-{function}".encode() in environ:
                 opened = [descriptor.readlink().name for descriptor in (process / "fd").iterdir()]
                 if any(name.startswith("socket:") for name in opened):
                     found.append(int(process.name))
@@ -148,7 +148,7 @@ def waiting(account: Account, own: str) -> int:
     """Return how many messages there are in all queues but our own, those in flight included."""
     sqs = session().client("sqs", endpoint_url=account.endpoint)
     urls = sqs.list_queues()["QueueUrls"]
-    assert len(urls) == 5, urls  # the worker's, the notices', their dead letters' and our own
+    assert len(urls) == 9, urls  # four of the stack's, one of letters for each, and our own
     return sum(
         int(count)
         for url in urls

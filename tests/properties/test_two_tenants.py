@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from afterword import clients, clock, generations, items, services, store, worker
-from afterword.errors import InvalidRequestError, LimitedError, NotFoundError
+from afterword.errors import ConflictError, LimitedError, NotFoundError
 from afterword.generations import Claim, Completion, Reason, Status
 from afterword.keys import Scope
 from afterword.limits import Limits
@@ -298,7 +298,7 @@ class TwoTenants(RuleBasedStateMachine):
                 services.submitter().retry(tenant, known.id)
             return
         if known.seen["status"]["S"] not in {Status.FAILED, Status.CANCELED}:
-            with pytest.raises(InvalidRequestError):
+            with pytest.raises(ConflictError):
                 services.submitter().retry(tenant, known.id)
             return
         there = self._known.get(self._by_key.get((tenant, f"retry of {known.id}"), ""))
@@ -307,7 +307,7 @@ class TwoTenants(RuleBasedStateMachine):
                 services.submitter().retry(tenant, known.id)
             assert self._receive() == []
             return
-        retry_id = services.submitter().retry(tenant, known.id)
+        retry_id = services.submitter().retry(tenant, known.id).id
         self._receive()
         if there is None:
             self._accepted(tenant, retry_id, known.request)

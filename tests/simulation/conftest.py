@@ -19,6 +19,7 @@ from afterword import (
     clock,
     generations,
     services,
+    statistics,
     sweeper,
     worker,
 )
@@ -108,6 +109,7 @@ def start_afresh() -> None:
         services.endings,
         services.submitter,
         services.sweeper,
+        services.statistics,
         services.notifier,
         worker.from_settings,
     ):
@@ -116,6 +118,10 @@ def start_afresh() -> None:
         table = REFERENCES[name]
         for item in clients.dynamodb().scan(TableName=table)["Items"]:
             clients.dynamodb().delete_item(TableName=table, Key={"pk": item["pk"]})
+    table = REFERENCES["StatisticsTable"]
+    for item in clients.dynamodb().scan(TableName=table)["Items"]:
+        key = {"pk": item["pk"], "sk": item["sk"]}
+        clients.dynamodb().delete_item(TableName=table, Key=key)
 
 
 def put_in_place(
@@ -123,7 +129,15 @@ def put_in_place(
 ) -> None:
     """Let the code meet the world wherever it would meet time, chance, threads, AWS or a model."""
     time = SimpleNamespace(monotonic=world.monotonic, sleep=world.sleep)
-    for module in (worker, attachments, sweeper, admission, authentication, botocore.endpoint):
+    for module in (
+        worker,
+        attachments,
+        sweeper,
+        statistics,
+        admission,
+        authentication,
+        botocore.endpoint,
+    ):
         monkeypatch.setattr(module, "time", time)
     monkeypatch.setattr(clock, "now", world.clock)
     ids = seeded(seed)

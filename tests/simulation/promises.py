@@ -2,12 +2,14 @@
 
 import json
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from afterword import statistics
 from afterword.generations import TRANSITIONS, Status
+from afterword.statistics import Tally
 from afterword.worker import MAX_FAILURES
 from tests.simulation.scheduler import Process, Thread
 
@@ -34,6 +36,7 @@ class Promise(StrEnum):
     PLACES = "a tenant has no more open than its limit"
     PLACES_BACK = "each place is given back, or to be had when it is needed"
     TOKENS = "the tokens of each generation are counted once"
+    COUNTED = "each generation that ended is counted once, with the tokens of its answers"
     NOT_DUE = "nothing is due when all is done"
 
 
@@ -57,6 +60,7 @@ class ModelCall:
 END = (
     "status", "attempt", "failures", "finished_at", "reason", "message", "text", "text_key",
     "model", "stop_reason", "tokens_in", "tokens_out", "request", "request_key", "external",
+    "ended_in", "answers",
 )  # fmt: skip
 """What never changes after the end."""
 
@@ -241,6 +245,25 @@ class Promises:
         )
         if tokens != stored:
             raise BrokenError(Promise.TOKENS, f"{tokens} are counted, and {stored} are stored")
+
+    def counted(self, tenant: str, used: Iterable[Tally]) -> None:
+        """Check what the statistics say of a tenant, when nothing of it is open."""
+        ended = [item for item in self.ends.values() if item["tenant"]["S"] == tenant]
+        came_to = Counter(
+            item["reason"]["S"] if "reason" in item else status(item) for item in ended
+        )
+        tokens = sum(
+            int(item[name]["N"])
+            for item in ended
+            for name in ("tokens_in", "tokens_out")
+            if name in item
+        )
+        found = statistics.together(used)
+        counted = Counter[str](found.failures)
+        counted += Counter({Status.SUCCEEDED: found.succeeded, Status.CANCELED: found.canceled})
+        if (+counted, found.tokens_in + found.tokens_out) != (came_to, tokens):
+            told = f"counted {dict(+counted)}, and {dict(came_to)} ended"
+            raise BrokenError(Promise.COUNTED, f"{tenant}: {told}; {found}, {tokens} tokens")
 
 
 def status(item: Attributes) -> Status:

@@ -4,15 +4,16 @@ import json
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 
-from afterword import clients, generations, notifications, services, worker
+from afterword import clients, generations, notifications, services, statistics, worker
 from afterword.endings import Endings
 from afterword.generations import Claim, Status, Submission, Terms
 from afterword.items import Items
+from afterword.statistics import Cell, Statistics
 from afterword.store import GenerationStore, There
 from afterword.sweeper import Sweeper
 from afterword.usage import Usage
@@ -96,6 +97,32 @@ def notify_success(patch: pytest.MonkeyPatch) -> None:
     """Let each notice tell of a success."""
     detail = notifications.detail
     patch.setattr(notifications, "detail", lambda end: detail(end) | {"status": "succeeded"})
+
+
+def note_hours_first(patch: pytest.MonkeyPatch) -> None:
+    """Note that an hour is counted before it is."""
+    keep = Statistics._keep  # noqa: SLF001 - the seam that is to be broken
+
+    def broken(self: Statistics, cell: Cell, hour: datetime, count: Mapping[str, int]) -> None:
+        self._note(hour + timedelta(hours=1))
+        keep(self, cell, hour, count)
+
+    patch.setattr(Statistics, "_keep", broken)
+
+
+def add_to_what_is_there(params: Params) -> Params | None:
+    """Let each count of an hour be added to what is there, as a counter would be."""
+    sent = values(params)
+    if ":count" not in sent:
+        return None
+    there = clients.dynamodb().get_item(TableName=params["TableName"], Key=params["Key"])
+    name = params["ExpressionAttributeNames"]["#hour"]
+    before = there.get("Item", {}).get(name, {"M": {}})["M"]
+    count = {
+        what: {"N": str(int(each["N"]) + int(before.get(what, {"N": "0"})["N"]))}
+        for what, each in sent[":count"]["M"].items()
+    }
+    return {**params, "ExpressionAttributeValues": {**sent, ":count": {"M": count}}}
 
 
 def accept_nothing(
@@ -214,6 +241,33 @@ MUTANTS = [
         change=lambda sent: always(sent, ":places" in values(sent), "size(#open) < :places"),
     ),
     Mutant(
+        "hours that are counted while they can still change",
+        {Promise.COUNTED},
+        lambda patch: patch.setattr(statistics, "GRACE", timedelta(hours=-1)),
+    ),
+    Mutant(
+        "hours noted before they are counted",
+        {Promise.COUNTED},
+        note_hours_first,
+    ),
+    Mutant(
+        "hours whose counts are added up",
+        {Promise.COUNTED},
+        change=add_to_what_is_there,
+    ),
+    Mutant(
+        "a canceled one that is not put on the index of ends",
+        {Promise.COUNTED},
+        change=lambda sent: (
+            {
+                **sent,
+                "UpdateExpression": sent["UpdateExpression"].replace("ended_in =", "ended_late ="),
+            }
+            if ":canceled" in values(sent)
+            else None
+        ),
+    ),
+    Mutant(
         "a lease without a margin",
         {Promise.LEASE, Promise.DEAD_LETTER},
         lambda patch: patch.setattr(worker, "LEASE_MARGIN", timedelta(0)),
@@ -223,7 +277,7 @@ MUTANTS = [
         "one object for the texts of all attempts",
         {Promise.OWN_TEXT},
         one_object_for_all_attempts,
-        soonest=9,
+        soonest=67,
     ),
     Mutant(
         "failures without a limit",

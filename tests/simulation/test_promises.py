@@ -19,6 +19,7 @@ HAPPENS = {
     "crashed before a call",
     "crashed after a call",
     "cancel crashed",
+    "count crashed",
     "deliver crashed",
     "generate crashed",
     "submit crashed",

@@ -32,6 +32,7 @@ from afterword.models import (
 from afterword.payloads import INLINE_BYTES
 from afterword.queue import Nudge
 from afterword.usage import Usage
+from functions.count_usage.app import handler as count_usage
 from functions.dead_letter.app import handler as dead_letter
 from functions.deliver.app import handler as deliver
 from functions.generate.app import handler as generate
@@ -54,12 +55,16 @@ CALM = 4_200.0
 PROBE = 400.0
 """Seconds: of chaos, until all must have ended, and for what is submitted after that."""
 SKEW = 4.9
+COUNT_FAULTS = 0.02
 CAP = 3
 REQUESTS = 12
 KINDS = ("answers", "throttles", "times out", "hangs", "refuses", "says nothing")
 MOODS = ((60, 8, 5, 19, 4, 4), (25, 65, 2, 2, 3, 3), (20, 5, 40, 35, 0, 0))
 """How likely a model does what: a good one, a busy one, and a slow one."""
 GENERATIONS, USAGE = REFERENCES["GenerationsTable"], REFERENCES["UsageTable"]
+STATISTICS = REFERENCES["StatisticsTable"]
+BEGIN = START - timedelta(minutes=3)
+"""An hour ends in the middle of the chaos."""
 
 type Answer = Callable[[], object]
 
@@ -135,6 +140,7 @@ class World:
             at(random.uniform(5, CHAOS), self._cancel_one)
         at(CHAOS, self._calm_down)
         at(60, self._sweep)
+        at(120, self._count)
         try:
             self.scheduler.run(CALM)
             self._check_end()
@@ -142,6 +148,7 @@ class World:
             self.scheduler.run(CALM + PROBE)
             self._check_end()
             self._check_usage()
+            self._check_statistics()
             for end in self.promises.ends.values():
                 self.seen[end["reason"]["S"] if "reason" in end else status(end)] += 1
         finally:
@@ -176,6 +183,12 @@ class World:
             raise BrokenError(Promise.PLACES_BACK, f"{len(probes)} of {CAP} were let in")
         used = Usage(clients.dynamodb(), USAGE).used(self._limited.id)
         self.promises.usage_is(used.running, used.tokens, self._items())
+
+    def _check_statistics(self) -> None:
+        day = self.clock().date()
+        for tenant in (self._limited, self._free):
+            used = services.statistics().used(tenant.id, day, day)
+            self.promises.counted(tenant.id, used.values())
 
     # --- clients
 
@@ -330,13 +343,19 @@ class World:
             for _ in range(self._random.choice((1, 2))):
                 self._invoke("sweep", lambda context: sweep({}, context), 60, lambda _: None)
 
+    def _count(self) -> None:
+        """Sum up, twice at once now and then, and more often than is needed."""
+        self.scheduler.at(self.scheduler.now + 240, self._count)
+        for _ in range(self._random.choice((1, 2))):
+            self._invoke("count", lambda context: count_usage({}, context), 60, lambda _: None)
+
     # --- the clock, the model, AWS
 
     def clock(self) -> datetime:
         """Return the time by the clock of whoever asks."""
         thread = self.scheduler.current
         skew = 0.0 if thread is None else thread.process.skew
-        return START + timedelta(seconds=self.scheduler.now + skew)
+        return BEGIN + timedelta(seconds=self.scheduler.now + skew)
 
     def monotonic(self) -> float:
         """Return seconds that go on at the same speed for everybody."""
@@ -478,6 +497,9 @@ class World:
         self, thread: Thread, operation: str, sent: Mapping[str, Any], answer: Answer
     ) -> object:
         table = sent["TableName"]
+        if table == STATISTICS:
+            self._step(f"{operation} statistics: {sent['ExpressionAttributeValues']}")
+            return answer()
         pk = (sent["Key"] if "Key" in sent else sent["Item"])["pk"]["S"]
         before = self._item(table, pk)
         response = answer()
@@ -501,7 +523,11 @@ class World:
     # --- faults
 
     def _faulty(self) -> bool:
-        return not self._calm and self._random.random() < self._faults
+        """Whether something fails now; in calm times too while hours are summed up."""
+        thread = self.scheduler.current
+        counts = thread is not None and thread.process.kind == "count"
+        faults = COUNT_FAULTS if counts else self._faults
+        return (counts or not self._calm) and self._random.random() < faults
 
     def _strikes(self, percent: int) -> bool:
         return not self._calm and self._random.random() * 100 < percent
@@ -591,4 +617,4 @@ def _answer(
 
 
 def _millis(seconds: float) -> int:
-    return round((START.timestamp() + seconds) * 1000)
+    return round((BEGIN.timestamp() + seconds) * 1000)

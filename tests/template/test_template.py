@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from afterword import clients, worker
+from afterword import batches, clients, intake, worker
 from afterword.generations import MAX_DEADLINE
 from tests.conftest import ROOT
 from tests.deployment import REFERENCES, Deployment, as_list
@@ -19,13 +19,22 @@ GENERATIONS, REGISTRY, USAGE = "GenerationsTable.Arn", "RegistryTable.Arn", "Usa
 SETTLES = {USAGE: {"dynamodb:UpdateItem"}, "NotifyQueue.Arn": {"sqs:SendMessage"}}
 """What everything that ends generations may do then."""
 BY_FLOW = "${GenerationsTable.Arn}/index/by_flow"
+BY_REFERENCE = "${GenerationsTable.Arn}/index/by_reference"
 BY_CONVERSATION = "${GenerationsTable.Arn}/index/by_conversation"
 CONVERSATIONS = "${GenerationsTable.Arn}/index/by_conversation"
+BY_END = "${GenerationsTable.Arn}/index/by_end"
 DUE = "${GenerationsTable.Arn}/index/by_due"
 TEXTS = "${Bucket.Arn}/*"
+STATISTICS = "StatisticsTable.Arn"
 CONTENTS, CONTENT_TEXTS = "ContentsTable.Arn", "${ContentsBucket.Arn}/*"
-BUS = "arn:${AWS::Partition}:events:${AWS::Region}:${AWS::AccountId}:event-bus/default"
+BATCHES, BATCH_FILES = "BatchesTable.Arn", "${BatchBucket.Arn}"
+BUS = "arn:${AWS::Partition}:events:${AWS::Region}:${AWS::AccountId}:event-bus/${EventBusName}"
 BEDROCK = "arn:${AWS::Partition}:bedrock:*"
+WEBHOOKS, SEND = "WebhooksTable.Arn", {"WebhookQueue.Arn": {"sqs:SendMessage"}}
+WEBHOOK_SECRETS = (
+    "arn:${AWS::Partition}:ssm:${AWS::Region}:${AWS::AccountId}:parameter/afterword/"
+    "${WebhooksTable}/*"
+)
 SECRET = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:model-key"  # noqa: S105 - a name
 CONSUMES = {"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"}
 WORKER = {
@@ -63,6 +72,9 @@ LISTS = {
 }
 PERMISSIONS = {
     "health": {},
+    "get_openapi": {},
+    "get_docs": {},
+    "get_docs_file": {},
     "submit_mail_generation": SUBMITS,
     "get_mail_generation": READS,
     "get_stack_app": LISTS,
@@ -78,6 +90,23 @@ PERMISSIONS = {
         CONTENTS: {"dynamodb:BatchGetItem"},
         TEXTS: {"s3:GetObject", "s3:PutObject"},
     },
+    "submit_generation": {
+        **SUBMITS,
+        CONTENTS: {"dynamodb:BatchGetItem"},
+        TEXTS: {"s3:GetObject", "s3:PutObject"},
+    },
+    "get_generation": READS,
+    "list_generations": LISTS
+    | {REGISTRY: {"dynamodb:GetItem", "dynamodb:Query"}, BY_REFERENCE: {"dynamodb:Query"}},
+    "cancel_generation": READS
+    | SETTLES
+    | {GENERATIONS: {"dynamodb:GetItem", "dynamodb:UpdateItem"}},
+    "delete_generation": READS
+    | {
+        GENERATIONS: {"dynamodb:GetItem", "dynamodb:UpdateItem"},
+        TEXTS: {"s3:GetObject", "s3:DeleteObject"},
+    },
+    "retry_generation": SUBMITS | {TEXTS: {"s3:GetObject", "s3:PutObject"}},
     "get_flow_log": READS,
     "rate_flow_log": READS | {GENERATIONS: {"dynamodb:UpdateItem"}},
     "create_content": {
@@ -107,6 +136,86 @@ PERMISSIONS = {
         BY_CONVERSATION: {"dynamodb:Query"},
         GENERATIONS: {"dynamodb:GetItem", "dynamodb:BatchGetItem"},
     },
+    "list_flows": {REGISTRY: {"dynamodb:GetItem", "dynamodb:Query"}},
+    "get_flow": {REGISTRY: {"dynamodb:GetItem"}},
+    "put_flow": {
+        REGISTRY: {"dynamodb:GetItem", "dynamodb:PutItem"},
+        CONTENTS: {"dynamodb:BatchGetItem"},
+    },
+    "list_flow_versions": {REGISTRY: {"dynamodb:GetItem", "dynamodb:Query"}},
+    "list_keys": {REGISTRY: {"dynamodb:GetItem", "dynamodb:Query"}},
+    "create_key": {REGISTRY: {"dynamodb:GetItem", "dynamodb:PutItem"}},
+    "revoke_key": {REGISTRY: {"dynamodb:GetItem", "dynamodb:UpdateItem"}},
+    "get_usage": {
+        REGISTRY: {"dynamodb:GetItem"},
+        BY_END: {"dynamodb:Query"},
+        STATISTICS: {"dynamodb:GetItem", "dynamodb:Query"},
+    },
+    "count_usage": {
+        BY_END: {"dynamodb:Query"},
+        STATISTICS: {"dynamodb:GetItem", "dynamodb:UpdateItem"},
+    },
+    "create_batch": {
+        REGISTRY: {"dynamodb:GetItem"},
+        BATCHES: {"dynamodb:PutItem"},
+        f"{BATCH_FILES}/uploads/*": {"s3:PutObject"},
+    },
+    "get_batch": {
+        REGISTRY: {"dynamodb:GetItem"},
+        BATCHES: {"dynamodb:GetItem"},
+        f"{BATCH_FILES}/results/*": {"s3:GetObject"},
+    },
+    "intake": {
+        **SUBMITS,
+        CONTENTS: {"dynamodb:BatchGetItem"},
+        TEXTS: {"s3:GetObject", "s3:PutObject"},
+        BATCHES: {"dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:Query"},
+        f"{BATCH_FILES}/intake/*": {"s3:GetObject", "s3:GetObjectVersion"},
+        f"{BATCH_FILES}/uploads/*": {"s3:GetObject", "s3:GetObjectVersion"},
+        f"{BATCH_FILES}/results/*": {"s3:PutObject"},
+        "IntakeQueue.Arn": {*CONSUMES, "sqs:ChangeMessageVisibility", "sqs:SendMessage"},
+        "IntakeDeadLetterQueue.Arn": {"sqs:SendMessage"},
+    },
+    "list_webhooks": {REGISTRY: {"dynamodb:GetItem"}, WEBHOOKS: {"dynamodb:Query"}},
+    "create_webhook": {
+        REGISTRY: {"dynamodb:GetItem", "dynamodb:UpdateItem"},
+        WEBHOOKS: {"dynamodb:Query", "dynamodb:PutItem"},
+        WEBHOOK_SECRETS: {"ssm:PutParameter"},
+    },
+    "get_webhook": {REGISTRY: {"dynamodb:GetItem"}, WEBHOOKS: {"dynamodb:GetItem"}},
+    "update_webhook": {
+        REGISTRY: {"dynamodb:GetItem"},
+        WEBHOOKS: {"dynamodb:GetItem", "dynamodb:UpdateItem"},
+    },
+    "delete_webhook": {
+        REGISTRY: {"dynamodb:GetItem", "dynamodb:UpdateItem"},
+        WEBHOOKS: {"dynamodb:GetItem", "dynamodb:DeleteItem"},
+        WEBHOOK_SECRETS: {"ssm:DeleteParameter"},
+    },
+    "rotate_webhook": {
+        REGISTRY: {"dynamodb:GetItem"},
+        WEBHOOKS: {"dynamodb:GetItem", "dynamodb:UpdateItem"},
+        WEBHOOK_SECRETS: {"ssm:GetParameter", "ssm:PutParameter"},
+    },
+    "test_webhook": {
+        **SEND,
+        REGISTRY: {"dynamodb:GetItem"},
+        WEBHOOKS: {"dynamodb:GetItem", "dynamodb:PutItem"},
+    },
+    "list_deliveries": {
+        REGISTRY: {"dynamodb:GetItem"},
+        WEBHOOKS: {"dynamodb:GetItem", "dynamodb:Query"},
+    },
+    "replay_delivery": {
+        **SEND,
+        REGISTRY: {"dynamodb:GetItem"},
+        WEBHOOKS: {"dynamodb:GetItem", "dynamodb:UpdateItem"},
+    },
+    "send_webhook": {
+        WEBHOOKS: {"dynamodb:GetItem", "dynamodb:UpdateItem"},
+        WEBHOOK_SECRETS: {"ssm:GetParameter"},
+        "WebhookQueue.Arn": {*CONSUMES, "sqs:ChangeMessageVisibility"},
+    },
     "generate": WORKER,
     "dead_letter": {
         **SETTLES,
@@ -114,8 +223,10 @@ PERMISSIONS = {
         "DeadLetterQueue.Arn": CONSUMES,
     },
     "deliver": {
+        **SEND,
         GENERATIONS: {"dynamodb:GetItem", "dynamodb:UpdateItem"},
-        BUS: {"events:PutEvents"},
+        REGISTRY: {"dynamodb:GetItem"},
+        WEBHOOKS: {"dynamodb:Query", "dynamodb:PutItem"},
         "NotifyQueue.Arn": CONSUMES,
     },
     "sweep": {
@@ -197,8 +308,27 @@ def test_the_routes_are_the_documented_ones(deployment: Deployment) -> None:
     generation = "/api/companies/{companyCuid}/orchestrators/{orchestratorCuid}/generation-async"
     assert routes == {
         "GET /health": "health",
+        "GET /openapi.json": "get_openapi",
+        "GET /docs": "get_docs",
+        "GET /docs/{file}": "get_docs_file",
         f"POST {generation}": "submit_mail_generation",
         f"GET {generation}/{{processCuid}}": "get_mail_generation",
+        "GET /v1/flows": "list_flows",
+        "GET /v1/flows/{flowId}": "get_flow",
+        "PUT /v1/flows/{flowId}": "put_flow",
+        "GET /v1/flows/{flowId}/versions": "list_flow_versions",
+        "GET /v1/keys": "list_keys",
+        "POST /v1/keys": "create_key",
+        "DELETE /v1/keys/{keyId}": "revoke_key",
+        "GET /v1/usage": "get_usage",
+        "POST /v1/batches": "create_batch",
+        "GET /v1/batches/{batchId}": "get_batch",
+        "POST /v1/generations": "submit_generation",
+        "GET /v1/generations": "list_generations",
+        "GET /v1/generations/{id}": "get_generation",
+        "DELETE /v1/generations/{id}": "delete_generation",
+        "POST /v1/generations/{id}/cancel": "cancel_generation",
+        "POST /v1/generations/{id}/retry": "retry_generation",
         "POST /v1/flows/{flowId}/generate": "generate_flow",
         "GET /v1/logs/{logId}": "get_flow_log",
         "POST /v1/logs/{logId}/rate": "rate_flow_log",
@@ -208,6 +338,15 @@ def test_the_routes_are_the_documented_ones(deployment: Deployment) -> None:
         "GET /v1/content/folders/{folderId}/contents": "list_folder_contents",
         "POST /api/v1/ai/async/query": "submit_query",
         "GET /api/v1/ai/async/answer": "get_answer",
+        "GET /v1/webhooks": "list_webhooks",
+        "POST /v1/webhooks": "create_webhook",
+        "GET /v1/webhooks/{webhookId}": "get_webhook",
+        "PATCH /v1/webhooks/{webhookId}": "update_webhook",
+        "DELETE /v1/webhooks/{webhookId}": "delete_webhook",
+        "POST /v1/webhooks/{webhookId}/rotate": "rotate_webhook",
+        "POST /v1/webhooks/{webhookId}/test": "test_webhook",
+        "GET /v1/webhooks/{webhookId}/deliveries": "list_deliveries",
+        "POST /v1/webhooks/{webhookId}/deliveries/{deliveryId}/replay": "replay_delivery",
         "GET /api/v1/apps": "get_stack_app",
         "GET /api/v1/generations": "list_text_generations",
         "POST /api/v1/generations": "create_text_generation",
@@ -240,6 +379,14 @@ def test_the_worker_may_call_the_model_it_has(template: Mapping[str, Any]) -> No
     assert openai.functions["generate"].permissions == WORKER | {
         SECRET: {"secretsmanager:GetSecretValue"}
     }
+
+
+@pytest.mark.parametrize("folder", ["deliver", "send_webhook"])
+def test_events_go_to_the_bus_that_is_named(template: Mapping[str, Any], folder: str) -> None:
+    """Who publishes may do so on the bus that the owner names, and on none without a name."""
+    deployment = Deployment(template, {"EventBusName": "company"})
+    added = {BUS: {"events:PutEvents"}}
+    assert deployment.functions[folder].permissions == PERMISSIONS[folder] | added
 
 
 @pytest.mark.parametrize("parameters", BOTH_PROVIDERS)
@@ -300,7 +447,7 @@ def test_every_setting_is_a_resource_or_a_parameter(template: Mapping[str, Any])
                 assert value["Ref"] in known, name
 
 
-@pytest.mark.parametrize("folder", ["generate", "dead_letter", "deliver"])
+@pytest.mark.parametrize("folder", ["generate", "dead_letter", "deliver", "send_webhook", "intake"])
 def test_a_queue_is_consumed_with_care(deployment: Deployment, folder: str) -> None:
     """A consumer reports partial failures, and a message stays hidden for 6 of its timeouts."""
     function = deployment.functions[folder]
@@ -318,13 +465,19 @@ def test_every_queue_is_consumed(deployment: Deployment) -> None:
         for function in deployment.functions.values()
         for source in function.queues
     }
-    assert consumed | {"UndeliveredQueue"} == set(deployment.resources("AWS::SQS::Queue"))
+    unread = {"UndeliveredQueue", "UnsentWebhooksQueue", "IntakeDeadLetterQueue"}
+    assert consumed | unread == set(deployment.resources("AWS::SQS::Queue"))
 
 
 def test_what_is_delivered_too_often_becomes_a_dead_letter(deployment: Deployment) -> None:
     """Each queue that others fill has a dead-letter queue, which keeps letters no shorter."""
     queues = deployment.resources("AWS::SQS::Queue")
-    for name, target in (("Queue", "DeadLetterQueue"), ("NotifyQueue", "UndeliveredQueue")):
+    for name, target in (
+        ("Queue", "DeadLetterQueue"),
+        ("NotifyQueue", "UndeliveredQueue"),
+        ("WebhookQueue", "UnsentWebhooksQueue"),
+        ("IntakeQueue", "IntakeDeadLetterQueue"),
+    ):
         queue, letters = (queues[each]["Properties"] for each in (name, target))
         assert queue["RedrivePolicy"]["deadLetterTargetArn"] == f"{target}.Arn"
         assert "RedrivePolicy" not in letters
@@ -364,15 +517,24 @@ def test_a_call_of_aws_ends_before_its_function(deployment: Deployment) -> None:
         backoff = sum(min(2**attempt, 20) for attempt in range(attempts - 1))
         longest = attempts * (config.connect_timeout + config.read_timeout) + backoff
         for folder, function in deployment.functions.items():
-            assert folder == "health" or longest < function.properties["Timeout"], folder
+            asks = PERMISSIONS[folder]
+            assert not asks or longest < function.properties["Timeout"], folder
 
 
 def test_data_are_encrypted_and_kept(deployment: Deployment) -> None:
     """Tables, queues and buckets are encrypted; tables and buckets outlive their stack."""
     tables = deployment.resources("AWS::DynamoDB::Table")
     buckets = deployment.resources("AWS::S3::Bucket")
-    assert set(tables) == {"GenerationsTable", "RegistryTable", "UsageTable", "ContentsTable"}
-    assert set(buckets) == {"Bucket", "ContentsBucket"}
+    assert set(tables) == {
+        "GenerationsTable",
+        "RegistryTable",
+        "UsageTable",
+        "StatisticsTable",
+        "ContentsTable",
+        "BatchesTable",
+        "WebhooksTable",
+    }
+    assert set(buckets) == {"Bucket", "ContentsBucket", "BatchBucket"}
     for resource in [*tables.values(), *buckets.values()]:
         assert resource["DeletionPolicy"] == resource["UpdateReplacePolicy"] == "Retain"
     for table in tables.values():
@@ -386,7 +548,7 @@ def test_data_are_encrypted_and_kept(deployment: Deployment) -> None:
         assert queue["Properties"]["SqsManagedSseEnabled"] is True
 
 
-@pytest.mark.parametrize("bucket", ["Bucket", "ContentsBucket"])
+@pytest.mark.parametrize("bucket", ["Bucket", "ContentsBucket", "BatchBucket"])
 def test_a_bucket_is_closed(deployment: Deployment, bucket: str) -> None:
     """A bucket is encrypted, never public, and answers HTTPS only."""
     properties = deployment.resources("AWS::S3::Bucket")[bucket]["Properties"]
@@ -422,6 +584,85 @@ def test_big_texts_are_kept_as_long_as_their_generations(
     assert environment["AFTERWORD_RETENTION_DAYS"] == days
 
 
+@pytest.mark.parametrize("days", ["1", "30", "3650"])
+def test_files_of_batches_are_kept_as_long_as_their_generations(
+    template: Mapping[str, Any], days: str
+) -> None:
+    """Files and results expire after the retention, and all their versions a day later."""
+    deployment = Deployment(template, {"RetentionDays": days})
+    properties = deployment.resources("AWS::S3::Bucket")["BatchBucket"]["Properties"]
+    assert properties["VersioningConfiguration"] == {"Status": "Enabled"}
+    expire, forget = properties["LifecycleConfiguration"]["Rules"]
+    assert (expire["Status"], expire["ExpirationInDays"]) == ("Enabled", days)
+    assert expire["NoncurrentVersionExpiration"] == {"NoncurrentDays": 1}
+    assert expire["AbortIncompleteMultipartUpload"] == {"DaysAfterInitiation": 1}
+    assert (forget["Status"], forget["ExpiredObjectDeleteMarker"]) == ("Enabled", True)
+    table = deployment.resources("AWS::DynamoDB::Table")["BatchesTable"]["Properties"]
+    assert table["TimeToLiveSpecification"] == {"AttributeName": "expires_at", "Enabled": True}
+
+
+def test_the_intake_hears_of_files_and_of_nothing_else(deployment: Deployment) -> None:
+    """Files of JSON Lines in the two folders come to the queue, from this account's S3 alone."""
+    properties = deployment.resources("AWS::S3::Bucket")["BatchBucket"]["Properties"]
+    heard = properties["NotificationConfiguration"]["QueueConfigurations"]
+    folders = [f"{folder}/" for folder in (batches.INTAKE, batches.UPLOADS)]
+    assert heard == [
+        {
+            "Event": "s3:ObjectCreated:*",
+            "Queue": "IntakeQueue.Arn",
+            "Filter": {
+                "S3Key": {
+                    "Rules": [
+                        {"Name": "prefix", "Value": folder},
+                        {"Name": "suffix", "Value": ".jsonl"},
+                    ]
+                }
+            },
+        }
+        for folder in folders
+    ]
+    (policy,) = deployment.resources("AWS::SQS::QueuePolicy").values()
+    (statement,) = policy["Properties"]["PolicyDocument"]["Statement"]
+    assert statement == {
+        "Sid": "FilesOfBatches",
+        "Effect": "Allow",
+        "Principal": {"Service": "s3.amazonaws.com"},
+        "Action": "sqs:SendMessage",
+        "Resource": "IntakeQueue.Arn",
+        "Condition": {"StringEquals": {"aws:SourceAccount": "AWS::AccountId"}},
+    }
+
+
+@pytest.mark.parametrize(
+    ("named", "accounts"),
+    [
+        ("", ["AWS::AccountId"]),
+        ("111111111111,222222222222", ["111111111111", "222222222222"]),
+    ],
+)
+def test_the_owner_says_whose_events_are_taken(
+    template: Mapping[str, Any], named: str, accounts: list[str]
+) -> None:
+    """A bus that is named brings events of this account, or of those that are named."""
+    parameters = {"IntakeBusName": "orders", "IntakeAccounts": named}
+    deployment = Deployment(template, parameters)
+    (rule,) = deployment.resources("AWS::Events::Rule").values()
+    assert rule["Condition"] == "HasIntakeBus"
+    properties = rule["Properties"]
+    assert properties["EventBusName"] == "orders"
+    assert properties["EventPattern"] == {
+        "detail-type": [intake.DETAIL_TYPE],
+        "account": accounts,
+    }
+    assert properties["Targets"] == [{"Id": "intake", "Arn": "IntakeQueue.Arn"}]
+    (policy,) = deployment.resources("AWS::SQS::QueuePolicy").values()
+    _, statement = policy["Properties"]["PolicyDocument"]["Statement"]
+    assert (statement["Principal"], statement["Condition"]) == (
+        {"Service": "events.amazonaws.com"},
+        {"ArnEquals": {"aws:SourceArn": "GenerationRequestedRule.Arn"}},
+    )
+
+
 def test_contents_are_kept_until_they_are_removed(deployment: Deployment) -> None:
     """Nothing expires in the bucket and the table of contents: their owner removes them."""
     properties = deployment.resources("AWS::S3::Bucket")["ContentsBucket"]["Properties"]
@@ -448,20 +689,23 @@ def test_logs_end(template: Mapping[str, Any], deployment: Deployment) -> None:
 
 
 def test_the_functions_fit_their_layer(deployment: Deployment) -> None:
-    """Functions and layers are for the same Python and processor; who reads documents has two."""
+    """Functions and layers are for the same Python and processor; each has what it reads."""
     layers = deployment.resources("AWS::Serverless::LayerVersion")
     for folder, function in deployment.functions.items():
         for layer in function.properties["Layers"]:
             properties = layers[layer]["Properties"]
             assert [function.properties["Runtime"]] == properties["CompatibleRuntimes"]
             assert function.properties["Architectures"] == properties["CompatibleArchitectures"]
-        reads = folder in {"generate", "create_content", "update_content"}
-        own = ["DocumentsLayer"] if reads else []
-        assert function.properties["Layers"] == ["CoreLayer", *own]
+        own = {
+            **dict.fromkeys(("generate", "create_content", "update_content"), "DocumentsLayer"),
+            **dict.fromkeys(("get_openapi", "get_docs", "get_docs_file"), "ViewerLayer"),
+        }
+        layers_of_its_own = [own[folder]] if folder in own else []
+        assert function.properties["Layers"] == ["CoreLayer", *layers_of_its_own]
 
 
 def test_the_indexes_are_the_cheap_ones(deployment: Deployment) -> None:
-    """Results are written once: the indexes have keys only, but for that of dead letters."""
+    """Results are written once: the indexes have keys only, or what is as small."""
     table = deployment.resources("AWS::DynamoDB::Table")["GenerationsTable"]["Properties"]
     assert {
         index["IndexName"]: (
@@ -473,6 +717,11 @@ def test_the_indexes_are_the_cheap_ones(deployment: Deployment) -> None:
         "by_flow": (["list_key", "list_order"], {"ProjectionType": "KEYS_ONLY"}),
         "by_due": (["due_shard", "due_at"], {"ProjectionType": "KEYS_ONLY"}),
         "by_conversation": (["conversation", "list_order"], {"ProjectionType": "KEYS_ONLY"}),
+        "by_reference": (["reference", "list_order"], {"ProjectionType": "KEYS_ONLY"}),
+        "by_end": (
+            ["ended_in", "list_key"],
+            {"ProjectionType": "INCLUDE", "NonKeyAttributes": ["status", "reason", "answers"]},
+        ),
         "by_dead_letter": (
             ["dead_letter_of", "finished_at"],
             {

@@ -22,6 +22,7 @@ SERVICES = (
     "s3",
     "secretsmanager",
     "sqs",
+    "ssm",
 )
 AWS_CALLS = {
     "afterword.store": {
@@ -44,7 +45,21 @@ AWS_CALLS = {
         "update_item",
     },
     "afterword.notifications": {"put_events"},
+    "afterword.webhook_secrets": {"delete_parameter", "get_parameter", "put_parameter"},
+    "afterword.webhook_store": {
+        "delete_item",
+        "get_item",
+        "get_paginator",
+        "put_item",
+        "query",
+        "update_item",
+    },
+    "afterword.dialects.native.webhooks": {"query"},  # of a request: its parameters
     "afterword.usage": {"get_item", "update_item"},
+    "afterword.statistics": {"get_item", "get_paginator", "update_item"},
+    "afterword.dialects.native.generations": {"query"},  # the same
+    "afterword.dialects.native.flows": {"query"},  # of a request: its parameters
+    "afterword.dialects.native.usage": {"query"},  # the same
     "afterword.queue": {"change_message_visibility", "send_message"},
     "afterword.content_store": {
         "batch_get_item",
@@ -53,6 +68,15 @@ AWS_CALLS = {
         "transact_write_items",
     },
     "afterword.payloads": {"delete_objects", "get_object", "put_object"},
+    "afterword.batch_store": {"get_item", "get_paginator", "put_item", "update_item"},
+    "afterword.batch_files": {
+        "complete_multipart_upload",
+        "create_multipart_upload",
+        "generate_presigned_url",
+        "get_object",
+        "put_object",
+        "upload_part",
+    },
     "afterword.bedrock_knowledge": {"retrieve"},
     "afterword.clients": {"get_session"},  # of botocore: its own
     "afterword.models.bedrock": {"converse"},
@@ -60,25 +84,55 @@ AWS_CALLS = {
 }
 """The calls of AWS that each module makes; the others make none."""
 WITHOUT_PYDANTIC = (
+    "cancel_generation",
+    "count_usage",
+    "create_batch",
     "create_content",
+    "create_key",
     "create_text_generation",
+    "create_webhook",
     "dead_letter",
+    "delete_generation",
+    "delete_webhook",
     "deliver",
     "generate_flow",
     "get_answer",
+    "get_batch",
+    "get_docs",
+    "get_docs_file",
+    "get_flow",
     "get_flow_log",
+    "get_generation",
     "get_mail_generation",
+    "get_openapi",
     "get_stack_app",
     "get_text_generation",
+    "get_usage",
+    "get_webhook",
     "health",
+    "list_deliveries",
+    "intake",
+    "list_flow_versions",
+    "list_flows",
     "list_folder_contents",
     "list_folders",
+    "list_generations",
+    "list_keys",
     "list_text_generations",
+    "list_webhooks",
     "rate_flow_log",
+    "replay_delivery",
+    "retry_generation",
+    "revoke_key",
+    "rotate_webhook",
+    "send_webhook",
+    "submit_generation",
     "submit_query",
     "sweep",
+    "test_webhook",
     "update_content",
     "update_text_generation",
+    "update_webhook",
 )
 """Functions whose cold start does not pay for pydantic."""
 
@@ -119,7 +173,7 @@ def imports(module: str) -> set[str]:
 
 def imports_of_ours(module: str) -> set[str]:
     """Return the modules of the core, the functions and the tools that a module imports."""
-    ours = ("afterword", "functions", "cli", "local", "bench", "tests")
+    ours = ("afterword", "functions", "cli", "local", "bench", "openapi", "tests")
     return {name for name in imports(module) if name.split(".")[0] in ours}
 
 

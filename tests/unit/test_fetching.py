@@ -189,3 +189,21 @@ def test_hosts_that_are_allowed_may_be_anywhere() -> None:
     for other in ("http://localhost:8001/", "http://127.0.0.1:8000/", "https://localhost/"):
         with pytest.raises(FetchError):
             target(other, "127.0.0.1", allowed="localhost:8000")
+
+
+@pytest.mark.parametrize("address", INSIDE)
+def test_an_inner_address_is_no_place_for_webhooks(address: str) -> None:
+    """An address that is written out is refused before it is ever used."""
+    host = f"[{address.partition('%')[0]}]" if ":" in address else address
+    with pytest.raises(FetchError, match="its host is not found on the public internet"):
+        Fetcher((), tls=NO_TLS).check(f"https://{host}/")
+
+
+@pytest.mark.parametrize("url", ["https://hooks.example/", f"https://{PUBLIC}/", "http://a:8000/"])
+def test_a_name_is_not_resolved_to_check_its_form(url: str) -> None:
+    """What a URL looks like is checked without asking anybody."""
+
+    def resolve(_host: str, _port: int) -> list[str]:
+        raise AssertionError("asked")
+
+    Fetcher({"a:8000"}, resolve, NO_TLS).check(url)

@@ -552,11 +552,8 @@ def asked(question: str, answer: str | None) -> Listed:
     return Listed(
         generation=generation,
         order="",
-        title=None,
         inputs={"question": question},
         files=(),
-        tokens_in=None,
-        tokens_out=None,
     )
 
 

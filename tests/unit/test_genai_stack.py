@@ -99,13 +99,12 @@ def make_listed(
             reason=Reason.TIMED_OUT if failed else None,
             message="The model did not answer in time." if failed else None,
             retry_of=None,
+            tokens_in=120 if succeeded else None,
+            tokens_out=40 if succeeded else None,
         ),
         order=f"1794301200000#{generation_id}",
-        title=None,
         inputs={"text": "Hello"} if inputs is None else inputs,
         files=files,
-        tokens_in=120 if succeeded else None,
-        tokens_out=40 if succeeded else None,
     )
 
 

@@ -281,3 +281,12 @@ def test_a_key_is_for_a_flow_that_is_there(registry: Registry, flow: str) -> Non
     named = f"There is no flow {flow}." if is_name(flow) else "There is no such flow."
     assert str(refused.value) == named
     assert everything() == before
+
+
+def test_what_is_saved_is_what_is_read(registry: Registry) -> None:
+    """A flow and a key are returned with the times that they are read with later."""
+    registry.create_tenant("saved", "Saved")
+    flow = registry.put_flow("saved", "a", "{}")
+    assert registry.flow("saved", "a") == flow
+    key, _ = registry.create_key("saved", [Scope.READ])
+    assert registry.key(key.id) == key

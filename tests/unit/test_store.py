@@ -104,6 +104,7 @@ def test_a_generation_is_put_as_one_item(store: GenerationStore, read_item: Read
         "pk": {"S": f"demo#{ID}"},
         "list_key": {"S": "demo#mail-reply"},
         "list_order": {"S": f"{MILLIS}#{ID}"},
+        "reference": {"S": "demo#case-457"},
         "tenant": {"S": "demo"},
         "id": {"S": ID},
         "dialect": {"S": "dialonce"},
@@ -975,14 +976,12 @@ def test_a_generation_is_listed_with_what_was_asked_for(store: GenerationStore) 
     assert queued == Listed(
         generation=store.get("demo", ID),
         order=order,
-        title=None,
         inputs=SUBMISSION.inputs,
         files=(),
-        tokens_in=None,
-        tokens_out=None,
     )
     store.succeed(claim(store), completion("Hi"))
-    ended = replace(queued, generation=store.get("demo", ID), tokens_in=120, tokens_out=40)
+    ended = replace(queued, generation=store.get("demo", ID))
+    assert (ended.generation.tokens_in, ended.generation.tokens_out) == (120, 40)
     assert store.listed("demo", ID) == ended
     page = store.page("demo", "mail-reply", 100)
     assert (page.items, page.after) == ((ended,), None)
@@ -1099,10 +1098,10 @@ def test_a_title_is_set_and_taken_away(store: GenerationStore, read_item: ReadIt
     claim(store)
     before = read_item("demo", ID)
     listed = store.set_title("demo", ID, "mail-reply", "A claim")
-    assert listed == replace(store.listed("demo", ID), title="A claim")
+    assert (listed, listed.generation.title) == (store.listed("demo", ID), "A claim")
     assert read_item("demo", ID) == before | {"title": {"S": "A claim"}}
-    assert store.set_title("demo", ID, "mail-reply", "").title == ""
-    assert store.set_title("demo", ID, "mail-reply", None).title is None
+    assert store.set_title("demo", ID, "mail-reply", "").generation.title == ""
+    assert store.set_title("demo", ID, "mail-reply", None).generation.title is None
     assert read_item("demo", ID) == before
 
 
@@ -1142,7 +1141,8 @@ def test_a_title_and_the_workers_writes_stand_side_by_side(
     store.set_title("demo", ID, "mail-reply", "running")
     assert store.succeed(claimed, completion("Hi")) is not None
     listed = store.listed("demo", ID)
-    assert (listed.title, listed.generation.completion) == ("running", completion("Hi"))
+    found = listed.generation
+    assert (found.title, found.completion) == ("running", completion("Hi"))
     ended = read_item("demo", ID)
     store.set_title("demo", ID, "mail-reply", "ended")
     assert read_item("demo", ID) == ended | {"title": {"S": "ended"}}

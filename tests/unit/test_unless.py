@@ -75,11 +75,8 @@ def make_listed(status: Status, text: str = "Because.") -> Listed:
     return Listed(
         generation=generation,
         order=f"1794301200000#{ID}",
-        title=None,
         inputs={"question": "Why?"},
         files=(),
-        tokens_in=None,
-        tokens_out=None,
         conversation="s",
     )
 

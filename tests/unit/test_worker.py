@@ -142,6 +142,8 @@ def test_a_mail_is_answered(work: Work) -> None:
         reason=None,
         message=None,
         retry_of=None,
+        tokens_in=120,
+        tokens_out=40,
     )
     (prompt,) = model.prompts
     assert prompt == Prompt(

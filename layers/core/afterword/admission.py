@@ -2,11 +2,11 @@
 
 import time
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from afterword import clock
 from afterword.errors import LimitedError
-from afterword.limits import Limits
+from afterword.limits import Allowance, Rules
 from afterword.usage import Full, since
 
 if TYPE_CHECKING:
@@ -23,6 +23,13 @@ GRACE = timedelta(seconds=60)
 """A place is taken before its generation is stored; no function takes so long in between."""
 
 
+class Admission(NamedTuple):
+    """A place, None where none is needed, and what is left of the limits that it counts against."""
+
+    place: str | None = None
+    allowances: tuple[Allowance, ...] = ()
+
+
 class Limiter:
     """Lets submissions in, or refuses them. Tenants without limits cost nothing more."""
 
@@ -33,23 +40,23 @@ class Limiter:
         self._usage = usage
         self._store = store
         self._endings = endings
-        self._known: dict[str, tuple[float, Limits]] = {}
+        self._known: dict[str, tuple[float, Rules]] = {}
 
-    def admit(self, tenant: str, generation_id: str, *, new: bool) -> str | None:
-        """Let a generation in; return its place, None for one that needs none.
+    def admit(self, tenant: str, generation_id: str, *, new: bool) -> Admission:
+        """Let a generation in.
 
-        One that may not be `new`, and is there, needs none. The place is given back when the end is
+        One that may not be `new`, and is there, needs no place. It is given back when the end is
         settled. Raises LimitedError, which says when it is worth to try again.
         """
-        limits = self._limits(tenant)
+        limits = self.rules(tenant).limits
         if not limits.any or (not new and self._store.exists(tenant, generation_id)):
-            return None
-        place = self._usage.admit(tenant, generation_id, limits)
-        if isinstance(place, Full) and place.open and self._give_back_lost(tenant, place):
-            place = self._usage.admit(tenant, generation_id, limits)
-        if isinstance(place, Full):
-            raise LimitedError(place.what, place.retry_after)
-        return place
+            return Admission()
+        found = self._usage.admit(tenant, generation_id, limits)
+        if isinstance(found, Full) and found.open and self._give_back_lost(tenant, found):
+            found = self._usage.admit(tenant, generation_id, limits)
+        if isinstance(found, Full):
+            raise LimitedError(found.what, found.retry_after, found.allowances)
+        return Admission(found.place, found.allowances)
 
     def give_back(self, tenant: str, generation_id: str, place: str) -> None:
         """Give a place back that was taken for a generation that another submission had stored."""
@@ -73,10 +80,11 @@ class Limiter:
                 self._endings.settle(ended)
         return bool(ends)
 
-    def _limits(self, tenant: str) -> Limits:
+    def rules(self, tenant: str) -> Rules:
+        """Return what holds for a tenant's submissions, as of CACHE_SECONDS ago at the oldest."""
         now = time.monotonic()
-        until, limits = self._known.get(tenant, (0.0, Limits()))
+        until, rules = self._known.get(tenant, (0.0, Rules()))
         if until <= now:
-            limits = self._registry.limits(tenant)
-            self._known[tenant] = (now + CACHE_SECONDS, limits)
-        return limits
+            rules = self._registry.rules(tenant)
+            self._known[tenant] = (now + CACHE_SECONDS, rules)
+        return rules

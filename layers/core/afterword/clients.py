@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_secretsmanager import SecretsManagerClient
     from mypy_boto3_sqs import SQSClient
+    from mypy_boto3_ssm import SSMClient
 
 POOL_SIZE = 10
 """Connections per client: the worker runs up to this many generations at once."""
@@ -53,13 +54,20 @@ def sqs() -> "SQSClient":
 @cache
 def s3() -> "S3Client":
     """Return the S3 client."""
-    return cast("S3Client", _session().create_client("s3", config=_STORAGE))
+    config = _STORAGE.merge(Config(signature_version="s3v4"))  # botocore signs URLs otherwise
+    return cast("S3Client", _session().create_client("s3", config=config))
 
 
 @cache
 def events() -> "EventBridgeClient":
     """Return the EventBridge client."""
     return cast("EventBridgeClient", _session().create_client("events", config=_STORAGE))
+
+
+@cache
+def ssm() -> "SSMClient":
+    """Return the client of Systems Manager's Parameter Store."""
+    return cast("SSMClient", _session().create_client("ssm", config=_STORAGE))
 
 
 @cache

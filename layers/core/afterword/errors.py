@@ -1,5 +1,10 @@
 """What can go wrong with a request, in the words of the domain; each dialect maps it to HTTP."""
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from afterword.limits import Allowance
+
 
 class AfterwordError(Exception):
     """An error whose message is one sentence that its caller may read and act on."""
@@ -10,11 +15,16 @@ class InvalidRequestError(AfterwordError):
 
 
 class UnprocessableError(AfterwordError):
-    """The request can be read, but does not fit its flow; `field` is the input that does not."""
+    """The request can be read, but does not fit its flow; `field` is the input that does not.
 
-    def __init__(self, field: str, message: str) -> None:
+    `more` are other fields that do not, each with its message.
+    """
+
+    def __init__(self, field: str, message: str, *more: tuple[str, str]) -> None:
         super().__init__(f"{field}: {message}")
         self.field = field
+        self.message = message
+        self.more = more
 
 
 class TooLargeError(AfterwordError):
@@ -42,12 +52,18 @@ class KeyReusedError(AfterwordError):
 
 
 class LimitedError(AfterwordError):
-    """The tenant has used up what it may use; `retry_after` is when to try again, in seconds."""
+    """The tenant has used up what it may use; `retry_after` is when to try again, in seconds.
 
-    def __init__(self, message: str, retry_after: int) -> None:
+    `allowances` are what is left of each of its limits.
+    """
+
+    def __init__(
+        self, message: str, retry_after: int, allowances: "tuple[Allowance, ...]" = ()
+    ) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+        self.allowances = allowances
 
 
 class ConflictError(AfterwordError):
-    """What should be created is there already."""
+    """What should be created is there already, or what should be changed is past that."""

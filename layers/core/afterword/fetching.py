@@ -1,4 +1,6 @@
-"""Fetches files from addresses that callers name, and never from inside (decision 0020).
+"""Fetches files from addresses that callers name, and posts webhooks to them (decision 0020).
+
+Never from inside, and never to it.
 
 A name is resolved once, each of its addresses is checked, and a checked address is what is
 connected to: so a name cannot answer twice, with a public address for the check and an inner one
@@ -10,7 +12,7 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
@@ -32,12 +34,15 @@ SECONDS = 20.0
 MAX_REDIRECTS = 3
 MAX_URL = 8_000
 """Characters."""
+REPLY_BYTES = 65_536
+"""Of the answer to what was posted."""
 
-_HTTPS_PORT = 443
+HTTPS_PORT = 443
 _HTTP_PORT = 80
 _CONNECT_SECONDS = 5.0
 _CHUNK = 65_536
 _HEADERS = {"User-Agent": "afterword/0.1.0", "Accept": "*/*", "Accept-Encoding": "identity"}
+_POST_HEADERS = {"User-Agent": "afterword/0.1.0", "Accept-Encoding": "identity"}
 _REDIRECTS = frozenset(
     {
         HTTPStatus.MOVED_PERMANENTLY,
@@ -89,7 +94,22 @@ type Resolve = Callable[[str, int], Sequence[str]]
 
 
 class FetchError(AfterwordError):
-    """What is at an address cannot be had; the message says why, and nothing of an inner host."""
+    """What is at an address cannot be had; the message says why, and nothing of an inner host.
+
+    `why` is the reason alone, without what a caller of `fetch` had better do.
+    """
+
+    def __init__(self, why: str, instead: str = "") -> None:
+        super().__init__(f"{why}; {instead}" if instead else f"{why}.")
+        self.why, self.instead = why, instead
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """The head of an answer; header names are in lower case."""
+
+    status: int
+    headers: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +126,7 @@ class Target:
     def host_header(self) -> str:
         """Return what the Host header says."""
         host = f"[{self.host}]" if ":" in self.host else self.host
-        standard = self.port == (_HTTPS_PORT if self.scheme == "https" else _HTTP_PORT)
+        standard = self.port == (HTTPS_PORT if self.scheme == "https" else _HTTP_PORT)
         return host if standard else f"{host}:{self.port}"
 
 
@@ -123,7 +143,7 @@ def is_public(address: str) -> bool:
 
 
 class Fetcher:
-    """Fetches from public hosts, over HTTPS on port 443.
+    """Fetches from public hosts and posts to them, over HTTPS on port 443.
 
     `allowed` are hosts with their ports, such as `localhost:8000`, that may be anywhere and may
     speak plain HTTP: for development.
@@ -151,8 +171,36 @@ class Fetcher:
                 url = urljoin(url, found)
                 target = self._next_target(url, ends)
         except TimeoutError as error:
-            raise FetchError(f"it takes longer than {seconds:g} seconds; {_INSTEAD}") from error
-        raise FetchError(f"it redirects more than {MAX_REDIRECTS} times.")
+            raise FetchError(_too_long(seconds), _INSTEAD) from error
+        raise FetchError(f"it redirects more than {MAX_REDIRECTS} times")
+
+    def post(self, url: str, body: bytes, headers: Mapping[str, str], seconds: float) -> Reply:
+        """Send a body to a URL and return the answer, whatever its status: no redirect is followed.
+
+        Of the answer's body REPLY_BYTES are read at most, and thrown away. Raises FetchError if
+        nothing may be sent there, or there is no answer in time.
+        """
+        ends = time.monotonic() + seconds
+        try:
+            target = self.target(url, ends)
+            with self._answer(target, ends, "POST", {**_POST_HEADERS, **headers}, body) as answer:
+                reply = Reply(
+                    answer.status, {name.lower(): text for name, text in answer.headers.items()}
+                )
+                with suppress(OSError, HTTPError, HTTPException):
+                    _throw_away(answer, ends)
+                return reply
+        except TimeoutError as error:
+            raise FetchError(_too_long(seconds)) from error
+
+    def check(self, url: str) -> None:
+        """Raise FetchError for a URL that `target` refuses wherever its host is found."""
+        scheme, host, port, _ = parsed(url)
+        if self._check(scheme, host, port):
+            return
+        with suppress(ValueError):  # a name: who knows where it leads to when it is used
+            if not is_public(str(ip_address(host))):
+                raise FetchError(_NOT_FOUND)
 
     def target(self, url: str, ends: float) -> Target:
         """Return where a URL leads, resolved and checked.
@@ -160,22 +208,26 @@ class Fetcher:
         Raises FetchError if nothing may be fetched from there, TimeoutError after `ends`, which is
         monotonic.
         """
-        scheme, host, port, path = _parsed(url)
-        if f"{host}:{port}" in self._allowed:
-            addresses = self._look_up(host, port, ends)
-        elif scheme != "https" or port != _HTTPS_PORT:
-            raise FetchError("it must be an https address, on port 443.")
-        else:
-            addresses = self._look_up(host, port, ends)
-            if not all(map(is_public, addresses)):
-                raise FetchError(_NOT_FOUND)
+        scheme, host, port, path = parsed(url)
+        anywhere = self._check(scheme, host, port)
+        addresses = self._look_up(host, port, ends)
+        if not anywhere and not all(map(is_public, addresses)):
+            raise FetchError(_NOT_FOUND, _INSTEAD)
         return Target(scheme, host, port, path, addresses)
+
+    def _check(self, scheme: str, host: str, port: int) -> bool:
+        """Return whether the host may be anywhere; raise FetchError unless it is over HTTPS."""
+        anywhere = f"{host}:{port}" in self._allowed
+        if not anywhere and (scheme != "https" or port != HTTPS_PORT):
+            raise FetchError("it must be an https address, on port 443")
+        return anywhere
 
     def _next_target(self, url: str, ends: float) -> Target:
         try:
             return self.target(url, ends)
         except FetchError as error:
-            raise FetchError(f"it redirects to another address, and {error}") from error
+            why = f"it redirects to another address, and {error.why}"
+            raise FetchError(why, error.instead) from error
 
     def _look_up(self, host: str, port: int, ends: float) -> tuple[str, ...]:
         """Resolve a host. The system's resolver knows no deadline, so it is left to itself then."""
@@ -185,31 +237,46 @@ class Fetcher:
             try:
                 answer.set_result(self._resolve(host, port))
             except (OSError, UnicodeError):
-                answer.set_exception(FetchError(_NOT_FOUND))
+                answer.set_exception(FetchError(_NOT_FOUND, _INSTEAD))
 
         threading.Thread(target=resolve, daemon=True).start()
         return tuple(answer.result(_left(ends)))
 
     def _get(self, target: Target, ends: float, max_bytes: int) -> bytes | str:
         """Return the file of a target, or where it redirects to."""
+        with self._answer(target, ends, "GET", _HEADERS) as answer:
+            location = answer.headers.get("location")
+            if answer.status in _REDIRECTS and location:
+                return location
+            return _content(answer, ends, max_bytes)
+
+    @contextmanager
+    def _answer(
+        self,
+        target: Target,
+        ends: float,
+        method: str,
+        headers: Mapping[str, str],
+        body: bytes | None = None,
+    ) -> Iterator[HTTPResponse]:
+        """Send a request and return its answer, of which only the head is read."""
         try:
             with self._connection(target, ends) as connection:
                 connection.request(
-                    "GET",
+                    method,
                     target.path,
-                    headers={"Host": target.host_header, **_HEADERS},
+                    body=body,
+                    headers={"Host": target.host_header, **headers},
                     preload_content=False,
                     decode_content=False,
                 )
-                with closing(connection.getresponse()) as response:
-                    location = response.headers.get("location")
-                    if response.status in _REDIRECTS and location:
-                        return location
-                    return _content(response, ends, max_bytes)
+                with closing(connection.getresponse()) as answer:
+                    _left(ends)  # headers that were cut off look like all of them
+                    yield answer
         except (OSError, HTTPError, HTTPException) as error:
             if time.monotonic() >= ends:
                 raise TimeoutError from error
-            raise FetchError("the connection to its host broke; try again.") from error
+            raise FetchError("the connection to its host broke", "try again.") from error
 
     @contextmanager
     def _connection(self, target: Target, ends: float) -> Iterator[HTTPConnection]:
@@ -234,13 +301,13 @@ class Fetcher:
                 connection.connect()
             except ssl.SSLCertVerificationError as error:
                 connection.close()
-                raise FetchError("its host has no valid certificate for its name.") from error
+                raise FetchError("its host has no valid certificate for its name") from error
             except (OSError, HTTPError):
                 connection.close()
             else:
                 connection.timeout = _left(ends)
                 return connection
-        raise FetchError("its host does not answer.")
+        raise FetchError("its host does not answer")
 
     def _to(self, target: Target, address: str, seconds: float) -> HTTPConnection:
         if target.scheme == "http":
@@ -255,13 +322,16 @@ class Fetcher:
 
 
 _INSTEAD = "send the file itself instead."
-_NOT_FOUND = f"its host is not found on the public internet; {_INSTEAD}"
+_NOT_FOUND = "its host is not found on the public internet"
 """Of a host inside and of one that is nowhere: neither is told from the other."""
-_MALFORMED = "it is no address such as https://example.com/terms.pdf."
+_MALFORMED = "it is no address such as https://example.com/terms.pdf"
 
 
-def _parsed(url: str) -> tuple[str, str, int, str]:
-    """Return a URL's scheme, its host in ASCII, its port, and its path with the query."""
+def parsed(url: str) -> tuple[str, str, int, str]:
+    """Return a URL's scheme, its host in ASCII, its port, and its path with the query.
+
+    Raises FetchError if it is none of http or https.
+    """
     if not _URL.fullmatch(url):
         raise FetchError(_MALFORMED)
     try:
@@ -272,9 +342,9 @@ def _parsed(url: str) -> tuple[str, str, int, str]:
     if parts.scheme not in {"http", "https"} or not name:
         raise FetchError(_MALFORMED)
     if parts.username is not None or parts.password is not None:
-        raise FetchError("it must have no user name and no password in it.")
+        raise FetchError("it must have no user name and no password in it")
     if _IDNA_2003_ONLY.search(name):
-        raise FetchError("its host must be written in ASCII, as xn--….")
+        raise FetchError("its host must be written in ASCII, as xn--…")
     try:
         host = name.encode("idna").decode().lower().removesuffix(".")
     except UnicodeError as error:
@@ -282,7 +352,7 @@ def _parsed(url: str) -> tuple[str, str, int, str]:
     path = quote(parts.path or "/", safe=_IN_A_PATH)
     if parts.query:
         path += "?" + quote(parts.query, safe=_IN_A_PATH)
-    standard = _HTTPS_PORT if parts.scheme == "https" else _HTTP_PORT
+    standard = HTTPS_PORT if parts.scheme == "https" else _HTTP_PORT
     return parts.scheme, host, standard if port is None else port, path
 
 
@@ -294,18 +364,30 @@ def _addresses(host: str, port: int) -> list[str]:
 def _content(response: HTTPResponse, ends: float, max_bytes: int) -> bytes:
     if response.status != HTTPStatus.OK:
         raise FetchError(
-            f"it answers with status {response.status}; it must be open to everyone, or {_INSTEAD}"
+            f"it answers with status {response.status}",
+            f"it must be open to everyone, or {_INSTEAD}",
         )
     if response.headers.get("content-encoding", "identity") != "identity":
-        raise FetchError(f"its host sends it compressed, unasked; {_INSTEAD}")
+        raise FetchError("its host sends it compressed, unasked", _INSTEAD)
     content = bytearray()
     while chunk := response.read1(_CHUNK):
         content += chunk
         if len(content) > max_bytes:
-            raise FetchError(f"the file has more than {max_bytes:,} bytes.")
+            raise FetchError(f"the file has more than {max_bytes:,} bytes")
         _left(ends)
     _left(ends)  # a connection that was cut off may look like the end
     return bytes(content)
+
+
+def _throw_away(response: HTTPResponse, ends: float) -> None:
+    read = 0
+    while read < REPLY_BYTES and (chunk := response.read1(REPLY_BYTES - read)):
+        read += len(chunk)
+        _left(ends)
+
+
+def _too_long(seconds: float) -> str:
+    return f"it takes longer than {seconds:g} seconds"
 
 
 def _left(ends: float) -> float:

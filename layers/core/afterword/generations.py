@@ -106,7 +106,8 @@ class Submission:
     the caller wants back with the result: JSON texts by name, returned to the letter and never
     shown to a model. `deadline` is how long it may take, None for what the flow says. `context` is
     what it chooses of the knowledge base, by the names of steps. `conversation` names the earlier
-    questions to the same flow that this one follows on.
+    questions to the same flow that this one follows on. `webhook_url` is told of its end, beside
+    the tenant's webhook endpoints.
     """
 
     dialect: str
@@ -118,6 +119,7 @@ class Submission:
     deadline: timedelta | None = None
     context: Mapping[str, Chosen] = field(default_factory=dict)
     conversation: str | None = None
+    webhook_url: str | None = None
 
     def fingerprint(self) -> str:
         """Return a digest that two submissions share only if they ask for the same."""
@@ -132,6 +134,8 @@ class Submission:
             parts.append({step: [each.folders, each.tags] for step, each in self.context.items()})
         if self.conversation is not None:
             parts.append([self.conversation])
+        if self.webhook_url is not None:
+            parts.append({"webhook_url": self.webhook_url})
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
@@ -195,7 +199,8 @@ class Generation:
     """One request for text, as its owner reads it.
 
     `completion` is there when it succeeded, `reason` and `message` when it failed. `rating` is what
-    its reader thinks of it, from 1 to 3.
+    its reader thinks of it, from 1 to 3, and `title` what its owner calls it. `tokens_in` and
+    `tokens_out` are None while it is open, and where no model has answered.
     """
 
     tenant: str
@@ -214,6 +219,14 @@ class Generation:
     message: str | None
     retry_of: str | None
     rating: int | None = None
+    title: str | None = None
+    tokens_in: int | None = None
+    tokens_out: int | None = None
+
+    @property
+    def order(self) -> str:
+        """Its place in every list that it is in: the newest is the greatest."""
+        return order(self.created_at, self.id)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -254,19 +267,38 @@ class Claim:
 class Listed:
     """A generation as it is listed, with what was asked for.
 
-    `title` is what its owner calls it. `tokens_in` and `tokens_out` are None while it is open, and
-    where no model has answered. `order` is its place in the list. `conversation` is what it is a
-    question of, if it is of one.
+    `order` is its place in the list. `conversation` is what it is a question of, if it is of one.
     """
 
     generation: Generation
     order: str
-    title: str | None
     inputs: "Values"
     files: "tuple[StoredFile, ...]"
-    tokens_in: int | None
-    tokens_out: int | None
     conversation: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Search:
+    """What a list has, of all that a tenant has: None and an empty set stand for any.
+
+    `since` and `before` are about the submission; the first moment is in, the last one is not.
+    `after` is the order (`Generation.order`) that the page before has ended with.
+    """
+
+    limit: int
+    statuses: frozenset[Status] = frozenset()
+    external_ref: str | None = None
+    since: datetime | None = None
+    before: datetime | None = None
+    after: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """A part of a list, newest first. The next part comes `after` this; None at the end."""
+
+    items: tuple[Generation, ...]
+    after: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -299,6 +331,31 @@ class Ended:
     place: str | None
     notify: bool
     settled: bool
+    webhook_url: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What one answer of a model took. A flow of several steps has one of each."""
+
+    model: str
+    tokens_in: int
+    tokens_out: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """A generation that has ended, as the statistics count it.
+
+    `answers` are those that its models gave, in order, of a failed or canceled one too; none where
+    no model was asked.
+    """
+
+    tenant: str
+    flow: str
+    status: Status
+    reason: Reason | None
+    answers: tuple[Answer, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -332,6 +389,11 @@ def id_for_key(tenant: str, idempotency_key: str) -> str:
 def id_for_retry(tenant: str, generation_id: str) -> str:
     """Return the one id of all retries of a generation. No key can have a space, so none has it."""
     return id_for_key(tenant, f"retry of {generation_id}")
+
+
+def order(created_at: datetime, generation_id: str) -> str:
+    """Return a generation's place in every list that it is in: the newest is the greatest."""
+    return f"{clock.to_millis(created_at):013d}#{generation_id}"
 
 
 def is_id(text: str) -> bool:

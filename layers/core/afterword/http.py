@@ -159,6 +159,8 @@ def _refusal(dialect: Dialect, error: AfterwordError) -> Response:
 
 def _result(response: Response) -> dict[str, Any]:
     headers = {**_HEADERS, **_ERROR_HEADERS.get(response.status, {}), **response.headers}
+    if not response.body:
+        del headers["content-type"]
     return {"statusCode": int(response.status), "headers": headers, "body": response.body}
 
 

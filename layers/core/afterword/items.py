@@ -1,27 +1,33 @@
 """How a generation is laid out as an item of the generations table. No call of DynamoDB in here.
 
 Attributes: `pk` (`tenant#id`); `list_key` (`tenant#flow`) and `list_order` (creation time and id),
-the keys of the index `by_flow`, never changed; `due_shard` and `due_at`, the keys of the sparse
-index `by_due`, there while the generation is open or its end is not settled; `dead_letter_of` (the
-tenant) and `finished_at`, the keys of the sparse index `by_dead_letter`; `conversation`
-(`tenant#flow#conversation`) and `list_order`, those of the sparse index `by_conversation`. Times
-are milliseconds since the epoch, but for `expires_at`, which DynamoDB's TTL wants in seconds.
+the keys of the index `by_flow`, never changed until it is deleted; `due_shard` and `due_at`, the
+keys of the sparse index `by_due`, there while the generation is open or its end is not settled;
+`dead_letter_of` (the tenant) and `finished_at`, the keys of the sparse index `by_dead_letter`;
+`conversation` (`tenant#flow#conversation`) and `list_order`, those of the sparse index
+`by_conversation`;
+`reference` (`tenant#external_ref`) and `list_order`, those of the sparse index `by_reference`;
+`ended_in` (the hour of the end, and a shard) and `list_key`, those of the sparse index `by_end`,
+from which the statistics are made, there from the end on. Times are milliseconds since the epoch,
+but for `expires_at`, which DynamoDB's TTL wants in seconds. `answers` is what each answer of a
+model took, as JSON.
 `request`, `external` and `text` are texts, and where one is too big for the item, `<name>_key` is
 its key in the bucket instead. `step_1`, `step_2`, … are the results of a flow's first steps, while
-there are more.
+there are more. `deleted_at` is there when its owner has deleted it: then LEFT is all that is.
 """
 
 import json
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 from itertools import count, takewhile
 from typing import TYPE_CHECKING, Any
 
-from afterword import clock
+from afterword import clock, generations
 from afterword.files import StoredFile, SubmittedFile
 from afterword.generations import (
+    Answer,
     Chosen,
     Claim,
     Completion,
@@ -29,6 +35,7 @@ from afterword.generations import (
     Ended,
     Generation,
     Listed,
+    Outcome,
     Output,
     Reason,
     Source,
@@ -52,6 +59,21 @@ DUE_SHARDS = 8
 DUE_AFTER = timedelta(minutes=2)
 """A generation that is still open so long after its submission, or whose end is not settled so
 long after it, is worth a look."""
+END_SHARDS = 4
+"""Partitions of each hour of the index by end, so that no single one takes every write."""
+MAX_REFERENCE = 255
+"""Characters of an `external_ref` by which a generation can be found."""
+LEFT = frozenset(
+    {
+        "pk", "tenant", "id", "dialect", "flow", "flow_version", "status", "reason", "attempt",
+        "failures", "created_at", "deadline_at", "finished_at", "expires_at", "deleted_at",
+        "retry_of", "place", "notify", "due_shard", "due_at", "list_key", "ended_in", "answers",
+        "tokens_in", "tokens_out",
+    }
+)  # fmt: skip
+"""What is left of a deleted generation until it expires: what is counted, and no text."""
+MAX_MODEL_NAME = 200
+"""Characters that are kept of a model's name in `answers`, which becomes part of a key."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,7 +131,7 @@ class Items:
         item: dict[str, AttributeValueTypeDef] = {
             "pk": {"S": partition_key(tenant, generation_id)},
             "list_key": {"S": f"{tenant}#{submission.flow}"},
-            "list_order": {"S": f"{clock.to_millis(now):013d}#{generation_id}"},
+            "list_order": {"S": generations.order(now, generation_id)},
             "tenant": {"S": tenant},
             "id": {"S": generation_id},
             "dialect": {"S": submission.dialect},
@@ -128,6 +150,9 @@ class Items:
         if submission.conversation is not None:
             key = conversation_key(tenant, submission.flow, submission.conversation)
             item["conversation"] = {"S": key}
+        item |= _reference(tenant, submission)
+        if submission.webhook_url is not None:
+            item["webhook_url"] = {"S": submission.webhook_url}
         if terms.retry_of is not None:
             item["retry_of"] = {"S": terms.retry_of}
         if terms.place is not None:
@@ -222,11 +247,15 @@ class Items:
             deadline=time_of(item, "deadline_at") - time_of(item, "created_at"),
             context=_context(request),
             conversation=_conversation(item),
+            webhook_url=_webhook_url(item),
         )
 
     def generation(self, item: Item) -> Generation:
         """Return the generation that an item is."""
         status = Status(item["status"]["S"])
+        tokens_in, tokens_out = (
+            int(item[name]["N"]) if name in item else None for name in ("tokens_in", "tokens_out")
+        )
         return Generation(
             tenant=item["tenant"]["S"],
             id=item["id"]["S"],
@@ -244,25 +273,34 @@ class Items:
             message=item["message"]["S"] if "message" in item else None,
             retry_of=item["retry_of"]["S"] if "retry_of" in item else None,
             rating=int(item["rating"]["N"]) if "rating" in item else None,
+            title=item["title"]["S"] if "title" in item else None,
+            tokens_in=tokens_in,
+            tokens_out=tokens_out,
         )
 
     def listed(self, item: Item) -> Listed:
         """Return a generation with what was asked for."""
         request = json.loads(self._read(item, "request"))
-        tokens = (
-            int(item[name]["N"]) if name in item else None for name in ("tokens_in", "tokens_out")
-        )
-        tokens_in, tokens_out = tokens
         return Listed(
             generation=self.generation(item),
             order=item["list_order"]["S"],
-            title=item["title"]["S"] if "title" in item else None,
             inputs=request["inputs"],
             files=_files(request),
-            tokens_in=tokens_in,
-            tokens_out=tokens_out,
             conversation=_conversation(item),
         )
+
+    def objects(self, item: Item) -> list[str]:
+        """Return the keys in the bucket that an item names: of its big texts and its files."""
+        keys = [
+            value["S"]
+            for each in (item, *results_of(item))
+            for name, value in each.items()
+            if name.endswith("_key") and name != "list_key"
+        ]
+        request = item["request"]["S"] if "request" in item else None
+        if "request_key" in item:  # of which there may be nothing left, if it was deleted halfway
+            request = self._payloads.find(item["request_key"]["S"])
+        return keys + [file.key for file in _files(json.loads(request or "{}"))]
 
     def _external(self, item: Item) -> Mapping[str, str]:
         if "external" not in item and "external_key" not in item:
@@ -316,10 +354,27 @@ def _conversation(item: Item) -> str | None:
     return item["conversation"]["S"].split("#", 2)[2] if "conversation" in item else None
 
 
+def _webhook_url(item: Item) -> str | None:
+    return item["webhook_url"]["S"] if "webhook_url" in item else None
+
+
 def _sources(item: Item) -> tuple[Source, ...]:
     if "sources" not in item:
         return ()
     return tuple(Source(**source) for source in json.loads(item["sources"]["S"]))
+
+
+def _reference(tenant: str, submission: Submission) -> Item:
+    """Return the attribute by which it is found if its owner has a name for it."""
+    reference = json.loads(submission.external.get("external_ref", "null"))
+    if not isinstance(reference, str) or not 1 <= len(reference) <= MAX_REFERENCE:
+        return {}
+    return {"reference": {"S": reference_key(tenant, reference)}}
+
+
+def reference_key(tenant: str, external_ref: str) -> str:
+    """Return the `reference` of the generations of what their owner calls so."""
+    return f"{tenant}#{external_ref}"
 
 
 def conversation_key(tenant: str, flow: str, conversation: str) -> str:
@@ -340,10 +395,11 @@ def ended(item: Item) -> Ended:
         attempt=int(item["attempt"]["N"]),
         created_at=time_of(item, "created_at"),
         finished_at=time_of(item, "finished_at"),
-        tokens=_tokens(item),
+        tokens=sum(tokens_of(item)),
         place=place_of(item),
         notify="notify" in item,
         settled="due_at" not in item,
+        webhook_url=_webhook_url(item),
     )
 
 
@@ -358,10 +414,13 @@ def results_of(item: Item) -> list[Item]:
     return [item[name]["M"] for name in takewhile(item.__contains__, names)]
 
 
-def _tokens(item: Item) -> int:
+def tokens_of(item: Item) -> tuple[int, int]:
     """Return the tokens of a generation that has ended: of its steps where it has none itself."""
     counted = [item] if "tokens_in" in item else results_of(item)
-    return sum(int(each[name]["N"]) for each in counted for name in ("tokens_in", "tokens_out"))
+    tokens_in, tokens_out = (
+        sum(int(each[name]["N"]) for each in counted) for name in ("tokens_in", "tokens_out")
+    )
+    return tokens_in, tokens_out
 
 
 def _took(completion: Completion) -> "dict[str, AttributeValueTypeDef]":
@@ -376,6 +435,39 @@ def _took(completion: Completion) -> "dict[str, AttributeValueTypeDef]":
         sources = [asdict(source) for source in completion.sources]
         took["sources"] = {"S": json.dumps(sources, ensure_ascii=False)}
     return took
+
+
+def answers(results: Sequence[Completion], last: Completion) -> "dict[str, AttributeValueTypeDef]":
+    """Return the attribute that says what the answers took: of the steps before, and the last."""
+    each = [
+        [result.model[:MAX_MODEL_NAME], result.tokens_in, result.tokens_out]
+        for result in (*results, last)
+        if result.model is not None
+    ]
+    return {"answers": {"S": json.dumps(each, ensure_ascii=False)}} if each else {}
+
+
+def ended_in(generation_id: str, moment: "datetime") -> "AttributeValueTypeDef":
+    """Return the hour of an end with the generation's shard of it."""
+    return {"S": end_shard(moment, zlib.crc32(generation_id.encode()) % END_SHARDS)}
+
+
+def end_shard(hour: "datetime", shard: int) -> str:
+    """Return the `ended_in` of a shard of an hour."""
+    return f"{hour:%Y-%m-%dT%H}#{shard}"
+
+
+def outcome(item: Item) -> Outcome:
+    """Return what the statistics count, from what the index `by_end` has of an item."""
+    tenant, _, flow = item["list_key"]["S"].partition("#")
+    each = json.loads(item["answers"]["S"]) if "answers" in item else ()
+    return Outcome(
+        tenant=tenant,
+        flow=flow,
+        status=Status(item["status"]["S"]),
+        reason=Reason(item["reason"]["S"]) if "reason" in item else None,
+        answers=tuple(Answer(*answer) for answer in each),
+    )
 
 
 def dead_letter(item: Item) -> DeadLetter:

@@ -15,6 +15,7 @@ from datetime import datetime
 from enum import StrEnum
 
 _ALPHABET = string.ascii_letters + string.digits
+_KEY_ID = re.compile(r"[A-Za-z0-9]{12}")
 _KEY = re.compile(r"aw_([A-Za-z0-9]{12})_([A-Za-z0-9]{40})_([0-9a-f]{8})")
 
 
@@ -69,6 +70,11 @@ def parse(key: str) -> Credential | None:
     if match is None or _checksum(key.rpartition("_")[0]) != match[3]:
         return None
     return Credential(match[1], match[2])
+
+
+def is_key_id(text: str) -> bool:
+    """Whether the text may be the id of a key."""
+    return _KEY_ID.fullmatch(text) is not None
 
 
 def digest(secret: str) -> str:

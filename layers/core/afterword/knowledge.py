@@ -46,10 +46,13 @@ class Knowledge:
         self._ranking = ranking
         self._building = threading.Lock()  # the worker's threads may all be the first
 
-    def choose(self, tenant: str, wanted: Mapping[str, Wanted]) -> Mapping[str, Chosen]:
+    def choose(
+        self, tenant: str, wanted: Mapping[str, Wanted], within: str = "steps.{}.context"
+    ) -> Mapping[str, Chosen]:
         """Return what a request chooses, by the names of steps.
 
-        Raises UnprocessableError for a folder or a tag that the tenant does not have, and names it.
+        Raises UnprocessableError for a folder or a tag that the tenant does not have, and names it
+        and its field, which is `within` what the request has for the step.
         Takes one batch read for all steps together, and none if there is nothing to look up.
         """
         folders = {step: _by_id(tenant, each.folders, folder_id) for step, each in wanted.items()}
@@ -65,7 +68,7 @@ class Knowledge:
             for step, ids in by_step.items():
                 for label, text in (ids or {}).items():
                     if label not in there:
-                        field = f"steps.{step}.context.{kind}s"
+                        field = f"{within.replace('{}', step)}.{kind}s"
                         raise UnprocessableError(field, f'there is no {kind} "{text}".')
         return {
             step: Chosen(folders=_tuple(folders[step]), tags=_tuple(tags[step])) for step in wanted

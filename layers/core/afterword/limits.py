@@ -28,3 +28,32 @@ class Limits:
     def any(self) -> bool:
         """Whether there is any limit: only then is anything counted."""
         return self != Limits()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """What holds for a tenant's submissions.
+
+    `webhooks` says that it has webhook endpoints. `webhook_hosts` are the hosts that a submission's
+    `webhook_url` may name.
+    """
+
+    limits: Limits = Limits()
+    webhooks: bool = False
+    webhook_hosts: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Allowance:
+    """What is left of one of a tenant's limits, after a submission was counted or refused.
+
+    `window` is how many seconds the limit is for, and `resets` in how many it is whole again; None
+    where it is not one of time. `unit` is what it counts, where that is not submissions.
+    """
+
+    name: str
+    limit: int
+    left: int
+    window: int | None = None
+    resets: int | None = None
+    unit: str | None = None

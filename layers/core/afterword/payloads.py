@@ -1,4 +1,7 @@
-"""Texts too big for a DynamoDB item, and files, are kept in S3. The only module that knows S3."""
+"""Texts too big for a DynamoDB item, and files, are kept in S3.
+
+The only module that knows S3, but for afterword.batch_files, which reads and writes in parts.
+"""
 
 from typing import TYPE_CHECKING
 

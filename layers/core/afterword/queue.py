@@ -1,4 +1,4 @@
-"""The queues whose messages name generations. The only module that knows SQS."""
+"""The queues, most of whose messages name generations. The only module that knows SQS."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -43,11 +43,28 @@ class Queue:
         body = json.dumps({"tenant": tenant, "id": generation_id})
         self._sqs.send_message(QueueUrl=self._url, MessageBody=body, MessageGroupId=tenant)
 
+    def send_later(self, tenant: str, message: Mapping[str, object], seconds: int) -> None:
+        """Send a consumer any message, which it gets in that many seconds, up to 15 minutes."""
+        self._sqs.send_message(
+            QueueUrl=self._url,
+            MessageBody=json.dumps(message),
+            MessageGroupId=tenant,
+            DelaySeconds=seconds,
+        )
+
+    def forward(self, body: str) -> None:
+        """Send on a message as it was received."""
+        self._sqs.send_message(QueueUrl=self._url, MessageBody=body)
+
+    def hide(self, receipt_handle: str, seconds: int) -> None:
+        """Let a received message come again after that many seconds, up to 12 hours."""
+        self._sqs.change_message_visibility(
+            QueueUrl=self._url, ReceiptHandle=receipt_handle, VisibilityTimeout=seconds
+        )
+
     def put_off(self, nudge: Nudge, seconds: int) -> None:
         """Let a received nudge come again after that many seconds, up to 12 hours."""
-        self._sqs.change_message_visibility(
-            QueueUrl=self._url, ReceiptHandle=nudge.receipt_handle, VisibilityTimeout=seconds
-        )
+        self.hide(nudge.receipt_handle, seconds)
 
 
 type Consume = Callable[[Sequence[Nudge], float], Sequence[str]]

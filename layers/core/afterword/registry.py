@@ -1,7 +1,7 @@
 """The registry table: tenants, API keys, flows. The only module that knows it.
 
 pk              sk                what
-tenant#<id>     tenant            the tenant and its limits
+tenant#<id>     tenant            the tenant, its limits, and what it has of webhooks
 tenant#<id>     key#<key id>      that the tenant has this key
 key#<key id>    key               the key itself, found by its id alone
 tenant#<id>     flow#<id>         the newest version of a flow
@@ -10,7 +10,7 @@ tenant#<id>     version#<id>#<n> version n of a flow, never changed
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -18,19 +18,25 @@ from typing import TYPE_CHECKING
 from botocore.exceptions import ClientError
 
 from afterword import clock, keys
-from afterword.errors import ConflictError, InvalidRequestError, NotFoundError
+from afterword.errors import ConflictError, InvalidRequestError, NotFoundError, TooLargeError
 from afterword.keys import ApiKey, Scope
-from afterword.limits import Limits
+from afterword.limits import Limits, Rules
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from mypy_boto3_dynamodb import DynamoDBClient
-    from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef, UpdateItemInputTypeDef
+    from mypy_boto3_dynamodb.type_defs import (
+        AttributeValueTypeDef,
+        QueryInputPaginateTypeDef,
+        UpdateItemInputTypeDef,
+    )
 
 type Item = Mapping[str, "AttributeValueTypeDef"]
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+MAX_FLOW_BYTES = 350_000
+"""Of a flow's document: an item of DynamoDB has at most 400 KB."""
 NAME_RULE = "1 to 64 letters, digits, '-' or '_', the first a letter or digit"
 
 
@@ -62,6 +68,14 @@ class StoredFlow:
         """How long its generations may take; None where it does not say."""
         seconds = json.loads(self.document).get("deadline_seconds")
         return None if seconds is None else timedelta(seconds=seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class FlowVersion:
+    """That there is a version of a flow, and since when."""
+
+    version: int
+    created_at: "datetime"
 
 
 class Registry:
@@ -101,14 +115,53 @@ class Registry:
 
     def limits(self, tenant_id: str) -> Limits:
         """Return a tenant's limits: none for one that is not there, which has no keys either."""
+        return self.rules(tenant_id).limits
+
+    def rules(self, tenant_id: str) -> Rules:
+        """Return what holds for a tenant's submissions; nothing for one that is not there."""
         item = self._get(f"tenant#{tenant_id}", "tenant") or {}
-        return Limits(
-            **{
-                limit.name: int(item[limit.name]["N"])
-                for limit in fields(Limits)
-                if limit.name in item
-            }
+        limits = {
+            limit.name: int(item[limit.name]["N"]) for limit in fields(Limits) if limit.name in item
+        }
+        return Rules(
+            limits=Limits(**limits),
+            webhooks="webhooks" in item and int(item["webhooks"]["N"]) > 0,
+            webhook_hosts=frozenset(item["webhook_hosts"]["SS"] if "webhook_hosts" in item else ()),
         )
+
+    def count_webhook(self, tenant_id: str, number: int) -> None:
+        """Count that an existing tenant has so many webhook endpoints more, or fewer.
+
+        One is counted before it is there and until it is gone, so that the count, which whoever
+        dies in between leaves too high, is never too low.
+        """
+        self._update_tenant(tenant_id, "ADD webhooks :number", {":number": {"N": str(number)}})
+
+    def set_webhook_hosts(self, tenant_id: str, hosts: Collection[str]) -> None:
+        """Set the hosts that a submission's webhook_url may name; the old hold for up to 60 s."""
+        if hosts:
+            values: dict[str, AttributeValueTypeDef] = {":hosts": {"SS": sorted(hosts)}}
+            self._update_tenant(tenant_id, "SET webhook_hosts = :hosts", values)
+        else:
+            self._update_tenant(tenant_id, "REMOVE webhook_hosts", {})
+
+    def _update_tenant(
+        self, tenant_id: str, expression: str, values: "dict[str, AttributeValueTypeDef]"
+    ) -> None:
+        update: UpdateItemInputTypeDef = {
+            "TableName": self._table,
+            "Key": _key(f"tenant#{tenant_id}", "tenant"),
+            "UpdateExpression": expression,
+            "ConditionExpression": "attribute_exists(pk)",
+        }
+        if values:
+            update["ExpressionAttributeValues"] = values
+        try:
+            self._dynamodb.update_item(**update)
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
+                raise
+            raise NotFoundError(f"There is no tenant {tenant_id}.") from error
 
     def set_limits(self, tenant_id: str, limits: Limits) -> None:
         """Set a tenant's limits: functions that have them cached keep the old for up to 60 s."""
@@ -148,7 +201,7 @@ class Registry:
             hash=keys.digest(credential.secret),
             scopes=frozenset(scopes),
             label=label,
-            created_at=clock.now(),
+            created_at=_now(),
             revoked_at=None,
             flow=flow,
         )
@@ -213,17 +266,24 @@ class Registry:
                 raise
             raise NotFoundError(f"Tenant {tenant_id} has no key {key_id}.") from error
 
-    def put_flow(self, tenant_id: str, flow_id: str, document: str) -> StoredFlow:
+    def put_flow(
+        self, tenant_id: str, flow_id: str, document: str, *, again: bool = True
+    ) -> StoredFlow:
         """Save a flow's JSON document as its next version, for an existing tenant.
 
+        Unless it is to be saved `again`, a newest version with the same document stays the newest.
         Raises ConflictError when somebody else saves the same flow at this moment.
         """
         self.tenant(tenant_id)
         if not is_name(flow_id):
             raise InvalidRequestError(f"A flow's id is {NAME_RULE}: {flow_id!r} is not.")
+        if len(document.encode()) > MAX_FLOW_BYTES:
+            raise TooLargeError(f"A flow may have {MAX_FLOW_BYTES} bytes, and this one has more.")
         newest = self._get(f"tenant#{tenant_id}", f"flow#{flow_id}")
+        if newest and newest["document"]["S"] == document and not again:
+            return _flow(newest)
         version = int(newest["version"]["N"]) + 1 if newest else 1
-        flow = StoredFlow(flow_id, version, document, clock.now())
+        flow = StoredFlow(flow_id, version, document, _now())
         attributes: dict[str, AttributeValueTypeDef] = {
             "flow": {"S": flow_id},
             "version": {"N": str(version)},
@@ -269,20 +329,40 @@ class Registry:
         """Return the newest version of each of a tenant's flows, by id."""
         return [_flow(item) for item in self._query(tenant_id, "flow#")]
 
+    def flow_ids(self, tenant_id: str) -> list[str]:
+        """Return the ids of a tenant's flows, in order."""
+        return [item["flow"]["S"] for item in self._query(tenant_id, "flow#", ("flow",))]
+
+    def versions(self, tenant_id: str, flow_id: str) -> list[FlowVersion]:
+        """Return the versions of a tenant's flow, newest first; raise NotFoundError."""
+        if not is_name(flow_id):  # anything a client can write in a path: not repeated to anybody
+            raise NotFoundError("There is no such flow.")
+        found = self._query(tenant_id, f"version#{flow_id}#", ("version", "created_at"))
+        if not found:
+            raise NotFoundError(f"There is no flow {flow_id}.")
+        versions = [
+            FlowVersion(int(item["version"]["N"]), _time(item["created_at"])) for item in found
+        ]
+        return sorted(versions, key=lambda each: each.version, reverse=True)
+
     def _get(self, pk: str, sk: str) -> Item | None:
         return self._dynamodb.get_item(
             TableName=self._table, Key=_key(pk, sk), ConsistentRead=True
         ).get("Item")
 
-    def _query(self, tenant_id: str, prefix: str) -> list[Item]:
-        pages = self._dynamodb.get_paginator("query").paginate(
-            TableName=self._table,
-            KeyConditionExpression="pk = :pk AND begins_with(sk, :prefix)",
-            ExpressionAttributeValues={
+    def _query(self, tenant_id: str, prefix: str, names: Collection[str] = ()) -> list[Item]:
+        """Return a tenant's items with a prefix; only those attributes if there are `names`."""
+        query: QueryInputPaginateTypeDef = {
+            "TableName": self._table,
+            "KeyConditionExpression": "pk = :pk AND begins_with(sk, :prefix)",
+            "ExpressionAttributeValues": {
                 ":pk": {"S": f"tenant#{tenant_id}"},
                 ":prefix": {"S": prefix},
             },
-        )
+        }
+        if names:
+            query["ProjectionExpression"] = ", ".join(names)
+        pages = self._dynamodb.get_paginator("query").paginate(**query)
         return [item for page in pages for item in page["Items"]]
 
 
@@ -297,6 +377,11 @@ def _flow(item: Item) -> StoredFlow:
 
 def _key(pk: str, sk: str) -> "dict[str, AttributeValueTypeDef]":
     return {"pk": {"S": pk}, "sk": {"S": sk}}
+
+
+def _now() -> "datetime":
+    """Return the time as it is read again: to a millisecond."""
+    return clock.from_millis(clock.to_millis(clock.now()))
 
 
 def _millis(moment: "datetime") -> "AttributeValueTypeDef":

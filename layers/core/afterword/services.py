@@ -3,7 +3,7 @@
 What only some functions use is imported where it is built: imports are most of a cold start.
 """
 
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING
 
 from afterword import clients
@@ -14,17 +14,27 @@ from afterword.settings import settings
 from afterword.store import GenerationStore
 
 if TYPE_CHECKING:
+    from afterword.batch_files import BatchFiles
+    from afterword.batch_requests import BatchRequests
+    from afterword.batch_store import BatchStore
     from afterword.content_store import ContentStore
     from afterword.endings import Endings
     from afterword.fetching import Fetcher
+    from afterword.intake import Intake, Requests
     from afterword.knowledge import Knowledge
     from afterword.languages import Languages
-    from afterword.notifications import Notifier
+    from afterword.notifications import Bus, Notifier
     from afterword.queue import Queue
     from afterword.ranking import Ranking
+    from afterword.statistics import Statistics
     from afterword.submission import Submitter
     from afterword.sweeper import Sweeper
     from afterword.usage import Usage
+    from afterword.webhook_deliveries import WebhookDeliveries
+    from afterword.webhook_endpoints import WebhookEndpoints
+    from afterword.webhook_secrets import WebhookSecrets
+    from afterword.webhook_sending import Sender
+    from afterword.webhook_store import WebhookStore
 
 
 @cache
@@ -114,6 +124,56 @@ def sweeper() -> "Sweeper":
 
 
 @cache
+def statistics() -> "Statistics":
+    """Return what counts the generations that ended."""
+    from afterword.statistics import Statistics
+
+    return Statistics(clients.dynamodb(), settings().statistics_table, store())
+
+
+@cache
+def batches() -> "BatchStore":
+    """Return the store of batches."""
+    from afterword.batch_store import BatchStore
+
+    return BatchStore(clients.dynamodb(), settings().batches_table)
+
+
+@cache
+def batch_files() -> "BatchFiles":
+    """Return the files and results of batches."""
+    from afterword.batch_files import BatchFiles
+
+    return BatchFiles(clients.s3, settings().batch_bucket)
+
+
+@cache
+def batch_requests() -> "BatchRequests":
+    """Return what accepts batches that come over HTTP."""
+    from afterword.batch_requests import BatchRequests
+
+    return BatchRequests(batches(), batch_files(), retention_days=settings().retention_days)
+
+
+def intake(requests: "Requests") -> "Intake":
+    """Return what takes what comes in by itself, in a dialect."""
+    from afterword.batch_runner import BatchRunner
+    from afterword.intake import Intake
+
+    return Intake(
+        registry(),
+        requests,
+        submitter(),
+        store=batches(),
+        files=batch_files(),
+        runner=BatchRunner(batches(), batch_files(), store(), submitter(), requests),
+        queue=_queue(settings().intake_queue_url),
+        dead_letters=_queue(settings().intake_dead_letters_url),
+        retention_days=settings().retention_days,
+    )
+
+
+@cache
 def fetcher() -> "Fetcher":
     """Return what fetches files from addresses that callers name."""
     from afterword.fetching import Fetcher
@@ -134,7 +194,62 @@ def notifier() -> "Notifier":
     """Return what makes the ends of generations known."""
     from afterword.notifications import Notifier
 
-    return Notifier(store(), clients.events(), settings().event_bus or "default")
+    return Notifier(store(), _bus(), webhook_deliveries())
+
+
+@cache
+def webhook_store() -> "WebhookStore":
+    """Return the store of webhook endpoints and deliveries."""
+    from afterword.webhook_store import WebhookStore
+
+    return WebhookStore(clients.dynamodb(), settings().webhooks_table)
+
+
+@cache
+def webhook_endpoints() -> "WebhookEndpoints":
+    """Return what an owner does with webhook endpoints."""
+    from afterword.webhook_endpoints import WebhookEndpoints
+
+    return WebhookEndpoints(registry(), webhook_store(), _webhook_secrets(), fetcher)
+
+
+@cache
+def webhook_deliveries() -> "WebhookDeliveries":
+    """Return what begins deliveries of webhooks."""
+    from afterword.webhook_deliveries import WebhookDeliveries
+
+    return WebhookDeliveries(registry(), webhook_store(), _queue(settings().webhook_queue_url))
+
+
+@cache
+def webhook_sender() -> "Sender":
+    """Return what sends webhooks."""
+    from afterword.notifications import tell_disabled
+    from afterword.webhook_sending import Sender
+
+    return Sender(
+        webhook_store(),
+        _webhook_secrets(),
+        fetcher(),
+        _queue(settings().webhook_queue_url),
+        retries=settings().webhook_retries,
+        tell=partial(tell_disabled, bus=_bus()),
+    )
+
+
+def _webhook_secrets() -> "WebhookSecrets":
+    from afterword.webhook_secrets import WebhookSecrets
+
+    return WebhookSecrets(clients.ssm, settings().webhooks_table)
+
+
+def _bus() -> "Bus | None":
+    name = settings().event_bus
+    if name is None:
+        return None
+    from afterword.notifications import Bus
+
+    return Bus(clients.events(), name)
 
 
 def _queue(url: str) -> "Queue":

@@ -46,6 +46,11 @@ class Settings:
         return self._required("AFTERWORD_USAGE_TABLE")
 
     @property
+    def statistics_table(self) -> str:
+        """Name of the DynamoDB table of what tenants have used, by day."""
+        return self._required("AFTERWORD_STATISTICS_TABLE")
+
+    @property
     def notify_queue_url(self) -> str:
         """URL of the SQS queue of generations whose end is to be made known."""
         return self._required("AFTERWORD_NOTIFY_QUEUE_URL")
@@ -59,6 +64,26 @@ class Settings:
     def bucket(self) -> str:
         """Name of the S3 bucket for texts too big for an item."""
         return self._required("AFTERWORD_BUCKET")
+
+    @property
+    def batches_table(self) -> str:
+        """Name of the DynamoDB table of batches."""
+        return self._required("AFTERWORD_BATCHES_TABLE")
+
+    @property
+    def batch_bucket(self) -> str:
+        """Name of the S3 bucket of batches: their files and their results."""
+        return self._required("AFTERWORD_BATCH_BUCKET")
+
+    @property
+    def intake_queue_url(self) -> str:
+        """URL of the SQS queue of what comes in by itself."""
+        return self._required("AFTERWORD_INTAKE_QUEUE_URL")
+
+    @property
+    def intake_dead_letters_url(self) -> str:
+        """URL of the SQS queue of what came in and can never be taken."""
+        return self._required("AFTERWORD_INTAKE_DEAD_LETTERS_URL")
 
     @property
     def contents_table(self) -> str:
@@ -80,6 +105,21 @@ class Settings:
         """Hosts with their ports that files may be fetched from wherever they are, by HTTP too."""
         hosts = self.environ.get("AFTERWORD_FETCH_ALLOWED", "").lower().split(",")
         return frozenset(host.strip() for host in hosts if host.strip())
+
+    @property
+    def webhooks_table(self) -> str:
+        """Name of the DynamoDB table of webhook endpoints and their deliveries."""
+        return self._required("AFTERWORD_WEBHOOKS_TABLE")
+
+    @property
+    def webhook_queue_url(self) -> str:
+        """URL of the SQS queue of webhook deliveries."""
+        return self._required("AFTERWORD_WEBHOOK_QUEUE_URL")
+
+    @property
+    def webhook_retries(self) -> tuple[int, ...]:
+        """Seconds to wait after each failed try of a delivery; after the last it is given up."""
+        return tuple(map(int, self._required("AFTERWORD_WEBHOOK_RETRIES").split(",")))
 
     @property
     def retention_days(self) -> int:

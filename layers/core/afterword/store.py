@@ -10,6 +10,7 @@ Submit, run, finish:
     give up    queued, or running with its lease run out    -> failed (dead letter, deadline)
     cancel     queued or running                            -> canceled
     settled    terminal                                     -> the same, out of the index by_due
+    delete     terminal                                     -> the same, without its texts
 
 The sweeper moves `due_at` on; nothing else touches it between put and the end. An end that leaves
 something to do (afterword.endings) sets it anew in the same write, and `settled` removes it.
@@ -17,30 +18,42 @@ something to do (afterword.endings) sets it anew in the same write, and `settled
 
 import heapq
 import time
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from itertools import batched, islice
+from itertools import batched, chain, islice
 from typing import TYPE_CHECKING, NamedTuple, cast
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
-from afterword import clock, items
-from afterword.errors import NotFoundError, UnavailableError
+from afterword import clock, items, telemetry
+from afterword.errors import ConflictError, NotFoundError, UnavailableError
 from afterword.generations import (
     Claim,
     Completion,
     DeadLetter,
     Ended,
+    Found,
     Generation,
     Listed,
+    Outcome,
     Page,
     Reason,
+    Search,
     Status,
     Submission,
     is_id,
 )
-from afterword.items import DUE_AFTER, DUE_SHARDS, Item, Items, Overdue, millis, partition_key
+from afterword.items import (
+    DUE_AFTER,
+    DUE_SHARDS,
+    END_SHARDS,
+    Item,
+    Items,
+    Overdue,
+    millis,
+    partition_key,
+)
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -59,6 +72,10 @@ PAGE_CHARACTERS = 6_000_000
 """Of the texts of a page: with more it would fit into neither a memory nor a response."""
 
 
+SCANNED = 1_000
+"""Generations that are read for a page, where only some of them are asked for."""
+BATCH = 100
+"""Items that one batch read can have."""
 MAX_TURNS = 100
 """Questions of a conversation that are read, the newest: as many as one batch read can have."""
 READ_WAITS = (0.0, 0.0, 0.05, 0.1, 0.2, 0.4)
@@ -77,6 +94,7 @@ class There(NamedTuple):
     status: Status
     place: str | None
     same: bool
+    deleted: bool = False
 
 
 class GenerationStore:
@@ -118,7 +136,8 @@ class GenerationStore:
             return There(
                 status=Status(there["status"]["S"]),
                 place=items.place_of(there),
-                same=there["fingerprint"] == item["fingerprint"],
+                same=there.get("fingerprint") == item["fingerprint"],
+                deleted="deleted_at" in there,
             )
         return There(status=Status.QUEUED, place=terms.place, same=True)
 
@@ -164,13 +183,80 @@ class GenerationStore:
         keys = [item["pk"]["S"] for item in answer["Items"]]
         found = self._read_all(keys)
         there = [found[key] for key in keys if self._there(found.get(key))]
-        listed = self._each_listed(there)
+        listed = _each(self._items.listed, there, _characters)
         after = None
         if len(listed) < len(there):
             after = listed[-1].order
         elif "LastEvaluatedKey" in answer:
             after = answer["Items"][-1]["list_order"]["S"]
         return Page(items=tuple(listed), after=after)
+
+    def search(self, tenant: str, flows: Collection[str], search: Search) -> Found:
+        """Return a page of what a tenant's flows have made, newest first over all of them.
+
+        Where an external reference is asked for, that is looked up; where only some statuses are,
+        up to SCANNED generations are read for the page, which may have fewer than it could then.
+        Takes a query of an index for each flow, and a batch read for each BATCH. A new generation
+        may be missing from the index for a moment. Expired ones are left out. With big texts a page
+        ends early.
+        """
+        if search.external_ref is None:
+            index, name = "by_flow", "list_key"
+            values = [f"{tenant}#{flow}" for flow in flows]
+        else:
+            index, name = "by_reference", "reference"
+            values = [items.reference_key(tenant, search.external_ref)]
+        orders = _merged([self._orders(index, name, value, search) for value in values])
+        picked: list[Item] = []
+        after: str | None = None
+        for some in batched(
+            islice(orders, SCANNED), BATCH if search.statuses else search.limit, strict=False
+        ):
+            read = self._read_all([pk for _, pk in some])
+            for at, pk in some:
+                after = at
+                item = read.get(pk)
+                if self._there(item) and _is_wanted(item, flows, search):
+                    picked.append(cast("Item", item))
+                if len(picked) == search.limit:
+                    break
+            if len(picked) == search.limit:
+                if at == some[-1][0] and next(orders, None) is None:
+                    after = None
+                break
+        else:
+            after = after if next(orders, None) is not None else None
+        found = _each(self._items.generation, picked, _characters_shown)
+        if len(found) < len(picked):
+            after = found[-1].order
+        return Found(items=tuple(found), after=after)
+
+    def _orders(
+        self, index: str, name: str, value: str, search: Search
+    ) -> Iterator[tuple[str, str]]:
+        """Yield order and key of what an index has under a value, newest first."""
+        first = _bound(search.since, "0")
+        last = min(_bound(search.before, ":"), search.after or ":")  # ":" comes after all digits
+        if first >= last:
+            return
+        pages = self._dynamodb.get_paginator("query").paginate(
+            TableName=self._table,
+            IndexName=index,
+            KeyConditionExpression="#name = :value AND list_order BETWEEN :first AND :last",
+            ExpressionAttributeNames={"#name": name},  # `reference` is a reserved word
+            ExpressionAttributeValues={
+                ":value": {"S": value},
+                ":first": {"S": first},
+                ":last": {"S": last},
+            },
+            ScanIndexForward=False,
+            PaginationConfig={"PageSize": BATCH if search.statuses else search.limit + 1},
+        )
+        for page in pages:
+            for item in page["Items"]:
+                order = item["list_order"]["S"]
+                if order < last:
+                    yield order, item["pk"]["S"]
 
     def conversation(
         self, tenant: str, flow: str, conversation: str, *, until: str, limit: int = MAX_TURNS
@@ -194,23 +280,8 @@ class GenerationStore:
         )
         keys = [item["pk"]["S"] for item in answer["Items"]]
         found = self._read_all(keys, consistent=True)
-        newest = self._each_listed([found[key] for key in keys if self._there(found.get(key))])
-        return newest[::-1]
-
-    def _each_listed(self, found: list[Item]) -> list[Listed]:
-        """Read what is in the bucket side by side, until there is more than a page may have."""
-        if not any(_in_bucket(item) for item in found):
-            return [self._items.listed(item) for item in found]
-        listed: list[Listed] = []
-        characters = 0
-        with ThreadPoolExecutor(max_workers=READERS) as executor:
-            for some in batched(found, READERS, strict=False):
-                read = list(executor.map(self._items.listed, some))
-                listed += read
-                characters += sum(_characters(each) for each in read)
-                if characters > PAGE_CHARACTERS:
-                    break
-        return listed
+        there = [found[key] for key in keys if self._there(found.get(key))]
+        return _each(self._items.listed, there, _characters)[::-1]
 
     def _read_all(self, keys: list[str], *, consistent: bool = False) -> dict[str, Item]:
         found: dict[str, Item] = {}
@@ -261,7 +332,7 @@ class GenerationStore:
         """
         if not is_id(generation_id):
             raise NotFoundError("There is no such generation.")
-        condition = "expires_at > :now"
+        condition = "expires_at > :now AND attribute_not_exists(deleted_at)"
         values: dict[str, AttributeValueTypeDef] = {
             ":now": {"N": str(int(clock.now().timestamp()))}
         }
@@ -322,6 +393,15 @@ class GenerationStore:
                 ends[generation_id] = items.ended(item)
         return ends
 
+    def found(self, tenant: str, generation_ids: Collection[str]) -> Mapping[str, Generation]:
+        """Return, of up to 100 generations, those that are there, consistently."""
+        keys = [partition_key(tenant, generation_id) for generation_id in generation_ids]
+        there = [
+            item for item in self._read_all(keys, consistent=True).values() if self._there(item)
+        ]
+        with ThreadPoolExecutor(max_workers=READERS) as executor:
+            return {each.id: each for each in executor.map(self._items.generation, there)}
+
     def _found(self, tenant: str, generation_id: str) -> Item:
         item = self._read(tenant, generation_id)
         if item is None or not self._there(item):
@@ -339,7 +419,9 @@ class GenerationStore:
 
     @staticmethod
     def _there(item: Item | None) -> bool:
-        return item is not None and int(item["expires_at"]["N"]) > clock.now().timestamp()
+        if item is None or "deleted_at" in item:
+            return False
+        return int(item["expires_at"]["N"]) > clock.now().timestamp()
 
     def claim(self, tenant: str, generation_id: str, lease_until: "datetime") -> Claim | None:
         """Take a generation to run it until the lease ends, or return None if it is not to be had.
@@ -387,15 +469,18 @@ class GenerationStore:
         Returns the claim with this result; None if it is no longer the generation's.
         """
         name = f"step_{len(claim.results) + 1}"
+        answers = items.answers(claim.results, completion)
         outcome = self._update(
             {
                 "TableName": self._table,
                 "Key": {"pk": {"S": partition_key(claim.tenant, claim.id)}},
-                "UpdateExpression": f"SET {name} = :result",
+                "UpdateExpression": f"SET {name} = :result"
+                + "".join(f", {attribute} = :{attribute}" for attribute in answers),
                 "ConditionExpression": _MINE,
                 "ExpressionAttributeNames": {"#status": "status"},
                 "ExpressionAttributeValues": {
                     ":result": self._items.result(claim, completion),
+                    **{f":{attribute}": value for attribute, value in answers.items()},
                     **_mine(claim),
                 },
             }
@@ -406,7 +491,11 @@ class GenerationStore:
 
     def succeed(self, claim: Claim, completion: Completion) -> Ended | None:
         """Store the result. None if the claim is no longer the generation's: nothing is stored."""
-        return self._finish(claim, Status.SUCCEEDED, self._items.succeeded(claim, completion))
+        attributes = {
+            **self._items.succeeded(claim, completion),
+            **items.answers(claim.results, _last(claim, completion)),
+        }
+        return self._finish(claim, Status.SUCCEEDED, attributes)
 
     def fail(
         self, claim: Claim, reason: Reason, message: str, answer: Completion | None = None
@@ -415,9 +504,13 @@ class GenerationStore:
 
         None if the claim is no longer the generation's: nothing is stored.
         """
-        attributes: Item = {"reason": {"S": reason}, "message": {"S": message}}
+        attributes: dict[str, AttributeValueTypeDef] = {
+            "reason": {"S": reason},
+            "message": {"S": message},
+        }
         if answer is not None:
-            attributes = {**attributes, **items.spent(answer)}
+            last = _last(claim, answer)
+            attributes |= {**items.spent(answer), **items.answers(claim.results, last)}
         return self._finish(claim, Status.FAILED, attributes)
 
     def hand_back(self, claim: Claim, *, failed: bool) -> bool:
@@ -513,7 +606,7 @@ class GenerationStore:
                 "TableName": self._table,
                 "Key": {"pk": {"S": partition_key(tenant, generation_id)}},
                 "UpdateExpression": "SET #status = :failed, finished_at = :now, #reason = :reason,"
-                " #message = :message, due_at = :due_at"
+                " #message = :message, due_at = :due_at, ended_in = :ended_in"
                 + "".join(f", {name} = :{name}" for name in attributes)
                 + " REMOVE lease_until",
                 "ConditionExpression": "#status = :queued OR"
@@ -529,6 +622,7 @@ class GenerationStore:
                     ":running": {"S": Status.RUNNING},
                     ":now": millis(now),
                     ":due_at": millis(now + DUE_AFTER),
+                    ":ended_in": items.ended_in(generation_id, now),
                     ":reason": {"S": reason},
                     ":message": {"S": message},
                     **{f":{name}": value for name, value in attributes.items()},
@@ -555,7 +649,7 @@ class GenerationStore:
                     "TableName": self._table,
                     "Key": {"pk": {"S": partition_key(tenant, generation_id)}},
                     "UpdateExpression": "SET #status = :canceled, finished_at = :now,"
-                    " due_at = :due_at REMOVE lease_until",
+                    " due_at = :due_at, ended_in = :ended_in REMOVE lease_until",
                     "ConditionExpression": "#status IN (:queued, :running)",
                     "ExpressionAttributeNames": {"#status": "status"},
                     "ExpressionAttributeValues": {
@@ -564,6 +658,7 @@ class GenerationStore:
                         ":running": {"S": Status.RUNNING},
                         ":now": millis(now),
                         ":due_at": millis(now + DUE_AFTER),
+                        ":ended_in": items.ended_in(generation_id, now),
                     },
                     "ReturnValues": "ALL_NEW",
                     "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
@@ -586,6 +681,72 @@ class GenerationStore:
                 "ConditionExpression": "attribute_exists(finished_at)",
             }
         )
+
+    def delete(self, tenant: str, generation_id: str, flow: str | None = None) -> None:
+        """Delete a generation that has ended, of a flow if one is given, with all its texts.
+
+        What is left until it expires is what is counted (afterword.items.LEFT): its end is settled
+        and counted as if it were there, and nobody makes it again with its idempotency key. Objects
+        of the bucket are deleted after that; those that cannot be, expire. Raises NotFoundError if
+        there is none such, and ConflictError if it is open.
+        """
+        item = self._found(tenant, generation_id)
+        if flow not in {None, item["flow"]["S"]}:
+            raise NotFoundError("There is no such generation.")
+        if not _terminal(item):
+            raise ConflictError("It has not ended: cancel it first.")
+        objects = self._items.objects(item)
+        left = items.LEFT | ({"webhook_url"} if "due_at" in item else set())
+        gone = sorted({*item, "title", "rating", "retried_as"} - left)
+        tokens_in, tokens_out = items.tokens_of(item)
+        outcome = self._update(
+            {
+                "TableName": self._table,
+                "Key": {"pk": {"S": partition_key(tenant, generation_id)}},
+                "UpdateExpression": "SET deleted_at = :now, tokens_in = :tokens_in,"
+                f" tokens_out = :tokens_out REMOVE {', '.join(f'#gone_{name}' for name in gone)}",
+                "ConditionExpression": "attribute_exists(finished_at)"
+                " AND attribute_not_exists(deleted_at)",
+                "ExpressionAttributeNames": {f"#gone_{name}": name for name in gone},
+                "ExpressionAttributeValues": {
+                    ":now": millis(clock.now()),
+                    ":tokens_in": {"N": str(tokens_in)},
+                    ":tokens_out": {"N": str(tokens_out)},
+                },
+            }
+        )
+        if isinstance(outcome, Refused):  # somebody else was quicker
+            raise NotFoundError("There is no such generation.")
+        if objects:
+            try:
+                self._payloads.delete(objects)
+            except (BotoCoreError, ClientError, UnavailableError) as error:
+                telemetry.logger().warning(
+                    "deleted, but not its objects: they will expire", extra={"why": str(error)}
+                )
+
+    def ended_during(self, hour: "datetime", tenant: str | None = None) -> Iterator[Outcome]:
+        """Yield what ended in an hour that begins then, of one tenant or of all.
+
+        Takes a query for each of END_SHARDS and each further page. What has just ended may be
+        missing from the index for a moment; expired ones are there until they are deleted.
+        """
+        for shard in range(END_SHARDS):
+            values: dict[str, AttributeValueTypeDef] = {
+                ":shard": {"S": items.end_shard(hour, shard)}
+            }
+            condition = "ended_in = :shard"
+            if tenant is not None:
+                condition += " AND begins_with(list_key, :tenant)"
+                values[":tenant"] = {"S": f"{tenant}#"}
+            pages = self._dynamodb.get_paginator("query").paginate(
+                TableName=self._table,
+                IndexName="by_end",
+                KeyConditionExpression=condition,
+                ExpressionAttributeValues=values,
+            )
+            for page in pages:
+                yield from map(items.outcome, page["Items"])
 
     def dead_letters(self, tenant: str) -> Iterator[DeadLetter]:
         """Yield a tenant's dead letters that were not retried, newest first, a page at a time."""
@@ -613,7 +774,12 @@ class GenerationStore:
 
     def _finish(self, claim: Claim, status: Status, attributes: Item) -> Ended | None:
         now = clock.now()
-        attributes = {"status": {"S": status}, "finished_at": millis(now), **attributes}
+        attributes = {
+            "status": {"S": status},
+            "finished_at": millis(now),
+            "ended_in": items.ended_in(claim.id, now),
+            **attributes,
+        }
         close = "REMOVE lease_until, due_shard, due_at"
         if claim.unsettled:
             attributes = {**attributes, "due_at": millis(now + DUE_AFTER)}
@@ -655,18 +821,73 @@ def _mine(claim: Claim) -> "dict[str, AttributeValueTypeDef]":
     }
 
 
+def _last(claim: Claim, completion: Completion) -> Completion:
+    """Return a flow's completion with the tokens of its last step alone."""
+    return replace(
+        completion,
+        tokens_in=completion.tokens_in - sum(result.tokens_in for result in claim.results),
+        tokens_out=completion.tokens_out - sum(result.tokens_out for result in claim.results),
+    )
+
+
+def _merged(orders: Sequence[Iterator[tuple[str, str]]]) -> Iterator[tuple[str, str]]:
+    """Yield what several lists have, newest first; their first pages are read side by side."""
+    if len(orders) < 2:  # noqa: PLR2004 - nothing to merge
+        return iter(chain(*orders))
+    with ThreadPoolExecutor(max_workers=READERS) as executor:
+        heads = list(executor.map(lambda each: list(islice(each, 1)), orders))
+    lists = [chain(head, rest) for head, rest in zip(heads, orders, strict=True)]
+    return heapq.merge(*lists, reverse=True)
+
+
+def _bound(moment: "datetime | None", otherwise: str) -> str:
+    """Return what the orders of a moment begin with: they have thirteen digits of milliseconds."""
+    if moment is None:
+        return otherwise
+    return f"{min(max(clock.to_millis(moment), 0), 10**13 - 1):013d}"
+
+
+def _is_wanted(item: Item | None, flows: Collection[str], search: Search) -> bool:
+    return (
+        item is not None
+        and item["flow"]["S"] in flows
+        and (not search.statuses or Status(item["status"]["S"]) in search.statuses)
+    )
+
+
+def _each[T](
+    read: Callable[[Item], T], found: Sequence[Item], characters: Callable[[T], int]
+) -> list[T]:
+    """Read what is in the bucket side by side, until there is more than a page may have."""
+    if not any(_in_bucket(item) for item in found):
+        return [read(item) for item in found]
+    done: list[T] = []
+    so_many = 0
+    with ThreadPoolExecutor(max_workers=READERS) as executor:
+        for some in batched(found, READERS, strict=False):
+            new = list(executor.map(read, some))
+            done += new
+            so_many += sum(characters(each) for each in new)
+            if so_many > PAGE_CHARACTERS:
+                break
+    return done
+
+
 def _in_bucket(item: Item) -> bool:
     return any(f"{name}_key" in item for name in ("request", "external", "text"))
 
 
 def _characters(listed: Listed) -> int:
-    generation = listed.generation
-    text = "" if generation.completion is None else generation.completion.text
     inputs = sum(
         len(value) if isinstance(value, str) else sum(map(len, value))
         for value in listed.inputs.values()
     )
-    return inputs + len(text) + sum(map(len, generation.external.values()))
+    return inputs + _characters_shown(listed.generation)
+
+
+def _characters_shown(generation: Generation) -> int:
+    text = "" if generation.completion is None else generation.completion.text
+    return len(text) + sum(map(len, generation.external.values()))
 
 
 def _terminal(item: Item) -> bool:

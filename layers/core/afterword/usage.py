@@ -13,14 +13,16 @@ others take a place for the same id, who submit the same with the same idempoten
 """
 
 import secrets
+from calendar import monthrange
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 from botocore.exceptions import ClientError
 
 from afterword import clock
+from afterword.limits import Allowance
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -40,12 +42,28 @@ _TRIES = 10
 class Full:
     """Why there is no room: what is used up, and after how many seconds it is worth to try again.
 
-    `open` is not empty if places are: who has which.
+    `open` is not empty if places are: who has which. `allowances` are what is left.
     """
 
     what: str
     retry_after: int
     open: Mapping[str, str]
+    allowances: tuple[Allowance, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Admitted:
+    """A place, and what is left of the tenant's limits."""
+
+    place: str
+    allowances: tuple[Allowance, ...]
+
+
+class Written(NamedTuple):
+    """Whether a write happened, and the item as it is then, {} for none."""
+
+    done: bool
+    item: Item
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +82,7 @@ class Usage:
         self._dynamodb = dynamodb
         self._table = table
 
-    def admit(self, tenant: str, generation_id: str, limits: "Limits") -> str | Full:
+    def admit(self, tenant: str, generation_id: str, limits: "Limits") -> Admitted | Full:
         """Count a submission and give its generation a place, or say why there is no room.
 
         A generation that has a place keeps that, and is not counted again.
@@ -73,14 +91,17 @@ class Usage:
         for _ in range(_TRIES):
             now = clock.now()
             place = f"{clock.to_millis(now)}-{secrets.token_hex(4)}"
-            item = self._admit(tenant, generation_id, place, limits, now, new_minute=new_minute)
-            if item is None:
-                return place
+            done, item = self._admit(
+                tenant, generation_id, place, limits, now, new_minute=new_minute
+            )
+            if done:
+                return Admitted(place=place, allowances=_allowances(item, limits, now))
             if not item:
                 self._create(tenant)
                 continue
             if generation_id in item["open"]["M"]:
-                return str(item["open"]["M"][generation_id]["S"])
+                place = item["open"]["M"][generation_id]["S"]
+                return Admitted(place=place, allowances=_allowances(item, limits, now))
             full = _full(item, limits, now)
             if full is not None:
                 return full
@@ -96,8 +117,8 @@ class Usage:
         now: datetime,
         *,
         new_minute: bool,
-    ) -> Item | None:
-        """Return None if it was let in, otherwise the item that stood against it, {} for none."""
+    ) -> Written:
+        """Let it in, unless what is there stands against it."""
         conditions = [
             "attribute_exists(pk)",
             "attribute_not_exists(#open.#id)",
@@ -127,6 +148,7 @@ class Usage:
                 "ConditionExpression": " AND ".join(conditions),
                 "ExpressionAttributeNames": names,
                 "ExpressionAttributeValues": values,
+                "ReturnValues": "ALL_NEW",
                 "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
             }
         )
@@ -191,18 +213,22 @@ class Usage:
             tokens=_tokens(item, now),
         )
 
-    def _update(self, request: "UpdateItemInputTypeDef") -> Item | None:
-        """Return None if it was written, otherwise the item that stood against it, {} for none."""
+    def _update(self, request: "UpdateItemInputTypeDef") -> Written:
         try:
-            self._dynamodb.update_item(**request)
+            answer = self._dynamodb.update_item(**request)
         except ClientError as error:
             if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
                 raise
-            return cast("Item | None", error.response.get("Item")) or {}
-        return None
+            return Written(done=False, item=cast("Item | None", error.response.get("Item")) or {})
+        return Written(done=True, item=answer.get("Attributes", {}))
 
 
 def _full(item: Item, limits: "Limits", now: datetime) -> Full | None:
+    full = _what_is_full(item, limits, now)
+    return None if full is None else replace(full, allowances=_allowances(item, limits, now))
+
+
+def _what_is_full(item: Item, limits: "Limits", now: datetime) -> Full | None:
     tokens, requests = limits.tokens_per_month, limits.requests_per_minute
     if tokens is not None and _tokens(item, now) >= tokens:
         return Full(
@@ -220,10 +246,47 @@ def _full(item: Item, limits: "Limits", now: datetime) -> Full | None:
     if requests is not None and minute >= _minute_of(now) and made >= requests:
         return Full(
             what=f"The limit of submissions a minute is {requests}.",
-            retry_after=max(1, round((minute + 1) * 60 - now.timestamp())),
+            retry_after=_until_next_minute(item, now),
             open={},
         )
     return None
+
+
+def _allowances(item: Item, limits: "Limits", now: datetime) -> tuple[Allowance, ...]:
+    """Return what an item leaves of the limits that there are."""
+    allowances = []
+    if limits.requests_per_minute is not None:
+        made = int(item["requests"]["N"]) if _minute(item) >= _minute_of(now) else 0
+        allowances.append(
+            Allowance(
+                name="requests-per-minute",
+                limit=limits.requests_per_minute,
+                left=max(0, limits.requests_per_minute - made),
+                window=60,
+                resets=_until_next_minute(item, now),
+            )
+        )
+    if limits.running_at_once is not None:
+        allowances.append(
+            Allowance(
+                name="running-at-once",
+                limit=limits.places,
+                left=max(0, limits.places - len(item["open"]["M"])),
+                unit="concurrent-requests",
+            )
+        )
+    if limits.tokens_per_month is not None:
+        allowances.append(
+            Allowance(
+                name="tokens-per-month",
+                limit=limits.tokens_per_month,
+                left=max(0, limits.tokens_per_month - _tokens(item, now)),
+                window=monthrange(now.year, now.month)[1] * 24 * 60 * 60,
+                resets=_until_next_month(now),
+                unit="tokens",
+            )
+        )
+    return tuple(allowances)
 
 
 def since(place: str) -> datetime:
@@ -246,6 +309,12 @@ def _tokens(item: Item, moment: datetime) -> int:
 
 def _tokens_of(moment: datetime) -> str:
     return f"tokens_{moment:%Y_%m}"
+
+
+def _until_next_minute(item: Item, now: datetime) -> int:
+    """Return the seconds until the minute ends that the item counts, or that of a clock ahead."""
+    minute = max(_minute(item), _minute_of(now))
+    return max(1, round((minute + 1) * 60 - now.timestamp()))
 
 
 def _until_next_month(moment: datetime) -> int:

@@ -18,14 +18,20 @@ def now() -> float:
 
 
 def until_ended(
-    store: "GenerationStore", tenant: str, generation_id: str, started: float
+    store: "GenerationStore",
+    tenant: str,
+    generation_id: str,
+    started: float,
+    seconds: float | None = None,
 ) -> "Generation":
-    """Return a generation once it has ended, or as it is WAIT_SECONDS after `started` (`now`).
+    """Return a generation once it has ended, or as it is some seconds after `started` (`now`).
+
+    They are WAIT_SECONDS where nobody says.
 
     Reads the item consistently, first after 0.1 seconds, then half as long again each time, up to
     every second. Raises NotFoundError like `store.get`.
     """
-    ends = started + WAIT_SECONDS
+    ends = started + (WAIT_SECONDS if seconds is None else seconds)
     pause = _FIRST
     while (left := ends - now()) > 0:
         time.sleep(min(pause, left))

@@ -248,7 +248,7 @@ def _read(listed: Listed) -> Json:
     completion = generation.completion
     return {
         "id": generation.id,
-        "title": listed.title,
+        "title": generation.title,
         "inputs": _inputs(listed),
         "outputs": {} if completion is None else {"text": completion.text},
         "logs": _logs(listed),
@@ -283,8 +283,8 @@ def _meta_data(listed: Listed) -> Json:
         "finished_at": generation.finished_at and _time(generation.finished_at),
         "seconds": _seconds(listed),
         "model": completion and completion.model,
-        "tokens_in": listed.tokens_in,
-        "tokens_out": listed.tokens_out,
+        "tokens_in": generation.tokens_in,
+        "tokens_out": generation.tokens_out,
         "stop_reason": completion and completion.stop_reason,
         "reason": generation.reason,
         "message": generation.message,
@@ -306,7 +306,8 @@ def _logs(listed: Listed) -> str:
         lines.append(f"{generation.reason}: {generation.message}")
     if generation.completion is not None and generation.completion.model is not None:
         lines.append(
-            f"{generation.completion.model}: {listed.tokens_in} tokens in, {listed.tokens_out} out"
+            f"{generation.completion.model}: {generation.tokens_in} tokens in,"
+            f" {generation.tokens_out} out"
         )
     return "\n".join(lines)
 
@@ -320,7 +321,7 @@ def _session(listed: Listed) -> Json:
     turns = [_turn("\n".join(inputs), key, files, is_bot=False)]
     if generation.completion is not None:
         turns.append(_turn(generation.completion.text, key, [], is_bot=True))
-    return {"id": generation.id, "title": listed.title, "data": turns}
+    return {"id": generation.id, "title": generation.title, "data": turns}
 
 
 def _texts(listed: Listed) -> list[tuple[str, str]]:

@@ -1,0 +1,13 @@
+"""`POST /v1/keys`: creates a key."""
+
+from afterword import http, services
+from afterword.dialects import native
+from afterword.dialects.native import keys
+from afterword.keys import ApiKey, Scope
+
+
+@http.endpoint(native, Scope.ADMIN)
+def handler(request: http.Request, key: ApiKey) -> http.Response:
+    """Create a key, and show it this once."""
+    native.whole_tenant(key)
+    return keys.create(request, key, services.registry())

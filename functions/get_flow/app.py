@@ -1,0 +1,13 @@
+"""`GET /v1/flows/{flowId}`: a flow."""
+
+from afterword import http, services
+from afterword.dialects import native
+from afterword.dialects.native import flows
+from afterword.keys import ApiKey, Scope
+
+
+@http.endpoint(native, Scope.READ)
+def handler(request: http.Request, key: ApiKey) -> http.Response:
+    """Show a flow in the version that is asked for, the newest by default."""
+    flow, version = flows.flow_id(request, key), flows.version(request)
+    return flows.shown(services.registry().flow(key.tenant, flow, version))

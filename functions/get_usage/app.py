@@ -1,0 +1,12 @@
+"""`GET /v1/usage`: what the tenant has used."""
+
+from afterword import http, services
+from afterword.dialects import native
+from afterword.dialects.native import usage
+from afterword.keys import ApiKey, Scope
+
+
+@http.endpoint(native, Scope.READ)
+def handler(request: http.Request, key: ApiKey) -> http.Response:
+    """Show generations, tokens and what they cost, by day, flow and model."""
+    return usage.report(request, key, services.statistics())

@@ -1,0 +1,13 @@
+"""`GET /v1/flows/{flowId}/versions`: a flow's versions."""
+
+from afterword import http, services
+from afterword.dialects import native
+from afterword.dialects.native import flows
+from afterword.keys import ApiKey, Scope
+
+
+@http.endpoint(native, Scope.READ)
+def handler(request: http.Request, key: ApiKey) -> http.Response:
+    """List the versions of a flow, newest first."""
+    flow = flows.flow_id(request, key)
+    return flows.versions(flow, services.registry().versions(key.tenant, flow))

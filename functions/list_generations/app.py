@@ -1,0 +1,14 @@
+"""`GET /v1/generations`: a tenant's generations, newest first, a page at a time."""
+
+from afterword import http, services
+from afterword.dialects import native
+from afterword.dialects.native import generations
+from afterword.keys import ApiKey, Scope
+
+
+@http.endpoint(native, Scope.READ)
+def handler(request: http.Request, key: ApiKey) -> http.Response:
+    """List a page of generations; the Link header leads to the next."""
+    flow, search = generations.asked_for(request, key)
+    flows = services.registry().flow_ids(key.tenant) if flow is None else [flow]
+    return generations.page(services.store().search(key.tenant, flows, search), request)

@@ -1,0 +1,13 @@
+"""`GET /v1/keys`: the tenant's keys."""
+
+from afterword import http, services
+from afterword.dialects import native
+from afterword.dialects.native import keys
+from afterword.keys import ApiKey, Scope
+
+
+@http.endpoint(native, Scope.ADMIN)
+def handler(request: http.Request, key: ApiKey) -> http.Response:  # noqa: ARG001 - nothing is asked
+    """List the keys, live and revoked, oldest first."""
+    native.whole_tenant(key)
+    return keys.listed(services.registry().keys(key.tenant))

@@ -1,0 +1,13 @@
+"""`DELETE /v1/keys/{keyId}`: revokes a key."""
+
+from afterword import http, services
+from afterword.dialects import native
+from afterword.dialects.native import keys
+from afterword.keys import ApiKey, Scope
+
+
+@http.endpoint(native, Scope.ADMIN)
+def handler(request: http.Request, key: ApiKey) -> http.Response:
+    """Revoke a key for good; it may be taken for up to 60 seconds more."""
+    native.whole_tenant(key)
+    return keys.revoke(request, key, services.registry())

@@ -1,0 +1,23 @@
+"""What a tenant has used, as the native API shows it: costs are decimal texts, null if unknown."""
+
+from http import HTTPStatus
+
+from afterword import prices, usage_report
+from afterword.dialects import native
+from afterword.errors import UnprocessableError
+from afterword.http import Request, Response
+from afterword.keys import ApiKey
+from afterword.statistics import Statistics
+
+_PARAMETERS = ("from", "to", "by")
+
+
+def report(request: Request, key: ApiKey, statistics: Statistics) -> Response:
+    """Return what is asked for; of its flow alone for a key that is bound to one."""
+    for name in request.query:
+        if name not in _PARAMETERS:
+            raise UnprocessableError("query", f"there are: {', '.join(_PARAMETERS)}.")
+    first, last = usage_report.days(request.query.get("from"), request.query.get("to"))
+    by = usage_report.by(request.query.get("by"))
+    found = usage_report.report(statistics, prices.table(), key.tenant, first, last, by, key.flow)
+    return native.answer(HTTPStatus.OK, usage_report.shown(found))

@@ -1,0 +1,71 @@
+"""What answers of models cost by the price table beside this file, prices.json.
+
+A price is for `tokens` tokens, in and out; `model` is the name of a model as its provider calls it,
+or a pattern of such names with `*`, and of several that fit the first one counts. The table is an
+owner's to change, and an estimate: providers' bills know more than tokens.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from fnmatch import fnmatchcase
+from functools import cache
+from pathlib import Path
+
+TABLE = Path(__file__).with_name("prices.json")
+_PLACES = Decimal("0.000001")
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """What so many tokens cost."""
+
+    tokens_in: Decimal
+    tokens_out: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Prices:
+    """A price table: prices of `tokens` tokens by model or pattern, in a currency, of a day."""
+
+    as_of: str
+    currency: str
+    tokens: int
+    models: Mapping[str, Price]
+
+    def cost(self, model: str | None, tokens_in: int, tokens_out: int) -> Decimal | None:
+        """Return what answers cost; None for a model that has no price."""
+        if model is None:
+            return Decimal(0)
+        price = next(
+            (price for name, price in self.models.items() if fnmatchcase(model, name)), None
+        )
+        if price is None:
+            return None
+        return (tokens_in * price.tokens_in + tokens_out * price.tokens_out) / self.tokens
+
+
+def written(cost: Decimal | None) -> str | None:
+    """Return a cost with six places, None if it is not known."""
+    return None if cost is None else f"{cost.quantize(_PLACES):f}"
+
+
+@cache
+def table() -> Prices:
+    """Return the price table of this deployment."""
+    return read(TABLE.read_text("utf-8"))
+
+
+def read(text: str) -> Prices:
+    """Return the price table that a JSON text is."""
+    values = json.loads(text)
+    return Prices(
+        as_of=values["as_of"],
+        currency=values["currency"],
+        tokens=values["tokens"],
+        models={
+            each["model"]: Price(Decimal(each["in"]), Decimal(each["out"]))
+            for each in values["models"]
+        },
+    )

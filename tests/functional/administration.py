@@ -1,0 +1,106 @@
+"""The owner's part of the native API as its client sees it, and whole results to expect."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlencode
+
+from functions.count_usage.app import handler as count_usage
+from functions.create_key.app import handler as create_key
+from functions.get_flow.app import handler as get_flow
+from functions.get_usage.app import handler as get_usage
+from functions.list_flow_versions.app import handler as list_flow_versions
+from functions.list_flows.app import handler as list_flows
+from functions.list_keys.app import handler as list_keys
+from functions.put_flow.app import handler as put_flow
+from functions.revoke_key.app import handler as revoke_key
+from tests.conftest import Event, LambdaContext
+
+HANDLERS: Mapping[str, Callable[[Event, LambdaContext], dict[str, Any]]] = {
+    "list_flows": list_flows,
+    "get_flow": get_flow,
+    "put_flow": put_flow,
+    "list_flow_versions": list_flow_versions,
+    "list_keys": list_keys,
+    "create_key": create_key,
+    "revoke_key": revoke_key,
+    "get_usage": get_usage,
+    "count_usage": count_usage,
+}
+STARTED = "2026-11-10T09:00:00+00:00"
+"""START as the API writes it."""
+type Result = dict[str, Any]
+
+
+def answer(status: int, body: object, **headers: str) -> Result:
+    """Return the whole result of an answer, with its body parsed."""
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return {
+        "statusCode": status,
+        "headers": {"content-type": "application/json", "cache-control": "no-store", **named},
+        "body": body,
+    }
+
+
+def problem(status: int, title: str, detail: str, **headers: str) -> Result:
+    """Return the whole result of a problem that its status tells."""
+    body = {"type": "about:blank", "title": title, "status": status, "detail": detail}
+    return answer(status, body, content_type="application/problem+json", **headers)
+
+
+def invalid(*errors: tuple[str, str]) -> Result:
+    """Return the whole result of a request whose members do not fit."""
+    (field, message), *_ = errors
+    body = {
+        "type": "urn:problem-type:afterword:invalid-member",
+        "title": "A member of the request does not fit",
+        "status": 422,
+        "detail": f"{field}: {message}",
+        "errors": [{"field": field, "message": message} for field, message in errors],
+    }
+    return answer(422, body, content_type="application/problem+json")
+
+
+def no_flow(flow: str) -> Result:
+    """Return the whole result of a flow that is not there, or another tenant's."""
+    return problem(404, "Not Found", f"There is no flow {flow}.")
+
+
+NO_SUCH_FLOW = problem(404, "Not Found", "There is no such flow.")
+NO_SUCH_KEY = problem(404, "Not Found", "There is no such key.")
+OTHER_FLOW = problem(403, "Forbidden", "The API key is for another flow.")
+BOUND = problem(403, "Forbidden", "The API key is for one flow alone.")
+OUT_OF_REACH = problem(503, "Service Unavailable", "Try again in a moment.", retry_after="1")
+NO_KEY = problem(401, "Unauthorized", "An API key is needed.", www_authenticate="Bearer")
+
+
+@dataclass(frozen=True)
+class Administration:
+    """A client of the native API with a key; `load` reads a sample event."""
+
+    load: Callable[[str], Event]
+    key: str
+
+    def event(self, name: str, **parameters: str) -> Event:
+        """Return a sample event with the key in it, and other path parameters."""
+        event = self.load(name)
+        if self.key:
+            event["headers"]["authorization"] = f"Bearer {self.key}"
+        else:
+            del event["headers"]["authorization"]
+        if parameters:
+            event["pathParameters"] |= parameters
+        return event
+
+    def call(
+        self, name: str, body: object = None, query: Mapping[str, str] | None = None, **path: str
+    ) -> Result:
+        """Call a function with its event, and return its result with the body parsed."""
+        event = self.event(name, **path)
+        if body is not None:
+            event["body"] = body if isinstance(body, str) else json.dumps(body)
+        if query is not None:
+            event |= {"queryStringParameters": query, "rawQueryString": urlencode(query)}
+        result = HANDLERS[name](event, LambdaContext())
+        return {**result, "body": json.loads(result["body"]) if result["body"] else None}

@@ -1,0 +1,25 @@
+"""What the tests of what is open to everybody share."""
+
+import base64
+import gzip
+import re
+from collections.abc import Mapping
+from typing import Any
+
+TAG = re.compile(r'W/"[0-9a-f]{32}"')
+HEADERS = {
+    "cache-control": "public, max-age=300",
+    "vary": "accept-encoding",
+    "x-content-type-options": "nosniff",
+}
+ABSENT = {
+    "statusCode": 404,
+    "headers": {"content-type": "application/problem+json", "cache-control": "no-store"},
+    "body": '{"type": "about:blank", "title": "Not Found", "status": 404,'
+    ' "detail": "There is no such file."}',
+}
+
+
+def text(result: Mapping[str, Any]) -> str:
+    """Return the text of a compressed answer."""
+    return gzip.decompress(base64.b64decode(result["body"], validate=True)).decode()

@@ -1,0 +1,106 @@
+"""Creating a key through the native API: the handler with its event, under moto."""
+
+from collections.abc import Callable
+
+import pytest
+
+from afterword import services
+from afterword.keys import parse
+from tests.conftest import FLOW, FLOW_DOCUMENT, Tenant
+from tests.functional.administration import (
+    BOUND,
+    NO_KEY,
+    OUT_OF_REACH,
+    STARTED,
+    Administration,
+    answer,
+    invalid,
+    problem,
+)
+
+SCOPES = "it must be a list of one or more of: submit, read, admin."
+
+
+def test_a_key_is_shown_once(administration: Administration) -> None:
+    """The answer has the key, which works from then on, and storage has its hash alone."""
+    result = administration.call("create_key")
+    key = result["body"].pop("key")
+    credential = parse(key)
+    assert credential is not None
+    shown = {
+        "id": credential.key_id,
+        "label": "dashboard",
+        "scopes": ["read"],
+        "flow": None,
+        "created_at": STARTED,
+        "revoked_at": None,
+    }
+    assert result == answer(201, shown)
+    made = Administration(administration.load, key)
+    assert made.call("list_flows")["statusCode"] == 200
+    assert made.call("list_keys")["statusCode"] == 403
+    assert shown in administration.call("list_keys")["body"]["keys"]
+    stored = services.registry().key(credential.key_id)
+    assert stored is not None
+    assert credential.secret not in repr(stored)
+
+
+def test_a_key_submits_and_reads_by_default(administration: Administration) -> None:
+    """A key without scopes, or with scopes twice or in another order, has them in one order."""
+    assert administration.call("create_key", {})["body"]["scopes"] == ["submit", "read"]
+    made = administration.call("create_key", {"scopes": ["admin", "submit", "admin"]})
+    assert made["body"]["scopes"] == ["submit", "admin"]
+
+
+def test_a_key_for_one_flow(administration: Administration) -> None:
+    """A key is bound to the flow that is named, and sees no other."""
+    services.registry().put_flow("demo", "chat", FLOW_DOCUMENT)
+    made = administration.call("create_key", {"scopes": ["read"], "flow": FLOW})["body"]
+    assert made["flow"] == FLOW
+    bound = Administration(administration.load, made["key"])
+    assert bound.call("get_flow")["statusCode"] == 200
+    assert bound.call("get_flow", flowId="chat")["statusCode"] == 403
+
+
+@pytest.mark.parametrize(
+    ("body", "field", "message"),
+    [
+        ({"scopes": []}, "scopes", SCOPES),
+        ({"scopes": "read"}, "scopes", SCOPES),
+        ({"scopes": ["write"]}, "scopes", SCOPES),
+        ({"scopes": [["read"]]}, "scopes", SCOPES),
+        ({"label": 7}, "label", "it must be a text of 1 to 200 characters."),
+        ({"label": "x" * 201}, "label", "it must be a text of 1 to 200 characters."),
+        ({"flow": "absent"}, "flow", "there is no such flow."),
+        ({"flow": "no id"}, "flow", "there is no such flow."),
+        ({"name": "A"}, "name", "there is no such member; there are: flow, label, scopes."),
+    ],
+)
+def test_what_does_not_fit_is_named(
+    administration: Administration, body: object, field: str, message: str
+) -> None:
+    """A member that does not fit is named, and no key is made."""
+    before = len(services.registry().keys("demo"))
+    assert administration.call("create_key", body) == invalid((field, message))
+    assert len(services.registry().keys("demo")) == before
+
+
+def test_only_an_administrator_may_create(
+    administration_of: Callable[..., Administration],
+    administration: Administration,
+    tenant: Tenant,
+) -> None:
+    """A key with the scope `admin` may create keys, and none that is for one flow alone."""
+    refused = Administration(administration.load, tenant.key)
+    forbidden = problem(403, "Forbidden", "The API key does not have the scope 'admin'.")
+    assert refused.call("create_key") == forbidden
+    assert administration_of(tenant, flow=FLOW).call("create_key") == BOUND
+    assert Administration(administration.load, "").call("create_key") == NO_KEY
+
+
+def test_storage_out_of_reach(
+    administration: Administration, cut_off: Callable[[str], None]
+) -> None:
+    """Without storage the client is asked to come back."""
+    cut_off("dynamodb.TransactWriteItems")
+    assert administration.call("create_key") == OUT_OF_REACH

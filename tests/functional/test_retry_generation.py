@@ -1,0 +1,100 @@
+"""Submitting again through the native API: the handler with its event, under moto."""
+
+from collections.abc import Callable
+
+from afterword import services
+from afterword.generations import Reason, id_for_retry
+from afterword.keys import Scope
+from afterword.limits import Limits
+from tests.conftest import Event, SetClock, Stored, Tenant
+from tests.functional.native_generations import (
+    HEADERS,
+    NOT_FOUND,
+    Native,
+    generation,
+    problem,
+)
+
+
+def failed(native: Native) -> str:
+    """Return the id of a generation that has failed."""
+    generation_id = native.submitted(external_ref="case-457", deadline_seconds=60)
+    services.endings().give_up("demo", generation_id, Reason.DEADLINE, "Too late.")
+    return generation_id
+
+
+def test_what_failed_is_submitted_again(
+    native: Native, set_clock: SetClock, stored: Callable[[], Stored]
+) -> None:
+    """A retry is a new generation that names the old one, and one however often it is asked for."""
+    old = failed(native)
+    set_clock.advance(minutes=5)
+    result = native.ask("retry_generation", old)
+    new = id_for_retry("demo", old)
+    assert result == {
+        "statusCode": 202,
+        "headers": {**HEADERS, "location": f"/v1/generations/{new}", "retry-after": "1"},
+        "body": generation(
+            new,
+            created_at="2026-11-10T09:05:00.000Z",
+            deadline_at="2026-11-10T09:06:00.000Z",
+            external_ref="case-457",
+            retry_of=old,
+        ),
+    }
+    assert native.ask("retry_generation", old) == result
+    assert stored().items == 2
+    native.ask("cancel_generation", new)
+    again = native.ask("retry_generation", old)
+    assert (again["statusCode"], again["body"]["status"]) == (200, "canceled")
+
+
+def test_only_what_failed_or_was_canceled_is_submitted_again(
+    native: Native, stored: Callable[[], Stored]
+) -> None:
+    """What is open is a conflict, and nothing is submitted."""
+    generation_id = native.submitted()
+    result = native.ask("retry_generation", generation_id)
+    assert result == problem(
+        409,
+        f"Generation {generation_id} is queued: only what failed or was canceled can be submitted"
+        " again.",
+    )
+    assert stored().items == 1
+
+
+def test_a_retry_counts_against_the_limits(tenant: Tenant, native: Native) -> None:
+    """It says what is left, and is refused where nothing is."""
+    old, older = failed(native), failed(native)
+    services.submitter.cache_clear()
+    services.registry().set_limits(tenant.id, Limits(running_at_once=1))
+    headers = native.ask("retry_generation", old)["headers"]
+    assert headers["ratelimit"] == '"running-at-once";r=0'
+    refused = native.ask("retry_generation", older)
+    assert (refused["statusCode"], refused["body"]["violated-policies"]) == (
+        429,
+        ["running-at-once"],
+    )
+
+
+def test_only_ones_own_generations_are_submitted_again(
+    native: Native, tenant: Tenant, other_tenant: Tenant, load_event: Callable[[str], Event]
+) -> None:
+    """Another tenant, and a key for another flow, find nothing to retry; a reader may not."""
+    old = failed(native)
+    services.registry().put_flow(tenant.id, "other", '{"steps": []}')
+    _, bound = services.registry().create_key(tenant.id, [Scope.SUBMIT], flow="other")
+    for key in (other_tenant.key, bound):
+        assert Native(load_event, key).ask("retry_generation", old) == NOT_FOUND
+    reader = Native(load_event, tenant.key_with(Scope.READ))
+    assert reader.ask("retry_generation", old)["statusCode"] == 403
+
+
+def test_a_retry_that_was_deleted_is_not_made_again(native: Native) -> None:
+    """Its owner wanted it gone: to retry the old one once more is a conflict."""
+    old = failed(native)
+    new = native.ask("retry_generation", old)["body"]["id"]
+    native.ask("cancel_generation", new)
+    native.ask("delete_generation", new)
+    refused = problem(409, "Its generation was deleted: it is not made again.")
+    assert native.ask("retry_generation", old) == refused
