@@ -277,7 +277,7 @@ MUTANTS = [
         "one object for the texts of all attempts",
         {Promise.OWN_TEXT},
         one_object_for_all_attempts,
-        soonest=67,
+        soonest=139,
     ),
     Mutant(
         "failures without a limit",
