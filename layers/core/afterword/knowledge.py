@@ -1,14 +1,13 @@
 """The knowledge base as flows use it: which passages a question gets, and from which contents."""
 
 import threading
-import uuid
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from afterword.contents import folder_id, tag_id
 from afterword.errors import UnavailableError, UnprocessableError
-from afterword.generations import Chosen, FailedError, Reason, Source
+from afterword.generations import Chosen, FailedError, Reason, Source, is_id
 from afterword.models import ModelUnavailableError
 from afterword.ranking import SelectionTooLargeError
 
@@ -154,11 +153,4 @@ def _tuple(ids: "Iterable[str] | None") -> tuple[str, ...] | None:
 def _ids(
     tenant: str, labels: "Sequence[str]", id_of: "Callable[[str, str], str]"
 ) -> tuple[str, ...]:
-    return tuple(label if _is_id(label) else id_of(tenant, label) for label in labels)
-
-
-def _is_id(text: str) -> bool:
-    try:
-        return str(uuid.UUID(text)) == text
-    except ValueError:
-        return False
+    return tuple(label if is_id(label) else id_of(tenant, label) for label in labels)

@@ -6,8 +6,6 @@ so ours: statuses beyond `pending`, and errors, `{"detail": …}`, which are tho
 which the service is built.
 """
 
-import base64
-import binascii
 import json
 import re
 import uuid
@@ -17,7 +15,7 @@ from datetime import datetime
 from http import HTTPStatus
 from urllib.parse import urlencode
 
-from afterword import json_body
+from afterword import cursors, json_body
 from afterword.errors import (
     AfterwordError,
     InvalidRequestError,
@@ -41,7 +39,6 @@ PAGE_BYTES = 5_000_000
 MAX_TITLE = 255
 TOO_LARGE = "(too large to be shown)"
 _APPS = uuid.UUID("5a9f4f0e-0f0b-4c53-9d4e-3c8f4a1de6b7")
-_ORDER = re.compile(r"[0-9]{13}#[0-9a-f-]{36}")
 _STATUSES: Mapping[Status, str] = {
     Status.QUEUED: "pending",
     Status.RUNNING: "processing",
@@ -95,7 +92,7 @@ def page_asked_for(request: Request) -> tuple[int, str | None]:
     if not re.fullmatch(r"[0-9]{1,3}", limit) or not 1 <= int(limit) <= PAGE:
         raise InvalidRequestError(f"limit: it is not a whole number from 1 to {PAGE}.")
     after = request.query.get("after")
-    return int(limit), None if after is None else _order(after)
+    return int(limit), None if after is None else cursors.decode(after, "after", cursors.GENERATION)
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +151,7 @@ def text_generations(page: Page, limit: int) -> Response:
     after = page.after if len(shown) == len(page.items) else page.items[len(shown) - 1].order
     headers = {}
     if after is not None:
-        query = urlencode({"limit": limit, "after": _cursor(after)})
+        query = urlencode({"limit": limit, "after": cursors.encode(after)})
         headers["link"] = f'</api/v1/generations?{query}>; rel="next"'
     return Response(status=HTTPStatus.OK, body=_array(shown), headers=headers)
 
@@ -206,21 +203,6 @@ def _fitting(generations: Sequence[Listed], render: Callable[[Listed], Json]) ->
 
 def _array(texts: Sequence[str]) -> str:
     return f"[{', '.join(texts)}]"
-
-
-def _cursor(order: str) -> str:
-    return base64.urlsafe_b64encode(order.encode()).decode().rstrip("=")
-
-
-def _order(cursor: str) -> str:
-    try:
-        padded = cursor + "=" * (-len(cursor) % 4)
-        order = base64.b64decode(padded, altchars=b"-_", validate=True).decode()
-    except (binascii.Error, ValueError):
-        order = ""
-    if not _ORDER.fullmatch(order):
-        raise InvalidRequestError("after: it is none of the API's; follow the Link header.")
-    return order
 
 
 def _field(each: Input) -> Json:

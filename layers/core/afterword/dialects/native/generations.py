@@ -4,8 +4,6 @@ A submission is the body of `POST /v1/generations`, the detail of a `GenerationR
 a line of a batch. A generation is shown in one shape, whichever dialect it came through.
 """
 
-import base64
-import binascii
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -13,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from urllib.parse import urlencode
 
-from afterword import inputs, json_body
+from afterword import cursors, inputs, json_body
 from afterword.contents import MAX_NAME
 from afterword.dialects import native
 from afterword.errors import (
@@ -68,7 +66,6 @@ PARAMETERS = frozenset(
 """What the query of a list may have."""
 _PATH = "/v1/generations"
 _WAIT = re.compile(r"wait\s*=\s*\"?([0-9]{1,9})\"?\s*(;.*)?", re.IGNORECASE)
-_ORDER = re.compile(r"[0-9]{13}#[0-9a-f-]{36}")
 _MOMENT = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?"
     r"([Zz]|[+-][0-9]{2}:[0-9]{2})"
@@ -186,7 +183,7 @@ def asked_for(request: Request, key: ApiKey) -> tuple[str | None, Search]:
         external_ref=_reference(query.get("external_ref")),
         since=_moment(query, "created_after"),
         before=_moment(query, "created_before"),
-        after=None if "cursor" not in query else _order(query["cursor"]),
+        after=_after(query),
     )
 
 
@@ -196,7 +193,7 @@ def page(found: Found, request: Request) -> Response:
     link = None
     headers = {}
     if after is not None:
-        query = {**request.query, "cursor": _cursor(after)}
+        query = {**request.query, "cursor": cursors.encode(after)}
         link = f"{_PATH}?{urlencode(query)}"
         headers["link"] = f'<{link}>; rel="next"'
     body = json_body.render_object(
@@ -426,19 +423,9 @@ def _moment(query: Mapping[str, str], name: str) -> datetime | None:
     )
 
 
-def _cursor(order: str) -> str:
-    return base64.urlsafe_b64encode(order.encode()).decode().rstrip("=")
-
-
-def _order(cursor: str) -> str:
-    try:
-        padded = cursor + "=" * (-len(cursor) % 4)
-        order = base64.b64decode(padded, altchars=b"-_", validate=True).decode()
-    except (binascii.Error, ValueError):
-        order = ""
-    if not _ORDER.fullmatch(order):
-        raise InvalidRequestError("cursor: it is none of the API's; follow the Link header.")
-    return order
+def _after(query: Mapping[str, str]) -> str | None:
+    cursor = query.get("cursor")
+    return None if cursor is None else cursors.decode(cursor, "cursor", cursors.GENERATION)
 
 
 def _fitting(found: Found) -> tuple[list[str], str | None]:

@@ -3,8 +3,6 @@
 Not public, and so ours: what creating and updating answer, and pages of contents.
 """
 
-import base64
-import binascii
 import re
 from collections.abc import Sequence
 from dataclasses import replace
@@ -12,6 +10,7 @@ from datetime import datetime
 from http import HTTPStatus
 from urllib.parse import urlencode
 
+from afterword import cursors
 from afterword.content_store import ContentPage
 from afterword.contents import Content, Folder, Label
 from afterword.dialects import promptitude
@@ -36,7 +35,7 @@ def page_asked_for(request: Request) -> tuple[int, str | None]:
     if not re.fullmatch(r"[0-9]{1,4}", limit) or not 1 <= int(limit) <= PAGE:
         raise InvalidRequestError(f"limit: it is not a whole number from 1 to {PAGE}.")
     after = request.query.get("after")
-    return int(limit), None if after is None else _place(after)
+    return int(limit), None if after is None else cursors.decode(after, "after")
 
 
 def shown(content: Content) -> Response:
@@ -73,7 +72,7 @@ def contents(folder_id: str, page: ContentPage, limit: int) -> Response:
     )
     if page.after is None:
         return response
-    query = urlencode({"limit": limit, "after": _cursor(page.after)})
+    query = urlencode({"limit": limit, "after": cursors.encode(page.after)})
     link = f'</v1/content/folders/{folder_id}/contents?{query}>; rel="next"'
     return replace(response, headers={"link": link})
 
@@ -99,17 +98,3 @@ def _label(label: Label) -> Json:
 
 def _time(moment: datetime) -> str:
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def _cursor(after: str) -> str:
-    return base64.urlsafe_b64encode(after.encode()).decode().rstrip("=")
-
-
-def _place(cursor: str) -> str:
-    try:
-        padded = cursor + "=" * (-len(cursor) % 4)
-        return base64.b64decode(padded, altchars=b"-_", validate=True).decode()
-    except (binascii.Error, ValueError) as error:
-        raise InvalidRequestError(
-            "after: it is none of the API's; follow the Link header."
-        ) from error
