@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo dev logs test test-local check lint format openapi build deploy bench recall clean
+.PHONY: help demo dev logs sam-local invoke-all test test-local test-sam check lint audit format openapi build deploy bench recall clean
 
 PORT ?= 8080
 ENV ?= default
@@ -16,6 +16,7 @@ UV := .venv/bootstrap/bin/uv
 PYTHON := .venv/bin/python
 SAM_READY := .venv/sam/ready
 STACK_READY := .venv/stack/ready
+AUDIT_READY := .venv/audit/ready
 
 help: ## list what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,13 +30,22 @@ dev: .venv/ready $(SAM_READY) $(STACK_READY) ## run the whole API on this machin
 logs: .venv/ready ## follow the logs of the running `make dev`
 	@exec $(PYTHON) -m local logs --port $(PORT)
 
+sam-local: .venv/ready $(SAM_READY) $(STACK_READY) ## run the API in Lambda's containers (Docker), on PORT (3000), until Ctrl-C
+	@exec $(PYTHON) -m local sam-local $(if $(filter-out file,$(origin PORT)),--port $(PORT))
+
+invoke-all: .venv/ready $(SAM_READY) $(STACK_READY) ## invoke each function with its sample event in Lambda's container (Docker)
+	@$(PYTHON) -m local invoke-all
+
 test: .venv/ready $(STACK_READY) ## run the tests that need no stack (moto, a real small model)
-	@$(PYTHON) -m pytest
+	@$(PYTHON) -m pytest -n auto --dist worksteal
 
 test-local: .venv/ready $(SAM_READY) $(STACK_READY) ## run the tests that drive the embedded stack over HTTP
 	@$(PYTHON) -m pytest tests/local
 
-check: lint test test-local ## what CI runs: lint, types, template, all tests
+test-sam: .venv/ready $(SAM_READY) $(STACK_READY) ## run the tests of `make sam-local` (Docker)
+	@$(PYTHON) -m pytest tests/sam_local
+
+check: lint audit test test-local ## what CI runs: lint, types, template, all tests
 
 lint: .venv/ready $(SAM_READY) ## ruff, mypy, the lock, the layers' requirements, openapi.yaml, the template
 	@echo "ruff" && .venv/bin/ruff check && .venv/bin/ruff format --check --quiet
@@ -45,6 +55,10 @@ lint: .venv/ready $(SAM_READY) ## ruff, mypy, the lock, the layers' requirements
 	@$(REQUIREMENTS) --only-group documents | diff layers/documents/requirements.txt -
 	@echo "openapi.yaml" && $(PYTHON) -m openapi --check
 	@echo "template.yaml" && AWS_DEFAULT_REGION=us-east-1 .venv/sam/bin/sam validate --lint
+
+audit: .venv/ready $(AUDIT_READY) ## cfn-lint, checkov, bandit and zizmor, and that each of them bites
+	@$(PYTHON) -m audit
+	@$(PYTHON) -m pytest -q tests/audit
 
 format: .venv/ready ## format and fix what can be fixed; renew the layers' requirements
 	@.venv/bin/ruff check --fix-only --quiet && .venv/bin/ruff format
@@ -57,8 +71,8 @@ openapi: .venv/ready ## write openapi.yaml from the models in openapi/
 build: .venv/ready $(SAM_READY) ## build the functions and the layer into .aws-sam
 	@$(PYTHON) -m local build
 
-deploy: build ## deploy to your AWS account (ENV=prod for samconfig.toml's second half)
-	@.venv/sam/bin/sam deploy --guided --config-env $(ENV)
+deploy: .venv/ready $(SAM_READY) ## deploy to your AWS account (ENV=prod, ARCH=arm64, PARAMETERS="Name=value …")
+	@$(PYTHON) -m deploy --env "$(ENV)" --architecture "$(ARCH)" --parameters "$(PARAMETERS)" $(if $(YES),--yes)
 
 bench: .venv/ready build ## cold starts, CPU and AWS calls per request, as ratios
 	@$(PYTHON) -m bench
@@ -98,4 +112,9 @@ $(SAM_READY): uv.lock | .venv/ready
 $(STACK_READY): uv.lock | .venv/ready
 	@echo "installing the embedded stack and a small model (200 MB) into .venv/stack"
 	@UV_PROJECT_ENVIRONMENT=.venv/stack $(UV) sync --frozen --quiet --only-group stack --python $(PYTHON)
+	@touch $@
+
+$(AUDIT_READY): audit/uv.lock | .venv/ready
+	@echo "installing what audits (350 MB) into .venv/audit"
+	@UV_PROJECT_ENVIRONMENT=$(CURDIR)/.venv/audit $(UV) sync --frozen --quiet --project audit --python $(PYTHON)
 	@touch $@

@@ -105,8 +105,8 @@ def environment(url: str) -> dict[str, str]:
         "PATH": os.defpath,
         "AWS_DEFAULT_REGION": "eu-west-1",
         "AWS_ACCESS_KEY_ID": "bench",
-        "AWS_SECRET_ACCESS_KEY": "bench",
-        "AWS_SESSION_TOKEN": "bench",
+        "AWS_SECRET_ACCESS_KEY": "bench",  # the stub takes any # nosec B105
+        "AWS_SESSION_TOKEN": "bench",  # the stub takes any # nosec B105
         "AWS_ENDPOINT_URL": url,
         "AFTERWORD_GENERATIONS_TABLE": "generations",
         "AFTERWORD_REGISTRY_TABLE": "registry",
@@ -144,7 +144,7 @@ def populate(url: str) -> tuple[str, str]:
         endpoint_url=url,
         region_name="eu-west-1",
         aws_access_key_id="bench",
-        aws_secret_access_key="bench",  # noqa: S106 - the stub takes any
+        aws_secret_access_key="bench",  # noqa: S106 - the stub takes any # nosec B106
     )
     registry = Registry(dynamodb, "registry")
     registry.create_tenant(TENANT, "Demo")

@@ -73,7 +73,7 @@ class Bench:
         }
         # -B only for the build: bytecode that it does not ship is not there in Lambda either.
         flags = ["-I", "-S", *(["-B"] if calls is None else [])]
-        done = subprocess.run(  # noqa: S603 - our own script
+        done = subprocess.run(  # noqa: S603 - our own script # nosec B603
             [sys.executable, *flags, str(ROOT / "bench" / "process.py"), json.dumps(plan)],
             env=environment(self._url),
             stdout=subprocess.DEVNULL,
@@ -87,7 +87,7 @@ class Bench:
         return measurement
 
     def _seen(self) -> Calls:
-        with urlopen(self._url) as response:  # noqa: S310 - the stub
+        with urlopen(self._url) as response:  # noqa: S310 - the stub # nosec B310
             return [(target, body) for target, body in json.load(response)]
 
 
@@ -101,7 +101,7 @@ def _installed(package: str) -> str:
 @contextmanager
 def stub() -> Iterator[str]:
     """Run the stub in a process of its own; give its URL."""
-    with subprocess.Popen(
+    with subprocess.Popen(  # our own script # nosec B603
         [sys.executable, "-m", "bench.stub"], cwd=ROOT, stdout=subprocess.PIPE, text=True
     ) as process:
         try:

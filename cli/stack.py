@@ -191,7 +191,7 @@ def _embedded() -> Stack:
             session = boto3.Session(
                 botocore_session=botocore.session.Session(_NO_PROFILE),
                 aws_access_key_id="test",
-                aws_secret_access_key="test",  # noqa: S106 - the emulator's, no secret
+                aws_secret_access_key="test",  # noqa: S106 - the emulator's, no secret # nosec B106
                 region_name=region,
             )
             return _described(session, endpoint, name)

@@ -1,4 +1,7 @@
-"""The embedded stack: dev runs it, demo shows one reply, logs follows its logs, build builds."""
+"""The embedded stack: dev runs it, demo shows one reply, logs follows its logs, build builds.
+
+sam-local runs the API's functions in Lambda's own containers, invoke-all each function once.
+"""
 
 import argparse
 import asyncio
@@ -12,27 +15,29 @@ from typing import Any
 
 from local.terminal import LocalError
 
-PORTS = {"dev": 8080, "demo": 0, "logs": 0, "build": 0}
+PORTS = {"dev": 8080, "demo": 0, "logs": 0, "build": 0, "sam-local": 3000, "invoke-all": 0}
+ENDED_BY_SIGNAL = ("dev", "logs", "sam-local")
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def main() -> int:
     """Run one command; one line on standard error and exit code 1 when it cannot be done.
 
-    A signal to stop is how dev and logs end, with exit code 0; it keeps the others from theirs.
+    A signal to stop is how those end that wait for it, with exit code 0; it keeps the others from
+    theirs.
     """
     parser = argparse.ArgumentParser(prog="python -m local", description=__doc__)
     parser.add_argument("command", choices=PORTS)
     parser.add_argument("--port", type=int, help="of the HTTP API; 0 for any free one")
     arguments = parser.parse_args()
     port = PORTS[arguments.command] if arguments.port is None else arguments.port
-    stopped = 0 if arguments.command in ("dev", "logs") else 1
+    stopped = 0 if arguments.command in ENDED_BY_SIGNAL else 1
     for number in STOPPING:
         signal.signal(number, lambda *_: sys.exit(stopped))
     try:
         # Each command imports only what it needs: what deploys takes a second.
-        command = importlib.import_module(f"local.{arguments.command}").command
-        return asyncio.run(until_signal(command(port), stopped))
+        module = importlib.import_module(f"local.{arguments.command.replace('-', '_')}")
+        return asyncio.run(until_signal(module.command(port), stopped))
     except LocalError as error:
         problem = str(error)
     except OSError as error:

@@ -15,6 +15,6 @@ def session() -> boto3.Session:
     return boto3.Session(
         botocore_session=core,
         aws_access_key_id="test",
-        aws_secret_access_key="test",  # noqa: S106 - the emulator's, no secret
+        aws_secret_access_key="test",  # noqa: S106 - the emulator's, no secret # nosec B106
         region_name=REGION,
     )

@@ -11,6 +11,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from samtranslator.yaml_helper import yaml_parse  # type: ignore[import-untyped]
+
+from local import sizes
 from local.places import BUILD, LOCAL, ROOT, Place, replace
 from local.processes import Child, Nursery
 from local.terminal import LocalError, say
@@ -38,15 +41,22 @@ def check_environments(*programs: Path) -> None:
 
 
 async def command(_port: int) -> int:
-    """Build for the deployment: for x86_64, as template.yaml says, or what BUILD_ARCH asks for."""
+    """Build for the deployment, and print how big all of it is.
+
+    It is for x86_64, the template's default, or for what BUILD_ARCH asks for.
+    """
     check_environments(SAM)
     place = Place(LOCAL / "build")
     place.prepare()
     try:
         async with Nursery() as nursery:
-            await build(nursery, place, os.environ.get("BUILD_ARCH", "x86_64"))
+            built = await build(nursery, place, os.environ.get("BUILD_ARCH", "x86_64"))
     finally:
         place.withdraw()
+    measured = sizes.measure(yaml_parse(built.read_text()), built.parent)
+    print("\n".join(measured.table()))
+    for problem in measured.problems:
+        print(f"over budget: {problem}")
     return 0
 
 

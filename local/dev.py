@@ -35,8 +35,15 @@ async def until_stopped(stack: Stack) -> int:
     return 0
 
 
-def introduction(stack: Stack) -> str:
-    """Return what a person needs to use the stack."""
+def introduction(
+    stack: Stack,
+    form: str = "-F question='What is it about?' -F document=@README.md",
+    logs: str = "Follow the logs with `make logs`.",
+) -> str:
+    """Return what a person needs to use the stack.
+
+    `form` is how curl sends a question to GenAI Stack's API, `logs` says where the logs are.
+    """
     tenant = stack.tenants[0]
     mails = f"{stack.url}{mail_path(tenant)}"
     key = f"-H 'Authorization: Bearer {tenant['api_key']}'"
@@ -59,7 +66,7 @@ Read the reply, with the process_cuid that this answers in place of ID:
   curl {mails}/ID {key}
 
 Ask about a document, through GenAI Stack's API:
-  curl {generations} {app_key} -F question='What is it about?' -F document=@README.md
+  curl {generations} {app_key} {form}
   curl {generations} {app_key}
 
 Run a flow and wait for its text, through Promptitude's API:
@@ -71,7 +78,7 @@ Ask the documents in docs/faq, through Unless's API, and read the answer with it
     -d {shlex.quote(json.dumps(QUESTION))}
   curl '{stack.url}/api/v1/ai/async/answer?questionId=ID' {website}
 
-Follow the logs with `make logs`. Stop with Ctrl-C.
+{logs} Stop with Ctrl-C.
 """
 
 

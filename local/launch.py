@@ -20,7 +20,7 @@ def main() -> None:
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
     os.close(nothing)
-    os.execvp(sys.argv[1], sys.argv[1:])  # noqa: S606 - the caller's own command, no shell
+    os.execvp(sys.argv[1], sys.argv[1:])  # noqa: S606 - the caller's own command, no shell # nosec B606
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from datetime import UTC, datetime
+from typing import Any
 
 from botocore.exceptions import EndpointConnectionError
 
@@ -65,8 +66,21 @@ def readable(group: str, message: str) -> str:
         return f"{datetime.now(UTC):%H:%M:%S}          {group}  {message}"
     if not isinstance(entry, dict):
         return message
+    if "_aws" in entry:
+        return _metrics(entry)
     keys = " ".join(f"{key}={value}" for key, value in entry.items() if key not in LEFT_OUT)
     return (
         f"{str(entry.get('timestamp', ''))[11:19]} {entry.get('level', ''):8}"
         f" {entry.get('service', group)}: {entry.get('message', '')}  {keys}"
     ).rstrip()
+
+
+def _metrics(entry: dict[str, Any]) -> str:
+    """Return a metric line (afterword.metrics) for a person: what was counted, and of what."""
+    at = datetime.fromtimestamp(entry["_aws"]["Timestamp"] / 1000, UTC)
+    (directive,) = entry["_aws"]["CloudWatchMetrics"]
+    names = [metric["Name"] for metric in directive["Metrics"]]
+    values = " ".join(f"{name}={sum(entry[name]):g}" for name in names)
+    left_out = {"_aws", "stack", *names}
+    facts = " ".join(f"{key}={value}" for key, value in entry.items() if key not in left_out)
+    return f"{at:%H:%M:%S} METRICS  {directive['Namespace']}: {values}  {facts}"

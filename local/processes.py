@@ -121,21 +121,25 @@ class Nursery:
         os.close(self._our_end)
         os.close(self._their_end)
 
-    async def start(
+    async def start(  # noqa: PLR0913 - what a process is started with
         self,
         name: str,
         command: Iterable[str | Path],
         *,
         env: Mapping[str, str],
         log: Path,
+        answer: Path | None = None,
         sockets: Iterable[socket.socket] = (),
     ) -> Child:
-        """Start a command that cannot outlive this process; its output goes to `log`."""
-        with log.open("ab") as output:
+        """Start a command that cannot outlive this process; its output goes to `log`.
+
+        What it prints on standard output goes to `answer` instead, if that is given.
+        """
+        with log.open("ab") as output, (answer or log).open("ab") as printed:
             process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-I", "-S", LAUNCH, *command),
                 stdin=self._their_end,
-                stdout=output,
+                stdout=printed,
                 stderr=output,
                 env=env,
                 cwd=ROOT,

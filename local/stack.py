@@ -40,6 +40,8 @@ class Stack:
     outputs: dict[str, str]  # of the CloudFormation stack
     tenants: list[dict[str, Any]]
     model: models.Choice
+    pids: dict[str, int]  # of the processes that are the same for as long as it runs
+    bedrock: str | None  # where functions find Amazon Bedrock, if the model is there
 
     def facts(self, **pids: int | None) -> dict[str, Any]:
         """Return what dev.json says."""
@@ -50,25 +52,33 @@ class Stack:
             "region": REGION,
             "stack": STACK,
             "port": int(self.url.rpartition(":")[2]),
-            "pids": pids,
+            "pids": {**self.pids, **pids},
             "model": {"kind": self.model.kind, "model": self.model.model, "url": self.model.url},
         }
 
 
-async def run(port: int, use: Use, *, announce: bool) -> int:
+async def run(
+    port: int,
+    use: Use,
+    *,
+    announce: bool,
+    place: Place | None = None,
+    environ: Mapping[str, str] = os.environ,
+) -> int:
     """Start a stack with its API on `port` (0: any free one), use it, stop it.
 
+    It writes into the place of its port, unless another is given. `environ` has its settings.
     Returns what `use` returns. Raises LocalError when the stack cannot start, or when a part of it
     ends that cannot be replaced. Whatever happens, no process of it is left.
     """
     check_environments(SAM, STACK_PYTHON)
     announce_newest()
     api = hold_port(port)
-    place = Place.of(port_of(api))
+    place = place or Place.of(port_of(api))
     place.prepare()
     try:
         async with Nursery() as nursery:
-            return await _run(nursery, place, api, use, announce=announce)
+            return await _run(nursery, place, api, use, environ, announce=announce)
     except LocalError:
         place.check_room()  # a full disk shows in many ways, few of which name it
         raise
@@ -76,13 +86,19 @@ async def run(port: int, use: Use, *, announce: bool) -> int:
         place.withdraw()
 
 
-async def _run(
-    nursery: Nursery, place: Place, api: socket.socket, use: Use, *, announce: bool
+async def _run(  # noqa: PLR0913 - what a stack is made of
+    nursery: Nursery,
+    place: Place,
+    api: socket.socket,
+    use: Use,
+    environ: Mapping[str, str],
+    *,
+    announce: bool,
 ) -> int:
-    worker = worker_seconds(os.environ)
-    model = await asyncio.to_thread(models.choose, os.environ)
+    worker = worker_seconds(environ)
+    model = await asyncio.to_thread(models.choose, environ)
     say(f"model: {model.description}")
-    relay = await asyncio.to_thread(Relay, os.environ) if model.kind == "bedrock" else None
+    relay = await asyncio.to_thread(Relay, environ) if model.kind == "bedrock" else None
     server = ModelServer(nursery, place) if model.kind == "demo" else None
     if server:
         model = replace(model, url=server.url)
@@ -97,14 +113,16 @@ async def _run(
             server.start() if server else asyncio.sleep(0),
         )
         say("deploying the template")
-        outputs, tenants = await asyncio.to_thread(set_up, endpoint, built, model, worker)
+        outputs, tenants = await asyncio.to_thread(set_up, endpoint, built, model, worker, environ)
         await answering(f"{url}/health")
-        stack = Stack(place, url, endpoint, outputs, tenants, model)
+        pids = {"dev": os.getpid(), "aws": aws.pid}
+        bedrock = relay.url if relay else None
+        stack = Stack(place, url, endpoint, outputs, tenants, model, pids, bedrock)
 
         def tell() -> None:
             if announce:
                 model_pid = server.pid if server else None
-                place.announce(stack.facts(dev=os.getpid(), aws=aws.pid, model=model_pid))
+                place.announce(stack.facts(model=model_pid))
 
         tell()
         return await unless_one_ends(use(stack), *([server.keep(tell)] if server else []))
@@ -157,7 +175,11 @@ async def start_aws(
 
 
 def set_up(
-    endpoint: str, built: Path, model: models.Choice, worker: int | None
+    endpoint: str,
+    built: Path,
+    model: models.Choice,
+    worker: int | None,
+    environ: Mapping[str, str],
 ) -> tuple[dict[str, str], list[dict[str, Any]]]:
     """Deploy the template for this model and create the tenants; return outputs and tenants."""
     try:
@@ -171,9 +193,11 @@ def set_up(
                 "ModelApiKeySecretArn": store_secret(endpoint, model.api_key),
                 "EventBusName": "default",
                 "IntakeBusName": "default",
-                "FetchAllowed": os.environ.get("AFTERWORD_FETCH_ALLOWED", ""),
-                **_webhook_retries(os.environ),
+                "FetchAllowed": environ.get("AFTERWORD_FETCH_ALLOWED", ""),
+                **_webhook_retries(environ),
                 "LogLevel": "INFO",
+                "Monitoring": "false",  # ministack's alarms never ring
+                "AwsEndpointUrl": endpoint,
             },
             worker,
         )

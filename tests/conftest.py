@@ -18,13 +18,16 @@ from botocore.client import BaseClient
 from botocore.exceptions import EndpointConnectionError
 from moto import mock_aws
 from moto.core.botocore_stubber import BotocoreStubber
-from samtranslator.yaml_helper import yaml_parse  # type: ignore[import-untyped]
 
 from afterword import clients, clock, services, settings, telemetry, worker
 from afterword.keys import Scope
 from afterword.models import provider
 from afterword.registry import Registry
 from afterword.store import GenerationStore
+from tests import (
+    roles,
+    seeds,  # noqa: F401 - chooses the fresh seed before other processes start
+)
 from tests.deployment import (
     INTAKE_DEAD_LETTERS_NAME,
     INTAKE_QUEUE_NAME,
@@ -34,6 +37,7 @@ from tests.deployment import (
     REGION,
     WEBHOOK_QUEUE_NAME,
     Deployment,
+    parsed_template,
 )
 
 ROOT = Path(__file__).parent.parent
@@ -56,6 +60,8 @@ PARAMETERS = {
 """The template's parameters in the tests; the others keep their defaults."""
 
 type Event = dict[str, Any]
+
+roles.let_handlers_act_in_their_roles()
 
 
 @dataclass
@@ -117,8 +123,7 @@ class Stored:
 @pytest.fixture(scope="session")
 def template() -> Mapping[str, Any]:
     """Return the deployed template, parsed; the tests' table definitions come from here."""
-    parsed: Mapping[str, Any] = yaml_parse((ROOT / "template.yaml").read_text())
-    return parsed
+    return parsed_template()
 
 
 @pytest.fixture(scope="session")
@@ -204,6 +209,7 @@ def fresh_aws(template: Mapping[str, Any], monkeypatch: pytest.MonkeyPatch) -> I
     ):
         cached.cache_clear()
     _let_one_call_in_at_a_time(monkeypatch)
+    roles.enforce(monkeypatch)
     with mock_aws():
         resources = template["Resources"]
         for resource in (

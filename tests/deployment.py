@@ -2,14 +2,18 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import PurePosixPath
+from functools import cache
+from pathlib import Path, PurePosixPath
 from typing import Any, Final
+
+from samtranslator.yaml_helper import yaml_parse  # type: ignore[import-untyped]
 
 REGION: Final = "eu-west-1"
 QUEUE_NAME, NOTIFY_QUEUE_NAME = "generate", "notify"
 WEBHOOK_QUEUE_NAME = "webhooks"
 INTAKE_QUEUE_NAME, INTAKE_DEAD_LETTERS_NAME = "intake", "intake-dead-letters"
 REFERENCES = {
+    "AWS::StackName": "afterword",
     "GenerationsTable": "generations",
     "RegistryTable": "registry",
     "UsageTable": "usage",
@@ -29,6 +33,15 @@ REFERENCES = {
     "NotifyQueue": f"https://sqs.{REGION}.amazonaws.com/123456789012/{NOTIFY_QUEUE_NAME}",
 }
 """What `!Ref` gives for the resources under moto."""
+
+
+@cache
+def parsed_template() -> Mapping[str, Any]:
+    """Return template.yaml, parsed."""
+    template: Mapping[str, Any] = yaml_parse(
+        (Path(__file__).parent.parent / "template.yaml").read_text()
+    )
+    return template
 
 
 @dataclass(frozen=True)
@@ -115,6 +128,10 @@ class Deployment:
             if resource["Type"] == kind
         }
 
+    def condition(self, name: str) -> bool:
+        """Return what a condition of the template comes to."""
+        return bool(self._resolve(self._template["Conditions"][name]))
+
     @property
     def functions(self) -> dict[str, Function]:
         """The functions by folder."""
@@ -130,7 +147,11 @@ class Deployment:
         ]
         return {function.folder: function for function in functions}
 
-    def _resolve(self, value: Any) -> Any:  # noqa: ANN401, C901, PLR0911 - any node of a YAML document
+    def holds(self, condition: str) -> bool:
+        """Whether a condition of the template holds with these parameters."""
+        return bool(self._resolve(self._template["Conditions"][condition]))
+
+    def _resolve(self, value: Any) -> Any:  # noqa: ANN401, C901, PLR0911, PLR0912 - any node of a YAML document
         match value:
             case {"Ref": "AWS::NoValue"}:
                 return None
@@ -143,17 +164,24 @@ class Deployment:
             case {"Fn::Split": [str(separator), joined]}:
                 return self._resolve(joined).split(separator)
             case {"Fn::Equals": [left, right]}:
-                return self._resolve(left) == self._resolve(right)
+                return str(self._resolve(left)) == str(self._resolve(right))
             case {"Fn::Not": [condition]}:
                 return not self._resolve(condition)
+            case {"Fn::And": conditions}:
+                return all(self._resolve(condition) for condition in conditions)
+            case {"Condition": str(condition), **rest} if not rest:
+                return self._resolve(self._template["Conditions"][condition])
+            case {"Fn::FindInMap": [mapping, key, attribute]}:
+                return self._template["Mappings"][mapping][self._resolve(key)][attribute]
             case {"Fn::If": [condition, yes, no]}:
                 chosen = self._resolve(self._template["Conditions"][condition])
                 return self._resolve(yes if chosen else no)
             case dict():
-                return {key: self._resolve(item) for key, item in value.items()}
+                resolved = {key: self._resolve(item) for key, item in value.items()}
+                return {key: item for key, item in resolved.items() if item is not None}
             case list():
-                resolved = [self._resolve(item) for item in value]
-                return [item for item in resolved if item is not None]
+                items = [self._resolve(item) for item in value]
+                return [item for item in items if item is not None]
             case _:
                 return value
 

@@ -1,12 +1,14 @@
 """Seeds for tests over random inputs: fixed ones, and one that is new in each run.
 
-A seed stands in its test's name, so a failure shows the one to run again.
+A seed stands in its test's name, so a failure shows the one to run again: FRESH_SEED=… pytest ….
 """
 
+import os
 import random
 import secrets
 
-SEEDS = (*range(9), secrets.randbits(32))
+# In the environment, so that the processes which share a run's tests agree on their names.
+SEEDS = (*range(9), int(os.environ.setdefault("FRESH_SEED", str(secrets.randbits(32)))))
 
 
 def seeded(seed: int) -> random.Random:

@@ -125,7 +125,7 @@ def _mark(margin: re.Match[str]) -> str:
 def _page(path: Path) -> Document:
     """Return a page of the manual: its headings stand further left than its text."""
     command = ["man", "--encoding=UTF-8", "--no-hyphenation", "--no-justification", "-l", str(path)]
-    shown = subprocess.run(  # noqa: S603 - a page of the system's own manual
+    shown = subprocess.run(  # noqa: S603 - a page of the system's own manual # nosec B603
         command,
         env={**os.environ, "LC_ALL": "C.UTF-8", "MANPAGER": "cat", "MANWIDTH": "100"},
         check=True,

@@ -38,7 +38,7 @@ def milliseconds() -> float:
         for at in range(0, 20_000, 1_000)
     ]
     sentences = said.split(". ")
-    random.Random(0).shuffle(sentences)  # noqa: S311 - the order of sentences is no secret
+    random.Random(0).shuffle(sentences)  # noqa: S311 - the order of sentences is no secret # nosec B311
     answer = ". ".join(sentences)[:20_000]
     times: list[float] = []
     for _ in range(20):

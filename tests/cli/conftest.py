@@ -16,6 +16,7 @@ from moto.core.botocore_stubber import BotocoreStubber
 from typer.testing import CliRunner, Result
 
 import cli.stack
+from afterword import services
 from cli.main import app
 from tests.deployment import REFERENCES, REGION
 
@@ -34,6 +35,7 @@ class CloudFormation:
         default_factory=lambda: {"RetentionDays": "7", "EventBusName": ""}
     )
     status: str = "CREATE_COMPLETE"
+    updated: str = "2026-11-10T09:00:00Z"
 
     def answer(self, body: str) -> Answer:
         """Answer a request as CloudFormation's query API does."""
@@ -55,6 +57,7 @@ class CloudFormation:
         )
         stack = (
             f"<StackName>{name}</StackName><StackStatus>{self.status}</StackStatus>"
+            f"<CreationTime>{self.updated}</CreationTime>"
             f"<Outputs>{outputs}</Outputs><Parameters>{values}</Parameters>"
         )
         result = f"<Stacks><member>{stack}</member></Stacks>"
@@ -108,6 +111,12 @@ def stack(cloudformation: CloudFormation, template: Mapping[str, Any]) -> None:
         for name, output in template["Outputs"].items()
         if output["Value"].get("Ref") in REFERENCES
     }
+
+
+@pytest.fixture(autouse=True)
+def only_the_commands_write(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep the metrics of what the tests end out of the commands' output."""
+    monkeypatch.setattr(services, "metrics", lambda: None)
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """Who may do what: keys, scopes, and other people's companies, orchestrators and processes."""
 
+import importlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from afterword import authentication, keys, services
 from afterword.keys import Scope
 from functions.get_mail_generation.app import handler as read
 from functions.submit_mail_generation.app import handler as submit
-from tests.conftest import FLOW, FLOW_DOCUMENT, Event, LambdaContext, Stored, Tenant
+from tests.conftest import FLOW, FLOW_DOCUMENT, ROOT, Event, LambdaContext, Stored, Tenant
 from tests.functional.conftest import (
     NO_SUCH_COMPANY,
     NO_SUCH_GENERATION,
@@ -22,6 +23,14 @@ from tests.functional.conftest import (
 
 NOTHING = Stored(items=0, messages=0, objects=0)
 ABSENT = "019a6f3e-7c00-7000-8000-000000000009"
+PUBLIC = {"GET /health", "GET /openapi.json", "GET /docs", "GET /docs/{file}"}
+"""Routes that answer without a key: they show nothing that is not in the source."""
+ROUTES = {
+    event["routeKey"]: path.stem
+    for path in sorted((ROOT / "events").glob("*.json"))
+    if "routeKey" in (event := json.loads(path.read_text()))
+}
+"""The functions of all routes, by their events (tests/template shows that none is missing)."""
 
 
 @dataclass
@@ -271,3 +280,21 @@ def test_two_tenants_do_not_see_each_other(
     event["pathParameters"]["companyCuid"] = other_tenant.id
     assert event["pathParameters"]["orchestratorCuid"] == FLOW
     assert read(event, context) == NO_SUCH_GENERATION
+
+
+@pytest.mark.usefixtures("tenant")
+@pytest.mark.parametrize("route", ROUTES)
+def test_every_route_asks_for_a_key(
+    load_event: Callable[[str], Event], context: LambdaContext, route: str
+) -> None:
+    """Without a key each route answers 401, but for the few that are public."""
+    event = load_event(ROUTES[route])
+    event["headers"] = {
+        name: value
+        for name, value in event["headers"].items()
+        if name.lower() not in ("authorization", "x-api-key")
+    }
+    for name in ("queryStringParameters", "rawQueryString"):
+        event.pop(name, None)
+    answer = importlib.import_module(f"functions.{ROUTES[route]}.app").handler(event, context)
+    assert answer["statusCode"] == (200 if route in PUBLIC else 401)

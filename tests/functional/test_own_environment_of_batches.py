@@ -8,33 +8,26 @@ from types import SimpleNamespace
 import pytest
 
 from afterword import batches, clock, services, settings
-from afterword.batches import Batch, BatchFailedError, Source, State
+from afterword.batches import Batch, State
 from afterword.contents import Draft
 from afterword.flows import Flow
 from afterword.limits import Limits
 from functions.create_batch.app import handler as create_batch
 from functions.get_batch.app import handler as get_batch
 from tests.conftest import Call, Event, LambdaContext, SetClock, Tenant
-from tests.deployment import REFERENCES, Deployment
+from tests.deployment import Deployment
 from tests.fake_model import completion
-from tests.functional.batches import BUCKET, KEY, Inbox, created, file, turns
+from tests.functional.batches import KEY, MAIL, Inbox, created, file, turns
 from tests.functional.test_own_environment import (
     ID,
     OTHER_ID,
-    RESOURCES,
     Recorder,
-    actions,
-    granted,
     lose_place,
+    messages_in,
     ours,
+    unused,
 )
 
-OWN = {
-    **RESOURCES,
-    REFERENCES["BatchesTable"]: "BatchesTable.Arn",
-    REFERENCES["IntakeQueue"]: "IntakeQueue.Arn",
-    REFERENCES["IntakeDeadLetterQueue"]: "IntakeDeadLetterQueue.Arn",
-}
 BIG = "x" * 20_000
 
 
@@ -54,49 +47,19 @@ def run_alone(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> Callab
     return leave_only
 
 
-def used(calls: list[Call]) -> dict[str, set[str]]:
-    """Return the IAM actions that the calls need, by resource."""
-    needed: dict[str, set[str]] = {}
-    for call in calls:
-        match call.params:
-            case {"Bucket": bucket, "Key": str(key)} if bucket == BUCKET:
-                resources = [f"${{BatchBucket.Arn}}/{key.partition('/')[0]}/*"]
-            case {"RequestItems": tables}:
-                resources = [OWN[table] for table in tables]
-            case {"TableName": name} | {"QueueUrl": name} | {"Bucket": name}:
-                resources = [OWN[name]]
-            case _:
-                raise AssertionError(call)
-        for resource in resources:
-            needed.setdefault(resource, set()).update(own(call))
-    return needed
-
-
-def own(call: Call) -> set[str]:
-    """Return the IAM actions that a call needs."""
-    parts = {"s3.CreateMultipartUpload", "s3.UploadPart", "s3.CompleteMultipartUpload"}
-    if call.operation in parts:
-        return {"s3:PutObject"}
-    if call.operation == "s3.GetObject" and "VersionId" in call.params:
-        return {"s3:GetObjectVersion"}
-    return actions(call)
-
-
 def test_creating_a_batch_has_what_it_needs(
     deployment: Deployment,
     tenant: Tenant,
     load_event: Callable[[str], Event],
     run_alone: Callable[[str], set[str]],
-    calls: list[Call],
 ) -> None:
     """The function uses all its variables and permissions, and no other."""
     asked = run_alone("create_batch")
-    calls.clear()
     event = load_event("create_batch")
     event["headers"]["authorization"] = f"Bearer {tenant.key}"
     assert create_batch(event, LambdaContext())["statusCode"] == 202
     assert asked == ours(deployment, "create_batch")
-    assert used(calls) == granted(deployment, "create_batch")
+    assert unused("create_batch") == set()
 
 
 def test_reading_a_batch_has_what_it_needs(
@@ -104,7 +67,6 @@ def test_reading_a_batch_has_what_it_needs(
     tenant: Tenant,
     load_event: Callable[[str], Event],
     run_alone: Callable[[str], set[str]],
-    calls: list[Call],
 ) -> None:
     """The function uses all its variables and permissions: the URL of the results needs one."""
     event = load_event("get_batch")
@@ -118,13 +80,30 @@ def test_reading_a_batch_has_what_it_needs(
         )
     )
     asked = run_alone("get_batch")
-    calls.clear()
     event["headers"]["authorization"] = f"Bearer {tenant.key}"
     result = get_batch(event, LambdaContext())
     assert json.loads(result["body"])["results_url"]
-    calls.append(Call("s3.GetObject", {"Bucket": BUCKET, "Key": "results/demo/batch.jsonl"}))
     assert asked == ours(deployment, "get_batch")
-    assert used(calls) == granted(deployment, "get_batch")
+    assert unused("get_batch") == set()
+
+
+def wait_for_a_file(batch_id: str) -> None:
+    """Store a batch whose file is still to be put to its URL."""
+    batch = Batch(
+        tenant="demo",
+        id=batch_id,
+        created_at=clock.now(),
+        expires_at=clock.now() + timedelta(days=1),
+        state=State.WAITING,
+    )
+    services.batches().create(batch)
+
+
+def without_versions(event: Event) -> Event:
+    """Return what S3 says of a file where the bucket's versions were switched off."""
+    (record,) = event["Records"]
+    del record["s3"]["object"]["versionId"]
+    return event
 
 
 def test_the_intake_has_what_it_needs(  # noqa: PLR0913, PLR0917 - all that it does
@@ -152,29 +131,24 @@ def test_the_intake_has_what_it_needs(  # noqa: PLR0913, PLR0917 - all that it d
         "context": {"answer": {"folders": {"names": ["Help"]}}},
     }
     event = created(KEY, file(asks, "{"))
-    upload = created("uploads/demo/" + ID + ".jsonl", file("{"))
-    waiting = Batch(
-        tenant=tenant.id,
-        id=ID,
-        created_at=clock.now(),
-        expires_at=clock.now() + timedelta(days=1),
-        state=State.WAITING,
-    )
-    services.batches().create(waiting)
+    upload = created(f"uploads/demo/{ID}.jsonl", file("{"))
+    plain = without_versions(created("intake/demo/plain.jsonl", file("{")))
+    plain_upload = without_versions(created(f"uploads/demo/{OTHER_ID}.jsonl", file("{")))
+    for batch_id in (ID, OTHER_ID):
+        wait_for_a_file(batch_id)
     inbox = Inbox(load_event("intake"))
     asked = run_alone("intake")
-    calls.clear()
     assert inbox.take(event, upload, "no message") == []
+    assert inbox.take(plain, plain_upload) == []
+    assert messages_in("Queue") == 1
+    for batch_id in (ID, OTHER_ID):
+        assert services.batches().get("demo", batch_id).counts.bad == 1
     following = turns(calls)[0][0]
     generation_id = batches.line_id(tenant.id, following["batch"], 1)
     claim = services.store().claim(tenant.id, generation_id, clock.now() + timedelta(seconds=60))
     assert claim is not None
     services.endings().succeed(claim, completion(BIG))
     assert inbox.take(following) == []
-    for folder in (batches.INTAKE, batches.UPLOADS):  # were versions switched off
-        source = Source(key=f"{folder}/a", version=None, etag="a", size=1)
-        with pytest.raises(BatchFailedError):
-            services.batch_files().read(source, 0, 1)
     limited = created("intake/demo/more.jsonl", file(*[{**asks, "context": {}}] * 3))
     inbox.take(limited)
     message, _ = turns(calls)[-1]
@@ -182,16 +156,20 @@ def test_the_intake_has_what_it_needs(  # noqa: PLR0913, PLR0917 - all that it d
         tenant.id, message["batch"], message["turn"], clock.now() + timedelta(minutes=1)
     )
     assert inbox.take(message) == ["0"]
-    needed = used([call for call in calls if not by_the_tests(call)])
     assert asked == ours(deployment, "intake")
-    assert needed == granted(deployment, "intake")
+    assert "sqs.ChangeMessageVisibility" in [call.operation for call in calls]
+    assert unused("intake") == set()
 
 
-def by_the_tests(call: Call) -> bool:
-    """Whether a call is one of the tests' own, which put files and messages where they come in."""
-    match call.operation, call.params:
-        case "s3.PutObject", {"Bucket": bucket} if bucket == BUCKET:
-            return True
-        case (("sqs.ReceiveMessage" | "sqs.CreateQueue"), _):
-            return True
-    return False
+@pytest.mark.parametrize("key", [KEY, f"uploads/demo/{ID}.jsonl"])
+@pytest.mark.usefixtures("tenant", "set_clock")
+def test_a_file_without_versions_is_read(
+    load_event: Callable[[str], Event], calls: list[Call], key: str
+) -> None:
+    """Were the bucket's versions switched off, its files would still become batches."""
+    wait_for_a_file(ID)
+    inbox = Inbox(load_event("intake"))
+    assert inbox.take(without_versions(created(key, file(MAIL)))) == []
+    following = turns(calls)[0][0]
+    assert inbox.take(following) == []
+    assert services.batches().get("demo", following["batch"]).counts.accepted == 1

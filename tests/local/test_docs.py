@@ -38,7 +38,7 @@ class Visit:
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
     """Start Chromium without a window."""
-    path = shutil.which("chromium")
+    path = shutil.which("chromium") or shutil.which("google-chrome")
     if path is None:
         pytest.fail("There is no Chromium: apt-get install chromium, and try again.")
     with sync_playwright() as playwright:

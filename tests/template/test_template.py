@@ -12,7 +12,7 @@ import pytest
 from afterword import batches, clients, intake, worker
 from afterword.generations import MAX_DEADLINE
 from tests.conftest import ROOT
-from tests.deployment import REFERENCES, Deployment, as_list
+from tests.deployment import Deployment, as_list
 from tests.seeds import SEEDS, seeded
 
 GENERATIONS, REGISTRY, USAGE = "GenerationsTable.Arn", "RegistryTable.Arn", "UsageTable.Arn"
@@ -396,7 +396,7 @@ def test_no_statement_is_for_everything(
     """Actions are named one by one, no resource is `*`, and nothing comes from SAM or AWS."""
     for function in Deployment(template, parameters).functions.values():
         assert "Policies" not in function.properties
-        assert function.role["ManagedPolicyArns"] == ["WriteLogs"]
+        assert function.role["ManagedPolicyArns"] == ["WriteTelemetry"]
         for statement in function.statements:
             assert statement.keys() == {"Effect", "Action", "Resource"}
             assert statement["Effect"] == "Allow"
@@ -447,15 +447,11 @@ def test_every_setting_is_a_resource_or_a_parameter(template: Mapping[str, Any])
                 assert value["Ref"] in known, name
 
 
-@pytest.mark.parametrize("folder", ["generate", "dead_letter", "deliver", "send_webhook", "intake"])
-def test_a_queue_is_consumed_with_care(deployment: Deployment, folder: str) -> None:
-    """A consumer reports partial failures, and a message stays hidden for 6 of its timeouts."""
-    function = deployment.functions[folder]
-    (source,) = function.queues
-    assert source["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
-    assert source["BatchSize"] == clients.POOL_SIZE == 10
-    queue = deployment.resources("AWS::SQS::Queue")[source["Queue"].removesuffix(".Arn")]
-    assert queue["Properties"]["VisibilityTimeout"] >= 6 * function.properties["Timeout"]
+def test_a_batch_has_a_connection_for_each_message(deployment: Deployment) -> None:
+    """What works on the messages of a batch at once has as many connections to AWS."""
+    for function in deployment.functions.values():
+        for source in function.queues:
+            assert source["BatchSize"] == clients.POOL_SIZE == 10
 
 
 def test_every_queue_is_consumed(deployment: Deployment) -> None:
@@ -521,56 +517,6 @@ def test_a_call_of_aws_ends_before_its_function(deployment: Deployment) -> None:
             assert not asks or longest < function.properties["Timeout"], folder
 
 
-def test_data_are_encrypted_and_kept(deployment: Deployment) -> None:
-    """Tables, queues and buckets are encrypted; tables and buckets outlive their stack."""
-    tables = deployment.resources("AWS::DynamoDB::Table")
-    buckets = deployment.resources("AWS::S3::Bucket")
-    assert set(tables) == {
-        "GenerationsTable",
-        "RegistryTable",
-        "UsageTable",
-        "StatisticsTable",
-        "ContentsTable",
-        "BatchesTable",
-        "WebhooksTable",
-    }
-    assert set(buckets) == {"Bucket", "ContentsBucket", "BatchBucket"}
-    for resource in [*tables.values(), *buckets.values()]:
-        assert resource["DeletionPolicy"] == resource["UpdateReplacePolicy"] == "Retain"
-    for table in tables.values():
-        properties = table["Properties"]
-        assert properties["SSESpecification"] == {"SSEEnabled": True}
-        assert properties["PointInTimeRecoverySpecification"] == {
-            "PointInTimeRecoveryEnabled": True
-        }
-        assert properties["BillingMode"] == "PAY_PER_REQUEST"
-    for queue in deployment.resources("AWS::SQS::Queue").values():
-        assert queue["Properties"]["SqsManagedSseEnabled"] is True
-
-
-@pytest.mark.parametrize("bucket", ["Bucket", "ContentsBucket", "BatchBucket"])
-def test_a_bucket_is_closed(deployment: Deployment, bucket: str) -> None:
-    """A bucket is encrypted, never public, and answers HTTPS only."""
-    properties = deployment.resources("AWS::S3::Bucket")[bucket]["Properties"]
-    (rule,) = properties["BucketEncryption"]["ServerSideEncryptionConfiguration"]
-    assert rule["ServerSideEncryptionByDefault"] == {"SSEAlgorithm": "AES256"}
-    assert properties["PublicAccessBlockConfiguration"] == {
-        "BlockPublicAcls": True,
-        "BlockPublicPolicy": True,
-        "IgnorePublicAcls": True,
-        "RestrictPublicBuckets": True,
-    }
-    policy = deployment.resources("AWS::S3::BucketPolicy")[f"{bucket}Policy"]
-    assert policy["Properties"]["Bucket"] == REFERENCES[bucket]
-    (statement,) = policy["Properties"]["PolicyDocument"]["Statement"]
-    assert (statement["Effect"], statement["Principal"], statement["Condition"]) == (
-        "Deny",
-        "*",
-        {"Bool": {"aws:SecureTransport": "false"}},
-    )
-    assert statement["Resource"] == [f"{bucket}.Arn", f"${{{bucket}.Arn}}/*"]
-
-
 @pytest.mark.parametrize("days", ["1", "30", "3650"])
 def test_big_texts_are_kept_as_long_as_their_generations(
     template: Mapping[str, Any], days: str
@@ -621,7 +567,7 @@ def test_the_intake_hears_of_files_and_of_nothing_else(deployment: Deployment) -
         }
         for folder in folders
     ]
-    (policy,) = deployment.resources("AWS::SQS::QueuePolicy").values()
+    policy = deployment.resources("AWS::SQS::QueuePolicy")["IntakeQueuePolicy"]
     (statement,) = policy["Properties"]["PolicyDocument"]["Statement"]
     assert statement == {
         "Sid": "FilesOfBatches",
@@ -654,13 +600,23 @@ def test_the_owner_says_whose_events_are_taken(
         "detail-type": [intake.DETAIL_TYPE],
         "account": accounts,
     }
-    assert properties["Targets"] == [{"Id": "intake", "Arn": "IntakeQueue.Arn"}]
-    (policy,) = deployment.resources("AWS::SQS::QueuePolicy").values()
+    dead_letters = {"Arn": "IntakeDeadLetterQueue.Arn"}
+    assert properties["Targets"] == [
+        {"Id": "intake", "Arn": "IntakeQueue.Arn", "DeadLetterConfig": dead_letters}
+    ]
+    policy = deployment.resources("AWS::SQS::QueuePolicy")["IntakeQueuePolicy"]
     _, statement = policy["Properties"]["PolicyDocument"]["Statement"]
-    assert (statement["Principal"], statement["Condition"]) == (
-        {"Service": "events.amazonaws.com"},
-        {"ArnEquals": {"aws:SourceArn": "GenerationRequestedRule.Arn"}},
+    undeliverable = deployment.resources("AWS::SQS::QueuePolicy")["IntakeDeadLetterQueuePolicy"]
+    (failed,) = undeliverable["Properties"]["PolicyDocument"]["Statement"]
+    assert (statement["Resource"], failed["Resource"]) == (
+        "IntakeQueue.Arn",
+        "IntakeDeadLetterQueue.Arn",
     )
+    for one in (statement, failed):
+        assert (one["Principal"], one["Condition"]) == (
+            {"Service": "events.amazonaws.com"},
+            {"ArnEquals": {"aws:SourceArn": "GenerationRequestedRule.Arn"}},
+        )
 
 
 def test_contents_are_kept_until_they_are_removed(deployment: Deployment) -> None:

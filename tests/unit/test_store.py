@@ -989,7 +989,12 @@ def test_a_generation_is_listed_with_what_was_asked_for(store: GenerationStore) 
 
 @pytest.mark.parametrize(
     ("tenant", "generation_id"),
-    [("other", ID), ("demo", ID.upper()), ("demo", "nonsense"), ("demo", generations.new_id())],
+    [
+        ("other", ID),
+        ("demo", ID.upper()),
+        ("demo", "nonsense"),
+        ("demo", "019a6f3e-7c00-7000-8000-0000000000ff"),
+    ],
 )
 def test_what_is_absent_or_foreign_is_neither_listed_nor_titled(
     store: GenerationStore, read_item: ReadItem, tenant: str, generation_id: str

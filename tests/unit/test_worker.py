@@ -84,6 +84,7 @@ class Work:
             services.knowledge(),
             model,
             "test-model",
+            services.metrics(),
         )
         return running.run_batch(nudges, seconds)
 

@@ -383,7 +383,7 @@ class ContentStore:
                     raise ConflictError("There is a content with this external id.") from error
                 if not _BUSY.intersection(reasons):
                     raise
-                time.sleep(random.uniform(0, wait))  # noqa: S311 - spreads load, guards nothing
+                time.sleep(random.uniform(0, wait))  # noqa: S311 - spreads load, guards nothing # nosec B311
             else:
                 return
         raise _busy()

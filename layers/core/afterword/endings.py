@@ -16,28 +16,39 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from afterword.generations import Claim, Completion, Reason
+    from afterword.metrics import Metrics
     from afterword.queue import Queue
     from afterword.store import GenerationStore
     from afterword.usage import Usage
 
 
 class Endings:
-    """Ends generations. The one way to do it, so that none forgets what is left to do."""
+    """Ends generations. The one way to do it, so that none forgets what is left to do.
 
-    def __init__(self, store: "GenerationStore", usage: "Usage", notices: "Queue") -> None:
+    `metrics` is None where nobody collects the log, as on the command line.
+    """
+
+    def __init__(
+        self,
+        store: "GenerationStore",
+        usage: "Usage",
+        notices: "Queue",
+        metrics: "Metrics | None" = None,
+    ) -> None:
         self._store = store
         self._usage = usage
         self._notices = notices
+        self._metrics = metrics
 
     def succeed(self, claim: "Claim", completion: "Completion") -> bool:
         """Store the result. False if the claim is no longer the generation's: nothing is stored."""
-        return self._settled(self._store.succeed(claim, completion))
+        return self._ended(self._store.succeed(claim, completion), claim)
 
     def fail(
         self, claim: "Claim", reason: "Reason", message: str, answer: "Completion | None" = None
     ) -> bool:
         """Store why it failed, and what an answer that was of no use took. False like `succeed`."""
-        return self._settled(self._store.fail(claim, reason, message, answer))
+        return self._ended(self._store.fail(claim, reason, message, answer), claim)
 
     def give_up(
         self,
@@ -54,7 +65,8 @@ class Endings:
         """
         outcome = self._store.give_up(tenant, generation_id, reason, message, letter)
         if isinstance(outcome, Ended):
-            self._settled(outcome)
+            telemetry.logger().warning("given up", extra=_facts(outcome))
+            self._ended(outcome)
             return outcome.status
         return outcome
 
@@ -65,7 +77,8 @@ class Endings:
         """
         outcome = self._store.cancel(tenant, generation_id)
         if isinstance(outcome, Ended):
-            self._settled(outcome)
+            telemetry.logger().info("canceled", extra=_facts(outcome))
+            self._ended(outcome)
             return outcome.status
         return outcome
 
@@ -82,16 +95,34 @@ class Endings:
         else:
             self._store.settled(ended.tenant, ended.id)
 
-    def _settled(self, ended: Ended | None) -> bool:
-        """Settle an end that was just written; the sweeper does it if AWS is out of reach."""
+    def _ended(self, ended: Ended | None, claim: "Claim | None" = None) -> bool:
+        """Count an end that was just written, by a claim if there is one, and settle it.
+
+        The sweeper settles it if AWS is out of reach.
+        """
         if ended is None:
             return False
+        if self._metrics is not None:
+            self._metrics.ended(ended, () if claim is None else claim.asked)
         if not ended.settled:
             try:
                 self.settle(ended)
             except (BotoCoreError, ClientError) as error:
                 telemetry.logger().warning(
                     "ended, but not settled yet",
-                    extra={"generation_id": ended.id, "why": str(error)},
+                    extra={**_facts(ended), "why": str(error)},
                 )
         return True
+
+
+def _facts(ended: Ended) -> dict[str, object]:
+    """Return what the log says of an end."""
+    return {
+        "generation_id": ended.id,
+        "tenant": ended.tenant,
+        "flow": ended.flow,
+        "status": ended.status,
+        "reason": ended.reason,
+        "attempt": ended.attempt,
+        "seconds": round((ended.finished_at - ended.created_at).total_seconds(), 3),
+    }

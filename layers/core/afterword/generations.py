@@ -229,6 +229,28 @@ class Generation:
         return order(self.created_at, self.id)
 
 
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What one answer of a model took. A flow of several steps has one of each."""
+
+    model: str
+    tokens_in: int
+    tokens_out: int
+
+
+@dataclass(slots=True)
+class Asked:
+    """A model that an attempt has asked: since when and until when, by the clock, it waited.
+
+    It still waits without the one, and has no answer, or none yet, without the other.
+    """
+
+    model: str
+    since: datetime
+    until: datetime | None = None
+    answer: Answer | None = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
     """A generation that one worker holds until its lease ends, with what it needs to run it.
@@ -236,7 +258,8 @@ class Claim:
     `attempt` is the fence: a write of this claim counts only while the item still has it.
     `failures` are the attempts that ended in a timeout or a lost worker; throttling adds none.
     `results` are those of the flow's first steps, which earlier attempts have finished. `order` is
-    its place among the questions of its conversation.
+    its place among the questions of its conversation. `asked` is what this attempt has asked models
+    so far.
     """
 
     tenant: str
@@ -256,6 +279,7 @@ class Claim:
     order: str = ""
     place: str | None = None
     notify: bool = False
+    asked: list[Asked] = field(default_factory=list, compare=False)
 
     @property
     def unsettled(self) -> bool:
@@ -332,15 +356,6 @@ class Ended:
     notify: bool
     settled: bool
     webhook_url: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What one answer of a model took. A flow of several steps has one of each."""
-
-    model: str
-    tokens_in: int
-    tokens_out: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

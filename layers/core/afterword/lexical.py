@@ -48,7 +48,7 @@ _SCHEMA = f"""
     CREATE VIRTUAL TABLE known USING fts5vocab(terms, row);
     INSERT INTO terms (terms, rank) VALUES ('rank', 'bm25({TITLE_WEIGHT}, {HEADING_WEIGHT}, 1.0)');
     BEGIN;
-"""  # noqa: S608 - made of the two numbers above
+"""  # noqa: S608 - made of the two numbers above # nosec B608
 _KNOWN = "SELECT term, doc FROM known WHERE term IN (SELECT value FROM json_each(?))"
 _BEST = """
     SELECT origin, heading, text, -score

@@ -120,10 +120,12 @@ class Notifier:
             refused = self._bus.publish(list(announced.values()))
         done = set()
         for (message_id, ended), code in zip(announced.items(), refused, strict=True):
-            with telemetry.logger().append_context_keys(generation_id=ended.id):
+            log = telemetry.logger()
+            with log.append_context_keys(generation_id=ended.id, tenant=ended.tenant):
                 if code is not None:
-                    telemetry.logger().error("its end could not be published", extra={"code": code})
+                    log.error("its end could not be published", extra={"code": code})
                 elif self._settled(ended):
+                    log.info("its end is made known", extra={"status": ended.status})
                     done.add(message_id)
         return [message_id for message_id in ends if message_id not in done]
 
@@ -136,7 +138,7 @@ class Notifier:
         except (BotoCoreError, ClientError) as error:
             telemetry.logger().warning(
                 "its webhooks are not begun",
-                extra={"generation_id": ended.id, "why": str(error)},
+                extra={"generation_id": ended.id, "tenant": ended.tenant, "why": str(error)},
             )
             return False
         return True

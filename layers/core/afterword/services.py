@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from afterword.intake import Intake, Requests
     from afterword.knowledge import Knowledge
     from afterword.languages import Languages
+    from afterword.metrics import Metrics
     from afterword.notifications import Bus, Notifier
     from afterword.queue import Queue
     from afterword.ranking import Ranking
@@ -96,7 +97,14 @@ def endings() -> "Endings":
     """Return what ends generations."""
     from afterword.endings import Endings
 
-    return Endings(store(), _usage(), _queue(settings().notify_queue_url))
+    return Endings(store(), _usage(), _queue(settings().notify_queue_url), metrics())
+
+
+def metrics() -> "Metrics":
+    """Return what writes the metrics of generations."""
+    from afterword.metrics import Metrics
+
+    return Metrics(settings().stack, by_flow=settings().flow_metrics)
 
 
 @cache

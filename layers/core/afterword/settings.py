@@ -127,6 +127,16 @@ class Settings:
         return int(self._required("AFTERWORD_RETENTION_DAYS"))
 
     @property
+    def stack(self) -> str:
+        """Name of the CloudFormation stack that this is deployed as."""
+        return self._required("AFTERWORD_STACK")
+
+    @property
+    def flow_metrics(self) -> bool:
+        """Whether there are metrics of each flow and each model, beside those of the stack."""
+        return self.environ.get("AFTERWORD_FLOW_METRICS") == "true"
+
+    @property
     def model_provider(self) -> str:
         """Who runs the model: `bedrock` or `openai` (anything that speaks OpenAI's chat API)."""
         return self._required("AFTERWORD_MODEL_PROVIDER")

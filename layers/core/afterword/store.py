@@ -722,7 +722,8 @@ class GenerationStore:
                 self._payloads.delete(objects)
             except (BotoCoreError, ClientError, UnavailableError) as error:
                 telemetry.logger().warning(
-                    "deleted, but not its objects: they will expire", extra={"why": str(error)}
+                    "deleted, but not its objects: they will expire",
+                    extra={"generation_id": generation_id, "tenant": tenant, "why": str(error)},
                 )
 
     def ended_during(self, hour: "datetime", tenant: str | None = None) -> Iterator[Outcome]:

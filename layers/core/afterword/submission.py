@@ -10,6 +10,8 @@ from afterword.errors import ConflictError, KeyReusedError
 from afterword.generations import DEADLINE, Status, Terms
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from afterword.admission import Limiter
     from afterword.generations import Submission
     from afterword.limits import Allowance
@@ -113,33 +115,34 @@ class Submitter:
         url = submission.webhook_url
         if url is not None:
             webhooks.check_host(url, rules.webhook_hosts)
-        with telemetry.logger().append_context_keys(generation_id=generation_id):
-            admission = self._limiter.admit(tenant, generation_id, new=new)
-            terms = Terms(
-                flow_version=flow.version,
-                retention=self._retention,
-                deadline=submission.deadline or flow.deadline or DEADLINE,
-                retry_of=retry_of,
-                place=admission.place,
-                notify=self._notify or rules.webhooks or url is not None,
-            )
-            there = self._store.put(tenant, generation_id, submission, terms)
-            if terms.place is not None and terms.place != there.place:
-                self._limiter.give_back(tenant, generation_id, terms.place)
-            if there.deleted:
-                raise ConflictError("Its generation was deleted: it is not made again.")
-            if not there.same:
-                raise KeyReusedError("The Idempotency-Key was used before, for another request.")
-            if there.status is Status.QUEUED:  # who submitted it first may have failed to send it
-                self._nudge(tenant, generation_id)
+        admission = self._limiter.admit(tenant, generation_id, new=new)
+        terms = Terms(
+            flow_version=flow.version,
+            retention=self._retention,
+            deadline=submission.deadline or flow.deadline or DEADLINE,
+            retry_of=retry_of,
+            place=admission.place,
+            notify=self._notify or rules.webhooks or url is not None,
+        )
+        there = self._store.put(tenant, generation_id, submission, terms)
+        if terms.place is not None and terms.place != there.place:
+            self._limiter.give_back(tenant, generation_id, terms.place)
+        if there.deleted:
+            raise ConflictError("Its generation was deleted: it is not made again.")
+        if not there.same:
+            raise KeyReusedError("The Idempotency-Key was used before, for another request.")
+        if there.status is Status.QUEUED:  # who submitted it first may have failed to send it
+            # Not the logger's context: threads share it, and a batch is submitted by several.
+            facts = {"generation_id": generation_id, "tenant": tenant, "flow": submission.flow}
+            self._nudge(tenant, generation_id, facts)
         return Accepted(generation_id, admission.allowances)
 
-    def _nudge(self, tenant: str, generation_id: str) -> None:
+    def _nudge(self, tenant: str, generation_id: str, facts: "Mapping[str, object]") -> None:
         try:
             self._queue.send(tenant, generation_id)
         except (BotoCoreError, ClientError) as error:
             telemetry.logger().warning(
-                "accepted, but its message could not be sent", extra={"why": str(error)}
+                "accepted, but its message could not be sent", extra={**facts, "why": str(error)}
             )
         else:
-            telemetry.logger().info("accepted")
+            telemetry.logger().info("accepted", extra=facts)

@@ -74,9 +74,9 @@ class Sweeper:
         try:
             self._endings.settle(ended)
         except (BotoCoreError, ClientError) as error:
-            log.warning("not settled", extra={"generation_id": ended.id, "why": str(error)})
+            log.warning("not settled", extra={**_facts(overdue), "why": str(error)})
             return "unsettled"
-        log.warning("settled again", extra={"generation_id": ended.id, "status": ended.status})
+        log.warning("settled again", extra=_facts(overdue))
         return "settled"
 
     def _send_again(self, overdue: "Overdue", now: "datetime") -> str:
@@ -88,7 +88,7 @@ class Sweeper:
         if not self._store.postpone(overdue, later):
             return "changed"
         log = telemetry.logger()
-        facts = {"generation_id": overdue.id, "status": overdue.status, "attempt": overdue.attempt}
+        facts = _facts(overdue)
         try:
             self._queue.send(overdue.tenant, overdue.id)
         except (BotoCoreError, ClientError) as error:
@@ -101,3 +101,13 @@ class Sweeper:
             extra=facts,
         )
         return "sent"
+
+
+def _facts(overdue: "Overdue") -> dict[str, object]:
+    """Return what the log says of what is overdue."""
+    return {
+        "generation_id": overdue.id,
+        "tenant": overdue.tenant,
+        "status": overdue.status,
+        "attempt": overdue.attempt,
+    }

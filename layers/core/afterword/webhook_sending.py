@@ -75,7 +75,8 @@ class Sender:
             self._queue.put_off(nudge, seconds)
         except (BotoCoreError, ClientError) as error:
             telemetry.logger().warning(
-                "a webhook could not be sent", extra={"delivery": nudge.id, "why": str(error)}
+                "a webhook could not be sent",
+                extra={"tenant": nudge.tenant, "delivery": nudge.id, "why": str(error)},
             )
         return True
 
@@ -113,7 +114,13 @@ class Sender:
         at, started = clock.now(), time.monotonic()
         reply, why = self._post(endpoint, delivery, webhooks.headers(delivery, held, at))
         tried = Try(at, None if reply is None else reply.status, why, time.monotonic() - started)
-        facts = {"delivery": delivery.id, "endpoint": endpoint.id, "try": delivery.made}
+        facts = {
+            "generation_id": delivery.generation,
+            "tenant": delivery.tenant,
+            "delivery": delivery.id,
+            "endpoint": endpoint.id,
+            "try": delivery.made,
+        }
         if reply is not None and reply.status in _SUCCESS:
             self._store.note(delivery, DeliveryStatus.DELIVERED, tried)
             self._store.recovered(endpoint)

@@ -21,7 +21,15 @@ from afterword import (
 )
 from afterword.errors import NotFoundError
 from afterword.flows import Flow
-from afterword.generations import Chosen, Completion, FailedError, Reason, Status
+from afterword.generations import (
+    Answer,
+    Asked,
+    Chosen,
+    Completion,
+    FailedError,
+    Reason,
+    Status,
+)
 from afterword.models import (
     STOP,
     ModelTimedOutError,
@@ -38,7 +46,8 @@ if TYPE_CHECKING:
     from afterword.flows import Step
     from afterword.generations import Claim, Listed
     from afterword.knowledge import Knowledge
-    from afterword.models import Model
+    from afterword.metrics import Metrics
+    from afterword.models import Model, Prompt
     from afterword.placeholders import Template
     from afterword.queue import Nudge, Queue
     from afterword.ranking import Ranked
@@ -73,6 +82,7 @@ class Worker:
         knowledge: "Knowledge",
         model: "Model",
         default_model: str,
+        metrics: "Metrics",
     ) -> None:
         self._store = store
         self._endings = endings
@@ -81,6 +91,7 @@ class Worker:
         self._knowledge = knowledge
         self._model = model
         self._default_model = default_model
+        self._metrics = metrics
         self._flow = lru_cache(maxsize=256)(self._load_flow)  # a version never changes
 
     def run_batch(self, nudges: "Sequence[Nudge]", seconds: float) -> list[str]:
@@ -106,11 +117,12 @@ class Worker:
         for future, nudge in futures.items():
             if future not in finished:
                 claim = claims.get(nudge.message_id)
-                with log.append_context_keys(generation_id=nudge.id):
+                with log.append_context_keys(generation_id=nudge.id, tenant=nudge.tenant):
                     if claim is None or not self._time_out(claim, nudge, _OUT_OF_TIME):
                         again.append(nudge.message_id)
             elif (error := future.exception()) is not None:
-                log.error("the worker failed", exc_info=error, extra={"generation_id": nudge.id})
+                facts = {"generation_id": nudge.id, "tenant": nudge.tenant}
+                log.error("the worker failed", exc_info=error, extra=facts)
                 again.append(nudge.message_id)
             elif not future.result():
                 again.append(nudge.message_id)
@@ -122,7 +134,7 @@ class Worker:
         `ends` is monotonic; `claims` gets the claim, by the id of its message.
         """
         log = telemetry.logger()
-        log.thread_safe_append_keys(generation_id=nudge.id)
+        log.thread_safe_append_keys(generation_id=nudge.id, tenant=nudge.tenant)
         try:
             lease = timedelta(seconds=ends - time.monotonic()) + LEASE_MARGIN
             claim = self._store.claim(nudge.tenant, nudge.id, clock.now() + lease)
@@ -130,6 +142,7 @@ class Worker:
                 log.info("nothing to claim: finished, held by another worker, or gone")
                 return True
             claims[nudge.message_id] = claim
+            self._metrics.claimed(claim)
             return self._generate(claim, nudge, ends)
         finally:
             log.thread_safe_clear_keys()
@@ -229,9 +242,20 @@ class Worker:
             passages=passages,
             turns=() if results else flows.turns(earlier, flow.history_tokens),
         )
-        answer = self._model.generate(prompt, _until(claim, ends) - time.monotonic())
+        answer = self._generated(claim, prompt, _until(claim, ends) - time.monotonic())
         used = citations.used(answer.text, passages) if passages else ()
         return replace(answer, sources=knowledge.sources(passages, used))
+
+    def _generated(self, claim: "Claim", prompt: "Prompt", timeout: float) -> Completion:
+        """Ask the model, and note on the claim what that takes."""
+        asked = Asked(prompt.model, clock.now())
+        claim.asked.append(asked)
+        try:
+            answer = self._model.generate(prompt, timeout)
+            asked.answer = Answer(prompt.model, answer.tokens_in, answer.tokens_out)
+        finally:
+            asked.until = clock.now()
+        return answer
 
     def _passages(
         self,
@@ -290,6 +314,7 @@ class Worker:
         delay = max(1, int(seconds))
         if not self._store.hand_back(claim, failed=failed):
             return True
+        self._metrics.handed_back(claim)
         self._queue.put_off(nudge, delay)
         telemetry.logger().warning(
             "handed back", extra={"why": why, "attempt": claim.attempt, "retry_in": delay}
@@ -334,7 +359,7 @@ class Worker:
 def _backoff(attempt: int) -> float:
     """Return seconds to wait before the next attempt: full jitter under an exponential bound."""
     bound = min(MAX_BACKOFF_SECONDS, BACKOFF_SECONDS * 2 ** min(attempt - 1, 10))
-    return random.uniform(0, bound)  # noqa: S311 - spreads load, guards nothing
+    return random.uniform(0, bound)  # noqa: S311 - spreads load, guards nothing # nosec B311
 
 
 def _check_time_for_a_step(claim: "Claim", ends: float) -> None:
@@ -380,4 +405,5 @@ def from_settings() -> Worker:
         services.knowledge(),
         provider.model(),
         settings().model_id,
+        services.metrics(),
     )

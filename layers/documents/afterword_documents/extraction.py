@@ -142,7 +142,7 @@ def start(script: str, *arguments: str) -> "subprocess.Popen[bytes]":
     path = [folder for folder in sys.path if folder.startswith("/")]
     begin = f"import sys; sys.path[:] = sys.argv[{len(arguments) + 1}:]; {_IMPORT}"
     options = ("-I", "-S", "-X", "utf8", "-c")
-    return subprocess.Popen(  # noqa: S603 - our own interpreter and our own module
+    return subprocess.Popen(  # noqa: S603 - our own interpreter and our own module # nosec B603
         [sys.executable, *options, f"{begin}; {script}", *arguments, *path],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

@@ -1,0 +1,1 @@
+"""What audits the template, the code and the workflows: make audit."""

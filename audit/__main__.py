@@ -1,0 +1,39 @@
+"""Runs every tool over the checkout: one line for each, and what it finds."""
+
+import sys
+from typing import TYPE_CHECKING
+
+from audit import tools
+from audit.tools import ROOT, AuditError, Findings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+PACKAGES = ("layers", "functions", "cli", "local", "openapi", "bench", "audit", "deploy")
+
+
+def main() -> int:
+    """Return 1 when there is a finding, or a tool cannot run."""
+    runs: dict[str, tuple[Callable[..., Findings], list[Path]]] = {
+        "cfn-lint": (tools.cfn_lint, [ROOT / "template.yaml"]),
+        "checkov": (tools.checkov, [ROOT / "template.yaml"]),
+        "bandit": (tools.bandit, [ROOT / package for package in PACKAGES]),
+        "zizmor": (tools.zizmor, [ROOT / ".github"]),
+    }
+    clean = True
+    for name, (run, paths) in runs.items():
+        try:
+            found = run(*paths)
+        except AuditError as error:
+            print(f"{name}: {error}", file=sys.stderr)
+            return 1
+        print(f"{name}: {found.seen}", flush=True)
+        for line in found.lines:
+            print(f"  {line}", file=sys.stderr)
+        clean = clean and not found.lines
+    return 0 if clean else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""`make deploy`: builds the stack and deploys it to its owner's AWS account."""

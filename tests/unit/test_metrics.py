@@ -1,0 +1,177 @@
+"""Metric lines: what CloudWatch would not take, and what must not reach the generation."""
+
+import io
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from afterword.endings import Endings
+from afterword.generations import Answer, Asked, Claim, Ended, Status
+from afterword.metrics import Metrics
+from tests import embedded_metrics
+from tests.conftest import START, SetClock
+from tests.embedded_metrics import MetricLines
+
+ID = "019a6f3e-7c00-7000-8000-000000000001"
+ENDED = Ended(
+    tenant="demo",
+    id=ID,
+    dialect="native",
+    flow="mail-reply",
+    flow_version=1,
+    status=Status.SUCCEEDED,
+    reason=None,
+    attempt=1,
+    created_at=START,
+    finished_at=START,
+    tokens=160,
+    place=None,
+    notify=False,
+    settled=True,
+)
+CLAIM = Claim(
+    tenant="demo",
+    id=ID,
+    attempt=1,
+    failures=0,
+    flow="mail-reply",
+    flow_version=1,
+    created_at=START,
+    deadline_at=START + timedelta(hours=1),
+    inputs={},
+    template=None,
+)
+PROFILE = "arn:aws:bedrock:eu-west-1:123456789012:inference-profile/eu.anthropic.claude-v1:0"
+
+
+@pytest.fixture
+def metrics(set_clock: SetClock) -> Metrics:  # noqa: ARG001 - its clock
+    """Return what writes metrics by flow and model."""
+    return Metrics("afterword", by_flow=True)
+
+
+@pytest.fixture
+def metric_lines(capsys: pytest.CaptureFixture[str]) -> MetricLines:
+    """Return a function that gives the metric lines that were written since it was asked last."""
+    return lambda: [embedded_metrics.read(line) for line in capsys.readouterr().out.splitlines()]
+
+
+def asked(model: str = "test-model", tokens: int = 1) -> Asked:
+    """Return a model that answered at once."""
+    return Asked(model, START, START, Answer(model, tokens, tokens))
+
+
+@pytest.mark.parametrize(
+    ("model", "dimension"),
+    [
+        (PROFILE, PROFILE),
+        ("m" * 1025, "m" * 1024),
+        ("modèle-été", r"mod\xe8le-\xe9t\xe9"),
+        ("模型", r"\u6a21\u578b"),
+        ("\ud800", r"\ud800"),
+        ("a\nb\x00c", "a?b?c"),
+        ("", "-"),
+        ("  ", "-"),
+        (" a ", "a"),
+    ],
+)
+def test_a_dimension_is_what_cloudwatch_takes(
+    metrics: Metrics, metric_lines: MetricLines, model: str, dimension: str
+) -> None:
+    """A model may be called anything; its dimension is visible ASCII of 1 to 1,024 characters."""
+    metrics.ended(ENDED, [asked(model)])
+    (line,) = metric_lines()
+    assert line["model"] == dimension
+    assert line["_aws"]["CloudWatchMetrics"][0]["Dimensions"] == [
+        ["stack"],
+        ["stack", "tenant", "flow"],
+        ["stack", "model"],
+    ]
+
+
+def test_clocks_that_do_not_agree_give_no_negative_time(
+    metrics: Metrics, metric_lines: MetricLines
+) -> None:
+    """What was submitted, or asked, after now by another clock has waited for no time."""
+    later = START + timedelta(seconds=5)
+    metrics.claimed(replace(CLAIM, created_at=later))
+    metrics.ended(ENDED, [Asked("test-model", later, START)])
+    queue, model = metric_lines()
+    assert (queue["TimeInQueue"], model["TimeInModel"]) == ([0], [0])
+
+
+def test_a_model_that_is_waited_for_still_has_its_time_until_now(
+    metrics: Metrics, metric_lines: MetricLines, set_clock: SetClock
+) -> None:
+    """An invocation that ends before the model answers knows how long it has waited."""
+    claim = replace(CLAIM, asked=[Asked("test-model", START)])
+    set_clock.advance(seconds=290)
+    metrics.handed_back(claim)
+    (line,) = metric_lines()
+    assert (line["TimeInModel"], line["HandedBack"]) == ([290_000], [1])
+    assert "TokensIn" not in line
+
+
+def test_a_later_claim_has_no_time_in_the_queue(
+    metrics: Metrics, metric_lines: MetricLines
+) -> None:
+    """Only the first claim ends the wait for a worker."""
+    metrics.claimed(replace(CLAIM, attempt=2))
+    assert metric_lines() == []
+
+
+def test_a_line_is_written_in_one_piece(metrics: Metrics, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Threads write at the same time, and no other's line may come between a line and its end."""
+    pieces: list[str] = []
+
+    class Output(io.StringIO):
+        def write(self, text: str) -> int:
+            pieces.append(text)
+            return len(text)
+
+    monkeypatch.setattr(sys, "stdout", Output())
+    metrics.ended(ENDED)
+    (piece,) = pieces
+    assert piece.endswith("}\n")
+    assert piece.count("\n") == 1
+
+
+@pytest.mark.parametrize("what", ["a log that is gone", "a number without end"])
+def test_whatever_goes_wrong_is_logged_and_not_raised(
+    metrics: Metrics,
+    log_lines: Callable[[], list[dict[str, Any]]],
+    monkeypatch: pytest.MonkeyPatch,
+    what: str,
+) -> None:
+    """A metric that cannot be written must not touch its generation."""
+    if what == "a log that is gone":
+        gone = io.StringIO()
+        gone.close()
+        monkeypatch.setattr(sys, "stdout", gone)
+        metrics.ended(ENDED)
+    else:
+        metrics.ended(ENDED, [asked(tokens=10**400)])
+    (line,) = log_lines()
+    assert (line["level"], line["message"], line["generation_id"], line["tenant"]) == (
+        "ERROR",
+        "its metrics could not be written",
+        ID,
+        "demo",
+    )
+
+
+def test_nothing_is_written_where_nobody_collects_it(
+    log_lines: Callable[[], list[dict[str, Any]]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The command line ends generations too, and prints no metrics."""
+    canceled = replace(ENDED, status=Status.CANCELED)
+    store: Any = SimpleNamespace(cancel=lambda *_: canceled)
+    nobody: Any = None
+    assert Endings(store, nobody, nobody).cancel("demo", ID) is Status.CANCELED
+    assert [line["message"] for line in log_lines()] == ["canceled"]
+    assert capsys.readouterr().out == ""
