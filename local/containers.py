@@ -23,6 +23,7 @@ MARK = "AFTERWORD_SAM_RUN"  # the variable that has the run's name
 RUNS = LOCAL / "runs"
 IMAGE = "public.ecr.aws/lambda/python:3.13-{architecture}"
 OF_SAM = "label=sam.cli.container.type=lambda"
+REMOVE_TRIES = 10
 AFTERTHOUGHT_SECONDS = 0.5  # for what the engine was about to create when sam was killed
 GET_INTERFACE_ADDRESS = 0x8915  # ioctl(2): SIOCGIFADDR
 INTERFACE_NAME_BYTES = 15
@@ -86,8 +87,10 @@ async def run_of_sam() -> AsyncIterator[str]:
     for abandoned in sorted(RUNS.iterdir()):
         await remove_abandoned(abandoned)
     path = RUNS / secrets.token_hex(8)
-    with path.open("w") as lock:
+    draft = LOCAL / f"run-{path.name}"  # nobody may see it before it is locked
+    with draft.open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
+        draft.rename(path)
         try:
             yield path.name
         finally:
@@ -115,13 +118,20 @@ async def remove_abandoned(path: Path) -> None:
 
 async def remove_containers(run: str) -> int:
     """Remove all containers of a run, whose sam has ended, and return how many there were."""
-    removed = 0
+    removed: set[str] = set()
     for pause in (0.0, AFTERTHOUGHT_SECONDS):
         await asyncio.sleep(pause)
+        tries = REMOVE_TRIES
         while found := await containers(run):
-            await docker("rm", "--force", "--volumes", *found)
-            removed += len(found)
-    return removed
+            removed.update(found)
+            tries -= 1
+            try:
+                await docker("rm", "--force", "--volumes", *found)
+            except DockerError:  # one that somebody else removes is gone by the next look
+                if not tries:
+                    raise
+                await asyncio.sleep(AFTERTHOUGHT_SECONDS)
+    return len(removed)
 
 
 async def containers(run: str) -> list[str]:

@@ -28,7 +28,6 @@ async def command(port: int) -> int:
     engine = await find_engine()
     await ensure_image(HOST_ARCH)
     held = hold_port(port)
-
     async with run_of_sam() as name:
 
         async def use(stack: Stack) -> int:
