@@ -45,7 +45,7 @@ test-local: .venv/ready $(SAM_READY) $(STACK_READY) ## run the tests that drive 
 test-sam: .venv/ready $(SAM_READY) $(STACK_READY) ## run the tests of `make sam-local` (Docker)
 	@$(PYTHON) -m pytest tests/sam_local
 
-check: lint audit test test-local ## what CI runs: lint, types, template, all tests
+check: lint audit test test-local test-sam invoke-all ## what CI runs: lint, audit, all tests (the last two need Docker)
 
 lint: .venv/ready $(SAM_READY) ## ruff, mypy, the lock, the layers' requirements, openapi.yaml, the template
 	@echo "ruff" && .venv/bin/ruff check && .venv/bin/ruff format --check --quiet

@@ -197,7 +197,6 @@ def set_up(
                 **_webhook_retries(environ),
                 "LogLevel": "INFO",
                 "Monitoring": "false",  # ministack's alarms never ring
-                "AwsEndpointUrl": endpoint,
             },
             worker,
         )
