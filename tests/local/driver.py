@@ -161,6 +161,20 @@ class Account:
         return events
 
 
+def processes_of(port: int) -> list[str]:
+    """Return the commands that run with this run's folder or port in environment or arguments."""
+    marks = (f"/.local/{port}/".encode(), f"--port\0{port}\0".encode())
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            text = (process / "environ").read_bytes() + (process / "cmdline").read_bytes()
+        except OSError:
+            continue
+        if any(mark in text for mark in marks):
+            found.append((process / "cmdline").read_text().replace("\0", " "))
+    return found
+
+
 @dataclass(frozen=True)
 class Dev:
     """A `python -m local dev` process."""

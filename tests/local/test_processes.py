@@ -15,25 +15,12 @@ from tests.local.driver import (
     command,
     environment,
     free_port,
+    processes_of,
     running,
     until,
 )
 
 QUESTION = {"subject": "My policy", "body": "Hello, when does my policy end? Jane Miller"}
-
-
-def processes_of(port: int) -> list[str]:
-    """Return the commands that run with this stack's folder or port in their environment."""
-    marks = (f"/.local/{port}/".encode(), f"--port\0{port}\0".encode())
-    found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            text = (process / "environ").read_bytes() + (process / "cmdline").read_bytes()
-        except OSError:
-            continue
-        if any(mark in text for mark in marks):
-            found.append((process / "cmdline").read_text().replace("\0", " "))
-    return found
 
 
 def refused(port: int, **settings: str) -> str:

@@ -13,7 +13,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.local.driver import START_SECONDS, STOP_SECONDS, Account, Tenant, environment, until
+from tests.local.driver import (
+    START_SECONDS,
+    STOP_SECONDS,
+    Account,
+    Tenant,
+    environment,
+    processes_of,
+    until,
+)
 
 ROOT = Path(__file__).parents[2]
 ID = re.compile(r"SAM_CONTAINER_ID: (\w+)")
@@ -47,20 +55,6 @@ def containers_of(ids: list[str]) -> list[str]:
     """Return those of these containers that exist."""
     there = docker("ps", "-aq", "--no-trunc").split()
     return [each for each in ids if each in there]
-
-
-def processes_of(port: int) -> list[str]:
-    """Return the commands that run with this run's folder or port in environment or arguments."""
-    marks = (f"/.local/{port}/".encode(), f"--port\0{port}\0".encode())
-    found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            text = (process / "environ").read_bytes() + (process / "cmdline").read_bytes()
-        except OSError:
-            continue
-        if any(mark in text for mark in marks):
-            found.append((process / "cmdline").read_text().replace("\0", " "))
-    return found
 
 
 @dataclass(frozen=True)

@@ -11,13 +11,12 @@ import pytest
 
 from local.aws import session
 from local.containers import OF_SAM
-from tests.local.driver import START_SECONDS, Json, Tenant, until
+from tests.local.driver import START_SECONDS, Json, Tenant, processes_of, until
 from tests.sam_local.driver import (
     SamLocal,
     containers_of,
     docker,
     free_port,
-    processes_of,
     refused,
     running,
     starting,
