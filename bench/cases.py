@@ -71,7 +71,7 @@ CASES = (
     Case("submit_generation", ("dynamodb", "sqs"), "/v1/generations/"),
     Case("get_generation", ("dynamodb",), "flow_version"),
     Case("list_generations", ("dynamodb",), "by_flow"),
-    Case("cancel_generation", ("dynamodb",), "canceled"),
+    Case("cancel_generation", ("dynamodb", "sqs"), "canceled"),
     Case("delete_generation", ("dynamodb",), "deleted_at", ENDED),
     Case("retry_generation", ("dynamodb", "sqs"), "retry_of", ENDED),
     Case("get_flow_log", ("dynamodb",), "logId"),
@@ -93,7 +93,7 @@ CASES = (
     Case("get_batch", ("dynamodb",), "no such batch"),
     Case("intake", ("dynamodb", "sqs"), "case-457"),
     Case("generate", ("dynamodb", "sqs"), "succeeded"),
-    Case("dead_letter", ("dynamodb",), "dead_letter"),
+    Case("dead_letter", ("dynamodb", "sqs"), "dead_letter"),
     Case("deliver", ("dynamodb", "events"), "GenerationFinished", ENDED),
     Case("sweep", ("dynamodb", "sqs"), "by_due"),
 )
@@ -108,6 +108,8 @@ def environment(url: str) -> dict[str, str]:
         "AWS_SECRET_ACCESS_KEY": "bench",  # the stub takes any # nosec B105
         "AWS_SESSION_TOKEN": "bench",  # the stub takes any # nosec B105
         "AWS_ENDPOINT_URL": url,
+        "AFTERWORD_STACK": "bench",
+        "AFTERWORD_FLOW_METRICS": "true",
         "AFTERWORD_GENERATIONS_TABLE": "generations",
         "AFTERWORD_REGISTRY_TABLE": "registry",
         "AFTERWORD_USAGE_TABLE": "usage",
