@@ -128,10 +128,6 @@ class Deployment:
             if resource["Type"] == kind
         }
 
-    def condition(self, name: str) -> bool:
-        """Return what a condition of the template comes to."""
-        return bool(self._resolve(self._template["Conditions"][name]))
-
     @property
     def functions(self) -> dict[str, Function]:
         """The functions by folder."""

@@ -154,7 +154,7 @@ def test_alarms_go_to_who_is_named(template: Mapping[str, Any], email: str) -> N
             assert alarm["Properties"].get(actions) == (["AlarmTopic"] if email else None)
     (topic,) = deployment.resources("AWS::SNS::Topic").values()
     assert topic["Condition"] == "HasAlarmEmail"
-    assert deployment.condition("HasAlarmEmail") is bool(email)
+    assert deployment.holds("HasAlarmEmail") is bool(email)
     assert topic["Properties"]["Subscription"] == [{"Protocol": "email", "Endpoint": email}]
 
 
@@ -218,8 +218,8 @@ def test_monitoring_can_be_left_out(template: Mapping[str, Any]) -> None:
     for resource in template["Resources"].values():
         if resource["Type"].startswith("AWS::CloudWatch::"):
             assert resource["Condition"] == "IsMonitored"
-    assert Deployment(template, {}).condition("IsMonitored")
-    assert not Deployment(template, {"Monitoring": "false"}).condition("IsMonitored")
+    assert Deployment(template, {}).holds("IsMonitored")
+    assert not Deployment(template, {"Monitoring": "false"}).holds("IsMonitored")
 
 
 # --- versions and deployment --------------------------------------------------------------------
