@@ -27,7 +27,7 @@ def list_dead_letters(context: typer.Context, tenant: TenantId, *, as_json: AsJs
     """List a tenant's dead letters that were not submitted again, newest first."""
     there = stack.of(context)
     there.registry.tenant(tenant)
-    letters = there.store.dead_letters(tenant)
+    letters = there.listings.dead_letters(tenant)
     if as_json:
         result_json([_facts(letter) for letter in letters])
         return
@@ -70,7 +70,7 @@ def resubmit(
     there = stack.of(context)
     there.registry.tenant(tenant)
     if every:
-        ids = [letter.id for letter in there.store.dead_letters(tenant)][::-1]  # oldest first
+        ids = [letter.id for letter in there.listings.dead_letters(tenant)][::-1]  # oldest first
         if not ids:
             say(f"Tenant {tenant} has no dead letters.")
     ends: list[dict[str, str | None]] = []

@@ -17,6 +17,7 @@ from afterword.content_store import ContentStore
 from afterword.endings import Endings
 from afterword.errors import AfterwordError
 from afterword.fetching import Fetcher
+from afterword.listings import Listings
 from afterword.payloads import Payloads
 from afterword.queue import Queue
 from afterword.registry import Registry
@@ -96,6 +97,12 @@ class Stack:
         return GenerationStore(self._dynamodb, self.outputs["GenerationsTable"], payloads)
 
     @cached_property
+    def listings(self) -> Listings:
+        """Lists of generations."""
+        payloads = Payloads(lambda: self._s3, self.outputs["Bucket"])
+        return Listings(self._dynamodb, self.outputs["GenerationsTable"], payloads)
+
+    @cached_property
     def contents(self) -> ContentStore:
         """The knowledge base."""
         payloads = Payloads(lambda: self._s3, self.outputs["ContentsBucket"])
@@ -109,7 +116,7 @@ class Stack:
     @cached_property
     def statistics(self) -> Statistics:
         """What tenants have used, by day."""
-        return Statistics(self._dynamodb, self.outputs["StatisticsTable"], self.store)
+        return Statistics(self._dynamodb, self.outputs["StatisticsTable"], self.listings)
 
     @cached_property
     def webhooks(self) -> WebhookStore:

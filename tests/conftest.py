@@ -186,6 +186,7 @@ def fresh_aws(template: Mapping[str, Any], monkeypatch: pytest.MonkeyPatch) -> I
         services.registry,
         services.authenticator,
         services.store,
+        services.listings,
         services.contents,
         services.fetcher,
         services.batches,

@@ -9,5 +9,5 @@ from afterword.keys import ApiKey, Scope
 def handler(_request: http.Request, key: ApiKey) -> http.Response:
     """Show the app's form, and what was generated last."""
     flow = services.registry().flow(key.tenant, genai_stack.app_flow(key))
-    page = services.store().page(key.tenant, flow.id, genai_stack.PAGE)
+    page = services.listings().page(key.tenant, flow.id, genai_stack.PAGE)
     return genai_stack.app(key, flow, page.items)

@@ -50,7 +50,7 @@ def submit(
 def history(question_id: str, tenant: str = "demo") -> list[Listed]:
     """Return the conversation up to a question."""
     last = services.store().listed(tenant, question_id)
-    return services.store().conversation(tenant, CHAT, SESSION, until=last.order)
+    return services.listings().conversation(tenant, CHAT, SESSION, until=last.order)
 
 
 def questions(turns: list[Listed]) -> list[object]:
@@ -237,7 +237,7 @@ def test_a_long_conversation_is_read_in_part(run: Run) -> None:
         ids.append(submit(f"Question {number}"))
         run(ids[-1])
     last = services.store().listed("demo", ids[-1])
-    newest = services.store().conversation("demo", CHAT, SESSION, until=last.order, limit=2)
+    newest = services.listings().conversation("demo", CHAT, SESSION, until=last.order, limit=2)
     assert questions(newest) == ["Question 2", "Question 3"]
 
 

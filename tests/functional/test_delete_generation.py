@@ -94,9 +94,9 @@ def test_what_is_deleted_is_found_by_nobody(
         assert native.ask(f"{name}_generation", generation_id) == NOT_FOUND
     assert native.pages() == native.pages(external_ref="case-457") == [[]]
     store = services.store()
-    assert store.page("demo", FLOW, 100).items == ()
-    assert store.conversation("demo", FLOW, "s", until=order) == []
-    assert list(store.dead_letters("demo")) == []
+    assert services.listings().page("demo", FLOW, 100).items == ()
+    assert services.listings().conversation("demo", FLOW, "s", until=order) == []
+    assert list(services.listings().dead_letters("demo")) == []
     for note in (
         lambda: store.set_title("demo", generation_id, FLOW, "x"),
         lambda: store.rate("demo", generation_id, FLOW, 1),
@@ -193,10 +193,10 @@ def test_it_is_counted_as_before(native: Native, set_clock: SetClock) -> None:
     generation_id = native.submitted()
     services.endings().succeed(claimed(generation_id), result(WORD))
     hour = set_clock().replace(minute=0, second=0, microsecond=0)
-    before = list(services.store().ended_during(hour, "demo"))
+    before = list(services.listings().ended_during(hour, "demo"))
     assert len(before) == 1
     native.ask("delete_generation", generation_id)
-    assert list(services.store().ended_during(hour, "demo")) == before
+    assert list(services.listings().ended_during(hour, "demo")) == before
 
 
 def test_a_key_stands_for_what_was_deleted(

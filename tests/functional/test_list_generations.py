@@ -8,7 +8,6 @@ from itertools import chain
 import pytest
 
 from afterword import clock, services
-from afterword import store as stores
 from afterword.dialects.native.generations import PARAMETERS
 from afterword.flows import Flow
 from afterword.generations import Status, Submission, order
@@ -115,7 +114,7 @@ def test_a_page_reads_only_so_many(
     native: Native, set_clock: SetClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where what is asked for is rare, pages may have fewer, and the list still has all."""
-    monkeypatch.setattr(stores, "SCANNED", 3)
+    monkeypatch.setattr("afterword.listings.SCANNED", 3)
     ids = submit_each_second(native, set_clock, 7, FLOW)
     native.ask("cancel_generation", ids[4])
     assert native.pages(status="canceled", limit="2") == [[], [ids[4]], []]

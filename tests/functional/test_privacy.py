@@ -470,7 +470,7 @@ def _is_settled_by_the_sweeper(life: Life) -> None:
 
 def _is_a_dead_letter(life: Life) -> None:
     life.bury()
-    letters = list(services.store().dead_letters("demo"))
+    letters = list(services.listings().dead_letters("demo"))
     assert [letter.id for letter in letters] == [life.id]
     print(letters)  # noqa: T201 - what `afterword dead-letters` may show to an operator
 

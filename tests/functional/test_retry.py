@@ -43,7 +43,7 @@ def test_a_retry_is_a_new_generation_of_the_same_submission(dead: str, set_clock
     assert retry.deadline_at == set_clock() + timedelta(minutes=10)
     assert services.store().submission("demo", retry_id) == (SUBMISSION, Status.QUEUED)
     assert services.store().get("demo", dead) == before
-    assert list(services.store().dead_letters("demo")) == []
+    assert list(services.listings().dead_letters("demo")) == []
 
 
 def test_a_retry_is_sent_to_the_worker(dead: str, stored: Callable[[], Stored]) -> None:
@@ -94,7 +94,7 @@ def test_a_retry_needs_a_place(dead: str, stored: Callable[[], Stored]) -> None:
     with pytest.raises(LimitedError):
         services.submitter().retry("demo", dead)
     assert stored() == before
-    assert [letter.id for letter in services.store().dead_letters("demo")] == [dead]
+    assert [letter.id for letter in services.listings().dead_letters("demo")] == [dead]
 
 
 def test_the_retry_of_a_lost_one_is_found_again(

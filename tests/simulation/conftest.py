@@ -105,6 +105,7 @@ def start_afresh() -> None:
         services.registry,
         services.authenticator,
         services.store,
+        services.listings,
         services.queue,
         services.endings,
         services.submitter,

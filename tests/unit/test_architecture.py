@@ -26,13 +26,14 @@ SERVICES = (
 )
 AWS_CALLS = {
     "afterword.store": {
-        "batch_get_item",
+        "batch_get_item",  # what DynamoDB does not read at once, `ends` leaves out
         "get_item",
         "get_paginator",
         "put_item",
-        "query",
         "update_item",
     },
+    "afterword.listings": {"get_paginator", "query"},
+    "afterword.item_reads": {"batch_get_item"},  # of whatever table it is given
     "afterword.dialects.genai_stack": {"query"},  # of a request: its parameters
     "afterword.dialects.unless": {"query"},  # of a request: its parameters
     "afterword.dialects.promptitude.content": {"query"},  # the same
@@ -62,7 +63,6 @@ AWS_CALLS = {
     "afterword.dialects.native.usage": {"query"},  # the same
     "afterword.queue": {"change_message_visibility", "send_message"},
     "afterword.content_store": {
-        "batch_get_item",
         "get_paginator",
         "query",
         "transact_write_items",

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
-from afterword import clients, content_store, services
+from afterword import clients, content_store, item_reads, services
 from afterword.content_store import ContentStore, Outcome
 from afterword.contents import (
     MAX_CHARACTERS,
@@ -66,7 +66,7 @@ def contents(aws: None, set_clock: SetClock) -> ContentStore:  # noqa: ARG001 - 
 def no_waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """Wait for nothing, and note for how long it would have been."""
     waits: list[float] = []
-    monkeypatch.setattr("afterword.content_store.time.sleep", waits.append)
+    monkeypatch.setattr("time.sleep", waits.append)
     return waits
 
 
@@ -860,7 +860,7 @@ def test_what_dynamodb_has_no_time_for_is_read_again(
     no_waits.clear()
     with pytest.raises(UnavailableError):
         contents.get("demo", created.id)
-    assert no_waits == list(content_store.READ_WAITS)
+    assert no_waits == list(item_reads.READ_WAITS)
 
 
 # --- lists ----------------------------------------------------------------------------------------

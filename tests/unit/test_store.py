@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
-from afterword import clients, clock, generations
+from afterword import clients, clock, generations, services
 from afterword.errors import NotFoundError, UnavailableError
 from afterword.files import StoredFile, SubmittedFile
 from afterword.generations import (
@@ -794,7 +794,7 @@ def test_a_dead_letter_is_kept_with_its_facts_until_it_is_retried(
     for generation_id in (ID, newer):
         set_clock.advance(seconds=1)
         store.give_up("demo", generation_id, Reason.DEAD_LETTER, "Too often.", FACTS)
-    letters = list(store.dead_letters("demo"))
+    letters = list(services.listings().dead_letters("demo"))
     assert [letter.id for letter in letters] == [newer, ID]
     assert letters[1] == DeadLetter(
         id=ID,
@@ -804,16 +804,16 @@ def test_a_dead_letter_is_kept_with_its_facts_until_it_is_retried(
         message_id="m-1",
         facts={"ApproximateReceiveCount": "200", "SentTimestamp": "1794301200000"},
     )
-    assert list(store.dead_letters("other")) == []
+    assert list(services.listings().dead_letters("other")) == []
     store.retried("demo", ID, generations.new_id())
-    assert [letter.id for letter in store.dead_letters("demo")] == [newer]
+    assert [letter.id for letter in services.listings().dead_letters("demo")] == [newer]
 
 
 def test_what_dynamodb_has_no_time_for_is_read_again(
     store: GenerationStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A page is complete though DynamoDB gives it in pieces, and refused when it gives nothing."""
-    monkeypatch.setattr("afterword.store.time.sleep", lambda _: None)
+    monkeypatch.setattr("afterword.item_reads.time.sleep", lambda _: None)
     read = clients.dynamodb().batch_get_item
     keys = {"Keys": [{"pk": {"S": f"demo#{ID}"}}]}
     nothing = {"Responses": {}, "UnprocessedKeys": {TABLE: keys}}
@@ -823,10 +823,12 @@ def test_what_dynamodb_has_no_time_for_is_read_again(
         return answers.pop() if answers else read(**request)
 
     monkeypatch.setattr(store._dynamodb, "batch_get_item", answer)  # noqa: SLF001 - moto reads all
-    assert [listed.generation.id for listed in store.page("demo", "mail-reply", 10).items] == [ID]
+    assert [
+        listed.generation.id for listed in services.listings().page("demo", "mail-reply", 10).items
+    ] == [ID]
     answers += [nothing] * 10
     with pytest.raises(UnavailableError):
-        store.page("demo", "mail-reply", 10)
+        services.listings().page("demo", "mail-reply", 10)
 
 
 def test_what_was_asked_for_is_read_back(store: GenerationStore) -> None:
@@ -906,11 +908,11 @@ def put_more(store: GenerationStore, set_clock: SetClock, count: int) -> list[st
     return made[::-1]
 
 
-def pages(store: GenerationStore, limit: int, tenant: str = "demo") -> list[list[str]]:
+def pages(limit: int, tenant: str = "demo") -> list[list[str]]:
     """Return the ids of each page of a flow's generations."""
     found, after = [], None
     while True:
-        page = store.page(tenant, "mail-reply", limit, after)
+        page = services.listings().page(tenant, "mail-reply", limit, after)
         found.append([listed.generation.id for listed in page.items])
         after = page.after
         if after is None:
@@ -983,7 +985,7 @@ def test_a_generation_is_listed_with_what_was_asked_for(store: GenerationStore) 
     ended = replace(queued, generation=store.get("demo", ID))
     assert (ended.generation.tokens_in, ended.generation.tokens_out) == (120, 40)
     assert store.listed("demo", ID) == ended
-    page = store.page("demo", "mail-reply", 100)
+    page = services.listings().page("demo", "mail-reply", 100)
     assert (page.items, page.after) == ((ended,), None)
 
 
@@ -1022,7 +1024,7 @@ def test_pages_have_each_generation_once_newest_first(
 ) -> None:
     """However long a page is, the pages together are the whole list."""
     made = [*put_more(store, set_clock, 6), ID]
-    found = pages(store, limit)
+    found = pages(limit)
     assert [each for page in found for each in page] == made
     assert [len(page) for page in found if page] == sizes
 
@@ -1033,8 +1035,8 @@ def test_a_page_has_its_flows_generations_only(store: GenerationStore) -> None:
     terms = Terms(flow_version=1, retention=timedelta(days=30))
     foreign = generations.new_id()
     store.put("other", foreign, SUBMISSION, terms)
-    assert (pages(store, 10), pages(store, 10, "other")) == ([[ID]], [[foreign]])
-    assert store.page("demo", "absent", 10) == Page(items=(), after=None)
+    assert (pages(10), pages(10, "other")) == ([[ID]], [[foreign]])
+    assert services.listings().page("demo", "absent", 10) == Page(items=(), after=None)
 
 
 def test_a_page_leaves_out_what_has_expired(store: GenerationStore, set_clock: SetClock) -> None:
@@ -1043,7 +1045,7 @@ def test_a_page_leaves_out_what_has_expired(store: GenerationStore, set_clock: S
     set_clock.advance(days=29)
     newer = put_more(store, set_clock, 3)
     set_clock.advance(days=2)
-    found = pages(store, 2)
+    found = pages(2)
     assert [each for page in found for each in page] == newer
 
 
@@ -1055,7 +1057,7 @@ def test_a_page_leaves_out_what_is_gone(store: GenerationStore, set_clock: SetCl
         clients.dynamodb().delete_item(TableName=TABLE, Key={"pk": {"S": f"demo#{made[0]}"}})
 
     clients.dynamodb().meta.events.register("after-call.dynamodb.Query", delete_meanwhile)
-    assert pages(store, 10) == [[made[1], ID]]
+    assert pages(10) == [[made[1], ID]]
 
 
 def test_a_page_with_big_texts_is_in_order(
@@ -1068,7 +1070,7 @@ def test_a_page_with_big_texts_is_in_order(
         made.append(generations.new_id())
         put(store, made[-1], replace(SUBMISSION, inputs={"body": str(number) * 20_000}))
     calls.clear()
-    page = store.page("demo", "mail-reply", 12)
+    page = services.listings().page("demo", "mail-reply", 12)
     assert [listed.generation.id for listed in page.items] == made[::-1]
     assert [listed.inputs["body"] for listed in page.items] == [
         str(number) * 20_000 for number in reversed(range(12))
@@ -1084,18 +1086,18 @@ def test_no_page_has_more_texts_than_fit_into_memory(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Past so many characters no more texts are read, and the next page goes on from there."""
-    monkeypatch.setattr("afterword.store.PAGE_CHARACTERS", 250_000)
+    monkeypatch.setattr("afterword.listings.PAGE_CHARACTERS", 250_000)
     made = []
     for _ in range(25):
         set_clock.advance(seconds=1)
         made.append(generations.new_id())
         put(store, made[-1], replace(SUBMISSION, inputs={"body": ["x" * 10_000, "y" * 10_000]}))
     calls.clear()
-    page = store.page("demo", "mail-reply", 100)
+    page = services.listings().page("demo", "mail-reply", 100)
     ids = [listed.generation.id for listed in page.items]
     assert (ids, page.after) == (made[:-21:-1], page.items[-1].order)
     assert [call.operation for call in calls].count("s3.GetObject") == 20
-    assert [each for page in pages(store, 100) for each in page] == [*made[::-1], ID]
+    assert [each for page in pages(100) for each in page] == [*made[::-1], ID]
 
 
 def test_a_title_is_set_and_taken_away(store: GenerationStore, read_item: ReadItem) -> None:

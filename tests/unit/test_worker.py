@@ -78,6 +78,7 @@ class Work:
         """Run a batch with the model; return the message ids that must come again."""
         running = Worker(
             self.store,
+            services.listings(),
             services.endings(),
             services.registry(),
             services.queue(),

@@ -35,6 +35,7 @@ from afterword.errors import (
     UnprocessableError,
 )
 from afterword.generations import is_id, new_id
+from afterword.item_reads import read_items
 from afterword.passages import cut
 from afterword.ranking import Candidate, Selection, SelectionTooLargeError
 
@@ -57,8 +58,6 @@ MAX_SELECTED = 100
 READERS = 10
 """Objects of the bucket that are read at the same time."""
 
-READ_WAITS = (0.0, 0.0, 0.05, 0.1, 0.2, 0.4)
-"""Seconds to wait before each try to read what DynamoDB had no time for: it is throttled then."""
 CONFLICT_WAITS = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6)
 """Seconds to wait at most after each try that met with another transaction."""
 ROUNDS = 10
@@ -426,21 +425,9 @@ class ContentStore:
 
     def _read(self, tenant: str, sort_keys: Sequence[str]) -> "dict[str, Item]":
         """Return up to 100 items by sort key, consistently, without those that are not there."""
-        found: dict[str, Item] = {}
-        left = [items.key_of(tenant, sort_key) for sort_key in sort_keys]
-        for wait in READ_WAITS:
-            if not left:
-                return found
-            time.sleep(wait)
-            answer = self._dynamodb.batch_get_item(
-                RequestItems={self._table: {"Keys": left, "ConsistentRead": True}}
-            )
-            found |= {item["sk"]["S"]: item for item in answer["Responses"].get(self._table, [])}
-            rest = answer.get("UnprocessedKeys", {})
-            left = list(rest[self._table]["Keys"]) if self._table in rest else []
-        if left:
-            raise _busy()
-        return found
+        keys = [items.key_of(tenant, sort_key) for sort_key in sort_keys]
+        found = read_items(self._dynamodb, self._table, keys, consistent=True)
+        return {item["sk"]["S"]: item for item in found}
 
     def _pages(
         self, tenant: str, prefix: str, tags: Collection[str] = ()

@@ -22,7 +22,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 from itertools import count, takewhile
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 from afterword import clock, generations
 from afterword.files import StoredFile, SubmittedFile
@@ -54,6 +54,8 @@ if TYPE_CHECKING:
 
 type Item = Mapping[str, "AttributeValueTypeDef"]
 
+READERS = 10
+"""Objects of the bucket that are read at the same time."""
 DUE_SHARDS = 8
 """Partitions of the index by due time, so that no single one takes every write."""
 DUE_AFTER = timedelta(minutes=2)
@@ -505,6 +507,13 @@ def overdue(item: Item) -> Overdue:
         lease_until=time_of(item, "lease_until") if "lease_until" in item else None,
         ended=ended(item) if status.terminal else None,
     )
+
+
+def is_there(item: Item | None) -> TypeGuard[Item]:
+    """Whether there is a generation for its tenant: not deleted, and not expired."""
+    if item is None or "deleted_at" in item:
+        return False
+    return int(item["expires_at"]["N"]) > clock.now().timestamp()
 
 
 def partition_key(tenant: str, generation_id: str) -> str:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from afterword.intake import Intake, Requests
     from afterword.knowledge import Knowledge
     from afterword.languages import Languages
+    from afterword.listings import Listings
     from afterword.metrics import Metrics
     from afterword.notifications import Bus, Notifier
     from afterword.queue import Queue
@@ -55,6 +56,15 @@ def store() -> GenerationStore:
     """Return the store of generations."""
     payloads = Payloads(clients.s3, settings().bucket)
     return GenerationStore(clients.dynamodb(), settings().generations_table, payloads)
+
+
+@cache
+def listings() -> "Listings":
+    """Return the lists of generations."""
+    from afterword.listings import Listings
+
+    payloads = Payloads(clients.s3, settings().bucket)
+    return Listings(clients.dynamodb(), settings().generations_table, payloads)
 
 
 @cache
@@ -136,7 +146,7 @@ def statistics() -> "Statistics":
     """Return what counts the generations that ended."""
     from afterword.statistics import Statistics
 
-    return Statistics(clients.dynamodb(), settings().statistics_table, store())
+    return Statistics(clients.dynamodb(), settings().statistics_table, listings())
 
 
 @cache

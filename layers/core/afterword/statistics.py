@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef
 
     from afterword.generations import Outcome
-    from afterword.store import GenerationStore
+    from afterword.listings import Listings
 
 GRACE = timedelta(minutes=15)
 """How long after its end an hour may change: a write is sent with the time at which it was made,
@@ -87,10 +87,10 @@ class Tally:
 class Statistics:
     """Counts the generations that have ended."""
 
-    def __init__(self, dynamodb: "DynamoDBClient", table: str, store: "GenerationStore") -> None:
+    def __init__(self, dynamodb: "DynamoDBClient", table: str, listings: "Listings") -> None:
         self._dynamodb = dynamodb
         self._table = table
-        self._store = store
+        self._listings = listings
 
     def count(self, seconds: float) -> int:
         """Sum the hours up that can change no more, oldest first; return how many.
@@ -101,7 +101,7 @@ class Statistics:
         hour = self._counted_until()
         hours = 0
         while hour + _HOUR + GRACE <= clock.now() and time.monotonic() <= stop:
-            counts = _summed(hour, self._store.ended_during(hour))
+            counts = _summed(hour, self._listings.ended_during(hour))
             for cell, count in counts.items():
                 self._keep(cell, hour, count)
             hour += _HOUR
@@ -125,7 +125,7 @@ class Statistics:
                 sums.setdefault(cell, Counter()).update(count)
         hour = max(until, datetime(first.year, first.month, first.day, tzinfo=UTC))
         while hour <= clock.now() and hour.date() <= last:
-            for cell, count in _summed(hour, self._store.ended_during(hour, tenant)).items():
+            for cell, count in _summed(hour, self._listings.ended_during(hour, tenant)).items():
                 sums.setdefault(cell, Counter()).update(count)
             hour += _HOUR
         return {

@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from afterword.flows import Step
     from afterword.generations import Claim, Listed
     from afterword.knowledge import Knowledge
+    from afterword.listings import Listings
     from afterword.metrics import Metrics
     from afterword.models import Model, Prompt
     from afterword.placeholders import Template
@@ -76,6 +77,7 @@ class Worker:
     def __init__(  # noqa: PLR0913, PLR0917 - what running a generation touches
         self,
         store: "GenerationStore",
+        listings: "Listings",
         endings: "Endings",
         registry: "Registry",
         queue: "Queue",
@@ -85,6 +87,7 @@ class Worker:
         metrics: "Metrics",
     ) -> None:
         self._store = store
+        self._listings = listings
         self._endings = endings
         self._registry = registry
         self._queue = queue
@@ -207,7 +210,7 @@ class Worker:
         """Return the earlier questions of the claim's conversation, oldest first."""
         if claim.conversation is None:
             return ()
-        questions = self._store.conversation(
+        questions = self._listings.conversation(
             claim.tenant, claim.flow, claim.conversation, until=claim.order
         )
         return [each for each in questions if each.generation.id != claim.id]
@@ -399,6 +402,7 @@ def from_settings() -> Worker:
     """Return the worker of this process, with everything it needs built before any thread runs."""
     return Worker(
         services.store(),
+        services.listings(),
         services.endings(),
         services.registry(),
         services.queue(),
