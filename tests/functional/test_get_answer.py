@@ -240,7 +240,7 @@ def test_the_index_may_lag_behind(visitor: Visitor, monkeypatch: pytest.MonkeyPa
     """An answer has its own question even while the index does not know it."""
     question_id = visitor.asked("New?")
     finish("demo", question_id, "Yes.")
-    monkeypatch.setattr(services.store(), "conversation", lambda *_, **__: [])
+    monkeypatch.setattr(services.listings(), "conversation", lambda *_, **__: [])
     assert turns(visitor.chat(question_id)) == [("user", "New?"), ("bot", "Yes.")]
 
 
