@@ -181,7 +181,7 @@ class Samples:
         self._make_overdue(self._queued())
         finished = self._finished()
         app = self._post("/v1/keys", {"scopes": ["submit", "read"], "flow": FLOW})
-        hook, delivery = self._webhook(), self._webhooks
+        hook = self._webhook()
         content = self._post("/v1/content", {"name": "Terms", "folder": "Terms", "text": "Text."})
         (folder,) = (
             each["id"]
@@ -191,8 +191,8 @@ class Samples:
         replayed = self._webhook()
         again = self._post(f"/v1/webhooks/{replayed}/test")["id"]
         fresh = self._webhook()
-        test = webhooks.test(delivery.endpoint(TENANT, fresh))
-        delivery.add(test)
+        test = webhooks.test(self._webhooks.endpoint(TENANT, fresh))
+        self._webhooks.add(test)
         canceled, ended = self._queued(), self._queued()
         for generation in (canceled, ended):  # and nobody is told of that
             self._store.cancel(TENANT, generation)

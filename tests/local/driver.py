@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -244,6 +244,22 @@ def environment(**settings: str) -> dict[str, str]:
     """Return this environment, but with these settings for the model and no others."""
     kept = {name: value for name, value in os.environ.items() if "AFTERWORD" not in name}
     return {**kept, **settings}
+
+
+def refused(command: Sequence[str], **settings: str) -> str:
+    """Run a command of `local` that cannot start, and return the one line that says why."""
+    ended = subprocess.run(  # noqa: S603 - our own command
+        command,
+        cwd=ROOT,
+        env=environment(**settings),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert ended.returncode == 1
+    assert ended.stderr.count("\n") == 1, ended.stderr
+    return ended.stderr
 
 
 @contextmanager

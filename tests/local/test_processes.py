@@ -2,41 +2,22 @@
 
 import os
 import signal
-import subprocess
 from pathlib import Path
 
 import httpx
 import pytest
 
 from tests.local.driver import (
-    ROOT,
     Dev,
     Tenant,
-    command,
-    environment,
     free_port,
     processes_of,
+    refused,
     running,
     until,
 )
 
 QUESTION = {"subject": "My policy", "body": "Hello, when does my policy end? Jane Miller"}
-
-
-def refused(port: int, **settings: str) -> str:
-    """Start a stack that cannot start and return the line it says why with."""
-    ended = subprocess.run(  # noqa: S603 - our own command
-        command(port),
-        cwd=ROOT,
-        env=environment(**settings),
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert ended.returncode == 1
-    assert ended.stderr.count("\n") == 1, ended.stderr
-    return ended.stderr
 
 
 def test_a_killed_model_server_comes_back(dev: Dev, tenant: Tenant) -> None:
@@ -103,11 +84,11 @@ def test_a_lost_aws_stops_the_stack(tmp_path: Path) -> None:
 
 def test_a_port_in_use_is_said(dev: Dev) -> None:
     """A port that somebody listens on gives one line that names it."""
-    assert f"port {dev.port} cannot be used" in refused(dev.port)
+    assert f"port {dev.port} cannot be used" in refused(command(dev.port))
 
 
 def test_a_dead_model_url_is_said() -> None:
     """A model URL that does not answer gives one line that names the setting and the URL."""
     url = f"http://127.0.0.1:{free_port()}/v1"
-    line = refused(free_port(), AFTERWORD_MODEL_URL=url, AFTERWORD_MODEL="m")
+    line = refused(command(free_port()), AFTERWORD_MODEL_URL=url, AFTERWORD_MODEL="m")
     assert f"AFTERWORD_MODEL_URL ({url})" in line

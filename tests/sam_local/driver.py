@@ -1,7 +1,6 @@
 """Drives `make sam-local` from outside: its process, its API and its containers."""
 
 import json
-import os
 import re
 import shutil
 import signal
@@ -142,19 +141,3 @@ def running(folder: Path) -> Iterator[SamLocal]:
         until(lambda: announced.exists() or sam.process.poll() is not None, START_SECONDS)
         assert sam.process.poll() is None, sam.output.read_text()
         yield sam
-
-
-def refused(port: int, **settings: str) -> str:
-    """Start one that cannot start and return the line that says why."""
-    ended = subprocess.run(  # noqa: S603 - our own command
-        command(port),
-        cwd=ROOT,
-        env={**os.environ, **settings},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert ended.returncode == 1
-    assert ended.stderr.count("\n") == 1, ended.stderr
-    return ended.stderr

@@ -11,13 +11,13 @@ import pytest
 
 from local.aws import session
 from local.containers import OF_SAM
-from tests.local.driver import START_SECONDS, Json, Tenant, processes_of, until
+from tests.local.driver import START_SECONDS, Json, Tenant, processes_of, refused, until
 from tests.sam_local.driver import (
     SamLocal,
+    command,
     containers_of,
     docker,
     free_port,
-    refused,
     running,
     starting,
 )
@@ -95,7 +95,7 @@ def test_a_function_may_do_what_its_role_may(
 
 def test_a_port_in_use_is_said(sam: SamLocal) -> None:
     """A port that somebody listens on gives one line that names it."""
-    assert f"port {sam.port} cannot be used" in refused(sam.port)
+    assert f"port {sam.port} cannot be used" in refused(command(sam.port))
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,7 @@ def test_a_port_in_use_is_said(sam: SamLocal) -> None:
 )
 def test_without_docker_one_line_says_what_to_do(settings: dict[str, str], line: str) -> None:
     """Docker that is not there, or not running: start it, or use what needs none."""
-    said = refused(free_port(), **settings)
+    said = refused(command(free_port()), **settings)
     assert line in said
     assert "use `make dev`, which needs no Docker" in said
 

@@ -6,12 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import pytest
-from samtranslator.yaml_helper import yaml_parse  # type: ignore[import-untyped]
 
-from tests.conftest import ROOT
-from tests.deployment import REFERENCES, Deployment, Function, as_list
+from tests.deployment import REFERENCES, Deployment, Function, as_list, parsed_template
 
-TEMPLATE: Final[Mapping[str, Any]] = yaml_parse((ROOT / "template.yaml").read_text())
+TEMPLATE: Final = parsed_template()
 ALL_ON: Final = {
     "ModelProvider": "bedrock",
     "KnowledgeBaseId": "ABCDEF0123",
@@ -62,10 +60,6 @@ def everything() -> Deployment:
 
 def functions() -> Sequence[Function]:
     return list(Deployment(TEMPLATE, ALL_ON).functions.values())
-
-
-def routes() -> list[tuple[str, str]]:
-    return [(route, function.folder) for function in functions() for route in function.routes]
 
 
 def statements(deployment: Deployment) -> Iterator[tuple[str, Statement]]:
@@ -221,13 +215,3 @@ def test_no_variable_is_a_secret(template: Mapping[str, Any]) -> None:
         for name, value in function.environment.items():
             if re.search(r"KEY|SECRET|TOKEN|PASSWORD", name):
                 assert re.fullmatch(r".*_(ARN|ID)", name), f"{name}: {value}"
-
-
-@pytest.mark.parametrize(("route", "folder"), routes(), ids=[route for route, _ in routes()])
-def test_a_route_is_whole(route: str, folder: str) -> None:
-    """Each route has a function of its own, a sample event, functional tests and a contract."""
-    assert [each for each, _ in routes()].count(route) == 1
-    assert (ROOT / "functions" / folder / "app.py").exists()
-    event = json.loads((ROOT / "events" / f"{folder}.json").read_text())
-    assert event["routeKey"] == route
-    assert "def test_" in (ROOT / "tests/functional" / f"test_{folder}.py").read_text()

@@ -232,11 +232,9 @@ def _bound(moment: "datetime | None", otherwise: str) -> str:
     return f"{min(max(clock.to_millis(moment), 0), 10**13 - 1):013d}"
 
 
-def _is_wanted(item: Item | None, flows: Collection[str], search: Search) -> bool:
-    return (
-        item is not None
-        and item["flow"]["S"] in flows
-        and (not search.statuses or Status(item["status"]["S"]) in search.statuses)
+def _is_wanted(item: Item, flows: Collection[str], search: Search) -> bool:
+    return item["flow"]["S"] in flows and (
+        not search.statuses or Status(item["status"]["S"]) in search.statuses
     )
 
 
