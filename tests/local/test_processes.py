@@ -10,6 +10,7 @@ import pytest
 from tests.local.driver import (
     Dev,
     Tenant,
+    command,
     free_port,
     processes_of,
     refused,
