@@ -55,8 +55,7 @@ def obstacle(name: str, region: str, status: str) -> str | None:
                 " it can only be deleted. See why with\n\n"
                 f"    {command.format('describe-stack-events')}\n\n"
                 "then remove what is left of it, and start again:\n\n"
-                f"    {delete}\n    {wait}\n\n"
-                "Its tables, buckets and log groups stay: docs/operations.md says what of them."
+                f"    {delete}\n    {wait}"
             )
         case "UPDATE_ROLLBACK_FAILED":
             return (
