@@ -37,8 +37,9 @@ class World:
     `parameters` are parameters that name something which is there, `headers` a good key.
     `owner` is the header of a key that administers, which a key for a flow may not. `anew` makes
     what an operation uses up, by the operation's name, and returns its parameters.
-    `calls` are the calls of AWS, and `there` is what was stored when it was counted last. `kept`
-    are the items of the content that is there.
+    `calls` are the calls of AWS, and `there` is what was stored when it was counted last.
+    `kept_items` and `kept_objects` are what was in each table and under which keys in each bucket
+    before the first request.
     """
 
     gateway: Gateway
@@ -50,7 +51,8 @@ class World:
     owner: Mapping[str, str]
     there: Stored
     anew: Mapping[str, Callable[[], Mapping[str, str]]] = field(default_factory=dict)
-    kept: Sequence[Mapping[str, Any]] = ()
+    kept_items: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
+    kept_objects: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
     def credentials(self, operation: Operation) -> Mapping[str, str]:
         """Return the header of a key that is good for an operation."""
@@ -122,22 +124,21 @@ class World:
         elif writes:
             before, self.there = self.there, self.stored()
             assert response.status < 400 or self.there == before
-            if self.there.items > MANY:
+            if self.there.items > MANY or self.there.objects > MANY:
                 self._clear()
         return response
 
     def _clear(self) -> None:
-        """Delete all but the generation and the content of `parameters`: moto counts slowly."""
-        table = REFERENCES["GenerationsTable"]
-        for item in clients.dynamodb().scan(TableName=table)["Items"]:
-            if item["id"]["S"] != self.parameters["processCuid"]:
-                clients.dynamodb().delete_item(TableName=table, Key={"pk": item["pk"]})
-        table = REFERENCES["ContentsTable"]
-        for item in clients.dynamodb().scan(TableName=table)["Items"]:
-            key = {"pk": item["pk"], "sk": item["sk"]}
-            clients.dynamodb().delete_item(TableName=table, Key=key)
-        for kept in self.kept:
-            clients.dynamodb().put_item(TableName=table, Item=kept)
+        """Go back to the items and objects that are kept: moto is slow to list many."""
+        for table, items in self.kept_items.items():
+            for there in clients.dynamodb().scan(TableName=table)["Items"]:
+                key: dict[str, Any] = {name: there[name] for name in ("pk", "sk") if name in there}
+                clients.dynamodb().delete_item(TableName=table, Key=key)
+            for item in items:
+                clients.dynamodb().put_item(TableName=table, Item=item)
+        for bucket, kept in self.kept_objects.items():
+            for added in _object_keys(bucket) - kept:
+                clients.s3().delete_object(Bucket=bucket, Key=added)
         self.there = self.stored()
 
     def _folder(self, operation: Operation) -> str:
@@ -249,7 +250,6 @@ def world(  # noqa: PLR0913, PLR0917 - all that there is to ask
     world = World(
         gateway, calls, all_stored, load_event, parameters, headers, owner, there=all_stored()
     )
-    world.kept = clients.dynamodb().scan(TableName=REFERENCES["ContentsTable"])["Items"]
     accepted = world.gateway.send(world.request(SUBMISSION))
     parameters["processCuid"] = json.loads(accepted.body)["process_cuid"]
     names = ("text_gen_id", "logId", "questionId", "id")
@@ -257,4 +257,17 @@ def world(  # noqa: PLR0913, PLR0917 - all that there is to ask
     parameters |= {"limit": "20", "flow": FLOW}
     world.anew = anew
     world.there = all_stored()
+    world.kept_items = {
+        table: clients.dynamodb().scan(TableName=table)["Items"]
+        for table in (REFERENCES["GenerationsTable"], REFERENCES["ContentsTable"])
+    }
+    world.kept_objects = {
+        bucket: _object_keys(bucket)
+        for bucket in (REFERENCES["Bucket"], REFERENCES["ContentsBucket"])
+    }
     return world
+
+
+def _object_keys(bucket: str) -> frozenset[str]:
+    listed = clients.s3().list_objects_v2(Bucket=bucket).get("Contents", [])
+    return frozenset(each["Key"] for each in listed)
