@@ -312,7 +312,9 @@ def stored(aws: None) -> Callable[[], Stored]:  # noqa: ARG001 - asked for its e
             QueueUrl=REFERENCES["Queue"], AttributeNames=["ApproximateNumberOfMessages"]
         )
         return Stored(
-            items=clients.dynamodb().scan(TableName=REFERENCES["GenerationsTable"])["Count"],
+            items=clients.dynamodb().scan(TableName=REFERENCES["GenerationsTable"], Select="COUNT")[
+                "Count"
+            ],
             messages=int(queue["Attributes"]["ApproximateNumberOfMessages"]),
             objects=clients.s3().list_objects_v2(Bucket=REFERENCES["Bucket"])["KeyCount"],
         )

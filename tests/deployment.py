@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
@@ -128,8 +128,8 @@ class Deployment:
             if resource["Type"] == kind
         }
 
-    @property
-    def functions(self) -> dict[str, Function]:
+    @cached_property
+    def functions(self) -> Mapping[str, Function]:
         """The functions by folder."""
         shared = self._resolve(self._template["Globals"]["Function"])
         roles = self.resources("AWS::IAM::Role")

@@ -15,7 +15,7 @@ import pytest
 
 from afterword import clients, clock, fetching, services, waiting
 from afterword.contents import Draft
-from afterword.dialects import promptitude
+from afterword.dialects import native, promptitude
 from afterword.generations import Status, Submission
 from afterword.keys import Scope
 from tests.conftest import FLOW, Call, Event, Stored, Tenant
@@ -25,6 +25,8 @@ from tests.fuzz.contract import SUBMISSION, Operation
 from tests.fuzz.gateway import Gateway, HttpRequest, HttpResponse
 
 MANY = 20
+WAITING = (native.NAME, promptitude.NAME)
+"""Dialects whose clients wait for a generation's end."""
 OWNED = ("/v1/content", "/v1/flows", "/v1/keys", "/v1/usage", "/v1/webhooks")
 """What a key for one flow may not do, or not all of it."""
 READS = re.compile(r"\w+\.(Get|BatchGet|Query|Scan|List)\w*")
@@ -152,7 +154,7 @@ def quick_worker(monkeypatch: pytest.MonkeyPatch) -> None:
     def finish(_seconds: float) -> None:
         items = clients.dynamodb().scan(TableName=REFERENCES["GenerationsTable"])["Items"]
         for item in items:
-            if item["status"]["S"] == Status.QUEUED and item["dialect"]["S"] == promptitude.NAME:
+            if item["status"]["S"] == Status.QUEUED and item["dialect"]["S"] in WAITING:
                 lease = clock.now() + timedelta(minutes=1)
                 claim = services.store().claim(item["tenant"]["S"], item["id"]["S"], lease)
                 assert claim is not None
@@ -167,7 +169,8 @@ def all_stored(stored: Callable[[], Stored]) -> Callable[[], Stored]:
 
     def count() -> Stored:
         there = stored()
-        contents = clients.dynamodb().scan(TableName=REFERENCES["ContentsTable"])["Count"]
+        table = REFERENCES["ContentsTable"]
+        contents = clients.dynamodb().scan(TableName=table, Select="COUNT")["Count"]
         texts = clients.s3().list_objects_v2(Bucket=REFERENCES["ContentsBucket"])["KeyCount"]
         return replace(there, items=there.items + contents, objects=there.objects + texts)
 

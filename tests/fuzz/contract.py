@@ -112,6 +112,18 @@ class Operation:
         return {name.lower() for name in described.get("headers", ())}
 
     @property
+    def reads(self) -> set[str]:
+        """Return the names of the request headers that it heeds, in lower case."""
+        item = DOCUMENT["paths"][self.path]
+        described = [*item.get("parameters", ()), *item[self.method].get("parameters", ())]
+        names = {each["name"].lower() for each in described if each["in"] == "header"}
+        if "requestBody" in item[self.method]:
+            names.add("content-type")
+        if HTTPStatus.NOT_MODIFIED in self.contents:
+            names |= {"accept-encoding", "if-none-match"}
+        return names | {"authorization", "x-api-key"}
+
+    @property
     def takes_something(self) -> bool:
         """Whether it has parameters or a body, in which there can be anything wrong."""
         item = DOCUMENT["paths"][self.path]
