@@ -20,6 +20,7 @@ from afterword.flows import Flow
 from afterword.keys import Scope
 from afterword.registry import Registry
 from local.aws import session
+from local.places import read
 
 ROOT = Path(__file__).parents[2]
 START_SECONDS = 240.0  # a first start builds
@@ -183,27 +184,18 @@ class Dev:
     process: subprocess.Popen[str]
     output: Path
 
-    def facts(self) -> Json:
-        """Return what dev.json says now, {} while this stack is not in it."""
-        try:
-            facts: Json = json.loads((ROOT / ".local" / "dev.json").read_text())
-        except FileNotFoundError:
-            return {}
-        return facts if facts["port"] == self.port else {}
-
     @property
     def folder(self) -> Path:
         """Where this stack writes its logs."""
         return ROOT / ".local" / str(self.port)
 
-    def own_facts(self) -> Json:
-        """Return what this stack announces, whichever was started last."""
-        facts: Json = json.loads((self.folder / "dev.json").read_text())
-        return facts
+    def facts(self) -> Json:
+        """Return what this stack announces, {} before it is ready and after its end."""
+        return read(self.folder / "dev.json")
 
     def account(self) -> Account:
         """Return the stack's AWS account."""
-        facts = self.own_facts()
+        facts = self.facts()
         return Account(facts["url"], facts["endpoint"], facts["stack"])
 
     def ready(self) -> Json:

@@ -126,7 +126,7 @@ def kill_at_random(dev: Dev, chance: random.Random) -> Counter[str]:
             with suppress(ProcessLookupError):
                 os.kill(chance.choice(workers), signal.SIGKILL)
                 kills["workers"] += 1
-        announced = dev.own_facts()["pids"]["model"]
+        announced = dev.facts()["pids"]["model"]
         if announced != model:
             model, dies_at = announced, time.monotonic() + chance.uniform(*MODEL_AGE)
         elif time.monotonic() > dies_at:

@@ -48,7 +48,7 @@ class Owner(httpx.Client):
         account.create_tenant(self.tenant, flow)
         _, self.key = account.registry().create_key(self.tenant, Scope)
         super().__init__(
-            base_url=dev.own_facts()["url"],
+            base_url=dev.facts()["url"],
             headers={"Authorization": f"Bearer {self.key}"},
             timeout=60,
         )

@@ -53,7 +53,7 @@ def visit(chromium: Browser, dev: Dev) -> Iterator[Visit]:
     """Open the page, and wait until it shows the operations."""
     page = chromium.new_page()
     page.set_default_timeout(SECONDS * 1000)
-    visit = Visit(page, dev.own_facts()["url"])
+    visit = Visit(page, dev.facts()["url"])
     page.on("console", lambda message: visit.complaints.append(message.text))
     page.on("pageerror", lambda error: visit.complaints.append(str(error)))
     page.route("**/*", visit.ask)
@@ -139,7 +139,7 @@ def test_a_complaint_would_be_seen(visit: Visit) -> None:
 
 def test_the_page_is_the_same_without_a_browser(dev: Dev) -> None:
     """The parts come compressed, say how long they are good for, and are not sent twice."""
-    with httpx.Client(base_url=dev.own_facts()["url"], timeout=SECONDS) as client:
+    with httpx.Client(base_url=dev.facts()["url"], timeout=SECONDS) as client:
         for path in ("/docs", "/docs/swagger-ui-bundle.js", "/openapi.json"):
             first = client.get(path)
             assert first.status_code == 200

@@ -30,7 +30,7 @@ RECEIVED_SECONDS = 60.0
 @contextmanager
 def model_stopped(dev: Dev) -> Iterator[None]:
     """Keep the model from answering, so that what asks it stays open."""
-    model = dev.own_facts()["pids"]["model"]
+    model = dev.facts()["pids"]["model"]
     os.kill(model, signal.SIGSTOP)
     try:
         yield

@@ -24,7 +24,7 @@ SHORT = Step(name="answer", instructions="Answer in one short sentence.", max_to
 @pytest.fixture(scope="module")
 def connect(dev: Dev) -> Callable[[str], httpx.Client]:
     """Return a function that gives a client of the running stack's API with a key."""
-    url = dev.own_facts()["url"]
+    url = dev.facts()["url"]
 
     def make(key: str) -> httpx.Client:
         headers = {"Authorization": f"Bearer {key}"}
@@ -36,7 +36,7 @@ def connect(dev: Dev) -> Callable[[str], httpx.Client]:
 @pytest.fixture(scope="module")
 def api(dev: Dev, connect: Callable[[str], httpx.Client]) -> Iterator[httpx.Client]:
     """Return a client with the app key that dev.json has for the first tenant."""
-    with connect(dev.own_facts()["tenants"][0]["genai_stack"]["api_key"]) as client:
+    with connect(dev.facts()["tenants"][0]["genai_stack"]["api_key"]) as client:
         yield client
 
 
@@ -315,8 +315,8 @@ def test_ids_that_are_none_and_ids_that_are_foreign(
 
 def test_the_token_may_stand_in_the_query_and_nowhere_else(dev: Dev, api: httpx.Client) -> None:
     """`?token=` opens what the header does, the header wins, and no log has either."""
-    url = f"{dev.own_facts()['url']}/api/v1/generations"
-    key = dev.own_facts()["tenants"][0]["genai_stack"]["api_key"]
+    url = f"{dev.facts()['url']}/api/v1/generations"
+    key = dev.facts()["tenants"][0]["genai_stack"]["api_key"]
     assert httpx.get(url, params={"token": key}).status_code == 200
     assert httpx.get(url).status_code == 401
     bad = {"Authorization": "Bearer nonsense"}
@@ -334,11 +334,11 @@ def logs(dev: Dev) -> list[Path]:
 
 def test_dialonces_generations_are_not_the_apps(dev: Dev, api: httpx.Client) -> None:
     """A key that is bound to a flow opens no other flow of its tenant."""
-    tenant = dev.own_facts()["tenants"][0]
+    tenant = dev.facts()["tenants"][0]
     mails = f"/api/companies/{tenant['id']}/orchestrators/mail-reply/generation-async"
     assert api.post(mails, json={"subject": "Hi", "body": "Hi"}).status_code == 404
     unbound = httpx.get(
-        f"{dev.own_facts()['url']}/api/v1/apps",
+        f"{dev.facts()['url']}/api/v1/apps",
         headers={"Authorization": f"Bearer {tenant['api_key']}"},
     )
     assert unbound.status_code == 404

@@ -162,7 +162,7 @@ def test_any_dialects_generation_is_read(
 ) -> None:
     """What came through Dialonce and Promptitude is shown here, and what came here there."""
     tenant = dev.tenants()[0]
-    facts = dev.own_facts()["tenants"][0]["promptitude"]
+    facts = dev.facts()["tenants"][0]["promptitude"]
     client = connect(tenant)
     process = tenant.submit(
         subject="A", body="When does my policy end?", external_ref="m-1", template="Thank you."

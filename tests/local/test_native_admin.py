@@ -51,7 +51,7 @@ def owner(dev: Dev, tenant: str) -> Iterator[httpx.Client]:
 def client(dev: Dev, key: str) -> httpx.Client:
     """Return a client with a key."""
     return httpx.Client(
-        base_url=dev.own_facts()["url"], headers={"Authorization": f"Bearer {key}"}, timeout=60
+        base_url=dev.facts()["url"], headers={"Authorization": f"Bearer {key}"}, timeout=60
     )
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from local.places import ANNOUNCED, read
 from tests.local.driver import (
     Dev,
     Tenant,
@@ -34,16 +35,17 @@ def test_a_killed_model_server_comes_back(dev: Dev, tenant: Tenant) -> None:
 
 
 def test_two_stacks_stand_side_by_side(dev: Dev, tenant: Tenant, tmp_path: Path) -> None:
-    """A second stack on another port answers for itself, and its end leaves the first alone."""
+    """A second stack on another port answers for itself and is the announced one until it ends."""
     first = dev.facts()
     process = tenant.submit(**QUESTION)
     with running(tmp_path) as second:
         assert second.facts()["url"] != first["url"]
+        until(lambda: read(ANNOUNCED) == second.facts(), 5)
         mine = second.tenants()[0]
         answer = mine.request("GET", f"{mine.mails}/{process}")
         assert answer.status_code == 404
         assert mine.finish(mine.submit(**QUESTION))["status"] == "completed"
-    assert until(dev.facts, 5)["pids"] == first["pids"]
+    assert dev.facts() == read(ANNOUNCED) == first
     assert tenant.finish(process)["status"] == "completed"
 
 

@@ -23,7 +23,7 @@ def connect(dev: Dev) -> Iterator[Callable[..., httpx.Client]]:
         )
         tenant = dev.account().create_tenant(f"t-{uuid.uuid4().hex[:12]}", flow)
         headers = {"Authorization": f"Bearer {tenant.key}"}
-        url = dev.own_facts()["url"]
+        url = dev.facts()["url"]
         clients.append(httpx.Client(base_url=url, headers=headers, timeout=60))
         return clients[-1]
 
@@ -40,10 +40,10 @@ def generate(client: httpx.Client, name: str = "Andres", **headers: str) -> http
 
 def test_the_seeds_flow_is_answered(dev: Dev) -> None:
     """The flow that dev.json names answers the documentation's request with a text."""
-    tenant = dev.own_facts()["tenants"][0]
+    tenant = dev.facts()["tenants"][0]
     flow, inputs = tenant["promptitude"]["flow"], tenant["promptitude"]["inputs"]
     answer = httpx.post(
-        f"{dev.own_facts()['url']}/v1/flows/{flow}/generate",
+        f"{dev.facts()['url']}/v1/flows/{flow}/generate",
         json={"userId": "9hhsOa6pGHes5BCDpCDeLD2i0kw2", "flow": {"inputs": inputs}},
         headers={"Authorization": f"Bearer {tenant['api_key']}"},
         timeout=60,
@@ -57,10 +57,10 @@ def test_the_seeds_flow_is_answered(dev: Dev) -> None:
 
 def test_the_seeds_context_is_chosen_or_refused_by_name(dev: Dev) -> None:
     """A request may choose all folders and tags, and is refused one that is not there by name."""
-    tenant = dev.own_facts()["tenants"][0]
+    tenant = dev.facts()["tenants"][0]
     known = tenant["promptitude"]
     with httpx.Client(
-        base_url=dev.own_facts()["url"],
+        base_url=dev.facts()["url"],
         headers={"Authorization": f"Bearer {tenant['api_key']}"},
         timeout=60,
     ) as client:

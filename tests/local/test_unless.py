@@ -24,7 +24,7 @@ def connect(dev: Dev) -> Iterator[Callable[..., httpx.Client]]:
     clients: list[httpx.Client] = []
 
     def make(number: int = 0, **changed: str | None) -> httpx.Client:
-        tenant = dev.own_facts()["tenants"][number]
+        tenant = dev.facts()["tenants"][number]
         headers = {
             "x-api-key": tenant["api_key"],
             "x-user-email": "jane@example.com",
@@ -32,7 +32,7 @@ def connect(dev: Dev) -> Iterator[Callable[..., httpx.Client]]:
             "x-website-id": tenant["unless"]["website"],
         } | {name.replace("_", "-"): value for name, value in changed.items()}
         sent = {name: value for name, value in headers.items() if value is not None}
-        clients.append(httpx.Client(base_url=dev.own_facts()["url"], headers=sent, timeout=60))
+        clients.append(httpx.Client(base_url=dev.facts()["url"], headers=sent, timeout=60))
         return clients[-1]
 
     yield make
@@ -206,6 +206,6 @@ def test_any_dialect_reads_a_question(dev: Dev, connect: Callable[..., httpx.Cli
     client = connect()
     question_id = ask(client)
     answer = finish(client, question_id)
-    key = dev.own_facts()["tenants"][0]["api_key"]
+    key = dev.facts()["tenants"][0]["api_key"]
     log = client.get(f"/v1/logs/{question_id}", headers={"Authorization": f"Bearer {key}"}).json()
     assert log["results"]["result"] == messages(answer)[-1][1]
