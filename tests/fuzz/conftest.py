@@ -191,13 +191,19 @@ def no_internet(monkeypatch: pytest.MonkeyPatch) -> None:
 def anew(tenant: Tenant) -> Mapping[str, Callable[[], Mapping[str, str]]]:
     """Return what makes things for the operations that use them up, by the operations' names."""
 
-    def ended() -> Mapping[str, str]:
+    def queued() -> Mapping[str, str]:
         submission = Submission(
             dialect="dialonce", flow=FLOW, inputs={"body": "Hi"}, template=None, external={}
         )
-        generation_id = services.submitter().submit(tenant.id, submission)
-        services.endings().cancel(tenant.id, generation_id)
-        return {"id": generation_id}
+        return {"id": services.submitter().submit(tenant.id, submission)}
+
+    def ended() -> Mapping[str, str]:
+        place = queued()
+        services.endings().cancel(tenant.id, place["id"])
+        return place
+
+    def key() -> Mapping[str, str]:
+        return {"keyId": services.registry().create_key(tenant.id, [Scope.READ])[0].id}
 
     def webhook() -> Mapping[str, str]:
         for endpoint in services.webhook_store().endpoints(tenant.id):
@@ -206,10 +212,12 @@ def anew(tenant: Tenant) -> Mapping[str, Callable[[], Mapping[str, str]]]:
         return {"webhookId": endpoint.id}
 
     return {
+        "cancel_generation": queued,
         "delete_generation": ended,
         "retry_generation": ended,
         "create_webhook": webhook,
         "delete_webhook": webhook,
+        "revoke_key": key,
     }
 
 

@@ -113,7 +113,7 @@ class Operation:
 
     @property
     def reads(self) -> set[str]:
-        """Return the names of the request headers that it heeds, in lower case."""
+        """Names of the request headers that it heeds, in lower case."""
         item = DOCUMENT["paths"][self.path]
         described = [*item.get("parameters", ()), *item[self.method].get("parameters", ())]
         names = {each["name"].lower() for each in described if each["in"] == "header"}
