@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 import boto3
 
 from afterword import clock
-from afterword.flows import Flow
+from afterword.flows.flow import Flow
 from afterword.generations import Submission, Terms
-from afterword.keys import Scope
-from afterword.payloads import Payloads
-from afterword.registry import Registry
-from afterword.store import GenerationStore
+from afterword.generations.store import GenerationStore
+from afterword.runtime.payloads import Payloads
+from afterword.tenants.keys import Scope
+from afterword.tenants.registry import Registry
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

@@ -10,9 +10,9 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from afterword import media_types
-from afterword.contents import MAX_NAME
 from afterword.errors import AfterwordError
+from afterword.files import media_types
+from afterword.knowledge import MAX_NAME
 from afterword_documents import extraction
 
 if TYPE_CHECKING:

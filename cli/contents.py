@@ -14,8 +14,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 from rich.progress import TextColumn
 from rich.table import Column
 
-from afterword.contents import Draft, checked_draft, folder_id, tag_id
 from afterword.errors import AfterwordError, NotFoundError
+from afterword.knowledge import Draft, checked_draft, folder_id, tag_id
 from afterword_documents.extraction import AT_ONCE
 from cli import content_files, stack
 from cli.arguments import AsJson, TenantId
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
     from rich.progress import Progress, TaskID
 
-    from afterword.content_store import ContentStore
-    from afterword.contents import Content, Folder
+    from afterword.knowledge import Content, Folder
+    from afterword.knowledge.store import ContentStore
 
 app = typer.Typer(no_args_is_help=True, help="Contents: the documents that flows answer from.")
 

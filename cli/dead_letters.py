@@ -13,8 +13,8 @@ from cli.terminal import minute, plain_log, progress, result, result_json, resul
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from afterword.engine.submission import Submitter
     from afterword.generations import DeadLetter
-    from afterword.submission import Submitter
 
 app = typer.Typer(
     no_args_is_help=True,

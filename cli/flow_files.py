@@ -13,9 +13,9 @@ from pydantic import ValidationError
 from yaml.constructor import ConstructorError
 from yaml.reader import ReaderError
 
-from afterword import flow_documents
 from afterword.errors import AfterwordError
-from afterword.flows import Flow
+from afterword.flows import documents
+from afterword.flows.flow import Flow
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator, Sequence
@@ -119,8 +119,8 @@ def _load(path: "Path", text: str) -> tuple[yaml.Node, object]:
 
 def _problems(root: yaml.Node, error: ValidationError) -> "Iterator[tuple[int, str]]":
     """Return the line of each problem, and the field and what is wrong with it."""
-    for place, what in flow_documents.problems(error):
-        name = flow_documents.field(place)
+    for place, what in documents.problems(error):
+        name = documents.field(place)
         yield _line(root, place), f"{name}: {what}" if name else what
 
 

@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from afterword import flows, inputs
 from afterword.errors import UnprocessableError
 from afterword.files import Upload
-from afterword.flows import Flow
+from afterword.flows import flow as flows
+from afterword.flows import inputs
+from afterword.flows.flow import Flow
+from afterword.flows.inputs import ANY_TEXT, Input, Kind
 from afterword.generations import Completion, Submission
-from afterword.inputs import ANY_TEXT, Input, Kind
-from afterword.ranking import Origin, Ranked
-from afterword.registry import is_name
+from afterword.knowledge.ranking import Origin, Ranked
+from afterword.tenants.registry import is_name
 from cli import flow_files, stack
 from cli.arguments import AsJson, TenantId
 from cli.content_files import is_text, shown
@@ -26,8 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from afterword.files import SubmittedFile
-    from afterword.flows import Context, Step
-    from afterword.inputs import Values
+    from afterword.flows.flow import Context, Step
+    from afterword.generations import Values
 
 _DIALECT = "native"
 _MAIL = tuple(

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from afterword import flow_documents
 from afterword.errors import NotFoundError
+from afterword.flows import documents
 from cli import flow_files, stack
 from cli.arguments import AsJson, FlowId, TenantId
 from cli.terminal import minute, result, result_json, result_table, say
 
 if TYPE_CHECKING:
-    from afterword.registry import Registry, StoredFlow
+    from afterword.tenants.registry import Registry, StoredFlow
 
 app = typer.Typer(no_args_is_help=True, help="Flows: how a tenant's texts are generated.")
 
@@ -27,9 +27,9 @@ def put(
     """Save a flow from a file, as the next version of the id that it names."""
     flow = flow_files.read(file)
     there = stack.of(context)
-    saved = there.registry.put_flow(tenant, flow.id, flow_documents.document(flow))
+    saved = there.registry.put_flow(tenant, flow.id, documents.document(flow))
     say(f"Saved flow {saved.id} of tenant {tenant} as version {saved.version}.")
-    for field, warning in flow_documents.warnings(lambda: there.contents, tenant, flow):
+    for field, warning in documents.warnings(lambda: there.contents, tenant, flow):
         say(f"afterword: {field}: {warning}")
 
 

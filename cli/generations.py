@@ -9,16 +9,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from afterword import clock, json_body
+from afterword import clock
 from afterword.dialects.dialonce import parameters
 from afterword.generations import MAX_DEADLINE, MIN_DEADLINE, Generation, Status
+from afterword.runtime import json_text
 from cli import stack
 from cli.arguments import AsJson, FlowId, TenantId
 from cli.terminal import console, plain_log, result, result_json, say
 
 if TYPE_CHECKING:
     from afterword.generations import Source
-    from afterword.store import GenerationStore
+    from afterword.generations.store import GenerationStore
 
 POLL_SECONDS = 0.5
 
@@ -131,7 +132,7 @@ def _mail(
             members["template"] = json.dumps(_read(template, "--template").decode())
         except UnicodeDecodeError as error:
             raise typer.BadParameter(f"{template} is not UTF-8", param_hint="--template") from error
-    return json_body.render_object(members).encode("utf-8", "surrogatepass")
+    return json_text.render_object(members).encode("utf-8", "surrogatepass")
 
 
 def _read(path: Path, option: str) -> bytes:

@@ -4,13 +4,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from afterword.keys import Scope
+from afterword.tenants.keys import Scope
 from cli import stack
 from cli.arguments import AsJson, TenantId
 from cli.terminal import minute, result, result_json, result_table, say
 
 if TYPE_CHECKING:
-    from afterword.keys import ApiKey
+    from afterword.tenants.keys import ApiKey
 
 app = typer.Typer(no_args_is_help=True, help="API keys of a tenant.")
 

@@ -12,23 +12,23 @@ import botocore.session
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from afterword.admission import Limiter
-from afterword.content_store import ContentStore
-from afterword.endings import Endings
+from afterword.engine.admission import Limiter
+from afterword.engine.outbox import Endings
+from afterword.engine.submission import Submitter
 from afterword.errors import AfterwordError
-from afterword.fetching import Fetcher
-from afterword.listings import Listings
-from afterword.payloads import Payloads
-from afterword.queue import Queue
-from afterword.registry import Registry
-from afterword.statistics import Statistics
-from afterword.store import GenerationStore
-from afterword.submission import Submitter
-from afterword.usage import Usage
-from afterword.webhook_deliveries import WebhookDeliveries
-from afterword.webhook_endpoints import WebhookEndpoints
-from afterword.webhook_secrets import WebhookSecrets
-from afterword.webhook_store import WebhookStore
+from afterword.generations.listings import Listings
+from afterword.generations.store import GenerationStore
+from afterword.knowledge.store import ContentStore
+from afterword.limits.quotas import Usage
+from afterword.runtime.outbound import Fetcher
+from afterword.runtime.payloads import Payloads
+from afterword.runtime.queue import Queue
+from afterword.tenants.registry import Registry
+from afterword.usage.statistics import Statistics
+from afterword.webhooks.deliveries import WebhookDeliveries
+from afterword.webhooks.endpoints import WebhookEndpoints
+from afterword.webhooks.secrets import WebhookSecrets
+from afterword.webhooks.store import WebhookStore
 
 if TYPE_CHECKING:
     import typer

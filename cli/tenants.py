@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from afterword.admission import CACHE_SECONDS
+from afterword.engine.admission import CACHE_SECONDS
 from afterword.limits import MAX_RUNNING, Limits
 from cli import stack
 from cli.arguments import AsJson, TenantId

@@ -20,7 +20,7 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from afterword import telemetry
+from afterword.runtime import telemetry
 
 if TYPE_CHECKING:
     from datetime import datetime

@@ -4,14 +4,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from afterword import prices, usage_report
-from afterword.usage_report import DEFAULT_DAYS, MAX_DAYS
+from afterword.usage import prices
+from afterword.usage import report as usage_report
+from afterword.usage.report import DEFAULT_DAYS, MAX_DAYS
 from cli import stack
 from cli.arguments import AsJson, TenantId
 from cli.terminal import result_json, result_table, say
 
 if TYPE_CHECKING:
-    from afterword.usage_report import Group, Report
+    from afterword.usage.report import Group, Report
 
 _NO_MODEL, _UNKNOWN = "(none)", "unknown"
 

@@ -8,8 +8,8 @@ from typing import Any
 import httpx
 
 from afterword.generations import Generation, Status
-from afterword.payloads import Payloads
-from afterword.store import GenerationStore
+from afterword.generations.store import GenerationStore
+from afterword.runtime.payloads import Payloads
 from local.aws import session
 from local.dev import MAIL, QUESTION, mail_path
 from local.stack import Stack, run

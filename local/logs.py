@@ -76,7 +76,7 @@ def readable(group: str, message: str) -> str:
 
 
 def _metrics(entry: dict[str, Any]) -> str:
-    """Return a metric line (afterword.metrics) for a person: what was counted, and of what."""
+    """Return a metric line (afterword.engine.metrics) as a person reads it."""
     at = datetime.fromtimestamp(entry["_aws"]["Timestamp"] / 1000, UTC)
     (directive,) = entry["_aws"]["CloudWatchMetrics"]
     names = [metric["Name"] for metric in directive["Metrics"]]

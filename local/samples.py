@@ -25,10 +25,10 @@ from jsonschema import Draft202012Validator
 from afterword import generations, webhooks
 from afterword.batches import Source, id_for_file
 from afterword.generations import Submission, Terms
-from afterword.items import partition_key
-from afterword.payloads import Payloads
-from afterword.store import GenerationStore
-from afterword.webhook_store import WebhookStore
+from afterword.generations.items import partition_key
+from afterword.generations.store import GenerationStore
+from afterword.runtime.payloads import Payloads
+from afterword.webhooks.store import WebhookStore
 from local.aws import session
 from local.places import ROOT
 from local.processes import LOOPBACK

@@ -6,13 +6,13 @@ Their knowledge base has the pages of docs/faq, for questions about afterword it
 from collections.abc import Mapping
 from typing import Any
 
-from afterword.content_store import ContentStore
-from afterword.contents import Draft
-from afterword.flows import Context, Flow, FlowType, Input, Step
-from afterword.inputs import Kind
-from afterword.keys import Scope
-from afterword.payloads import Payloads
-from afterword.registry import Registry
+from afterword.flows.flow import Context, Flow, FlowType, Input, Step
+from afterword.flows.inputs import Kind
+from afterword.knowledge import Draft
+from afterword.knowledge.store import ContentStore
+from afterword.runtime.payloads import Payloads
+from afterword.tenants.keys import Scope
+from afterword.tenants.registry import Registry
 from local.aws import session
 from local.places import ROOT
 

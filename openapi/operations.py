@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from afterword.generations import MAX_DEADLINE, MIN_DEADLINE
-from afterword.http import MAX_BODY_BYTES
+from afterword.handlers.http import MAX_BODY_BYTES
 
 JSON = "application/json"
 FORM, MULTIPART = "application/x-www-form-urlencoded", "multipart/form-data"

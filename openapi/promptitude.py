@@ -7,9 +7,9 @@ from uuid import UUID
 from pydantic import Field
 from pydantic.experimental.missing_sentinel import MISSING
 
-from afterword.contents import MAX_EXTERNAL_ID, MAX_NAME, MAX_SOURCE, MAX_TAGS
 from afterword.dialects.promptitude import MAX_LABELS, MAX_USER
 from afterword.dialects.promptitude.content import PAGE
+from afterword.knowledge import MAX_EXTERNAL_ID, MAX_NAME, MAX_SOURCE, MAX_TAGS
 from openapi.operations import (
     DEADLINE,
     FORM,

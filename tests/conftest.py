@@ -19,11 +19,13 @@ from botocore.exceptions import EndpointConnectionError
 from moto import mock_aws
 from moto.core.botocore_stubber import BotocoreStubber
 
-from afterword import clients, clock, services, settings, telemetry, worker
-from afterword.keys import Scope
+from afterword import clock, services
+from afterword.engine import attempts
+from afterword.generations.store import GenerationStore
 from afterword.models import provider
-from afterword.registry import Registry
-from afterword.store import GenerationStore
+from afterword.runtime import clients, settings, telemetry
+from afterword.tenants.keys import Scope
+from afterword.tenants.registry import Registry
 from tests import (
     roles,
     seeds,  # noqa: F401 - chooses the fresh seed before other processes start
@@ -206,7 +208,7 @@ def fresh_aws(template: Mapping[str, Any], monkeypatch: pytest.MonkeyPatch) -> I
         services.webhook_sender,
         telemetry.logger,
         provider.model,
-        worker.from_settings,
+        attempts.from_settings,
     ):
         cached.cache_clear()
     _let_one_call_in_at_a_time(monkeypatch)

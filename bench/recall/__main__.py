@@ -13,9 +13,9 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Column, Table
 
-from afterword import lexical, words
-from afterword.passages import LONGEST, cut
-from afterword.ranking import Candidate, Origin
+from afterword.knowledge import lexical, words
+from afterword.knowledge.passages import LONGEST, cut
+from afterword.knowledge.ranking import Candidate, Origin
 from bench.recall import used
 from bench.recall.corpus import Document, documents
 from bench.recall.questions import QUESTIONS, Question

@@ -245,4 +245,4 @@ LATER = (
         ("La bibliothèque est ouverte du mardi au samedi.", ""),
     ),
 )
-"""Answers written after the figures of afterword.citations were chosen."""
+"""Answers written after the figures of afterword.knowledge.citations were chosen."""

@@ -9,8 +9,8 @@ from unittest.mock import patch
 from rich.box import SIMPLE
 from rich.table import Column, Table
 
-from afterword import citations
-from afterword.ranking import Origin, Ranked
+from afterword.knowledge import citations
+from afterword.knowledge.ranking import Origin, Ranked
 from bench.recall.answers import ANSWERS, LATER, Answer
 
 

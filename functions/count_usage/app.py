@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping
 
-from afterword import schedule, services
+from afterword import services
+from afterword.handlers import schedule
 
 
 @schedule.task

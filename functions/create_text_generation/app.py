@@ -1,9 +1,10 @@
 """`POST /api/v1/generations`: a form with texts and files for the app."""
 
-from afterword import http, services
+from afterword import services
 from afterword.dialects import genai_stack
 from afterword.dialects.genai_stack.submission import submission
-from afterword.keys import ApiKey, Scope
+from afterword.handlers import http
+from afterword.tenants.keys import ApiKey, Scope
 
 
 @http.endpoint(genai_stack, Scope.SUBMIT)

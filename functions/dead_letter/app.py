@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 
-from afterword import queue, services
+from afterword import services
 from afterword.generations import Reason, Status
-from afterword.queue import Nudge
+from afterword.runtime import queue
+from afterword.runtime.queue import Nudge
 
 MESSAGE = "It was delivered to the worker too often."
 

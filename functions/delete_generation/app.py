@@ -1,9 +1,10 @@
 """`DELETE /v1/generations/{id}`: deletes a generation that has ended, and its texts."""
 
-from afterword import http, services
+from afterword import services
 from afterword.dialects import native
 from afterword.dialects.native import generations
-from afterword.keys import ApiKey, Scope
+from afterword.handlers import http
+from afterword.tenants.keys import ApiKey, Scope
 
 
 @http.endpoint(native, Scope.SUBMIT)

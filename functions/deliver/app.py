@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 
-from afterword import queue, services
-from afterword.queue import Nudge
+from afterword import services
+from afterword.runtime import queue
+from afterword.runtime.queue import Nudge
 
 
 @queue.consumer

@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 
-from afterword import queue, worker
-from afterword.queue import Nudge
+from afterword.engine import attempts
+from afterword.runtime import queue
+from afterword.runtime.queue import Nudge
 
 
 @queue.consumer
 def handler(nudges: Sequence[Nudge], seconds: float) -> Sequence[str]:
     """Run each generation within the seconds that are left; return what must come again."""
-    return worker.from_settings().run_batch(nudges, seconds)
+    return attempts.from_settings().run_batch(nudges, seconds)

@@ -1,8 +1,10 @@
 """`POST /v1/flows/{flowId}/generate`: submits, and waits for the text."""
 
-from afterword import http, services, waiting
+from afterword import services
 from afterword.dialects import promptitude
-from afterword.keys import ApiKey, Scope
+from afterword.generations import waiting
+from afterword.handlers import http
+from afterword.tenants.keys import ApiKey, Scope
 
 
 @http.endpoint(promptitude, Scope.SUBMIT)

@@ -1,9 +1,10 @@
 """`GET /api/v1/ai/async/answer?questionId=`: the answer, with the conversation up to it."""
 
-from afterword import http, services
+from afterword import services
 from afterword.dialects import unless
 from afterword.generations import Listed
-from afterword.keys import ApiKey, Scope
+from afterword.handlers import http
+from afterword.tenants.keys import ApiKey, Scope
 
 
 @http.endpoint(unless, Scope.READ)

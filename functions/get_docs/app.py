@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping
 
-from afterword import published
+from afterword.handlers import static_files
 
 
-@published.endpoint
+@static_files.endpoint
 def handler(_path: Mapping[str, str]) -> str:
     """Show the page; its parts have an endpoint of their own."""
     return "docs.html"

@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping
 
-from afterword import published
+from afterword.handlers import static_files
 
 
-@published.endpoint
+@static_files.endpoint
 def handler(path: Mapping[str, str]) -> str:
     """Show the file that the path names."""
     return f"docs/{path['file']}"

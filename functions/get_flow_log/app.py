@@ -1,8 +1,9 @@
 """`GET /v1/logs/{logId}`: what came of a flow's invocation."""
 
-from afterword import http, services
+from afterword import services
 from afterword.dialects import promptitude
-from afterword.keys import ApiKey, Scope
+from afterword.handlers import http
+from afterword.tenants.keys import ApiKey, Scope
 
 
 @http.endpoint(promptitude, Scope.READ)

@@ -1,8 +1,9 @@
 """`GET …/orchestrators/{orchestratorCuid}/generation-async/{processCuid}`, of a company."""
 
-from afterword import http, services
+from afterword import services
 from afterword.dialects import dialonce
-from afterword.keys import ApiKey, Scope
+from afterword.handlers import http
+from afterword.tenants.keys import ApiKey, Scope
 
 
 @http.endpoint(dialonce, Scope.READ)

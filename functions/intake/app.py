@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 
-from afterword import intake, services
+from afterword import services
+from afterword.batches import intake
+from afterword.batches.intake import Message
 from afterword.dialects.native.batches import Lines
-from afterword.intake import Message
 
 
 @intake.consumer

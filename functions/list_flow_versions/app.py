@@ -1,9 +1,10 @@
 """`GET /v1/flows/{flowId}/versions`: a flow's versions."""
 
-from afterword import http, services
+from afterword import services
 from afterword.dialects import native
 from afterword.dialects.native import flows
-from afterword.keys import ApiKey, Scope
+from afterword.handlers import http
+from afterword.tenants.keys import ApiKey, Scope
 
 
 @http.endpoint(native, Scope.READ)

@@ -1,9 +1,10 @@
 """`GET /v1/content/folders/{folderId}/contents`: a folder's contents, a page at a time."""
 
-from afterword import http, services
+from afterword import services
 from afterword.dialects import promptitude
 from afterword.dialects.promptitude import content
-from afterword.keys import ApiKey, Scope
+from afterword.handlers import http
+from afterword.tenants.keys import ApiKey, Scope
 
 
 @http.endpoint(promptitude, Scope.READ)

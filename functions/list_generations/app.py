@@ -1,9 +1,10 @@
 """`GET /v1/generations`: a tenant's generations, newest first, a page at a time."""
 
-from afterword import http, services
+from afterword import services
 from afterword.dialects import native
 from afterword.dialects.native import generations
-from afterword.keys import ApiKey, Scope
+from afterword.handlers import http
+from afterword.tenants.keys import ApiKey, Scope
 
 
 @http.endpoint(native, Scope.READ)

@@ -1,8 +1,9 @@
 """`GET /api/v1/generations`: the app's generations, newest first, a page at a time."""
 
-from afterword import http, services
+from afterword import services
 from afterword.dialects import genai_stack
-from afterword.keys import ApiKey, Scope
+from afterword.handlers import http
+from afterword.tenants.keys import ApiKey, Scope
 
 
 @http.endpoint(genai_stack, Scope.READ)

@@ -1,17 +1,19 @@
 """`PUT /v1/flows/{flowId}`: saves a flow."""
 
-from afterword import flow_documents, http, services
+from afterword import services
 from afterword.dialects import native
 from afterword.dialects.native import flows
-from afterword.keys import ApiKey, Scope
+from afterword.flows import documents
+from afterword.handlers import http
+from afterword.tenants.keys import ApiKey, Scope
 
 
 @http.endpoint(native, Scope.ADMIN)
 def handler(request: http.Request, key: ApiKey) -> http.Response:
     """Save a flow as its next version, unless the newest is the same."""
     flow_id = flows.flow_id(request, key)
-    flow = flow_documents.read(flows.sent(request, flow_id))
-    warnings = list(flow_documents.warnings(services.contents, key.tenant, flow))
-    document = flow_documents.document(flow)
+    flow = documents.read(flows.sent(request, flow_id))
+    warnings = list(documents.warnings(services.contents, key.tenant, flow))
+    document = documents.document(flow)
     saved = services.registry().put_flow(key.tenant, flow_id, document, again=False)
     return flows.saved(saved, warnings)

@@ -1,8 +1,9 @@
 """`POST /v1/logs/{logId}/rate`: a user's rating of a result."""
 
-from afterword import http, services
+from afterword import services
 from afterword.dialects import promptitude
-from afterword.keys import ApiKey, Scope
+from afterword.handlers import http
+from afterword.tenants.keys import ApiKey, Scope
 
 
 @http.endpoint(promptitude, Scope.SUBMIT)

@@ -1,9 +1,11 @@
 """`POST /v1/generations`: submits, and waits for the end if that is preferred."""
 
-from afterword import http, services, waiting
+from afterword import services
 from afterword.dialects import native
 from afterword.dialects.native import generations
-from afterword.keys import ApiKey, Scope
+from afterword.generations import waiting
+from afterword.handlers import http
+from afterword.tenants.keys import ApiKey, Scope
 
 
 @http.endpoint(native, Scope.SUBMIT)

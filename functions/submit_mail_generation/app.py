@@ -1,9 +1,10 @@
 """`POST /api/companies/{companyCuid}/orchestrators/{orchestratorCuid}/generation-async`."""
 
-from afterword import http, services
+from afterword import services
 from afterword.dialects import dialonce
 from afterword.dialects.dialonce import parameters
-from afterword.keys import ApiKey, Scope
+from afterword.handlers import http
+from afterword.tenants.keys import ApiKey, Scope
 
 
 @http.endpoint(dialonce, Scope.SUBMIT)

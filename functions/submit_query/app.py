@@ -1,8 +1,9 @@
 """`POST /api/v1/ai/async/query`: a question of a session."""
 
-from afterword import http, services
+from afterword import services
 from afterword.dialects import unless
-from afterword.keys import ApiKey, Scope
+from afterword.handlers import http
+from afterword.tenants.keys import ApiKey, Scope
 
 
 @http.endpoint(unless, Scope.SUBMIT)

@@ -1,9 +1,10 @@
 """`POST /v1/webhooks/{webhookId}/test`: a webhook about nothing."""
 
-from afterword import http, services
+from afterword import services
 from afterword.dialects import native
 from afterword.dialects.native import webhooks
-from afterword.keys import ApiKey, Scope
+from afterword.handlers import http
+from afterword.tenants.keys import ApiKey, Scope
 
 
 @http.endpoint(native, Scope.ADMIN)

@@ -1,9 +1,10 @@
 """`POST /v1/content/{contentId}`: changes a content, given by its id or its external id."""
 
-from afterword import http, services
+from afterword import services
 from afterword.dialects import promptitude
 from afterword.dialects.promptitude import content, content_form
-from afterword.keys import ApiKey, Scope
+from afterword.handlers import http
+from afterword.tenants.keys import ApiKey, Scope
 
 
 @http.endpoint(promptitude, Scope.ADMIN)

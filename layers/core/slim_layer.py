@@ -30,7 +30,7 @@ POWERTOOLS_UTILITIES = ("__init__.py", "jmespath_utils", "typing")
 UNUSED = (
     ".lock",  # uv's own
     "annotated_types/test_cases.py",
-    "aws_lambda_powertools/event_handler",  # HTTP is afterword.http's
+    "aws_lambda_powertools/event_handler",  # HTTP is afterword.handlers.http's
     "multipart",  # python-multipart's old name
     "pydantic/mypy.py",
     "pydantic/v1",

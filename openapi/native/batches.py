@@ -9,7 +9,7 @@ from pydantic.experimental.missing_sentinel import MISSING
 
 from afterword.batches import MAX_FILE_BYTES, MAX_LINES, State
 from afterword.dialects.native.batches import LINES_TYPES
-from afterword.http import MAX_BODY_BYTES
+from afterword.handlers.http import MAX_BODY_BYTES
 from openapi.operations import (
     IDEMPOTENCY_KEY,
     JSON,

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from pydantic import Field
 from pydantic.experimental.missing_sentinel import MISSING
 
-from afterword.flows import Flow, FlowType
+from afterword.flows.flow import Flow, FlowType
 from openapi.operations import Answer, Described, Operation, Section, json_body, path, query
 from openapi.problem import WrongMember, problems
 

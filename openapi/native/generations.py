@@ -7,7 +7,6 @@ from uuid import UUID
 from pydantic import Field
 from pydantic.experimental.missing_sentinel import MISSING
 
-from afterword.contents import MAX_NAME
 from afterword.dialects.native.generations import (
     MAX_CONVERSATION,
     MAX_LABELS,
@@ -17,7 +16,8 @@ from afterword.dialects.native.generations import (
     MAX_WAIT,
 )
 from afterword.generations import MAX_DEADLINE, MIN_DEADLINE, Reason, Status
-from afterword.items import MAX_REFERENCE
+from afterword.generations.items import MAX_REFERENCE
+from afterword.knowledge import MAX_NAME
 from openapi.operations import (
     DEADLINE,
     DELETED,

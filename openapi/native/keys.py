@@ -7,7 +7,7 @@ from pydantic import Field
 from pydantic.experimental.missing_sentinel import MISSING
 
 from afterword.dialects.native.keys import MAX_LABEL
-from afterword.keys import Scope
+from afterword.tenants.keys import Scope
 from openapi.operations import Answer, Described, Operation, Section, Strict, json_body, path
 from openapi.problem import problems
 

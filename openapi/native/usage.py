@@ -6,7 +6,7 @@ from typing import Annotated
 from pydantic import Field
 from pydantic.experimental.missing_sentinel import MISSING
 
-from afterword.usage_report import DEFAULT_DAYS, MAX_DAYS, By
+from afterword.usage.report import DEFAULT_DAYS, MAX_DAYS, By
 from openapi.operations import Answer, Described, Operation, Section, query
 from openapi.problem import problems
 

@@ -8,7 +8,7 @@ from pydantic import Field
 from pydantic.experimental.missing_sentinel import MISSING
 
 from afterword.dialects.native.webhooks import MAX_PAGE
-from afterword.fetching import MAX_URL
+from afterword.runtime.outbound import MAX_URL
 from afterword.webhooks import MAX_LABEL, DeliveryStatus, Disabled, Event
 from openapi.operations import (
     NEXT,

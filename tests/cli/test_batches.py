@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 
 import cli.batches
-from afterword import clients, clock, services
-from afterword.batch_files import BatchFiles
+from afterword import clock, services
+from afterword.batches.files import BatchFiles
+from afterword.runtime import clients
 from functions.create_batch.app import handler as create_batch
 from functions.get_batch.app import handler as get_batch
 from tests.cli.conftest import Afterword, usage_error

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from afterword.contents import MAX_NAME
 from afterword.errors import AfterwordError
+from afterword.knowledge import MAX_NAME
 from cli import content_files
 from cli.content_files import File, FileError, OtherTypeError, Skipped
 from tests.documents import docx_files, pdf_files

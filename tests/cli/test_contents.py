@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 from botocore.exceptions import EndpointConnectionError
 
-from afterword import clients, services
-from afterword.content_store import ContentStore, Outcome
-from afterword.contents import Content, Draft, folder_id
-from afterword.registry import Registry
+from afterword import services
+from afterword.knowledge import Content, Draft, folder_id
+from afterword.knowledge.store import ContentStore, Outcome
+from afterword.runtime import clients
+from afterword.tenants.registry import Registry
 from afterword_documents import extraction
 from cli import content_files, contents
 from tests.cli.conftest import Afterword, usage_error

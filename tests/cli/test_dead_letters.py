@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
-from afterword import clients, clock, services
+from afterword import clock, services
 from afterword.generations import Reason, Status, Submission, Terms, id_for_retry, new_id
+from afterword.generations.store import GenerationStore
 from afterword.limits import Limits
-from afterword.registry import Registry
-from afterword.store import GenerationStore
+from afterword.runtime import clients
+from afterword.tenants.registry import Registry
 from tests.cli.conftest import Afterword, usage_error
 from tests.conftest import FLOW, FLOW_DOCUMENT, SetClock, Stored
 from tests.deployment import REFERENCES

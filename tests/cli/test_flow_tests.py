@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from afterword import clients, clock, services
+from afterword import clock, services
 from afterword.generations import Claim, Completion, Output, Reason, Source
 from afterword.limits import Limits
-from afterword.registry import Registry
+from afterword.runtime import clients
+from afterword.tenants.registry import Registry
 from tests.cli.conftest import Afterword, CloudFormation, usage_error
 from tests.conftest import FLOW, FLOW_DOCUMENT, SetClock, Stored
 from tests.deployment import REFERENCES

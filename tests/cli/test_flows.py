@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from afterword import services
-from afterword.contents import Draft, folder_id
-from afterword.registry import Registry
+from afterword.knowledge import Draft, folder_id
+from afterword.tenants.registry import Registry
 from tests.cli.conftest import Afterword
 from tests.conftest import FLOW, FLOW_DOCUMENT, SetClock
 

@@ -11,11 +11,12 @@ from typing import Any
 
 import pytest
 
-from afterword import clients, clock, services
+from afterword import clock, services
 from afterword.generations import MAX_DEADLINE, Claim, Completion, Reason, Source
+from afterword.generations.store import GenerationStore
 from afterword.limits import Limits
-from afterword.registry import Registry
-from afterword.store import GenerationStore
+from afterword.runtime import clients
+from afterword.tenants.registry import Registry
 from cli import terminal
 from tests.cli.conftest import Afterword, CloudFormation, usage_error
 from tests.conftest import FLOW, FLOW_DOCUMENT, SetClock, Stored

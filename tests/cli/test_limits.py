@@ -6,7 +6,7 @@ import pytest
 
 from afterword import services
 from afterword.limits import Limits
-from afterword.registry import Registry
+from afterword.tenants.registry import Registry
 from tests.cli.conftest import Afterword, usage_error
 from tests.conftest import FLOW, FLOW_DOCUMENT
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from afterword.registry import Registry
+from afterword.tenants.registry import Registry
 from tests.cli.conftest import Afterword, CloudFormation, announce
 from tests.deployment import REGION
 

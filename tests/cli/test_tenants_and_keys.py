@@ -4,9 +4,10 @@ import json
 
 import pytest
 
-from afterword import clients, keys
-from afterword.keys import Scope
-from afterword.registry import Registry
+from afterword.runtime import clients
+from afterword.tenants import keys
+from afterword.tenants.keys import Scope
+from afterword.tenants.registry import Registry
 from tests.cli.conftest import Afterword, usage_error
 from tests.conftest import SetClock
 from tests.deployment import REFERENCES

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from afterword import services
-from afterword.registry import Registry
+from afterword.tenants.registry import Registry
 from afterword.webhooks import SUBMISSIONS, DeliveryStatus, Disabled, Try
 from tests.cli.conftest import Afterword, usage_error
 from tests.conftest import START, SetClock

@@ -5,7 +5,7 @@ import zipfile
 
 import pytest
 
-from afterword import media_types
+from afterword.files import media_types
 from afterword.generations import FailedError, Reason
 from afterword_documents.extraction import extract
 from tests.documents.docx_files import (

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from afterword import media_types
 from afterword.errors import UnavailableError
+from afterword.files import media_types
 from afterword.generations import FailedError, Reason
 from afterword_documents import extraction
 from afterword_documents.extraction import extract

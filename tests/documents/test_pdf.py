@@ -2,7 +2,7 @@
 
 import pytest
 
-from afterword import media_types
+from afterword.files import media_types
 from afterword.generations import FailedError, Reason
 from afterword_documents.extraction import extract
 from tests.documents import pdf_files

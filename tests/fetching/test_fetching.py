@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from urllib3.util import connection
 
-from afterword.fetching import Fetcher, FetchError
+from afterword.runtime.outbound import Fetcher, FetchError
 from tests.fetching.servers import (
     Internet,
     Page,

@@ -4,7 +4,7 @@ import json
 from copy import deepcopy
 from typing import Any
 
-from afterword import clients
+from afterword.runtime import clients
 from functions.intake.app import handler as intake
 from tests.conftest import FLOW, Call, Event, LambdaContext
 from tests.deployment import REFERENCES

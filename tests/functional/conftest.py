@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
-from afterword import queue as queues
-from afterword import services, worker
-from afterword.fetching import Fetcher
-from afterword.keys import Scope
+from afterword import services
+from afterword.engine import attempts
 from afterword.models import provider
+from afterword.runtime import queue as queues
+from afterword.runtime.outbound import Fetcher
+from afterword.tenants.keys import Scope
 from tests.conftest import FLOW, Event, SetClock, Tenant
 from tests.fake_model import FakeModel
 from tests.functional.administration import Administration
@@ -94,7 +95,7 @@ def use_model(monkeypatch: pytest.MonkeyPatch) -> Callable[[FakeModel], None]:
     """Return a function that puts a stand-in in the place of the deployment's model."""
 
     def use(model: FakeModel) -> None:
-        worker.from_settings.cache_clear()
+        attempts.from_settings.cache_clear()
         monkeypatch.setattr(provider, "model", lambda: model)
 
     return use

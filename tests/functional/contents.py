@@ -10,8 +10,8 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 
 from urllib3 import encode_multipart_formdata
 
-from afterword import clients
-from afterword.contents import folder_id, tag_id
+from afterword.knowledge import folder_id, tag_id
+from afterword.runtime import clients
 from functions.create_content.app import handler as create_content
 from functions.list_folder_contents.app import handler as list_folder_contents
 from functions.list_folders.app import handler as list_folders

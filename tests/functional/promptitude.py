@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from afterword import services
-from afterword.flows import Flow
+from afterword.flows.flow import Flow
 from tests.conftest import Event, Tenant
 from tests.functional.conftest import HEADERS
 

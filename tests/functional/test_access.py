@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from afterword import authentication, keys, services
-from afterword.keys import Scope
+from afterword import services
+from afterword.tenants import authentication, keys
+from afterword.tenants.keys import Scope
 from functions.get_mail_generation.app import handler as read
 from functions.submit_mail_generation.app import handler as submit
 from tests.conftest import FLOW, FLOW_DOCUMENT, ROOT, Event, LambdaContext, Stored, Tenant

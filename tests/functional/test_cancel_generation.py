@@ -4,8 +4,8 @@ from collections.abc import Callable
 from datetime import timedelta
 
 from afterword import clock, services
-from afterword.keys import Scope
 from afterword.limits import Limits
+from afterword.tenants.keys import Scope
 from tests.conftest import FLOW, Event, SetClock, Tenant
 from tests.fake_model import completion
 from tests.functional.native_generations import (

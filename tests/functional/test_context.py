@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from afterword import services
-from afterword.contents import Draft, folder_id, tag_id
 from afterword.generations import Reason, Source, Status
+from afterword.knowledge import Draft, folder_id, tag_id
 from functions.generate.app import handler as work
 from functions.generate_flow.app import handler
 from tests.conftest import Call, Event, LambdaContext, SetClock, Stored, Tenant
@@ -79,7 +79,7 @@ def ask(  # noqa: PLR0913, PLR0917 - all that a generation touches
             work(message_event(item), LambdaContext())
             return services.store().get(tenant.id, item)
 
-        monkeypatch.setattr("afterword.waiting.until_ended", work_instead_of_waiting)
+        monkeypatch.setattr("afterword.generations.waiting.until_ended", work_instead_of_waiting)
         body: dict[str, object] = {"flow": {"inputs": {"question": question}}}
         if steps is not None:
             body["steps"] = steps
@@ -257,7 +257,7 @@ def test_a_knowledge_base_that_is_too_large_fails_with_what_to_do(
     ask: Ask, tenant: Tenant, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What cannot be searched fails the generation with its reason, and says what helps."""
-    monkeypatch.setattr("afterword.lexical.MAX_PASSAGES", 1)
+    monkeypatch.setattr("afterword.knowledge.lexical.MAX_PASSAGES", 1)
     result, _ = ask("How many days to deliver?")
     assert result["statusCode"] == 422
     assert "choose fewer folders or tags" in result["body"]["message"]

@@ -6,9 +6,9 @@ from datetime import timedelta
 import pytest
 
 from afterword import generations, services
-from afterword.contents import Draft
-from afterword.flows import Flow
+from afterword.flows.flow import Flow
 from afterword.generations import Listed, Reason, Submission
+from afterword.knowledge import Draft
 from afterword.models import ModelRefusedError, Prompt, Turn
 from functions.generate.app import handler as work
 from tests.conftest import Event, LambdaContext, SetClock, Tenant

@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 
-from afterword import clients, clock, generations, services
+from afterword import clock, generations, services
 from afterword.generations import Claim, Completion, Reason, Status, Submission, Terms
-from afterword.items import MAX_MODEL_NAME
+from afterword.generations.items import MAX_MODEL_NAME
 from afterword.models import STOP
-from afterword.statistics import BACK, Cell, Tally
+from afterword.runtime import clients
+from afterword.usage.statistics import BACK, Cell, Tally
 from functions.count_usage.app import handler
 from tests.conftest import Call, Event, LambdaContext, SetClock, Tenant
 from tests.deployment import REFERENCES

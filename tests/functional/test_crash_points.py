@@ -14,13 +14,14 @@ from typing import Any
 
 import pytest
 
-from afterword import clients, services
+from afterword import services
+from afterword.engine.attempts import MAX_FAILURES
 from afterword.generations import Reason, Status
 from afterword.limits import Limits
-from afterword.payloads import INLINE_BYTES
-from afterword.queue import LambdaHandler
-from afterword.usage import Usage
-from afterword.worker import MAX_FAILURES
+from afterword.limits.quotas import Usage
+from afterword.runtime import clients
+from afterword.runtime.payloads import INLINE_BYTES
+from afterword.runtime.queue import LambdaHandler
 from functions.dead_letter.app import handler as dead_letter
 from functions.deliver.app import handler as deliver
 from functions.generate.app import handler as generate

@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
-from afterword import clients, services
+from afterword import services
 from afterword.generations import Status
+from afterword.runtime import clients
 from functions.create_text_generation.app import handler as submit
 from functions.generate.app import handler as work
 from functions.sweep.app import handler as sweep

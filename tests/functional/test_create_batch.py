@@ -8,9 +8,10 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from afterword import batches, clients, services
+from afterword import batches, services
 from afterword.batches import MAX_LINES, State
-from afterword.keys import Scope
+from afterword.runtime import clients
+from afterword.tenants.keys import Scope
 from functions.create_batch.app import handler
 from tests.conftest import FLOW, Event, LambdaContext, SetClock, Tenant
 from tests.functional.batches import BUCKET

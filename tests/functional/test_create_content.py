@@ -6,13 +6,14 @@ from urllib.parse import quote
 
 import pytest
 
-from afterword import documents, services, settings
-from afterword.contents import Draft, folder_id
+from afterword import services
 from afterword.dialects.promptitude import content_form
 from afterword.errors import UnavailableError
-from afterword.fetching import Fetcher
 from afterword.generations import is_id
-from afterword.keys import Scope
+from afterword.knowledge import Draft, documents, folder_id
+from afterword.runtime import settings
+from afterword.runtime.outbound import Fetcher
+from afterword.tenants.keys import Scope
 from functions.create_content.app import handler
 from tests.conftest import FLOW, LambdaContext, SetClock, Tenant
 from tests.documents import docx_files, pdf_files

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from afterword import services
-from afterword.keys import parse
+from afterword.tenants.keys import parse
 from tests.conftest import FLOW, FLOW_DOCUMENT, Tenant
 from tests.functional.administration import (
     BOUND,

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from afterword import clients, clock, services
+from afterword import clock, services
 from afterword.generations import Claim, is_id
 from afterword.limits import Limits
+from afterword.runtime import clients
 from functions.generate.app import handler as generate
 from functions.get_mail_generation.app import handler as get_mail_generation
 from tests.conftest import FLOW, START, Event, LambdaContext, SetClock, Stored, Tenant

@@ -6,8 +6,9 @@ from collections.abc import Callable
 
 import pytest
 
-from afterword import clients, services
-from afterword.keys import Scope
+from afterword import services
+from afterword.runtime import clients
+from afterword.tenants.keys import Scope
 from afterword.webhooks import MAX_ENDPOINTS
 from tests.conftest import FLOW, Tenant
 from tests.deployment import REFERENCES

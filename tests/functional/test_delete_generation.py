@@ -7,14 +7,15 @@ from typing import Any
 
 import pytest
 
-from afterword import clients, clock, generations, services
+from afterword import clock, generations, services
 from afterword.errors import NotFoundError
 from afterword.files import SubmittedFile
 from afterword.generations import Completion, Reason, Status, Submission, Terms
-from afterword.keys import Scope
 from afterword.limits import Limits
-from afterword.payloads import INLINE_BYTES
-from afterword.usage import Usage, Used
+from afterword.limits.quotas import Usage, Used
+from afterword.runtime import clients
+from afterword.runtime.payloads import INLINE_BYTES
+from afterword.tenants.keys import Scope
 from functions.deliver.app import handler as deliver
 from functions.generate.app import handler as generate
 from functions.get_mail_generation.app import handler as get_mail_generation

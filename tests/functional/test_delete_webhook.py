@@ -2,7 +2,8 @@
 
 import pytest
 
-from afterword import clients, services
+from afterword import services
+from afterword.runtime import clients
 from afterword.webhooks import SUBMISSIONS
 from tests.deployment import REFERENCES
 from tests.functional.webhooks import NO_WEBHOOK, Webhooks, problem

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from botocore.exceptions import EndpointConnectionError
 
-from afterword import clients, clock, services
+from afterword import clock, services
 from afterword.generations import Reason, Submission, Terms
+from afterword.runtime import clients
 from afterword.webhooks import SUBMISSIONS
 from functions.deliver.app import handler
 from tests.conftest import FLOW, START, Call, Event, LambdaContext, SetClock, Stored

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from afterword import clock, services, worker
+from afterword import clock, services
+from afterword.engine import attempts
 from afterword.generations import Generation, Reason, Status, Submission, Terms
 from afterword.models import ModelRefusedError, ModelUnavailableError, Prompt
 from functions.generate.app import handler
@@ -178,7 +179,7 @@ def test_the_worker_is_built_once(
     """Invocations share a worker, and each line has its invocation's id."""
     use_model(saying('{"nom_du_client": "Jean Dupont"}'))
     handler(event, context)
-    built = worker.from_settings()
+    built = attempts.from_settings()
     handler(event, LambdaContext(aws_request_id="second"))
-    assert worker.from_settings() is built
+    assert attempts.from_settings() is built
     assert len(log_lines()) == 2

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from afterword import services, waiting
-from afterword.generations import Reason, Status, id_for_key
-from afterword.keys import Scope
+from afterword import services
+from afterword.generations import Reason, Status, id_for_key, waiting
 from afterword.limits import Limits
 from afterword.models import ModelRefusedError, ModelUnavailableError
+from afterword.tenants.keys import Scope
 from functions.generate.app import handler as work
 from functions.generate_flow.app import handler
 from tests.conftest import Event, LambdaContext, SetClock, Stored, Tenant

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from afterword import clock, services
-from afterword.contents import Draft
 from afterword.generations import Reason, Submission
-from afterword.keys import Scope
+from afterword.knowledge import Draft
+from afterword.tenants.keys import Scope
 from functions.generate.app import handler as work
 from functions.get_answer.app import handler
 from tests.conftest import FLOW, Call, Event, LambdaContext, SetClock, Tenant

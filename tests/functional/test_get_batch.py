@@ -11,7 +11,7 @@ import pytest
 
 from afterword import services
 from afterword.batches import Batch, Counts, State
-from afterword.keys import Scope
+from afterword.tenants.keys import Scope
 from functions.get_batch.app import handler
 from tests.conftest import FLOW, START, Event, LambdaContext, SetClock, Tenant
 from tests.functional.batches import BUCKET

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from afterword import services
-from afterword.keys import Scope
+from afterword.tenants.keys import Scope
 from tests.conftest import FLOW, FLOW_DOCUMENT, SetClock, Tenant
 from tests.functional.administration import (
     NO_KEY,

@@ -9,7 +9,7 @@ import pytest
 
 from afterword import clock, services
 from afterword.generations import Reason, Submission
-from afterword.keys import Scope
+from afterword.tenants.keys import Scope
 from functions.get_flow_log.app import handler
 from functions.rate_flow_log.app import handler as rate
 from tests.conftest import Event, LambdaContext, Tenant

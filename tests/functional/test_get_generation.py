@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from afterword import clock, services
-from afterword.flows import Flow
+from afterword.flows.flow import Flow
 from afterword.generations import Completion, Output, Source, Submission
-from afterword.keys import Scope
+from afterword.tenants.keys import Scope
 from functions.get_answer.app import handler as get_answer
 from functions.get_flow_log.app import handler as get_flow_log
 from functions.get_mail_generation.app import handler as get_mail_generation

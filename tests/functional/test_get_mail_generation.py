@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from afterword import clients, services
+from afterword import services
 from afterword.generations import Claim, Reason
+from afterword.runtime import clients
 from functions.get_mail_generation.app import handler
 from functions.submit_mail_generation.app import handler as submit
 from tests.conftest import Event, LambdaContext, SetClock

@@ -8,10 +8,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from afterword import authentication, clock, keys, services
+from afterword import clock, services
 from afterword.dialects import genai_stack
-from afterword.http import LambdaHandler
-from afterword.keys import Scope
+from afterword.handlers.http import LambdaHandler
+from afterword.tenants import authentication, keys
+from afterword.tenants.keys import Scope
 from functions.get_mail_generation.app import handler as get_mail_generation
 from functions.submit_mail_generation.app import handler as submit_mail_generation
 from tests.conftest import FLOW, FLOW_DOCUMENT, Event, LambdaContext, SetClock, Stored, Tenant

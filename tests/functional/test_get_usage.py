@@ -7,8 +7,8 @@ import pytest
 
 from afterword import clock, generations, services
 from afterword.generations import Completion, Reason, Submission, Terms
-from afterword.keys import Scope
 from afterword.models import STOP
+from afterword.tenants.keys import Scope
 from tests.conftest import FLOW, FLOW_DOCUMENT, Call, SetClock, Tenant
 from tests.functional.administration import (
     NO_KEY,

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from afterword import clients, clock, services
-from afterword.payloads import INLINE_BYTES
+from afterword import clock, services
+from afterword.runtime import clients
+from afterword.runtime.payloads import INLINE_BYTES
 from functions.submit_mail_generation.app import handler
 from tests.conftest import Call, Event, LambdaContext, SetClock, Stored
 from tests.deployment import REFERENCES

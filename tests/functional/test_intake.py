@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 from botocore.exceptions import EndpointConnectionError
 
-from afterword import clients, generations, services
+from afterword import generations, services
 from afterword.batches import Counts, State, line_id
 from afterword.limits import Limits
+from afterword.runtime import clients
 from functions.intake.app import handler
 from tests.conftest import FLOW, Call, Event, LambdaContext, SetClock, Stored, Tenant
 from tests.functional.batches import BUCKET, KEY, MAIL, Inbox, created, file, letters, turns

@@ -9,10 +9,12 @@ from typing import Any
 
 import pytest
 
-from afterword import admission, clients, services
+from afterword import services
+from afterword.engine import admission
 from afterword.generations import Reason, Status, id_for_key
 from afterword.limits import Limits
-from afterword.usage import Admitted, Item, Usage, Used, Written
+from afterword.limits.quotas import Admitted, Item, Usage, Used, Written
+from afterword.runtime import clients
 from functions.generate.app import handler as generate
 from functions.get_mail_generation.app import handler as read
 from functions.submit_mail_generation.app import handler
@@ -351,7 +353,9 @@ def test_limits_are_remembered_for_a_minute(
 ) -> None:
     """A change of limits is seen within 60 seconds."""
     seconds = 100.0
-    monkeypatch.setattr("afterword.admission.time", SimpleNamespace(monotonic=lambda: seconds))
+    monkeypatch.setattr(
+        "afterword.engine.admission.time", SimpleNamespace(monotonic=lambda: seconds)
+    )
     cuid(submit())
     limit(running_at_once=1)
     seconds = 159.9

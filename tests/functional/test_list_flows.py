@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable
 
 from afterword import services
-from afterword.keys import Scope
+from afterword.tenants.keys import Scope
 from tests.conftest import FLOW, FLOW_DOCUMENT, SetClock, Tenant
 from tests.functional.administration import (
     NO_KEY,

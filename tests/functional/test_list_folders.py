@@ -3,8 +3,8 @@
 from collections.abc import Callable
 
 from afterword import services
-from afterword.contents import folder_id
-from afterword.keys import Scope
+from afterword.knowledge import folder_id
+from afterword.tenants.keys import Scope
 from functions.list_folders.app import handler
 from tests.conftest import FLOW, LambdaContext, Tenant
 from tests.functional.contents import BOUND, Contents, answer, read

@@ -9,9 +9,9 @@ import pytest
 
 from afterword import clock, services
 from afterword.dialects.native.generations import PARAMETERS
-from afterword.flows import Flow
+from afterword.flows.flow import Flow
 from afterword.generations import Status, Submission, order
-from afterword.keys import Scope
+from afterword.tenants.keys import Scope
 from tests.conftest import FLOW, START, Call, Event, SetClock, Tenant
 from tests.fake_model import completion
 from tests.functional.native_generations import (
@@ -114,7 +114,7 @@ def test_a_page_reads_only_so_many(
     native: Native, set_clock: SetClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where what is asked for is rare, pages may have fewer, and the list still has all."""
-    monkeypatch.setattr("afterword.listings.SCANNED", 3)
+    monkeypatch.setattr("afterword.generations.listings.SCANNED", 3)
     ids = submit_each_second(native, set_clock, 7, FLOW)
     native.ask("cancel_generation", ids[4])
     assert native.pages(status="canceled", limit="2") == [[], [ids[4]], []]

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from afterword import services
-from afterword.keys import Scope
+from afterword.tenants.keys import Scope
 from tests.conftest import FLOW, SetClock, Tenant
 from tests.functional.administration import (
     BOUND,

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from afterword import clients, clock, services
+from afterword import clock, services
 from afterword.dialects import genai_stack
 from afterword.generations import Reason, new_id
+from afterword.runtime import clients
 from functions.submit_mail_generation.app import handler as submit_mail
 from tests.conftest import FLOW, Event, LambdaContext, SetClock, Tenant
 from tests.deployment import REFERENCES

@@ -1,6 +1,6 @@
 """Listing webhook endpoints: the handler with its event, under moto."""
 
-from afterword.keys import Scope
+from afterword.tenants.keys import Scope
 from tests.conftest import SetClock, Tenant
 from tests.functional.webhooks import Webhooks
 

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 from botocore.exceptions import EndpointConnectionError
 
-from afterword import clients, clock, services
+from afterword import clock, services
 from afterword.models import ModelUnavailableError
-from afterword.queue import Queue
+from afterword.runtime import clients
+from afterword.runtime.queue import Queue
 from functions.dead_letter.app import handler as bury
 from functions.deliver.app import handler as deliver
 from functions.generate.app import handler as generate

@@ -14,7 +14,7 @@ from afterword.models import (
     ModelUnavailableError,
     Prompt,
 )
-from afterword.queue import Queue
+from afterword.runtime.queue import Queue
 from functions.dead_letter.app import handler as bury
 from functions.generate.app import handler as generate
 from functions.sweep.app import handler as sweep

@@ -10,16 +10,18 @@ from typing import Any
 import boto3
 import pytest
 
-from afterword import clients, clock, generations, services, settings, waiting, worker
-from afterword.contents import Draft
-from afterword.flows import Flow
-from afterword.generations import Submission, Terms
-from afterword.keys import Scope
+from afterword import clock, generations, services
+from afterword.engine import attempts
+from afterword.flows.flow import Flow
+from afterword.generations import Submission, Terms, waiting
+from afterword.generations.store import GenerationStore
+from afterword.knowledge import Draft
 from afterword.limits import Limits
+from afterword.limits.quotas import Admitted, Usage
 from afterword.models import ModelUnavailableError
-from afterword.payloads import Payloads
-from afterword.store import GenerationStore
-from afterword.usage import Admitted, Usage
+from afterword.runtime import clients, settings
+from afterword.runtime.payloads import Payloads
+from afterword.tenants.keys import Scope
 from functions.count_usage.app import handler as count_usage
 from functions.create_content.app import handler as create_content
 from functions.dead_letter.app import handler as dead_letter
@@ -261,7 +263,7 @@ def test_the_worker_has_the_settings_that_it_needs(
 ) -> None:
     """The worker, with a model at an endpoint, is built from all its variables and no other."""
     asked = run_alone("generate")
-    worker.from_settings()
+    attempts.from_settings()
     services.ranking()
     assert asked == ours(deployment, "generate")
 

@@ -7,11 +7,12 @@ from types import SimpleNamespace
 
 import pytest
 
-from afterword import batches, clock, services, settings
+from afterword import batches, clock, services
 from afterword.batches import Batch, State
-from afterword.contents import Draft
-from afterword.flows import Flow
+from afterword.flows.flow import Flow
+from afterword.knowledge import Draft
 from afterword.limits import Limits
+from afterword.runtime import settings
 from functions.create_batch.app import handler as create_batch
 from functions.get_batch.app import handler as get_batch
 from tests.conftest import Call, Event, LambdaContext, SetClock, Tenant

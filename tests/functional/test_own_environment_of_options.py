@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from afterword import clients, services
-from afterword.contents import Draft
+from afterword import services
 from afterword.generations import Generation, Reason, Status, Submission, Terms
+from afterword.knowledge import Draft
+from afterword.runtime import clients
 from functions.deliver.app import handler as deliver
 from functions.generate.app import handler as generate
 from tests import roles

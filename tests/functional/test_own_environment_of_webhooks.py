@@ -6,8 +6,9 @@ from datetime import timedelta
 
 import pytest
 
-from afterword import clients, clock, services
+from afterword import clock, services
 from afterword.generations import Submission, Terms
+from afterword.runtime import clients
 from functions.deliver.app import handler as deliver
 from tests.conftest import FLOW, Call, Event, LambdaContext, SetClock
 from tests.deployment import REFERENCES, Deployment

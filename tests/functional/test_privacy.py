@@ -17,10 +17,9 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 from botocore.exceptions import ClientError
 
-from afterword import clients, keys, services
+from afterword import services
 from afterword.errors import AfterwordError
 from afterword.generations import Reason
-from afterword.keys import Scope
 from afterword.limits import Limits
 from afterword.models import (
     LENGTH,
@@ -29,7 +28,10 @@ from afterword.models import (
     ModelUnavailableError,
 )
 from afterword.models.bedrock import BedrockModel
-from afterword.payloads import INLINE_BYTES
+from afterword.runtime import clients
+from afterword.runtime.payloads import INLINE_BYTES
+from afterword.tenants import keys
+from afterword.tenants.keys import Scope
 from functions.dead_letter.app import handler as dead_letter
 from functions.deliver.app import handler as deliver
 from functions.generate.app import handler as generate

@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
-from afterword import keys, services
-from afterword.flows import Flow
+from afterword import services
+from afterword.flows.flow import Flow
 from afterword.generations import Status
 from afterword.models import LENGTH, ModelTimedOutError, ModelUnavailableError, Prompt
+from afterword.tenants import keys
 from functions.generate.app import handler as work
 from functions.generate_flow.app import handler as generate_flow
 from functions.get_flow_log.app import handler as get_flow_log
@@ -47,7 +48,7 @@ def client(
 ) -> Client:
     """Return a client of an app with two steps, whose ends are made known."""
     monkeypatch.setenv("AFTERWORD_EVENT_BUS", "default")
-    monkeypatch.setattr("afterword.waiting.WAIT_SECONDS", 0.0)
+    monkeypatch.setattr("afterword.generations.waiting.WAIT_SECONDS", 0.0)
     flow = Flow.model_validate(FLOW)
     services.registry().put_flow(tenant.id, flow.id, flow.model_dump_json(exclude_unset=True))
     scopes = [keys.Scope.SUBMIT, keys.Scope.READ]

@@ -5,9 +5,10 @@ from collections.abc import Callable
 
 import pytest
 
-from afterword import keys, services
-from afterword.keys import Scope
+from afterword import services
 from afterword.models import ModelUnavailableError
+from afterword.tenants import keys
+from afterword.tenants.keys import Scope
 from functions.generate.app import handler as work
 from tests.conftest import Call, Event, LambdaContext, Tenant
 from tests.documents import pdf_files

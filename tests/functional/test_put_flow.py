@@ -6,10 +6,10 @@ from collections.abc import Callable
 import pytest
 
 from afterword import services
-from afterword.contents import Draft
 from afterword.errors import ConflictError, NotFoundError
-from afterword.flows import Flow
-from afterword.registry import MAX_FLOW_BYTES, Registry
+from afterword.flows.flow import Flow
+from afterword.knowledge import Draft
+from afterword.tenants.registry import MAX_FLOW_BYTES, Registry
 from tests.conftest import FLOW, SetClock, Tenant
 from tests.functional.administration import (
     NO_KEY,

@@ -9,7 +9,7 @@ import pytest
 
 from afterword import clock, services
 from afterword.generations import Submission
-from afterword.keys import Scope
+from afterword.tenants.keys import Scope
 from functions.rate_flow_log.app import handler
 from tests.conftest import Event, LambdaContext, Tenant
 from tests.fake_model import completion

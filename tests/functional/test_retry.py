@@ -5,11 +5,12 @@ from datetime import timedelta
 
 import pytest
 
-from afterword import clients, services
+from afterword import services
 from afterword.errors import ConflictError, LimitedError, NotFoundError
 from afterword.generations import Reason, Status, Submission
 from afterword.limits import Limits
-from afterword.payloads import INLINE_BYTES
+from afterword.runtime import clients
+from afterword.runtime.payloads import INLINE_BYTES
 from tests.conftest import FLOW, SetClock, Stored, Tenant
 from tests.fake_model import completion
 

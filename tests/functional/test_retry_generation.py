@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 from afterword import services
 from afterword.generations import Reason, id_for_retry
-from afterword.keys import Scope
 from afterword.limits import Limits
+from afterword.tenants.keys import Scope
 from tests.conftest import Event, SetClock, Stored, Tenant
 from tests.functional.native_generations import (
     HEADERS,

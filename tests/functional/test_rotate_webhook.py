@@ -2,7 +2,8 @@
 
 from collections.abc import Callable
 
-from afterword import clients, services
+from afterword import services
+from afterword.runtime import clients
 from afterword.webhooks import Secret
 from tests.conftest import SetClock
 from tests.deployment import REFERENCES

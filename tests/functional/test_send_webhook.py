@@ -10,7 +10,8 @@ import pytest
 import standardwebhooks
 import svix
 
-from afterword import clients, clock, services
+from afterword import clock, services
+from afterword.runtime import clients
 from afterword.webhooks import SUBMISSIONS, Delivery, DeliveryStatus, Disabled, Try
 from tests.conftest import START, Call, SetClock
 from tests.functional.webhooks import URL, Queue, Receiver, Webhooks

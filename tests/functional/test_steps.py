@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from afterword import clock, services
-from afterword.flows import Flow
+from afterword.engine.attempts import MIN_STEP_SECONDS, WRITE_SECONDS
+from afterword.flows.flow import Flow
 from afterword.generations import Output, Reason, Status, Submission
 from afterword.models import LENGTH, ModelTimedOutError, ModelUnavailableError, Prompt
-from afterword.payloads import INLINE_BYTES
-from afterword.worker import MIN_STEP_SECONDS, WRITE_SECONDS
+from afterword.runtime.payloads import INLINE_BYTES
 from functions.generate.app import handler
 from tests.conftest import Call, Event, LambdaContext, SetClock, Tenant
 from tests.fake_model import FakeModel, completion

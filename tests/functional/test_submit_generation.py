@@ -7,13 +7,14 @@ from types import SimpleNamespace
 
 import pytest
 
-from afterword import clients, clock, services, waiting
-from afterword.contents import Draft
+from afterword import clock, services
 from afterword.dialects.native.generations import MEMBERS
-from afterword.flows import Flow
-from afterword.generations import Chosen, Reason, Status
-from afterword.keys import Scope
+from afterword.flows.flow import Flow
+from afterword.generations import Chosen, Reason, Status, waiting
+from afterword.knowledge import Draft
 from afterword.limits import Limits
+from afterword.runtime import clients
+from afterword.tenants.keys import Scope
 from tests.conftest import FLOW, Call, Event, SetClock, Stored, Tenant
 from tests.fake_model import completion
 from tests.functional.conftest import HEADERS

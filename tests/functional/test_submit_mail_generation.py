@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from afterword import clients, http, services
-from afterword.generations import Generation, Status, is_id
-from afterword.inputs import Values
+from afterword import services
+from afterword.generations import Generation, Status, Values, is_id
+from afterword.handlers import http
+from afterword.runtime import clients
 from functions.submit_mail_generation.app import handler
 from tests.conftest import FLOW, Event, LambdaContext, SetClock, Stored, Tenant
 from tests.deployment import REFERENCES

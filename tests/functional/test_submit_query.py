@@ -6,8 +6,8 @@ from collections.abc import Callable
 import pytest
 
 from afterword import services
-from afterword.keys import Scope
 from afterword.limits import Limits
+from afterword.tenants.keys import Scope
 from functions.submit_query.app import handler
 from tests.conftest import FLOW, Call, Event, LambdaContext, SetClock, Stored, Tenant
 from tests.functional.unless import (

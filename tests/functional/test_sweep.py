@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 
-from afterword import clients, clock, services, sweeper
+from afterword import clock, services
+from afterword.engine import sweeper
 from afterword.generations import Reason, Status, Submission, Terms
-from afterword.items import DUE_AFTER, Overdue
+from afterword.generations.items import DUE_AFTER, Overdue
+from afterword.runtime import clients
 from functions.sweep.app import handler
 from tests.conftest import FLOW, Call, Event, LambdaContext, SetClock, Stored
 from tests.deployment import REFERENCES

@@ -5,9 +5,10 @@ from collections.abc import Callable
 
 import pytest
 
-from afterword import services, settings
-from afterword.contents import folder_id
-from afterword.keys import Scope
+from afterword import services
+from afterword.knowledge import folder_id
+from afterword.runtime import settings
+from afterword.tenants.keys import Scope
 from functions.update_content.app import handler
 from tests.conftest import FLOW, LambdaContext, SetClock, Tenant
 from tests.documents import docx_files

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from afterword import clients, clock, services
+from afterword import clock, services
 from afterword.generations import Claim, Reason
+from afterword.runtime import clients
 from tests.conftest import Call, SetClock
 from tests.fake_model import completion
 from tests.functional.genai_stack import (

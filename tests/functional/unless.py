@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 from afterword import clock, services
-from afterword.flows import Flow
+from afterword.flows.flow import Flow
 from afterword.generations import Completion, Source
 from functions.get_answer.app import handler as get_answer
 from functions.submit_query.app import handler as submit_query

@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
 
-from afterword import clients, services
-from afterword.fetching import FetchError, Reply
+from afterword import services
+from afterword.runtime import clients
+from afterword.runtime.outbound import FetchError, Reply
 from afterword.webhooks import Delivery, Endpoint
 from functions.create_webhook.app import handler as create_webhook
 from functions.delete_webhook.app import handler as delete_webhook

@@ -13,11 +13,12 @@ from urllib.parse import quote, urlencode
 
 import pytest
 
-from afterword import clients, clock, fetching, services, waiting
-from afterword.contents import Draft
+from afterword import clock, services
 from afterword.dialects import native, promptitude
-from afterword.generations import Status, Submission
-from afterword.keys import Scope
+from afterword.generations import Status, Submission, waiting
+from afterword.knowledge import Draft
+from afterword.runtime import clients, outbound
+from afterword.tenants.keys import Scope
 from tests.conftest import FLOW, Call, Event, Stored, Tenant
 from tests.deployment import REFERENCES, Deployment
 from tests.fake_model import completion
@@ -184,7 +185,7 @@ def no_internet(monkeypatch: pytest.MonkeyPatch) -> None:
     def resolve(_host: str, _port: int) -> list[str]:
         raise OSError
 
-    monkeypatch.setattr(fetching, "_addresses", resolve)
+    monkeypatch.setattr(outbound, "_addresses", resolve)
 
 
 @pytest.fixture

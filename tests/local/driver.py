@@ -16,9 +16,9 @@ from typing import Any
 
 import httpx
 
-from afterword.flows import Flow
-from afterword.keys import Scope
-from afterword.registry import Registry
+from afterword.flows.flow import Flow
+from afterword.tenants.keys import Scope
+from afterword.tenants.registry import Registry
 from local.aws import session
 from local.places import read
 

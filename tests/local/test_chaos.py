@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from afterword import keys
-from afterword.flows import Flow, Step
+from afterword.flows.flow import Flow, Step
+from afterword.tenants import keys
 from local.aws import session
 from local.template import worker_seconds
 from local.terminal import LocalError

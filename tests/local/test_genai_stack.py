@@ -7,9 +7,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from afterword.flows import Flow, Input, Step
-from afterword.inputs import Kind
-from afterword.keys import Scope
+from afterword.flows.flow import Flow, Input, Step
+from afterword.flows.inputs import Kind
+from afterword.tenants.keys import Scope
 from tests.documents import docx_files, pdf_files
 from tests.local.driver import FINISH_SECONDS, Dev, Json, until
 

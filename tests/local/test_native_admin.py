@@ -12,8 +12,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from afterword.flows import Flow
-from afterword.keys import Scope
+from afterword.flows.flow import Flow
+from afterword.tenants.keys import Scope
 from local.aws import session
 from tests.conftest import ROOT
 from tests.local.driver import Dev, Json, until

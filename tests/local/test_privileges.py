@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from afterword.keys import Scope
+from afterword.tenants.keys import Scope
 from local.aws import session
 from tests.deployment import as_list
 from tests.local.driver import Dev, Tenant, running, until

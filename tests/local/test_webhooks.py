@@ -16,8 +16,8 @@ import pytest
 import standardwebhooks
 import svix
 
-from afterword.flows import Flow, Step
-from afterword.keys import Scope
+from afterword.flows.flow import Flow, Step
+from afterword.tenants.keys import Scope
 from afterword.webhooks import SEND_SECONDS
 from tests.local.driver import Account, Dev, Json, Tenant, running, until
 from tests.seeds import SEEDS, seeded

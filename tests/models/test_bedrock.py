@@ -14,9 +14,8 @@ from botocore.exceptions import (
 )
 from botocore.stub import Stubber
 
-from afterword import clients
+from afterword.files.media_types import DOCUMENTS, IMAGES
 from afterword.generations import Reason
-from afterword.media_types import DOCUMENTS, IMAGES
 from afterword.models import (
     LENGTH,
     STOP,
@@ -29,6 +28,7 @@ from afterword.models import (
     bedrock,
 )
 from afterword.models.bedrock import BedrockModel
+from afterword.runtime import clients
 
 if TYPE_CHECKING:
     from mypy_boto3_bedrock_runtime import BedrockRuntimeClient

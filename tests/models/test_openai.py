@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from afterword import placeholders
+from afterword.flows import placeholders
 from afterword.generations import Completion, Reason
 from afterword.models import (
     LENGTH,

@@ -6,10 +6,11 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from afterword import clients, services
-from afterword.batch_files import BatchFiles
+from afterword import services
+from afterword.batches.files import BatchFiles
 from afterword.errors import UnavailableError
-from afterword.payloads import Payloads
+from afterword.runtime import clients
+from afterword.runtime.payloads import Payloads
 from functions.get_flow.app import handler as get_flow
 from functions.send_webhook.app import handler as send_webhook
 from functions.sweep.app import handler as sweep

@@ -18,10 +18,10 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from afterword import clients, clock, generations, items, services, store, worker
+from afterword import clock, generations, services
+from afterword.engine import attempts
 from afterword.errors import ConflictError, LimitedError, NotFoundError
-from afterword.generations import Claim, Completion, Reason, Status
-from afterword.keys import Scope
+from afterword.generations import Claim, Completion, Reason, Status, items, store
 from afterword.limits import Limits
 from afterword.models import (
     ModelRefusedError,
@@ -30,6 +30,8 @@ from afterword.models import (
     Prompt,
     provider,
 )
+from afterword.runtime import clients
+from afterword.tenants.keys import Scope
 from functions.dead_letter.app import handler as dead_letter
 from functions.deliver.app import handler as deliver
 from functions.generate.app import handler as generate
@@ -132,7 +134,7 @@ class TwoTenants(RuleBasedStateMachine):
         self._answer, self._meanwhile = "answers", "nothing"
         self._working: list[Record] = []
         patch.setattr(provider, "model", lambda: FakeModel(self._ask))
-        worker.from_settings.cache_clear()
+        attempts.from_settings.cache_clear()
         self._known: dict[str, Known] = {}
         self._by_key: dict[tuple[str, str], str] = {}
         self._claims: list[Claim] = []

@@ -11,20 +11,13 @@ import pytest
 from botocore.awsrequest import AWSPreparedRequest
 from moto.core.botocore_stubber import BotocoreStubber
 
-from afterword import (
-    admission,
-    attachments,
-    authentication,
-    clients,
-    clock,
-    generations,
-    services,
-    statistics,
-    sweeper,
-    worker,
-)
+from afterword import clock, generations, services
+from afterword.engine import admission, attachments, attempts, sweeper
 from afterword.limits import Limits
 from afterword.models import provider
+from afterword.runtime import clients
+from afterword.tenants import authentication
+from afterword.usage import statistics
 from tests.conftest import Event, Tenant
 from tests.deployment import REFERENCES
 from tests.seeds import seeded
@@ -112,7 +105,7 @@ def start_afresh() -> None:
         services.sweeper,
         services.statistics,
         services.notifier,
-        worker.from_settings,
+        attempts.from_settings,
     ):
         cached.cache_clear()
     for name in ("GenerationsTable", "UsageTable"):
@@ -131,7 +124,7 @@ def put_in_place(
     """Let the code meet the world wherever it would meet time, chance, threads, AWS or a model."""
     time = SimpleNamespace(monotonic=world.monotonic, sleep=world.sleep)
     for module in (
-        worker,
+        attempts,
         attachments,
         sweeper,
         statistics,
@@ -144,9 +137,9 @@ def put_in_place(
     ids = seeded(seed)
     monkeypatch.setattr(generations, "secrets", SimpleNamespace(randbits=ids.getrandbits))
     monkeypatch.setattr(
-        worker, "ThreadPoolExecutor", lambda **_: Pool(world.scheduler, world.begun)
+        attempts, "ThreadPoolExecutor", lambda **_: Pool(world.scheduler, world.begun)
     )
-    monkeypatch.setattr(worker, "wait", world.scheduler.wait)
+    monkeypatch.setattr(attempts, "wait", world.scheduler.wait)
     monkeypatch.setattr(provider, "model", lambda: world)
 
     def call(stubber: object, event_name: str, request: AWSPreparedRequest, **_: object) -> Any:  # noqa: ANN401 - moto's own

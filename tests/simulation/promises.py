@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from afterword import statistics
+from afterword.engine.attempts import MAX_FAILURES
 from afterword.generations import TRANSITIONS, Status
-from afterword.statistics import Tally
-from afterword.worker import MAX_FAILURES
+from afterword.usage import statistics
+from afterword.usage.statistics import Tally
 from tests.simulation.scheduler import Process, Thread
 
 type Attributes = Mapping[str, Any]

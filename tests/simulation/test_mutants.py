@@ -9,14 +9,17 @@ from typing import Any
 
 import pytest
 
-from afterword import clients, generations, notifications, services, statistics, worker
-from afterword.endings import Endings
+from afterword import generations, services
+from afterword.engine import attempts, notifications
+from afterword.engine.outbox import Endings
+from afterword.engine.sweeper import Sweeper
 from afterword.generations import Claim, Status, Submission, Terms
-from afterword.items import Items
-from afterword.statistics import Cell, Statistics
-from afterword.store import GenerationStore, There
-from afterword.sweeper import Sweeper
-from afterword.usage import Usage
+from afterword.generations.items import Items
+from afterword.generations.store import GenerationStore, There
+from afterword.limits.quotas import Usage
+from afterword.runtime import clients
+from afterword.usage import statistics
+from afterword.usage.statistics import Cell, Statistics
 from tests.simulation.conftest import Simulate
 from tests.simulation.promises import BrokenError, Promise
 from tests.simulation.test_promises import FIXED
@@ -270,7 +273,7 @@ MUTANTS = [
     Mutant(
         "a lease without a margin",
         {Promise.LEASE, Promise.DEAD_LETTER},
-        lambda patch: patch.setattr(worker, "LEASE_MARGIN", timedelta(0)),
+        lambda patch: patch.setattr(attempts, "LEASE_MARGIN", timedelta(0)),
         soonest=1,
     ),
     Mutant(
@@ -282,7 +285,7 @@ MUTANTS = [
     Mutant(
         "failures without a limit",
         {Promise.MODEL_CALLS},
-        lambda patch: patch.setattr(worker, "MAX_FAILURES", 99),
+        lambda patch: patch.setattr(attempts, "MAX_FAILURES", 99),
     ),
 ]
 

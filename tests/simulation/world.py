@@ -20,8 +20,9 @@ from moto.core.botocore_stubber import MockRawResponse
 from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.dynamodb.models import dynamodb_backends
 
-from afterword import clients, services
+from afterword import services
 from afterword.generations import Completion, Reason, Status
+from afterword.limits.quotas import Usage
 from afterword.models import (
     STOP,
     ModelRefusedError,
@@ -29,9 +30,9 @@ from afterword.models import (
     ModelUnavailableError,
     Prompt,
 )
-from afterword.payloads import INLINE_BYTES
-from afterword.queue import Nudge
-from afterword.usage import Usage
+from afterword.runtime import clients
+from afterword.runtime.payloads import INLINE_BYTES
+from afterword.runtime.queue import Nudge
 from functions.count_usage.app import handler as count_usage
 from functions.dead_letter.app import handler as dead_letter
 from functions.deliver.app import handler as deliver

@@ -49,7 +49,7 @@ def session(slim_data: Path, environment: None) -> botocore.session.Session:  # 
 
 def test_the_layer_keeps_the_model_of_every_service_that_has_a_client() -> None:
     """A client whose model is not in the layer would fail in Lambda, and only there."""
-    clients = ROOT / "layers/core/afterword/clients.py"
+    clients = ROOT / "layers/core/afterword/runtime/clients.py"
     calls = [
         node
         for node in ast.walk(ast.parse(clients.read_text()))

@@ -15,7 +15,7 @@ import pytest
 from samtranslator.parser.parser import Parser  # type: ignore[import-untyped]
 from samtranslator.translator.translator import Translator  # type: ignore[import-untyped]
 
-from afterword import metrics
+from afterword.engine import metrics
 from tests.conftest import ROOT
 from tests.deployment import REGION, Deployment
 
@@ -31,7 +31,7 @@ OURS = {
     "Canceled",
     "HandedBack",
 }
-"""The metrics that afterword/metrics.py writes."""
+"""The metrics that afterword/engine/metrics.py writes."""
 
 type Resources = dict[str, dict[str, Any]]
 
@@ -195,7 +195,7 @@ def test_the_dashboard_shows_what_there_is(template: Mapping[str, Any]) -> None:
                 shown.add(metric[1])
                 assert metric[2:4] == ["stack", "${AWS::StackName}"]
     assert shown == OURS
-    source = (ROOT / "layers/core/afterword/metrics.py").read_text()
+    source = (ROOT / "layers/core/afterword/engine/metrics.py").read_text()
     assert set(re.findall(r'"([A-Z][A-Za-z]+)": ', source)) | {"TokensIn", "TokensOut"} == OURS
 
 

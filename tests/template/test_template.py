@@ -9,8 +9,11 @@ from typing import Any
 
 import pytest
 
-from afterword import batches, clients, intake, worker
+from afterword import batches
+from afterword.batches import intake
+from afterword.engine import attempts as worker
 from afterword.generations import MAX_DEADLINE
+from afterword.runtime import clients
 from tests.conftest import ROOT
 from tests.deployment import Deployment, as_list
 from tests.seeds import SEEDS, seeded
@@ -249,7 +252,7 @@ API_SECONDS = 30
 
 def settings_that_are_read() -> set[str]:
     """Return the environment variables that settings.py reads."""
-    source = (ROOT / "layers/core/afterword/settings.py").read_text()
+    source = (ROOT / "layers/core/afterword/runtime/settings.py").read_text()
     return set(re.findall(r'"(AFTERWORD_[A-Z_]+)"', source))
 
 

@@ -25,29 +25,29 @@ SERVICES = (
     "ssm",
 )
 AWS_CALLS = {
-    "afterword.store": {
+    "afterword.generations.store": {
         "batch_get_item",  # what DynamoDB does not read at once, `ends` leaves out
         "get_item",
         "get_paginator",
         "put_item",
         "update_item",
     },
-    "afterword.listings": {"get_paginator", "query"},
-    "afterword.item_reads": {"batch_get_item"},  # of whatever table it is given
+    "afterword.generations.listings": {"get_paginator", "query"},
+    "afterword.runtime.item_reads": {"batch_get_item"},  # of whatever table it is given
     "afterword.dialects.genai_stack": {"query"},  # of a request: its parameters
     "afterword.dialects.unless": {"query"},  # of a request: its parameters
     "afterword.dialects.promptitude.content": {"query"},  # the same
-    "afterword.fetching": {"query"},  # of a URL
-    "afterword.registry": {
+    "afterword.runtime.outbound": {"query"},  # of a URL
+    "afterword.tenants.registry": {
         "get_item",
         "get_paginator",
         "put_item",
         "transact_write_items",
         "update_item",
     },
-    "afterword.notifications": {"put_events"},
-    "afterword.webhook_secrets": {"delete_parameter", "get_parameter", "put_parameter"},
-    "afterword.webhook_store": {
+    "afterword.engine.notifications": {"put_events"},
+    "afterword.webhooks.secrets": {"delete_parameter", "get_parameter", "put_parameter"},
+    "afterword.webhooks.store": {
         "delete_item",
         "get_item",
         "get_paginator",
@@ -56,20 +56,20 @@ AWS_CALLS = {
         "update_item",
     },
     "afterword.dialects.native.webhooks": {"query"},  # of a request: its parameters
-    "afterword.usage": {"get_item", "update_item"},
-    "afterword.statistics": {"get_item", "get_paginator", "update_item"},
+    "afterword.limits.quotas": {"get_item", "update_item"},
+    "afterword.usage.statistics": {"get_item", "get_paginator", "update_item"},
     "afterword.dialects.native.generations": {"query"},  # the same
     "afterword.dialects.native.flows": {"query"},  # of a request: its parameters
     "afterword.dialects.native.usage": {"query"},  # the same
-    "afterword.queue": {"change_message_visibility", "send_message"},
-    "afterword.content_store": {
+    "afterword.runtime.queue": {"change_message_visibility", "send_message"},
+    "afterword.knowledge.store": {
         "get_paginator",
         "query",
         "transact_write_items",
     },
-    "afterword.payloads": {"delete_objects", "get_object", "put_object"},
-    "afterword.batch_store": {"get_item", "get_paginator", "put_item", "update_item"},
-    "afterword.batch_files": {
+    "afterword.runtime.payloads": {"delete_objects", "get_object", "put_object"},
+    "afterword.batches.store": {"get_item", "get_paginator", "put_item", "update_item"},
+    "afterword.batches.files": {
         "complete_multipart_upload",
         "create_multipart_upload",
         "generate_presigned_url",
@@ -77,8 +77,8 @@ AWS_CALLS = {
         "put_object",
         "upload_part",
     },
-    "afterword.bedrock_knowledge": {"retrieve"},
-    "afterword.clients": {"get_session"},  # of botocore: its own
+    "afterword.knowledge.bedrock": {"retrieve"},
+    "afterword.runtime.clients": {"get_session"},  # of botocore: its own
     "afterword.models.bedrock": {"converse"},
     "afterword.models.provider": {"get_secret_value"},
 }
@@ -190,7 +190,11 @@ def dialect_of(module: str) -> str | None:
 
 def test_there_are_modules_to_look_at() -> None:
     """The rules below are about the whole core and every function."""
-    assert {"afterword.store", "afterword.worker", "functions.health.app"} <= MODULES.keys()
+    assert {
+        "afterword.generations.store",
+        "afterword.engine.attempts",
+        "functions.health.app",
+    } <= MODULES.keys()
     assert {module for module in MODULES if dialect_of(module)} >= {"afterword.dialects.dialonce"}
 
 
@@ -203,7 +207,7 @@ def test_imports_go_one_way(module: str) -> None:
             continue
         if imported.startswith("afterword.dialects."):
             assert dialect_of(module), f"{imported} is above {module}"
-        if imported == "afterword.http":
+        if imported == "afterword.handlers.http":
             assert dialect_of(module), f"{imported} is above {module}"
 
 
@@ -227,7 +231,7 @@ def test_the_model_of_a_generation_knows_no_aws() -> None:
         "afterword.clock",
         "afterword.errors",
         "afterword.files",
-        "afterword.inputs",
+        "afterword.flows.inputs",
     }
     assert not [name for name in imports("afterword.generations") if name.startswith("boto")]
 
@@ -235,7 +239,7 @@ def test_the_model_of_a_generation_knows_no_aws() -> None:
 def test_only_the_worker_has_a_model() -> None:
     """The worker is the one place that calls a model."""
     users = {module for module in MODULES if "afterword.models.provider" in imports(module)}
-    assert users == {"afterword.worker"}
+    assert users == {"afterword.engine.attempts"}
 
 
 @pytest.mark.parametrize("module", MODULES)
@@ -249,7 +253,7 @@ def test_only_the_settings_read_the_environment(module: str) -> None:
         if isinstance(node, ast.ImportFrom) and node.module == "os"
         for alias in node.names
     }
-    expected = {"environ"} if module == "afterword.settings" else set()
+    expected = {"environ"} if module == "afterword.runtime.settings" else set()
     assert (used, names & taken) == (expected, set())
 
 
@@ -275,7 +279,7 @@ def test_each_call_of_aws_has_its_one_place(module: str, operations: set[str]) -
 def test_only_the_clients_make_clients(module: str) -> None:
     """AWS clients are made in one place, and nothing imports boto3, which costs a cold start."""
     makes = {"create_client", "client", "resource"} & set(attributes(module))
-    assert makes == ({"create_client"} if module == "afterword.clients" else set())
+    assert makes == ({"create_client"} if module == "afterword.runtime.clients" else set())
     assert not {name for name in imports(module) if name.split(".")[0] in {"boto3", "moto"}}
 
 

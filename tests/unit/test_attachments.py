@@ -5,9 +5,9 @@ from collections.abc import Sequence
 
 import pytest
 
-from afterword import attachments
+from afterword.engine import attachments
 from afterword.files import StoredFile
-from afterword.flows import Step
+from afterword.flows.flow import Step
 from afterword.generations import FailedError, Reason
 from afterword.models import Attachment
 

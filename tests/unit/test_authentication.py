@@ -6,11 +6,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from afterword import authentication, keys
-from afterword.authentication import Authenticator
 from afterword.errors import AfterwordError, ForbiddenError, UnauthenticatedError
-from afterword.keys import Scope
-from afterword.registry import Registry
+from afterword.tenants import authentication, keys
+from afterword.tenants.authentication import Authenticator
+from afterword.tenants.keys import Scope
+from afterword.tenants.registry import Registry
 from tests.conftest import Call
 
 

@@ -5,9 +5,9 @@ import tracemalloc
 
 import pytest
 
-from afterword import batch_lines
-from afterword.batch_lines import Line, count, lines, together
 from afterword.batches import MAX_LINE_BYTES, MAX_LINES
+from afterword.batches import lines as batch_lines
+from afterword.batches.lines import Line, count, lines, together
 from tests.seeds import SEEDS, seeded
 
 LONG = b"x" * MAX_LINE_BYTES

@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from afterword import batch_lines, batch_runner, batches, clients, clock, services
-from afterword.batch_runner import BatchRunner, LostError
+from afterword import batches, clock, services
 from afterword.batches import (
     MAX_LINES,
     Batch,
@@ -22,9 +21,13 @@ from afterword.batches import (
     Upload,
     line_id,
 )
+from afterword.batches import lines as batch_lines
+from afterword.batches import runner as batch_runner
+from afterword.batches.runner import BatchRunner, LostError
 from afterword.errors import InvalidRequestError, NotFoundError
 from afterword.generations import Generation, Submission
-from afterword.registry import StoredFlow
+from afterword.runtime import clients
+from afterword.tenants.registry import StoredFlow
 from tests.conftest import FLOW, SetClock, Tenant
 from tests.deployment import REFERENCES
 

@@ -14,13 +14,14 @@ from botocore.exceptions import (
 from botocore.stub import Stubber
 from botocore.validate import ParamValidator
 
-from afterword import clients, content_items, services, settings
-from afterword.bedrock_knowledge import MAX_QUESTION, BedrockRanking
-from afterword.contents import Content, Label
+from afterword import services
 from afterword.errors import UnavailableError
 from afterword.generations import FailedError, Reason
-from afterword.lexical import LexicalRanking
-from afterword.ranking import Origin, Selection
+from afterword.knowledge import Content, Label, items
+from afterword.knowledge.bedrock import MAX_QUESTION, BedrockRanking
+from afterword.knowledge.lexical import LexicalRanking
+from afterword.knowledge.ranking import Origin, Selection
+from afterword.runtime import clients, settings
 from tests.conftest import START
 
 if TYPE_CHECKING:
@@ -225,7 +226,7 @@ def test_the_metadata_are_those_that_contents_have() -> None:
         created_at=START,
         updated_at=START,
     )
-    written = content_items.metadata(content).decode()
+    written = items.metadata(content).decode()
     assert written == (
         '{"metadataAttributes": {"tenant": "demo", "content": "c1", "title": "Returns",'
         ' "folder": "f1", "tags": ["t1"], "external_id": "terms-4",'

@@ -4,8 +4,8 @@ import time
 
 import pytest
 
-from afterword import citations
-from afterword.ranking import Origin, Ranked
+from afterword.knowledge import citations
+from afterword.knowledge.ranking import Origin, Ranked
 from tests.seeds import SEEDS, seeded
 
 PASSAGES = {

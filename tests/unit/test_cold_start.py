@@ -7,7 +7,7 @@ from types import ModuleType
 
 import pytest
 
-from afterword import cold_start
+from afterword.runtime import cold_start
 
 
 @pytest.fixture(autouse=True)

@@ -10,9 +10,16 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
-from afterword import clients, content_store, item_reads, services
-from afterword.content_store import ContentStore, Outcome
-from afterword.contents import (
+from afterword import services
+from afterword.errors import (
+    ConflictError,
+    InvalidRequestError,
+    NotFoundError,
+    UnavailableError,
+    UnprocessableError,
+)
+from afterword.generations import new_id
+from afterword.knowledge import (
     MAX_CHARACTERS,
     MAX_EXTERNAL_ID,
     MAX_NAME,
@@ -25,17 +32,12 @@ from afterword.contents import (
     folder_id,
     tag_id,
 )
-from afterword.errors import (
-    ConflictError,
-    InvalidRequestError,
-    NotFoundError,
-    UnavailableError,
-    UnprocessableError,
-)
-from afterword.generations import new_id
-from afterword.passages import cut
-from afterword.payloads import INLINE_BYTES
-from afterword.ranking import Origin, SelectionTooLargeError
+from afterword.knowledge import store as content_store
+from afterword.knowledge.passages import cut
+from afterword.knowledge.ranking import Origin, SelectionTooLargeError
+from afterword.knowledge.store import ContentStore, Outcome
+from afterword.runtime import clients, item_reads
+from afterword.runtime.payloads import INLINE_BYTES
 from tests.conftest import START, Call, SetClock
 from tests.deployment import REFERENCES
 from tests.seeds import SEEDS, seeded

@@ -20,8 +20,8 @@ from afterword.errors import (
     UnavailableError,
 )
 from afterword.generations import Generation, Reason, Status, Submission
-from afterword.http import Request
-from afterword.keys import ApiKey
+from afterword.handlers.http import Request
+from afterword.tenants.keys import ApiKey
 from tests.conftest import START
 from tests.fake_model import completion
 

@@ -9,7 +9,7 @@ import pytest
 from botocore.exceptions import EndpointConnectionError
 
 from afterword import clock, services
-from afterword.endings import Endings
+from afterword.engine.outbox import Endings
 from afterword.generations import Reason, Status, Submission, Terms
 from tests.conftest import Call, SetClock
 from tests.deployment import REFERENCES

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from afterword.fetching import Fetcher, FetchError, Target, is_public
+from afterword.runtime.outbound import Fetcher, FetchError, Target, is_public
 
 PUBLIC = "93.184.215.14"
 NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)

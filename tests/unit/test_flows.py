@@ -7,11 +7,12 @@ from xml.etree import ElementTree as ET
 import pytest
 from pydantic import ValidationError
 
-from afterword import flows, inputs, placeholders
-from afterword.flows import Context, Flow, FlowType, Step
-from afterword.generations import Completion, Generation, Listed, Status
+from afterword.flows import flow as flows
+from afterword.flows import inputs, placeholders
+from afterword.flows.flow import Context, Flow, FlowType, Step
+from afterword.generations import Completion, Generation, Listed, Status, Values
+from afterword.knowledge.ranking import Origin, Ranked
 from afterword.models import Attachment, Prompt, Turn
-from afterword.ranking import Origin, Ranked
 from tests.conftest import START
 from tests.seeds import SEEDS, seeded
 
@@ -459,7 +460,7 @@ def test_the_question_is_the_query_or_all_that_was_sent(
     fields: Mapping[str, object], question: str
 ) -> None:
     """A query names inputs and results, and nothing is filled in twice."""
-    values: inputs.Values = {"question": ["When?", "How?"], "topic": "Soon"}
+    values: Values = {"question": ["When?", "How?"], "topic": "Soon"}
     results = {
         "first": Completion(
             text="{{topic}}", model="m", stop_reason="stop", tokens_in=1, tokens_out=1

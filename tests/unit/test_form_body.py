@@ -2,10 +2,10 @@
 
 import pytest
 
-from afterword import form_body
 from afterword.errors import InvalidRequestError
 from afterword.files import Upload
-from afterword.form_body import Form
+from afterword.handlers import forms
+from afterword.handlers.forms import Form
 
 JSON = "application/json"
 URLENCODED = "application/x-www-form-urlencoded"
@@ -28,19 +28,19 @@ MULTIPART = "multipart/form-data; boundary=XyZ"
 )
 def test_fields_keep_their_order(content_type: str, body: bytes) -> None:
     """Fields are in the order sent, whatever the form, and the form's encoding is none of them."""
-    assert form_body.read(content_type, body).fields[:2] == [("b", "1"), ("a", "2")]
+    assert forms.read(content_type, body).fields[:2] == [("b", "1"), ("a", "2")]
 
 
 def test_a_field_may_be_there_without_a_value() -> None:
     """What is null, or a file input that nobody has filled in, has its place and no value."""
     sent = b'--XyZ\r\nContent-Disposition: form-data; name="a"; filename=""\r\n\r\n\r\n--XyZ--\r\n'
-    assert form_body.read(MULTIPART, sent) == Form([("a", None)])
-    assert form_body.read(JSON, b'{"a": null}') == Form([("a", None)])
+    assert forms.read(MULTIPART, sent) == Form([("a", None)])
+    assert forms.read(JSON, b'{"a": null}') == Form([("a", None)])
 
 
 def test_an_empty_list_is_told_from_none() -> None:
     """JSON's empty lists have no fields, and their names are told."""
-    assert form_body.read(JSON, b'{"a": [], "b": [null, "1"], "c": ""}') == Form(
+    assert forms.read(JSON, b'{"a": [], "b": [null, "1"], "c": ""}') == Form(
         [("b", None), ("b", "1"), ("c", "")], frozenset({"a"})
     )
 
@@ -49,8 +49,8 @@ def test_an_empty_list_is_told_from_none() -> None:
 def test_json_that_is_no_object(body: bytes) -> None:
     """JSON is an object, unless the caller reads other values."""
     with pytest.raises(InvalidRequestError, match="The body must be a JSON object"):
-        form_body.read(JSON, body)
-    assert form_body.read(JSON, body, lambda _: [("a", "1")]) == Form([("a", "1")])
+        forms.read(JSON, body)
+    assert forms.read(JSON, body, lambda _: [("a", "1")]) == Form([("a", "1")])
 
 
 def test_a_file_is_told_from_a_text() -> None:
@@ -59,4 +59,4 @@ def test_a_file_is_told_from_a_text() -> None:
         b'--XyZ\r\nContent-Disposition: form-data; name="a"; filename="../b.txt"\r\n\r\nHello\r\n'
         b"--XyZ--\r\n"
     )
-    assert form_body.read(MULTIPART, sent).fields == [("a", Upload(name="b.txt", content=b"Hello"))]
+    assert forms.read(MULTIPART, sent).fields == [("a", Upload(name="b.txt", content=b"Hello"))]

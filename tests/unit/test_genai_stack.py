@@ -27,9 +27,9 @@ from afterword.errors import (
 )
 from afterword.files import StoredFile, SubmittedFile
 from afterword.generations import Generation, Listed, Page, Reason, Status, Submission
-from afterword.http import Request
-from afterword.keys import ApiKey, Scope
-from afterword.registry import StoredFlow
+from afterword.handlers.http import Request
+from afterword.tenants.keys import ApiKey, Scope
+from afterword.tenants.registry import StoredFlow
 from tests.conftest import FLOW, START
 from tests.fake_model import completion
 

@@ -12,10 +12,10 @@ import httpx
 import pytest
 from urllib3.filepost import encode_multipart_formdata
 
-from afterword import form_body
 from afterword.dialects.genai_stack import form
 from afterword.errors import InvalidRequestError
 from afterword.files import Upload
+from afterword.handlers import forms as form_body
 from tests.seeds import SEEDS, seeded
 
 BOUNDARY = "----boundary.7"

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
-from afterword import errors, http
+from afterword import errors
 from afterword.errors import (
     AfterwordError,
     ConflictError,
@@ -21,8 +21,9 @@ from afterword.errors import (
     UnauthenticatedError,
     UnavailableError,
 )
-from afterword.http import Request, Response
-from afterword.keys import ApiKey, Scope
+from afterword.handlers import http
+from afterword.handlers.http import Request, Response
+from afterword.tenants.keys import ApiKey, Scope
 from tests.conftest import Event, LambdaContext, Tenant
 
 

@@ -5,10 +5,11 @@ from collections.abc import Sequence
 
 import pytest
 
-from afterword import inputs
 from afterword.errors import UnprocessableError
 from afterword.files import SubmittedFile, Upload
-from afterword.inputs import ANY_TEXT, Input, Kind, Values
+from afterword.flows import inputs
+from afterword.flows.inputs import ANY_TEXT, Input, Kind
+from afterword.generations import Values
 from tests.seeds import SEEDS, seeded
 
 TEXT = Input(name="topic", label="Topic")

@@ -5,9 +5,9 @@ import random
 
 import pytest
 
-from afterword import json_body
 from afterword.errors import InvalidRequestError
-from afterword.json_body import MAX_DEPTH
+from afterword.runtime import json_text
+from afterword.runtime.json_text import MAX_DEPTH
 from tests.seeds import SEEDS, seeded
 
 TOO_DEEP = "The body is nested deeper than 64 levels."
@@ -104,16 +104,16 @@ def nested(levels: int, opening: str, closing: str) -> bytes:
 def test_what_cannot_be_stored_and_shown_again_is_refused(body: bytes, message: str) -> None:
     """A body that is no plain JSON object is refused with a message that says what is wrong."""
     with pytest.raises(InvalidRequestError) as refused:
-        json_body.parse_object(body)
+        json_text.parse_object(body)
     assert str(refused.value) == message
 
 
 @pytest.mark.parametrize(("opening", "closing"), [("[", "]"), ('{"a":', "}")])
 def test_nesting_is_taken_to_its_limit_and_no_further(opening: str, closing: str) -> None:
     """64 levels are taken, 65 are not, in arrays and in objects."""
-    assert json_body.parse_object(nested(MAX_DEPTH, opening, closing)).texts["a"]
+    assert json_text.parse_object(nested(MAX_DEPTH, opening, closing)).texts["a"]
     with pytest.raises(InvalidRequestError, match="deeper than 64 levels"):
-        json_body.parse_object(nested(MAX_DEPTH + 1, opening, closing))
+        json_text.parse_object(nested(MAX_DEPTH + 1, opening, closing))
 
 
 @pytest.mark.parametrize(
@@ -146,20 +146,20 @@ def test_nesting_is_taken_to_its_limit_and_no_further(opening: str, closing: str
 def test_a_value_keeps_its_exact_text(text: str) -> None:
     """What a caller gets back is what was sent, to the letter: numbers, escapes, white space."""
     body = f'\n{{ "before" : 1 , "kept"\t:\r\n{text} , "after":[2]}}  '
-    parsed = json_body.parse_object(body.encode())
+    parsed = json_text.parse_object(body.encode())
     assert parsed.texts == {"before": "1", "kept": text, "after": "[2]"}
     assert list(parsed.values) == ["before", "kept", "after"]
 
 
 def test_values_are_those_of_python() -> None:
     """The values are what the JSON says, ready to be checked by type."""
-    parsed = json_body.parse_object(b'{"a": "\\u00e9", "b": [1, 2.5, null, true], "c": {}}')
+    parsed = json_text.parse_object(b'{"a": "\\u00e9", "b": [1, 2.5, null, true], "c": {}}')
     assert parsed.values == {"a": "é", "b": [1, 2.5, None, True], "c": {}}
 
 
 def test_of_a_repeated_name_the_last_counts() -> None:
     """A name given twice has its last value, and that value's text, however it is written."""
-    parsed = json_body.parse_object(rb'{"a": "first", "b": 2, "\u0061": 1.0}')
+    parsed = json_text.parse_object(rb'{"a": "first", "b": 2, "\u0061": 1.0}')
     assert parsed.values == {"a": 1.0, "b": 2}
     assert parsed.texts == {"a": "1.0", "b": "2"}
 
@@ -167,7 +167,7 @@ def test_of_a_repeated_name_the_last_counts() -> None:
 @pytest.mark.parametrize("body", [b"{}", b" { \n } "])
 def test_an_empty_object_is_an_object(body: bytes) -> None:
     """An object without members is taken, for the dialect to say what is missing."""
-    assert json_body.parse_object(body) == json_body.JsonObject({}, {})
+    assert json_text.parse_object(body) == json_text.JsonObject({}, {})
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -179,7 +179,7 @@ def test_any_object_is_taken_apart_into_its_texts(seed: int) -> None:
         f"{_space(rng)}{name}{_space(rng)}:{_space(rng)}{text}{_space(rng)}"
         for name, text in members.items()
     )
-    parsed = json_body.parse_object(f"{_space(rng)}{{{spaced}}}{_space(rng)}".encode())
+    parsed = json_text.parse_object(f"{_space(rng)}{{{spaced}}}{_space(rng)}".encode())
     assert parsed.texts == {json.loads(name): text for name, text in members.items()}
     assert parsed.values == {json.loads(name): json.loads(text) for name, text in members.items()}
 
@@ -188,7 +188,7 @@ def test_an_object_is_rendered_from_texts() -> None:
     """Rendering escapes names and leaves the values as they are."""
     texts = {'a "quoted" name': "1.10", "é": '{"b" :  1e400}'}
     assert (
-        json_body.render_object(texts) == '{"a \\"quoted\\" name": 1.10, "\\u00e9": {"b" :  1e400}}'
+        json_text.render_object(texts) == '{"a \\"quoted\\" name": 1.10, "\\u00e9": {"b" :  1e400}}'
     )
 
 

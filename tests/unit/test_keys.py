@@ -10,8 +10,8 @@ from dataclasses import asdict, replace
 
 import pytest
 
-from afterword import keys
-from afterword.keys import ApiKey, Credential, Scope
+from afterword.tenants import keys
+from afterword.tenants.keys import ApiKey, Credential, Scope
 from tests.conftest import START
 
 ALPHABET = string.ascii_letters + string.digits

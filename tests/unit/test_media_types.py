@@ -7,7 +7,7 @@ import zipfile
 
 import pytest
 
-from afterword import media_types
+from afterword.files import media_types
 from tests.seeds import SEEDS, seeded
 
 

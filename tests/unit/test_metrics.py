@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from afterword.endings import Endings
+from afterword.engine.metrics import Metrics
+from afterword.engine.outbox import Endings
 from afterword.generations import Answer, Asked, Claim, Ended, Status
-from afterword.metrics import Metrics
 from tests import embedded_metrics
 from tests.conftest import START, SetClock
 from tests.embedded_metrics import MetricLines

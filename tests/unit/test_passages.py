@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from afterword.passages import LONGEST, LONGEST_HEADING, cut
+from afterword.knowledge.passages import LONGEST, LONGEST_HEADING, cut
 from tests.seeds import SEEDS, seeded
 
 LONG = 300_000

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 
 import pytest
 
-from afterword import placeholders
 from afterword.errors import InvalidRequestError
+from afterword.flows import placeholders
+from afterword.flows.placeholders import MAX_PLACEHOLDERS, UnfilledError
 from afterword.generations import Reason
-from afterword.placeholders import MAX_PLACEHOLDERS, UnfilledError
 from tests.seeds import SEEDS, seeded
 
 DEAR = "Bonjour [Nom du Client],\r\n\r\nMerci.  [one sentence on the next step]\n\tÀ bientôt [!]"

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from afterword import prices
+from afterword.usage import prices
 
 TABLE = prices.read(
     json.dumps(

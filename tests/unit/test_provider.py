@@ -6,11 +6,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from afterword import clients
 from afterword.models import ModelUnavailableError, provider
 from afterword.models.bedrock import BedrockModel
 from afterword.models.openai import OpenAIModel
 from afterword.models.provider import API_KEY_SECONDS, SecretApiKey, UnknownProviderError
+from afterword.runtime import clients
 from tests.conftest import Call
 
 

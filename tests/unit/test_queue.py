@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from afterword import queue, services
-from afterword.queue import Nudge
+from afterword import services
+from afterword.runtime import queue
+from afterword.runtime.queue import Nudge
 from tests.conftest import Call, Event, LambdaContext
 from tests.deployment import REFERENCES
 

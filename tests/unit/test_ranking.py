@@ -8,11 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from afterword import lexical
-from afterword.lexical import Index, LexicalRanking
-from afterword.passages import Passage, cut
-from afterword.ranking import Candidate, Origin, Ranked, Selection, SelectionTooLargeError
-from afterword.words import fold, words
+from afterword.knowledge import lexical
+from afterword.knowledge.lexical import Index, LexicalRanking
+from afterword.knowledge.passages import Passage, cut
+from afterword.knowledge.ranking import Candidate, Origin, Ranked, Selection, SelectionTooLargeError
+from afterword.knowledge.words import fold, words
 from tests.seeds import SEEDS, seeded
 
 SELECTION = Selection("demo", version="1")

@@ -5,11 +5,12 @@ from datetime import timedelta
 
 import pytest
 
-from afterword import clients, keys
 from afterword.errors import ConflictError, InvalidRequestError, NotFoundError
-from afterword.keys import ApiKey, Scope
 from afterword.limits import Limits
-from afterword.registry import Registry, StoredFlow, Tenant, is_name
+from afterword.runtime import clients
+from afterword.tenants import keys
+from afterword.tenants.keys import ApiKey, Scope
+from afterword.tenants.registry import Registry, StoredFlow, Tenant, is_name
 from tests.conftest import START, Call, SetClock
 from tests.deployment import REFERENCES
 

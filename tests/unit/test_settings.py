@@ -2,7 +2,7 @@
 
 import pytest
 
-from afterword.settings import MissingSettingError, Settings
+from afterword.runtime.settings import MissingSettingError, Settings
 
 REQUIRED = {
     "generations_table": "AFTERWORD_GENERATIONS_TABLE",

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
-from afterword import clients, clock, generations, services
+from afterword import clock, generations, services
 from afterword.errors import NotFoundError, UnavailableError
 from afterword.files import StoredFile, SubmittedFile
 from afterword.generations import (
@@ -26,9 +26,10 @@ from afterword.generations import (
     Submission,
     Terms,
 )
-from afterword.items import DUE_SHARDS, Overdue
-from afterword.payloads import INLINE_BYTES
-from afterword.store import GenerationStore
+from afterword.generations.items import DUE_SHARDS, Overdue
+from afterword.generations.store import GenerationStore
+from afterword.runtime import clients
+from afterword.runtime.payloads import INLINE_BYTES
 from tests.conftest import START, Call, SetClock, Stored
 from tests.deployment import REFERENCES
 from tests.fake_model import completion
@@ -813,7 +814,7 @@ def test_what_dynamodb_has_no_time_for_is_read_again(
     store: GenerationStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A page is complete though DynamoDB gives it in pieces, and refused when it gives nothing."""
-    monkeypatch.setattr("afterword.item_reads.time.sleep", lambda _: None)
+    monkeypatch.setattr("afterword.runtime.item_reads.time.sleep", lambda _: None)
     read = clients.dynamodb().batch_get_item
     keys = {"Keys": [{"pk": {"S": f"demo#{ID}"}}]}
     nothing = {"Responses": {}, "UnprocessedKeys": {TABLE: keys}}
@@ -1086,7 +1087,7 @@ def test_no_page_has_more_texts_than_fit_into_memory(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Past so many characters no more texts are read, and the next page goes on from there."""
-    monkeypatch.setattr("afterword.listings.PAGE_CHARACTERS", 250_000)
+    monkeypatch.setattr("afterword.generations.listings.PAGE_CHARACTERS", 250_000)
     made = []
     for _ in range(25):
         set_clock.advance(seconds=1)

@@ -23,13 +23,13 @@ from afterword.errors import (
     UnprocessableError,
 )
 from afterword.generations import Generation, Listed, Reason, Status, Submission
-from afterword.http import Request
-from afterword.registry import StoredFlow
+from afterword.handlers.http import Request
+from afterword.tenants.registry import StoredFlow
 from tests.conftest import START
 from tests.fake_model import completion
 
 if TYPE_CHECKING:
-    from afterword.languages import Languages
+    from afterword.dialects.unless.languages import Languages
 
 ID = "019a6f3e-7c00-7000-8000-000000000001"
 FLOW = StoredFlow("help-center", 3, '{"inputs": [{"name": "question"}]}', START)

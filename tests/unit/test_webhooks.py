@@ -10,8 +10,8 @@ import standardwebhooks
 
 from afterword import webhooks
 from afterword.errors import UnprocessableError
-from afterword.fetching import Reply
 from afterword.generations import Ended, Status
+from afterword.runtime.outbound import Reply
 from afterword.webhooks import ASKED_FOR, Endpoint, Secret
 from tests.conftest import START, SetClock
 from tests.seeds import SEEDS, seeded

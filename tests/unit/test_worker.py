@@ -11,8 +11,11 @@ from typing import Any
 
 import pytest
 
-from afterword import clients, clock, generations, services, worker
+from afterword import clock, generations, services
+from afterword.engine import attempts
+from afterword.engine.attempts import Worker
 from afterword.generations import Completion, Generation, Reason, Status, Submission, Terms
+from afterword.generations.store import GenerationStore
 from afterword.models import (
     LENGTH,
     Model,
@@ -21,10 +24,9 @@ from afterword.models import (
     ModelUnavailableError,
     Prompt,
 )
-from afterword.queue import Nudge
-from afterword.registry import Registry
-from afterword.store import GenerationStore
-from afterword.worker import Worker
+from afterword.runtime import clients
+from afterword.runtime.queue import Nudge
+from afterword.tenants.registry import Registry
 from tests.conftest import FLOW, FLOW_DOCUMENT, START, Call, SetClock, Tenant
 from tests.deployment import REFERENCES
 from tests.fake_model import FakeModel, completion, raising, saying
@@ -171,7 +173,7 @@ def test_the_model_gets_the_time_that_is_left_for_it(work: Work) -> None:
     """The model's timeout is the invocation's time without what storing the answer needs."""
     model = saying("Hi")
     work.run(model, work.submit(), seconds=60.0)
-    assert 45.0 < model.timeouts[0] <= 60.0 - worker.WRITE_SECONDS
+    assert 45.0 < model.timeouts[0] <= 60.0 - attempts.WRITE_SECONDS
 
 
 def test_a_lease_outlives_its_invocation(work: Work, read_item: ReadItem) -> None:

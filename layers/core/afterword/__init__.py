@@ -1,5 +1,5 @@
 """afterword: asynchronous text generation; the package that every function shares."""
 
-from afterword import cold_start
+from afterword.runtime import cold_start
 
 cold_start.begin()

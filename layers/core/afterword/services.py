@@ -6,37 +6,37 @@ What only some functions use is imported where it is built: imports are most of 
 from functools import cache, partial
 from typing import TYPE_CHECKING
 
-from afterword import clients
-from afterword.authentication import Authenticator
-from afterword.payloads import Payloads
-from afterword.registry import Registry
-from afterword.settings import settings
-from afterword.store import GenerationStore
+from afterword.generations.store import GenerationStore
+from afterword.runtime import clients
+from afterword.runtime.payloads import Payloads
+from afterword.runtime.settings import settings
+from afterword.tenants.authentication import Authenticator
+from afterword.tenants.registry import Registry
 
 if TYPE_CHECKING:
-    from afterword.batch_files import BatchFiles
-    from afterword.batch_requests import BatchRequests
-    from afterword.batch_store import BatchStore
-    from afterword.content_store import ContentStore
-    from afterword.endings import Endings
-    from afterword.fetching import Fetcher
-    from afterword.intake import Intake, Requests
-    from afterword.knowledge import Knowledge
-    from afterword.languages import Languages
-    from afterword.listings import Listings
-    from afterword.metrics import Metrics
-    from afterword.notifications import Bus, Notifier
-    from afterword.queue import Queue
-    from afterword.ranking import Ranking
-    from afterword.statistics import Statistics
-    from afterword.submission import Submitter
-    from afterword.sweeper import Sweeper
-    from afterword.usage import Usage
-    from afterword.webhook_deliveries import WebhookDeliveries
-    from afterword.webhook_endpoints import WebhookEndpoints
-    from afterword.webhook_secrets import WebhookSecrets
-    from afterword.webhook_sending import Sender
-    from afterword.webhook_store import WebhookStore
+    from afterword.batches.files import BatchFiles
+    from afterword.batches.intake import Intake, Requests
+    from afterword.batches.requests import BatchRequests
+    from afterword.batches.store import BatchStore
+    from afterword.dialects.unless.languages import Languages
+    from afterword.engine.metrics import Metrics
+    from afterword.engine.notifications import Bus, Notifier
+    from afterword.engine.outbox import Endings
+    from afterword.engine.submission import Submitter
+    from afterword.engine.sweeper import Sweeper
+    from afterword.generations.listings import Listings
+    from afterword.knowledge.ranking import Ranking
+    from afterword.knowledge.selection import Knowledge
+    from afterword.knowledge.store import ContentStore
+    from afterword.limits.quotas import Usage
+    from afterword.runtime.outbound import Fetcher
+    from afterword.runtime.queue import Queue
+    from afterword.usage.statistics import Statistics
+    from afterword.webhooks.deliveries import WebhookDeliveries
+    from afterword.webhooks.endpoints import WebhookEndpoints
+    from afterword.webhooks.secrets import WebhookSecrets
+    from afterword.webhooks.sending import Sender
+    from afterword.webhooks.store import WebhookStore
 
 
 @cache
@@ -61,7 +61,7 @@ def store() -> GenerationStore:
 @cache
 def listings() -> "Listings":
     """Return the lists of generations."""
-    from afterword.listings import Listings
+    from afterword.generations.listings import Listings
 
     payloads = Payloads(clients.s3, settings().bucket)
     return Listings(clients.dynamodb(), settings().generations_table, payloads)
@@ -70,7 +70,7 @@ def listings() -> "Listings":
 @cache
 def knowledge() -> "Knowledge":
     """Return what chooses passages of the knowledge base."""
-    from afterword.knowledge import Knowledge
+    from afterword.knowledge.selection import Knowledge
 
     return Knowledge(contents, ranking)
 
@@ -78,7 +78,7 @@ def knowledge() -> "Knowledge":
 @cache
 def contents() -> "ContentStore":
     """Return the store of contents."""
-    from afterword.content_store import ContentStore
+    from afterword.knowledge.store import ContentStore
 
     payloads = Payloads(clients.s3, settings().contents_bucket)
     return ContentStore(clients.dynamodb(), settings().contents_table, payloads)
@@ -88,10 +88,10 @@ def contents() -> "ContentStore":
 def ranking() -> "Ranking":
     """Return what ranks passages."""
     if knowledge_base_id := settings().knowledge_base_id:
-        from afterword.bedrock_knowledge import BedrockRanking
+        from afterword.knowledge.bedrock import BedrockRanking
 
         return BedrockRanking(clients.bedrock_agent_runtime, knowledge_base_id)
-    from afterword.lexical import LexicalRanking
+    from afterword.knowledge.lexical import LexicalRanking
 
     return LexicalRanking(contents().candidates)
 
@@ -105,14 +105,14 @@ def queue() -> "Queue":
 @cache
 def endings() -> "Endings":
     """Return what ends generations."""
-    from afterword.endings import Endings
+    from afterword.engine.outbox import Endings
 
     return Endings(store(), _usage(), _queue(settings().notify_queue_url), metrics())
 
 
 def metrics() -> "Metrics":
     """Return what writes the metrics of generations."""
-    from afterword.metrics import Metrics
+    from afterword.engine.metrics import Metrics
 
     return Metrics(settings().stack, by_flow=settings().flow_metrics)
 
@@ -120,8 +120,8 @@ def metrics() -> "Metrics":
 @cache
 def submitter() -> "Submitter":
     """Return the submitter."""
-    from afterword.admission import Limiter
-    from afterword.submission import Submitter
+    from afterword.engine.admission import Limiter
+    from afterword.engine.submission import Submitter
 
     return Submitter(
         registry(),
@@ -136,7 +136,7 @@ def submitter() -> "Submitter":
 @cache
 def sweeper() -> "Sweeper":
     """Return the sweeper."""
-    from afterword.sweeper import Sweeper
+    from afterword.engine.sweeper import Sweeper
 
     return Sweeper(store(), queue(), endings())
 
@@ -144,7 +144,7 @@ def sweeper() -> "Sweeper":
 @cache
 def statistics() -> "Statistics":
     """Return what counts the generations that ended."""
-    from afterword.statistics import Statistics
+    from afterword.usage.statistics import Statistics
 
     return Statistics(clients.dynamodb(), settings().statistics_table, listings())
 
@@ -152,7 +152,7 @@ def statistics() -> "Statistics":
 @cache
 def batches() -> "BatchStore":
     """Return the store of batches."""
-    from afterword.batch_store import BatchStore
+    from afterword.batches.store import BatchStore
 
     return BatchStore(clients.dynamodb(), settings().batches_table)
 
@@ -160,7 +160,7 @@ def batches() -> "BatchStore":
 @cache
 def batch_files() -> "BatchFiles":
     """Return the files and results of batches."""
-    from afterword.batch_files import BatchFiles
+    from afterword.batches.files import BatchFiles
 
     return BatchFiles(clients.s3, settings().batch_bucket)
 
@@ -168,15 +168,15 @@ def batch_files() -> "BatchFiles":
 @cache
 def batch_requests() -> "BatchRequests":
     """Return what accepts batches that come over HTTP."""
-    from afterword.batch_requests import BatchRequests
+    from afterword.batches.requests import BatchRequests
 
     return BatchRequests(batches(), batch_files(), retention_days=settings().retention_days)
 
 
 def intake(requests: "Requests") -> "Intake":
     """Return what takes what comes in by itself, in a dialect."""
-    from afterword.batch_runner import BatchRunner
-    from afterword.intake import Intake
+    from afterword.batches.intake import Intake
+    from afterword.batches.runner import BatchRunner
 
     return Intake(
         registry(),
@@ -194,7 +194,7 @@ def intake(requests: "Requests") -> "Intake":
 @cache
 def fetcher() -> "Fetcher":
     """Return what fetches files from addresses that callers name."""
-    from afterword.fetching import Fetcher
+    from afterword.runtime.outbound import Fetcher
 
     return Fetcher(settings().fetch_allowed)
 
@@ -202,7 +202,7 @@ def fetcher() -> "Fetcher":
 @cache
 def languages() -> "Languages":
     """Return what tells languages."""
-    from afterword.languages import Languages
+    from afterword.dialects.unless.languages import Languages
 
     return Languages()
 
@@ -210,7 +210,7 @@ def languages() -> "Languages":
 @cache
 def notifier() -> "Notifier":
     """Return what makes the ends of generations known."""
-    from afterword.notifications import Notifier
+    from afterword.engine.notifications import Notifier
 
     return Notifier(store(), _bus(), webhook_deliveries())
 
@@ -218,7 +218,7 @@ def notifier() -> "Notifier":
 @cache
 def webhook_store() -> "WebhookStore":
     """Return the store of webhook endpoints and deliveries."""
-    from afterword.webhook_store import WebhookStore
+    from afterword.webhooks.store import WebhookStore
 
     return WebhookStore(clients.dynamodb(), settings().webhooks_table)
 
@@ -226,7 +226,7 @@ def webhook_store() -> "WebhookStore":
 @cache
 def webhook_endpoints() -> "WebhookEndpoints":
     """Return what an owner does with webhook endpoints."""
-    from afterword.webhook_endpoints import WebhookEndpoints
+    from afterword.webhooks.endpoints import WebhookEndpoints
 
     return WebhookEndpoints(registry(), webhook_store(), _webhook_secrets(), fetcher)
 
@@ -234,7 +234,7 @@ def webhook_endpoints() -> "WebhookEndpoints":
 @cache
 def webhook_deliveries() -> "WebhookDeliveries":
     """Return what begins deliveries of webhooks."""
-    from afterword.webhook_deliveries import WebhookDeliveries
+    from afterword.webhooks.deliveries import WebhookDeliveries
 
     return WebhookDeliveries(registry(), webhook_store(), _queue(settings().webhook_queue_url))
 
@@ -242,8 +242,8 @@ def webhook_deliveries() -> "WebhookDeliveries":
 @cache
 def webhook_sender() -> "Sender":
     """Return what sends webhooks."""
-    from afterword.notifications import tell_disabled
-    from afterword.webhook_sending import Sender
+    from afterword.engine.notifications import tell_disabled
+    from afterword.webhooks.sending import Sender
 
     return Sender(
         webhook_store(),
@@ -256,7 +256,7 @@ def webhook_sender() -> "Sender":
 
 
 def _webhook_secrets() -> "WebhookSecrets":
-    from afterword.webhook_secrets import WebhookSecrets
+    from afterword.webhooks.secrets import WebhookSecrets
 
     return WebhookSecrets(clients.ssm, settings().webhooks_table)
 
@@ -265,18 +265,18 @@ def _bus() -> "Bus | None":
     name = settings().event_bus
     if name is None:
         return None
-    from afterword.notifications import Bus
+    from afterword.engine.notifications import Bus
 
     return Bus(clients.events(), name)
 
 
 def _queue(url: str) -> "Queue":
-    from afterword.queue import Queue
+    from afterword.runtime.queue import Queue
 
     return Queue(clients.sqs(), url)
 
 
 def _usage() -> "Usage":
-    from afterword.usage import Usage
+    from afterword.limits.quotas import Usage
 
     return Usage(clients.dynamodb(), settings().usage_table)

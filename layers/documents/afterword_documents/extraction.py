@@ -13,8 +13,8 @@ import time
 from contextlib import suppress
 from math import ceil
 
-from afterword import media_types
 from afterword.errors import UnavailableError
+from afterword.files import media_types
 from afterword.generations import FailedError, Reason
 from afterword_documents.verdicts import (
     MAX_CHARACTERS,

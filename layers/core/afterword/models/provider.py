@@ -5,11 +5,11 @@ from functools import cache
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from afterword import clients
 from afterword.models import Model, ModelUnavailableError
 from afterword.models.bedrock import BedrockModel
 from afterword.models.openai import OpenAIModel
-from afterword.settings import settings
+from afterword.runtime import clients
+from afterword.runtime.settings import settings
 
 API_KEY_SECONDS = 300.0
 """How long the model's API key is remembered, and so how long a rotated one may be missed."""

@@ -11,11 +11,11 @@ import json
 from collections.abc import Mapping
 from http import HTTPStatus
 
-from afterword import json_body
 from afterword.errors import AfterwordError, NotFoundError
 from afterword.generations import Generation, Status
-from afterword.http import STATUSES, Request, Response, bearer_token
-from afterword.keys import ApiKey
+from afterword.handlers.http import STATUSES, Request, Response, bearer_token
+from afterword.runtime import json_text
+from afterword.tenants.keys import ApiKey
 
 NAME = "dialonce"
 
@@ -56,7 +56,7 @@ def output(generation: Generation, flow: str) -> Response:
     if generation.flow != flow:
         raise NotFoundError("There is no such generation.")
     text = None if generation.completion is None else generation.completion.text
-    body = json_body.render_object(
+    body = json_text.render_object(
         {
             "status": json.dumps(_STATUSES[generation.status]),
             "response": json.dumps(text),

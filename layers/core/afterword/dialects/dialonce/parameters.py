@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from afterword import json_body, placeholders
 from afterword.dialects import dialonce
 from afterword.errors import InvalidRequestError
+from afterword.flows import placeholders
 from afterword.generations import Submission
+from afterword.runtime import json_text
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -46,7 +47,7 @@ def submission(body: bytes, flow: str, deadline: "timedelta | None" = None) -> S
     A mail needs a subject or a body that is not blank. `external_ref` and `external_metadata` are
     kept as the text that was sent.
     """
-    sent = json_body.parse_object(body)
+    sent = json_text.parse_object(body)
     try:
         mail = MailGenerationAsyncParameters.model_validate(sent.values)
     except ValidationError as error:

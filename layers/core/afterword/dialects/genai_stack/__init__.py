@@ -15,7 +15,6 @@ from datetime import datetime
 from http import HTTPStatus
 from urllib.parse import urlencode
 
-from afterword import cursors, json_body
 from afterword.errors import (
     AfterwordError,
     InvalidRequestError,
@@ -23,11 +22,13 @@ from afterword.errors import (
     UnprocessableError,
 )
 from afterword.files import StoredFile
+from afterword.flows.inputs import Input, Kind, declared
 from afterword.generations import Listed, Page, Status
-from afterword.http import STATUSES, Request, Response, bearer_token
-from afterword.inputs import Input, Kind, declared
-from afterword.keys import ApiKey
-from afterword.registry import StoredFlow
+from afterword.handlers import paging
+from afterword.handlers.http import STATUSES, Request, Response, bearer_token
+from afterword.runtime import json_text
+from afterword.tenants.keys import ApiKey
+from afterword.tenants.registry import StoredFlow
 
 NAME = "genai_stack"
 PAGE = 100
@@ -92,7 +93,7 @@ def page_asked_for(request: Request) -> tuple[int, str | None]:
     if not re.fullmatch(r"[0-9]{1,3}", limit) or not 1 <= int(limit) <= PAGE:
         raise InvalidRequestError(f"limit: it is not a whole number from 1 to {PAGE}.")
     after = request.query.get("after")
-    return int(limit), None if after is None else cursors.decode(after, "after", cursors.GENERATION)
+    return int(limit), None if after is None else paging.decode(after, "after", paging.GENERATION)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +108,7 @@ def update(body: bytes) -> Update | None:
 
     Raises InvalidRequestError, or UnprocessableError for a title that is none.
     """
-    values = json_body.parse_object(body).values
+    values = json_text.parse_object(body).values
     if "title" not in values:
         return None
     title = values["title"]
@@ -136,7 +137,7 @@ def app(key: ApiKey, flow: StoredFlow, generations: Sequence[Listed]) -> Respons
         "chat_sessions": _array(shown if chat else []),
         "text_generations": _array([] if chat else shown),
     }
-    return Response(status=HTTPStatus.OK, body=json_body.render_object(texts))
+    return Response(status=HTTPStatus.OK, body=json_text.render_object(texts))
 
 
 def text_generation(listed: Listed) -> Response:
@@ -151,7 +152,7 @@ def text_generations(page: Page, limit: int) -> Response:
     after = page.after if len(shown) == len(page.items) else page.items[len(shown) - 1].order
     headers = {}
     if after is not None:
-        query = urlencode({"limit": limit, "after": cursors.encode(after)})
+        query = urlencode({"limit": limit, "after": paging.encode(after)})
         headers["link"] = f'</api/v1/generations?{query}>; rel="next"'
     return Response(status=HTTPStatus.OK, body=_array(shown), headers=headers)
 

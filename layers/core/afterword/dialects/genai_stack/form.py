@@ -4,15 +4,15 @@ The documentation has a list of (`input_key`, `input_value`) pairs and says no m
 ours. The n-th `input_key` belongs to the n-th `input_value`, in whatever order they come; a field
 of any other name is an input of that name; a form may have both. `input_key` and `input_value` are
 therefore no names for a plain field: an app's own input called so is sent as a pair. In JSON the
-pairs may be a list of objects. How a body is read into fields is afterword.form_body's.
+pairs may be a list of objects. How a body is read into fields is afterword.handlers.forms's.
 """
 
 from collections.abc import Iterator
 
-from afterword import form_body
 from afterword.errors import InvalidRequestError
 from afterword.files import Upload
-from afterword.form_body import Field
+from afterword.handlers import forms
+from afterword.handlers.forms import Field
 
 _KEY, _VALUE = "input_key", "input_value"
 
@@ -22,7 +22,7 @@ def parse(content_type: str, body: bytes) -> list[tuple[str, str | Upload]]:
 
     Raises InvalidRequestError as form_body.read does.
     """
-    return _inputs(form_body.read(content_type, body, _pairs).fields)
+    return _inputs(forms.read(content_type, body, _pairs).fields)
 
 
 def _inputs(fields: list[Field]) -> list[tuple[str, str | Upload]]:
@@ -41,7 +41,7 @@ def _inputs(fields: list[Field]) -> list[tuple[str, str | Upload]]:
             number, (key, paired) = next(pairs)
             if not isinstance(key, str):
                 raise InvalidRequestError(f"{_KEY} (pair {number}): it must be a text.")
-            form_body.check_name(key, f"{_KEY} (pair {number})")
+            forms.check_name(key, f"{_KEY} (pair {number})")
             if paired is not None:
                 inputs.append((key, paired))
         elif name != _VALUE and value is not None:
@@ -61,6 +61,6 @@ def _pairs(sent: object) -> Iterator[Field]:
                 f"Item {number} of the JSON list: it must be an object that has "
                 f"{_KEY}, a string, and {_VALUE}."
             )
-        for text in form_body.json_texts(item[_VALUE], f"{_VALUE} (item {number})"):
+        for text in forms.json_texts(item[_VALUE], f"{_VALUE} (item {number})"):
             yield _KEY, item[_KEY]
             yield _VALUE, text

@@ -1,10 +1,11 @@
 """The form of a text generation. Apart from the rest, because only it needs to parse forms."""
 
-from afterword import http, inputs
 from afterword.dialects import genai_stack
 from afterword.dialects.genai_stack import form
+from afterword.flows import inputs
 from afterword.generations import Submission
-from afterword.registry import StoredFlow
+from afterword.handlers import http
+from afterword.tenants.registry import StoredFlow
 
 
 def submission(request: http.Request, flow: StoredFlow) -> Submission:

@@ -16,10 +16,10 @@ from afterword.errors import (
     LimitedError,
     UnprocessableError,
 )
-from afterword.http import STATUSES, Request, Response, bearer_token
-from afterword.json_body import JsonObject, parse_object
-from afterword.keys import ApiKey
+from afterword.handlers.http import STATUSES, Request, Response, bearer_token
 from afterword.limits import Allowance
+from afterword.runtime.json_text import JsonObject, parse_object
+from afterword.tenants.keys import ApiKey
 
 NAME = "native"
 _KINDS: Mapping[type[AfterwordError], tuple[str, str]] = {

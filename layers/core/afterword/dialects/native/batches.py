@@ -11,17 +11,17 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from afterword.batches import MAX_LINES, Batch, State, upload_key
-from afterword.contents import MAX_NAME
 from afterword.dialects.native import answer, generations, required_text, sent
 from afterword.errors import InvalidRequestError, NotFoundError, UnprocessableError
-from afterword.json_body import JsonObject, parse_object
+from afterword.knowledge import MAX_NAME
+from afterword.runtime.json_text import JsonObject, parse_object
 
 if TYPE_CHECKING:
     from afterword.generations import Generation, Submission
-    from afterword.http import Request, Response
-    from afterword.keys import ApiKey
-    from afterword.knowledge import Knowledge
-    from afterword.registry import Registry, StoredFlow
+    from afterword.handlers.http import Request, Response
+    from afterword.knowledge.selection import Knowledge
+    from afterword.tenants.keys import ApiKey
+    from afterword.tenants.registry import Registry, StoredFlow
 
 LINES_TYPES = frozenset(
     {"application/jsonl", "application/x-jsonlines", "application/ndjson", "application/x-ndjson"}

@@ -1,6 +1,6 @@
-"""Flows, as the native API takes and shows them. Their documents are afterword.flows' own.
+"""Flows, as the native API takes and shows them. Their documents are afterword.flows.flow' own.
 
-afterword.flow_documents, which reads them, is with the one function that saves them: it takes
+afterword.flows.documents, which reads them, is with the one function that saves them: it takes
 pydantic.
 """
 
@@ -10,10 +10,10 @@ from http import HTTPStatus
 
 from afterword.dialects import native
 from afterword.errors import ForbiddenError, UnprocessableError
-from afterword.http import Request, Response
-from afterword.json_body import parse_object
-from afterword.keys import ApiKey
-from afterword.registry import FlowVersion, StoredFlow
+from afterword.handlers.http import Request, Response
+from afterword.runtime.json_text import parse_object
+from afterword.tenants.keys import ApiKey
+from afterword.tenants.registry import FlowVersion, StoredFlow
 
 _MAX_DIGITS = 9
 

@@ -11,8 +11,6 @@ from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from urllib.parse import urlencode
 
-from afterword import cursors, inputs, json_body
-from afterword.contents import MAX_NAME
 from afterword.dialects import native
 from afterword.errors import (
     ConflictError,
@@ -21,6 +19,7 @@ from afterword.errors import (
     NotFoundError,
     UnprocessableError,
 )
+from afterword.flows import inputs
 from afterword.generations import (
     MAX_DEADLINE,
     MIN_DEADLINE,
@@ -31,14 +30,18 @@ from afterword.generations import (
     Search,
     Status,
     Submission,
+    Values,
 )
-from afterword.http import Request, Response
-from afterword.items import MAX_REFERENCE
-from afterword.json_body import JsonObject
-from afterword.keys import ApiKey
-from afterword.knowledge import Knowledge, Named, Wanted
+from afterword.generations.items import MAX_REFERENCE
+from afterword.handlers import paging
+from afterword.handlers.http import Request, Response
+from afterword.knowledge import MAX_NAME
+from afterword.knowledge.selection import Knowledge, Named, Wanted
 from afterword.limits import Allowance
-from afterword.registry import Registry, StoredFlow
+from afterword.runtime import json_text
+from afterword.runtime.json_text import JsonObject
+from afterword.tenants.keys import ApiKey
+from afterword.tenants.registry import Registry, StoredFlow
 
 MEMBERS = frozenset(
     {
@@ -193,10 +196,10 @@ def page(found: Found, request: Request) -> Response:
     link = None
     headers = {}
     if after is not None:
-        query = {**request.query, "cursor": cursors.encode(after)}
+        query = {**request.query, "cursor": paging.encode(after)}
         link = f"{_PATH}?{urlencode(query)}"
         headers["link"] = f'<{link}>; rel="next"'
-    body = json_body.render_object(
+    body = json_text.render_object(
         {"items": f"[{', '.join(shown_ones)}]", "next": json.dumps(link)}
     )
     return Response(status=HTTPStatus.OK, body=body, headers=headers)
@@ -214,7 +217,7 @@ def shown(generation: Generation) -> str:
     external = generation.external
     metadata = external.get("metadata", external.get("external_metadata", "null"))
     finished_at = generation.finished_at
-    return json_body.render_object(
+    return json_text.render_object(
         {
             "id": _json(generation.id),
             "status": _json(generation.status),
@@ -302,7 +305,7 @@ def _error(generation: Generation) -> native.Json | None:
     return {"reason": generation.reason, "message": generation.message}
 
 
-def _inputs(values: Mapping[str, object], flow: StoredFlow) -> inputs.Values:
+def _inputs(values: Mapping[str, object], flow: StoredFlow) -> Values:
     pairs = _pairs(native.member(values, "inputs"))
     try:
         checked, _ = inputs.check(inputs.declared(flow.document), pairs)
@@ -425,7 +428,7 @@ def _moment(query: Mapping[str, str], name: str) -> datetime | None:
 
 def _after(query: Mapping[str, str]) -> str | None:
     cursor = query.get("cursor")
-    return None if cursor is None else cursors.decode(cursor, "cursor", cursors.GENERATION)
+    return None if cursor is None else paging.decode(cursor, "cursor", paging.GENERATION)
 
 
 def _fitting(found: Found) -> tuple[list[str], str | None]:

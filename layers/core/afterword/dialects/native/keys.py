@@ -5,9 +5,9 @@ from http import HTTPStatus
 
 from afterword.dialects import native
 from afterword.errors import NotFoundError, UnprocessableError
-from afterword.http import Request, Response
-from afterword.keys import ApiKey, Scope, is_key_id
-from afterword.registry import Registry
+from afterword.handlers.http import Request, Response
+from afterword.tenants.keys import ApiKey, Scope, is_key_id
+from afterword.tenants.registry import Registry
 
 MAX_LABEL = 200
 _MEMBERS = ("scopes", "label", "flow")

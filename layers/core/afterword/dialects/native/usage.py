@@ -2,12 +2,13 @@
 
 from http import HTTPStatus
 
-from afterword import prices, usage_report
 from afterword.dialects import native
 from afterword.errors import UnprocessableError
-from afterword.http import Request, Response
-from afterword.keys import ApiKey
-from afterword.statistics import Statistics
+from afterword.handlers.http import Request, Response
+from afterword.tenants.keys import ApiKey
+from afterword.usage import prices
+from afterword.usage import report as usage_report
+from afterword.usage.statistics import Statistics
 
 _PARAMETERS = ("from", "to", "by")
 

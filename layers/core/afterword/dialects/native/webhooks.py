@@ -7,11 +7,9 @@ from urllib.parse import urlencode
 
 from afterword.dialects import native
 from afterword.errors import InvalidRequestError, UnprocessableError
-from afterword.fetching import MAX_URL
-from afterword.http import Request, Response
-from afterword.keys import ApiKey
-from afterword.webhook_endpoints import WebhookEndpoints
-from afterword.webhook_store import DeliveryPage
+from afterword.handlers.http import Request, Response
+from afterword.runtime.outbound import MAX_URL
+from afterword.tenants.keys import ApiKey
 from afterword.webhooks import (
     ASKED_FOR,
     MAX_LABEL,
@@ -22,6 +20,8 @@ from afterword.webhooks import (
     is_delivery_id,
     rfc3339,
 )
+from afterword.webhooks.endpoints import WebhookEndpoints
+from afterword.webhooks.store import DeliveryPage
 
 PAGE = 20
 MAX_PAGE = 100

@@ -9,14 +9,16 @@ import json
 from collections.abc import Callable, Collection, Mapping
 from http import HTTPStatus
 
-from afterword import http, inputs, json_body
-from afterword.contents import MAX_NAME
 from afterword.errors import AfterwordError, InvalidRequestError, NotFoundError, UnprocessableError
+from afterword.flows import inputs
 from afterword.generations import Generation, Output, Reason, Status, Submission
-from afterword.http import STATUSES, Request, Response, bearer_token
-from afterword.keys import ApiKey
-from afterword.knowledge import Knowledge, Named, Wanted
-from afterword.registry import StoredFlow
+from afterword.handlers import http
+from afterword.handlers.http import STATUSES, Request, Response, bearer_token
+from afterword.knowledge import MAX_NAME
+from afterword.knowledge.selection import Knowledge, Named, Wanted
+from afterword.runtime import json_text
+from afterword.tenants.keys import ApiKey
+from afterword.tenants.registry import StoredFlow
 
 NAME = "promptitude"
 USER = "userId"
@@ -56,7 +58,7 @@ def submission(
     request: Request, key: ApiKey, flow: StoredFlow, knowledge: Callable[[], Knowledge]
 ) -> Submission:
     """Parse a request; raise InvalidRequestError, or UnprocessableError naming the field."""
-    sent = json_body.parse_object(request.body)
+    sent = json_text.parse_object(request.body)
     form = _member(sent.values, "flow")
     values, files = inputs.check(inputs.declared(flow.document), _pairs(form))
     user = sent.values.get(USER)
@@ -77,7 +79,7 @@ def submission(
 
 def rating(body: bytes) -> int | None:
     """Return the rating of a request, None for 0, which takes it away."""
-    sent = json_body.parse_object(body).values
+    sent = json_text.parse_object(body).values
     value = _member(sent, "rating").get("rating")
     if isinstance(value, bool) or not isinstance(value, int) or value not in RATINGS:
         raise UnprocessableError("rating.rating", "it must be a whole number from 0 to 3.")

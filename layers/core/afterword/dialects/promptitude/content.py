@@ -10,14 +10,14 @@ from datetime import datetime
 from http import HTTPStatus
 from urllib.parse import urlencode
 
-from afterword import cursors
-from afterword.content_store import ContentPage
-from afterword.contents import Content, Folder, Label
 from afterword.dialects import promptitude
 from afterword.dialects.promptitude import Json
 from afterword.errors import ForbiddenError, InvalidRequestError
-from afterword.http import Request, Response
-from afterword.keys import ApiKey
+from afterword.handlers import paging
+from afterword.handlers.http import Request, Response
+from afterword.knowledge import Content, Folder, Label
+from afterword.knowledge.store import ContentPage
+from afterword.tenants.keys import ApiKey
 
 PAGE = 1_000
 """Contents of a page, and the most that may be asked for."""
@@ -35,7 +35,7 @@ def page_asked_for(request: Request) -> tuple[int, str | None]:
     if not re.fullmatch(r"[0-9]{1,4}", limit) or not 1 <= int(limit) <= PAGE:
         raise InvalidRequestError(f"limit: it is not a whole number from 1 to {PAGE}.")
     after = request.query.get("after")
-    return int(limit), None if after is None else cursors.decode(after, "after")
+    return int(limit), None if after is None else paging.decode(after, "after")
 
 
 def shown(content: Content) -> Response:
@@ -72,7 +72,7 @@ def contents(folder_id: str, page: ContentPage, limit: int) -> Response:
     )
     if page.after is None:
         return response
-    query = urlencode({"limit": limit, "after": cursors.encode(page.after)})
+    query = urlencode({"limit": limit, "after": paging.encode(page.after)})
     link = f'</v1/content/folders/{folder_id}/contents?{query}>; rel="next"'
     return replace(response, headers={"link": link})
 

@@ -11,20 +11,21 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from urllib.parse import unquote, urlsplit
 
-from afterword import documents, form_body
-from afterword.contents import (
+from afterword.errors import UnprocessableError
+from afterword.files import Upload
+from afterword.handlers import forms
+from afterword.handlers.http import Request
+from afterword.knowledge import (
     MAX_EXTERNAL_ID,
     MAX_NAME,
     MAX_SOURCE,
     Change,
     Draft,
     Folder,
+    documents,
     is_external_id,
 )
-from afterword.errors import UnprocessableError
-from afterword.fetching import MAX_BYTES, Fetcher, FetchError
-from afterword.files import Upload
-from afterword.http import Request
+from afterword.runtime.outbound import MAX_BYTES, Fetcher, FetchError
 
 GENERAL = "General"
 """The folder of contents that are created without one."""
@@ -99,7 +100,7 @@ def change(request: Request, fetcher: Callable[[], Fetcher], folders: Folders) -
 
 
 def _parsed(request: Request) -> _Sent:
-    form = form_body.read(request.headers.get("content-type", ""), request.body)
+    form = forms.read(request.headers.get("content-type", ""), request.body)
     sent = [(name, value) for name, value in form.fields if value is not None]
     _check_names([name for name, _ in form.fields] + sorted(form.emptied))
     if unfit := form.emptied - {"tags"}:
@@ -165,7 +166,7 @@ def _document(sent: _Sent, fetcher: Callable[[], Fetcher]) -> _Document | None:
 def _file_name(url: str) -> str:
     """Return the name of the file at a URL: the end of its path, or else its host."""
     parts = urlsplit(url)
-    name = form_body.shown_name(unquote(parts.path.rstrip("/").rpartition("/")[2]))
+    name = forms.shown_name(unquote(parts.path.rstrip("/").rpartition("/")[2]))
     return (name or parts.hostname or "")[:MAX_NAME]
 
 

@@ -1,0 +1,408 @@
+"""The worker: claims a generation, runs its model, stores what came of it."""
+
+import random
+import time
+from concurrent.futures import ThreadPoolExecutor, wait
+from dataclasses import replace
+from datetime import timedelta
+from functools import cache, lru_cache
+from typing import TYPE_CHECKING
+
+from afterword import clock, services
+from afterword.engine import attachments
+from afterword.errors import NotFoundError
+from afterword.flows import flow as flows
+from afterword.flows import outputs, placeholders
+from afterword.flows.flow import Flow
+from afterword.generations import (
+    Answer,
+    Asked,
+    Chosen,
+    Completion,
+    FailedError,
+    Reason,
+    Status,
+)
+from afterword.knowledge import citations, selection
+from afterword.models import (
+    STOP,
+    ModelTimedOutError,
+    ModelUnavailableError,
+    provider,
+)
+from afterword.runtime import telemetry
+from afterword.runtime.settings import settings
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import datetime
+
+    from afterword.engine.metrics import Metrics
+    from afterword.engine.outbox import Endings
+    from afterword.flows.flow import Step
+    from afterword.flows.placeholders import Template
+    from afterword.generations import Claim, Listed
+    from afterword.generations.listings import Listings
+    from afterword.generations.store import GenerationStore
+    from afterword.knowledge.ranking import Ranked
+    from afterword.knowledge.selection import Knowledge
+    from afterword.models import Model, Prompt
+    from afterword.runtime.queue import Nudge, Queue
+    from afterword.tenants.registry import Registry
+
+MAX_FAILURES = 3
+"""Attempts of one generation that may time out or be lost before it fails for good."""
+LEASE_MARGIN = timedelta(seconds=10)
+"""A lease outlives its invocation by this, so that no live worker is ever taken over."""
+WRITE_SECONDS = 5.0
+"""Kept of the invocation's time for storing what the model answered."""
+BACKOFF_SECONDS = 2.0
+MAX_BACKOFF_SECONDS = 60.0
+MIN_MODEL_SECONDS = 1.0
+"""With less than this to go until its deadline, no model is asked."""
+MIN_STEP_SECONDS = 20.0
+"""With less than this to go of the invocation, another one begins the next step."""
+_PAST_DEADLINE = "It was not finished before its deadline."
+_OUT_OF_TIME = "The worker's invocation ended before the model answered."
+
+
+class Worker:
+    """Runs generations with one model, for nudges that came in one batch."""
+
+    def __init__(  # noqa: PLR0913, PLR0917 - what running a generation touches
+        self,
+        store: "GenerationStore",
+        listings: "Listings",
+        endings: "Endings",
+        registry: "Registry",
+        queue: "Queue",
+        knowledge: "Knowledge",
+        model: "Model",
+        default_model: str,
+        metrics: "Metrics",
+    ) -> None:
+        self._store = store
+        self._listings = listings
+        self._endings = endings
+        self._registry = registry
+        self._queue = queue
+        self._knowledge = knowledge
+        self._model = model
+        self._default_model = default_model
+        self._metrics = metrics
+        self._flow = lru_cache(maxsize=256)(self._load_flow)  # a version never changes
+
+    def run_batch(self, nudges: "Sequence[Nudge]", seconds: float) -> list[str]:
+        """Run all nudges at once; return the message ids of those that must come again.
+
+        `seconds` is what is left of the invocation. What raises (a bug, or storage that is out of
+        reach) comes again when its message does. What has not finished in time is handed back, and
+        its thread, should it ever go on, finds that the generation is no longer its own.
+        """
+        log = telemetry.logger()
+        started = time.monotonic()
+        claims: dict[str, Claim] = {}
+        executor = ThreadPoolExecutor(max_workers=len(nudges), thread_name_prefix="generation")
+        try:
+            futures = {
+                executor.submit(self._run, nudge, started + seconds, claims): nudge
+                for nudge in nudges
+            }
+            finished, _ = wait(futures, timeout=max(0.0, seconds - WRITE_SECONDS / 2))
+        finally:
+            executor.shutdown(wait=False, cancel_futures=True)
+        again: list[str] = []
+        for future, nudge in futures.items():
+            if future not in finished:
+                claim = claims.get(nudge.message_id)
+                with log.append_context_keys(generation_id=nudge.id, tenant=nudge.tenant):
+                    if claim is None or not self._time_out(claim, nudge, _OUT_OF_TIME):
+                        again.append(nudge.message_id)
+            elif (error := future.exception()) is not None:
+                facts = {"generation_id": nudge.id, "tenant": nudge.tenant}
+                log.error("the worker failed", exc_info=error, extra=facts)
+                again.append(nudge.message_id)
+            elif not future.result():
+                again.append(nudge.message_id)
+        return again
+
+    def _run(self, nudge: "Nudge", ends: float, claims: "dict[str, Claim]") -> bool:
+        """Run one generation; return whether its message is done with.
+
+        `ends` is monotonic; `claims` gets the claim, by the id of its message.
+        """
+        log = telemetry.logger()
+        log.thread_safe_append_keys(generation_id=nudge.id, tenant=nudge.tenant)
+        try:
+            lease = timedelta(seconds=ends - time.monotonic()) + LEASE_MARGIN
+            claim = self._store.claim(nudge.tenant, nudge.id, clock.now() + lease)
+            if claim is None:
+                log.info("nothing to claim: finished, held by another worker, or gone")
+                return True
+            claims[nudge.message_id] = claim
+            self._metrics.claimed(claim)
+            return self._generate(claim, nudge, ends)
+        finally:
+            log.thread_safe_clear_keys()
+
+    def _generate(self, claim: "Claim", nudge: "Nudge", ends: float) -> bool:
+        answer: Completion | None = None
+        try:
+            self._check(claim)
+            template = None if claim.template is None else placeholders.parse(claim.template)
+            if template is not None and not template.properties:
+                completion = _without_model(template.text)
+            else:
+                flow = self._flow(claim.tenant, claim.flow, claim.flow_version)
+                *first, last = flow.steps
+                files = self._read_files(claim, flow.steps[len(claim.results) :], ends)
+                earlier = self._earlier(claim)
+                for step in first[len(claim.results) :]:
+                    answer = self._ask(claim, flow, step, None, files, earlier, ends)
+                    done = self._store.finish_step(claim, outputs.finished(answer, step, None))
+                    if done is None:
+                        return self._lost(claim)
+                    claim, answer = done, None
+                    _check_time_for_a_step(claim, ends)
+                answer = self._ask(claim, flow, last, template, files, earlier, ends)
+                completion = outputs.finished(answer, last, template)
+        except ModelUnavailableError as error:
+            return self._hand_back(claim, nudge, str(error), error.retry_after)
+        except ModelTimedOutError as error:
+            return self._time_out(claim, nudge, str(error))
+        except FailedError as error:
+            spent = None if answer is None else _all_together(claim, answer)
+            return self._fail(claim, error.reason, str(error), spent)
+        completion = _all_together(claim, completion)
+        stored = self._endings.succeed(claim, completion)
+        self._log_end(claim, stored=stored, status=Status.SUCCEEDED, completion=completion)
+        return True
+
+    @staticmethod
+    def _lost(claim: "Claim") -> bool:
+        """Stop, because another attempt holds it, or it has come to its end."""
+        telemetry.logger().info("stopped: no longer its own", extra={"attempt": claim.attempt})
+        return True
+
+    @staticmethod
+    def _check(claim: "Claim") -> None:
+        """Raise FailedError if the generation is not worth to be begun."""
+        if _seconds_until(claim.deadline_at) < MIN_MODEL_SECONDS:
+            raise FailedError(Reason.DEADLINE, _PAST_DEADLINE)
+        if claim.failures >= MAX_FAILURES:
+            raise FailedError(Reason.WORKER_LOST, f"Its worker was lost {claim.failures} times.")
+
+    def _read_files(
+        self, claim: "Claim", steps: "Sequence[Step]", ends: float
+    ) -> attachments.Prepared:
+        if not claim.files:
+            return attachments.Prepared()
+        return attachments.prepare(
+            claim.files, steps, self._model.documents, self._store.file, _until(claim, ends)
+        )
+
+    def _earlier(self, claim: "Claim") -> "Sequence[Listed]":
+        """Return the earlier questions of the claim's conversation, oldest first."""
+        if claim.conversation is None:
+            return ()
+        questions = self._listings.conversation(
+            claim.tenant, claim.flow, claim.conversation, until=claim.order
+        )
+        return [each for each in questions if each.generation.id != claim.id]
+
+    def _ask(  # noqa: PLR0913, PLR0917 - what an answer depends on
+        self,
+        claim: "Claim",
+        flow: Flow,
+        step: "Step",
+        template: "Template | None",
+        files: attachments.Prepared,
+        earlier: "Sequence[Listed]",
+        ends: float,
+    ) -> Completion:
+        """Return the model's answer to a step, awaited no longer than until the deadline.
+
+        Or what the step says instead, if the knowledge base has nothing for it. A conversation goes
+        with the first step: what comes after works on that one's result.
+        """
+        results = dict(zip((done.name for done in flow.steps), claim.results, strict=False))
+        passages = self._passages(claim, step, results, earlier)
+        if step.context and step.context.otherwise and not passages and template is None:
+            return _without_model(step.context.otherwise)
+        prompt = flows.prompt(
+            step,
+            claim.inputs,
+            template,
+            self._default_model,
+            results=results,
+            texts=files.texts,
+            attachments=files.of(step),
+            passages=passages,
+            turns=() if results else flows.turns(earlier, flow.history_tokens),
+        )
+        answer = self._generated(claim, prompt, _until(claim, ends) - time.monotonic())
+        used = citations.used(answer.text, passages) if passages else ()
+        return replace(answer, sources=selection.sources(passages, used))
+
+    def _generated(self, claim: "Claim", prompt: "Prompt", timeout: float) -> Completion:
+        """Ask the model, and note on the claim what that takes."""
+        asked = Asked(prompt.model, clock.now())
+        claim.asked.append(asked)
+        try:
+            answer = self._model.generate(prompt, timeout)
+            asked.answer = Answer(prompt.model, answer.tokens_in, answer.tokens_out)
+        finally:
+            asked.until = clock.now()
+        return answer
+
+    def _passages(
+        self,
+        claim: "Claim",
+        step: "Step",
+        results: "Mapping[str, Completion]",
+        earlier: "Sequence[Listed]",
+    ) -> "Sequence[Ranked]":
+        """Return the passages of a step's context.
+
+        A question that finds none by itself may be about the one before it ("And in winter?").
+        """
+        if step.context is None:
+            return ()
+        question = flows.question(step.context, claim.inputs, results)
+        questions = [question]
+        if earlier:
+            before = flows.question(step.context, earlier[-1].inputs, results)
+            questions.append(f"{before}\n{question}")
+        chosen = claim.context.get(step.name, Chosen())
+        return self._knowledge.passages(claim.tenant, step.context, chosen, questions)
+
+    def _load_flow(self, tenant: str, flow: str, version: int) -> Flow:
+        try:
+            stored = self._registry.flow(tenant, flow, version)
+        except NotFoundError as error:
+            raise FailedError(Reason.FLOW_MISSING, f"Flow {flow} is gone.") from error
+        return Flow.model_validate_json(stored.document)
+
+    def _time_out(self, claim: "Claim", nudge: "Nudge", why: str) -> bool:
+        """Spend one of the generation's failures: hand it back, or fail it with the last one."""
+        if _seconds_until(claim.deadline_at) < MIN_MODEL_SECONDS:
+            return self._fail(claim, Reason.DEADLINE, _PAST_DEADLINE)
+        if claim.failures + 1 >= MAX_FAILURES:
+            return self._fail(claim, Reason.TIMED_OUT, why)
+        return self._hand_back(claim, nudge, why, retry_after=None, failed=True)
+
+    def _hand_back(
+        self,
+        claim: "Claim",
+        nudge: "Nudge",
+        why: str,
+        retry_after: float | None,
+        *,
+        failed: bool = False,
+    ) -> bool:
+        """Queue it again; its message comes back after a full-jitter backoff.
+
+        Or when the model asks for it, and if that is past the deadline it fails at once.
+        """
+        left = _seconds_until(claim.deadline_at) - MIN_MODEL_SECONDS
+        if left <= (retry_after or 0.0):
+            message = f"The model could not be asked again before the deadline. {why}"
+            return self._fail(claim, Reason.DEADLINE, message)
+        seconds = min(max(_backoff(claim.attempt), retry_after or 0.0), left)
+        delay = max(1, int(seconds))
+        if not self._store.hand_back(claim, failed=failed):
+            return True
+        self._metrics.handed_back(claim)
+        self._queue.put_off(nudge, delay)
+        telemetry.logger().warning(
+            "handed back", extra={"why": why, "attempt": claim.attempt, "retry_in": delay}
+        )
+        return False
+
+    def _fail(
+        self, claim: "Claim", reason: Reason, message: str, answer: Completion | None = None
+    ) -> bool:
+        stored = self._endings.fail(claim, reason, message, answer)
+        self._log_end(claim, stored=stored, status=Status.FAILED, reason=reason)
+        return True
+
+    def _log_end(
+        self,
+        claim: "Claim",
+        *,
+        stored: bool,
+        status: Status,
+        completion: Completion | None = None,
+        reason: Reason | None = None,
+    ) -> None:
+        facts: dict[str, object] = {
+            "status": status,
+            "flow": claim.flow,
+            "attempt": claim.attempt,
+            "seconds": round((clock.now() - claim.created_at).total_seconds(), 3),
+        }
+        if completion is not None:
+            facts |= {
+                "model": completion.model,
+                "stop_reason": completion.stop_reason,
+                "tokens_in": completion.tokens_in,
+                "tokens_out": completion.tokens_out,
+            }
+        if reason is not None:
+            facts["reason"] = reason
+        sentence = "finished" if stored else "finished too late: another attempt holds it"
+        telemetry.logger().info(sentence, extra=facts)
+
+
+def _backoff(attempt: int) -> float:
+    """Return seconds to wait before the next attempt: full jitter under an exponential bound."""
+    bound = min(MAX_BACKOFF_SECONDS, BACKOFF_SECONDS * 2 ** min(attempt - 1, 10))
+    return random.uniform(0, bound)  # noqa: S311 - spreads load, guards nothing # nosec B311
+
+
+def _check_time_for_a_step(claim: "Claim", ends: float) -> None:
+    """Raise ModelUnavailableError if another invocation had better do the next step."""
+    if _until(claim, ends) - time.monotonic() < MIN_STEP_SECONDS:
+        raise ModelUnavailableError("The invocation has no time left for the next step.")
+
+
+def _until(claim: "Claim", ends: float) -> float:
+    """Return when to stop waiting for anybody: both times monotonic."""
+    return min(ends - WRITE_SECONDS, time.monotonic() + _seconds_until(claim.deadline_at))
+
+
+def _seconds_until(moment: "datetime") -> float:
+    return (moment - clock.now()).total_seconds()
+
+
+def _without_model(text: str) -> Completion:
+    """Return a text for which no model was asked."""
+    return Completion(text=text, model=None, stop_reason=STOP, tokens_in=0, tokens_out=0)
+
+
+def _all_together(claim: "Claim", answer: Completion) -> Completion:
+    """Return the answer with the tokens and the sources of the steps before it."""
+    return replace(
+        answer,
+        tokens_in=answer.tokens_in + sum(result.tokens_in for result in claim.results),
+        tokens_out=answer.tokens_out + sum(result.tokens_out for result in claim.results),
+        sources=selection.together(
+            source for each in (*claim.results, answer) for source in each.sources
+        ),
+    )
+
+
+@cache
+def from_settings() -> Worker:
+    """Return the worker of this process, with everything it needs built before any thread runs."""
+    return Worker(
+        services.store(),
+        services.listings(),
+        services.endings(),
+        services.registry(),
+        services.queue(),
+        services.knowledge(),
+        provider.model(),
+        settings().model_id,
+        services.metrics(),
+    )

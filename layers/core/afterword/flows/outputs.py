@@ -1,0 +1,117 @@
+"""What a step's model is asked to answer with, and what is made of its answer."""
+
+import importlib
+import json
+import re
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from afterword.flows.placeholders import UnfilledError
+from afterword.generations import FailedError, Output, Reason
+from afterword.models import LENGTH
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from afterword.flows.flow import Step
+    from afterword.flows.placeholders import Template
+    from afterword.generations import Completion
+
+_ARRAY: "Mapping[str, object]" = {
+    "type": "object",
+    "properties": {"items": {"type": "array", "items": {"type": "string"}}},
+    "required": ["items"],
+    "additionalProperties": False,
+}
+"""A model's structured output is an object, so the array is a member of one."""
+
+
+def schema(step: "Step", template: "Template | None") -> "Mapping[str, object] | None":
+    """Return the JSON schema of the answer; None for any text."""
+    if template is not None:
+        return template.schema()
+    match step.output:
+        case Output.ARRAY:
+            return _ARRAY
+        case Output.JSON:
+            return step.output_schema
+        case _:
+            return None
+
+
+def finished(answer: "Completion", step: "Step", template: "Template | None") -> "Completion":
+    """Return the finished text; raise FailedError if the answer is of no use."""
+    if template is not None:
+        return _filled(answer, step, template)
+    if step.output is not Output.STRING:
+        text = json.dumps(_value(answer, step), ensure_ascii=False)
+        return replace(answer, text=text, output=step.output)
+    if not answer.text.strip():
+        raise FailedError(Reason.EMPTY_OUTPUT, "The model answered with no text.")
+    return answer
+
+
+def _filled(answer: "Completion", step: "Step", template: "Template") -> "Completion":
+    try:
+        return replace(answer, text=template.fill(answer.text))
+    except UnfilledError as error:
+        if answer.stop_reason != LENGTH:
+            raise
+        raise _truncated(step, "the template was filled") from error
+
+
+def check_schema(json_schema: "Mapping[str, object]") -> None:
+    """Raise ValueError unless it is a JSON schema (draft 2020-12) of an object."""
+    if json_schema.get("type") != "object":
+        raise ValueError('it must be of "type": "object"')
+    library = importlib.import_module("jsonschema")
+    try:
+        library.Draft202012Validator.check_schema(json_schema)
+    except library.SchemaError as error:
+        raise ValueError(f"it is no JSON schema: {error.message}") from error
+    if re.search(r'"\$(?:ref|dynamicRef)": "[^#]', json.dumps(json_schema)):
+        raise ValueError("it refers to another document; nothing is fetched")
+
+
+def _value(answer: "Completion", step: "Step") -> object:
+    """Return the answer's JSON value, as the step's schema has it."""
+    try:
+        value: object = json.loads(answer.text, parse_constant=_refuse)
+        json.dumps(value, ensure_ascii=False).encode()
+    except (ValueError, RecursionError) as error:
+        if answer.stop_reason == LENGTH:
+            raise _truncated(step, "it was complete") from error
+        raise _invalid(step) from None  # its message may repeat the output
+    if step.output is Output.ARRAY:
+        match value:
+            case {"items": list(items), **more} if not more and _are_texts(items):
+                return items
+        raise _invalid(step)
+    # Imported when it is needed: few flows have a schema, and the library costs 0.1 s.
+    library = importlib.import_module("jsonschema")
+    if not library.Draft202012Validator(step.output_schema).is_valid(value):
+        raise _invalid(step)
+    return value
+
+
+def _are_texts(items: list[object]) -> bool:
+    return all(isinstance(each, str) for each in items)
+
+
+def _invalid(step: "Step") -> FailedError:
+    return FailedError(
+        Reason.INVALID_OUTPUT,
+        f"The model's output is not the {step.output} that the flow's step {step.name} wants.",
+    )
+
+
+def _refuse(name: str) -> None:
+    raise ValueError(name)
+
+
+def _truncated(step: "Step", before: str) -> FailedError:
+    return FailedError(
+        Reason.OUTPUT_TRUNCATED,
+        f"The model's output ended before {before}: raise max_tokens, {step.max_tokens} now, in the"
+        f" flow's step {step.name}.",
+    )

@@ -1,0 +1,274 @@
+"""Generations of a tenant as lists: what the indexes of their table have, and what is read for it.
+
+An index has only keys, so that a page costs the same however many generations there are. It is
+behind by moments: what has just been submitted may be missing from it.
+"""
+
+import heapq
+from collections.abc import Callable, Collection, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import batched, chain, islice
+from typing import TYPE_CHECKING
+
+from afterword import clock
+from afterword.generations import (
+    DeadLetter,
+    Found,
+    Generation,
+    Listed,
+    Outcome,
+    Page,
+    Search,
+    Status,
+    items,
+)
+from afterword.generations.items import END_SHARDS, READERS, Item, Items, is_there
+from afterword.runtime.item_reads import read_items
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef
+
+    from afterword.runtime.payloads import Payloads
+
+PAGE_CHARACTERS = 6_000_000
+"""Of the texts of a page: with more it would fit into neither a memory nor a response."""
+SCANNED = 1_000
+"""Generations that are read for a page, where only some of them are asked for."""
+BATCH = 100
+"""Items that one batch read can have."""
+MAX_TURNS = 100
+"""Questions of a conversation that are read, the newest: as many as one batch read can have."""
+
+
+class Listings:
+    """Reads many generations at a time, and changes none."""
+
+    def __init__(self, dynamodb: "DynamoDBClient", table: str, payloads: "Payloads") -> None:
+        self._dynamodb = dynamodb
+        self._table = table
+        self._items = Items(payloads)
+
+    def page(self, tenant: str, flow: str, limit: int, after: str | None = None) -> Page:
+        """Return up to `limit` (at most 100) of a flow's generations, newest first.
+
+        `after` is what the page before says. Takes a query of the index, which has only keys, and a
+        batch read of the items, so that a page costs the same however many there are; a new
+        generation may be missing from the index for a moment. Expired ones are left out. With big
+        texts a page ends early.
+        """
+        values: dict[str, AttributeValueTypeDef] = {":key": {"S": f"{tenant}#{flow}"}}
+        if after is not None:
+            values[":after"] = {"S": after}
+        answer = self._dynamodb.query(
+            TableName=self._table,
+            IndexName="by_flow",
+            KeyConditionExpression="list_key = :key"
+            + (" AND list_order < :after" if after is not None else ""),
+            ExpressionAttributeValues=values,
+            ScanIndexForward=False,
+            Limit=limit,
+        )
+        keys = [item["pk"]["S"] for item in answer["Items"]]
+        found = self._read_all(keys)
+        there = [found[key] for key in keys if is_there(found.get(key))]
+        listed = _each(self._items.listed, there, _characters)
+        after = None
+        if len(listed) < len(there):
+            after = listed[-1].order
+        elif "LastEvaluatedKey" in answer:
+            after = answer["Items"][-1]["list_order"]["S"]
+        return Page(items=tuple(listed), after=after)
+
+    def search(self, tenant: str, flows: Collection[str], search: Search) -> Found:
+        """Return a page of what a tenant's flows have made, newest first over all of them.
+
+        Where an external reference is asked for, that is looked up; where only some statuses are,
+        up to SCANNED generations are read for the page, which may have fewer than it could then.
+        Takes a query of an index for each flow, and a batch read for each BATCH. A new generation
+        may be missing from the index for a moment. Expired ones are left out. With big texts a page
+        ends early.
+        """
+        if search.external_ref is None:
+            index, name = "by_flow", "list_key"
+            values = [f"{tenant}#{flow}" for flow in flows]
+        else:
+            index, name = "by_reference", "reference"
+            values = [items.reference_key(tenant, search.external_ref)]
+        orders = _merged([self._orders(index, name, value, search) for value in values])
+        picked: list[Item] = []
+        after: str | None = None
+        for some in batched(
+            islice(orders, SCANNED), BATCH if search.statuses else search.limit, strict=False
+        ):
+            read = self._read_all([pk for _, pk in some])
+            for at, pk in some:
+                after = at
+                item = read.get(pk)
+                if is_there(item) and _is_wanted(item, flows, search):
+                    picked.append(item)
+                if len(picked) == search.limit:
+                    break
+            if len(picked) == search.limit:
+                if at == some[-1][0] and next(orders, None) is None:
+                    after = None
+                break
+        else:
+            after = after if next(orders, None) is not None else None
+        found = _each(self._items.generation, picked, _characters_shown)
+        if len(found) < len(picked):
+            after = found[-1].order
+        return Found(items=tuple(found), after=after)
+
+    def _orders(
+        self, index: str, name: str, value: str, search: Search
+    ) -> Iterator[tuple[str, str]]:
+        """Yield order and key of what an index has under a value, newest first."""
+        first = _bound(search.since, "0")
+        last = min(_bound(search.before, ":"), search.after or ":")  # ":" comes after all digits
+        if first >= last:
+            return
+        pages = self._dynamodb.get_paginator("query").paginate(
+            TableName=self._table,
+            IndexName=index,
+            KeyConditionExpression="#name = :value AND list_order BETWEEN :first AND :last",
+            ExpressionAttributeNames={"#name": name},  # `reference` is a reserved word
+            ExpressionAttributeValues={
+                ":value": {"S": value},
+                ":first": {"S": first},
+                ":last": {"S": last},
+            },
+            ScanIndexForward=False,
+            PaginationConfig={"PageSize": BATCH if search.statuses else search.limit + 1},
+        )
+        for page in pages:
+            for item in page["Items"]:
+                order = item["list_order"]["S"]
+                if order < last:
+                    yield order, item["pk"]["S"]
+
+    def conversation(
+        self, tenant: str, flow: str, conversation: str, *, until: str, limit: int = MAX_TURNS
+    ) -> list[Listed]:
+        """Return the newest questions of a conversation, oldest first, up to the order `until`.
+
+        At most `limit`, and fewer where their texts are too big for a page. Takes a query of the
+        index, which has only keys, and a consistent batch read of the items; who has just been
+        submitted may be missing from the index for a moment. Expired ones are left out.
+        """
+        answer = self._dynamodb.query(
+            TableName=self._table,
+            IndexName="by_conversation",
+            KeyConditionExpression="conversation = :key AND list_order <= :until",
+            ExpressionAttributeValues={
+                ":key": {"S": items.conversation_key(tenant, flow, conversation)},
+                ":until": {"S": until},
+            },
+            ScanIndexForward=False,
+            Limit=limit,
+        )
+        keys = [item["pk"]["S"] for item in answer["Items"]]
+        found = self._read_all(keys, consistent=True)
+        there = [found[key] for key in keys if is_there(found.get(key))]
+        return _each(self._items.listed, there, _characters)[::-1]
+
+    def ended_during(self, hour: "datetime", tenant: str | None = None) -> Iterator[Outcome]:
+        """Yield what ended in an hour that begins then, of one tenant or of all.
+
+        Takes a query for each of END_SHARDS and each further page. What has just ended may be
+        missing from the index for a moment; expired ones are there until they are deleted.
+        """
+        for shard in range(END_SHARDS):
+            values: dict[str, AttributeValueTypeDef] = {
+                ":shard": {"S": items.end_shard(hour, shard)}
+            }
+            condition = "ended_in = :shard"
+            if tenant is not None:
+                condition += " AND begins_with(list_key, :tenant)"
+                values[":tenant"] = {"S": f"{tenant}#"}
+            pages = self._dynamodb.get_paginator("query").paginate(
+                TableName=self._table,
+                IndexName="by_end",
+                KeyConditionExpression=condition,
+                ExpressionAttributeValues=values,
+            )
+            for page in pages:
+                yield from map(items.outcome, page["Items"])
+
+    def dead_letters(self, tenant: str) -> Iterator[DeadLetter]:
+        """Yield a tenant's dead letters that were not retried, newest first, a page at a time."""
+        pages = self._dynamodb.get_paginator("query").paginate(
+            TableName=self._table,
+            IndexName="by_dead_letter",
+            KeyConditionExpression="dead_letter_of = :tenant",
+            ExpressionAttributeValues={":tenant": {"S": tenant}},
+            ScanIndexForward=False,
+        )
+        for page in pages:
+            yield from (items.dead_letter(item) for item in page["Items"] if is_there(item))
+
+    def _read_all(self, keys: list[str], *, consistent: bool = False) -> dict[str, Item]:
+        read = read_items(
+            self._dynamodb, self._table, [{"pk": {"S": key}} for key in keys], consistent=consistent
+        )
+        return {item["pk"]["S"]: item for item in read}
+
+
+def _merged(orders: Sequence[Iterator[tuple[str, str]]]) -> Iterator[tuple[str, str]]:
+    """Yield what several lists have, newest first; their first pages are read side by side."""
+    if len(orders) < 2:  # noqa: PLR2004 - nothing to merge
+        return iter(chain(*orders))
+    with ThreadPoolExecutor(max_workers=READERS) as executor:
+        heads = list(executor.map(lambda each: list(islice(each, 1)), orders))
+    lists = [chain(head, rest) for head, rest in zip(heads, orders, strict=True)]
+    return heapq.merge(*lists, reverse=True)
+
+
+def _bound(moment: "datetime | None", otherwise: str) -> str:
+    """Return what the orders of a moment begin with: they have thirteen digits of milliseconds."""
+    if moment is None:
+        return otherwise
+    return f"{min(max(clock.to_millis(moment), 0), 10**13 - 1):013d}"
+
+
+def _is_wanted(item: Item, flows: Collection[str], search: Search) -> bool:
+    return item["flow"]["S"] in flows and (
+        not search.statuses or Status(item["status"]["S"]) in search.statuses
+    )
+
+
+def _each[T](
+    read: Callable[[Item], T], found: Sequence[Item], characters: Callable[[T], int]
+) -> list[T]:
+    """Read what is in the bucket side by side, until there is more than a page may have."""
+    if not any(_in_bucket(item) for item in found):
+        return [read(item) for item in found]
+    done: list[T] = []
+    so_many = 0
+    with ThreadPoolExecutor(max_workers=READERS) as executor:
+        for some in batched(found, READERS, strict=False):
+            new = list(executor.map(read, some))
+            done += new
+            so_many += sum(characters(each) for each in new)
+            if so_many > PAGE_CHARACTERS:
+                break
+    return done
+
+
+def _in_bucket(item: Item) -> bool:
+    return any(f"{name}_key" in item for name in ("request", "external", "text"))
+
+
+def _characters(listed: Listed) -> int:
+    inputs = sum(
+        len(value) if isinstance(value, str) else sum(map(len, value))
+        for value in listed.inputs.values()
+    )
+    return inputs + _characters_shown(listed.generation)
+
+
+def _characters_shown(generation: Generation) -> int:
+    text = "" if generation.completion is None else generation.completion.text
+    return len(text) + sum(map(len, generation.external.values()))

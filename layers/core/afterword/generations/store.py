@@ -1,0 +1,648 @@
+"""The generations table: one generation at a time, from its submission to its end.
+
+Lists of generations are read by afterword.generations.listings; nothing else calls the table. The
+layout of the items is in afterword.generations.items.
+
+Submit, run, finish:
+
+    put        absent, or expired                           -> queued,    attempt 0
+    claim      queued, or running with its lease run out    -> running,   attempt + 1
+    finish     running and attempt = mine                   -> succeeded or failed
+    step       running and attempt = mine                   -> running,   with a step's result
+    hand back  running and attempt = mine                   -> queued
+    give up    queued, or running with its lease run out    -> failed (dead letter, deadline)
+    cancel     queued or running                            -> canceled
+    settled    terminal                                     -> the same, out of the index by_due
+    delete     terminal                                     -> the same, without its texts
+
+The sweeper moves `due_at` on; nothing else touches it between put and the end. An end that leaves
+something to do (afterword.engine.outbox) sets it anew in the same write, and `settled` removes it.
+"""
+
+import heapq
+from collections.abc import Collection, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from itertools import islice
+from typing import TYPE_CHECKING, NamedTuple, cast
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from afterword import clock
+from afterword.errors import ConflictError, NotFoundError, UnavailableError
+from afterword.generations import (
+    Claim,
+    Completion,
+    Ended,
+    Generation,
+    Listed,
+    Reason,
+    Status,
+    Submission,
+    is_id,
+    items,
+)
+from afterword.generations.items import (
+    DUE_AFTER,
+    DUE_SHARDS,
+    READERS,
+    Item,
+    Items,
+    Overdue,
+    is_there,
+    millis,
+    partition_key,
+)
+from afterword.runtime import telemetry
+from afterword.runtime.item_reads import read_items
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef, UpdateItemInputTypeDef
+
+    from afterword.files import StoredFile
+    from afterword.generations import Terms
+    from afterword.runtime.payloads import Payloads
+
+
+class Refused(NamedTuple):
+    """Why a conditional write did not happen: the item as it stands, or None when there is none."""
+
+    item: Item | None
+
+
+class There(NamedTuple):
+    """What is there under an id that was put: of this very submission if it is the `same`."""
+
+    status: Status
+    place: str | None
+    same: bool
+    deleted: bool = False
+
+
+class GenerationStore:
+    """Generations in DynamoDB, with their big texts in S3. Every change is conditional."""
+
+    def __init__(self, dynamodb: "DynamoDBClient", table: str, payloads: "Payloads") -> None:
+        self._dynamodb = dynamodb
+        self._table = table
+        self._payloads = payloads
+        self._items = Items(payloads)
+
+    def put(
+        self,
+        tenant: str,
+        generation_id: str,
+        submission: Submission,
+        terms: "Terms",
+    ) -> There:
+        """Accept a submission: from here on it stands, queued, whatever happens next.
+
+        If there is a generation with this id already, nothing changes. Returns what is there now.
+        Takes one write, and before it one S3 put for each file, and for each text over
+        INLINE_BYTES.
+        """
+        item = self._items.queued(tenant, generation_id, submission, terms)
+        now = int(clock.now().timestamp())
+        try:
+            self._dynamodb.put_item(
+                TableName=self._table,
+                Item=item,
+                ConditionExpression="attribute_not_exists(pk) OR expires_at <= :now",
+                ExpressionAttributeValues={":now": {"N": str(now)}},
+                ReturnValuesOnConditionCheckFailure="ALL_OLD",
+            )
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
+                raise
+            there = cast("Item", error.response.get("Item"))
+            return There(
+                status=Status(there["status"]["S"]),
+                place=items.place_of(there),
+                same=there.get("fingerprint") == item["fingerprint"],
+                deleted="deleted_at" in there,
+            )
+        return There(status=Status.QUEUED, place=terms.place, same=True)
+
+    def get(self, tenant: str, generation_id: str) -> Generation:
+        """Return a tenant's generation, consistently; raise NotFoundError if it has none such."""
+        return self._items.generation(self._found(tenant, generation_id))
+
+    def results(self, tenant: str, generation_id: str) -> tuple[Completion, ...]:
+        """Return what the first steps of a generation's flow have come to; `get` has the last.
+
+        Raises NotFoundError like `get`.
+        """
+        return self._items.results(self._found(tenant, generation_id))
+
+    def file(self, file: "StoredFile") -> bytes:
+        """Return the content of a generation's file."""
+        return self._payloads.get_file(file.key)
+
+    def listed(self, tenant: str, generation_id: str) -> Listed:
+        """Return a tenant's generation with what was asked for; raise NotFoundError like `get`."""
+        return self._items.listed(self._found(tenant, generation_id))
+
+    def set_title(self, tenant: str, generation_id: str, flow: str, title: str | None) -> Listed:
+        """Give a generation of a flow a title, or take it away, and return it.
+
+        Raises NotFoundError if the flow has none such.
+        """
+        value: AttributeValueTypeDef | None = None if title is None else {"S": title}
+        return self._items.listed(self._note(tenant, generation_id, flow, "title", value))
+
+    def rate(
+        self, tenant: str, generation_id: str, flow: str | None, rating: int | None
+    ) -> Generation:
+        """Rate a generation, of a flow if one is given, or take the rating away; return it.
+
+        Raises NotFoundError if there is none such.
+        """
+        value: AttributeValueTypeDef | None = None if rating is None else {"N": str(rating)}
+        return self._items.generation(self._note(tenant, generation_id, flow, "rating", value))
+
+    def _note(
+        self,
+        tenant: str,
+        generation_id: str,
+        flow: str | None,
+        name: str,
+        value: "AttributeValueTypeDef | None",
+    ) -> Item:
+        """Set or remove what its owner notes of a generation, and return its item.
+
+        It touches nothing else, so that it and the worker's writes do not get in each other's way.
+        """
+        if not is_id(generation_id):
+            raise NotFoundError("There is no such generation.")
+        condition = "expires_at > :now AND attribute_not_exists(deleted_at)"
+        values: dict[str, AttributeValueTypeDef] = {
+            ":now": {"N": str(int(clock.now().timestamp()))}
+        }
+        if flow is not None:
+            condition += " AND flow = :flow"
+            values[":flow"] = {"S": flow}
+        if value is not None:
+            values[":value"] = value
+        outcome = self._update(
+            {
+                "TableName": self._table,
+                "Key": {"pk": {"S": partition_key(tenant, generation_id)}},
+                "UpdateExpression": f"REMOVE {name}" if value is None else f"SET {name} = :value",
+                "ConditionExpression": condition,
+                "ExpressionAttributeValues": values,
+                "ReturnValues": "ALL_NEW",
+            }
+        )
+        if isinstance(outcome, Refused):
+            raise NotFoundError("There is no such generation.")
+        return outcome
+
+    def submission(self, tenant: str, generation_id: str) -> tuple[Submission, Status]:
+        """Return what was asked for, and where it stands; raise NotFoundError if there is none."""
+        item = self._found(tenant, generation_id)
+        return self._items.submission(item), Status(item["status"]["S"])
+
+    def exists(self, tenant: str, generation_id: str) -> bool:
+        """Whether the tenant has such a generation, by a consistent read."""
+        return is_there(self._read(tenant, generation_id))
+
+    def ended(self, tenant: str, generation_id: str) -> Ended | None:
+        """Return how a generation ended; None while it has not, or if there is none."""
+        item = self._read(tenant, generation_id)
+        return items.ended(item) if item is not None and _terminal(item) else None
+
+    def ends(self, tenant: str, generation_ids: Collection[str]) -> Mapping[str, Ended | None]:
+        """Return, of up to 100 generations, those that have ended, and None for what is not there.
+
+        One that is open is not in the answer, nor is what DynamoDB did not read this time.
+        """
+        keys: dict[str, dict[str, AttributeValueTypeDef]] = {
+            generation_id: {"pk": {"S": partition_key(tenant, generation_id)}}
+            for generation_id in generation_ids
+        }
+        answer = self._dynamodb.batch_get_item(
+            RequestItems={self._table: {"Keys": list(keys.values()), "ConsistentRead": True}}
+        )
+        found = {item["id"]["S"]: item for item in answer["Responses"].get(self._table, [])}
+        rest = answer.get("UnprocessedKeys", {})
+        unread = rest[self._table]["Keys"] if self._table in rest else ()
+        ends: dict[str, Ended | None] = {}
+        for generation_id, key in keys.items():
+            item = found.get(generation_id)
+            if item is None and key not in unread:
+                ends[generation_id] = None
+            elif item is not None and _terminal(item):
+                ends[generation_id] = items.ended(item)
+        return ends
+
+    def found(self, tenant: str, generation_ids: Collection[str]) -> Mapping[str, Generation]:
+        """Return, of up to 100 generations, those that are there, consistently."""
+        keys: list[Item] = [
+            {"pk": {"S": partition_key(tenant, generation_id)}} for generation_id in generation_ids
+        ]
+        read = read_items(self._dynamodb, self._table, keys, consistent=True)
+        with ThreadPoolExecutor(max_workers=READERS) as executor:
+            there = executor.map(self._items.generation, filter(is_there, read))
+            return {each.id: each for each in there}
+
+    def _found(self, tenant: str, generation_id: str) -> Item:
+        item = self._read(tenant, generation_id)
+        if item is None or not is_there(item):
+            raise NotFoundError("There is no such generation.")
+        return item
+
+    def _read(self, tenant: str, generation_id: str) -> Item | None:
+        if not is_id(generation_id):
+            return None
+        return self._dynamodb.get_item(
+            TableName=self._table,
+            Key={"pk": {"S": partition_key(tenant, generation_id)}},
+            ConsistentRead=True,
+        ).get("Item")
+
+    def claim(self, tenant: str, generation_id: str, lease_until: "datetime") -> Claim | None:
+        """Take a generation to run it until the lease ends, or return None if it is not to be had.
+
+        Not to be had: absent, terminal, or held by somebody whose lease has not run out. Taking
+        over from a holder whose lease has run out counts as a failure of that attempt.
+        """
+        now = clock.now()
+        taken: UpdateItemInputTypeDef = {
+            "TableName": self._table,
+            "Key": {"pk": {"S": partition_key(tenant, generation_id)}},
+            "UpdateExpression": "SET #status = :running, attempt = attempt + :one,"
+            " failures = failures + :failed, lease_until = :lease_until",
+            "ExpressionAttributeNames": {"#status": "status"},
+            "ReturnValues": "ALL_NEW",
+            "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+        }
+        values: dict[str, AttributeValueTypeDef] = {
+            ":running": {"S": Status.RUNNING},
+            ":one": {"N": "1"},
+            ":lease_until": millis(lease_until),
+        }
+        outcome = self._update(
+            taken
+            | {
+                "ConditionExpression": "#status = :queued",
+                "ExpressionAttributeValues": values
+                | {":queued": {"S": Status.QUEUED}, ":failed": {"N": "0"}},
+            }
+        )
+        if isinstance(outcome, Refused) and _lease_ran_out(outcome.item, now):
+            outcome = self._update(
+                taken
+                | {
+                    "ConditionExpression": "#status = :running AND lease_until < :now",
+                    "ExpressionAttributeValues": values
+                    | {":now": millis(now), ":failed": {"N": "1"}},
+                }
+            )
+        return None if isinstance(outcome, Refused) else self._items.claim(outcome)
+
+    def finish_step(self, claim: Claim, completion: Completion) -> Claim | None:
+        """Store the result of the claim's next step, so that no attempt pays for it again.
+
+        Returns the claim with this result; None if it is no longer the generation's.
+        """
+        name = f"step_{len(claim.results) + 1}"
+        answers = items.answers(claim.results, completion)
+        outcome = self._update(
+            {
+                "TableName": self._table,
+                "Key": {"pk": {"S": partition_key(claim.tenant, claim.id)}},
+                "UpdateExpression": f"SET {name} = :result"
+                + "".join(f", {attribute} = :{attribute}" for attribute in answers),
+                "ConditionExpression": _MINE,
+                "ExpressionAttributeNames": {"#status": "status"},
+                "ExpressionAttributeValues": {
+                    ":result": self._items.result(claim, completion),
+                    **{f":{attribute}": value for attribute, value in answers.items()},
+                    **_mine(claim),
+                },
+            }
+        )
+        if isinstance(outcome, Refused):
+            return None
+        return replace(claim, results=(*claim.results, completion))
+
+    def succeed(self, claim: Claim, completion: Completion) -> Ended | None:
+        """Store the result. None if the claim is no longer the generation's: nothing is stored."""
+        attributes = {
+            **self._items.succeeded(claim, completion),
+            **items.answers(claim.results, _last(claim, completion)),
+        }
+        return self._finish(claim, Status.SUCCEEDED, attributes)
+
+    def fail(
+        self, claim: Claim, reason: Reason, message: str, answer: Completion | None = None
+    ) -> Ended | None:
+        """Store why it failed, and the tokens of an answer that was of no use.
+
+        None if the claim is no longer the generation's: nothing is stored.
+        """
+        attributes: dict[str, AttributeValueTypeDef] = {
+            "reason": {"S": reason},
+            "message": {"S": message},
+        }
+        if answer is not None:
+            last = _last(claim, answer)
+            attributes |= {**items.spent(answer), **items.answers(claim.results, last)}
+        return self._finish(claim, Status.FAILED, attributes)
+
+    def hand_back(self, claim: Claim, *, failed: bool) -> bool:
+        """Queue the generation again; `failed` spends the failure budget, throttling does not.
+
+        False if the claim is no longer the generation's.
+        """
+        outcome = self._update(
+            {
+                "TableName": self._table,
+                "Key": {"pk": {"S": partition_key(claim.tenant, claim.id)}},
+                "UpdateExpression": "SET #status = :queued, failures = failures + :failed"
+                " REMOVE lease_until",
+                "ConditionExpression": _MINE,
+                "ExpressionAttributeNames": {"#status": "status"},
+                "ExpressionAttributeValues": {
+                    ":queued": {"S": Status.QUEUED},
+                    ":failed": {"N": str(int(failed))},
+                    **_mine(claim),
+                },
+            }
+        )
+        return not isinstance(outcome, Refused)
+
+    def overdue(self, limit: int) -> Iterator[Overdue]:
+        """Yield up to `limit` generations whose due time has passed, oldest first.
+
+        They are open, or their end is not settled. Takes a query for each of DUE_SHARDS and each
+        further page, and a consistent read for each generation, since the index may lag behind.
+        """
+        now = clock.to_millis(clock.now())
+        shards = [self._due(shard, now) for shard in range(DUE_SHARDS)]
+        for _, pk in islice(heapq.merge(*shards), limit):
+            key = {"pk": {"S": pk}}
+            item = self._dynamodb.get_item(TableName=self._table, Key=key, ConsistentRead=True).get(
+                "Item"
+            )
+            if item is not None and "due_at" in item and int(item["due_at"]["N"]) <= now:
+                yield items.overdue(item)
+
+    def _due(self, shard: int, now: int) -> Iterator[tuple[int, str]]:
+        """Yield due time and key of what is due in a shard, oldest first, a page at a time."""
+        pages = self._dynamodb.get_paginator("query").paginate(
+            TableName=self._table,
+            IndexName="by_due",
+            KeyConditionExpression="due_shard = :shard AND due_at <= :now",
+            ExpressionAttributeValues={":shard": {"S": str(shard)}, ":now": {"N": str(now)}},
+        )
+        for page in pages:
+            yield from ((int(item["due_at"]["N"]), item["pk"]["S"]) for item in page["Items"])
+
+    def postpone(self, overdue: Overdue, due_at: "datetime") -> bool:
+        """Look at it again at `due_at`. False if it has changed, or another sweeper was quicker."""
+        outcome = self._update(
+            {
+                "TableName": self._table,
+                "Key": {"pk": {"S": partition_key(overdue.tenant, overdue.id)}},
+                "UpdateExpression": "SET due_at = :due_at",
+                "ConditionExpression": "#status = :status AND attempt = :attempt AND due_at = :old",
+                "ExpressionAttributeNames": {"#status": "status"},
+                "ExpressionAttributeValues": {
+                    ":due_at": millis(due_at),
+                    ":status": {"S": overdue.status},
+                    ":attempt": {"N": str(overdue.attempt)},
+                    ":old": millis(overdue.due_at),
+                },
+            }
+        )
+        return not isinstance(outcome, Refused)
+
+    def give_up(
+        self,
+        tenant: str,
+        generation_id: str,
+        reason: Reason,
+        message: str,
+        letter: Mapping[str, str] | None = None,
+    ) -> Ended | Status | None:
+        """Fail a generation that nobody holds, with the facts of its dead letter if there is one.
+
+        Returns how it ended if it does now; otherwise where it stands, running while somebody has a
+        live lease on it, or None if there is none such.
+        """
+        now = clock.now()
+        attributes: dict[str, AttributeValueTypeDef] = {}
+        if letter is not None:
+            facts: dict[str, AttributeValueTypeDef] = {
+                name: {"S": fact} for name, fact in letter.items()
+            }
+            attributes = {"dead_letter_of": {"S": tenant}, "dead_letter": {"M": facts}}
+        outcome = self._update(
+            {
+                "TableName": self._table,
+                "Key": {"pk": {"S": partition_key(tenant, generation_id)}},
+                "UpdateExpression": "SET #status = :failed, finished_at = :now, #reason = :reason,"
+                " #message = :message, due_at = :due_at, ended_in = :ended_in"
+                + "".join(f", {name} = :{name}" for name in attributes)
+                + " REMOVE lease_until",
+                "ConditionExpression": "#status = :queued OR"
+                " (#status = :running AND lease_until < :now)",
+                "ExpressionAttributeNames": {
+                    "#status": "status",
+                    "#reason": "reason",
+                    "#message": "message",
+                },
+                "ExpressionAttributeValues": {
+                    ":failed": {"S": Status.FAILED},
+                    ":queued": {"S": Status.QUEUED},
+                    ":running": {"S": Status.RUNNING},
+                    ":now": millis(now),
+                    ":due_at": millis(now + DUE_AFTER),
+                    ":ended_in": items.ended_in(generation_id, now),
+                    ":reason": {"S": reason},
+                    ":message": {"S": message},
+                    **{f":{name}": value for name, value in attributes.items()},
+                },
+                "ReturnValues": "ALL_NEW",
+                "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+            }
+        )
+        if not isinstance(outcome, Refused):
+            return items.ended(outcome)
+        return None if outcome.item is None else Status(outcome.item["status"]["S"])
+
+    def cancel(self, tenant: str, generation_id: str) -> Ended | Status:
+        """Cancel an open generation, under a worker's hands too: what that one writes is lost.
+
+        Returns how it ended if it does now, otherwise the end that it had come to before. Raises
+        NotFoundError if the tenant has none such.
+        """
+        now = clock.now()
+        item: Item | None = None
+        if is_id(generation_id):
+            outcome = self._update(
+                {
+                    "TableName": self._table,
+                    "Key": {"pk": {"S": partition_key(tenant, generation_id)}},
+                    "UpdateExpression": "SET #status = :canceled, finished_at = :now,"
+                    " due_at = :due_at, ended_in = :ended_in REMOVE lease_until",
+                    "ConditionExpression": "#status IN (:queued, :running)",
+                    "ExpressionAttributeNames": {"#status": "status"},
+                    "ExpressionAttributeValues": {
+                        ":canceled": {"S": Status.CANCELED},
+                        ":queued": {"S": Status.QUEUED},
+                        ":running": {"S": Status.RUNNING},
+                        ":now": millis(now),
+                        ":due_at": millis(now + DUE_AFTER),
+                        ":ended_in": items.ended_in(generation_id, now),
+                    },
+                    "ReturnValues": "ALL_NEW",
+                    "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+                }
+            )
+            if not isinstance(outcome, Refused):
+                return items.ended(outcome)
+            item = outcome.item
+        if item is None or not is_there(item):
+            raise NotFoundError("There is no such generation.")
+        return Status(item["status"]["S"])
+
+    def settled(self, tenant: str, generation_id: str) -> None:
+        """Note that nothing is left to do for a generation that has ended."""
+        self._update(
+            {
+                "TableName": self._table,
+                "Key": {"pk": {"S": partition_key(tenant, generation_id)}},
+                "UpdateExpression": "REMOVE due_shard, due_at",
+                "ConditionExpression": "attribute_exists(finished_at)",
+            }
+        )
+
+    def delete(self, tenant: str, generation_id: str, flow: str | None = None) -> None:
+        """Delete a generation that has ended, of a flow if one is given, with all its texts.
+
+        What is left until it expires is what is counted (items.LEFT): its end is settled
+        and counted as if it were there, and nobody makes it again with its idempotency key. Objects
+        of the bucket are deleted after that; those that cannot be, expire. Raises NotFoundError if
+        there is none such, and ConflictError if it is open.
+        """
+        item = self._found(tenant, generation_id)
+        if flow not in {None, item["flow"]["S"]}:
+            raise NotFoundError("There is no such generation.")
+        if not _terminal(item):
+            raise ConflictError("It has not ended: cancel it first.")
+        objects = self._items.objects(item)
+        left = items.LEFT | ({"webhook_url"} if "due_at" in item else set())
+        gone = sorted({*item, "title", "rating", "retried_as"} - left)
+        tokens_in, tokens_out = items.tokens_of(item)
+        outcome = self._update(
+            {
+                "TableName": self._table,
+                "Key": {"pk": {"S": partition_key(tenant, generation_id)}},
+                "UpdateExpression": "SET deleted_at = :now, tokens_in = :tokens_in,"
+                f" tokens_out = :tokens_out REMOVE {', '.join(f'#gone_{name}' for name in gone)}",
+                "ConditionExpression": "attribute_exists(finished_at)"
+                " AND attribute_not_exists(deleted_at)",
+                "ExpressionAttributeNames": {f"#gone_{name}": name for name in gone},
+                "ExpressionAttributeValues": {
+                    ":now": millis(clock.now()),
+                    ":tokens_in": {"N": str(tokens_in)},
+                    ":tokens_out": {"N": str(tokens_out)},
+                },
+            }
+        )
+        if isinstance(outcome, Refused):  # somebody else was quicker
+            raise NotFoundError("There is no such generation.")
+        if objects:
+            try:
+                self._payloads.delete(objects)
+            except (BotoCoreError, ClientError, UnavailableError) as error:
+                telemetry.logger().warning(
+                    "deleted, but not its objects: they will expire",
+                    extra={"generation_id": generation_id, "tenant": tenant, "why": str(error)},
+                )
+
+    def retried(self, tenant: str, generation_id: str, retry_id: str) -> None:
+        """Note which generation repeats one that has ended: no dead letter to look at any more."""
+        self._update(
+            {
+                "TableName": self._table,
+                "Key": {"pk": {"S": partition_key(tenant, generation_id)}},
+                "UpdateExpression": "SET retried_as = :retry REMOVE dead_letter_of",
+                "ConditionExpression": "attribute_exists(finished_at)",
+                "ExpressionAttributeValues": {":retry": {"S": retry_id}},
+            }
+        )
+
+    def _finish(self, claim: Claim, status: Status, attributes: Item) -> Ended | None:
+        now = clock.now()
+        attributes = {
+            "status": {"S": status},
+            "finished_at": millis(now),
+            "ended_in": items.ended_in(claim.id, now),
+            **attributes,
+        }
+        close = "REMOVE lease_until, due_shard, due_at"
+        if claim.unsettled:
+            attributes = {**attributes, "due_at": millis(now + DUE_AFTER)}
+            close = "REMOVE lease_until"
+        outcome = self._update(
+            {
+                "TableName": self._table,
+                "Key": {"pk": {"S": partition_key(claim.tenant, claim.id)}},
+                "UpdateExpression": "SET "
+                + ", ".join(f"#{name} = :{name}" for name in attributes)
+                + f" {close}",
+                "ConditionExpression": _MINE,
+                "ReturnValues": "ALL_NEW",
+                "ExpressionAttributeNames": {f"#{name}": name for name in attributes},
+                "ExpressionAttributeValues": {
+                    **{f":{name}": value for name, value in attributes.items()},
+                    **_mine(claim),
+                },
+            }
+        )
+        return None if isinstance(outcome, Refused) else items.ended(outcome)
+
+    def _update(self, request: "UpdateItemInputTypeDef") -> Item | Refused:
+        try:
+            return self._dynamodb.update_item(**request).get("Attributes", {})
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
+                raise
+            return Refused(cast("Item | None", error.response.get("Item")))
+
+
+_MINE = "#status = :mine_running AND attempt = :mine_attempt"
+
+
+def _mine(claim: Claim) -> "dict[str, AttributeValueTypeDef]":
+    return {
+        ":mine_running": {"S": Status.RUNNING},
+        ":mine_attempt": {"N": str(claim.attempt)},
+    }
+
+
+def _last(claim: Claim, completion: Completion) -> Completion:
+    """Return a flow's completion with the tokens of its last step alone."""
+    return replace(
+        completion,
+        tokens_in=completion.tokens_in - sum(result.tokens_in for result in claim.results),
+        tokens_out=completion.tokens_out - sum(result.tokens_out for result in claim.results),
+    )
+
+
+def _terminal(item: Item) -> bool:
+    return Status(item["status"]["S"]).terminal
+
+
+def _lease_ran_out(item: Item | None, now: "datetime") -> bool:
+    return (
+        item is not None
+        and item["status"]["S"] == Status.RUNNING
+        and int(item["lease_until"]["N"]) < clock.to_millis(now)
+    )

@@ -1,0 +1,203 @@
+"""What every HTTP handler shares: the event as a request, authentication, errors as responses."""
+
+import base64
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from http import HTTPStatus
+from typing import Any, Protocol
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from afterword import services
+from afterword.errors import (
+    AfterwordError,
+    ConflictError,
+    ForbiddenError,
+    InvalidRequestError,
+    KeyReusedError,
+    LimitedError,
+    NotFoundError,
+    TooLargeError,
+    UnauthenticatedError,
+    UnavailableError,
+    UnprocessableError,
+)
+from afterword.generations import MAX_DEADLINE, MIN_DEADLINE
+from afterword.runtime import cold_start, telemetry
+from afterword.tenants.keys import ApiKey, Scope
+
+MAX_BODY_BYTES = 6_000_000
+"""A body above this is refused. Lambda's own limit is 6 MB for the event with the body in it."""
+
+STATUSES: Mapping[type[AfterwordError], HTTPStatus] = {
+    InvalidRequestError: HTTPStatus.BAD_REQUEST,
+    UnauthenticatedError: HTTPStatus.UNAUTHORIZED,
+    ForbiddenError: HTTPStatus.FORBIDDEN,
+    NotFoundError: HTTPStatus.NOT_FOUND,
+    ConflictError: HTTPStatus.CONFLICT,
+    KeyReusedError: HTTPStatus.UNPROCESSABLE_CONTENT,
+    UnprocessableError: HTTPStatus.UNPROCESSABLE_CONTENT,
+    LimitedError: HTTPStatus.TOO_MANY_REQUESTS,
+    TooLargeError: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    UnavailableError: HTTPStatus.SERVICE_UNAVAILABLE,
+}
+"""The status of each domain error, where a dialect has no other."""
+
+_IDEMPOTENCY_KEY = re.compile(r"[!-~]{1,255}")
+_SECONDS = re.compile(r"[0-9]{1,6}")
+_HEADERS = {"content-type": "application/json", "cache-control": "no-store"}
+_ERROR_HEADERS: Mapping[HTTPStatus, Mapping[str, str]] = {
+    HTTPStatus.UNAUTHORIZED: {"www-authenticate": "Bearer"},
+    HTTPStatus.SERVICE_UNAVAILABLE: {"retry-after": "1"},
+}
+
+type Event = Mapping[str, Any]
+type LambdaHandler = Callable[[Event, object], dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """An HTTP request. Header names are in lower case; `body` is the bytes that were sent."""
+
+    path: Mapping[str, str]
+    query: Mapping[str, str]
+    headers: Mapping[str, str]
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Response:
+    """An HTTP response whose body is JSON, given as text."""
+
+    status: HTTPStatus
+    body: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+type Endpoint = Callable[[Request, ApiKey], Response]
+"""A function of a request and the key that it was sent with."""
+
+
+class Dialect(Protocol):
+    """What a handler needs of its dialect; each module in afterword.dialects is one."""
+
+    def api_key(self, request: Request, /) -> str | None:
+        """Return the API key that the request carries, wherever this dialect puts it."""
+        ...
+
+    def error(self, error: AfterwordError, /) -> Response:
+        """Return the dialect's response for an error."""
+        ...
+
+
+def endpoint(dialect: Dialect, scope: Scope) -> Callable[[Endpoint], LambdaHandler]:
+    """Make an endpoint a Lambda handler, open to keys that have the scope.
+
+    The handler authenticates before anything else, and answers each domain error, and AWS being
+    out of reach, in the dialect's shape. Anything else is a bug and left to Lambda, which counts
+    it, and to API Gateway, which answers 500 without a detail.
+    """
+
+    def decorate(serve: Endpoint) -> LambdaHandler:
+        def handler(event: Event, context: object) -> dict[str, Any]:
+            log = telemetry.logger()
+            with log.append_context_keys(request_id=getattr(context, "aws_request_id", None)):
+                try:
+                    response = _serve(event, dialect, scope, serve)
+                except AfterwordError as error:
+                    response = _refusal(dialect, error)
+                    log.info("refused", extra={"status": response.status, "why": _why(error)})
+                except (BotoCoreError, ClientError):
+                    log.exception("AWS is out of reach")
+                    response = dialect.error(UnavailableError("Try again in a moment."))
+                return _result(response)
+
+        cold_start.end()
+        return handler
+
+    return decorate
+
+
+def _serve(event: Event, dialect: Dialect, scope: Scope, serve: Endpoint) -> Response:
+    request = _request(event)
+    api_key = services.authenticator().authenticate(dialect.api_key(request), scope)
+    if len(request.body) > MAX_BODY_BYTES:
+        raise TooLargeError(
+            f"The body has {len(request.body)} bytes; at most {MAX_BODY_BYTES} are taken."
+        )
+    return serve(request, api_key)
+
+
+def _request(event: Event) -> Request:
+    """Read an API Gateway event of payload format 2.0."""
+    body = event.get("body") or ""
+    return Request(
+        path=event.get("pathParameters") or {},
+        query=event.get("queryStringParameters") or {},
+        headers={name.lower(): value for name, value in (event.get("headers") or {}).items()},
+        # A text body is UTF-8 that API Gateway has decoded; what it could not comes as base64.
+        body=base64.b64decode(body)
+        if event.get("isBase64Encoded")
+        else body.encode("utf-8", "surrogatepass"),
+    )
+
+
+def _why(error: AfterwordError) -> str:
+    """Return what the log says: messages about a request's body may have names of the caller's."""
+    told = not isinstance(error, InvalidRequestError | UnprocessableError)
+    return str(error) if told else type(error).__name__
+
+
+def _refusal(dialect: Dialect, error: AfterwordError) -> Response:
+    response = dialect.error(error)
+    if not isinstance(error, LimitedError):
+        return response
+    headers = {**response.headers, "retry-after": str(error.retry_after)}
+    return replace(response, headers=headers)
+
+
+def _result(response: Response) -> dict[str, Any]:
+    headers = {**_HEADERS, **_ERROR_HEADERS.get(response.status, {}), **response.headers}
+    if not response.body:
+        del headers["content-type"]
+    return {"statusCode": int(response.status), "headers": headers, "body": response.body}
+
+
+def bearer_token(request: Request) -> str | None:
+    """Return the credential of an `Authorization: Bearer` header (RFC 6750, section 2.1)."""
+    scheme, _, token = request.headers.get("authorization", "").strip().partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else None
+
+
+def idempotency_key(request: Request) -> str | None:
+    """Return the request's `Idempotency-Key`, None without one.
+
+    Raises InvalidRequestError unless it is 1 to 255 visible ASCII characters. The quotes of the
+    header's draft (draft-ietf-httpapi-idempotency-key-header) are part of the key where they are
+    sent: few clients send them, and no client sends both forms of one key.
+    """
+    key = request.headers.get("idempotency-key")
+    if key is not None and not _IDEMPOTENCY_KEY.fullmatch(key):
+        raise InvalidRequestError("Idempotency-Key: it is not 1 to 255 visible ASCII characters.")
+    return key
+
+
+def deadline(request: Request) -> timedelta | None:
+    """Return the request's `Afterword-Deadline`: in how many seconds its text is of use at most.
+
+    None without one; raises InvalidRequestError unless it is a whole number that afterword takes.
+    The header is ours, since none of the services has a field for it.
+    """
+    text = request.headers.get("afterword-deadline")
+    if text is None:
+        return None
+    if _SECONDS.fullmatch(text):
+        sent = timedelta(seconds=int(text))
+        if MIN_DEADLINE <= sent <= MAX_DEADLINE:
+            return sent
+    shortest, longest = (int(bound.total_seconds()) for bound in (MIN_DEADLINE, MAX_DEADLINE))
+    raise InvalidRequestError(
+        f"Afterword-Deadline: it is not a whole number of seconds from {shortest} to {longest}."
+    )

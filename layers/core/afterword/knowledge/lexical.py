@@ -1,0 +1,228 @@
+"""Ranking by the words that a question and a passage share: SQLite's FTS5 and BM25, in memory."""
+
+import json
+import sqlite3
+import sys
+import threading
+import weakref
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import astuple
+from functools import cache
+from hashlib import blake2b
+from heapq import nlargest
+from itertools import chain
+from math import log
+
+from afterword.knowledge import words
+from afterword.knowledge.ranking import Candidate, Origin, Ranked, Selection, SelectionTooLargeError
+
+MAX_PASSAGES = 10_000
+"""Passages of a selection."""
+MAX_CHARACTERS = 10_000_000
+"""Characters of a selection's passages, their titles and headings included."""
+MAX_CACHED_BYTES = 48_000_000
+"""Bytes of all the indexes that a process keeps; the newest stays whatever its size."""
+MAX_QUESTION = 20_000
+"""Characters of a question that are looked at."""
+MAX_TERMS = 48
+"""Terms that are looked for: of a longer question, those that the fewest passages have."""
+
+TITLE_WEIGHT = 4.0
+HEADING_WEIGHT = 2.0
+"""How much more a word counts in a content's name, or in the headings above a passage."""
+
+LEAST_SHARE = 0.48
+"""Of what the two rarest words of a question weigh, how much a passage's words of it must weigh.
+
+docs/decisions/0018-ranking.md has what this and the number below were chosen by.
+"""
+_EVENNESS = 50  # passages: among fewer, how rare a word is tells little
+
+_SCHEMA = f"""
+    PRAGMA journal_mode = OFF;
+    CREATE TABLE passages (id INTEGER PRIMARY KEY, origin, heading, text);
+    CREATE VIRTUAL TABLE terms USING fts5(
+        title, heading, text, content = '', columnsize = 1, tokenize = 'ascii'
+    );
+    CREATE VIRTUAL TABLE known USING fts5vocab(terms, row);
+    INSERT INTO terms (terms, rank) VALUES ('rank', 'bm25({TITLE_WEIGHT}, {HEADING_WEIGHT}, 1.0)');
+    BEGIN;
+"""  # noqa: S608 - made of the two numbers above # nosec B608
+_KNOWN = "SELECT term, doc FROM known WHERE term IN (SELECT value FROM json_each(?))"
+_BEST = """
+    SELECT origin, heading, text, -score
+    FROM (SELECT rowid AS row, rank AS score FROM terms WHERE terms MATCH ? ORDER BY 2, 1 LIMIT ?)
+    JOIN passages ON passages.id = row ORDER BY score, row
+"""
+
+
+class LexicalRanking:
+    """Keeps an index of each selection's newest version, those used last, as far as they fit.
+
+    `read` gives the passages of a selection. Threads may share a ranking: what one builds the
+    others wait for, and nothing is built twice.
+    """
+
+    def __init__(
+        self,
+        read: Callable[[Selection], Iterable[Candidate]],
+        max_bytes: int = MAX_CACHED_BYTES,
+    ) -> None:
+        self._read = read
+        self._max_bytes = max_bytes
+        self._indexes: OrderedDict[tuple[object, ...], tuple[str, Index]] = OrderedDict()
+        self._lock = threading.Lock()
+        self._building = threading.Lock()
+
+    def rank(self, question: str, selection: Selection, limit: int) -> list[Ranked]:
+        """Return the best passages (afterword.knowledge.ranking.Ranking says the contract)."""
+        return self._index(selection).rank(question, limit)
+
+    def _index(self, selection: Selection) -> "Index":
+        found = self._cached(selection)
+        if found is None:
+            # One is built at a time: each takes memory, and several at once would be no faster.
+            with self._building:
+                found = self._cached(selection)
+                if found is None:
+                    found = Index(self._read(selection))
+                    self._keep(selection, found)
+        return found
+
+    def _cached(self, selection: Selection) -> "Index | None":
+        key = (selection.tenant, selection.folders, selection.tags)
+        with self._lock:
+            version, index = self._indexes.get(key, ("", None))
+            if index is None or version != selection.version:
+                return None
+            self._indexes.move_to_end(key)
+            return index
+
+    def _keep(self, selection: Selection, index: "Index") -> None:
+        key = (selection.tenant, selection.folders, selection.tags)
+        with self._lock:
+            self._indexes[key] = (selection.version, index)
+            self._indexes.move_to_end(key)
+            total = sum(each.size for _, each in self._indexes.values())
+            while total > self._max_bytes and len(self._indexes) > 1:
+                _, (_, oldest) = self._indexes.popitem(last=False)
+                total -= oldest.size
+
+
+class Index:
+    """The index of some passages; `size` is what it takes in memory, in bytes.
+
+    Raises SelectionTooLargeError for more of them than the limits allow.
+    """
+
+    def __init__(self, candidates: Iterable[Candidate]) -> None:
+        _check_fts5()
+        self._lock = threading.Lock()
+        self._connection = sqlite3.connect(
+            ":memory:", isolation_level=None, check_same_thread=False
+        )
+        # Whoever drops an index last, in whatever thread, closes it.
+        weakref.finalize(self, self._connection.close)
+        self._connection.executescript(_SCHEMA)
+        self._origins: list[Origin] = []
+        self._passages = self._add(candidates)
+        self._connection.execute("COMMIT")
+        pages: int = self._connection.execute(
+            "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size"
+        ).fetchone()[0]
+        self.size = pages + sum(
+            sys.getsizeof(value) for origin in self._origins for value in (origin, *astuple(origin))
+        )
+
+    def _add(self, candidates: Iterable[Candidate]) -> int:
+        """Add the passages, and return how many there are."""
+        characters = 0
+        seen: set[bytes] = set()
+        numbers: dict[Origin, int] = {}
+        for candidate in candidates:
+            passage = candidate.passage
+            digest = blake2b(passage.text.encode(), digest_size=16).digest()
+            if digest in seen:
+                continue  # the same text twice would only take the place of another
+            seen.add(digest)
+            number = len(seen)
+            row = (candidate.origin.title, passage.heading, passage.text)
+            characters += sum(map(len, row))
+            _check_size(number, characters)
+            origin = numbers.setdefault(candidate.origin, len(numbers))
+            self._connection.execute(
+                "INSERT INTO passages VALUES (?, ?, ?, ?)",
+                (number, origin, passage.heading, passage.text),
+            )
+            self._connection.execute(
+                "INSERT INTO terms (rowid, title, heading, text) VALUES (?, ?, ?, ?)",
+                (number, *map(" ".join, words.index_terms(row))),
+            )
+        self._origins = [*numbers]
+        return len(seen)
+
+    def rank(self, question: str, limit: int) -> list[Ranked]:
+        """Return the best passages, without those that have too little of the question."""
+        asked = words.question_terms(question[:MAX_QUESTION])
+        with self._lock:
+            known: dict[str, int] = dict(
+                self._connection.execute(_KNOWN, (json.dumps([*chain(*asked)]),))
+            )
+            if not known:
+                return []
+            rarest = sorted(known, key=lambda term: (known[term], term))[:MAX_TERMS]
+            # Terms are letters and digits, so none can end its quotes.
+            query = " OR ".join(f'"{term}"' for term in rarest)
+            rows = self._connection.execute(_BEST, (query, limit)).fetchall()
+        ranked = [Ranked(self._origins[number], *row) for number, *row in rows]
+        weights = self._weights(asked, known)
+        least = LEAST_SHARE * sum(nlargest(2, weights.values()))
+        return [each for each in ranked if _weight(each, weights) >= least]
+
+    def _weights(
+        self, asked: Sequence[tuple[str, ...]], known: Mapping[str, int]
+    ) -> dict[tuple[str, ...], float]:
+        """Return the weight of each word: the fewer passages have it, the more.
+
+        One that no passage has weighs as much as one that a single passage has.
+        """
+        return {
+            stems: log(_EVENNESS + self._passages / max(known.get(stem, 1) for stem in stems))
+            for stems in asked
+        }
+
+
+def _weight(ranked: Ranked, weights: Mapping[tuple[str, ...], float]) -> float:
+    """Return what the words weigh that a passage has."""
+    texts = (ranked.origin.title, ranked.heading, ranked.text)
+    said = set(chain.from_iterable(words.index_terms(texts)))
+    return sum(weight for stems, weight in weights.items() if not said.isdisjoint(stems))
+
+
+def _check_size(passages: int, characters: int) -> None:
+    for count, limit, unit in (
+        (passages, MAX_PASSAGES, "passages"),
+        (characters, MAX_CHARACTERS, "characters"),
+    ):
+        if count > limit:
+            raise SelectionTooLargeError(
+                f"The knowledge base has more than {limit:,} {unit} in these folders and tags,"
+                " which is more than can be searched at once: choose fewer folders or tags, or"
+                " rank with Amazon Bedrock Knowledge Bases."
+            )
+
+
+@cache
+def _check_fts5() -> None:
+    """Raise an error where Python's SQLite was built without FTS5."""
+    connection = sqlite3.connect(":memory:")
+    try:
+        connection.execute("CREATE VIRTUAL TABLE terms USING fts5(text)")
+    except sqlite3.OperationalError as error:
+        raise RuntimeError(
+            f"Searching the knowledge base needs SQLite with FTS5, which SQLite"
+            f" {sqlite3.sqlite_version} of this Python does not have."
+        ) from error
+    finally:
+        connection.close()

@@ -1,0 +1,156 @@
+"""The knowledge base as flows use it: which passages a question gets, and from which contents."""
+
+import threading
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from afterword.errors import UnavailableError, UnprocessableError
+from afterword.generations import Chosen, FailedError, Reason, Source, is_id
+from afterword.knowledge import folder_id, tag_id
+from afterword.knowledge.ranking import SelectionTooLargeError
+from afterword.models import ModelUnavailableError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from afterword.flows.flow import Context
+    from afterword.knowledge.ranking import Origin, Ranked, Ranking
+    from afterword.knowledge.store import ContentStore
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """Folders, or tags, as a request names them: by id and by name. None of both stand for all."""
+
+    ids: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a request wants of the knowledge base for one step; None leaves it to the step."""
+
+    folders: Named | None = None
+    tags: Named | None = None
+
+
+class Knowledge:
+    """Chooses the passages of a step's prompt. `contents` and `ranking` are built when needed."""
+
+    def __init__(
+        self, contents: "Callable[[], ContentStore]", ranking: "Callable[[], Ranking]"
+    ) -> None:
+        self._contents = contents
+        self._ranking = ranking
+        self._building = threading.Lock()  # the worker's threads may all be the first
+
+    def choose(
+        self, tenant: str, wanted: Mapping[str, Wanted], within: str = "steps.{}.context"
+    ) -> Mapping[str, Chosen]:
+        """Return what a request chooses, by the names of steps.
+
+        Raises UnprocessableError for a folder or a tag that the tenant does not have, and names it
+        and its field, which is `within` what the request has for the step.
+        Takes one batch read for all steps together, and none if there is nothing to look up.
+        """
+        folders = {step: _by_id(tenant, each.folders, folder_id) for step, each in wanted.items()}
+        tags = {step: _by_id(tenant, each.tags, tag_id) for step, each in wanted.items()}
+        asked = {
+            "folder": {label for ids in folders.values() for label in ids or ()},
+            "tag": {label for ids in tags.values() for label in ids or ()},
+        }
+        there: Collection[str] = ()
+        if any(asked.values()):
+            there = self._contents().labels(tenant, asked["folder"], asked["tag"])
+        for kind, by_step in (("folder", folders), ("tag", tags)):
+            for step, ids in by_step.items():
+                for label, text in (ids or {}).items():
+                    if label not in there:
+                        field = f"{within.replace('{}', step)}.{kind}s"
+                        raise UnprocessableError(field, f'there is no {kind} "{text}".')
+        return {
+            step: Chosen(folders=_tuple(folders[step]), tags=_tuple(tags[step])) for step in wanted
+        }
+
+    def passages(
+        self,
+        tenant: str,
+        context: "Context",
+        chosen: Chosen,
+        questions: Iterable[str],
+    ) -> "list[Ranked]":
+        """Return the passages for the first of the questions that has any, the best first.
+
+        `chosen` is what the request has chosen instead of the step. Raises FailedError where the
+        knowledge base is too large to be searched, or cannot be, and ModelUnavailableError where it
+        does not answer now.
+        """
+        folders = _ids(tenant, context.folders, folder_id)
+        tags = _ids(tenant, context.tags, tag_id)
+        with self._building:
+            contents, ranking = self._contents(), self._ranking()
+        try:
+            selection = contents.selection(
+                tenant,
+                folders if chosen.folders is None else chosen.folders,
+                tags if chosen.tags is None else chosen.tags,
+            )
+            for question in questions:
+                found = ranking.rank(question, selection, context.passages)
+                if found:
+                    return found
+        except SelectionTooLargeError as error:
+            raise FailedError(Reason.KNOWLEDGE_TOO_LARGE, str(error)) from error
+        except UnavailableError as error:
+            raise ModelUnavailableError(str(error)) from error
+        return []
+
+
+def sources(passages: "Sequence[Ranked]", used: "Iterable[int]") -> tuple[Source, ...]:
+    """Return the contents of passages, each once; `used` are the indexes of passages."""
+    of_use = {passages[index].origin.content for index in used}
+    origins: dict[str, Origin] = {}
+    for ranked in passages:
+        origins.setdefault(ranked.origin.content, ranked.origin)
+    return tuple(
+        Source(
+            content=origin.content,
+            title=origin.title,
+            folder=origin.folder,
+            external_id=origin.external_id,
+            source=origin.source,
+            used=origin.content in of_use,
+        )
+        for origin in origins.values()
+    )
+
+
+def together(some: "Iterable[Source]") -> tuple[Source, ...]:
+    """Return sources of several steps as those of one text: each once, used if any step did."""
+    by_content: dict[str, Source] = {}
+    for source in some:
+        there = by_content.get(source.content)
+        if there is None or source.used > there.used:
+            by_content[source.content] = source
+    return tuple(by_content.values())
+
+
+def _by_id(
+    tenant: str, named: Named | None, id_of: "Callable[[str, str], str]"
+) -> dict[str, str] | None:
+    """Return what was named, by the ids that it has; None if nothing was."""
+    if named is None:
+        return None
+    by_id = {text: text for text in named.ids}
+    return by_id | {id_of(tenant, text): text for text in named.names}
+
+
+def _tuple(ids: "Iterable[str] | None") -> tuple[str, ...] | None:
+    return None if ids is None else tuple(ids)
+
+
+def _ids(
+    tenant: str, labels: "Sequence[str]", id_of: "Callable[[str, str], str]"
+) -> tuple[str, ...]:
+    return tuple(label if is_id(label) else id_of(tenant, label) for label in labels)

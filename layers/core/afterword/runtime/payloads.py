@@ -1,0 +1,71 @@
+"""Texts too big for a DynamoDB item, and files, are kept in S3.
+
+The only module that knows S3, but for afterword.batches.files, which reads and writes in parts.
+"""
+
+from typing import TYPE_CHECKING
+
+from botocore.exceptions import ClientError
+
+from afterword.errors import UnavailableError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+
+    from mypy_boto3_s3 import S3Client
+
+INLINE_BYTES = 16 * 1024
+"""A text up to this many UTF-8 bytes stays in its item (docs/decisions/0004-claim-check.md)."""
+
+ABSENT = {"NoSuchKey", "AccessDenied"}
+"""What S3 says of a key that is not there: the latter to who may not list the bucket."""
+
+
+class Payloads:
+    """Big texts and files of a generation or a content, under `<tenant>/<its id>/<name>`.
+
+    `s3` returns the client: few generations need it, so it is not built before the first one.
+    """
+
+    def __init__(self, s3: "Callable[[], S3Client]", bucket: str) -> None:
+        self._s3 = s3
+        self._bucket = bucket
+
+    def put(self, tenant: str, owner: str, name: str, text: str) -> str:
+        """Store a text and return the key that `get` finds it by."""
+        return self.put_file(tenant, owner, name, text.encode(), "text/plain; charset=utf-8")
+
+    def put_file(self, tenant: str, owner: str, name: str, content: bytes, media_type: str) -> str:
+        """Store a file and return the key that `get_file` finds it by."""
+        key = f"{tenant}/{owner}/{name}"
+        self._s3().put_object(Bucket=self._bucket, Key=key, Body=content, ContentType=media_type)
+        return key
+
+    def get(self, key: str) -> str:
+        """Return the text that was stored under the key."""
+        return self.get_file(key).decode()
+
+    def find(self, key: str) -> str | None:
+        """Return the text that was stored under the key, None if there is none that can be read."""
+        try:
+            return self.get(key)
+        except ClientError as error:
+            if error.response["Error"]["Code"] not in ABSENT:
+                raise
+            return None
+
+    def get_file(self, key: str) -> bytes:
+        """Return the file that was stored under the key."""
+        return self._s3().get_object(Bucket=self._bucket, Key=key)["Body"].read()
+
+    def delete(self, keys: "Collection[str]") -> None:
+        """Delete what is stored under up to 1,000 keys, in one call; those that are free are fine.
+
+        S3 reports keys that it did not delete in an answer that is good otherwise: UnavailableError
+        is raised then.
+        """
+        answer = self._s3().delete_objects(
+            Bucket=self._bucket, Delete={"Objects": [{"Key": key} for key in keys], "Quiet": True}
+        )
+        if answer.get("Errors"):
+            raise UnavailableError("Storage did not delete everything that it should.")

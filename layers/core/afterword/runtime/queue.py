@@ -1,0 +1,110 @@
+"""The queues, most of whose messages name generations. The only module that knows SQS."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from afterword.handlers.context import LambdaContext, seconds_left
+from afterword.runtime import cold_start, telemetry
+
+if TYPE_CHECKING:
+    from mypy_boto3_sqs import SQSClient
+
+
+@dataclass(frozen=True, slots=True)
+class Nudge:
+    """A queue message: there is something to do for this generation. The item is the truth.
+
+    `message_id` is SQS's id of the message, `receipt_handle` its handle on this one delivery, and
+    `attributes` is what SQS says of it: when it was sent, how often it was received.
+    """
+
+    tenant: str
+    id: str
+    message_id: str
+    receipt_handle: str
+    attributes: Mapping[str, str] = field(default_factory=dict)
+
+
+class Queue:
+    """Sends nudges to one queue, and puts off the ones that were received."""
+
+    def __init__(self, sqs: "SQSClient", url: str) -> None:
+        self._sqs = sqs
+        self._url = url
+
+    def send(self, tenant: str, generation_id: str) -> None:
+        """Ask a consumer to look at a generation.
+
+        Its tenant is the message's group, so that one with many messages does not keep the others'
+        waiting (https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-fair-queues.html).
+        """
+        body = json.dumps({"tenant": tenant, "id": generation_id})
+        self._sqs.send_message(QueueUrl=self._url, MessageBody=body, MessageGroupId=tenant)
+
+    def send_later(self, tenant: str, message: Mapping[str, object], seconds: int) -> None:
+        """Send a consumer any message, which it gets in that many seconds, up to 15 minutes."""
+        self._sqs.send_message(
+            QueueUrl=self._url,
+            MessageBody=json.dumps(message),
+            MessageGroupId=tenant,
+            DelaySeconds=seconds,
+        )
+
+    def forward(self, body: str) -> None:
+        """Send on a message as it was received."""
+        self._sqs.send_message(QueueUrl=self._url, MessageBody=body)
+
+    def hide(self, receipt_handle: str, seconds: int) -> None:
+        """Let a received message come again after that many seconds, up to 12 hours."""
+        self._sqs.change_message_visibility(
+            QueueUrl=self._url, ReceiptHandle=receipt_handle, VisibilityTimeout=seconds
+        )
+
+    def put_off(self, nudge: Nudge, seconds: int) -> None:
+        """Let a received nudge come again after that many seconds, up to 12 hours."""
+        self.hide(nudge.receipt_handle, seconds)
+
+
+type Consume = Callable[[Sequence[Nudge], float], Sequence[str]]
+"""A function of a batch and the seconds left for it, which returns the message ids to redeliver."""
+
+type LambdaHandler = Callable[[Mapping[str, Any], LambdaContext], dict[str, Any]]
+
+
+def consumer(consume: Consume) -> LambdaHandler:
+    """Make a function a Lambda handler of SQS batches that reports partial failures.
+
+    https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html
+    """
+
+    def handler(event: Mapping[str, Any], context: LambdaContext) -> dict[str, Any]:
+        with telemetry.logger().append_context_keys(request_id=context.aws_request_id):
+            nudges = [nudge for record in event["Records"] if (nudge := _nudge(record))]
+            again = consume(nudges, seconds_left(context)) if nudges else ()
+        return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in again]}
+
+    cold_start.end()
+    return handler
+
+
+def _nudge(record: Mapping[str, Any]) -> Nudge | None:
+    """Return a record's nudge; None for what afterword did not send, which is logged and done."""
+    try:
+        match json.loads(record["body"]):
+            case {"tenant": str(tenant), "id": str(generation_id)}:
+                return Nudge(
+                    tenant,
+                    generation_id,
+                    record["messageId"],
+                    record["receiptHandle"],
+                    record.get("attributes", {}),
+                )
+    except ValueError:
+        pass
+    telemetry.logger().error(
+        'dropped a message that is not {"tenant": "…", "id": "…"}',
+        extra={"message_id": record["messageId"]},
+    )
+    return None

@@ -1,0 +1,161 @@
+"""What a tenant has used and what that cost, grouped as it is asked for."""
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date, timedelta
+from decimal import Decimal
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from afterword import clock
+from afterword.errors import UnprocessableError
+from afterword.usage import statistics
+from afterword.usage.prices import written
+
+if TYPE_CHECKING:
+    from afterword.usage.prices import Prices
+    from afterword.usage.statistics import Cell, Statistics, Tally
+
+MAX_DAYS = 92
+DEFAULT_DAYS = 30
+
+
+class By(StrEnum):
+    """What a report can be grouped by."""
+
+    DAY = "day"
+    FLOW = "flow"
+    MODEL = "model"
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """What generations that have `names` in common have come to; no cost where one is unknown."""
+
+    names: Mapping[By, str | None]
+    tally: "Tally"
+    cost: Decimal | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """What was used from the first day to the last; `unpriced` are models without a price."""
+
+    first: date
+    last: date
+    by: tuple[By, ...]
+    groups: tuple[Group, ...]
+    total: Group
+    unpriced: tuple[str, ...]
+    prices: "Prices"
+
+
+def days(first: str | None, last: str | None) -> tuple[date, date]:
+    """Return the days `from` and `to`: DEFAULT_DAYS up to today (UTC), where they do not say."""
+    until = clock.now().date() if last is None else _day("to", last)
+    since = until - timedelta(days=DEFAULT_DAYS - 1) if first is None else _day("from", first)
+    if since > until:
+        raise UnprocessableError("from", "it is after `to`.")
+    if (until - since).days >= MAX_DAYS:
+        raise UnprocessableError("from", f"at most {MAX_DAYS} days are shown at once.")
+    return since, until
+
+
+def _day(field: str, text: str) -> date:
+    try:
+        day = date.fromisoformat(text)
+    except ValueError as error:
+        raise UnprocessableError(field, "it must be a day such as 2026-11-30.") from error
+    if day.isoformat() != text or not 2000 <= day.year < 3000:  # noqa: PLR2004 - days of use
+        raise UnprocessableError(field, "it must be a day such as 2026-11-30.")
+    return day
+
+
+def by(text: str | None) -> tuple[By, ...]:
+    """Return what to group by, in the order of By: by day, where it does not say."""
+    names = [name.strip() for name in (By.DAY if text is None else text).split(",")]
+    if not set(names) <= set(By):
+        raise UnprocessableError("by", f"it must be one or more of: {', '.join(By)}.")
+    return tuple(each for each in By if each in names)
+
+
+def report(  # noqa: PLR0913, PLR0917 - what a report depends on
+    statistics: "Statistics",
+    prices: "Prices",
+    tenant: str,
+    first: date,
+    last: date,
+    by: tuple[By, ...],
+    flow: str | None = None,
+) -> Report:
+    """Return what a tenant has used, of one flow or of all."""
+    used = statistics.used(tenant, first, last, flow)
+    groups: dict[tuple[str | None, ...], dict[Cell, Tally]] = {}
+    for cell, tally in used.items():
+        names = {By.DAY: str(cell.day), By.FLOW: cell.flow, By.MODEL: cell.model}
+        groups.setdefault(tuple(names[each] for each in by), {})[cell] = tally
+    return Report(
+        first=first,
+        last=last,
+        by=by,
+        groups=tuple(
+            _group(dict(zip(by, names, strict=True)), groups[names], prices)
+            for names in sorted(groups, key=_order)
+        ),
+        total=_group({}, used, prices),
+        unpriced=tuple(sorted({cell.model for cell in _unpriced(used, prices) if cell.model})),
+        prices=prices,
+    )
+
+
+def shown(report: Report) -> dict[str, object]:
+    """Return a report as JSON: costs are decimal texts, null where one is unknown."""
+    return {
+        "from": str(report.first),
+        "to": str(report.last),
+        "by": list(report.by),
+        "groups": [{**group.names, **_counts(group)} for group in report.groups],
+        "total": _counts(report.total),
+        "prices": {
+            "currency": report.prices.currency,
+            "as_of": report.prices.as_of,
+            "unpriced_models": list(report.unpriced),
+        },
+    }
+
+
+def _group(
+    names: "Mapping[By, str | None]", used: "Mapping[Cell, Tally]", prices: "Prices"
+) -> Group:
+    costs = [
+        prices.cost(cell.model, tally.tokens_in, tally.tokens_out) for cell, tally in used.items()
+    ]
+    known = [cost for cost in costs if cost is not None]
+    return Group(
+        names=names,
+        tally=statistics.together(used.values()),
+        cost=sum(known, Decimal(0)) if len(known) == len(costs) else None,
+    )
+
+
+def _unpriced(used: "Collection[Cell]", prices: "Prices") -> "Iterable[Cell]":
+    return (cell for cell in used if prices.cost(cell.model, 0, 0) is None)
+
+
+def _order(names: tuple[str | None, ...]) -> tuple[str, ...]:
+    return tuple(name or "" for name in names)
+
+
+def _counts(group: Group) -> dict[str, object]:
+    tally = group.tally
+    return {
+        "generations": tally.generations,
+        "succeeded": tally.succeeded,
+        "failed": tally.failed,
+        "canceled": tally.canceled,
+        "failures": dict(tally.failures),
+        "answers": tally.answers,
+        "tokens_in": tally.tokens_in,
+        "tokens_out": tally.tokens_out,
+        "cost": written(group.cost),
+    }

@@ -1,0 +1,252 @@
+"""The statistics: what each tenant's generations came to and took, by day, flow and model.
+
+Nothing is counted when a generation ends. The write that ends it puts it on the index `by_end`
+under the hour of its end, once and for good; what an hour has come to is the sum over its entries.
+Hours that can change no more are summed up once and kept in the statistics table, so that they
+outlive the generations; the others are summed up when they are asked for. To sum an hour up again
+gives the same numbers, and writes the same values: so whoever dies, and however often it is
+repeated, each generation is counted once.
+
+The statistics table, which no other module knows; days and hours are UTC:
+
+pk          sk                      what
+<tenant>    <day>#<flow>#<model>    `h00` … `h23`, what each hour of the day has come to; expires_at
+#           counted                 `until`: the hours before are in the table, for all tenants
+
+A generation counts where its last answer counts, under no model (``) if there is none. Answers and
+tokens count at the model that they are of: a flow of several steps may have several.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING, NamedTuple
+
+from botocore.exceptions import ClientError
+
+from afterword import clock
+from afterword.generations import Reason, Status
+from afterword.runtime import telemetry
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef
+
+    from afterword.generations import Outcome
+    from afterword.generations.listings import Listings
+
+GRACE = timedelta(minutes=15)
+"""How long after its end an hour may change: a write is sent with the time at which it was made,
+no invocation lasts that long, and the index lags behind by less than a second."""
+BACK = timedelta(days=2)
+"""How far the first count goes back: nothing that ended is older where nothing was counted yet."""
+KEPT = timedelta(days=400)
+"""How long a day is kept: as long as the same month of the year before is of interest."""
+STOP_SECONDS = 30.0
+"""A run begins no hour in the last seconds of its invocation."""
+_HOUR = timedelta(hours=1)
+_COUNTED: "Mapping[str, AttributeValueTypeDef]" = {"pk": {"S": "#"}, "sk": {"S": "counted"}}
+_FAILED = "failed:"
+
+
+class Cell(NamedTuple):
+    """Whose generations and answers are counted together; no model is None."""
+
+    tenant: str
+    day: date
+    flow: str
+    model: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tally:
+    """What generations have come to, and what their answers took.
+
+    `failures` are counted by reason.
+    """
+
+    succeeded: int
+    canceled: int
+    failures: Mapping[Reason, int]
+    answers: int
+    tokens_in: int
+    tokens_out: int
+
+    @property
+    def failed(self) -> int:
+        """How many have failed."""
+        return sum(self.failures.values())
+
+    @property
+    def generations(self) -> int:
+        """How many have ended."""
+        return self.succeeded + self.failed + self.canceled
+
+
+class Statistics:
+    """Counts the generations that have ended."""
+
+    def __init__(self, dynamodb: "DynamoDBClient", table: str, listings: "Listings") -> None:
+        self._dynamodb = dynamodb
+        self._table = table
+        self._listings = listings
+
+    def count(self, seconds: float) -> int:
+        """Sum the hours up that can change no more, oldest first; return how many.
+
+        `seconds` is what is left of the invocation. Two at once do no harm.
+        """
+        stop = time.monotonic() + seconds - STOP_SECONDS
+        hour = self._counted_until()
+        hours = 0
+        while hour + _HOUR + GRACE <= clock.now() and time.monotonic() <= stop:
+            counts = _summed(hour, self._listings.ended_during(hour))
+            for cell, count in counts.items():
+                self._keep(cell, hour, count)
+            hour += _HOUR
+            hours += 1
+            self._note(hour)
+        telemetry.logger().info("counted", extra={"hours": hours, "until": hour.isoformat()})
+        return hours
+
+    def used(
+        self, tenant: str, first: date, last: date, flow: str | None = None
+    ) -> dict[Cell, Tally]:
+        """Return what a tenant has used from the first day to the last, of one flow or of all.
+
+        Takes a query of the table, and one of the index for each shard of each hour that is not
+        summed up yet, three at most while the count runs. What has just ended may be missing.
+        """
+        until = self._counted_until()
+        sums: dict[Cell, Counter[str]] = {}
+        for cell, hour, count in self._kept(tenant, first, last):
+            if hour < until:
+                sums.setdefault(cell, Counter()).update(count)
+        hour = max(until, datetime(first.year, first.month, first.day, tzinfo=UTC))
+        while hour <= clock.now() and hour.date() <= last:
+            for cell, count in _summed(hour, self._listings.ended_during(hour, tenant)).items():
+                sums.setdefault(cell, Counter()).update(count)
+            hour += _HOUR
+        return {
+            cell: tally(count) for cell, count in sorted(sums.items(), key=_order)
+            if flow in {None, cell.flow}
+        }  # fmt: skip
+
+    def _kept(
+        self, tenant: str, first: date, last: date
+    ) -> Iterator[tuple[Cell, datetime, Counter[str]]]:
+        pages = self._dynamodb.get_paginator("query").paginate(
+            TableName=self._table,
+            KeyConditionExpression="pk = :tenant AND sk BETWEEN :first AND :last",
+            ExpressionAttributeValues={
+                ":tenant": {"S": tenant},
+                ":first": {"S": f"{first}#"},
+                ":last": {"S": f"{last}$"},  # the sign after "#"
+            },
+            ConsistentRead=True,
+        )
+        for page in pages:
+            for item in page["Items"]:
+                day, flow, model = item["sk"]["S"].split("#", 2)
+                cell = Cell(tenant, date.fromisoformat(day), flow, model or None)
+                for name, value in item.items():
+                    if name.startswith("h"):
+                        hour = datetime.fromisoformat(f"{day}T{name[1:]}:00:00+00:00")
+                        count = {what: int(each["N"]) for what, each in value["M"].items()}
+                        yield cell, hour, Counter(count)
+
+    def _keep(self, cell: Cell, hour: datetime, count: Mapping[str, int]) -> None:
+        """Write what an hour has come to: all of it, and so the same each time."""
+        expires_at = datetime(cell.day.year, cell.day.month, cell.day.day, tzinfo=UTC) + KEPT
+        self._dynamodb.update_item(
+            TableName=self._table,
+            Key={
+                "pk": {"S": cell.tenant},
+                "sk": {"S": f"{cell.day}#{cell.flow}#{cell.model or ''}"},
+            },
+            UpdateExpression="SET #hour = :count, expires_at = :expires_at",
+            ExpressionAttributeNames={"#hour": f"h{hour:%H}"},
+            ExpressionAttributeValues={
+                ":count": {"M": {what: {"N": str(number)} for what, number in count.items()}},
+                ":expires_at": {"N": str(int(expires_at.timestamp()))},
+            },
+        )
+
+    def _counted_until(self) -> datetime:
+        item = self._dynamodb.get_item(
+            TableName=self._table, Key=_COUNTED, ConsistentRead=True
+        ).get("Item")
+        if item is None:
+            return (clock.now() - BACK).replace(minute=0, second=0, microsecond=0)
+        return clock.from_millis(int(item["until"]["N"]))
+
+    def _note(self, until: datetime) -> None:
+        """Note that the hours before are counted; never less than somebody else has noted."""
+        try:
+            self._dynamodb.update_item(
+                TableName=self._table,
+                Key=_COUNTED,
+                UpdateExpression="SET #until = :until",
+                ConditionExpression="attribute_not_exists(pk) OR #until < :until",
+                ExpressionAttributeNames={"#until": "until"},
+                ExpressionAttributeValues={":until": {"N": str(clock.to_millis(until))}},
+            )
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
+                raise
+
+
+def tally(count: Mapping[str, int]) -> Tally:
+    """Return what is counted by name as a tally."""
+    return Tally(
+        succeeded=count.get(Status.SUCCEEDED, 0),
+        canceled=count.get(Status.CANCELED, 0),
+        failures={
+            Reason(name.removeprefix(_FAILED)): number
+            for name, number in sorted(count.items())
+            if name.startswith(_FAILED)
+        },
+        answers=count.get("answers", 0),
+        tokens_in=count.get("tokens_in", 0),
+        tokens_out=count.get("tokens_out", 0),
+    )
+
+
+def together(tallies: Iterable[Tally]) -> Tally:
+    """Return the sum of tallies."""
+    count = Counter[str]()
+    for each in tallies:
+        count.update(
+            {
+                Status.SUCCEEDED: each.succeeded,
+                Status.CANCELED: each.canceled,
+                **{_FAILED + reason: number for reason, number in each.failures.items()},
+                "answers": each.answers,
+                "tokens_in": each.tokens_in,
+                "tokens_out": each.tokens_out,
+            }
+        )
+    return tally(count)
+
+
+def _summed(hour: datetime, outcomes: "Iterable[Outcome]") -> dict[Cell, Counter[str]]:
+    """Return what an hour's generations came to and took."""
+    sums: dict[Cell, Counter[str]] = {}
+    for each in outcomes:
+        model = each.answers[-1].model if each.answers else None
+        came_to = each.status if each.reason is None else _FAILED + each.reason
+        cell = Cell(each.tenant, hour.date(), each.flow, model)
+        sums.setdefault(cell, Counter())[came_to] += 1
+        for answer in each.answers:
+            count = sums.setdefault(cell._replace(model=answer.model), Counter())
+            count["answers"] += 1
+            count["tokens_in"] += answer.tokens_in
+            count["tokens_out"] += answer.tokens_out
+    return sums
+
+
+def _order(entry: tuple[Cell, object]) -> tuple[date, str, str]:
+    cell, _ = entry
+    return cell.day, cell.flow, cell.model or ""
