@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from afterword import clock
-from afterword.errors import ConflictError, LimitedError, NotFoundError
+from afterword.errors import ConflictError, NotFoundError
+from afterword.limits import LimitedError
 from cli import stack
 from cli.arguments import AsJson, TenantId
 from cli.terminal import minute, plain_log, progress, result, result_json, result_table, say

@@ -97,7 +97,11 @@ def run(  # noqa: PLR0913, PLR0917 - a command's options are its parameters
     saved = stored(there.registry, tenant, flow, version)
     parsed = Flow.model_validate_json(saved.document)
     values, attached = _checked(parsed, sent)
-    steps = list(_asked(parsed, values, attached, there.outputs.get("ModelId", _ANY_MODEL)))
+    steps = list(
+        _asked(
+            parsed, values, attached, there.settings.environ.get("AFTERWORD_MODEL_ID", _ANY_MODEL)
+        )
+    )
     if not as_json:
         _show(steps)
     submission = Submission(

@@ -16,7 +16,8 @@ from botocore.exceptions import (
 from botocore.exceptions import ConnectionError as AwsConnectionError
 
 from afterword import clock
-from afterword.errors import AfterwordError, LimitedError
+from afterword.errors import AfterwordError
+from afterword.limits import LimitedError
 from cli import (
     batches,
     contents,

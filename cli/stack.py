@@ -1,59 +1,47 @@
-"""Finding the stack that a command is about, and the core's objects over its tables and queue."""
+"""Finding the stack that a command is about, and its services."""
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import boto3
 import botocore.session
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from afterword.engine.admission import Limiter
-from afterword.engine.outbox import Endings
-from afterword.engine.submission import Submitter
 from afterword.errors import AfterwordError
-from afterword.generations.listings import Listings
-from afterword.generations.store import GenerationStore
-from afterword.knowledge.store import ContentStore
-from afterword.limits.quotas import Usage
-from afterword.runtime.outbound import Fetcher
-from afterword.runtime.payloads import Payloads
-from afterword.runtime.queue import Queue
-from afterword.tenants.registry import Registry
-from afterword.usage.statistics import Statistics
-from afterword.webhooks.deliveries import WebhookDeliveries
-from afterword.webhooks.endpoints import WebhookEndpoints
-from afterword.webhooks.secrets import WebhookSecrets
-from afterword.webhooks.store import WebhookStore
+from afterword.runtime.clients import Clients
+from afterword.runtime.settings import Settings
+from afterword.services import Services
 
 if TYPE_CHECKING:
     import typer
-    from mypy_boto3_dynamodb import DynamoDBClient
-    from mypy_boto3_s3 import S3Client
-    from mypy_boto3_sqs import SQSClient
-    from mypy_boto3_ssm import SSMClient
 
 ANNOUNCED = Path(__file__).parents[1] / ".local" / "dev.json"
 """Where `make dev` says which embedded stack runs."""
 
 _NO_PROFILE = {"profile": (None, None, None, None)}  # nor AWS_PROFILE: the embedded AWS has none
-_OUTPUTS = (
-    "RegistryTable",
-    "GenerationsTable",
-    "UsageTable",
-    "StatisticsTable",
-    "QueueUrl",
-    "NotifyQueueUrl",
-    "Bucket",
-    "ContentsTable",
-    "ContentsBucket",
-    "WebhooksTable",
-    "WebhookQueueUrl",
-)
+_OUTPUTS = {
+    "RegistryTable": "AFTERWORD_REGISTRY_TABLE",
+    "GenerationsTable": "AFTERWORD_GENERATIONS_TABLE",
+    "UsageTable": "AFTERWORD_USAGE_TABLE",
+    "StatisticsTable": "AFTERWORD_STATISTICS_TABLE",
+    "QueueUrl": "AFTERWORD_QUEUE_URL",
+    "NotifyQueueUrl": "AFTERWORD_NOTIFY_QUEUE_URL",
+    "Bucket": "AFTERWORD_BUCKET",
+    "ContentsTable": "AFTERWORD_CONTENTS_TABLE",
+    "ContentsBucket": "AFTERWORD_CONTENTS_BUCKET",
+    "WebhooksTable": "AFTERWORD_WEBHOOKS_TABLE",
+    "WebhookQueueUrl": "AFTERWORD_WEBHOOK_QUEUE_URL",
+}
+"""The stack's outputs that commands need, each by the functions' setting that has its value."""
+_OPTIONAL_OUTPUTS = {"ModelId": "AFTERWORD_MODEL_ID"}
+_PARAMETERS = {
+    "RetentionDays": "AFTERWORD_RETENTION_DAYS",
+    "EventBusName": "AFTERWORD_EVENT_BUS",
+    "FetchAllowed": "AFTERWORD_FETCH_ALLOWED",
+}
 _CONFIG = Config(
     connect_timeout=5,
     read_timeout=20,
@@ -76,119 +64,20 @@ class Target:
     local: bool
 
 
-@dataclass(frozen=True)
-class Stack:
-    """A stack's parts. `endpoint` is the embedded AWS; None is the real one."""
-
-    session: boto3.Session
-    endpoint: str | None
-    outputs: Mapping[str, str]
-    parameters: Mapping[str, str]
-
-    @cached_property
-    def registry(self) -> Registry:
-        """Tenants, their limits, keys and flows."""
-        return Registry(self._dynamodb, self.outputs["RegistryTable"])
-
-    @cached_property
-    def store(self) -> GenerationStore:
-        """Generations."""
-        payloads = Payloads(lambda: self._s3, self.outputs["Bucket"])
-        return GenerationStore(self._dynamodb, self.outputs["GenerationsTable"], payloads)
-
-    @cached_property
-    def listings(self) -> Listings:
-        """Lists of generations."""
-        payloads = Payloads(lambda: self._s3, self.outputs["Bucket"])
-        return Listings(self._dynamodb, self.outputs["GenerationsTable"], payloads)
-
-    @cached_property
-    def contents(self) -> ContentStore:
-        """The knowledge base."""
-        payloads = Payloads(lambda: self._s3, self.outputs["ContentsBucket"])
-        return ContentStore(self._dynamodb, self.outputs["ContentsTable"], payloads)
-
-    @cached_property
-    def usage(self) -> Usage:
-        """What tenants with limits use."""
-        return Usage(self._dynamodb, self.outputs["UsageTable"])
-
-    @cached_property
-    def statistics(self) -> Statistics:
-        """What tenants have used, by day."""
-        return Statistics(self._dynamodb, self.outputs["StatisticsTable"], self.listings)
-
-    @cached_property
-    def webhooks(self) -> WebhookStore:
-        """Webhook endpoints and their deliveries."""
-        return WebhookStore(self._dynamodb, self.outputs["WebhooksTable"])
-
-    @cached_property
-    def webhook_endpoints(self) -> WebhookEndpoints:
-        """What an owner does with webhook endpoints."""
-        secrets = WebhookSecrets(lambda: self._ssm, self.outputs["WebhooksTable"])
-        allowed = self.parameters.get("FetchAllowed", "").lower().split(",")
-        return WebhookEndpoints(self.registry, self.webhooks, secrets, lambda: Fetcher(allowed))
-
-    @cached_property
-    def webhook_deliveries(self) -> WebhookDeliveries:
-        """What begins deliveries of webhooks."""
-        queue = Queue(self._sqs, self.outputs["WebhookQueueUrl"])
-        return WebhookDeliveries(self.registry, self.webhooks, queue)
-
-    @cached_property
-    def endings(self) -> Endings:
-        """What ends generations."""
-        notices = Queue(self._sqs, self.outputs["NotifyQueueUrl"])
-        return Endings(self.store, self.usage, notices)
-
-    @cached_property
-    def submitter(self) -> Submitter:
-        """What the API's handlers submit with, the tenants' limits included."""
-        return Submitter(
-            self.registry,
-            self.store,
-            Queue(self._sqs, self.outputs["QueueUrl"]),
-            Limiter(self.registry, self.usage, self.store, self.endings),
-            retention_days=int(self.parameters["RetentionDays"]),
-            notify=self.parameters["EventBusName"] != "",
-        )
-
-    @cached_property
-    def _dynamodb(self) -> "DynamoDBClient":
-        return self.session.client("dynamodb", endpoint_url=self.endpoint, config=self._config)
-
-    @cached_property
-    def _s3(self) -> "S3Client":
-        return self.session.client("s3", endpoint_url=self.endpoint, config=self._config)
-
-    @cached_property
-    def _sqs(self) -> "SQSClient":
-        return self.session.client("sqs", endpoint_url=self.endpoint, config=self._config)
-
-    @cached_property
-    def _ssm(self) -> "SSMClient":
-        return self.session.client("ssm", endpoint_url=self.endpoint, config=self._config)
-
-    @property
-    def _config(self) -> Config:
-        return _config(self.endpoint)
-
-
-def of(context: "typer.Context") -> Stack:
-    """Return the stack that the options before the command name."""
+def of(context: "typer.Context") -> Services:
+    """Return the services of the stack that the options before the command name."""
     return find(context.find_root().obj)
 
 
-def find(target: Target) -> Stack:
-    """Return the stack; raise StackError, or what botocore raises when AWS is out of reach."""
+def find(target: Target) -> Services:
+    """Return a stack's services; raise StackError, or botocore's error if AWS is out of reach."""
     if target.local:
         return _embedded()
     session = boto3.Session(region_name=target.region, profile_name=target.profile)
     return _described(session, None, target.name)
 
 
-def _embedded() -> Stack:
+def _embedded() -> Services:
     try:
         facts = json.loads(ANNOUNCED.read_text())
     except (FileNotFoundError, ValueError):
@@ -205,7 +94,7 @@ def _embedded() -> Stack:
     raise StackError("No embedded stack is running: start one with `make dev`.")
 
 
-def _described(session: boto3.Session, endpoint: str | None, name: str) -> Stack:
+def _described(session: boto3.Session, endpoint: str | None, name: str) -> Services:
     cloudformation = session.client(
         "cloudformation", endpoint_url=endpoint, config=_config(endpoint)
     )
@@ -230,7 +119,21 @@ def _described(session: boto3.Session, endpoint: str | None, name: str) -> Stack
         parameter["ParameterKey"]: parameter["ParameterValue"]
         for parameter in described.get("Parameters", [])
     }
-    return Stack(session, endpoint, outputs, parameters)
+    environ = {
+        variable: values[name]
+        for values, variables in (
+            (outputs, _OUTPUTS | _OPTIONAL_OUTPUTS),
+            (parameters, _PARAMETERS),
+        )
+        for name, variable in variables.items()
+        if name in values
+    }
+
+    def create(service: str, config: Config) -> Any:  # noqa: ANN401 - one of boto3's many clients
+        config = config.merge(_config(endpoint))
+        return session.client(service, endpoint_url=endpoint, config=config)  # type: ignore[call-overload] # the name of any service
+
+    return Services(Clients(create), Settings(environ), has_metrics=False)
 
 
 def _config(endpoint: str | None) -> Config:

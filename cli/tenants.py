@@ -8,6 +8,7 @@ import typer
 
 from afterword.engine.admission import CACHE_SECONDS
 from afterword.limits import MAX_RUNNING, Limits
+from afterword.services import Services
 from cli import stack
 from cli.arguments import AsJson, TenantId
 from cli.terminal import result, result_json, result_table, say
@@ -126,7 +127,7 @@ def _limit(name: str, text: str) -> int | None:
     return limit
 
 
-def _show(there: stack.Stack, tenant: str, limits: Limits, *, as_json: bool) -> None:
+def _show(there: Services, tenant: str, limits: Limits, *, as_json: bool) -> None:
     """Print each limit and what is used of it: nothing is counted of a tenant without limits."""
     used = there.usage.used(tenant) if limits.any else None
     rows = {

@@ -48,7 +48,7 @@ def list_webhooks(context: typer.Context, tenant: TenantId, *, as_json: AsJson =
     """List a tenant's webhooks, oldest first."""
     there = stack.of(context)
     there.registry.tenant(tenant)
-    endpoints = there.webhooks.endpoints(tenant)
+    endpoints = there.webhook_store.endpoints(tenant)
     if as_json:
         result_json([endpoint_shown(endpoint) for endpoint in endpoints])
         return
@@ -72,7 +72,7 @@ def show(
     context: typer.Context, tenant: TenantId, webhook: WebhookId, *, as_json: AsJson = False
 ) -> None:
     """Show a webhook, and whether it fails."""
-    endpoint = stack.of(context).webhooks.endpoint(tenant, webhook)
+    endpoint = stack.of(context).webhook_store.endpoint(tenant, webhook)
     if as_json:
         result_json(endpoint_shown(endpoint))
         return
@@ -130,7 +130,7 @@ def deliveries(
     as_json: AsJson = False,
 ) -> None:
     """Show what was sent to a webhook, newest first, and what it answered."""
-    store = stack.of(context).webhooks
+    store = stack.of(context).webhook_store
     store.endpoint(tenant, webhook)
     found = store.deliveries(tenant, webhook, limit).items
     if as_json:

@@ -19,11 +19,11 @@ from botocore.exceptions import EndpointConnectionError
 from moto import mock_aws
 from moto.core.botocore_stubber import BotocoreStubber
 
-from afterword import clock, services
-from afterword.engine import attempts
+from afterword import clock
 from afterword.generations.store import GenerationStore
-from afterword.models import provider
-from afterword.runtime import clients, settings, telemetry
+from afterword.runtime import telemetry
+from afterword.runtime.clients import clients
+from afterword.services import services
 from afterword.tenants.keys import Scope
 from afterword.tenants.registry import Registry
 from tests import (
@@ -90,7 +90,7 @@ class Tenant:
 
     def key_with(self, scope: Scope) -> str:
         """Create a key that may do only this, and return its string."""
-        return services.registry().create_key(self.id, [scope])[1]
+        return services().registry.create_key(self.id, [scope])[1]
 
 
 @dataclass
@@ -175,41 +175,7 @@ def aws(
 @contextmanager
 def fresh_aws(template: Mapping[str, Any], monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Start as the fixture `aws` does, for a test that needs it several times."""
-    for cached in (
-        settings.settings,
-        clients.dynamodb,
-        clients.sqs,
-        clients.s3,
-        clients.secrets_manager,
-        clients.bedrock_agent_runtime,
-        clients.bedrock_runtime,
-        clients.events,
-        clients.ssm,
-        services.registry,
-        services.authenticator,
-        services.store,
-        services.listings,
-        services.contents,
-        services.fetcher,
-        services.batches,
-        services.batch_files,
-        services.batch_requests,
-        services.queue,
-        services.ranking,
-        services.knowledge,
-        services.endings,
-        services.submitter,
-        services.sweeper,
-        services.statistics,
-        services.notifier,
-        services.webhook_store,
-        services.webhook_endpoints,
-        services.webhook_deliveries,
-        services.webhook_sender,
-        telemetry.logger,
-        provider.model,
-        attempts.from_settings,
-    ):
+    for cached in (clients, services, telemetry.logger):
         cached.cache_clear()
     _let_one_call_in_at_a_time(monkeypatch)
     roles.enforce(monkeypatch)
@@ -231,7 +197,7 @@ def fresh_aws(template: Mapping[str, Any], monkeypatch: pytest.MonkeyPatch) -> I
                 "TimeToLiveSpecification",
             ):
                 definition.pop(later, None)
-            clients.dynamodb().create_table(TableName=REFERENCES[resource], **definition)
+            clients().dynamodb.create_table(TableName=REFERENCES[resource], **definition)
         for resource, name in (
             ("Queue", QUEUE_NAME),
             ("NotifyQueue", NOTIFY_QUEUE_NAME),
@@ -239,14 +205,14 @@ def fresh_aws(template: Mapping[str, Any], monkeypatch: pytest.MonkeyPatch) -> I
             ("IntakeQueue", INTAKE_QUEUE_NAME),
             ("IntakeDeadLetterQueue", INTAKE_DEAD_LETTERS_NAME),
         ):
-            url = clients.sqs().create_queue(QueueName=name)["QueueUrl"]
+            url = clients().sqs.create_queue(QueueName=name)["QueueUrl"]
             assert url == REFERENCES[resource]
         for resource in ("Bucket", "ContentsBucket", "BatchBucket"):
-            clients.s3().create_bucket(
+            clients().s3.create_bucket(
                 Bucket=REFERENCES[resource],
                 CreateBucketConfiguration={"LocationConstraint": REGION},
             )
-        clients.s3().put_bucket_versioning(
+        clients().s3.put_bucket_versioning(
             Bucket=REFERENCES["BatchBucket"],
             VersioningConfiguration=resources["BatchBucket"]["Properties"][
                 "VersioningConfiguration"
@@ -269,12 +235,12 @@ def _let_one_call_in_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def _all_clients() -> list[BaseClient]:
     return [
-        clients.dynamodb(),
-        clients.sqs(),
-        clients.s3(),
-        clients.secrets_manager(),
-        clients.events(),
-        clients.ssm(),
+        clients().dynamodb,
+        clients().sqs,
+        clients().s3,
+        clients().secrets_manager,
+        clients().events,
+        clients().ssm,
     ]
 
 
@@ -310,15 +276,15 @@ def stored(aws: None) -> Callable[[], Stored]:  # noqa: ARG001 - asked for its e
     """Return a function that counts what is stored."""
 
     def count() -> Stored:
-        queue = clients.sqs().get_queue_attributes(
+        queue = clients().sqs.get_queue_attributes(
             QueueUrl=REFERENCES["Queue"], AttributeNames=["ApproximateNumberOfMessages"]
         )
         return Stored(
-            items=clients.dynamodb().scan(TableName=REFERENCES["GenerationsTable"], Select="COUNT")[
+            items=clients().dynamodb.scan(TableName=REFERENCES["GenerationsTable"], Select="COUNT")[
                 "Count"
             ],
             messages=int(queue["Attributes"]["ApproximateNumberOfMessages"]),
-            objects=clients.s3().list_objects_v2(Bucket=REFERENCES["Bucket"])["KeyCount"],
+            objects=clients().s3.list_objects_v2(Bucket=REFERENCES["Bucket"])["KeyCount"],
         )
 
     return count
@@ -330,7 +296,7 @@ def read_item(aws: None) -> Callable[[str, str], dict[str, Any]]:  # noqa: ARG00
 
     def read(tenant: str, generation_id: str) -> dict[str, Any]:
         return dict(
-            clients.dynamodb().get_item(
+            clients().dynamodb.get_item(
                 TableName=REFERENCES["GenerationsTable"],
                 Key={"pk": {"S": f"{tenant}#{generation_id}"}},
                 ConsistentRead=True,
@@ -360,13 +326,13 @@ def log_lines(log: io.StringIO) -> Callable[[], list[dict[str, Any]]]:
 @pytest.fixture
 def registry(aws: None) -> Registry:  # noqa: ARG001 - asked for its effect
     """Return the registry."""
-    return services.registry()
+    return services().registry
 
 
 @pytest.fixture
 def store(aws: None) -> GenerationStore:  # noqa: ARG001 - asked for its effect
     """Return the store of generations."""
-    return services.store()
+    return services().store
 
 
 @pytest.fixture

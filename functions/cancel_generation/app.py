@@ -1,18 +1,18 @@
 """`POST /v1/generations/{id}/cancel`: ends a generation that is open."""
 
-from afterword import services
 from afterword.dialects import native
 from afterword.dialects.native import generations
 from afterword.handlers import http
+from afterword.services import services
 from afterword.tenants.keys import ApiKey, Scope
 
 
 @http.endpoint(native, Scope.SUBMIT)
 def handler(request: http.Request, key: ApiKey) -> http.Response:
     """Cancel a generation; one that was canceled before stays so."""
-    store = services.store()
+    store = services().store
     generation = generations.owned(store.get(key.tenant, request.path["id"]), key)
     if not generation.status.terminal:
-        services.endings().cancel(key.tenant, generation.id)
+        services().endings.cancel(key.tenant, generation.id)
         generation = store.get(key.tenant, generation.id)
     return generations.canceled(generation)

@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping
 
-from afterword import services
 from afterword.handlers import schedule
+from afterword.services import services
 
 
 @schedule.task
 def handler(seconds: float) -> Mapping[str, int]:
     """Sum up within the seconds that are left; return how many hours."""
-    return {"hours": services.statistics().count(seconds)}
+    return {"hours": services().statistics.count(seconds)}

@@ -1,9 +1,9 @@
 """`POST /v1/content`: a text, a file or an address becomes a content."""
 
-from afterword import services
 from afterword.dialects import promptitude
 from afterword.dialects.promptitude import content, content_form
 from afterword.handlers import http
+from afterword.services import services
 from afterword.tenants.keys import ApiKey, Scope
 
 
@@ -11,6 +11,8 @@ from afterword.tenants.keys import ApiKey, Scope
 def handler(request: http.Request, key: ApiKey) -> http.Response:
     """Read what is sent, and add it to the knowledge base."""
     content.check_key(key)
-    contents = services.contents()
-    draft = content_form.draft(request, services.fetcher, lambda: contents.folders(key.tenant))
+    contents = services().contents
+    draft = content_form.draft(
+        request, lambda: services().fetcher, lambda: contents.folders(key.tenant)
+    )
     return content.shown(contents.create(key.tenant, draft))

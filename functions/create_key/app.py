@@ -1,9 +1,9 @@
 """`POST /v1/keys`: creates a key."""
 
-from afterword import services
 from afterword.dialects import native
 from afterword.dialects.native import keys
 from afterword.handlers import http
+from afterword.services import services
 from afterword.tenants.keys import ApiKey, Scope
 
 
@@ -11,4 +11,4 @@ from afterword.tenants.keys import ApiKey, Scope
 def handler(request: http.Request, key: ApiKey) -> http.Response:
     """Create a key, and show it this once."""
     native.whole_tenant(key)
-    return keys.create(request, key, services.registry())
+    return keys.create(request, key, services().registry)

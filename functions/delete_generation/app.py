@@ -1,14 +1,14 @@
 """`DELETE /v1/generations/{id}`: deletes a generation that has ended, and its texts."""
 
-from afterword import services
 from afterword.dialects import native
 from afterword.dialects.native import generations
 from afterword.handlers import http
+from afterword.services import services
 from afterword.tenants.keys import ApiKey, Scope
 
 
 @http.endpoint(native, Scope.SUBMIT)
 def handler(request: http.Request, key: ApiKey) -> http.Response:
     """Delete a generation: nobody finds it from then on."""
-    services.store().delete(key.tenant, request.path["id"], key.flow)
+    services().store.delete(key.tenant, request.path["id"], key.flow)
     return generations.deleted()

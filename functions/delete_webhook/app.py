@@ -1,9 +1,9 @@
 """`DELETE /v1/webhooks/{webhookId}`: an end of a webhook endpoint."""
 
-from afterword import services
 from afterword.dialects import native
 from afterword.dialects.native import webhooks
 from afterword.handlers import http
+from afterword.services import services
 from afterword.tenants.keys import ApiKey, Scope
 
 
@@ -11,5 +11,5 @@ from afterword.tenants.keys import ApiKey, Scope
 def handler(request: http.Request, key: ApiKey) -> http.Response:
     """Remove an endpoint and its secrets."""
     tenant = webhooks.tenant(key)
-    services.webhook_endpoints().remove(tenant, request.path["webhookId"])
+    services().webhook_endpoints.remove(tenant, request.path["webhookId"])
     return webhooks.removed()

@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 
-from afterword import services
+from afterword.handlers import sqs
 from afterword.runtime import queue
 from afterword.runtime.queue import Nudge
+from afterword.services import services
 
 
-@queue.consumer
+@sqs.consumer(queue.read_message)
 def handler(notices: Sequence[Nudge], _seconds: float) -> Sequence[str]:
     """Publish the ends; return what must come again."""
-    return services.notifier().deliver(notices)
+    return services().notifier.deliver(notices)

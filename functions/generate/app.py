@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 
-from afterword.engine import attempts
+from afterword.handlers import sqs
 from afterword.runtime import queue
 from afterword.runtime.queue import Nudge
+from afterword.services import services
 
 
-@queue.consumer
+@sqs.consumer(queue.read_message)
 def handler(nudges: Sequence[Nudge], seconds: float) -> Sequence[str]:
     """Run each generation within the seconds that are left; return what must come again."""
-    return attempts.from_settings().run_batch(nudges, seconds)
+    return services().worker.run_batch(nudges, seconds)

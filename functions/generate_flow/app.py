@@ -1,9 +1,9 @@
 """`POST /v1/flows/{flowId}/generate`: submits, and waits for the text."""
 
-from afterword import services
 from afterword.dialects import promptitude
 from afterword.generations import waiting
 from afterword.handlers import http
+from afterword.services import services
 from afterword.tenants.keys import ApiKey, Scope
 
 
@@ -11,11 +11,11 @@ from afterword.tenants.keys import ApiKey, Scope
 def handler(request: http.Request, key: ApiKey) -> http.Response:
     """Run a flow; what takes too long to be waited for goes on, and is in its log later."""
     started = waiting.now()
-    flow = services.registry().flow(key.tenant, promptitude.flow_id(request, key))
-    submission = promptitude.submission(request, key, flow, services.knowledge)
-    generation_id = services.submitter().submit(
+    flow = services().registry.flow(key.tenant, promptitude.flow_id(request, key))
+    submission = promptitude.submission(request, key, flow, lambda: services().knowledge)
+    generation_id = services().submitter.submit(
         key.tenant, submission, http.idempotency_key(request), flow
     )
     return promptitude.generated(
-        waiting.until_ended(services.store(), key.tenant, generation_id, started)
+        waiting.until_ended(services().store, key.tenant, generation_id, started)
     )

@@ -1,9 +1,9 @@
 """`GET /v1/webhooks/{webhookId}`: a webhook endpoint."""
 
-from afterword import services
 from afterword.dialects import native
 from afterword.dialects.native import webhooks
 from afterword.handlers import http
+from afterword.services import services
 from afterword.tenants.keys import ApiKey, Scope
 
 
@@ -11,4 +11,4 @@ from afterword.tenants.keys import ApiKey, Scope
 def handler(request: http.Request, key: ApiKey) -> http.Response:
     """Show an endpoint, and whether its tries fail."""
     tenant = webhooks.tenant(key)
-    return webhooks.shown(services.webhook_store().endpoint(tenant, request.path["webhookId"]))
+    return webhooks.shown(services().webhook_store.endpoint(tenant, request.path["webhookId"]))

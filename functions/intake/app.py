@@ -2,14 +2,15 @@
 
 from collections.abc import Sequence
 
-from afterword import services
 from afterword.batches import intake
 from afterword.batches.intake import Message
 from afterword.dialects.native.batches import Lines
+from afterword.handlers import sqs
+from afterword.services import services
 
 
-@intake.consumer
+@sqs.consumer(intake.read_message)
 def handler(messages: Sequence[Message], seconds: float) -> Sequence[str]:
     """Take the messages; return what must come again."""
-    lines = Lines(services.registry(), services.knowledge)
-    return services.intake(lines).take(messages, seconds)
+    lines = Lines(services().registry, lambda: services().knowledge)
+    return services().intake(lines).take(messages, seconds)

@@ -1,9 +1,9 @@
 """`GET /v1/flows/{flowId}/versions`: a flow's versions."""
 
-from afterword import services
 from afterword.dialects import native
 from afterword.dialects.native import flows
 from afterword.handlers import http
+from afterword.services import services
 from afterword.tenants.keys import ApiKey, Scope
 
 
@@ -11,4 +11,4 @@ from afterword.tenants.keys import ApiKey, Scope
 def handler(request: http.Request, key: ApiKey) -> http.Response:
     """List the versions of a flow, newest first."""
     flow = flows.flow_id(request, key)
-    return flows.versions(flow, services.registry().versions(key.tenant, flow))
+    return flows.versions(flow, services().registry.versions(key.tenant, flow))

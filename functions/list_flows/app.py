@@ -1,13 +1,13 @@
 """`GET /v1/flows`: the tenant's flows."""
 
-from afterword import services
 from afterword.dialects import native
 from afterword.dialects.native import flows
 from afterword.handlers import http
+from afterword.services import services
 from afterword.tenants.keys import ApiKey, Scope
 
 
 @http.endpoint(native, Scope.READ)
 def handler(request: http.Request, key: ApiKey) -> http.Response:  # noqa: ARG001 - nothing is asked
     """List the flows that the key may see, in their newest versions."""
-    return flows.listed(services.registry().flows(key.tenant), key)
+    return flows.listed(services().registry.flows(key.tenant), key)

@@ -1,9 +1,9 @@
 """`GET /v1/content/folders/{folderId}/contents`: a folder's contents, a page at a time."""
 
-from afterword import services
 from afterword.dialects import promptitude
 from afterword.dialects.promptitude import content
 from afterword.handlers import http
+from afterword.services import services
 from afterword.tenants.keys import ApiKey, Scope
 
 
@@ -13,5 +13,5 @@ def handler(request: http.Request, key: ApiKey) -> http.Response:
     content.check_key(key)
     limit, after = content.page_asked_for(request)
     folder = request.path["folderId"]
-    page = services.contents().contents(key.tenant, folder, limit, after)
+    page = services().contents.contents(key.tenant, folder, limit, after)
     return content.contents(folder, page, limit)

@@ -1,9 +1,9 @@
 """`GET /v1/generations`: a tenant's generations, newest first, a page at a time."""
 
-from afterword import services
 from afterword.dialects import native
 from afterword.dialects.native import generations
 from afterword.handlers import http
+from afterword.services import services
 from afterword.tenants.keys import ApiKey, Scope
 
 
@@ -11,5 +11,5 @@ from afterword.tenants.keys import ApiKey, Scope
 def handler(request: http.Request, key: ApiKey) -> http.Response:
     """List a page of generations; the Link header leads to the next."""
     flow, search = generations.asked_for(request, key)
-    flows = services.registry().flow_ids(key.tenant) if flow is None else [flow]
-    return generations.page(services.listings().search(key.tenant, flows, search), request)
+    flows = services().registry.flow_ids(key.tenant) if flow is None else [flow]
+    return generations.page(services().listings.search(key.tenant, flows, search), request)

@@ -1,9 +1,9 @@
 """`GET /v1/keys`: the tenant's keys."""
 
-from afterword import services
 from afterword.dialects import native
 from afterword.dialects.native import keys
 from afterword.handlers import http
+from afterword.services import services
 from afterword.tenants.keys import ApiKey, Scope
 
 
@@ -11,4 +11,4 @@ from afterword.tenants.keys import ApiKey, Scope
 def handler(request: http.Request, key: ApiKey) -> http.Response:  # noqa: ARG001 - nothing is asked
     """List the keys, live and revoked, oldest first."""
     native.whole_tenant(key)
-    return keys.listed(services.registry().keys(key.tenant))
+    return keys.listed(services().registry.keys(key.tenant))

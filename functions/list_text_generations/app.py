@@ -1,8 +1,8 @@
 """`GET /api/v1/generations`: the app's generations, newest first, a page at a time."""
 
-from afterword import services
 from afterword.dialects import genai_stack
 from afterword.handlers import http
+from afterword.services import services
 from afterword.tenants.keys import ApiKey, Scope
 
 
@@ -10,5 +10,5 @@ from afterword.tenants.keys import ApiKey, Scope
 def handler(request: http.Request, key: ApiKey) -> http.Response:
     """List a page of generations; the Link header leads to the next."""
     limit, after = genai_stack.page_asked_for(request)
-    page = services.listings().page(key.tenant, genai_stack.app_flow(key), limit, after)
+    page = services().listings.page(key.tenant, genai_stack.app_flow(key), limit, after)
     return genai_stack.text_generations(page, limit)

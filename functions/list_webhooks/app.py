@@ -1,14 +1,14 @@
 """`GET /v1/webhooks`: the webhook endpoints of a tenant."""
 
-from afterword import services
 from afterword.dialects import native
 from afterword.dialects.native import webhooks
 from afterword.handlers import http
+from afterword.services import services
 from afterword.tenants.keys import ApiKey, Scope
 
 
 @http.endpoint(native, Scope.ADMIN)
 def handler(_request: http.Request, key: ApiKey) -> http.Response:
     """List them, oldest first."""
-    endpoints = services.webhook_store().endpoints(webhooks.tenant(key))
+    endpoints = services().webhook_store.endpoints(webhooks.tenant(key))
     return webhooks.listed(endpoints)

@@ -1,10 +1,10 @@
 """`PUT /v1/flows/{flowId}`: saves a flow."""
 
-from afterword import services
 from afterword.dialects import native
 from afterword.dialects.native import flows
 from afterword.flows import documents
 from afterword.handlers import http
+from afterword.services import services
 from afterword.tenants.keys import ApiKey, Scope
 
 
@@ -13,7 +13,7 @@ def handler(request: http.Request, key: ApiKey) -> http.Response:
     """Save a flow as its next version, unless the newest is the same."""
     flow_id = flows.flow_id(request, key)
     flow = documents.read(flows.sent(request, flow_id))
-    warnings = list(documents.warnings(services.contents, key.tenant, flow))
+    warnings = list(documents.warnings(lambda: services().contents, key.tenant, flow))
     document = documents.document(flow)
-    saved = services.registry().put_flow(key.tenant, flow_id, document, again=False)
+    saved = services().registry.put_flow(key.tenant, flow_id, document, again=False)
     return flows.saved(saved, warnings)

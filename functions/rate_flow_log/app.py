@@ -1,8 +1,8 @@
 """`POST /v1/logs/{logId}/rate`: a user's rating of a result."""
 
-from afterword import services
 from afterword.dialects import promptitude
 from afterword.handlers import http
+from afterword.services import services
 from afterword.tenants.keys import ApiKey, Scope
 
 
@@ -11,4 +11,4 @@ def handler(request: http.Request, key: ApiKey) -> http.Response:
     """Rate an invocation from 1 to 3, or take the rating away with 0."""
     rating = promptitude.rating(request.body)
     log_id = request.path["logId"]
-    return promptitude.rated(services.store().rate(key.tenant, log_id, key.flow, rating))
+    return promptitude.rated(services().store.rate(key.tenant, log_id, key.flow, rating))

@@ -1,9 +1,9 @@
 """`POST /v1/webhooks/{webhookId}/deliveries/{deliveryId}/replay`: a delivery once more."""
 
-from afterword import services
 from afterword.dialects import native
 from afterword.dialects.native import webhooks
 from afterword.handlers import http
+from afterword.services import services
 from afterword.tenants.keys import ApiKey, Scope
 
 
@@ -11,5 +11,5 @@ from afterword.tenants.keys import ApiKey, Scope
 def handler(request: http.Request, key: ApiKey) -> http.Response:
     """Send it again, with the same id and the same bytes."""
     tenant, path = webhooks.tenant(key), request.path
-    deliveries = services.webhook_deliveries()
+    deliveries = services().webhook_deliveries
     return webhooks.begun(deliveries.replay(tenant, path["webhookId"], path["deliveryId"]))

@@ -1,9 +1,9 @@
 """`DELETE /v1/keys/{keyId}`: revokes a key."""
 
-from afterword import services
 from afterword.dialects import native
 from afterword.dialects.native import keys
 from afterword.handlers import http
+from afterword.services import services
 from afterword.tenants.keys import ApiKey, Scope
 
 
@@ -11,4 +11,4 @@ from afterword.tenants.keys import ApiKey, Scope
 def handler(request: http.Request, key: ApiKey) -> http.Response:
     """Revoke a key for good; it may be taken for up to 60 seconds more."""
     native.whole_tenant(key)
-    return keys.revoke(request, key, services.registry())
+    return keys.revoke(request, key, services().registry)

@@ -1,9 +1,9 @@
 """`POST /v1/webhooks/{webhookId}/rotate`: a new secret of a webhook endpoint."""
 
-from afterword import services
 from afterword.dialects import native
 from afterword.dialects.native import webhooks
 from afterword.handlers import http
+from afterword.services import services
 from afterword.tenants.keys import ApiKey, Scope
 
 
@@ -11,4 +11,4 @@ from afterword.tenants.keys import ApiKey, Scope
 def handler(request: http.Request, key: ApiKey) -> http.Response:
     """Give an endpoint a new secret; the old one signs beside it for a day."""
     tenant = webhooks.tenant(key)
-    return webhooks.rotated(*services.webhook_endpoints().rotate(tenant, request.path["webhookId"]))
+    return webhooks.rotated(*services().webhook_endpoints.rotate(tenant, request.path["webhookId"]))

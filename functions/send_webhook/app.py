@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 
-from afterword import services
+from afterword.handlers import sqs
 from afterword.runtime import queue
 from afterword.runtime.queue import Nudge
+from afterword.services import services
 
 
-@queue.consumer
+@sqs.consumer(queue.read_message)
 def handler(nudges: Sequence[Nudge], _seconds: float) -> Sequence[str]:
     """Try the deliveries at once; return what must come again."""
-    return services.webhook_sender().send_batch(nudges)
+    return services().webhook_sender.send_batch(nudges)

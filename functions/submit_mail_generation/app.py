@@ -1,9 +1,9 @@
 """`POST /api/companies/{companyCuid}/orchestrators/{orchestratorCuid}/generation-async`."""
 
-from afterword import services
 from afterword.dialects import dialonce
 from afterword.dialects.dialonce import parameters
 from afterword.handlers import http
+from afterword.services import services
 from afterword.tenants.keys import ApiKey, Scope
 
 
@@ -12,7 +12,7 @@ def handler(request: http.Request, key: ApiKey) -> http.Response:
     """Accept a mail to be answered; the reply is fetched with the process id that comes back."""
     flow = dialonce.orchestrator(request, key)
     submission = parameters.submission(request.body, flow, http.deadline(request))
-    generation_id = services.submitter().submit(
+    generation_id = services().submitter.submit(
         key.tenant, submission, http.idempotency_key(request)
     )
     return dialonce.accepted(generation_id)

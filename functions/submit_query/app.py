@@ -1,16 +1,16 @@
 """`POST /api/v1/ai/async/query`: a question of a session."""
 
-from afterword import services
 from afterword.dialects import unless
 from afterword.handlers import http
+from afterword.services import services
 from afterword.tenants.keys import ApiKey, Scope
 
 
 @http.endpoint(unless, Scope.SUBMIT)
 def handler(request: http.Request, key: ApiKey) -> http.Response:
     """Accept a question; its answer is fetched with the question id that comes back."""
-    flow = unless.flow(request, key, services.registry())
-    generation_id = services.submitter().submit(
+    flow = unless.flow(request, key, services().registry)
+    generation_id = services().submitter.submit(
         key.tenant, unless.submission(request, flow), http.idempotency_key(request), flow
     )
     return unless.accepted(generation_id)

@@ -1,9 +1,9 @@
 """`POST /v1/webhooks/{webhookId}/test`: a webhook about nothing."""
 
-from afterword import services
 from afterword.dialects import native
 from afterword.dialects.native import webhooks
 from afterword.handlers import http
+from afterword.services import services
 from afterword.tenants.keys import ApiKey, Scope
 
 
@@ -11,4 +11,4 @@ from afterword.tenants.keys import ApiKey, Scope
 def handler(request: http.Request, key: ApiKey) -> http.Response:
     """Send an endpoint a test, on the way of all webhooks."""
     tenant = webhooks.tenant(key)
-    return webhooks.begun(services.webhook_deliveries().test(tenant, request.path["webhookId"]))
+    return webhooks.begun(services().webhook_deliveries.test(tenant, request.path["webhookId"]))

@@ -1,9 +1,9 @@
 """`POST /v1/content/{contentId}`: changes a content, given by its id or its external id."""
 
-from afterword import services
 from afterword.dialects import promptitude
 from afterword.dialects.promptitude import content, content_form
 from afterword.handlers import http
+from afterword.services import services
 from afterword.tenants.keys import ApiKey, Scope
 
 
@@ -11,7 +11,9 @@ from afterword.tenants.keys import ApiKey, Scope
 def handler(request: http.Request, key: ApiKey) -> http.Response:
     """Change what is sent, and leave the rest as it is."""
     content.check_key(key)
-    contents = services.contents()
+    contents = services().contents
     found = contents.get(key.tenant, request.path["contentId"])
-    change = content_form.change(request, services.fetcher, lambda: contents.folders(key.tenant))
+    change = content_form.change(
+        request, lambda: services().fetcher, lambda: contents.folders(key.tenant)
+    )
     return content.shown(contents.update(key.tenant, found.id, change))

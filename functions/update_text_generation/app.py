@@ -1,8 +1,8 @@
 """`PATCH /api/v1/generations/{text_gen_id}`: a generation's title."""
 
-from afterword import services
 from afterword.dialects import genai_stack
 from afterword.handlers import http
+from afterword.services import services
 from afterword.tenants.keys import ApiKey, Scope
 
 
@@ -12,7 +12,7 @@ def handler(request: http.Request, key: ApiKey) -> http.Response:
     generation_id, flow = genai_stack.text_gen_id(request), genai_stack.app_flow(key)
     update = genai_stack.update(request.body)
     if update is None:
-        listed = services.store().listed(key.tenant, generation_id)
+        listed = services().store.listed(key.tenant, generation_id)
         return genai_stack.text_generation(genai_stack.owned(listed, flow))
-    listed = services.store().set_title(key.tenant, generation_id, flow, update.title)
+    listed = services().store.set_title(key.tenant, generation_id, flow, update.title)
     return genai_stack.text_generation(listed)

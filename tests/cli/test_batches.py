@@ -13,9 +13,10 @@ from typing import Any
 import pytest
 
 import cli.batches
-from afterword import clock, services
+from afterword import clock
 from afterword.batches.files import BatchFiles
-from afterword.runtime import clients
+from afterword.runtime.clients import clients
+from afterword.services import services
 from functions.create_batch.app import handler as create_batch
 from functions.get_batch.app import handler as get_batch
 from tests.cli.conftest import Afterword, usage_error
@@ -57,7 +58,7 @@ class Api:
 
     def _file(self, method: str, key: str, body: bytes) -> tuple[int, dict[str, str], bytes]:
         if method == "GET":
-            return 200, {}, clients.s3().get_object(Bucket=BUCKET, Key=key)["Body"].read()
+            return 200, {}, clients().s3.get_object(Bucket=BUCKET, Key=key)["Body"].read()
         self.uploads += 1
         if self.uploads <= self.broken:
             return 403, {}, b"<Error>Request has expired</Error>"
@@ -67,11 +68,11 @@ class Api:
 
     def run(self) -> None:
         """Let all generations succeed, and the batch have its next turn."""
-        for item in clients.dynamodb().scan(TableName=REFERENCES["GenerationsTable"])["Items"]:
+        for item in clients().dynamodb.scan(TableName=REFERENCES["GenerationsTable"])["Items"]:
             lease = clock.now() + timedelta(minutes=1)
-            claim = services.store().claim(item["tenant"]["S"], item["id"]["S"], lease)
+            claim = services().store.claim(item["tenant"]["S"], item["id"]["S"], lease)
             if claim is not None:
-                services.endings().succeed(claim, completion("Hi"))
+                services().endings.succeed(claim, completion("Hi"))
         following, _ = turns(self.calls)[-1]
         self.inbox.take(following)
 

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from botocore.exceptions import EndpointConnectionError
 
-from afterword import services
 from afterword.knowledge import Content, Draft, folder_id
 from afterword.knowledge.store import ContentStore, Outcome
-from afterword.runtime import clients
+from afterword.runtime.clients import clients
+from afterword.services import services
 from afterword.tenants.registry import Registry
 from afterword_documents import extraction
 from cli import content_files, contents
@@ -37,7 +37,7 @@ FILES = {
 def store(registry: Registry) -> ContentStore:
     """Return the store of contents, with a tenant demo."""
     registry.create_tenant("demo", "Demo")
-    return services.contents()
+    return services().contents
 
 
 @pytest.fixture
@@ -53,13 +53,13 @@ def manual(store: ContentStore, tmp_path: Path) -> Path:  # noqa: ARG001 - asked
 
 def items() -> list[dict[str, Any]]:
     """Return all that the table of contents has."""
-    found = clients.dynamodb().scan(TableName=REFERENCES["ContentsTable"])["Items"]
+    found = clients().dynamodb.scan(TableName=REFERENCES["ContentsTable"])["Items"]
     return sorted(map(dict, found), key=lambda item: (item["pk"]["S"], item["sk"]["S"]))
 
 
 def by_external_id(tenant: str = "demo") -> dict[str, Content]:
     """Return a tenant's contents by external id."""
-    page = services.contents().contents(tenant, None, 100, None)
+    page = services().contents.contents(tenant, None, 100, None)
     assert page.after is None
     return {content.external_id or "": content for content in page.items}
 
@@ -82,8 +82,8 @@ def test_a_folder_becomes_contents(afterword: Afterword, manual: Path) -> None:
     }
     for content in added.values():
         assert (content.folder.name, content.tags, content.source) == ("Manual", (), None)
-    selection = services.contents().selection("demo", (), ())
-    texts = {each.passage.text for each in services.contents().candidates(selection)}
+    selection = services().contents.selection("demo", (), ())
+    texts = {each.passage.text for each in services().contents.candidates(selection)}
     assert {"A contract.", "A letter."} <= texts
 
 

@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
-from afterword import clock, services
+from afterword import clock
 from afterword.generations import Reason, Status, Submission, Terms, id_for_retry, new_id
 from afterword.generations.store import GenerationStore
 from afterword.limits import Limits
-from afterword.runtime import clients
+from afterword.runtime.clients import clients
+from afterword.services import services
 from afterword.tenants.registry import Registry
 from tests.cli.conftest import Afterword, usage_error
 from tests.conftest import FLOW, FLOW_DOCUMENT, SetClock, Stored
@@ -58,7 +59,7 @@ def bury(store: GenerationStore, set_clock: SetClock) -> Bury:
         store.claim(tenant, generation_id, clock.now() + timedelta(seconds=30))
         set_clock.advance(minutes=1)
         letter = {"MessageId": f"message-{next(numbers)}", **facts}
-        status = services.endings().give_up(
+        status = services().endings.give_up(
             tenant, generation_id, Reason.DEAD_LETTER, "Too often.", letter
         )
         assert status is Status.FAILED
@@ -70,8 +71,8 @@ def bury(store: GenerationStore, set_clock: SetClock) -> Bury:
 def bodies() -> list[Any]:
     """Return the messages in the worker's queue."""
     received = (
-        clients.sqs()
-        .receive_message(QueueUrl=REFERENCES["Queue"], MaxNumberOfMessages=10)
+        clients()
+        .sqs.receive_message(QueueUrl=REFERENCES["Queue"], MaxNumberOfMessages=10)
         .get("Messages", [])
     )
     return [json.loads(message["Body"]) for message in received]
@@ -242,7 +243,7 @@ def test_a_resubmission_stands_although_its_message_cannot_be_sent(
 ) -> None:
     """When the queue is gone the new generation is made all the same, and a warning printed."""
     old = bury()
-    clients.sqs().delete_queue(QueueUrl=REFERENCES["Queue"])
+    clients().sqs.delete_queue(QueueUrl=REFERENCES["Queue"])
     result = afterword(*RESUBMIT, old)
     assert result.exit_code == 0
     assert result.stderr.startswith("afterword: accepted, but its message could not be sent: An")

@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from afterword import clock, services
+from afterword import clock
 from afterword.generations import Claim, Completion, Output, Reason, Source
 from afterword.limits import Limits
-from afterword.runtime import clients
+from afterword.runtime.clients import clients
+from afterword.services import services
 from afterword.tenants.registry import Registry
 from tests.cli.conftest import Afterword, CloudFormation, usage_error
 from tests.conftest import FLOW, FLOW_DOCUMENT, SetClock, Stored
@@ -97,7 +98,7 @@ class Worker:
     def wait(self, seconds: float) -> None:
         """Let the seconds go by; claim it, and the next time end it."""
         self._set_clock.advance(seconds=seconds)
-        store, endings = services.store(), services.endings()
+        store, endings = services().store, services().endings
         if self.claim is None:
             self.claim = store.claim("demo", only_id(), clock.now() + timedelta(minutes=1))
             assert self.claim is not None
@@ -117,7 +118,7 @@ def worker(set_clock: SetClock, monkeypatch: pytest.MonkeyPatch) -> Worker:
 
 def only_id() -> str:
     """Return the id of the one generation that there is."""
-    (item,) = clients.dynamodb().scan(TableName=REFERENCES["GenerationsTable"])["Items"]
+    (item,) = clients().dynamodb.scan(TableName=REFERENCES["GenerationsTable"])["Items"]
     return item["id"]["S"]
 
 
@@ -160,7 +161,7 @@ def test_each_steps_result_is_shown(
         wait(seconds)
         if worker.claim is not None and not worker.claim.results:
             towns = replace(COMPLETION, text='["Bath", "York"]', output=Output.ARRAY)
-            worker.claim = services.store().finish_step(worker.claim, towns)
+            worker.claim = services().store.finish_step(worker.claim, towns)
 
     wait = worker.wait
     worker.wait = run_a_step  # type: ignore[method-assign]
@@ -205,7 +206,7 @@ def test_a_version_is_run(afterword: Afterword, registry: Registry, worker: Work
     registry.put_flow("demo", FLOW, json.dumps(document))
     first = afterword(*TEST, FLOW, "--version", "1", "--input", "body=Hi")
     assert "Be rude." not in first.stderr
-    assert services.store().get("demo", only_id()).flow_version == 1
+    assert services().store.get("demo", only_id()).flow_version == 1
     missing = afterword(*TEST, FLOW, "--version", "3", "--input", "body=Hi")
     assert (missing.exit_code, missing.stderr) == (
         1,
@@ -233,7 +234,7 @@ def test_files_go_with_it(afterword: Afterword, worker: Worker, tmp_path: Path) 
         ("notes", "a.txt"),
         ("notes", "b.txt"),
     ]
-    assert services.store().file(worker.claim.files[1]) == b"Text of b.txt"
+    assert services().store.file(worker.claim.files[1]) == b"Text of b.txt"
 
 
 def test_a_failure_ends_with_its_reason(afterword: Afterword, worker: Worker) -> None:

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from afterword import services
 from afterword.knowledge import Draft, folder_id
+from afterword.services import services
 from afterword.tenants.registry import Registry
 from tests.cli.conftest import Afterword
 from tests.conftest import FLOW, FLOW_DOCUMENT, SetClock
@@ -63,7 +63,7 @@ def test_a_flow_may_name_what_is_not_there_yet(
 ) -> None:
     """Folders and tags that are not there yet are told, and the flow is saved all the same."""
     draft = Draft(name="Returns", text="A text.", folder="Help", tags=("FAQ",))
-    folder = services.contents().create("demo", draft).folder
+    folder = services().contents.create("demo", draft).folder
     unknown = folder_id("demo", "Other")
     named = f"folders: [help, {folder.id}, Shop, {unknown}], tags: [faq, Lamps]"
     file.write_text(f"{GREETING}  context: {{{named}}}\n")

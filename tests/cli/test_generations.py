@@ -11,11 +11,12 @@ from typing import Any
 
 import pytest
 
-from afterword import clock, services
+from afterword import clock
 from afterword.generations import MAX_DEADLINE, Claim, Completion, Reason, Source
 from afterword.generations.store import GenerationStore
 from afterword.limits import Limits
-from afterword.runtime import clients
+from afterword.runtime.clients import clients
+from afterword.services import services
 from afterword.tenants.registry import Registry
 from cli import terminal
 from tests.cli.conftest import Afterword, CloudFormation, usage_error
@@ -80,12 +81,12 @@ class Worker:
     def succeed(self) -> None:
         """Store the completion."""
         assert self._claim is not None
-        assert services.endings().succeed(self._claim, self.completion)
+        assert services().endings.succeed(self._claim, self.completion)
 
     def fail(self) -> None:
         """Store that the model refused."""
         assert self._claim is not None
-        assert services.endings().fail(self._claim, Reason.REFUSED_CONTENT, "The model refused it.")
+        assert services().endings.fail(self._claim, Reason.REFUSED_CONTENT, "The model refused it.")
 
 
 @pytest.fixture
@@ -98,7 +99,7 @@ def worker(store: GenerationStore, set_clock: SetClock, monkeypatch: pytest.Monk
 
 def only_item() -> dict[str, Any]:
     """Return the one item in the table of generations."""
-    (item,) = clients.dynamodb().scan(TableName=REFERENCES["GenerationsTable"])["Items"]
+    (item,) = clients().dynamodb.scan(TableName=REFERENCES["GenerationsTable"])["Items"]
     return dict(item)
 
 
@@ -109,7 +110,7 @@ def only_id() -> str:
 
 def only_message(queue: str = "Queue") -> object:
     """Return the one message in a queue."""
-    (message,) = clients.sqs().receive_message(QueueUrl=REFERENCES[queue], MaxNumberOfMessages=10)[
+    (message,) = clients().sqs.receive_message(QueueUrl=REFERENCES[queue], MaxNumberOfMessages=10)[
         "Messages"
     ]
     return json.loads(message["Body"])
@@ -261,7 +262,7 @@ def test_what_a_text_was_made_from_is_told(afterword: Afterword, worker: Worker)
 
 def test_a_mail_stands_although_its_message_cannot_be_sent(afterword: Afterword) -> None:
     """When the queue is gone the id is printed all the same, and a warning with it."""
-    clients.sqs().delete_queue(QueueUrl=REFERENCES["Queue"])
+    clients().sqs.delete_queue(QueueUrl=REFERENCES["Queue"])
     result = afterword(*MAIL)
     assert (result.exit_code, result.stdout) == (0, f"{only_id()}\n")
     assert result.stderr.startswith(
@@ -438,7 +439,7 @@ def test_without_an_event_bus_nobody_is_told(afterword: Afterword) -> None:
     """Without an event bus no notice is sent."""
     generation_id = afterword(*MAIL).stdout.strip()
     assert afterword("cancel", "demo", generation_id).exit_code == 0
-    received = clients.sqs().receive_message(QueueUrl=REFERENCES["NotifyQueue"])
+    received = clients().sqs.receive_message(QueueUrl=REFERENCES["NotifyQueue"])
     assert "Messages" not in received
 
 
@@ -448,7 +449,7 @@ def test_a_cancel_stands_although_its_notice_cannot_be_sent(
     """When the queue of notices is gone the generation is canceled, and a warning says the rest."""
     cloudformation.parameters["EventBusName"] = "default"
     generation_id = afterword(*MAIL).stdout.strip()
-    clients.sqs().delete_queue(QueueUrl=REFERENCES["NotifyQueue"])
+    clients().sqs.delete_queue(QueueUrl=REFERENCES["NotifyQueue"])
     result = afterword("cancel", "demo", generation_id)
     assert (result.exit_code, result.stdout) == (0, "")
     warning, canceled = result.stderr.splitlines()

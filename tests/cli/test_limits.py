@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from afterword import services
 from afterword.limits import Limits
+from afterword.services import services
 from afterword.tenants.registry import Registry
 from tests.cli.conftest import Afterword, usage_error
 from tests.conftest import FLOW, FLOW_DOCUMENT
@@ -126,4 +126,4 @@ def test_limits_need_a_tenant(afterword: Afterword, options: tuple[str, ...]) ->
         "",
         "afterword: There is no tenant nobody.\n",
     )
-    assert services.registry().limits("nobody") == Limits()
+    assert services().registry.limits("nobody") == Limits()

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from afterword.runtime import clients
+from afterword.runtime.clients import clients
 from afterword.tenants import keys
 from afterword.tenants.keys import Scope
 from afterword.tenants.registry import Registry
@@ -63,7 +63,7 @@ def test_a_key_is_shown_once_and_its_secret_not_stored(
     assert stored is not None
     assert stored.matches(credential.secret)
     assert stored.scopes == {Scope.SUBMIT, Scope.READ}
-    everything = clients.dynamodb().scan(TableName=REFERENCES["RegistryTable"])["Items"]
+    everything = clients().dynamodb.scan(TableName=REFERENCES["RegistryTable"])["Items"]
     assert credential.secret not in str(everything)
     assert credential.secret not in afterword("key", "list", "demo", "--json").output
 

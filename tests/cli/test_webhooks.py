@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from afterword import services
+from afterword.services import services
 from afterword.tenants.registry import Registry
 from afterword.webhooks import SUBMISSIONS, DeliveryStatus, Disabled, Try
 from tests.cli.conftest import Afterword, usage_error
@@ -39,13 +39,13 @@ def test_a_webhook_is_added(afterword: Afterword) -> None:
     added = afterword("webhook", "add", "demo", URL, "--label", "Help desk")
     assert added.exit_code == 0
     assert re.fullmatch(r"whsec_[A-Za-z0-9+/]{43}=\n", added.stdout)
-    (endpoint,) = services.webhook_store().endpoints("demo")
+    (endpoint,) = services().webhook_store.endpoints("demo")
     assert (endpoint.url, endpoint.label) == (URL, "Help desk")
     assert added.stderr == (
         f"This is the secret of webhook {endpoint.id} of tenant demo."
         " It is shown this once: keep it somewhere safe.\n"
     )
-    assert services.registry().rules("demo").webhooks
+    assert services().registry.rules("demo").webhooks
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ def test_webhooks_are_listed_and_shown(afterword: Afterword, webhook: str) -> No
     heads, row = (re.split("  +", line) for line in listed.stdout.splitlines())
     assert heads == ["ID", "URL", "LABEL", "CREATED (UTC)", "STATE"]
     assert row == [webhook, URL, "2026-11-10 09:00", "enabled"]
-    store = services.webhook_store()
+    store = services().webhook_store
     store.failing(store.endpoint("demo", webhook))
     assert "failing since 2026-11-10 09:00" in afterword("webhook", "show", "demo", webhook).stdout
     store.disable(store.endpoint("demo", webhook), Disabled.GONE)
@@ -90,8 +90,8 @@ def test_a_webhook_is_removed(afterword: Afterword, webhook: str) -> None:
     """It is gone, with its count."""
     removed = afterword("webhook", "remove", "demo", webhook)
     assert (removed.stdout, removed.stderr) == ("", f"Removed webhook {webhook} of tenant demo.\n")
-    assert services.webhook_store().endpoints("demo") == []
-    assert not services.registry().rules("demo").webhooks
+    assert services().webhook_store.endpoints("demo") == []
+    assert not services().registry.rules("demo").webhooks
 
 
 def test_a_secret_is_rotated(afterword: Afterword, webhook: str) -> None:
@@ -107,7 +107,7 @@ def test_a_test_and_its_replay(afterword: Afterword, webhook: str, set_clock: Se
     """Both print the delivery's id, which the log has, and its message is sent."""
     begun = afterword("webhook", "test", "demo", webhook).stdout.strip()
     assert messages() == [{"tenant": "demo", "id": f"{webhook}/{begun}"}]
-    store = services.webhook_store()
+    store = services().webhook_store
     claimed = store.claim(store.delivery("demo", webhook, begun), START + timedelta(seconds=45))
     assert claimed is not None
     tried = Try(set_clock(), 500, "it answers with status 500", 0.1)
@@ -140,11 +140,11 @@ def test_hosts_of_submissions(afterword: Afterword) -> None:
     expected = {"tenant": "demo", "hosts": ["c.example.com"], "secret": None}
     assert json.loads(second.stdout) == expected
     assert afterword("tenant", "webhook-hosts", "demo").stdout == "c.example.com\n"
-    assert services.registry().rules("demo").webhook_hosts == {"c.example.com"}
+    assert services().registry.rules("demo").webhook_hosts == {"c.example.com"}
     assert "as each submission says" in afterword("webhook", "show", "demo", SUBMISSIONS).stdout
     assert afterword("tenant", "webhook-hosts", "demo", "--none").stderr == HOSTS_SET
-    assert services.registry().rules("demo").webhook_hosts == frozenset()
-    assert services.webhook_store().endpoints("demo") == []
+    assert services().registry.rules("demo").webhook_hosts == frozenset()
+    assert services().webhook_store.endpoints("demo") == []
 
 
 @pytest.mark.parametrize("host", ["https://a.example", "a.example/x", "*", "a b", "", "-"])

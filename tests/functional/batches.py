@@ -4,7 +4,7 @@ import json
 from copy import deepcopy
 from typing import Any
 
-from afterword.runtime import clients
+from afterword.runtime.clients import clients
 from functions.intake.app import handler as intake
 from tests.conftest import FLOW, Call, Event, LambdaContext
 from tests.deployment import REFERENCES
@@ -22,7 +22,7 @@ def file(*lines: object) -> bytes:
 
 def created(key: str, content: bytes) -> dict[str, Any]:
     """Put a file into the bucket; return what S3 says of it to the queue."""
-    there = clients.s3().put_object(Bucket=BUCKET, Key=key, Body=content)
+    there = clients().s3.put_object(Bucket=BUCKET, Key=key, Body=content)
     facts = {
         "key": key.replace(" ", "+"),
         "size": len(content),
@@ -57,7 +57,7 @@ class Inbox:
     @staticmethod
     def _received(text: str) -> str:
         """Send a message and receive it, so that the function has a handle of it."""
-        sqs, url = clients.sqs(), REFERENCES["IntakeQueue"]
+        sqs, url = clients().sqs, REFERENCES["IntakeQueue"]
         sent = sqs.send_message(QueueUrl=url, MessageBody=text)["MessageId"]
         received = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10)["Messages"]
         (handle,) = [each["ReceiptHandle"] for each in received if each["MessageId"] == sent]
@@ -75,7 +75,7 @@ def turns(calls: list[Call]) -> list[tuple[Event, int]]:
 
 def letters() -> list[str]:
     """Return the bodies of the dead letters."""
-    answer = clients.sqs().receive_message(
+    answer = clients().sqs.receive_message(
         QueueUrl=REFERENCES["IntakeDeadLetterQueue"], MaxNumberOfMessages=10
     )
     return [message["Body"] for message in answer.get("Messages", [])]

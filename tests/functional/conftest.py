@@ -7,11 +7,10 @@ from typing import Any
 
 import pytest
 
-from afterword import services
-from afterword.engine import attempts
 from afterword.models import provider
 from afterword.runtime import queue as queues
 from afterword.runtime.outbound import Fetcher
+from afterword.services import services
 from afterword.tenants.keys import Scope
 from tests.conftest import FLOW, Event, SetClock, Tenant
 from tests.fake_model import FakeModel
@@ -95,8 +94,9 @@ def use_model(monkeypatch: pytest.MonkeyPatch) -> Callable[[FakeModel], None]:
     """Return a function that puts a stand-in in the place of the deployment's model."""
 
     def use(model: FakeModel) -> None:
-        attempts.from_settings.cache_clear()
-        monkeypatch.setattr(provider, "model", lambda: model)
+        for built in ("model", "worker"):
+            vars(services()).pop(built, None)
+        monkeypatch.setattr(provider, "build_model", lambda *_: model)
 
     return use
 
@@ -114,7 +114,7 @@ def client_for(load_event: Callable[[str], Event]) -> ClientFor:
         flow: str = FLOW,
         scopes: Collection[Scope] = frozenset({Scope.SUBMIT, Scope.READ}),
     ) -> Client:
-        key = services.registry().create_key(tenant.id, scopes, flow=flow)[1]
+        key = services().registry.create_key(tenant.id, scopes, flow=flow)[1]
         return Client(load_event, tenant.id, flow, key)
 
     return make
@@ -132,7 +132,7 @@ def contents_of(load_event: Callable[[str], Event]) -> Callable[[Tenant], Conten
 
     def make(tenant: Tenant) -> Contents:
         scopes = [Scope.ADMIN, Scope.READ]
-        return Contents(load_event, services.registry().create_key(tenant.id, scopes)[1])
+        return Contents(load_event, services().registry.create_key(tenant.id, scopes)[1])
 
     return make
 
@@ -178,14 +178,14 @@ def webhook_queue(
 @pytest.fixture
 def form(tenant: Tenant, client_for: ClientFor, set_clock: SetClock) -> Client:  # noqa: ARG001 - its clock
     """Return a client of an app that asks for inputs of all kinds."""
-    services.registry().put_flow(tenant.id, FORM, FORM_DOCUMENT)
+    services().registry.put_flow(tenant.id, FORM, FORM_DOCUMENT)
     return client_for(tenant, FORM)
 
 
 @pytest.fixture
 def chat(tenant: Tenant, client_for: ClientFor, set_clock: SetClock) -> Client:  # noqa: ARG001 - its clock
     """Return a client of an app that is a conversation."""
-    services.registry().put_flow(tenant.id, CHAT, CHAT_DOCUMENT)
+    services().registry.put_flow(tenant.id, CHAT, CHAT_DOCUMENT)
     return client_for(tenant, CHAT)
 
 
@@ -195,7 +195,7 @@ def administration_of(load_event: Callable[[str], Event]) -> Callable[..., Admin
 
     def make(tenant: Tenant, flow: str | None = None) -> Administration:
         return Administration(
-            load_event, services.registry().create_key(tenant.id, Scope, flow=flow)[1]
+            load_event, services().registry.create_key(tenant.id, Scope, flow=flow)[1]
         )
 
     return make

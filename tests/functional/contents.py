@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 from urllib3 import encode_multipart_formdata
 
 from afterword.knowledge import folder_id, tag_id
-from afterword.runtime import clients
+from afterword.runtime.clients import clients
 from functions.create_content.app import handler as create_content
 from functions.list_folder_contents.app import handler as list_folder_contents
 from functions.list_folders.app import handler as list_folders
@@ -135,17 +135,17 @@ def shown(content_id: str, **fields: object) -> dict[str, object]:
 def stored() -> tuple[int, int]:
     """Return how many items and objects there are of contents."""
     return (
-        clients.dynamodb().scan(TableName=REFERENCES["ContentsTable"])["Count"],
-        clients.s3().list_objects_v2(Bucket=REFERENCES["ContentsBucket"])["KeyCount"],
+        clients().dynamodb.scan(TableName=REFERENCES["ContentsTable"])["Count"],
+        clients().s3.list_objects_v2(Bucket=REFERENCES["ContentsBucket"])["KeyCount"],
     )
 
 
 def text_of(content_id: str) -> str:
     """Return a content's text as it is in the bucket."""
     bucket = REFERENCES["ContentsBucket"]
-    listed = clients.s3().list_objects_v2(Bucket=bucket, Prefix=f"demo/{content_id}/")
+    listed = clients().s3.list_objects_v2(Bucket=bucket, Prefix=f"demo/{content_id}/")
     (key,) = [each["Key"] for each in listed["Contents"] if each["Key"].endswith(".txt")]
-    return clients.s3().get_object(Bucket=bucket, Key=key)["Body"].read().decode()
+    return clients().s3.get_object(Bucket=bucket, Key=key)["Body"].read().decode()
 
 
 def next_page(result: Result) -> dict[str, str] | None:

@@ -11,6 +11,7 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 
 from urllib3 import encode_multipart_formdata
 
+from afterword.handlers import LambdaHandler
 from functions.create_text_generation.app import handler as create_text_generation
 from functions.get_stack_app.app import handler as get_stack_app
 from functions.get_text_generation.app import handler as get_text_generation
@@ -18,7 +19,7 @@ from functions.list_text_generations.app import handler as list_text_generations
 from functions.update_text_generation.app import handler as update_text_generation
 from tests.conftest import FLOW, Event, LambdaContext
 
-HANDLERS: Mapping[str, Callable[[Event, object], dict[str, Any]]] = {
+HANDLERS: Mapping[str, LambdaHandler] = {
     "get_stack_app": get_stack_app,
     "list_text_generations": list_text_generations,
     "create_text_generation": create_text_generation,
@@ -191,7 +192,8 @@ class Client:
 
 def send(endpoint: str, event: Event) -> Result:
     """Call an endpoint's handler."""
-    return HANDLERS[endpoint](event, LambdaContext())
+    result: Result = HANDLERS[endpoint](event, LambdaContext())
+    return result
 
 
 def answer(body: object, status: int = 200, **headers: str) -> Result:

@@ -4,8 +4,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from afterword import services
 from afterword.flows.flow import Flow
+from afterword.services import services
 from tests.conftest import Event, Tenant
 from tests.functional.conftest import HEADERS
 
@@ -26,7 +26,7 @@ TEXT = "Why did the developer need glasses? Because he couldn't C#!"
 def put_flow(tenant: Tenant, **changes: object) -> None:
     """Save the flow of the seed's example, with changes."""
     flow = Flow.model_validate({**JOKE, **changes})
-    services.registry().put_flow(tenant.id, flow.id, flow.model_dump_json(exclude_unset=True))
+    services().registry.put_flow(tenant.id, flow.id, flow.model_dump_json(exclude_unset=True))
 
 
 def generation_event(event: Event, tenant: Tenant, body: object) -> Event:

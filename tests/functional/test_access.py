@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from afterword import services
+from afterword.services import services
 from afterword.tenants import authentication, keys
 from afterword.tenants.keys import Scope
 from functions.get_mail_generation.app import handler as read
@@ -137,7 +137,7 @@ def test_a_revoked_key_is_refused_after_a_minute(
     assert submit(submission_event, context)["statusCode"] == 200
     credential = keys.parse(tenant.key)
     assert credential is not None
-    services.registry().revoke_key(tenant.id, credential.key_id)
+    services().registry.revoke_key(tenant.id, credential.key_id)
     monotonic.seconds = 60.0
     assert submit(submission_event, context) == unauthorized("The API key is revoked.")
     assert stored().items == 1
@@ -216,7 +216,7 @@ def test_a_foreign_orchestrator_is_an_absent_one(
     message: str,
 ) -> None:
     """Another tenant's orchestrator and one that does not exist get the same 404."""
-    services.registry().put_flow(other_tenant.id, "theirs", FLOW_DOCUMENT)
+    services().registry.put_flow(other_tenant.id, "theirs", FLOW_DOCUMENT)
     submission_event["pathParameters"]["orchestratorCuid"] = orchestrator
     assert submit(submission_event, LambdaContext()) == refusal(404, message)
     assert stored() == NOTHING
@@ -259,7 +259,7 @@ def test_a_foreign_process_is_an_absent_one(
     }
     event = reading_event(asked.get(cuid, cuid))
     if cuid == "OTHER ORCHESTRATOR":
-        services.registry().put_flow("demo", "second", FLOW_DOCUMENT)
+        services().registry.put_flow("demo", "second", FLOW_DOCUMENT)
         event["pathParameters"]["orchestratorCuid"] = "second"
     assert read(event, context) == NO_SUCH_GENERATION
     assert read(reading_event(own), context)["statusCode"] == 200

@@ -5,8 +5,8 @@ from collections.abc import Callable
 
 import pytest
 
-from afterword import services
 from afterword.limits import Limits
+from afterword.services import services
 from functions.dead_letter.app import handler as bury
 from functions.deliver.app import handler as deliver
 from functions.generate.app import handler as generate
@@ -147,7 +147,7 @@ def test_a_tenant_with_limits_pays_for_them(
 ) -> None:
     """Limits take one write more to get in, and two at the end."""
     use_model(saying('{"nom_du_client": "Jean Dupont"}'))
-    services.registry().set_limits("demo", Limits(running_at_once=10))
+    services().registry.set_limits("demo", Limits(running_at_once=10))
     for _ in range(2):
         calls.clear()
         cuid = json.loads(submit(submission_event, context)["body"])["process_cuid"]
@@ -181,7 +181,7 @@ def test_ten_notices_take_one_call_of_eventbridge(
     records = []
     for number in range(10):
         cuid = json.loads(submit(submission_event, context)["body"])["process_cuid"]
-        services.endings().cancel("demo", cuid)
+        services().endings.cancel("demo", cuid)
         body = json.dumps({"tenant": "demo", "id": cuid})
         records.append({"messageId": str(number), "receiptHandle": "", "body": body})
     calls.clear()

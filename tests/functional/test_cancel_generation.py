@@ -3,8 +3,9 @@
 from collections.abc import Callable
 from datetime import timedelta
 
-from afterword import clock, services
+from afterword import clock
 from afterword.limits import Limits
+from afterword.services import services
 from afterword.tenants.keys import Scope
 from tests.conftest import FLOW, Event, SetClock, Tenant
 from tests.fake_model import completion
@@ -40,9 +41,9 @@ def test_an_open_generation_is_canceled(native: Native, set_clock: SetClock) -> 
 def test_what_has_ended_is_not_canceled(native: Native) -> None:
     """A result stays: to cancel it is a conflict."""
     generation_id = native.submitted()
-    claim = services.store().claim("demo", generation_id, clock.now() + timedelta(minutes=1))
+    claim = services().store.claim("demo", generation_id, clock.now() + timedelta(minutes=1))
     assert claim is not None
-    services.endings().succeed(claim, completion("In May."))
+    services().endings.succeed(claim, completion("In May."))
     refused = problem(409, "It has succeeded already.")
     assert native.ask("cancel_generation", generation_id) == refused
     assert native.ask("get_generation", generation_id)["body"]["output"] == "In May."
@@ -51,16 +52,16 @@ def test_what_has_ended_is_not_canceled(native: Native) -> None:
 def test_what_a_worker_holds_is_canceled(native: Native) -> None:
     """A worker's hands are no hindrance, and what it makes is not stored."""
     generation_id = native.submitted()
-    claim = services.store().claim("demo", generation_id, clock.now() + timedelta(minutes=1))
+    claim = services().store.claim("demo", generation_id, clock.now() + timedelta(minutes=1))
     assert claim is not None
     body = native.ask("cancel_generation", generation_id)["body"]
     assert (body["status"], body["attempts"]) == ("canceled", 1)
-    assert not services.endings().succeed(claim, completion("In May."))
+    assert not services().endings.succeed(claim, completion("In May."))
 
 
 def test_a_canceled_generation_gives_its_place_back(tenant: Tenant, native: Native) -> None:
     """Where so many may be open at once, there is room for another one."""
-    services.registry().set_limits(tenant.id, Limits(running_at_once=1))
+    services().registry.set_limits(tenant.id, Limits(running_at_once=1))
     generation_id = native.submitted()
     assert native.submit()["statusCode"] == 429
     native.ask("cancel_generation", generation_id)
@@ -72,12 +73,12 @@ def test_only_ones_own_generations_are_canceled(
 ) -> None:
     """Another tenant, and a key for another flow, find nothing to cancel; a reader may not."""
     generation_id = native.submitted()
-    services.registry().put_flow(tenant.id, "other", '{"steps": []}')
-    _, bound = services.registry().create_key(tenant.id, [Scope.SUBMIT], flow="other")
+    services().registry.put_flow(tenant.id, "other", '{"steps": []}')
+    _, bound = services().registry.create_key(tenant.id, [Scope.SUBMIT], flow="other")
     for key in (other_tenant.key, bound):
         assert Native(load_event, key).ask("cancel_generation", generation_id) == NOT_FOUND
     reader = Native(load_event, tenant.key_with(Scope.READ))
     assert reader.ask("cancel_generation", generation_id)["statusCode"] == 403
     assert native.ask("cancel_generation", "nonsense") == NOT_FOUND
-    _, own = services.registry().create_key(tenant.id, [Scope.SUBMIT], flow=FLOW)
+    _, own = services().registry.create_key(tenant.id, [Scope.SUBMIT], flow=FLOW)
     assert Native(load_event, own).ask("cancel_generation", generation_id)["statusCode"] == 200

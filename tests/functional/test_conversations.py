@@ -5,11 +5,12 @@ from datetime import timedelta
 
 import pytest
 
-from afterword import generations, services
+from afterword import generations
 from afterword.flows.flow import Flow
 from afterword.generations import Listed, Reason, Submission
 from afterword.knowledge import Draft
 from afterword.models import ModelRefusedError, Prompt, Turn
+from afterword.services import services
 from functions.generate.app import handler as work
 from tests.conftest import Event, LambdaContext, SetClock, Tenant
 from tests.fake_model import FakeModel, completion, raising
@@ -29,7 +30,7 @@ def put_chat(tenant: str, *steps: dict[str, object], flow: str = CHAT, **fields:
             **fields,
         }
     )
-    services.registry().put_flow(tenant, flow, saved.model_dump_json(exclude_unset=True))
+    services().registry.put_flow(tenant, flow, saved.model_dump_json(exclude_unset=True))
 
 
 def submit(
@@ -44,13 +45,13 @@ def submit(
         external={},
         conversation=session,
     )
-    return services.submitter().submit(tenant, submission)
+    return services().submitter.submit(tenant, submission)
 
 
 def history(question_id: str, tenant: str = "demo") -> list[Listed]:
     """Return the conversation up to a question."""
-    last = services.store().listed(tenant, question_id)
-    return services.listings().conversation(tenant, CHAT, SESSION, until=last.order)
+    last = services().store.listed(tenant, question_id)
+    return services().listings.conversation(tenant, CHAT, SESSION, until=last.order)
 
 
 def questions(turns: list[Listed]) -> list[object]:
@@ -159,7 +160,7 @@ def test_a_repeated_submission_is_one_question(run: Run) -> None:
         external={},
         conversation=SESSION,
     )
-    ids = {services.submitter().submit("demo", submission, "key-1") for _ in range(3)}
+    ids = {services().submitter.submit("demo", submission, "key-1") for _ in range(3)}
     (question,) = ids
     run(question)
     assert questions(history(question)) == ["Once?"]
@@ -219,7 +220,7 @@ def test_what_has_expired_is_forgotten(run: Run, set_clock: SetClock) -> None:
 
 def test_a_question_about_the_one_before_finds_its_passages(run: Run) -> None:
     """A question that finds nothing by itself is looked for together with the one before."""
-    services.contents().create(
+    services().contents.create(
         "demo", Draft(name="Parking", text="Parking costs four euros an hour.", folder="Terms")
     )
     put_chat("demo", {"name": "answer", "prompt": "{{question}}", "context": {}})
@@ -236,8 +237,8 @@ def test_a_long_conversation_is_read_in_part(run: Run) -> None:
     for number in range(4):
         ids.append(submit(f"Question {number}"))
         run(ids[-1])
-    last = services.store().listed("demo", ids[-1])
-    newest = services.listings().conversation("demo", CHAT, SESSION, until=last.order, limit=2)
+    last = services().store.listed("demo", ids[-1])
+    newest = services().listings.conversation("demo", CHAT, SESSION, until=last.order, limit=2)
     assert questions(newest) == ["Question 2", "Question 3"]
 
 
@@ -254,6 +255,6 @@ def test_a_retry_belongs_to_the_conversation(run: Run) -> None:
     refused = raising(ModelRefusedError(Reason.REFUSED_CONTENT, "No."))
     failed = submit("Again?")
     run(failed, model=refused)
-    retry = services.submitter().retry("demo", failed).id
+    retry = services().submitter.retry("demo", failed).id
     run(retry)
     assert questions(history(retry)) == ["Again?", "Again?"]

@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 
-from afterword import clock, generations, services
+from afterword import clock, generations
 from afterword.generations import Claim, Completion, Reason, Status, Submission, Terms
 from afterword.generations.items import MAX_MODEL_NAME
 from afterword.models import STOP
-from afterword.runtime import clients
+from afterword.runtime.clients import clients
+from afterword.services import services
 from afterword.usage.statistics import BACK, Cell, Tally
 from functions.count_usage.app import handler
 from tests.conftest import Call, Event, LambdaContext, SetClock, Tenant
@@ -35,8 +36,8 @@ def begun(flow: str = "mail-reply", tenant: str = "demo") -> Claim:
         dialect="native", flow=flow, inputs={"text": "A"}, template=None, external={}
     )
     generation_id = generations.new_id()
-    services.store().put(tenant, generation_id, submission, TERMS)
-    claim = services.store().claim(tenant, generation_id, clock.now() + timedelta(minutes=1))
+    services().store.put(tenant, generation_id, submission, TERMS)
+    claim = services().store.claim(tenant, generation_id, clock.now() + timedelta(minutes=1))
     assert claim is not None
     return claim
 
@@ -46,11 +47,11 @@ def succeed(*models: str | None, flow: str = "mail-reply", tenant: str = "demo")
     claim = begun(flow, tenant)
     *steps, last = models
     for model in steps:
-        done = services.store().finish_step(claim, answered(model))
+        done = services().store.finish_step(claim, answered(model))
         assert done is not None
         claim = done
     together = answered(last, 100 * len(models), 10 * len(models))
-    assert services.endings().succeed(claim, together)
+    assert services().endings.succeed(claim, together)
 
 
 def counted(*, succeeded: int = 0, canceled: int = 0, answers: int = 0, **failures: int) -> Tally:
@@ -72,12 +73,12 @@ def cell(model: str | None = "small", flow: str = "mail-reply", day: date = DAY)
 
 def used(first: date = DAY, last: date = DAY) -> dict[Cell, Tally]:
     """Return what the tenant has used."""
-    return services.statistics().used("demo", first, last)
+    return services().statistics.used("demo", first, last)
 
 
 def rows() -> list[dict[str, Any]]:
     """Return what is in the table, but for how far it is counted."""
-    found = clients.dynamodb().scan(TableName=TABLE)["Items"]
+    found = clients().dynamodb.scan(TableName=TABLE)["Items"]
     return [dict(item) for item in found if item["pk"]["S"] != "#"]
 
 
@@ -88,7 +89,7 @@ def count(load_event: Callable[[str], Event]) -> Callable[[], int]:
     def run() -> int:
         result = handler(load_event("count_usage"), LambdaContext(milliseconds=600_000))
         assert set(result) == {"hours"}
-        return result["hours"]
+        return int(result["hours"])
 
     return run
 
@@ -103,8 +104,8 @@ def read(
         if request.param:
             set_clock.advance(hours=2)
             assert count()
-            for item in clients.dynamodb().scan(TableName=REFERENCES["GenerationsTable"])["Items"]:
-                clients.dynamodb().delete_item(
+            for item in clients().dynamodb.scan(TableName=REFERENCES["GenerationsTable"])["Items"]:
+                clients().dynamodb.delete_item(
                     TableName=REFERENCES["GenerationsTable"], Key={"pk": item["pk"]}
                 )
         return used()
@@ -130,7 +131,7 @@ def test_ends_are_counted_by_flow_and_model(read: Read) -> None:
 def test_an_end_without_a_model(read: Read) -> None:
     """What needed no model, or had no answer yet, is counted under none."""
     succeed(None)
-    services.endings().cancel("demo", begun().id)
+    services().endings.cancel("demo", begun().id)
     assert read() == {cell(None): counted(succeeded=1, canceled=1)}
 
 
@@ -154,7 +155,7 @@ def test_failures_are_counted_by_reason(read: Read) -> None:
         (Reason.EMPTY_OUTPUT, answered()),
         (Reason.REFUSED_CONTENT, None),
     ):
-        assert services.endings().fail(begun(), reason, "No.", answer)
+        assert services().endings.fail(begun(), reason, "No.", answer)
     assert read() == {
         cell(None): counted(refused_content=1),
         cell(): counted(empty_output=2, answers=2),
@@ -167,15 +168,15 @@ def test_steps_that_are_finished_count_whatever_comes_after(
     """The tokens of finished steps are counted of what is canceled, given up or fails later."""
     ids = []
     for _ in range(2):
-        claim = services.store().finish_step(begun(), answered())
+        claim = services().store.finish_step(begun(), answered())
         assert claim is not None
         ids.append(claim.id)
-    failing = services.store().finish_step(begun(), answered())
+    failing = services().store.finish_step(begun(), answered())
     assert failing is not None
-    services.endings().cancel("demo", ids[0])
-    assert services.endings().fail(failing, Reason.TOO_LONG, "No.", answered("big", 200, 20))
+    services().endings.cancel("demo", ids[0])
+    assert services().endings.fail(failing, Reason.TOO_LONG, "No.", answered("big", 200, 20))
     set_clock.advance(minutes=2)
-    assert services.endings().give_up("demo", ids[1], Reason.DEADLINE, "Too late.") is Status.FAILED
+    assert services().endings.give_up("demo", ids[1], Reason.DEADLINE, "Too late.") is Status.FAILED
     assert read() == {
         cell("big"): counted(too_long=1, answers=1),
         cell(): counted(canceled=1, deadline=1, answers=3),
@@ -223,7 +224,7 @@ def test_tenants_are_apart(
     count: Callable[[], int], set_clock: SetClock, other_tenant: Tenant
 ) -> None:
     """One count is for all tenants; each sees its own, one whose id begins alike too."""
-    services.registry().create_tenant("demo-2", "Demo 2")
+    services().registry.create_tenant("demo-2", "Demo 2")
     for tenant in ("demo", "demo-2", other_tenant.id):
         succeed("small", tenant=tenant)
     one = {cell(): counted(succeeded=1, answers=1)}
@@ -232,7 +233,7 @@ def test_tenants_are_apart(
     count()
     assert used() == one
     for tenant in ("demo-2", other_tenant.id):
-        theirs = services.statistics().used(tenant, DAY, DAY)
+        theirs = services().statistics.used(tenant, DAY, DAY)
         assert [each.tenant for each in theirs] == [tenant]
 
 
@@ -245,7 +246,7 @@ def test_a_count_that_died_is_begun_again(
         succeed(model)
     before = used()
     set_clock.advance(hours=3)
-    write = clients.dynamodb().update_item
+    write = clients().dynamodb.update_item
     for survives in range(5):
         left = iter([True] * survives)
 
@@ -255,7 +256,7 @@ def test_a_count_that_died_is_begun_again(
             return write(**request)
 
         with monkeypatch.context() as patch:
-            patch.setattr(clients.dynamodb(), "update_item", die)
+            patch.setattr(clients().dynamodb, "update_item", die)
             with pytest.raises(SystemExit):
                 count()
         assert used() == before
@@ -275,7 +276,7 @@ def test_a_late_count_takes_nothing_back(
     count()
     succeed("small")
     set_clock.advance(hours=2)
-    late = services.statistics()
+    late = services().statistics
     until = late._counted_until()  # noqa: SLF001 - what the slower one has read
     set_clock.advance(hours=2)
     assert count() == 4
@@ -301,13 +302,13 @@ def test_a_model_with_an_endless_name(read: Read) -> None:
 
 def test_what_is_deleted_stays_counted(read: Read) -> None:
     """A generation that its owner deletes has been used all the same."""
-    claim = services.store().finish_step(begun(), answered("big"))
+    claim = services().store.finish_step(begun(), answered("big"))
     assert claim is not None
-    assert services.endings().succeed(claim, answered("small", 200, 20))
+    assert services().endings.succeed(claim, answered("small", 200, 20))
     failed = begun()
-    assert services.endings().fail(failed, Reason.EMPTY_OUTPUT, "No.", answered())
+    assert services().endings.fail(failed, Reason.EMPTY_OUTPUT, "No.", answered())
     for each in (claim, failed):
-        services.store().delete("demo", each.id)
+        services().store.delete("demo", each.id)
     assert read() == {
         cell("big"): counted(answers=1),
         cell(): counted(succeeded=1, empty_output=1, answers=2),

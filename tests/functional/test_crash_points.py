@@ -14,14 +14,14 @@ from typing import Any
 
 import pytest
 
-from afterword import services
 from afterword.engine.attempts import MAX_FAILURES
 from afterword.generations import Reason, Status
+from afterword.handlers import LambdaHandler
 from afterword.limits import Limits
 from afterword.limits.quotas import Usage
-from afterword.runtime import clients
+from afterword.runtime.clients import clients
 from afterword.runtime.payloads import INLINE_BYTES
-from afterword.runtime.queue import LambdaHandler
+from afterword.services import services
 from functions.dead_letter.app import handler as dead_letter
 from functions.deliver.app import handler as deliver
 from functions.generate.app import handler as generate
@@ -117,7 +117,7 @@ class Fate:
 def fate(aws: None, moment: str) -> Fate:  # noqa: ARG001 - asked for its effect
     """Return the fate of all that calls AWS, which strikes at that moment of a call."""
     fate = Fate()
-    for client in (clients.dynamodb(), clients.sqs(), clients.s3(), clients.events()):
+    for client in (clients().dynamodb, clients().sqs, clients().s3, clients().events):
         client.meta.events.register(moment, fate)
     return fate
 
@@ -151,8 +151,8 @@ class World:
     @staticmethod
     def _consume(function: LambdaHandler, queue: str) -> bool:
         taken = (
-            clients.sqs()
-            .receive_message(QueueUrl=queue, MaxNumberOfMessages=10)
+            clients()
+            .sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10)
             .get("Messages", [])
         )
         records = [
@@ -169,12 +169,12 @@ class World:
 
     def lose_messages(self) -> None:
         """Empty the queue: what is received is out of sight for longer than a test takes."""
-        while clients.sqs().receive_message(QueueUrl=REFERENCES["Queue"]).get("Messages"):
+        while clients().sqs.receive_message(QueueUrl=REFERENCES["Queue"]).get("Messages"):
             pass
 
     def ids(self) -> list[str]:
         """Return the ids of all generations."""
-        items = clients.dynamodb().scan(TableName=REFERENCES["GenerationsTable"])["Items"]
+        items = clients().dynamodb.scan(TableName=REFERENCES["GenerationsTable"])["Items"]
         return [item["id"]["S"] for item in items]
 
     def recover(self) -> None:
@@ -182,7 +182,7 @@ class World:
         for _ in range(MINUTES):
             while self.work() or self.deliver():
                 pass
-            ends = [services.store().ended("demo", generation_id) for generation_id in self.ids()]
+            ends = [services().store.ended("demo", generation_id) for generation_id in self.ids()]
             if all(ended is not None and ended.settled for ended in ends):
                 return
             self.clock.advance(minutes=1)
@@ -208,13 +208,13 @@ def world(  # noqa: PLR0913, PLR0917 - all that a world is made of
     world = World(fate, submission_event, load_event("sweep"), set_clock)
     if tenancy == "limited":
         monkeypatch.setenv("AFTERWORD_EVENT_BUS", "default")
-        services.registry().set_limits("demo", LIMITS)
+        services().registry.set_limits("demo", LIMITS)
 
     def note(params: Mapping[str, Any], **_: object) -> None:
         details = [json.loads(entry["Detail"]) for entry in params["Entries"]]
         world.published += [detail["id"] for detail in details]
 
-    clients.events().meta.events.register("before-parameter-build.eventbridge.PutEvents", note)
+    clients().events.meta.events.register("before-parameter-build.eventbridge.PutEvents", note)
     return world
 
 
@@ -222,10 +222,10 @@ def only_generation(world: World) -> tuple[Status, str | None]:
     """Return status and text of the one generation, which the client's request still stands for."""
     (generation_id,) = world.ids()
     assert json.loads(world.submit()["body"]) == {"process_cuid": generation_id}
-    generation = services.store().get("demo", generation_id)
+    generation = services().store.get("demo", generation_id)
     spent = 0 if generation.completion is None else TOKENS
-    if services.registry().limits("demo").any:
-        usage = Usage(clients.dynamodb(), REFERENCES["UsageTable"]).used("demo")
+    if services().registry.limits("demo").any:
+        usage = Usage(clients().dynamodb, REFERENCES["UsageTable"]).used("demo")
         assert (usage.running, usage.tokens) == (0, spent)
         assert set(world.published) == {generation_id}
     else:
@@ -275,7 +275,7 @@ def test_a_worker_that_dies_again_and_again_is_the_generations_end(world: World)
         world.clock.advance(minutes=1)
         world.sweep()
     world.recover()
-    generation = services.store().get("demo", world.ids()[0])
+    generation = services().store.get("demo", world.ids()[0])
     assert (generation.status, generation.reason) == (Status.FAILED, Reason.WORKER_LOST)
 
 

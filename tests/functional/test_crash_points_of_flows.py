@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from afterword import services
 from afterword.generations import Status
-from afterword.runtime import clients
+from afterword.runtime.clients import clients
+from afterword.services import services
 from functions.create_text_generation.app import handler as submit
 from functions.generate.app import handler as work
 from functions.sweep.app import handler as sweep
@@ -51,7 +51,7 @@ moments = pytest.mark.parametrize("moment", ["before-call", "after-call"])
 def fate(aws: None, moment: str) -> Fate:  # noqa: ARG001 - asked for its effect
     """Return the fate of all that calls AWS, which strikes at that moment of a call."""
     fate = Fate()
-    for client in (clients.dynamodb(), clients.sqs(), clients.s3()):
+    for client in (clients().dynamodb, clients().sqs, clients().s3):
         client.meta.events.register(moment, fate)
     return fate
 
@@ -73,9 +73,9 @@ def asked(use_model: Callable[[FakeModel], None]) -> Counter[str]:
 @pytest.fixture
 def event(client: Client) -> Event:
     """Return a submission of the form, with an idempotency key."""
-    services.registry().put_flow(client.tenant, "letters", json.dumps(FLOW))
-    scopes = services.registry().keys(client.tenant)[0].scopes
-    key = services.registry().create_key(client.tenant, scopes, flow="letters")[1]
+    services().registry.put_flow(client.tenant, "letters", json.dumps(FLOW))
+    scopes = services().registry.keys(client.tenant)[0].scopes
+    key = services().registry.create_key(client.tenant, scopes, flow="letters")[1]
     bound = Client(client.load, client.tenant, "letters", key)
     event = bound.event("create_text_generation")
     event["headers"] |= {
@@ -87,13 +87,13 @@ def event(client: Client) -> Event:
 
 def ids() -> list[str]:
     """Return the ids of all generations."""
-    items = clients.dynamodb().scan(TableName=REFERENCES["GenerationsTable"])["Items"]
+    items = clients().dynamodb.scan(TableName=REFERENCES["GenerationsTable"])["Items"]
     return [item["id"]["S"] for item in items]
 
 
 def run_worker() -> bool:
     """Run a worker with what is in the queue; return whether there was anything."""
-    taken = clients.sqs().receive_message(QueueUrl=REFERENCES["Queue"]).get("Messages", [])
+    taken = clients().sqs.receive_message(QueueUrl=REFERENCES["Queue"]).get("Messages", [])
     records = [
         {
             "messageId": message["MessageId"],
@@ -113,7 +113,7 @@ def recover(set_clock: SetClock, sweep_event: Event) -> None:
     for _ in range(90):
         while run_worker():
             pass
-        if services.store().get("demo", generation_id).status.terminal:
+        if services().store.get("demo", generation_id).status.terminal:
             return
         set_clock.advance(minutes=1)
         sweep(sweep_event, LambdaContext())
@@ -123,7 +123,7 @@ def recover(set_clock: SetClock, sweep_event: Event) -> None:
 def text() -> str:
     """Return the text of the one generation, which has succeeded."""
     (generation_id,) = ids()
-    generation = services.store().get("demo", generation_id)
+    generation = services().store.get("demo", generation_id)
     assert generation.status is Status.SUCCEEDED
     assert generation.completion is not None
     return generation.completion.text

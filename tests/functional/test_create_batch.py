@@ -8,9 +8,10 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from afterword import batches, services
+from afterword import batches
 from afterword.batches import MAX_LINES, State
-from afterword.runtime import clients
+from afterword.runtime.clients import clients
+from afterword.services import services
 from afterword.tenants.keys import Scope
 from functions.create_batch.app import handler
 from tests.conftest import FLOW, Event, LambdaContext, SetClock, Tenant
@@ -74,8 +75,8 @@ def test_a_file_is_accepted(event: Event) -> None:
         },
         "body": json.dumps({"id": batch_id, **STARTED, "links": {"self": path}}),
     }
-    assert services.batches().get("demo", batch_id).state is State.WAITING
-    there = clients.s3().get_object(Bucket=BUCKET, Key=f"uploads/demo/{batch_id}.jsonl")
+    assert services().batches.get("demo", batch_id).state is State.WAITING
+    there = clients().s3.get_object(Bucket=BUCKET, Key=f"uploads/demo/{batch_id}.jsonl")
     assert there["Body"].read().decode() == event["body"]
 
 
@@ -89,7 +90,7 @@ def test_a_bigger_file_is_put_to_a_url(event: Event, body: str) -> None:
     assert "X-Amz-Algorithm=AWS4-HMAC-SHA256" in url.query
     assert "X-Amz-Expires=3600" in url.query
     assert there == {"id": batch_id, **STARTED, "links": {"self": f"/v1/batches/{batch_id}"}}
-    assert clients.s3().list_objects_v2(Bucket=BUCKET)["KeyCount"] == 0
+    assert clients().s3.list_objects_v2(Bucket=BUCKET)["KeyCount"] == 0
 
 
 def test_a_request_that_comes_again_is_the_same_batch(event: Event) -> None:
@@ -98,9 +99,9 @@ def test_a_request_that_comes_again_is_the_same_batch(event: Event) -> None:
     first, second = (sent(event, HTTPStatus.ACCEPTED) for _ in range(2))
     assert first == second
     source = batches.Source(key="uploads/demo/a.jsonl", version=None, etag='"a"', size=1)
-    assert services.batches().start("demo", first["id"], source)
+    assert services().batches.start("demo", first["id"], source)
     assert sent(event, HTTPStatus.ACCEPTED)["status"] == "reading"
-    versions = clients.s3().list_object_versions(Bucket=BUCKET)["Versions"]
+    versions = clients().s3.list_object_versions(Bucket=BUCKET)["Versions"]
     assert len(versions) == 2
 
 
@@ -146,15 +147,15 @@ def test_what_is_no_batch_is_refused(
     """Files without lines or with too many, and requests for something else, are refused."""
     event["headers"]["content-type"] = media_type
     assert sent({**event, "body": body}, status)["detail"] == detail
-    assert clients.s3().list_objects_v2(Bucket=BUCKET)["KeyCount"] == 0
+    assert clients().s3.list_objects_v2(Bucket=BUCKET)["KeyCount"] == 0
 
 
 def test_a_key_of_one_flow_makes_batches_of_that_flow(event: Event) -> None:
     """A batch is bound to the flow that its key is bound to."""
-    _, key = services.registry().create_key("demo", [Scope.SUBMIT], flow=FLOW)
+    _, key = services().registry.create_key("demo", [Scope.SUBMIT], flow=FLOW)
     event["headers"]["authorization"] = f"Bearer {key}"
     batch_id = sent(event, HTTPStatus.ACCEPTED)["id"]
-    assert services.batches().get("demo", batch_id).flow == FLOW
+    assert services().batches.get("demo", batch_id).flow == FLOW
 
 
 def test_a_key_that_may_not_submit_is_refused(event: Event, tenant: Tenant) -> None:

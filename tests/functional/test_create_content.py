@@ -6,13 +6,12 @@ from urllib.parse import quote
 
 import pytest
 
-from afterword import services
 from afterword.dialects.promptitude import content_form
 from afterword.errors import UnavailableError
 from afterword.generations import is_id
 from afterword.knowledge import Draft, documents, folder_id
-from afterword.runtime import settings
 from afterword.runtime.outbound import Fetcher
+from afterword.services import services
 from afterword.tenants.keys import Scope
 from functions.create_content.app import handler
 from tests.conftest import FLOW, LambdaContext, SetClock, Tenant
@@ -44,7 +43,7 @@ def website(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     """Return a web server on this machine that files may be fetched from."""
     with serving(None) as server:
         monkeypatch.setenv("AFTERWORD_FETCH_ALLOWED", f" LOCALHOST:{server.port}, other:1")
-        settings.settings.cache_clear()
+        services.cache_clear()
         yield server
 
 
@@ -379,7 +378,7 @@ def test_a_folder_may_be_given_by_its_id(contents: Contents, other_tenant: Tenan
     assert contents.created(folder=folder["id"].upper())["folder"] == folder
     assert contents.created(folder=" terms ")["folder"]["id"] == folder["id"]
     theirs = folder_id(other_tenant.id, "Terms")
-    services.contents().create(other_tenant.id, Draft(name="A", text="B", folder="Terms"))
+    services().contents.create(other_tenant.id, Draft(name="A", text="B", folder="Terms"))
     expected = refusal("folder", "there is no folder of this id.")
     assert contents.create({"name": "A", "text": "B", "folder": theirs}) == expected
 
@@ -408,7 +407,7 @@ def test_only_an_administrator_may_write(contents: Contents, tenant: Tenant, sco
 
 def test_a_key_for_a_flow_may_not_write(contents: Contents, tenant: Tenant) -> None:
     """Contents are the tenant's: a key for one flow is refused."""
-    key = services.registry().create_key(tenant.id, [Scope.ADMIN], flow=FLOW)[1]
+    key = services().registry.create_key(tenant.id, [Scope.ADMIN], flow=FLOW)[1]
     assert Contents(contents.load, key).create({"name": "A", "text": "B"}) == BOUND
     assert stored() == NOTHING
 

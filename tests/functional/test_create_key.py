@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from afterword import services
+from afterword.services import services
 from afterword.tenants.keys import parse
 from tests.conftest import FLOW, FLOW_DOCUMENT, Tenant
 from tests.functional.administration import (
@@ -40,7 +40,7 @@ def test_a_key_is_shown_once(administration: Administration) -> None:
     assert made.call("list_flows")["statusCode"] == 200
     assert made.call("list_keys")["statusCode"] == 403
     assert shown in administration.call("list_keys")["body"]["keys"]
-    stored = services.registry().key(credential.key_id)
+    stored = services().registry.key(credential.key_id)
     assert stored is not None
     assert credential.secret not in repr(stored)
 
@@ -54,7 +54,7 @@ def test_a_key_submits_and_reads_by_default(administration: Administration) -> N
 
 def test_a_key_for_one_flow(administration: Administration) -> None:
     """A key is bound to the flow that is named, and sees no other."""
-    services.registry().put_flow("demo", "chat", FLOW_DOCUMENT)
+    services().registry.put_flow("demo", "chat", FLOW_DOCUMENT)
     made = administration.call("create_key", {"scopes": ["read"], "flow": FLOW})["body"]
     assert made["flow"] == FLOW
     bound = Administration(administration.load, made["key"])
@@ -80,9 +80,9 @@ def test_what_does_not_fit_is_named(
     administration: Administration, body: object, field: str, message: str
 ) -> None:
     """A member that does not fit is named, and no key is made."""
-    before = len(services.registry().keys("demo"))
+    before = len(services().registry.keys("demo"))
     assert administration.call("create_key", body) == invalid((field, message))
-    assert len(services.registry().keys("demo")) == before
+    assert len(services().registry.keys("demo")) == before
 
 
 def test_only_an_administrator_may_create(

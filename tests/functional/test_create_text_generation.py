@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from afterword import clock, services
+from afterword import clock
 from afterword.generations import Claim, is_id
 from afterword.limits import Limits
-from afterword.runtime import clients
+from afterword.runtime.clients import clients
+from afterword.services import services
 from functions.generate.app import handler as generate
 from functions.get_mail_generation.app import handler as get_mail_generation
 from tests.conftest import FLOW, START, Event, LambdaContext, SetClock, Stored, Tenant
@@ -49,7 +50,7 @@ TYPES = "text, Markdown, CSV, JSON, HTML, PDF, DOCX, PNG, JPEG, GIF, WebP"
 
 def claim(client: Client, generation_id: str) -> Claim:
     """Claim a generation as a worker does."""
-    claimed = services.store().claim(client.tenant, generation_id, clock.now() + timedelta(hours=1))
+    claimed = services().store.claim(client.tenant, generation_id, clock.now() + timedelta(hours=1))
     assert claimed is not None
     return claimed
 
@@ -85,9 +86,9 @@ def test_the_sample_form_is_accepted_stored_and_queued(
     assert result == answer(shown(generation_id, inputs))
     assert client.get(generation_id) == result
     assert stored() == Stored(items=1, messages=1, objects=0)
-    (message,) = clients.sqs().receive_message(QueueUrl=REFERENCES["Queue"])["Messages"]
+    (message,) = clients().sqs.receive_message(QueueUrl=REFERENCES["Queue"])["Messages"]
     assert json.loads(message["Body"]) == {"tenant": "demo", "id": generation_id}
-    generation = services.store().get("demo", generation_id)
+    generation = services().store.get("demo", generation_id)
     assert (generation.dialect, generation.flow, generation.created_at) == (
         "genai_stack",
         FLOW,
@@ -238,12 +239,12 @@ def test_files_are_kept_in_the_bucket_for_the_worker(
     assert form.get(generation_id) == result
     assert stored() == Stored(items=1, messages=1, objects=3)
     claimed = claim(form, generation_id)
-    assert [(file.input, services.store().file(file)) for file in claimed.files] == [
+    assert [(file.input, services().store.file(file)) for file in claimed.files] == [
         ("sources", notes),
         ("sources", b"a,b\n1,2\n3,4\n"),
         ("photo", PNG),
     ]
-    listed = clients.s3().list_objects_v2(Bucket=REFERENCES["Bucket"])["Contents"]
+    listed = clients().s3.list_objects_v2(Bucket=REFERENCES["Bucket"])["Contents"]
     kept = {each["Key"] for each in listed}
     assert {file.key for file in claimed.files} == kept
     assert all(key.startswith(f"demo/{generation_id}/") for key in kept)
@@ -279,7 +280,7 @@ def test_two_tenants_files_do_not_meet(
     form: Client, other_tenant: Tenant, client_for: ClientFor
 ) -> None:
     """Files of the same name for the same app are each tenant's own."""
-    services.registry().put_flow(other_tenant.id, FORM, FORM_DOCUMENT)
+    services().registry.put_flow(other_tenant.id, FORM, FORM_DOCUMENT)
     files: dict[str, StoredFile] = {}
     for client in (form, client_for(other_tenant, FORM)):
         content = client.tenant.encode()
@@ -288,7 +289,7 @@ def test_two_tenants_files_do_not_meet(
         )
         (files[client.tenant],) = claim(client, body_of(result)["id"]).files
     for tenant_id, file in files.items():
-        assert services.store().file(file) == tenant_id.encode()
+        assert services().store.file(file) == tenant_id.encode()
         assert file.key.startswith(f"{tenant_id}/")
 
 
@@ -390,7 +391,7 @@ def test_what_does_not_fit_is_refused_by_name(
 def test_a_required_file_is_asked_for(form: Client, stored: Callable[[], Stored]) -> None:
     """A form without a file that its flow requires is refused."""
     flow = json.loads(FORM_DOCUMENT) | {"inputs": [{"name": "photo", "kind": "file"}]}
-    services.registry().put_flow("demo", FORM, json.dumps(flow))
+    services().registry.put_flow("demo", FORM, json.dumps(flow))
     for fields in ([], [("photo", "")]):
         message = "it must be a file." if fields else "it is missing."
         assert form.submit(*fields) == unprocessable("photo", message)
@@ -401,7 +402,7 @@ def test_a_required_file_is_asked_for(form: Client, stored: Callable[[], Stored]
 def test_a_form_is_measured_by_the_newest_flow(form: Client) -> None:
     """A submission fits its flow as it stands at that moment, and is run with that version."""
     flow = json.loads(FORM_DOCUMENT) | {"inputs": [{"name": "subject"}]}
-    services.registry().put_flow("demo", FORM, json.dumps(flow))
+    services().registry.put_flow("demo", FORM, json.dumps(flow))
     message = "there is no such input; there are: subject."
     assert form.submit(TOPIC) == unprocessable("topic", message)
     body = body_of(form.submit(("subject", "Snow")))
@@ -511,7 +512,7 @@ def test_the_same_key_for_another_form_is_refused(
     assert read_item("demo", generation_id) == before
     assert (stored().items, stored().messages) == (1, 1)
     (file,) = claim(form, generation_id).files
-    assert services.store().file(file) == PNG
+    assert services().store.file(file) == PNG
 
 
 def test_a_malformed_key_is_refused(form: Client, stored: Callable[[], Stored]) -> None:
@@ -524,7 +525,7 @@ def test_a_malformed_key_is_refused(form: Client, stored: Callable[[], Stored]) 
 def test_a_form_may_have_a_deadline(form: Client) -> None:
     """`Afterword-Deadline` says in how many seconds the text is of use at most."""
     generation_id = body_of(form.submit(TOPIC, afterword_deadline="90"))["id"]
-    deadline = services.store().get("demo", generation_id).deadline_at
+    deadline = services().store.get("demo", generation_id).deadline_at
     assert deadline == START + timedelta(seconds=90)
 
 
@@ -542,7 +543,7 @@ def test_limits_are_told_in_fastapis_shape(
     form: Client, set_clock: SetClock, stored: Callable[[], Stored]
 ) -> None:
     """Past its tenant's limits a form gets 429 and when to come again, and nothing is stored."""
-    services.registry().set_limits("demo", Limits(requests_per_minute=1))
+    services().registry.set_limits("demo", Limits(requests_per_minute=1))
     set_clock.advance(seconds=40)
     assert form.submit(TOPIC)["statusCode"] == 200
     before = stored()
@@ -553,7 +554,7 @@ def test_limits_are_told_in_fastapis_shape(
 
 def test_what_does_not_fit_takes_no_place(form: Client) -> None:
     """A form that is refused counts against no limit."""
-    services.registry().set_limits("demo", Limits(requests_per_minute=1, running_at_once=1))
+    services().registry.set_limits("demo", Limits(requests_per_minute=1, running_at_once=1))
     assert form.submit(("topic", ""))["statusCode"] == 422
     assert form.submit(TOPIC)["statusCode"] == 200
 

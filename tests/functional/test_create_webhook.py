@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from afterword import services
-from afterword.runtime import clients
+from afterword.runtime.clients import clients
+from afterword.services import services
 from afterword.tenants.keys import Scope
 from afterword.webhooks import MAX_ENDPOINTS
 from tests.conftest import FLOW, Tenant
@@ -46,18 +46,18 @@ def test_an_endpoint_is_created(webhooks: Webhooks) -> None:
             "disabled_reason": None,
         },
     }
-    assert services.registry().rules("demo").webhooks
+    assert services().registry.rules("demo").webhooks
 
 
 def test_a_secret_is_kept_encrypted_and_apart(webhooks: Webhooks) -> None:
     """The secret is a SecureString, and in no table."""
     created = webhooks.created()
     name = f"/afterword/{REFERENCES['WebhooksTable']}/demo/{created['id']}"
-    found = clients.ssm().get_parameter(Name=name)["Parameter"]
+    found = clients().ssm.get_parameter(Name=name)["Parameter"]
     assert (found["Type"], found["Version"]) == ("SecureString", 1)
     assert found["Value"].startswith("kms:alias/aws/ssm:")  # as moto shows what is encrypted
     for table in ("WebhooksTable", "RegistryTable"):
-        items = clients.dynamodb().scan(TableName=REFERENCES[table])["Items"]
+        items = clients().dynamodb.scan(TableName=REFERENCES[table])["Items"]
         assert created["secret"].removeprefix("whsec_") not in str(items)
 
 
@@ -110,8 +110,8 @@ def test_what_does_not_fit_is_named(
     """What is wrong is refused by its name, and nothing is stored."""
     result = webhooks.send("create_webhook", webhooks.event("create_webhook", body=body))
     assert result == problem(422, message, field)
-    assert services.webhook_store().endpoints("demo") == []
-    assert not services.registry().rules("demo").webhooks
+    assert services().webhook_store.endpoints("demo") == []
+    assert not services().registry.rules("demo").webhooks
 
 
 def test_a_tenant_has_so_many_and_no_more(webhooks: Webhooks) -> None:
@@ -130,7 +130,7 @@ def test_without_its_secret_there_is_no_endpoint(
     cut_off("ssm.PutParameter")
     result = webhooks.call("create_webhook", url=URL)
     assert result == problem(503, "Try again in a moment.", retry_after="1")
-    assert services.webhook_store().endpoints("demo") == []
+    assert services().webhook_store.endpoints("demo") == []
 
 
 @pytest.mark.parametrize("name", HANDLERS)
@@ -140,7 +140,7 @@ def test_webhooks_take_the_scope_admin(webhooks: Webhooks, tenant: Tenant, name:
         webhooks.key = tenant.key_with(scope)
         expected = problem(403, "The API key does not have the scope 'admin'.")
         assert webhooks.call(name) == expected
-    _, webhooks.key = services.registry().create_key(tenant.id, [Scope.ADMIN], flow=FLOW)
+    _, webhooks.key = services().registry.create_key(tenant.id, [Scope.ADMIN], flow=FLOW)
     assert webhooks.call(name) == problem(403, "The API key is for one flow alone.")
     webhooks.key = ""
     expected = problem(401, "An API key is needed.", www_authenticate="Bearer")

@@ -7,8 +7,9 @@ from datetime import timedelta
 import pytest
 from botocore.exceptions import EndpointConnectionError
 
-from afterword import clock, services
+from afterword import clock
 from afterword.generations import Reason, Status, Submission, Terms
+from afterword.services import services
 from functions.dead_letter.app import handler
 from tests.conftest import FLOW, Event, LambdaContext, SetClock, Tenant
 from tests.fake_model import completion
@@ -28,7 +29,7 @@ def event(
     load_event: Callable[[str], Event],
 ) -> Event:
     """Return the sample event, whose generation is queued."""
-    services.store().put(
+    services().store.put(
         tenant.id, ID, SUBMISSION, Terms(flow_version=1, retention=timedelta(days=30))
     )
     return load_event("dead_letter")
@@ -40,7 +41,7 @@ def test_a_dead_letter_fails_its_generation(
     """A generation that was delivered too often fails, with that reason."""
     set_clock.advance(hours=2)
     assert handler(event, context) == {"batchItemFailures": []}
-    generation = services.store().get("demo", ID)
+    generation = services().store.get("demo", ID)
     assert (generation.status, generation.reason, generation.message, generation.finished_at) == (
         Status.FAILED,
         Reason.DEAD_LETTER,
@@ -52,7 +53,7 @@ def test_a_dead_letter_fails_its_generation(
 def test_a_dead_letter_keeps_what_sqs_says_of_it(event: Event, context: LambdaContext) -> None:
     """How often the message was received, and when it was sent, stays with the generation."""
     handler(event, context)
-    (letter,) = services.listings().dead_letters("demo")
+    (letter,) = services().listings.dead_letters("demo")
     assert (letter.id, letter.message_id) == (ID, MESSAGE_ID)
     assert letter.facts == event["Records"][0]["attributes"]
 
@@ -61,29 +62,29 @@ def test_a_dead_letter_of_a_lost_worker_fails_its_generation(
     event: Event, context: LambdaContext, set_clock: SetClock
 ) -> None:
     """What a worker left behind fails once its lease has run out."""
-    assert services.store().claim("demo", ID, clock.now() + LEASE)
+    assert services().store.claim("demo", ID, clock.now() + LEASE)
     assert handler(event, context) == {"batchItemFailures": [{"itemIdentifier": MESSAGE_ID}]}
-    assert services.store().get("demo", ID).status is Status.RUNNING
+    assert services().store.get("demo", ID).status is Status.RUNNING
     set_clock.moment += LEASE + timedelta(milliseconds=1)
     assert handler(event, context) == {"batchItemFailures": []}
-    assert services.store().get("demo", ID).reason is Reason.DEAD_LETTER
+    assert services().store.get("demo", ID).reason is Reason.DEAD_LETTER
 
 
 def test_a_dead_letter_of_a_finished_generation_is_done(
     event: Event, context: LambdaContext
 ) -> None:
     """A result that is there stays."""
-    claim = services.store().claim("demo", ID, clock.now() + LEASE)
+    claim = services().store.claim("demo", ID, clock.now() + LEASE)
     assert claim is not None
-    services.store().succeed(claim, completion("Hi"))
-    before = services.store().get("demo", ID)
+    services().store.succeed(claim, completion("Hi"))
+    before = services().store.get("demo", ID)
     assert handler(event, context) == {"batchItemFailures": []}
-    assert services.store().get("demo", ID) == before
+    assert services().store.get("demo", ID) == before
 
 
 def test_letters_are_judged_one_by_one(event: Event, context: LambdaContext) -> None:
     """In one batch, what is gone or not ours is done with, and only what is held comes again."""
-    services.store().claim("demo", ID, clock.now() + LEASE)
+    services().store.claim("demo", ID, clock.now() + LEASE)
     held = event["Records"][0]
     gone = json.dumps({"tenant": "demo", "id": "019a6f3e-7c00-7000-8000-000000000002"})
     event["Records"] = [

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from afterword import services
 from afterword.generations import DEADLINE, MAX_DEADLINE, MIN_DEADLINE, Reason
+from afterword.services import services
 from functions.submit_mail_generation.app import handler
 from functions.sweep.app import handler as sweep
 from tests.conftest import FLOW, FLOW_DOCUMENT, Event, LambdaContext, SetClock, Stored
@@ -36,7 +36,7 @@ def submit(submission_event: Event, set_clock: SetClock) -> Submit:  # noqa: ARG
 def allowed(result: dict[str, Any]) -> timedelta:
     """Return how long an accepted generation may take."""
     assert result["statusCode"] == 200, result
-    generation = services.store().get("demo", json.loads(result["body"])["process_cuid"])
+    generation = services().store.get("demo", json.loads(result["body"])["process_cuid"])
     return generation.deadline_at - generation.created_at
 
 
@@ -48,7 +48,7 @@ def test_a_generation_has_an_hour(submit: Submit) -> None:
 def test_a_flow_may_say_how_long(submit: Submit) -> None:
     """The flow's deadline holds for all its generations from then on."""
     document = {**json.loads(FLOW_DOCUMENT), "deadline_seconds": 90}
-    services.registry().put_flow("demo", FLOW, json.dumps(document))
+    services().registry.put_flow("demo", FLOW, json.dumps(document))
     assert allowed(submit()) == timedelta(seconds=90)
 
 
@@ -56,7 +56,7 @@ def test_a_flow_may_say_how_long(submit: Submit) -> None:
 def test_a_request_may_say_how_long(submit: Submit, seconds: int) -> None:
     """The request's deadline holds over its flow's."""
     document = {**json.loads(FLOW_DOCUMENT), "deadline_seconds": 90}
-    services.registry().put_flow("demo", FLOW, json.dumps(document))
+    services().registry.put_flow("demo", FLOW, json.dumps(document))
     assert allowed(submit(str(seconds))) == timedelta(seconds=seconds)
     assert MIN_DEADLINE <= timedelta(seconds=seconds) <= MAX_DEADLINE
 
@@ -94,7 +94,7 @@ def test_a_short_deadline_is_kept(
     generation_id = json.loads(submit("30")["body"])["process_cuid"]
     set_clock.advance(seconds=30)
     assert sweep(load_event("sweep"), LambdaContext()) == {"failed": 1}
-    assert services.store().get("demo", generation_id).reason is Reason.DEADLINE
+    assert services().store.get("demo", generation_id).reason is Reason.DEADLINE
 
 
 def test_the_same_key_with_another_deadline_is_another_request(

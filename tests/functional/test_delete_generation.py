@@ -7,14 +7,15 @@ from typing import Any
 
 import pytest
 
-from afterword import clock, generations, services
+from afterword import clock, generations
 from afterword.errors import NotFoundError
 from afterword.files import SubmittedFile
 from afterword.generations import Completion, Reason, Status, Submission, Terms
 from afterword.limits import Limits
 from afterword.limits.quotas import Usage, Used
-from afterword.runtime import clients
+from afterword.runtime.clients import clients
 from afterword.runtime.payloads import INLINE_BYTES
+from afterword.services import services
 from afterword.tenants.keys import Scope
 from functions.deliver.app import handler as deliver
 from functions.generate.app import handler as generate
@@ -34,7 +35,7 @@ type ReadItem = Callable[[str, str], dict[str, Any]]
 
 def claimed(generation_id: str) -> generations.Claim:
     """Claim a generation as a worker does."""
-    claim = services.store().claim("demo", generation_id, clock.now() + timedelta(minutes=1))
+    claim = services().store.claim("demo", generation_id, clock.now() + timedelta(minutes=1))
     assert claim is not None
     return claim
 
@@ -46,13 +47,13 @@ def result(text: str) -> Completion:
 
 def used() -> Used:
     """Return what the tenant uses."""
-    return Usage(clients.dynamodb(), REFERENCES["UsageTable"]).used("demo")
+    return Usage(clients().dynamodb, REFERENCES["UsageTable"]).used("demo")
 
 
 def everything() -> str:
     """Return all that is stored of generations, as text."""
-    items = clients.dynamodb().scan(TableName=REFERENCES["GenerationsTable"])["Items"]
-    objects = clients.s3().list_objects_v2(Bucket=REFERENCES["Bucket"]).get("Contents", [])
+    items = clients().dynamodb.scan(TableName=REFERENCES["GenerationsTable"])["Items"]
+    objects = clients().s3.list_objects_v2(Bucket=REFERENCES["Bucket"]).get("Contents", [])
     return json.dumps([items, [each["Key"] for each in objects]])
 
 
@@ -71,11 +72,11 @@ def test_what_has_ended_is_deleted_with_all_its_texts(
         files=(SubmittedFile(input="f", name=WORD, media_type="text/plain", content=b"Quokka"),),
         conversation=WORD,
     )
-    generation_id = services.submitter().submit("demo", submission)
-    claim = services.store().finish_step(claimed(generation_id), result(text))
+    generation_id = services().submitter.submit("demo", submission)
+    claim = services().store.finish_step(claimed(generation_id), result(text))
     assert claim is not None
-    services.endings().succeed(claim, result(text))
-    services.store().set_title("demo", generation_id, FLOW, WORD)
+    services().endings.succeed(claim, result(text))
+    services().store.set_title("demo", generation_id, FLOW, WORD)
     assert WORD in everything()
     gone = native.ask("delete_generation", generation_id)
     assert gone == {"statusCode": 204, "headers": {"cache-control": "no-store"}, "body": ""}
@@ -88,20 +89,20 @@ def test_what_is_deleted_is_found_by_nobody(
 ) -> None:
     """It is absent everywhere: here, in lists and conversations, and for every dialect."""
     generation_id = native.submitted(external_ref="case-457", conversation="s")
-    services.endings().give_up("demo", generation_id, Reason.DEAD_LETTER, "No.", {"MessageId": "m"})
-    order = services.store().get("demo", generation_id).order
+    services().endings.give_up("demo", generation_id, Reason.DEAD_LETTER, "No.", {"MessageId": "m"})
+    order = services().store.get("demo", generation_id).order
     assert native.ask("delete_generation", generation_id)["statusCode"] == 204
     for name in ("get", "cancel", "delete", "retry"):
         assert native.ask(f"{name}_generation", generation_id) == NOT_FOUND
     assert native.pages() == native.pages(external_ref="case-457") == [[]]
-    store = services.store()
-    assert services.listings().page("demo", FLOW, 100).items == ()
-    assert services.listings().conversation("demo", FLOW, "s", until=order) == []
-    assert list(services.listings().dead_letters("demo")) == []
+    store = services().store
+    assert services().listings.page("demo", FLOW, 100).items == ()
+    assert services().listings.conversation("demo", FLOW, "s", until=order) == []
+    assert list(services().listings.dead_letters("demo")) == []
     for note in (
         lambda: store.set_title("demo", generation_id, FLOW, "x"),
         lambda: store.rate("demo", generation_id, FLOW, 1),
-        lambda: services.endings().cancel("demo", generation_id),
+        lambda: services().endings.cancel("demo", generation_id),
     ):
         with pytest.raises(NotFoundError):
             note()
@@ -139,9 +140,9 @@ def test_a_late_worker_changes_nothing(
     native.ask("cancel_generation", generation_id)
     native.ask("delete_generation", generation_id)
     before = read_item("demo", generation_id)
-    assert not services.endings().succeed(claim, result(WORD))
-    assert services.store().finish_step(claim, result(WORD)) is None
-    assert not services.store().hand_back(claim, failed=True)
+    assert not services().endings.succeed(claim, result(WORD))
+    assert services().store.finish_step(claim, result(WORD)) is None
+    assert not services().store.hand_back(claim, failed=True)
     use_model(saying(WORD))
     assert generate(message_event(generation_id), LambdaContext()) == {"batchItemFailures": []}
     assert read_item("demo", generation_id) == before
@@ -154,11 +155,11 @@ def test_what_is_not_settled_yet_is_settled_after_it(
     read_item: ReadItem,
 ) -> None:
     """A place comes back and the tokens are counted, though the process died that was to do it."""
-    services.registry().set_limits(tenant.id, Limits(running_at_once=1))
+    services().registry.set_limits(tenant.id, Limits(running_at_once=1))
     generation_id = native.submitted()
-    claim = services.store().finish_step(claimed(generation_id), result(WORD))
+    claim = services().store.finish_step(claimed(generation_id), result(WORD))
     assert claim is not None
-    services.store().fail(claim, Reason.TIMED_OUT, "Too late.")  # and dies
+    services().store.fail(claim, Reason.TIMED_OUT, "Too late.")  # and dies
     assert native.ask("delete_generation", generation_id)["statusCode"] == 204
     assert used() == Used(requests=1, running=1, tokens=0)
     set_clock.advance(minutes=3)
@@ -177,10 +178,10 @@ def test_its_end_is_made_known_all_the_same(
         dialect="native", flow=FLOW, inputs={"text": WORD}, template=None, external={}
     )
     terms = Terms(flow_version=1, retention=timedelta(days=30), notify=True)
-    services.store().put("demo", generation_id, submission, terms)
-    services.store().cancel("demo", generation_id)
+    services().store.put("demo", generation_id, submission, terms)
+    services().store.cancel("demo", generation_id)
     assert native.ask("delete_generation", generation_id)["statusCode"] == 204
-    ended = services.store().ended("demo", generation_id)
+    ended = services().store.ended("demo", generation_id)
     assert ended is not None
     assert (ended.status, ended.settled, ended.notify) == (Status.CANCELED, False, True)
     event = load_event("deliver")
@@ -192,12 +193,12 @@ def test_its_end_is_made_known_all_the_same(
 def test_it_is_counted_as_before(native: Native, set_clock: SetClock) -> None:
     """The statistics have it still: what was paid was paid."""
     generation_id = native.submitted()
-    services.endings().succeed(claimed(generation_id), result(WORD))
+    services().endings.succeed(claimed(generation_id), result(WORD))
     hour = set_clock().replace(minute=0, second=0, microsecond=0)
-    before = list(services.listings().ended_during(hour, "demo"))
+    before = list(services().listings.ended_during(hour, "demo"))
     assert len(before) == 1
     native.ask("delete_generation", generation_id)
-    assert list(services.listings().ended_during(hour, "demo")) == before
+    assert list(services().listings.ended_during(hour, "demo")) == before
 
 
 def test_a_key_stands_for_what_was_deleted(
@@ -207,7 +208,7 @@ def test_a_key_stands_for_what_was_deleted(
 
     It takes no place either, and once the deleted one has expired, the key is free.
     """
-    services.registry().set_limits(tenant.id, Limits(running_at_once=1))
+    services().registry.set_limits(tenant.id, Limits(running_at_once=1))
     generation_id = native.submit(idempotency_key="case-457")["body"]["id"]
     native.ask("cancel_generation", generation_id)
     native.ask("delete_generation", generation_id)
@@ -236,7 +237,7 @@ def test_objects_that_cannot_be_deleted_hinder_nothing(
     """The generation is gone, and the log says that objects are left, which expire."""
     generation_id = native.submitted(inputs={"text": BIG})
     native.ask("cancel_generation", generation_id)
-    clients.s3()
+    assert clients().s3
     cut_off("s3.DeleteObjects")
     assert native.ask("delete_generation", generation_id)["statusCode"] == 204
     assert native.ask("get_generation", generation_id) == NOT_FOUND
@@ -250,7 +251,7 @@ def test_two_who_delete_at_once_do_it_once(
     """The second one finds nothing, and changes nothing."""
     generation_id = native.submitted()
     native.ask("cancel_generation", generation_id)
-    store = services.store()
+    store = services().store
     found = store._found  # noqa: SLF001 - the seam between read and write
 
     def and_then_another(tenant: str, an_id: str) -> object:
@@ -275,8 +276,8 @@ def test_only_ones_own_generations_are_deleted(
     generation_id = native.submitted()
     native.ask("cancel_generation", generation_id)
     before = read_item("demo", generation_id)
-    services.registry().put_flow(tenant.id, "other", '{"steps": []}')
-    _, bound = services.registry().create_key(tenant.id, [Scope.SUBMIT], flow="other")
+    services().registry.put_flow(tenant.id, "other", '{"steps": []}')
+    _, bound = services().registry.create_key(tenant.id, [Scope.SUBMIT], flow="other")
     for key in (other_tenant.key, bound):
         assert Native(load_event, key).ask("delete_generation", generation_id) == NOT_FOUND
     reader = Native(load_event, tenant.key_with(Scope.READ))

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 from botocore.exceptions import EndpointConnectionError
 
-from afterword import clock, services
+from afterword import clock
 from afterword.generations import Reason, Submission, Terms
-from afterword.runtime import clients
+from afterword.runtime.clients import clients
+from afterword.services import services
 from afterword.webhooks import SUBMISSIONS
 from functions.deliver.app import handler
 from tests.conftest import FLOW, START, Call, Event, LambdaContext, SetClock, Stored
@@ -27,7 +28,7 @@ SUBMISSION = Submission(
 def put(generation_id: str = ID) -> None:
     """Queue a generation whose end is to be made known."""
     terms = Terms(flow_version=1, retention=timedelta(days=30), notify=True)
-    services.store().put("demo", generation_id, SUBMISSION, terms)
+    services().store.put("demo", generation_id, SUBMISSION, terms)
 
 
 def published(calls: list[Call]) -> list[Mapping[str, Any]]:
@@ -37,7 +38,7 @@ def published(calls: list[Call]) -> list[Mapping[str, Any]]:
 
 def settled(generation_id: str = ID) -> bool:
     """Whether nothing is left to do for a generation that has ended."""
-    ended = services.store().ended("demo", generation_id)
+    ended = services().store.ended("demo", generation_id)
     assert ended is not None
     return ended.settled
 
@@ -51,7 +52,7 @@ def event(
 ) -> Event:
     """Return the sample event, whose generation is queued, with a bus that is not the default."""
     monkeypatch.setenv("AFTERWORD_EVENT_BUS", "company")
-    clients.events().create_event_bus(Name="company")
+    clients().events.create_event_bus(Name="company")
     put()
     return load_event("deliver")
 
@@ -61,10 +62,10 @@ def test_an_end_is_published_as_a_thin_event(
 ) -> None:
     """What ended, how and when is published on the owner's bus; no text goes with it."""
     set_clock.advance(seconds=2)
-    claim = services.store().claim("demo", ID, clock.now() + timedelta(seconds=70))
+    claim = services().store.claim("demo", ID, clock.now() + timedelta(seconds=70))
     assert claim is not None
     set_clock.advance(seconds=1.5)
-    services.store().succeed(claim, completion("Dear Ada,"))
+    services().store.succeed(claim, completion("Dear Ada,"))
     assert handler(event, context) == {"batchItemFailures": []}
     (entry,) = published(calls)
     detail = json.loads(entry["Detail"])
@@ -96,9 +97,9 @@ def test_every_end_is_published(
 ) -> None:
     """Failures come with their reason, and cancellations as what they are."""
     if end == "canceled":
-        services.endings().cancel("demo", ID)
+        services().endings.cancel("demo", ID)
     else:
-        services.endings().give_up("demo", ID, Reason.DEADLINE, "Too late.")
+        services().endings.give_up("demo", ID, Reason.DEADLINE, "Too late.")
     assert handler(event, context) == {"batchItemFailures": []}
     (entry,) = published(calls)
     detail = json.loads(entry["Detail"])
@@ -109,7 +110,7 @@ def test_a_notice_that_comes_twice_is_published_once(
     event: Event, context: LambdaContext, calls: list[Call]
 ) -> None:
     """What is settled needs no other event."""
-    services.endings().cancel("demo", ID)
+    services().endings.cancel("demo", ID)
     for _ in range(2):
         assert handler(event, context) == {"batchItemFailures": []}
     assert len(published(calls)) == 1
@@ -135,13 +136,13 @@ def test_an_event_that_is_refused_comes_again(
     """EventBridge refuses single events inside a 200: just these come again."""
     put(OTHER_ID)
     for generation_id in (ID, OTHER_ID):
-        services.endings().cancel("demo", generation_id)
+        services().endings.cancel("demo", generation_id)
     (record,) = event["Records"]
     event["Records"].append(
         {**record, "messageId": "2", "body": record["body"].replace(ID, OTHER_ID)}
     )
     answer = {"Entries": [{"EventId": "1"}, {"ErrorCode": "ThrottlingException"}]}
-    monkeypatch.setattr(clients.events(), "put_events", lambda **_: answer)
+    monkeypatch.setattr(clients().events, "put_events", lambda **_: answer)
     assert handler(event, context) == {"batchItemFailures": [{"itemIdentifier": "2"}]}
     assert (settled(ID), settled(OTHER_ID)) == (True, False)
     assert ("its end could not be published", "ThrottlingException") in [
@@ -153,7 +154,7 @@ def test_what_is_published_and_not_noted_comes_again(
     event: Event, context: LambdaContext, cut_off: Callable[[str], None], calls: list[Call]
 ) -> None:
     """When the table is out of reach after the event, the notice comes again."""
-    services.endings().cancel("demo", ID)
+    services().endings.cancel("demo", ID)
     cut_off("dynamodb.UpdateItem")
     assert handler(event, context)["batchItemFailures"] != []
     assert len(published(calls)) == 1
@@ -164,7 +165,7 @@ def test_a_bus_out_of_reach_brings_all_notices_again(
     event: Event, context: LambdaContext, cut_off: Callable[[str], None]
 ) -> None:
     """When EventBridge is out of reach the invocation fails, and SQS delivers the batch again."""
-    services.endings().cancel("demo", ID)
+    services().endings.cancel("demo", ID)
     cut_off("eventbridge.PutEvents")
     with pytest.raises(EndpointConnectionError):
         handler(event, context)
@@ -177,9 +178,9 @@ def test_without_anybody_to_hear_of_it_no_notice_is_sent(
 ) -> None:
     """A generation that was submitted without a bus sends no notice, and is settled at its end."""
     terms = Terms(flow_version=1, retention=timedelta(days=30))
-    services.store().put("demo", OTHER_ID, SUBMISSION, terms)
+    services().store.put("demo", OTHER_ID, SUBMISSION, terms)
     calls.clear()
-    services.endings().cancel("demo", OTHER_ID)
+    services().endings.cancel("demo", OTHER_ID)
     assert settled(OTHER_ID)
     assert [call.operation for call in calls if call.operation.startswith("sqs")] == []
     assert stored().items == 2
@@ -188,7 +189,7 @@ def test_without_anybody_to_hear_of_it_no_notice_is_sent(
 
 def ended() -> None:
     """Let the generation of the sample event end."""
-    services.endings().cancel("demo", ID)
+    services().endings.cancel("demo", ID)
 
 
 def told(webhooks: Webhooks, webhook: str) -> list[Mapping[str, Any]]:
@@ -238,7 +239,7 @@ def test_a_notice_that_comes_twice_makes_one_delivery(
     webhook = webhooks.created()["id"]
     ended()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(services.store(), "settled", lambda *_: None)
+        patch.setattr(services().store, "settled", lambda *_: None)
         handler(event, context)
         handler(event, context)
     (delivery,) = webhooks.log(webhook)
@@ -278,7 +279,7 @@ def test_webhooks_that_are_not_begun_come_again(
 ) -> None:
     """When a delivery cannot be begun the notice comes again, and the end is not settled."""
     webhooks.created()
-    services.endings().cancel("demo", ID)
+    services().endings.cancel("demo", ID)
     cut_off(operation)
     assert handler(event, context)["batchItemFailures"] != []
     assert not settled()
@@ -288,12 +289,12 @@ def test_a_submissions_own_address_is_told(
     webhooks: Webhooks, event: Event, context: LambdaContext, set_clock: SetClock
 ) -> None:
     """`webhook_url` is told of its own end, as long as the tenant allows its host."""
-    services.webhook_endpoints().set_hosts("demo", ["hooks.example.com"])
+    services().webhook_endpoints.set_hosts("demo", ["hooks.example.com"])
     terms = Terms(flow_version=1, retention=timedelta(days=30), notify=True)
     submission = replace(SUBMISSION, webhook_url=URL)
-    services.store().put("demo", OTHER_ID, submission, terms)
+    services().store.put("demo", OTHER_ID, submission, terms)
     for generation_id in (ID, OTHER_ID):
-        services.endings().cancel("demo", generation_id)
+        services().endings.cancel("demo", generation_id)
     (record,) = event["Records"]
     other = {**record, "messageId": "2", "body": record["body"].replace(ID, OTHER_ID)}
     event["Records"] = [record, other]
@@ -301,9 +302,9 @@ def test_a_submissions_own_address_is_told(
     (delivery,) = webhooks.log(SUBMISSIONS)
     assert (delivery.url, delivery.generation) == (URL, OTHER_ID)
     third = "019a6f3e-7c00-7000-8000-000000000003"
-    services.store().put("demo", third, submission, terms)
-    services.endings().cancel("demo", third)
-    services.webhook_endpoints().set_hosts("demo", ["other.example.com"])
+    services().store.put("demo", third, submission, terms)
+    services().endings.cancel("demo", third)
+    services().webhook_endpoints.set_hosts("demo", ["other.example.com"])
     event["Records"] = [{**record, "body": record["body"].replace(ID, third)}]
     assert handler(event, context) == {"batchItemFailures": []}
     assert len(webhooks.log(SUBMISSIONS)) == 1

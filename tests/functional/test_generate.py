@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from afterword import clock, services
-from afterword.engine import attempts
+from afterword import clock
 from afterword.generations import Generation, Reason, Status, Submission, Terms
 from afterword.models import ModelRefusedError, ModelUnavailableError, Prompt
+from afterword.services import services
 from functions.generate.app import handler
 from tests.conftest import FLOW, START, Event, LambdaContext, SetClock, Tenant
 from tests.fake_model import FakeModel, completion, raising, saying
@@ -33,7 +33,7 @@ def event(
     load_event: Callable[[str], Event],
 ) -> Event:
     """Return the sample event, whose generation is queued."""
-    services.store().put(
+    services().store.put(
         tenant.id, ID, SUBMISSION, Terms(flow_version=1, retention=timedelta(days=30))
     )
     return load_event("generate")
@@ -41,7 +41,7 @@ def event(
 
 def generation() -> Generation:
     """Read the sample event's generation."""
-    return services.store().get("demo", ID)
+    return services().store.get("demo", ID)
 
 
 def test_a_message_becomes_a_reply(
@@ -104,7 +104,7 @@ def test_a_throttled_message_is_reported(
     event: Event, context: LambdaContext, use_model: Callable[[FakeModel], None]
 ) -> None:
     """A message whose model is unavailable is reported, and its generation is queued."""
-    services.queue().put_off = lambda *_: None  # type: ignore[method-assign]  # a sample receipt
+    services().queue.put_off = lambda *_: None  # type: ignore[method-assign]  # a sample receipt
     use_model(raising(ModelUnavailableError("Busy.")))
     assert handler(event, context) == {"batchItemFailures": [{"itemIdentifier": MESSAGE_ID}]}
     assert (generation().status, generation().attempt) == (Status.QUEUED, 1)
@@ -140,7 +140,7 @@ def test_a_message_while_another_worker_has_it_is_done(
     event: Event, context: LambdaContext, use_model: Callable[[FakeModel], None]
 ) -> None:
     """While a lease lasts, another delivery is done with: the holder finishes."""
-    assert services.store().claim("demo", ID, clock.now() + timedelta(seconds=70))
+    assert services().store.claim("demo", ID, clock.now() + timedelta(seconds=70))
     use_model(saying("unused"))
     assert handler(event, context) == {"batchItemFailures": []}
     assert generation().status is Status.RUNNING
@@ -179,7 +179,7 @@ def test_the_worker_is_built_once(
     """Invocations share a worker, and each line has its invocation's id."""
     use_model(saying('{"nom_du_client": "Jean Dupont"}'))
     handler(event, context)
-    built = attempts.from_settings()
+    built = services().worker
     handler(event, LambdaContext(aws_request_id="second"))
-    assert attempts.from_settings() is built
+    assert services().worker is built
     assert len(log_lines()) == 2

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from afterword import services
 from afterword.generations import Reason, Status, id_for_key, waiting
 from afterword.limits import Limits
 from afterword.models import ModelRefusedError, ModelUnavailableError
+from afterword.services import services
 from afterword.tenants.keys import Scope
 from functions.generate.app import handler as work
 from functions.generate_flow.app import handler
@@ -98,7 +98,7 @@ def test_the_seeds_example_is_answered(generate: Generate) -> None:
 def test_who_asks_is_stored_and_never_told_to_the_model(generate: Generate) -> None:
     """The user's id is kept as it was given, and is in no prompt."""
     model = saying(TEXT)
-    generation = services.store().get("demo", log_id(generate(model)))
+    generation = services().store.get("demo", log_id(generate(model)))
     assert generation.external == {"userId": f'"{REQUEST["userId"]}"'}
     assert str(REQUEST["userId"]) not in repr(model.prompts)
 
@@ -120,7 +120,7 @@ def test_what_takes_too_long_goes_on(generate: Generate, time: Time) -> None:
     message = f"It takes longer: the result will be at /v1/logs/{cuid}."
     assert read(result) == answer(504, message, {"logId": cuid})
     assert time.now - 1000.0 == pytest.approx(waiting.WAIT_SECONDS)
-    assert services.store().get("demo", cuid).status is Status.QUEUED
+    assert services().store.get("demo", cuid).status is Status.QUEUED
 
 
 @pytest.mark.parametrize(
@@ -170,11 +170,11 @@ def test_a_canceled_generation_is_a_conflict(generate: Generate, time: Time) -> 
     """Who waits for what is canceled is told so at once."""
     time.work_after = 100.0
     sleep = time.sleep
-    services.store()
+    assert services().store
 
     def cancel(seconds: float) -> None:
         sleep(seconds)
-        services.endings().cancel("demo", id_for_key("demo", "a-key"))
+        services().endings.cancel("demo", id_for_key("demo", "a-key"))
 
     time.sleep = cancel  # type: ignore[method-assign] # for once
     result = generate()
@@ -251,7 +251,7 @@ def test_an_unknown_flow_is_not_found(
     absent = read(handler(event, CONTEXT))
     assert absent == answer(404, "There is no flow joke.")
     put_flow(tenant)
-    _, key = services.registry().create_key(tenant.id, [Scope.SUBMIT], flow="mail-reply")
+    _, key = services().registry.create_key(tenant.id, [Scope.SUBMIT], flow="mail-reply")
     event["headers"]["authorization"] = f"Bearer {key}"
     assert read(handler(event, CONTEXT)) == answer(404, "There is no such flow.")
 
@@ -266,7 +266,7 @@ def test_a_key_is_needed(generate: Generate, tenant: Tenant) -> None:
 
 def test_limits_hold_here_too(generate: Generate, stored: Callable[[], Stored]) -> None:
     """Over the limit the answer is 429 with Retry-After, and nothing is stored."""
-    services.registry().set_limits("demo", Limits(tokens_per_month=1))
+    services().registry.set_limits("demo", Limits(tokens_per_month=1))
     assert generate()["statusCode"] == 200
     before = stored()
     refused = generate(**{"idempotency-key": "another"})

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from afterword import clock, services
+from afterword import clock
 from afterword.generations import Reason, Submission
 from afterword.knowledge import Draft
+from afterword.services import services
 from afterword.tenants.keys import Scope
 from functions.generate.app import handler as work
 from functions.get_answer.app import handler
@@ -66,7 +67,7 @@ def visitor(tenant: Tenant, visitor_of: VisitorOf) -> Visitor:
 
 def bound(visitor: Visitor, flow: str) -> Visitor:
     """Return the client with a key that is for one flow alone."""
-    _, key = services.registry().create_key(visitor.tenant, [Scope.READ], flow=flow)
+    _, key = services().registry.create_key(visitor.tenant, [Scope.READ], flow=flow)
     return replace(visitor, key=key)
 
 
@@ -89,11 +90,11 @@ def test_a_queued_question_is_pending(visitor: Visitor) -> None:
 def test_a_running_question_is_processing(visitor: Visitor) -> None:
     """A question that a worker has is PROCESSING; handed back it is PENDING again."""
     question_id = visitor.asked()
-    claim = services.store().claim("demo", question_id, clock.now())
+    claim = services().store.claim("demo", question_id, clock.now())
     assert claim is not None
     expected = answer({"questionId": question_id, "status": "PROCESSING"})
     assert visitor.answer(question_id) == expected
-    services.store().hand_back(claim, failed=False)
+    services().store.hand_back(claim, failed=False)
     expected = answer({"questionId": question_id, "status": "PENDING"})
     assert visitor.answer(question_id) == expected
 
@@ -102,7 +103,7 @@ def test_a_failed_question_says_why(visitor: Visitor) -> None:
     """A question that failed is ERROR, with the reason and a sentence."""
     question_id = visitor.asked()
     message = "It was not finished in time."
-    services.store().give_up("demo", question_id, Reason.DEADLINE, message)
+    services().store.give_up("demo", question_id, Reason.DEADLINE, message)
     assert visitor.answer(question_id) == answer(
         {"questionId": question_id, "status": "ERROR", "error": f"deadline: {message}"}
     )
@@ -111,7 +112,7 @@ def test_a_failed_question_says_why(visitor: Visitor) -> None:
 def test_a_canceled_question_says_so(visitor: Visitor) -> None:
     """A question that was canceled is ERROR."""
     question_id = visitor.asked()
-    services.endings().cancel("demo", question_id)
+    services().endings.cancel("demo", question_id)
     assert error_of(visitor.answer(question_id)) == "It was canceled."
 
 
@@ -204,8 +205,8 @@ def test_an_earlier_question_without_an_answer_stands_alone(
     for name in ("Open", "Failed", "Canceled", "Last"):
         ids.append(visitor.asked(f"{name}?"))
         set_clock.advance(seconds=1)
-    services.store().give_up("demo", ids[1], Reason.DEADLINE, "Too late.")
-    services.endings().cancel("demo", ids[2])
+    services().store.give_up("demo", ids[1], Reason.DEADLINE, "Too late.")
+    services().endings.cancel("demo", ids[2])
     finish("demo", ids[3], "Done.")
     assert turns(visitor.chat(ids[3])) == [
         ("user", "Open?"),
@@ -240,7 +241,7 @@ def test_the_index_may_lag_behind(visitor: Visitor, monkeypatch: pytest.MonkeyPa
     """An answer has its own question even while the index does not know it."""
     question_id = visitor.asked("New?")
     finish("demo", question_id, "Yes.")
-    monkeypatch.setattr(services.listings(), "conversation", lambda *_, **__: [])
+    monkeypatch.setattr(services().listings, "conversation", lambda *_, **__: [])
     assert turns(visitor.chat(question_id)) == [("user", "New?"), ("bot", "Yes.")]
 
 
@@ -320,7 +321,7 @@ def test_a_generation_of_another_api_is_shown(visitor: Visitor) -> None:
         template=None,
         external={"external_ref": '"x"'},
     )
-    generation_id = services.submitter().submit("demo", submission)
+    generation_id = services().submitter.submit("demo", submission)
     expected = answer({"questionId": generation_id, "status": "PENDING"})
     assert visitor.answer(generation_id) == expected
     finish("demo", generation_id, "On its way.")
@@ -368,7 +369,7 @@ def test_an_answer_names_the_contents_that_it_is_from(
     put_flow("demo", steps=[{**STEP, "context": {"otherwise": "The documents do not say."}}])
     address = "https://example.com/refunds"
     refunds, forms = (
-        services.contents().create("demo", Draft(name=name, text=text, folder="FAQ", source=source))
+        services().contents.create("demo", Draft(name=name, text=text, folder="FAQ", source=source))
         for name, text, source in (
             ("Refunds", "Refunds arrive within five days.", address),
             ("Forms", "A form for refunds is in the account.", None),

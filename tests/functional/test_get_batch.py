@@ -9,8 +9,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from afterword import services
 from afterword.batches import Batch, Counts, State
+from afterword.services import services
 from afterword.tenants.keys import Scope
 from functions.get_batch.app import handler
 from tests.conftest import FLOW, START, Event, LambdaContext, SetClock, Tenant
@@ -30,7 +30,7 @@ def event(tenant: Tenant, load_event: Callable[[str], Event]) -> Event:
 
 def put(state: State, **more: Any) -> None:  # noqa: ANN401 - fields of a batch
     """Store the batch of the sample event."""
-    services.batches().create(
+    services().batches.create(
         Batch(
             tenant="demo",
             id=ID,
@@ -115,7 +115,7 @@ def test_a_foreign_batch_is_as_absent_as_one_that_is_not_there(
     missing = json.loads(json.dumps(event))
     missing["pathParameters"]["batchId"] = "019a6f3e-7c00-7000-8000-00000000000f"
     part = json.loads(json.dumps(event))
-    services.batches().put_bad(services.batches().get("demo", ID), 1, {1: "It is bad."})
+    services().batches.put_bad(services().batches.get("demo", ID), 1, {1: "It is bad."})
     part["pathParameters"]["batchId"] = f"{ID}#000001"
     expected = handler(missing, LambdaContext())
     assert expected["statusCode"] == HTTPStatus.NOT_FOUND
@@ -132,7 +132,7 @@ def test_a_foreign_batch_is_as_absent_as_one_that_is_not_there(
 def test_a_key_of_one_flow_sees_the_batches_of_such_keys(event: Event) -> None:
     """A key of one flow sees what keys of that flow have made, and nothing else."""
     put(State.RUNNING)
-    _, key = services.registry().create_key("demo", [Scope.READ], flow=FLOW)
+    _, key = services().registry.create_key("demo", [Scope.READ], flow=FLOW)
     event["headers"]["authorization"] = f"Bearer {key}"
     got(event, HTTPStatus.NOT_FOUND)
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from afterword import services
+from afterword.services import services
 from afterword.tenants.keys import Scope
 from tests.conftest import FLOW, FLOW_DOCUMENT, SetClock, Tenant
 from tests.functional.administration import (
@@ -35,7 +35,7 @@ def test_a_flow_is_shown_as_it_was_saved(
     """The newest version is shown by default, and every other by its number."""
     set_clock.advance(hours=1)
     changed = {**json.loads(FLOW_DOCUMENT), "name": "Replies"}
-    services.registry().put_flow("demo", FLOW, json.dumps(changed))
+    services().registry.put_flow("demo", FLOW, json.dumps(changed))
     second = {
         "id": FLOW,
         "version": 2,
@@ -58,7 +58,7 @@ def test_a_foreign_flow_looks_like_none(
     administration: Administration, other_tenant: Tenant
 ) -> None:
     """What is another tenant's, absent, or no id, gets the same answer; so does a version."""
-    services.registry().put_flow(other_tenant.id, "theirs", FLOW_DOCUMENT)
+    services().registry.put_flow(other_tenant.id, "theirs", FLOW_DOCUMENT)
     for flow in ("theirs", "absent"):
         assert administration.call("get_flow", flowId=flow) == no_flow(flow)
     for flow in ("no id", "x" * 3_000, "a#b"):
@@ -73,7 +73,7 @@ def test_a_bound_key_reads_its_flow_alone(
     tenant: Tenant,
 ) -> None:
     """A key for one flow is refused any other, whether it is there or not."""
-    services.registry().put_flow("demo", "chat", FLOW_DOCUMENT)
+    services().registry.put_flow("demo", "chat", FLOW_DOCUMENT)
     bound = administration_of(tenant, flow=FLOW)
     assert bound.call("get_flow") == answer(200, FIRST)
     assert bound.call("get_flow", flowId="chat") == OTHER_FLOW

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from afterword import clock, services
+from afterword import clock
 from afterword.generations import Reason, Submission
+from afterword.services import services
 from afterword.tenants.keys import Scope
 from functions.get_flow_log.app import handler
 from functions.rate_flow_log.app import handler as rate
@@ -33,7 +34,7 @@ type Ask = Callable[..., Mapping[str, Any]]
 def submitted(tenant: Tenant) -> str:
     """Return the id of an invocation that is queued."""
     put_flow(tenant)
-    return services.submitter().submit(tenant.id, SUBMISSION)
+    return services().submitter.submit(tenant.id, SUBMISSION)
 
 
 @pytest.fixture
@@ -51,9 +52,9 @@ def ask(tenant: Tenant, load_event: Callable[[str], Event]) -> Ask:
 
 def finish(generation_id: str) -> None:
     """Let a worker succeed."""
-    claim = services.store().claim("demo", generation_id, clock.now() + timedelta(seconds=70))
+    claim = services().store.claim("demo", generation_id, clock.now() + timedelta(seconds=70))
     assert claim is not None
-    services.endings().succeed(claim, completion(TEXT))
+    services().endings.succeed(claim, completion(TEXT))
 
 
 def test_a_result_is_there_later(ask: Ask, submitted: str) -> None:
@@ -67,7 +68,7 @@ def test_a_result_is_there_later(ask: Ask, submitted: str) -> None:
 @pytest.mark.parametrize(("reason", "code"), [(Reason.DEADLINE, 504), (Reason.DEAD_LETTER, 502)])
 def test_a_failure_is_told(ask: Ask, submitted: str, reason: Reason, code: int) -> None:
     """A failed invocation has its reason as the message, and a code that fits it."""
-    services.endings().give_up("demo", submitted, reason, "It is over.")
+    services().endings.give_up("demo", submitted, reason, "It is over.")
     result = ask(submitted)
     assert (result["statusCode"], result["body"]["message"]) == (code, f"{reason}: It is over.")
     assert result["body"]["results"]["logId"] == submitted
@@ -79,7 +80,7 @@ def test_what_another_api_submitted_can_be_read(ask: Ask, tenant: Tenant) -> Non
     mail = Submission(
         dialect="dialonce", flow="mail-reply", inputs={"body": "x"}, template=None, external={}
     )
-    generation_id = services.submitter().submit(tenant.id, mail)
+    generation_id = services().submitter.submit(tenant.id, mail)
     assert ask(generation_id)["body"]["results"]["userId"] is None
 
 
@@ -89,7 +90,7 @@ def test_foreign_absent_and_malformed_ids_are_alike(
     """Another tenant's invocation, one that never was and what is no id: the same 404."""
     expected = answer(404, "There is no such generation.")
     assert ask(submitted, other_tenant.key) == ask(ABSENT) == ask("nonsense") == expected
-    _, key = services.registry().create_key("demo", [Scope.READ], flow="mail-reply")
+    _, key = services().registry.create_key("demo", [Scope.READ], flow="mail-reply")
     assert ask(submitted, key) == expected
 
 

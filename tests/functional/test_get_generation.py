@@ -1,15 +1,16 @@
 """Reading a generation through the native API, whichever dialect it came through."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import timedelta
-from typing import Any
 
 import pytest
 
-from afterword import clock, services
+from afterword import clock
 from afterword.flows.flow import Flow
 from afterword.generations import Completion, Output, Source, Submission
+from afterword.handlers import LambdaHandler
+from afterword.services import services
 from afterword.tenants.keys import Scope
 from functions.get_answer.app import handler as get_answer
 from functions.get_flow_log.app import handler as get_flow_log
@@ -32,9 +33,9 @@ SOURCE = Source(
 
 def succeed(generation_id: str, done: Completion) -> None:
     """End a generation as the worker does."""
-    claim = services.store().claim("demo", generation_id, clock.now() + timedelta(minutes=1))
+    claim = services().store.claim("demo", generation_id, clock.now() + timedelta(minutes=1))
     assert claim is not None
-    services.endings().succeed(claim, done)
+    services().endings.succeed(claim, done)
 
 
 def put(dialect: str, **external: str) -> str:
@@ -42,7 +43,7 @@ def put(dialect: str, **external: str) -> str:
     submission = Submission(
         dialect=dialect, flow=FLOW, inputs={"text": "When?"}, template=None, external=external
     )
-    return services.submitter().submit("demo", submission)
+    return services().submitter.submit("demo", submission)
 
 
 def test_an_open_generation_says_when_to_ask_again(native: Native) -> None:
@@ -100,8 +101,8 @@ def test_a_generation_of_any_dialect_is_read(native: Native, dialect: str) -> No
     """Whoever submitted it, it is shown in the same shape, with its reference and metadata."""
     name = "external_metadata" if dialect == "dialonce" else "metadata"
     generation_id = put(dialect, external_ref='"case-457"', **{name: '{"n": 1}'})
-    services.store().set_title("demo", generation_id, FLOW, "A claim")
-    services.store().rate("demo", generation_id, FLOW, 3)
+    services().store.set_title("demo", generation_id, FLOW, "A claim")
+    services().store.rate("demo", generation_id, FLOW, 3)
     assert native.ask("get_generation", generation_id)["body"] == generation(
         generation_id,
         dialect=dialect,
@@ -118,11 +119,9 @@ def test_a_native_generation_is_read_through_any_dialect(
     """The other way round, each dialect shows what was submitted here."""
     generation_id = native.submitted(external_ref="case-457")
     succeed(generation_id, completion("In May."))
-    _, bound = services.registry().create_key(tenant.id, [Scope.READ], flow=FLOW)
+    _, bound = services().registry.create_key(tenant.id, [Scope.READ], flow=FLOW)
 
-    def read(
-        handler: Callable[[Event, object], Mapping[str, Any]], name: str, where: str, key: str
-    ) -> str:
+    def read(handler: LambdaHandler, name: str, where: str, key: str) -> str:
         event = load_event(name)
         event["headers"] |= {"authorization": f"Bearer {key}", "x-api-key": key}
         event[where] |= {
@@ -146,7 +145,7 @@ def test_a_native_generation_is_read_through_any_dialect(
     assert json.loads(text)["outputs"] == {"text": "In May."}
     log = read(get_flow_log, "get_flow_log", "pathParameters", tenant.key)
     assert json.loads(log)["results"]["result"] == "In May."
-    services.registry().put_flow(
+    services().registry.put_flow(
         tenant.id,
         "chat",
         Flow.model_validate(
@@ -169,7 +168,7 @@ def test_what_is_foreign_looks_absent(
 ) -> None:
     """Another tenant's, another flow's, an absent and a malformed id are the same 404."""
     generation_id = native.submitted()
-    _, key = services.registry().create_key(other_tenant.id, [Scope.READ])
+    _, key = services().registry.create_key(other_tenant.id, [Scope.READ])
     assert Native(load_event, key).ask("get_generation", generation_id) == NOT_FOUND
     for absent in ("019a6f3e-7c00-7000-8000-000000000009", "nonsense", generation_id.upper()):
         assert native.ask("get_generation", absent) == NOT_FOUND
@@ -182,9 +181,9 @@ def test_a_key_for_one_flow_reads_that_alone(
     generation_id = native.submitted()
     step = {"name": "a", "prompt": "{{text}}"}
     flow = Flow.model_validate({"id": "other", "name": "Other", "steps": [step]})
-    services.registry().put_flow(tenant.id, "other", flow.model_dump_json(exclude_unset=True))
+    services().registry.put_flow(tenant.id, "other", flow.model_dump_json(exclude_unset=True))
     for flow_id, status in (("other", 404), (FLOW, 200)):
-        _, key = services.registry().create_key(tenant.id, [Scope.READ], flow=flow_id)
+        _, key = services().registry.create_key(tenant.id, [Scope.READ], flow=flow_id)
         result = Native(load_event, key).ask("get_generation", generation_id)
         assert result["statusCode"] == status
         assert status == 200 or result == NOT_FOUND

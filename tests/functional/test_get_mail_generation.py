@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from afterword import services
 from afterword.generations import Claim, Reason
-from afterword.runtime import clients
+from afterword.runtime.clients import clients
+from afterword.services import services
 from functions.get_mail_generation.app import handler
 from functions.submit_mail_generation.app import handler as submit
 from tests.conftest import Event, LambdaContext, SetClock
@@ -37,7 +37,7 @@ def read(process_cuid: str, reading_event: Callable[[str], Event], context: Lamb
 
 def claim(process_cuid: str) -> Claim:
     """Claim the generation as a worker does."""
-    store = services.store()
+    store = services().store
     generation = store.get("demo", process_cuid)
     claimed = store.claim("demo", process_cuid, generation.created_at + timedelta(seconds=70))
     assert claimed is not None
@@ -66,35 +66,35 @@ def test_a_running_generation_has_started(process_cuid: str, read: Read) -> None
 
 def test_a_generation_that_was_handed_back_has_started(process_cuid: str, read: Read) -> None:
     """A generation that was throttled is `started` and has no response."""
-    services.store().hand_back(claim(process_cuid), failed=False)
+    services().store.hand_back(claim(process_cuid), failed=False)
     assert read() == shown("started", "null")
 
 
 def test_a_finished_generation_is_completed(process_cuid: str, read: Read) -> None:
     """A generation that succeeded is `completed` and has its text."""
     text = 'Bonjour Jean Dupont,\n"Merci" — 😀'
-    services.store().succeed(claim(process_cuid), completion(text))
+    services().store.succeed(claim(process_cuid), completion(text))
     assert read() == shown("completed", json.dumps(text))
     assert json.loads(read()["body"])["response"] == text
 
 
 def test_a_failed_generation_has_failed(process_cuid: str, read: Read) -> None:
     """A generation that failed is `failed` and has no response."""
-    services.store().fail(claim(process_cuid), Reason.REFUSED_CONTENT, "The model refused it.")
+    services().store.fail(claim(process_cuid), Reason.REFUSED_CONTENT, "The model refused it.")
     assert read() == shown("failed", "null")
 
 
 def test_a_canceled_generation_has_failed(process_cuid: str, read: Read) -> None:
     """A generation that was canceled is `failed` and has no response."""
-    services.store().cancel("demo", process_cuid)
+    services().store.cancel("demo", process_cuid)
     assert read() == shown("failed", "null")
 
 
 def test_a_big_result_comes_from_the_bucket(process_cuid: str, read: Read) -> None:
     """A text that is too big for an item is read back whole."""
     text = "Bonjour é 😀 " * 5_000
-    services.store().succeed(claim(process_cuid), completion(text))
-    listed = clients.s3().list_objects_v2(Bucket=REFERENCES["Bucket"])["Contents"]
+    services().store.succeed(claim(process_cuid), completion(text))
+    listed = clients().s3.list_objects_v2(Bucket=REFERENCES["Bucket"])["Contents"]
     assert [found["Key"] for found in listed] == [f"demo/{process_cuid}/text-1"]
     assert read() == shown("completed", json.dumps(text))
 
@@ -103,7 +103,7 @@ def test_without_the_bucket_a_big_result_comes_later(
     process_cuid: str, read: Read, cut_off: Callable[[str], None]
 ) -> None:
     """When S3 is out of reach, a big result is asked for again."""
-    services.store().succeed(claim(process_cuid), completion("x" * 20_000))
+    services().store.succeed(claim(process_cuid), completion("x" * 20_000))
     cut_off("s3.GetObject")
     assert read() == TRY_AGAIN
 
@@ -141,7 +141,7 @@ def test_external_data_come_back_byte_for_byte(
     cuid = json.loads(submit(submission_event, context)["body"])["process_cuid"]
     external = f'"external_ref": {reference}, "external_metadata": {metadata}'
     assert handler(reading_event(cuid), context) == shown("started", "null", external)
-    services.store().succeed(claim(cuid), completion("Hi"))
+    services().store.succeed(claim(cuid), completion("Hi"))
     assert handler(reading_event(cuid), context) == shown("completed", '"Hi"', external)
 
 

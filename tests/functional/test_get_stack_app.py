@@ -8,9 +8,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from afterword import clock, services
+from afterword import clock
 from afterword.dialects import genai_stack
-from afterword.handlers.http import LambdaHandler
+from afterword.handlers import LambdaHandler
+from afterword.services import services
 from afterword.tenants import authentication, keys
 from afterword.tenants.keys import Scope
 from functions.get_mail_generation.app import handler as get_mail_generation
@@ -165,9 +166,9 @@ def test_an_app_shows_its_generations_newest_first(form: Client, set_clock: SetC
 def test_a_chat_app_shows_sessions_newest_first(chat: Client, set_clock: SetClock) -> None:
     """A conversation's app has a session for each generation: the question, then the answer."""
     asked = chat.submitted(("question", "Why?"), ("paper", ("why.txt", b"Because.")))
-    claimed = services.store().claim("demo", asked, clock.now())
+    claimed = services().store.claim("demo", asked, clock.now())
     assert claimed is not None
-    services.store().succeed(claimed, completion("That is why."))
+    services().store.succeed(claimed, completion("That is why."))
     set_clock.advance(seconds=1)
     waiting = chat.submitted(("question", "When?"))
     chat.set_title(asked, "Reasons")
@@ -202,9 +203,9 @@ def test_an_app_has_the_documented_fields(chat: Client, form: Client) -> None:
     """Both kinds of app have exactly the documented fields, of the documented types."""
     for app, fields in ((chat, [("question", "Why?")]), (form, [("topic", "Snow")])):
         ended = app.submitted(*fields)
-        claimed = services.store().claim("demo", ended, clock.now())
+        claimed = services().store.claim("demo", ended, clock.now())
         assert claimed is not None
-        services.store().succeed(claimed, completion("So."))
+        services().store.succeed(claimed, completion("So."))
         app.submitted(*fields)
         app.set_title(app.submitted(*fields), "A title")
         body = body_of(app.app())
@@ -217,10 +218,10 @@ def test_an_app_keeps_its_id(
     form: Client, tenant: Tenant, other_tenant: Tenant, client_for: ClientFor
 ) -> None:
     """An app has one id, whichever key asks and however its form changes, and no other has it."""
-    services.registry().put_flow(other_tenant.id, FORM, FORM_DOCUMENT)
+    services().registry.put_flow(other_tenant.id, FORM, FORM_DOCUMENT)
     found = body_of(form.app())["id"]
     changed = json.loads(FORM_DOCUMENT) | {"name": "Letters and mails", "inputs": []}
-    services.registry().put_flow(tenant.id, FORM, json.dumps(changed))
+    services().registry.put_flow(tenant.id, FORM, json.dumps(changed))
     body = body_of(client_for(tenant, FORM).app())
     assert (body["id"], body["data"]) == (found, {"name": "Letters and mails", "inputs": [TEXT]})
     theirs = [body_of(client_for(*other).app())["id"] for other in others(tenant, other_tenant)]
@@ -236,7 +237,7 @@ def test_an_app_shows_nobody_elses_generations(
     form: Client, client: Client, other_tenant: Tenant, client_for: ClientFor
 ) -> None:
     """Generations of other flows, and of other tenants' flows of the same id, are not shown."""
-    services.registry().put_flow(other_tenant.id, FORM, FORM_DOCUMENT)
+    services().registry.put_flow(other_tenant.id, FORM, FORM_DOCUMENT)
     client_for(other_tenant, FORM).submitted(("topic", "Theirs"))
     client.submitted()
     own = form.submitted(("topic", "Ours"))
@@ -398,12 +399,12 @@ def test_a_revoked_key_is_refused_after_a_minute(
 ) -> None:
     """A key in use is refused a minute after its revocation at the latest."""
     seconds = 0.0
-    services.authenticator.cache_clear()
+    services.cache_clear()
     monkeypatch.setattr(authentication, "time", SimpleNamespace(monotonic=lambda: seconds))
     assert send(endpoint, event)["statusCode"] == 200
     credential = keys.parse(client.key)
     assert credential is not None
-    services.registry().revoke_key(client.tenant, credential.key_id)
+    services().registry.revoke_key(client.tenant, credential.key_id)
     seconds = 60.0
     assert send(endpoint, event) == unauthorized("The API key is revoked.")
 
@@ -470,7 +471,7 @@ def test_an_apps_key_is_good_for_its_own_orchestrator_only(  # noqa: PLR0913, PL
     handler: LambdaHandler,
 ) -> None:
     """In Dialonce's API an app's key gets 404 for any orchestrator but its own flow."""
-    services.registry().put_flow(tenant.id, "second", FLOW_DOCUMENT)
+    services().registry.put_flow(tenant.id, "second", FLOW_DOCUMENT)
     second = client_for(tenant, "second")
     own = client.submitted()
     is_reading = handler is get_mail_generation

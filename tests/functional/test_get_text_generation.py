@@ -6,9 +6,10 @@ from datetime import timedelta
 
 import pytest
 
-from afterword import clock, services
+from afterword import clock
 from afterword.generations import Claim, Reason
 from afterword.models import ModelRefusedError, ModelUnavailableError
+from afterword.services import services
 from functions.generate.app import handler as generate
 from tests.conftest import Event, LambdaContext, SetClock, Tenant
 from tests.deployment import REFERENCES
@@ -57,7 +58,7 @@ def read(client: Client, generation_id: str) -> Read:
 @pytest.fixture
 def claimed(generation_id: str, set_clock: SetClock) -> Claim:
     """Claim the generation as a worker does, and let two and a half seconds go by."""
-    claim = services.store().claim("demo", generation_id, clock.now() + timedelta(seconds=70))
+    claim = services().store.claim("demo", generation_id, clock.now() + timedelta(seconds=70))
     assert claim is not None
     set_clock.advance(seconds=2.5)
     return claim
@@ -79,7 +80,7 @@ def test_a_generation_that_was_handed_back_is_pending(
     generation_id: str, claimed: Claim, read: Read
 ) -> None:
     """A generation that was throttled is `pending` again, and its log says why it waits."""
-    services.store().hand_back(claimed, failed=False)
+    services().store.hand_back(claimed, failed=False)
     logs = "attempt 1 was handed back, the next one is queued"
     assert read() == answer(shown(generation_id, HELLO, logs=logs, attempts=1))
 
@@ -87,7 +88,7 @@ def test_a_generation_that_was_handed_back_is_pending(
 def test_a_finished_generation_is_completed(generation_id: str, claimed: Claim, read: Read) -> None:
     """A generation that succeeded is `completed`, with its text, model, tokens and times."""
     text = 'Bonjour,\n"Merci" — 😀'
-    services.store().succeed(claimed, completion(text))
+    services().store.succeed(claimed, completion(text))
     logs = f"{LATER} succeeded in 2.5 s, attempt 1\ntest-model: 120 tokens in, 40 out"
     assert read() == answer(
         shown(
@@ -117,7 +118,7 @@ def test_a_failed_generation_has_its_reason(
     """A generation that failed is `failed`, with a reason, and the tokens of a useless answer."""
     message = "The model refused it."
     spent = completion("no use") if useless else None
-    services.store().fail(claimed, Reason.REFUSED_CONTENT, message, spent)
+    services().store.fail(claimed, Reason.REFUSED_CONTENT, message, spent)
     logs = f"{LATER} failed in 2.5 s, attempt 1\nrefused_content: {message}"
     assert read() == answer(
         shown(
@@ -141,7 +142,7 @@ def test_a_canceled_generation_has_failed(
 ) -> None:
     """A generation that was canceled is `failed`, and its log says that it was canceled."""
     set_clock.advance(seconds=2.5)
-    services.endings().cancel("demo", generation_id)
+    services().endings.cancel("demo", generation_id)
     logs = f"{LATER} canceled in 2.5 s, attempt 0"
     expected = shown(
         generation_id, HELLO, "failed", logs=logs, finished_at=LATER, seconds=2.5, attempts=0
@@ -153,7 +154,7 @@ def test_attempts_are_counted(
     generation_id: str, claimed: Claim, set_clock: SetClock, read: Read
 ) -> None:
     """A generation that came to its end with the second attempt says so."""
-    store = services.store()
+    store = services().store
     store.hand_back(claimed, failed=True)
     again = store.claim("demo", generation_id, clock.now() + timedelta(seconds=70))
     assert again is not None
@@ -196,7 +197,7 @@ def test_nothing_of_the_inside_is_told(  # noqa: PLR0913, PLR0917 - a worker's r
     client_for(other_tenant).submitted(("text", "Theirs"))
     generation_id = client.submitted(("text", BIG))
     event = message_event(generation_id)
-    services.queue().send("demo", generation_id)
+    services().queue.send("demo", generation_id)
     use_model(model)
     generate(event, LambdaContext())
     body = body_of(client.get(generation_id))
@@ -215,9 +216,9 @@ def test_nothing_of_the_inside_is_told(  # noqa: PLR0913, PLR0917 - a worker's r
 def test_a_big_text_comes_from_the_bucket(client: Client, cut_off: Callable[[str], None]) -> None:
     """Inputs and a text that are too big for an item are read back whole, once S3 is in reach."""
     generation_id = client.submitted(("text", BIG))
-    claim = services.store().claim("demo", generation_id, clock.now() + timedelta(seconds=70))
+    claim = services().store.claim("demo", generation_id, clock.now() + timedelta(seconds=70))
     assert claim is not None
-    services.store().succeed(claim, completion("é" * 20_000))
+    services().store.succeed(claim, completion("é" * 20_000))
     body = body_of(client.get(generation_id))
     assert (body["inputs"], body["outputs"]) == ({"text": BIG}, {"text": "é" * 20_000})
     cut_off("s3.GetObject")

@@ -5,9 +5,10 @@ from datetime import timedelta
 
 import pytest
 
-from afterword import clock, generations, services
+from afterword import clock, generations
 from afterword.generations import Completion, Reason, Submission, Terms
 from afterword.models import STOP
+from afterword.services import services
 from afterword.tenants.keys import Scope
 from tests.conftest import FLOW, FLOW_DOCUMENT, Call, SetClock, Tenant
 from tests.functional.administration import (
@@ -32,14 +33,14 @@ def end(
     )
     terms = Terms(flow_version=1, retention=timedelta(days=30))
     generation_id = generations.new_id()
-    services.store().put(tenant, generation_id, submission, terms)
-    claim = services.store().claim(tenant, generation_id, clock.now() + timedelta(minutes=1))
+    services().store.put(tenant, generation_id, submission, terms)
+    claim = services().store.claim(tenant, generation_id, clock.now() + timedelta(minutes=1))
     assert claim is not None
     answered = Completion(text="Hi", model=model, stop_reason=STOP, tokens_in=1_000, tokens_out=500)
     if good:
-        assert services.endings().succeed(claim, answered)
+        assert services().endings.succeed(claim, answered)
     else:
-        assert services.endings().fail(claim, Reason.INVALID_OUTPUT, "No.", answered)
+        assert services().endings.fail(claim, Reason.INVALID_OUTPUT, "No.", answered)
 
 
 def used(
@@ -193,7 +194,7 @@ def test_a_read_costs_little_while_the_count_runs(
     """A quarter takes one query of the table, and four for each hour that is not summed up."""
     end()
     set_clock.advance(hours=4)
-    services.statistics().count(600)
+    services().statistics.count(600)
     administration.call("list_flows")  # the key is known from now on
     calls.clear()
     query = {"from": "2026-08-11", "to": "2026-11-10"}
@@ -207,7 +208,7 @@ def test_a_bound_key_sees_its_flow_alone(
     tenant: Tenant,
 ) -> None:
     """A key for one flow is shown what that flow has used."""
-    services.registry().put_flow("demo", "chat", FLOW_DOCUMENT)
+    services().registry.put_flow("demo", "chat", FLOW_DOCUMENT)
     end()
     end(CLAUDE, "chat")
     bound = administration_of(tenant, flow=FLOW)

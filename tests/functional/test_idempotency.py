@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from afterword import clock, services
-from afterword.runtime import clients
+from afterword import clock
+from afterword.runtime.clients import clients
 from afterword.runtime.payloads import INLINE_BYTES
+from afterword.services import services
 from functions.submit_mail_generation.app import handler
 from tests.conftest import Call, Event, LambdaContext, SetClock, Stored
 from tests.deployment import REFERENCES
@@ -94,8 +95,8 @@ def test_a_refused_request_does_not_touch_the_first_ones_big_text(submit: Submit
     body = "a" * INLINE_BYTES
     generation_id = process(submit("order-17", body=body))
     assert submit("order-17", body="b" * INLINE_BYTES) == REUSED
-    claim = services.store().claim(
-        "demo", generation_id, services.store().get("demo", generation_id).deadline_at
+    claim = services().store.claim(
+        "demo", generation_id, services().store.get("demo", generation_id).deadline_at
     )
     assert claim is not None
     assert claim.inputs["body"] == body
@@ -117,7 +118,7 @@ def test_what_was_not_sent_is_sent_by_the_second_request(
 ) -> None:
     """While the generation is queued, the second request sends its message again."""
     submit("order-17")
-    clients.sqs().purge_queue(QueueUrl=REFERENCES["Queue"])
+    clients().sqs.purge_queue(QueueUrl=REFERENCES["Queue"])
     submit("order-17")
     assert stored().messages == 1
 
@@ -127,11 +128,11 @@ def test_a_finished_generation_is_neither_sent_nor_changed(
 ) -> None:
     """A request that comes again after the result is there gets its id, and nothing happens."""
     generation_id = process(submit("order-17"))
-    store = services.store()
+    store = services().store
     claim = store.claim("demo", generation_id, clock.now() + LEASE)
     assert claim is not None
     store.succeed(claim, completion("Dear Jean,"))
-    clients.sqs().purge_queue(QueueUrl=REFERENCES["Queue"])
+    clients().sqs.purge_queue(QueueUrl=REFERENCES["Queue"])
     before = read_item("demo", generation_id)
     assert process(submit("order-17")) == generation_id
     assert read_item("demo", generation_id) == before
@@ -155,10 +156,10 @@ def test_a_key_holds_as_long_as_the_generation(
 def test_a_new_version_of_the_flow_does_not_make_it_another_request(submit: Submit) -> None:
     """A retry after the owner saved the flow again is still the same request."""
     generation_id = process(submit("order-17"))
-    registry = services.registry()
+    registry = services().registry
     registry.put_flow("demo", "mail-reply", registry.flow("demo", "mail-reply").document)
     assert process(submit("order-17")) == generation_id
-    assert services.store().get("demo", generation_id).flow_version == 1
+    assert services().store.get("demo", generation_id).flow_version == 1
 
 
 @pytest.mark.parametrize("key", ["", " ", "a b", "é", "a" * 256, "a\n"])

@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 from botocore.exceptions import EndpointConnectionError
 
-from afterword import generations, services
+from afterword import generations
 from afterword.batches import Counts, State, line_id
 from afterword.limits import Limits
-from afterword.runtime import clients
+from afterword.runtime.clients import clients
+from afterword.services import services
 from functions.intake.app import handler
 from tests.conftest import FLOW, Call, Event, LambdaContext, SetClock, Stored, Tenant
 from tests.functional.batches import BUCKET, KEY, MAIL, Inbox, created, file, letters, turns
@@ -41,10 +42,10 @@ def test_an_event_becomes_a_generation(
         assert handler(load_event("intake"), LambdaContext()) == {"batchItemFailures": []}
     assert stored().items == 1
     generation_id = generations.id_for_key("demo", f"event {EVENT_ID}")
-    generation = services.store().get("demo", generation_id)
+    generation = services().store.get("demo", generation_id)
     assert (generation.dialect, generation.flow) == ("native", FLOW)
     assert generation.external == {"external_ref": '"case-457"'}
-    assert services.store().listed("demo", generation_id).inputs == MAIL["inputs"]
+    assert services().store.listed("demo", generation_id).inputs == MAIL["inputs"]
 
 
 def bad(event: Event, **changes: object) -> Event:
@@ -92,7 +93,7 @@ def test_an_event_waits_for_its_tenants_limits(
     inbox: Inbox, requested: Event, calls: list[Call], stored: Callable[[], Stored]
 ) -> None:
     """Over the limits an event comes again, later each time, and is no dead letter."""
-    services.registry().set_limits("demo", Limits(running_at_once=1))
+    services().registry.set_limits("demo", Limits(running_at_once=1))
     assert inbox.take(requested, {**requested, "id": "another"}) == ["1"]
     assert (stored().items, letters()) == (1, [])
     (hidden,) = [call for call in calls if call.operation == "sqs.ChangeMessageVisibility"]
@@ -111,16 +112,16 @@ def test_a_file_becomes_a_batch(inbox: Inbox, calls: list[Call]) -> None:
     event = created(KEY, content)
     assert inbox.take(event) == []
     ((following, delay),) = turns(calls)
-    batch = services.batches().get("demo", following["batch"])
+    batch = services().batches.get("demo", following["batch"])
     assert (batch.state, batch.counts) == (State.RUNNING, Counts(accepted=2, bad=2))
     assert (following, delay) == ({"tenant": "demo", "batch": batch.id, "turn": 1}, 4)
 
     ids = [line_id("demo", batch.id, line) for line in (1, 3)]
     for generation_id in ids:
-        services.endings().cancel("demo", generation_id)
+        services().endings.cancel("demo", generation_id)
     assert inbox.take(following) == []
-    assert services.batches().get("demo", batch.id).state is State.FINISHED
-    written = clients.s3().get_object(Bucket=BUCKET, Key=f"results/demo/{batch.id}.jsonl")
+    assert services().batches.get("demo", batch.id).state is State.FINISHED
+    written = clients().s3.get_object(Bucket=BUCKET, Key=f"results/demo/{batch.id}.jsonl")
     results = [json.loads(line) for line in written["Body"].read().decode().splitlines()]
     canceled = {"status": "canceled", "output": None, "error": None}
     bad_json = (
@@ -170,17 +171,17 @@ def test_a_batch_waits_for_its_tenants_limits(
     inbox: Inbox, calls: list[Call], stored: Callable[[], Stored]
 ) -> None:
     """Over the limits reading goes on later where it stopped, and no line is lost or bad."""
-    services.registry().set_limits("demo", Limits(running_at_once=2))
+    services().registry.set_limits("demo", Limits(running_at_once=2))
     inbox.take(created(KEY, file(MAIL, "{", MAIL, MAIL)))
     ((following, delay),) = turns(calls)
-    batch = services.batches().get("demo", following["batch"])
+    batch = services().batches.get("demo", following["batch"])
     assert (batch.state, delay, stored().items) == (State.READING, 5, 2)
     assert batch.read < 4
     ids = [line_id("demo", batch.id, line) for line in (1, 3, 4)]
-    for generation_id in services.store().found("demo", ids):
-        services.endings().cancel("demo", generation_id)
+    for generation_id in services().store.found("demo", ids):
+        services().endings.cancel("demo", generation_id)
     inbox.take(following)
-    batch = services.batches().get("demo", batch.id)
+    batch = services().batches.get("demo", batch.id)
     assert batch.state is not State.READING
     assert (batch.counts.accepted, batch.counts.bad, stored().items) == (3, 1, 3)
 
@@ -195,7 +196,7 @@ def test_a_lost_reader_is_followed_by_another(
     """A turn whose reader dies is done again after its lease, and meanwhile by nobody."""
     event = created(KEY, file(*[MAIL] * 150))
     lines = 0
-    accept = services.submitter().submit
+    accept = services().submitter.submit
 
     def die(*args: Any) -> str:  # noqa: ANN401 - the submitter's own
         nonlocal lines
@@ -204,7 +205,7 @@ def test_a_lost_reader_is_followed_by_another(
             raise MemoryError
         return accept(*args)
 
-    monkeypatch.setattr(services.submitter(), "submit", die)
+    monkeypatch.setattr(services().submitter, "submit", die)
     with pytest.raises(MemoryError):
         inbox.take(event)
     assert inbox.take(event) == ["0"]
@@ -213,7 +214,7 @@ def test_a_lost_reader_is_followed_by_another(
     set_clock.advance(minutes=2)
     assert inbox.take(event) == []
     ((following, _),) = turns(calls)
-    batch = services.batches().get("demo", following["batch"])
+    batch = services().batches.get("demo", following["batch"])
     assert (batch.state, batch.counts, stored().items) == (
         State.RUNNING,
         Counts(accepted=150),
@@ -241,7 +242,7 @@ def test_a_turn_that_aws_interrupts_is_done_again_at_once(
 
     event = created(KEY, file(MAIL))
     with monkeypatch.context() as cut:
-        cut.setattr(services.batch_files(), "read", fail)
+        cut.setattr(services().batch_files, "read", fail)
         assert inbox.take(event) == ["0"]
     assert inbox.take(event) == []
     assert len(turns(calls)) == 1

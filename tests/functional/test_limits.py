@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from afterword import services
 from afterword.engine import admission
 from afterword.generations import Reason, Status, id_for_key
 from afterword.limits import Limits
 from afterword.limits.quotas import Admitted, Item, Usage, Used, Written
-from afterword.runtime import clients
+from afterword.runtime.clients import clients
+from afterword.services import services
 from functions.generate.app import handler as generate
 from functions.get_mail_generation.app import handler as read
 from functions.submit_mail_generation.app import handler
@@ -32,12 +32,12 @@ type Submit = Callable[..., Mapping[str, Any]]
 
 def limit(tenant_id: str = "demo", **given: int) -> None:
     """Set a tenant's limits, as the owner does."""
-    services.registry().set_limits(tenant_id, Limits(**given))
+    services().registry.set_limits(tenant_id, Limits(**given))
 
 
 def used(tenant_id: str = "demo") -> Used:
     """Return what a tenant uses."""
-    return Usage(clients.dynamodb(), REFERENCES["UsageTable"]).used(tenant_id)
+    return Usage(clients().dynamodb, REFERENCES["UsageTable"]).used(tenant_id)
 
 
 def cuid(result: Mapping[str, Any]) -> str:
@@ -124,14 +124,14 @@ def test_every_end_gives_its_place_back(
     generation_id = cuid(submit())
     match end:
         case "canceled":
-            services.endings().cancel("demo", generation_id)
+            services().endings.cancel("demo", generation_id)
         case "dead":
-            services.endings().give_up("demo", generation_id, Reason.DEAD_LETTER, "Too often.")
+            services().endings.give_up("demo", generation_id, Reason.DEAD_LETTER, "Too often.")
         case _:
             answer = '{"nom_du_client": "Jean"}' if end == "succeeded" else "no JSON"
             use_model(saying(answer))
             generate(message_event(generation_id), CONTEXT)
-            assert services.store().get("demo", generation_id).status is Status(end)
+            assert services().store.get("demo", generation_id).status is Status(end)
     assert used().running == 0
     cuid(submit())
 
@@ -166,10 +166,10 @@ def test_a_december_ends_with_its_year(submit: Submit, set_clock: SetClock) -> N
     """The month after December is January."""
     limit(tokens_per_month=1)
     set_clock.moment = datetime(2026, 12, 31, 23, 59, tzinfo=UTC)
-    usage = Usage(clients.dynamodb(), REFERENCES["UsageTable"])
+    usage = Usage(clients().dynamodb, REFERENCES["UsageTable"])
     generation_id = cuid(submit())
-    services.endings().cancel("demo", generation_id)
-    ended = services.store().ended("demo", generation_id)
+    services().endings.cancel("demo", generation_id)
+    ended = services().store.ended("demo", generation_id)
     assert ended is not None
     place = usage.admit("demo", generation_id, Limits(tokens_per_month=1))
     assert isinstance(place, Admitted)
@@ -200,9 +200,9 @@ def test_an_end_that_is_settled_twice_counts_once(
     use_model(saying('{"nom_du_client": "Jean"}'))
     generation_id = cuid(submit())
     generate(message_event(generation_id), CONTEXT)
-    ended = services.store().ended("demo", generation_id)
+    ended = services().store.ended("demo", generation_id)
     assert ended is not None
-    services.endings().settle(ended)
+    services().endings.settle(ended)
     assert used() == Used(requests=1, running=0, tokens=TOKENS)
 
 
@@ -217,7 +217,7 @@ def test_who_is_too_late_with_the_same_key_counts_nothing(
 ) -> None:
     """A request that is overtaken by its own repetition neither keeps a place nor counts again."""
     limit(running_at_once=1, tokens_per_month=1_000_000)
-    store = services.store()
+    store = services().store
     exists = store.exists
 
     def live_a_whole_life(tenant_id: str, generation_id: str) -> bool:
@@ -229,9 +229,9 @@ def test_who_is_too_late_with_the_same_key_counts_nothing(
         ended = store.succeed(claim, completion("Dear Ada,"))
         assert ended is not None
         if settled:
-            services.endings().settle(ended)
+            services().endings.settle(ended)
         else:
-            Usage(clients.dynamodb(), REFERENCES["UsageTable"]).settle(ended)
+            Usage(clients().dynamodb, REFERENCES["UsageTable"]).settle(ended)
         return there
 
     monkeypatch.setattr(store, "exists", live_a_whole_life)
@@ -247,8 +247,8 @@ def test_another_request_with_the_key_of_an_ended_one_keeps_no_place(
 ) -> None:
     """A refused request gives back the place that it had taken."""
     limit(running_at_once=1)
-    services.endings().cancel("demo", cuid(submit("case-457")))
-    monkeypatch.setattr(services.store(), "exists", lambda *_: False)  # it was asked too early
+    services().endings.cancel("demo", cuid(submit("case-457")))
+    monkeypatch.setattr(services().store, "exists", lambda *_: False)  # it was asked too early
     submission_event["body"] = '{"subject": "Another", "body": "mail"}'
     assert submit("case-457")["statusCode"] == 422
     assert used().running == 0
@@ -260,7 +260,7 @@ def test_a_repeated_request_needs_no_place(submit: Submit) -> None:
     generation_id = cuid(submit("case-457"))
     assert cuid(submit("case-457")) == generation_id
     assert submit("case-458")["statusCode"] == 429
-    services.endings().cancel("demo", generation_id)
+    services().endings.cancel("demo", generation_id)
     assert cuid(submit("case-457")) == generation_id
     assert used() == Used(requests=1, running=0, tokens=0)
 
@@ -270,7 +270,7 @@ def test_the_place_of_a_submission_that_was_never_stored_comes_back(
 ) -> None:
     """A place is given back a minute after its process failed, when somebody else needs it."""
     limit(running_at_once=1)
-    usage = Usage(clients.dynamodb(), REFERENCES["UsageTable"])
+    usage = Usage(clients().dynamodb, REFERENCES["UsageTable"])
     lost = id_for_key("demo", "lost")
     assert isinstance(usage.admit("demo", lost, Limits(running_at_once=1)), Admitted)
     assert submit() == full(1)
@@ -289,11 +289,11 @@ def test_the_place_of_an_end_that_was_not_settled_comes_back(
 ) -> None:
     """A generation that has ended needs no sweeper to give its place to the next."""
     limit(running_at_once=1)
-    services.store().cancel("demo", cuid(submit()))
+    services().store.cancel("demo", cuid(submit()))
     assert submit() == full(1)
     set_clock.advance(seconds=61)
     generation_id = cuid(submit())
-    services.endings().cancel("demo", generation_id)
+    services().endings.cancel("demo", generation_id)
     assert used().running == 0
 
 
@@ -307,9 +307,9 @@ def test_a_long_line_of_old_places_is_looked_at_from_its_end(
         ids.append(cuid(submit()))
         set_clock.advance(milliseconds=1)
     set_clock.advance(minutes=2)
-    services.store().cancel("demo", ids[-1])
+    services().store.cancel("demo", ids[-1])
     assert submit()["statusCode"] == 429
-    services.store().cancel("demo", ids[0])
+    services().store.cancel("demo", ids[0])
     cuid(submit())
 
 
@@ -344,7 +344,7 @@ def test_limits_may_change_while_generations_are_open(
     cuid(submit())
     assert used().running == 1
     for generation_id in (before, during):
-        services.endings().cancel(tenant.id, generation_id)
+        services().endings.cancel(tenant.id, generation_id)
     assert used().running == 0
 
 

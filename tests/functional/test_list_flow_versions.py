@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from afterword import services
+from afterword.services import services
 from afterword.tenants.keys import Scope
 from tests.conftest import FLOW, FLOW_DOCUMENT, SetClock, Tenant
 from tests.functional.administration import (
@@ -21,10 +21,10 @@ def test_versions_are_listed_newest_first(
     administration: Administration, set_clock: SetClock
 ) -> None:
     """All versions are there, by number and not as texts, and none of a flow of a like name."""
-    services.registry().put_flow("demo", f"{FLOW}-2", FLOW_DOCUMENT)
+    services().registry.put_flow("demo", f"{FLOW}-2", FLOW_DOCUMENT)
     for _ in range(11):
         set_clock.advance(minutes=1)
-        services.registry().put_flow("demo", FLOW, FLOW_DOCUMENT)
+        services().registry.put_flow("demo", FLOW, FLOW_DOCUMENT)
     versions = [
         {"version": number, "created_at": f"2026-11-10T09:{number - 1:02}:00+00:00"}
         for number in range(12, 0, -1)
@@ -37,7 +37,7 @@ def test_a_foreign_flow_looks_like_none(
     administration: Administration, other_tenant: Tenant
 ) -> None:
     """What is another tenant's, absent, or no id at all, gets the same answer."""
-    services.registry().put_flow(other_tenant.id, "theirs", FLOW_DOCUMENT)
+    services().registry.put_flow(other_tenant.id, "theirs", FLOW_DOCUMENT)
     for flow in ("theirs", "absent"):
         assert administration.call("list_flow_versions", flowId=flow) == no_flow(flow)
     for flow in ("no id", f"{FLOW}#1"):

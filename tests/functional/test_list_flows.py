@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable
 
-from afterword import services
+from afterword.services import services
 from afterword.tenants.keys import Scope
 from tests.conftest import FLOW, FLOW_DOCUMENT, SetClock, Tenant
 from tests.functional.administration import (
@@ -28,11 +28,11 @@ def test_flows_are_listed_in_their_newest_versions(
     administration: Administration, set_clock: SetClock, other_tenant: Tenant
 ) -> None:
     """Each of the tenant's flows is there once, by id, and no other tenant's."""
-    services.registry().put_flow(other_tenant.id, "theirs", FLOW_DOCUMENT)
+    services().registry.put_flow(other_tenant.id, "theirs", FLOW_DOCUMENT)
     chat = json.dumps({"id": "chat", "name": "Chat", "type": "chat", "steps": []})
-    services.registry().put_flow("demo", "chat", chat)
+    services().registry.put_flow("demo", "chat", chat)
     set_clock.advance(minutes=5)
-    services.registry().put_flow("demo", "chat", chat)
+    services().registry.put_flow("demo", "chat", chat)
     shown = {"id": "chat", "version": 2, "created_at": "2026-11-10T09:05:00+00:00"}
     assert administration.call("list_flows") == answer(
         200, {"flows": [{**shown, "name": "Chat", "type": "chat"}, MAILS]}
@@ -45,7 +45,7 @@ def test_a_bound_key_sees_its_flow_alone(
     tenant: Tenant,
 ) -> None:
     """A key for one flow lists that one."""
-    services.registry().put_flow("demo", "chat", FLOW_DOCUMENT)
+    services().registry.put_flow("demo", "chat", FLOW_DOCUMENT)
     bound = administration_of(tenant, flow=FLOW)
     assert bound.call("list_flows") == answer(200, {"flows": [MAILS]})
 

@@ -5,8 +5,8 @@ from collections.abc import Callable
 
 import pytest
 
-from afterword import services
 from afterword.knowledge import folder_id
+from afterword.services import services
 from afterword.tenants.keys import Scope
 from functions.list_folder_contents.app import handler
 from tests.conftest import FLOW, LambdaContext, Tenant
@@ -124,5 +124,5 @@ def test_reading_is_enough_to_list(contents: Contents, tenant: Tenant) -> None:
     assert Contents(contents.load, tenant.key_with(Scope.READ)).list(TERMS)["statusCode"] == 200
     refused = Contents(contents.load, tenant.key_with(Scope.ADMIN)).list(TERMS)
     assert refused == answer(403, "The API key does not have the scope 'read'.")
-    key = services.registry().create_key(tenant.id, [Scope.READ], flow=FLOW)[1]
+    key = services().registry.create_key(tenant.id, [Scope.READ], flow=FLOW)[1]
     assert Contents(contents.load, key).list(TERMS) == BOUND

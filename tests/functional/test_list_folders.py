@@ -2,8 +2,8 @@
 
 from collections.abc import Callable
 
-from afterword import services
 from afterword.knowledge import folder_id
+from afterword.services import services
 from afterword.tenants.keys import Scope
 from functions.list_folders.app import handler
 from tests.conftest import FLOW, LambdaContext, Tenant
@@ -44,7 +44,7 @@ def test_reading_is_enough_to_list(contents: Contents, tenant: Tenant) -> None:
     assert Contents(contents.load, tenant.key_with(Scope.READ)).folders()["statusCode"] == 200
     refused = Contents(contents.load, tenant.key_with(Scope.ADMIN)).folders()
     assert refused == answer(403, "The API key does not have the scope 'read'.")
-    key = services.registry().create_key(tenant.id, [Scope.READ], flow=FLOW)[1]
+    key = services().registry.create_key(tenant.id, [Scope.READ], flow=FLOW)[1]
     assert Contents(contents.load, key).folders() == BOUND
     expected = answer(401, "An API key is needed.", www_authenticate="Bearer")
     assert Contents(contents.load, "").folders() == expected

@@ -7,10 +7,11 @@ from itertools import chain
 
 import pytest
 
-from afterword import clock, services
+from afterword import clock
 from afterword.dialects.native.generations import PARAMETERS
 from afterword.flows.flow import Flow
 from afterword.generations import Status, Submission, order
+from afterword.services import services
 from afterword.tenants.keys import Scope
 from tests.conftest import FLOW, START, Call, Event, SetClock, Tenant
 from tests.fake_model import completion
@@ -31,7 +32,7 @@ def other_flow(tenant: Tenant) -> str:
     flow = Flow.model_validate(
         {"id": OTHER, "name": "Other", "steps": [{"name": "a", "prompt": "{{text}}"}]}
     )
-    services.registry().put_flow(tenant.id, OTHER, flow.model_dump_json(exclude_unset=True))
+    services().registry.put_flow(tenant.id, OTHER, flow.model_dump_json(exclude_unset=True))
     return OTHER
 
 
@@ -102,9 +103,9 @@ def test_statuses_are_chosen(native: Native, set_clock: SetClock) -> None:
     ids = submit_each_second(native, set_clock, 9, FLOW)
     for generation_id in ids[::3]:
         native.ask("cancel_generation", generation_id)
-    claim = services.store().claim("demo", ids[1], clock.now() + timedelta(minutes=1))
+    claim = services().store.claim("demo", ids[1], clock.now() + timedelta(minutes=1))
     assert claim is not None
-    services.endings().succeed(claim, completion("In May."))
+    services().endings.succeed(claim, completion("In May."))
     assert native.pages(status="canceled", limit="2") == [[ids[0], ids[3]], [ids[6]]]
     assert native.pages(status="canceled,succeeded") == [[ids[0], ids[1], ids[3], ids[6]]]
     assert native.pages(status="running") == [[]]
@@ -135,7 +136,7 @@ def test_a_generation_is_found_by_its_reference(
         template=None,
         external={"external_ref": '"case-457"'},
     )
-    theirs = services.submitter().submit("demo", mail)
+    theirs = services().submitter.submit("demo", mail)
     calls.clear()
     assert native.pages(external_ref="case-457") == [[theirs, mine]]
     indexes = {call.params.get("IndexName") for call in calls} - {None}
@@ -155,7 +156,7 @@ def test_a_reference_that_cannot_be_looked_up_is_kept(native: Native, reference:
         template=None,
         external={"external_ref": reference},
     )
-    generation_id = services.submitter().submit("demo", mail)
+    generation_id = services().submitter.submit("demo", mail)
     (item,) = native.page()["body"]["items"]
     assert (item["id"], item["external_ref"]) == (generation_id, json.loads(reference))
 
@@ -246,7 +247,7 @@ def test_a_key_for_one_flow_lists_that_alone(
     """Its list has its flow's alone, by reference too, and another flow is a 403."""
     native.submitted(flow=other_flow, external_ref="case-457")
     mine = native.submitted(external_ref="case-457")
-    _, key = services.registry().create_key(tenant.id, [Scope.READ], flow=FLOW)
+    _, key = services().registry.create_key(tenant.id, [Scope.READ], flow=FLOW)
     bound = Native(load_event, key)
     assert bound.pages() == bound.pages(external_ref="case-457") == [[mine]]
     assert bound.page(flow=other_flow) == problem(403, "The API key is for another flow.")
@@ -256,9 +257,9 @@ def test_a_page_fits_into_a_response(native: Native, set_clock: SetClock) -> Non
     """With big results a page ends early, stays below Lambda's 6 MB, and the list has them all."""
     ids = submit_each_second(native, set_clock, 5, FLOW)
     for generation_id in ids:
-        claim = services.store().claim("demo", generation_id, clock.now() + timedelta(minutes=1))
+        claim = services().store.claim("demo", generation_id, clock.now() + timedelta(minutes=1))
         assert claim is not None
-        services.endings().succeed(claim, completion('"' * 600_000))
+        services().endings.succeed(claim, completion('"' * 600_000))
     event = native.load_event("list_generations")
     event["headers"]["authorization"] = f"Bearer {native.key}"
     pages = native.pages()
@@ -272,8 +273,8 @@ def test_a_page_fits_into_a_response(native: Native, set_clock: SetClock) -> Non
 def test_an_order_is_the_stored_one(native: Native) -> None:
     """A generation's place in lists is told from itself, as its item has it."""
     generation_id = native.submitted()
-    found = services.store().get("demo", generation_id)
-    listed = services.store().listed("demo", generation_id)
+    found = services().store.get("demo", generation_id)
+    listed = services().store.listed("demo", generation_id)
     assert found.order == listed.order == order(START, generation_id)
 
 

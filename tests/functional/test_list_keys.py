@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from afterword import services
+from afterword.services import services
 from afterword.tenants.keys import Scope
 from tests.conftest import FLOW, SetClock, Tenant
 from tests.functional.administration import (
@@ -19,10 +19,10 @@ def test_keys_are_listed_without_their_secrets(
     administration: Administration, set_clock: SetClock, other_tenant: Tenant
 ) -> None:
     """The tenant's keys are there, live and revoked, the oldest first, and nobody else's."""
-    services.registry().create_key(other_tenant.id, [Scope.READ])
+    services().registry.create_key(other_tenant.id, [Scope.READ])
     set_clock.advance(minutes=1)
-    made, secret = services.registry().create_key("demo", [Scope.READ], "dashboard", FLOW)
-    services.registry().revoke_key("demo", made.id)
+    made, secret = services().registry.create_key("demo", [Scope.READ], "dashboard", FLOW)
+    services().registry.revoke_key("demo", made.id)
     result = administration.call("list_keys")
     assert result["statusCode"] == 200
     *before, last = result["body"]["keys"]

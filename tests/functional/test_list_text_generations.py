@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from afterword import clock, services
+from afterword import clock
 from afterword.dialects import genai_stack
 from afterword.generations import Reason, new_id
-from afterword.runtime import clients
+from afterword.runtime.clients import clients
+from afterword.services import services
 from functions.submit_mail_generation.app import handler as submit_mail
 from tests.conftest import FLOW, Event, LambdaContext, SetClock, Tenant
 from tests.deployment import REFERENCES
@@ -72,7 +73,7 @@ def fill(set_clock: SetClock, count: int, flow: str = FLOW, tenant: str = "demo"
         item |= {name: {"N": number} for name, number in numbers.items()}
         requests.append({"PutRequest": {"Item": item}})
     for start in range(0, count, 25):
-        clients.dynamodb().batch_write_item(RequestItems={TABLE: requests[start : start + 25]})
+        clients().dynamodb.batch_write_item(RequestItems={TABLE: requests[start : start + 25]})
     return made[::-1]
 
 
@@ -93,7 +94,7 @@ def test_a_new_app_has_no_generations(client: Client) -> None:
 def test_generations_are_listed_newest_first(client: Client, set_clock: SetClock) -> None:
     """A list has every generation whole, as it is read alone, the newest one first."""
     newest, middle, oldest = submit(client, set_clock, "a", BIG, "c")
-    store = services.store()
+    store = services().store
     claimed = store.claim("demo", middle, clock.now() + timedelta(minutes=1))
     assert claimed is not None
     store.succeed(claimed, completion(BIG))
@@ -147,7 +148,7 @@ def test_a_link_says_where_the_next_page_begins(client: Client, set_clock: SetCl
     del event["headers"]["authorization"]
     query = {"token": client.key, "limit": "2"}
     page = send("list_text_generations", event | {"queryStringParameters": query})
-    order = f"{clock.to_millis(services.store().get('demo', made[1]).created_at)}#{made[1]}"
+    order = f"{clock.to_millis(services().store.get('demo', made[1]).created_at)}#{made[1]}"
     after = base64.urlsafe_b64encode(order.encode()).decode().rstrip("=")
     assert page["headers"] == {
         **answer([])["headers"],
@@ -291,7 +292,7 @@ def test_no_page_is_more_than_a_response_can_have(
     client: Client, set_clock: SetClock, character: str
 ) -> None:
     """Whatever is in the texts, a result as Lambda sends it is no more than 6 MB."""
-    store = services.store()
+    store = services().store
     for generation_id in submit(client, set_clock, *["Hello"] * 12):
         claimed = store.claim("demo", generation_id, clock.now() + timedelta(minutes=1))
         assert claimed is not None
@@ -309,9 +310,9 @@ def test_the_largest_input_and_text_are_shown(form: Client, character: str) -> N
     sent = json.dumps({"topic": "Snow", "story": story}, ensure_ascii=False)
     results = [form.post("application/json", sent.encode())]
     generation_id = body_of(results[0])["id"]
-    claimed = services.store().claim("demo", generation_id, clock.now() + timedelta(minutes=1))
+    claimed = services().store.claim("demo", generation_id, clock.now() + timedelta(minutes=1))
     assert claimed is not None
-    services.store().succeed(claimed, completion(character * 400_000))
+    services().store.succeed(claimed, completion(character * 400_000))
     results += [form.get(generation_id), form.set_title(generation_id, "x"), form.list()]
     assert body_of(results[1])["inputs"]["story"] == story
     for result in [*results, form.app()]:
@@ -330,10 +331,10 @@ def test_inputs_that_no_response_could_have_are_not_shown(
             "pathParameters": {"companyCuid": "demo", "orchestratorCuid": app.flow},
         }
         generation_id = json.loads(submit_mail(event, LambdaContext())["body"])["process_cuid"]
-        claimed = services.store().claim("demo", generation_id, clock.now() + timedelta(minutes=1))
+        claimed = services().store.claim("demo", generation_id, clock.now() + timedelta(minutes=1))
         assert claimed is not None
         assert claimed.inputs["body"] == '"' * 2_000_000
-        services.store().succeed(claimed, completion("Hi"))
+        services().store.succeed(claimed, completion("Hi"))
         body = body_of(app.get(generation_id))
         too_large = "(too large to be shown)"
         assert body["inputs"] == {"subject": too_large, "body": too_large}
@@ -395,7 +396,7 @@ def test_a_page_costs_the_same_however_many_there_are(client: Client, set_clock:
         fill(set_clock, more)
         for query in ({}, _far_back(client)):
             reads = Reads()
-            events = clients.dynamodb().meta.events
+            events = clients().dynamodb.meta.events
             events.register("after-call.dynamodb", reads.note)
             assert len(ids(client.list(**query))) == (100 if not query else 1)
             events.unregister("after-call.dynamodb", reads.note)
@@ -406,7 +407,7 @@ def test_a_page_costs_the_same_however_many_there_are(client: Client, set_clock:
 
 def _far_back(client: Client) -> dict[str, str]:
     """Return the query of a page with the oldest generation alone."""
-    oldest = clients.dynamodb().query(
+    oldest = clients().dynamodb.query(
         TableName=TABLE,
         IndexName="by_flow",
         KeyConditionExpression="list_key = :key",
@@ -422,7 +423,7 @@ def test_what_dynamodb_leaves_out_of_a_batch_is_asked_for_again(
 ) -> None:
     """A batch read that comes back in parts is still the whole page, in its order."""
     made = fill(set_clock, 7)
-    read = clients.dynamodb().batch_get_item
+    read = clients().dynamodb.batch_get_item
     asked: list[int] = []
 
     def read_three(RequestItems: dict[str, Any]) -> dict[str, Any]:  # noqa: N803 - boto3's name
@@ -433,7 +434,7 @@ def test_what_dynamodb_leaves_out_of_a_batch_is_asked_for_again(
             answered["UnprocessedKeys"] = {TABLE: {"Keys": keys[3:]}}
         return answered
 
-    monkeypatch.setattr(clients.dynamodb(), "batch_get_item", read_three)
+    monkeypatch.setattr(clients().dynamodb, "batch_get_item", read_three)
     assert ids(client.list()) == made
     assert asked == [7, 4, 1]
 

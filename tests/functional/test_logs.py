@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 from botocore.exceptions import EndpointConnectionError
 
-from afterword import clock, services
+from afterword import clock
 from afterword.models import ModelUnavailableError
-from afterword.runtime import clients
+from afterword.runtime.clients import clients
 from afterword.runtime.queue import Queue
+from afterword.services import services
 from functions.dead_letter.app import handler as bury
 from functions.deliver.app import handler as deliver
 from functions.generate.app import handler as generate
@@ -87,7 +88,7 @@ def test_an_id_is_followed_from_the_api_to_the_end(  # noqa: PLR0913, PLR0917 - 
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Its acceptance, each attempt, its notice and its webhook are there, and nothing twice."""
-    clients.events().create_event_bus(Name="company")
+    clients().events.create_event_bus(Name="company")
     monkeypatch.setenv("AFTERWORD_EVENT_BUS", "company")
     webhook = webhooks.created()["id"]
     generation_id, other_id = native.submitted(), native.submitted()
@@ -171,10 +172,10 @@ def test_what_is_settled_late_is_told_with_its_id(  # noqa: PLR0913, PLR0917 - f
     def out_of_reach(*_: object) -> None:
         raise EndpointConnectionError(endpoint_url="https://aws.invalid")
 
-    clients.events().create_event_bus(Name="company")
+    clients().events.create_event_bus(Name="company")
     monkeypatch.setenv("AFTERWORD_EVENT_BUS", "company")
     generation_id = native.submitted()
-    place = Queue if broken == "send" else type(services.store())
+    place = Queue if broken == "send" else type(services().store)
     with monkeypatch.context() as patch:
         patch.setattr(place, broken, out_of_reach)
         native.ask("cancel_generation", generation_id)
@@ -221,7 +222,7 @@ def test_a_lease_that_ran_out_is_told_with_its_id(
 ) -> None:
     """A worker that was lost is in the log of the sweeper that noticed."""
     generation_id = native.submitted()
-    assert services.store().claim("demo", generation_id, clock.now() + timedelta(minutes=1))
+    assert services().store.claim("demo", generation_id, clock.now() + timedelta(minutes=1))
     set_clock.advance(minutes=3)
     sweep(load_event("sweep"), LambdaContext())
     last = lines_of(generation_id)[0][-1]

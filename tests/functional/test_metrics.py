@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from afterword import clock, services
+from afterword import clock
 from afterword.generations import Completion, Reason, Submission, Terms
 from afterword.models import (
     ModelRefusedError,
@@ -15,6 +15,7 @@ from afterword.models import (
     Prompt,
 )
 from afterword.runtime.queue import Queue
+from afterword.services import services
 from functions.dead_letter.app import handler as bury
 from functions.generate.app import handler as generate
 from functions.sweep.app import handler as sweep
@@ -108,9 +109,9 @@ def put(tenant: Tenant, set_clock: SetClock) -> Callable[..., None]:  # noqa: AR
             template=template,
             external={},
         )
-        version = services.registry().flow(tenant.id, FLOW).version
+        version = services().registry.flow(tenant.id, FLOW).version
         terms = Terms(flow_version=version, retention=timedelta(days=30))
-        services.store().put(tenant.id, generation_id, submission, terms)
+        services().store.put(tenant.id, generation_id, submission, terms)
 
     return put
 
@@ -230,7 +231,7 @@ def test_a_flow_of_several_models(
     put: Callable[..., None], run: Work, metric_lines: MetricLines
 ) -> None:
     """Each model has what it took, in one line, and the end is in that of the last one asked."""
-    services.registry().put_flow("demo", FLOW, json.dumps(STEPS))
+    services().registry.put_flow("demo", FLOW, json.dumps(STEPS))
     put()
     run(says("Dear Ada,"))
     assert metric_lines()[1:] == [
@@ -254,7 +255,7 @@ def test_steps_of_an_earlier_attempt_are_not_counted_again(
     put: Callable[..., None], run: Work, metric_lines: MetricLines
 ) -> None:
     """What a step took is counted by the attempt that has asked, however the generation ends."""
-    services.registry().put_flow("demo", FLOW, json.dumps(STEPS))
+    services().registry.put_flow("demo", FLOW, json.dumps(STEPS))
     put()
 
     def answer(prompt: Prompt) -> Completion:
@@ -299,7 +300,7 @@ def test_what_is_canceled_while_it_runs(
     put()
 
     def answer(_: Prompt) -> Completion:
-        services.endings().cancel("demo", ID)
+        services().endings.cancel("demo", ID)
         return completion("Too late")
 
     run(answer)
@@ -321,7 +322,7 @@ def test_a_claim_that_is_lost_counts_nothing(
 
     def answer(prompt: Prompt) -> Completion:
         set_clock.advance(minutes=10)
-        assert services.store().claim("demo", ID, clock.now() + timedelta(minutes=5))
+        assert services().store.claim("demo", ID, clock.now() + timedelta(minutes=5))
         return late(prompt)
 
     run(answer)

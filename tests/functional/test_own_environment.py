@@ -10,8 +10,7 @@ from typing import Any
 import boto3
 import pytest
 
-from afterword import clock, generations, services
-from afterword.engine import attempts
+from afterword import clock, generations
 from afterword.flows.flow import Flow
 from afterword.generations import Submission, Terms, waiting
 from afterword.generations.store import GenerationStore
@@ -19,8 +18,10 @@ from afterword.knowledge import Draft
 from afterword.limits import Limits
 from afterword.limits.quotas import Admitted, Usage
 from afterword.models import ModelUnavailableError
-from afterword.runtime import clients, settings
+from afterword.runtime import settings
+from afterword.runtime.clients import clients
 from afterword.runtime.payloads import Payloads
+from afterword.services import services
 from afterword.tenants.keys import Scope
 from functions.count_usage.app import handler as count_usage
 from functions.create_content.app import handler as create_content
@@ -86,22 +87,7 @@ def run_alone(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> Callab
         variables = deployment.functions[folder].environment
         recorder = Recorder(variables, set())
         monkeypatch.setattr(settings, "os", SimpleNamespace(environ=recorder))
-        for cached in (
-            settings.settings,
-            services.registry,
-            services.authenticator,
-            services.store,
-            services.queue,
-            services.endings,
-            services.submitter,
-            services.sweeper,
-            services.notifier,
-            services.contents,
-            services.knowledge,
-            services.fetcher,
-            services.ranking,
-        ):
-            cached.cache_clear()
+        services.cache_clear()
         return recorder.asked
 
     return leave_only
@@ -120,16 +106,16 @@ def put(
     terms = Terms(
         flow_version=1, retention=timedelta(days=30), place=place, notify=generation_id == ID
     )
-    services.store().put("demo", generation_id, submission, terms)
+    services().store.put("demo", generation_id, submission, terms)
 
 
 def ask_after_another() -> None:
     """Queue a question of a conversation, about a content that is kept in the bucket."""
     draft = Draft(name="Refunds", text="Refunds take two weeks. " * 1_000, folder="Help")
-    services.contents().create("demo", draft)
+    services().contents.create("demo", draft)
     step = {"name": "answer", "prompt": "{{text}}", "context": {"folders": ["Help"]}}
     flow = Flow.model_validate({"id": "ask", "name": "Ask", "steps": [step]})
-    services.registry().put_flow("demo", "ask", flow.model_dump_json(exclude_unset=True))
+    services().registry.put_flow("demo", "ask", flow.model_dump_json(exclude_unset=True))
     question = Submission(
         dialect="unless",
         flow="ask",
@@ -140,7 +126,7 @@ def ask_after_another() -> None:
     )
     terms = Terms(flow_version=1, retention=timedelta(days=30), place=PLACE)
     for generation_id in (generations.new_id(), OTHER_ID):
-        services.store().put("demo", generation_id, question, terms)
+        services().store.put("demo", generation_id, question, terms)
 
 
 def unused(folder: str) -> set[str]:
@@ -152,7 +138,7 @@ def unused(folder: str) -> set[str]:
 
 def messages_in(queue: str) -> int:
     """Return how many messages wait in a queue of the template."""
-    attributes = clients.sqs().get_queue_attributes(
+    attributes = clients().sqs.get_queue_attributes(
         QueueUrl=REFERENCES[queue], AttributeNames=["ApproximateNumberOfMessages"]
     )["Attributes"]
     return int(attributes["ApproximateNumberOfMessages"])
@@ -191,12 +177,12 @@ def test_what_is_open_to_everybody_has_and_needs_nothing(  # noqa: PLR0913, PLR0
 
 def lose_place(generation_id: str) -> None:
     """End a generation of a tenant with limits, as a process does that dies before it settles."""
-    limits = services.registry().limits("demo")
-    usage = Usage(clients.dynamodb(), REFERENCES["UsageTable"])
+    limits = services().registry.limits("demo")
+    usage = Usage(clients().dynamodb, REFERENCES["UsageTable"])
     place = usage.admit("demo", generation_id, limits)
     assert isinstance(place, Admitted)
     put({"body": "B"}, {}, generation_id, place.place)
-    services.store().cancel("demo", generation_id)
+    services().store.cancel("demo", generation_id)
 
 
 def test_submitting_has_what_it_needs(
@@ -206,7 +192,7 @@ def test_submitting_has_what_it_needs(
     run_alone: Callable[[str], set[str]],
 ) -> None:
     """The submitting function uses all its variables and permissions, and no other."""
-    services.registry().set_limits("demo", Limits(running_at_once=2))
+    services().registry.set_limits("demo", Limits(running_at_once=2))
     lose_place(ID)
     lose_place(OTHER_ID)
     set_clock.advance(minutes=2)
@@ -243,8 +229,8 @@ def test_the_worker_may_do_what_it_does(
     put({"body": BIG}, {})
     ask_after_another()
     event = message_event(ID)
-    services.queue().send("demo", ID)
-    (message,) = clients.sqs().receive_message(QueueUrl=REFERENCES["Queue"])["Messages"]
+    services().queue.send("demo", ID)
+    (message,) = clients().sqs.receive_message(QueueUrl=REFERENCES["Queue"])["Messages"]
     event["Records"][0]["receiptHandle"] = message["ReceiptHandle"]
     run_alone("generate")
     use_model(raising(ModelUnavailableError("Busy.")))
@@ -263,8 +249,8 @@ def test_the_worker_has_the_settings_that_it_needs(
 ) -> None:
     """The worker, with a model at an endpoint, is built from all its variables and no other."""
     asked = run_alone("generate")
-    attempts.from_settings()
-    services.ranking()
+    assert services().worker
+    assert services().ranking
     assert asked == ours(deployment, "generate")
 
 
@@ -298,8 +284,8 @@ def test_the_sweeper_has_what_it_needs(
     """The sweeper uses all its variables and permissions, and no other."""
     put({"body": "B"}, {})
     put({"body": "B"}, {}, OTHER_ID)
-    assert services.store().cancel("demo", OTHER_ID)
-    services.store().cancel("demo", ID)
+    assert services().store.cancel("demo", OTHER_ID)
+    services().store.cancel("demo", ID)
     put({"body": "B"}, {}, "019a6f3e-7c00-7000-8000-000000000003")
     set_clock.advance(minutes=3)
     asked = run_alone("sweep")
@@ -337,7 +323,7 @@ def test_a_form_has_what_it_needs(
     run_alone: Callable[[str], set[str]],
 ) -> None:
     """The form's function uses all its variables and permissions, and no other."""
-    services.registry().set_limits("demo", Limits(running_at_once=2))
+    services().registry.set_limits("demo", Limits(running_at_once=2))
     lose_place(ID)
     lose_place(OTHER_ID)
     set_clock.advance(minutes=2)
@@ -392,17 +378,17 @@ def test_running_a_flow_has_what_it_needs(  # noqa: PLR0913, PLR0917 - what it i
 ) -> None:
     """The generating function uses all its variables and permissions, and no other."""
     monkeypatch.setattr(waiting, "WAIT_SECONDS", 0.0)
-    services.registry().set_limits("demo", Limits(running_at_once=2))
+    services().registry.set_limits("demo", Limits(running_at_once=2))
     lose_place(ID)
     lose_place(OTHER_ID)
     set_clock.advance(minutes=2)
     user = {"userId": "x" * 200}
     event = load_event("generate_flow")
     event["headers"] |= {"authorization": f"Bearer {tenant.key}", "idempotency-key": "case-457"}
-    services.contents().create("demo", Draft(name="Refunds", text="Soon.", folder="Help"))
+    services().contents.create("demo", Draft(name="Refunds", text="Soon.", folder="Help"))
     step = {"name": "answer", "prompt": "{{text}}", "context": {}}
     flow = Flow.model_validate({"id": FLOW, "name": "Ask", "steps": [step]})
-    services.registry().put_flow("demo", FLOW, flow.model_dump_json(exclude_unset=True))
+    services().registry.put_flow("demo", FLOW, flow.model_dump_json(exclude_unset=True))
     chosen = {"answer": {"context": {"folders": {"names": ["help"]}}}}
     event["body"] = json.dumps({**user, "flow": {"inputs": {"text": BIG}}, "steps": chosen})
     asked = run_alone("generate_flow")
@@ -450,12 +436,12 @@ def test_a_question_has_what_it_needs(
     run_alone: Callable[[str], set[str]],
 ) -> None:
     """The question's function uses all its variables and permissions, and no other."""
-    services.registry().set_limits("demo", Limits(running_at_once=2))
+    services().registry.set_limits("demo", Limits(running_at_once=2))
     lose_place(ID)
     lose_place(OTHER_ID)
     set_clock.advance(minutes=2)
     chat = json.dumps({**json.loads(FLOW_DOCUMENT), "type": "chat"})
-    services.registry().put_flow("demo", FLOW, chat)
+    services().registry.put_flow("demo", FLOW, chat)
     sent = {"query": "Why?", "sessionId": "s", "visitorId": "v", "metadata": {"a": BIG}}
     event = question(load_event("submit_query"), tenant, body=json.dumps(sent))
     named = {**event, "headers": {**event["headers"], "x-website-id": FLOW}}
@@ -484,7 +470,7 @@ def test_an_answer_has_what_it_needs(
         conversation="s",
     )
     terms = Terms(flow_version=1, retention=timedelta(days=30))
-    services.store().put("demo", ID, submission, terms)
+    services().store.put("demo", ID, submission, terms)
     somebody_else_succeeds(ID)
     event = question(load_event("get_answer"), tenant)
     asked = run_alone("get_answer")
@@ -506,9 +492,9 @@ def test_a_content_has_what_it_needs(
     run_alone: Callable[[str], set[str]],
 ) -> None:
     """The functions of contents use all their variables and permissions, and no other."""
-    key = services.registry().create_key(tenant.id, [Scope.ADMIN, Scope.READ])[1]
+    key = services().registry.create_key(tenant.id, [Scope.ADMIN, Scope.READ])[1]
     terms, other = (
-        services.contents().create("demo", Draft(name="A", text="B", folder=folder)).folder.id
+        services().contents.create("demo", Draft(name="A", text="B", folder=folder)).folder.id
         for folder in ("Terms", "Other")
     )
     there = {"name": "A", "text": BIG, "externalId": "terms-1", "folder": terms}
@@ -563,7 +549,7 @@ def test_administration_has_what_it_needs(  # noqa: PLR0913, PLR0917 - a functio
     status: int,
 ) -> None:
     """The functions of flows, keys and usage use all their variables and permissions."""
-    key, _ = services.registry().create_key("demo", [Scope.READ])
+    key, _ = services().registry.create_key("demo", [Scope.READ])
     asked = run_alone(name)
     call = administration.call
     result = call(name, body, keyId=key.id) if name == "revoke_key" else call(name, body)
@@ -581,7 +567,7 @@ def test_the_count_has_what_it_needs(
 ) -> None:
     """The count uses all its variables and permissions, and no other."""
     put({"body": "B"}, {})
-    services.store().cancel(tenant.id, ID)
+    services().store.cancel(tenant.id, ID)
     set_clock.advance(hours=2)
     asked = run_alone("count_usage")
     assert count_usage(load_event("count_usage"), LambdaContext(milliseconds=600_000))["hours"]
@@ -596,14 +582,14 @@ def test_submitting_to_the_native_api_has_what_it_needs(
     run_alone: Callable[[str], set[str]],
 ) -> None:
     """The native API's submitting function uses all its variables and permissions, and no other."""
-    services.registry().set_limits("demo", Limits(running_at_once=2))
+    services().registry.set_limits("demo", Limits(running_at_once=2))
     lose_place(ID)
     lose_place(OTHER_ID)
     set_clock.advance(minutes=2)
-    services.contents().create("demo", Draft(name="Refunds", text="Soon.", folder="Help"))
+    services().contents.create("demo", Draft(name="Refunds", text="Soon.", folder="Help"))
     step = {"name": "answer", "prompt": "{{text}}", "context": {}}
     flow = Flow.model_validate({"id": FLOW, "name": "Ask", "steps": [step]})
-    services.registry().put_flow("demo", FLOW, flow.model_dump_json(exclude_unset=True))
+    services().registry.put_flow("demo", FLOW, flow.model_dump_json(exclude_unset=True))
     chosen = {"answer": {"folders": {"names": ["help"]}}}
     body = {"flow": FLOW, "inputs": {"text": BIG}, "context": chosen}
     asked = run_alone("submit_generation")
@@ -624,8 +610,8 @@ def test_submitting_again_has_what_it_needs(
 ) -> None:
     """The retrying function uses all its variables and permissions, and no other."""
     failed = native.submitted(inputs={"text": BIG})
-    services.endings().cancel("demo", failed)
-    services.registry().set_limits("demo", Limits(running_at_once=2))
+    services().endings.cancel("demo", failed)
+    services().registry.set_limits("demo", Limits(running_at_once=2))
     lose_place(ID)
     lose_place(OTHER_ID)
     set_clock.advance(minutes=2)
@@ -662,10 +648,10 @@ def test_canceling_and_deleting_have_what_they_need(
     run_alone: Callable[[str], set[str]],
 ) -> None:
     """The functions that end generations, or delete them, use all that they have."""
-    services.registry().set_limits(tenant.id, Limits(running_at_once=5))
+    services().registry.set_limits(tenant.id, Limits(running_at_once=5))
     put({"body": BIG}, {"metadata": f'{{"a": "{BIG}"}}'})
     ended = native.submitted(inputs={"text": BIG})
-    services.endings().cancel("demo", ended)
+    services().endings.cancel("demo", ended)
     for name, generation_id, status in (
         ("cancel_generation", ID, 200),
         ("delete_generation", ended, 204),

@@ -7,12 +7,13 @@ from types import SimpleNamespace
 
 import pytest
 
-from afterword import batches, clock, services
+from afterword import batches, clock
 from afterword.batches import Batch, State
 from afterword.flows.flow import Flow
 from afterword.knowledge import Draft
 from afterword.limits import Limits
 from afterword.runtime import settings
+from afterword.services import services
 from functions.create_batch.app import handler as create_batch
 from functions.get_batch.app import handler as get_batch
 from tests.conftest import Call, Event, LambdaContext, SetClock, Tenant
@@ -39,10 +40,7 @@ def run_alone(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> Callab
     def leave_only(folder: str) -> set[str]:
         recorder = Recorder(deployment.functions[folder].environment, set())
         monkeypatch.setattr(settings, "os", SimpleNamespace(environ=recorder))
-        settings.settings.cache_clear()
-        for built in vars(services).values():
-            if hasattr(built, "cache_clear"):
-                built.cache_clear()
+        services.cache_clear()
         return recorder.asked
 
     return leave_only
@@ -71,7 +69,7 @@ def test_reading_a_batch_has_what_it_needs(
 ) -> None:
     """The function uses all its variables and permissions: the URL of the results needs one."""
     event = load_event("get_batch")
-    services.batches().create(
+    services().batches.create(
         Batch(
             tenant=tenant.id,
             id=event["pathParameters"]["batchId"],
@@ -97,7 +95,7 @@ def wait_for_a_file(batch_id: str) -> None:
         expires_at=clock.now() + timedelta(days=1),
         state=State.WAITING,
     )
-    services.batches().create(batch)
+    services().batches.create(batch)
 
 
 def without_versions(event: Event) -> Event:
@@ -116,16 +114,16 @@ def test_the_intake_has_what_it_needs(  # noqa: PLR0913, PLR0917 - all that it d
     calls: list[Call],
 ) -> None:
     """The intake uses all its variables and permissions, and no other."""
-    services.registry().set_limits(tenant.id, Limits(running_at_once=9))
+    services().registry.set_limits(tenant.id, Limits(running_at_once=9))
     for generation_id in (ID, OTHER_ID):
         lose_place(generation_id)
-    services.registry().set_limits(tenant.id, Limits(running_at_once=2))
+    services().registry.set_limits(tenant.id, Limits(running_at_once=2))
     set_clock.advance(minutes=2)
     draft = Draft(name="Refunds", text="Two weeks.", folder="Help")
-    services.contents().create(tenant.id, draft)
+    services().contents.create(tenant.id, draft)
     step = {"name": "answer", "prompt": "{{text}}", "context": {"folders": ["Help"]}}
     flow = Flow.model_validate({"id": "ask", "name": "Ask", "steps": [step]})
-    services.registry().put_flow(tenant.id, "ask", flow.model_dump_json(exclude_unset=True))
+    services().registry.put_flow(tenant.id, "ask", flow.model_dump_json(exclude_unset=True))
     asks = {
         "flow": "ask",
         "inputs": {"text": BIG},
@@ -143,17 +141,17 @@ def test_the_intake_has_what_it_needs(  # noqa: PLR0913, PLR0917 - all that it d
     assert inbox.take(plain, plain_upload) == []
     assert messages_in("Queue") == 1
     for batch_id in (ID, OTHER_ID):
-        assert services.batches().get("demo", batch_id).counts.bad == 1
+        assert services().batches.get("demo", batch_id).counts.bad == 1
     following = turns(calls)[0][0]
     generation_id = batches.line_id(tenant.id, following["batch"], 1)
-    claim = services.store().claim(tenant.id, generation_id, clock.now() + timedelta(seconds=60))
+    claim = services().store.claim(tenant.id, generation_id, clock.now() + timedelta(seconds=60))
     assert claim is not None
-    services.endings().succeed(claim, completion(BIG))
+    services().endings.succeed(claim, completion(BIG))
     assert inbox.take(following) == []
     limited = created("intake/demo/more.jsonl", file(*[{**asks, "context": {}}] * 3))
     inbox.take(limited)
     message, _ = turns(calls)[-1]
-    services.batches().take(
+    services().batches.take(
         tenant.id, message["batch"], message["turn"], clock.now() + timedelta(minutes=1)
     )
     assert inbox.take(message) == ["0"]
@@ -173,4 +171,4 @@ def test_a_file_without_versions_is_read(
     assert inbox.take(without_versions(created(key, file(MAIL)))) == []
     following = turns(calls)[0][0]
     assert inbox.take(following) == []
-    assert services.batches().get("demo", following["batch"]).counts.accepted == 1
+    assert services().batches.get("demo", following["batch"]).counts.accepted == 1

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from afterword import services
 from afterword.generations import Generation, Reason, Status, Submission, Terms
 from afterword.knowledge import Draft
-from afterword.runtime import clients
+from afterword.runtime.clients import clients
+from afterword.services import services
 from functions.deliver.app import handler as deliver
 from functions.generate.app import handler as generate
 from tests import roles
@@ -47,7 +47,7 @@ def answering(client: "BaseClient", operation: str, response: Mapping[str, objec
 @pytest.fixture
 def bedrock(aws: None, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ARG001 - asked for its effect
     """Let the deployment's model be Bedrock's, which says `Dear Ada,`."""
-    original = clients.bedrock_runtime
+    original = clients().bedrock_runtime
     message = {"role": "assistant", "content": [{"text": "Dear Ada,"}]}
     response = {
         "output": {"message": message},
@@ -60,7 +60,7 @@ def bedrock(aws: None, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ARG001
         answering(client, "bedrock-runtime.Converse", response)
         return client
 
-    monkeypatch.setattr(clients, "bedrock_runtime", build)
+    monkeypatch.setattr(clients(), "bedrock_runtime", build)
     monkeypatch.setenv("AFTERWORD_MODEL_PROVIDER", "bedrock")
 
 
@@ -92,7 +92,7 @@ def endpoint(monkeypatch: pytest.MonkeyPatch, aws: None) -> Iterator[None]:  # n
         def log_message(self, *_: object) -> None:
             """Keep the tests' output clean."""
 
-    secret = clients.secrets_manager().create_secret(Name="model", SecretString=API_KEY)
+    secret = clients().secrets_manager.create_secret(Name="model", SecretString=API_KEY)
     with ThreadingHTTPServer(("127.0.0.1", 0), Endpoint) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
@@ -113,18 +113,18 @@ def queue(
     if context is not None:
         step["context"] = context
     document = json.dumps({"id": "chosen", "name": "Chosen", "steps": [step]})
-    services.registry().put_flow(tenant.id, "chosen", document)
+    services().registry.put_flow(tenant.id, "chosen", document)
     submission = Submission(
         dialect="dialonce", flow="chosen", inputs={"body": "B"}, template=None, external={}
     )
     terms = Terms(flow_version=1, retention=timedelta(days=30), notify=True)
-    services.store().put(tenant.id, ID, submission, terms)
+    services().store.put(tenant.id, ID, submission, terms)
 
 
 def generated(message_event: Callable[[str], Event]) -> Generation:
     """Run the worker on the queued generation of the sample events; return what became of it."""
     generate(message_event(ID), LambdaContext())
-    return services.store().get("demo", ID)
+    return services().store.get("demo", ID)
 
 
 @pytest.mark.usefixtures("bedrock")
@@ -185,10 +185,10 @@ def test_the_knowledge_base_may_be_asked(
 ) -> None:
     """The worker may retrieve from the knowledge base that the owner names."""
     monkeypatch.setenv("AFTERWORD_KNOWLEDGE_BASE_ID", "ABCDEF0123")
-    client = clients.bedrock_agent_runtime()
+    client = clients().bedrock_agent_runtime
     answering(client, "bedrock-agent-runtime.Retrieve", {"retrievalResults": []})
     draft = Draft(name="Refunds", text="Two weeks.", folder="Help")
-    services.contents().create(tenant.id, draft)
+    services().contents.create(tenant.id, draft)
     queue(tenant, context={"folders": ["Help"]})
     assert generated(message_event).status == Status.SUCCEEDED
 
@@ -198,9 +198,9 @@ def test_ends_may_be_published(
 ) -> None:
     """Notices may be published on the bus that the owner names."""
     monkeypatch.setenv("AFTERWORD_EVENT_BUS", "company")
-    clients.events().create_event_bus(Name="company")
+    clients().events.create_event_bus(Name="company")
     queue(tenant)
-    services.store().cancel(tenant.id, ID)
+    services().store.cancel(tenant.id, ID)
     assert deliver(load_event("deliver"), LambdaContext()) == {"batchItemFailures": []}
 
 
@@ -213,7 +213,7 @@ def test_disabled_endpoints_may_be_published(
 ) -> None:
     """That an endpoint was disabled may be published on the bus that the owner names."""
     monkeypatch.setenv("AFTERWORD_EVENT_BUS", "company")
-    clients.events().create_event_bus(Name="company")
+    clients().events.create_event_bus(Name="company")
     delivery = webhooks.tested(webhooks.created()["id"])
     receiver.answers = [410]
     assert webhook_queue.deliver(delivery) == []

@@ -6,9 +6,10 @@ from datetime import timedelta
 
 import pytest
 
-from afterword import clock, services
+from afterword import clock
 from afterword.generations import Submission, Terms
-from afterword.runtime import clients
+from afterword.runtime.clients import clients
+from afterword.services import services
 from functions.deliver.app import handler as deliver
 from tests.conftest import FLOW, Call, Event, LambdaContext, SetClock
 from tests.deployment import REFERENCES, Deployment
@@ -28,12 +29,6 @@ def test_a_function_of_webhooks_has_what_it_needs(
     """Each function uses all its variables and permissions, and no other."""
     delivery = webhooks.tested(webhooks.created()["id"])
     asked = run_alone(name)
-    for cached in (
-        services.webhook_store,
-        services.webhook_endpoints,
-        services.webhook_deliveries,
-    ):
-        cached.cache_clear()
     result = webhooks.call(name, delivery.endpoint, delivery.id)
     assert result["statusCode"] in {200, 201, 202, 204}
     if name == "update_webhook":
@@ -56,7 +51,7 @@ def test_sending_has_what_it_needs(  # noqa: PLR0913, PLR0917 - what it is given
     """The sending function uses all its variables and permissions, and no other."""
     delivery = webhooks.tested(webhooks.created()["id"])
     url = REFERENCES["WebhookQueue"]
-    (message,) = clients.sqs().receive_message(QueueUrl=url)["Messages"]
+    (message,) = clients().sqs.receive_message(QueueUrl=url)["Messages"]
 
     def load(name: str) -> Event:
         event = load_event(name)
@@ -64,8 +59,6 @@ def test_sending_has_what_it_needs(  # noqa: PLR0913, PLR0917 - what it is given
         return event
 
     asked = run_alone("send_webhook")
-    for cached in (services.webhook_store, services.webhook_sender):
-        cached.cache_clear()
     receiver.answers = [500]
     assert Queue(load).deliver(delivery) == [delivery.id]
     assert asked == ours(deployment, "send_webhook")
@@ -82,7 +75,7 @@ def test_announcing_has_what_it_needs(
 ) -> None:
     """The notices' function uses all its variables and permissions, and no other."""
     webhooks.created()
-    services.webhook_endpoints().set_hosts("demo", ["hooks.example.com"])
+    services().webhook_endpoints.set_hosts("demo", ["hooks.example.com"])
     submission = Submission(
         dialect="native",
         flow=FLOW,
@@ -92,11 +85,9 @@ def test_announcing_has_what_it_needs(
         webhook_url="https://hooks.example.com/",
     )
     terms = Terms(flow_version=1, retention=timedelta(days=30), notify=True)
-    services.store().put("demo", ID, submission, terms)
-    services.store().cancel("demo", ID)
+    services().store.put("demo", ID, submission, terms)
+    services().store.cancel("demo", ID)
     asked = run_alone("deliver")
-    for cached in (services.webhook_store, services.webhook_deliveries):
-        cached.cache_clear()
     assert deliver(load_event("deliver"), LambdaContext()) == {"batchItemFailures": []}
     assert asked == ours(deployment, "deliver")
     assert unused("deliver") == set()

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 from botocore.exceptions import ClientError
 
-from afterword import services
 from afterword.errors import AfterwordError
 from afterword.generations import Reason
 from afterword.limits import Limits
@@ -28,8 +27,9 @@ from afterword.models import (
     ModelUnavailableError,
 )
 from afterword.models.bedrock import BedrockModel
-from afterword.runtime import clients
+from afterword.runtime.clients import clients
 from afterword.runtime.payloads import INLINE_BYTES
+from afterword.services import services
 from afterword.tenants import keys
 from afterword.tenants.keys import Scope
 from functions.dead_letter.app import handler as dead_letter
@@ -129,8 +129,8 @@ def test_the_watch_sees_a_leak(watch: Watch, log: io.StringIO) -> None:
     assert "Pangolin" not in watch.seen()
     print('{"_aws": {}, "pangolin": 1}')  # noqa: T201 - where Lambda takes metrics (EMF) from
     log.write('{"message": "Dear Wombat"}\n')
-    services.queue().send("demo", "Quokka")
-    clients.events().put_events(
+    services().queue.send("demo", "Quokka")
+    clients().events.put_events(
         Entries=[{"Source": "x", "DetailType": "x", "Detail": '{"a": "Axolotl"}'}]
     )
     watch.attempt(lambda: int("Narwhal"))
@@ -230,7 +230,7 @@ def test_an_outage_leaves_no_word_in_the_log(  # noqa: PLR0913, PLR0917 - all th
     big = {**SECRETS, "body": "Yttrium" * INLINE_BYTES, "external_ref": "Narwhal" * INLINE_BYTES}
     submission_event["body"] = json.dumps(big)
     submission_event["headers"]["idempotency-key"] = IDEMPOTENCY_KEY
-    services.registry().set_limits("demo", Limits(running_at_once=2))
+    services().registry.set_limits("demo", Limits(running_at_once=2))
     cuid = json.loads(submit(submission_event, LambdaContext())["body"])["process_cuid"]
     del submission_event["headers"]["idempotency-key"]
     cut_off(operation)
@@ -239,8 +239,8 @@ def test_an_outage_leaves_no_word_in_the_log(  # noqa: PLR0913, PLR0917 - all th
     for _ in range(2):
         watch.attempt(lambda: generate(message_event(cuid), LambdaContext()))
         use_model(raising(ModelUnavailableError("Busy.")))
-    watch.attempt(lambda: services.endings().cancel("demo", cuid))
-    watch.attempt(lambda: services.submitter().retry("demo", cuid))
+    watch.attempt(lambda: services().endings.cancel("demo", cuid))
+    watch.attempt(lambda: services().submitter.retry("demo", cuid))
     watch.attempt(lambda: dead_letter(message_event(cuid), LambdaContext()))
     watch.attempt(lambda: deliver(message_event(cuid), LambdaContext()))
     assert watch.leaked() == []
@@ -365,7 +365,7 @@ def test_a_limited_mail_leaves_no_word_in_the_log(
 ) -> None:
     """A refusal for the sake of limits says which limit, and nothing of the mail."""
     use_model(saying(OUTPUT))
-    services.registry().set_limits("demo", limits)
+    services().registry.set_limits("demo", limits)
     submission_event["body"] = json.dumps(SECRETS)
     accepted = submit(submission_event, LambdaContext())
     if limits.tokens_per_month:
@@ -411,11 +411,11 @@ class Life:
 
     def cancel(self) -> None:
         """Cancel it."""
-        services.endings().cancel("demo", self.id)
+        services().endings.cancel("demo", self.id)
 
     def retry(self) -> None:
         """Submit it again, and go on with the new one."""
-        self.id = services.submitter().retry("demo", self.id).id
+        self.id = services().submitter.retry("demo", self.id).id
 
     def sweep(self, **after: float) -> None:
         """Run the sweeper after some time."""
@@ -437,7 +437,7 @@ def life(
 ) -> Life:
     """Return a generation of the secrets, submitted with a key and counted against limits."""
     monkeypatch.setenv("AFTERWORD_EVENT_BUS", "default")
-    services.registry().set_limits("demo", Limits(running_at_once=5))
+    services().registry.set_limits("demo", Limits(running_at_once=5))
     submission_event["body"] = json.dumps(SECRETS)
     submission_event["headers"]["idempotency-key"] = IDEMPOTENCY_KEY
     life = Life(load_event, use_model, set_clock, submission_event)
@@ -472,7 +472,7 @@ def _is_settled_by_the_sweeper(life: Life) -> None:
 
 def _is_a_dead_letter(life: Life) -> None:
     life.bury()
-    letters = list(services.listings().dead_letters("demo"))
+    letters = list(services().listings.dead_letters("demo"))
     assert [letter.id for letter in letters] == [life.id]
     print(letters)  # noqa: T201 - what `afterword dead-letters` may show to an operator
 
@@ -523,7 +523,7 @@ def test_a_whole_life_tells_nobody_a_word(  # noqa: PLR0913, PLR0917 - with all 
         watch.tell_another(read(spying, LambdaContext()))
     their_submission_event["headers"]["idempotency-key"] = IDEMPOTENCY_KEY
     watch.tell_another(submit(their_submission_event, LambdaContext()))
-    for spy in (services.endings().cancel, services.submitter().retry):
+    for spy in (services().endings.cancel, services().submitter.retry):
         with pytest.raises(AfterwordError) as refused:
             spy(other_tenant.id, life.id)
         watch.others.append(str(refused.value))
@@ -532,7 +532,7 @@ def test_a_whole_life_tells_nobody_a_word(  # noqa: PLR0913, PLR0917 - with all 
 
 def received() -> str:
     """Take the message from the worker's queue and return its receipt handle."""
-    (message,) = clients.sqs().receive_message(QueueUrl=REFERENCES["Queue"])["Messages"]
+    (message,) = clients().sqs.receive_message(QueueUrl=REFERENCES["Queue"])["Messages"]
     return message["ReceiptHandle"]
 
 
@@ -568,7 +568,7 @@ def echo(monkeypatch: pytest.MonkeyPatch, aws: None) -> Iterator[type[Echo]]:  #
     class Answers(Echo):
         pass
 
-    secret = clients.secrets_manager().create_secret(Name="model", SecretString=MODEL_KEY)
+    secret = clients().secrets_manager.create_secret(Name="model", SecretString=MODEL_KEY)
     with ThreadingHTTPServer(("127.0.0.1", 0), Answers) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
@@ -594,7 +594,7 @@ def test_an_endpoint_that_repeats_its_request_is_not_repeated(  # noqa: PLR0913,
     cuid = json.loads(submit(submission_event, LambdaContext())["body"])["process_cuid"]
     generate(message_event(cuid), LambdaContext())
     assert "Dugong" not in read(reading_event(cuid), LambdaContext())["body"]
-    assert words_in(services.store().get("demo", cuid).message) == []
+    assert words_in(services().store.get("demo", cuid).message) == []
     assert watch.leaked() == []
 
 
@@ -653,5 +653,5 @@ def test_bedrock_repeating_its_request_is_not_repeated(  # noqa: PLR0913, PLR091
     event["Records"][0]["receiptHandle"] = received()
     generate(event, LambdaContext())
     assert "Wombat" in str(asked)
-    assert words_in(services.store().get("demo", cuid).message) == []
+    assert words_in(services().store.get("demo", cuid).message) == []
     assert watch.leaked() == []

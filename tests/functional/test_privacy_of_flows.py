@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from afterword import services
 from afterword.flows.flow import Flow
 from afterword.generations import Status
 from afterword.models import LENGTH, ModelTimedOutError, ModelUnavailableError, Prompt
+from afterword.services import services
 from afterword.tenants import keys
 from functions.generate.app import handler as work
 from functions.generate_flow.app import handler as generate_flow
@@ -50,9 +50,9 @@ def client(
     monkeypatch.setenv("AFTERWORD_EVENT_BUS", "default")
     monkeypatch.setattr("afterword.generations.waiting.WAIT_SECONDS", 0.0)
     flow = Flow.model_validate(FLOW)
-    services.registry().put_flow(tenant.id, flow.id, flow.model_dump_json(exclude_unset=True))
+    services().registry.put_flow(tenant.id, flow.id, flow.model_dump_json(exclude_unset=True))
     scopes = [keys.Scope.SUBMIT, keys.Scope.READ]
-    key = services.registry().create_key(tenant.id, scopes, flow=flow.id)[1]
+    key = services().registry.create_key(tenant.id, scopes, flow=flow.id)[1]
     return Client(load_event, tenant.id, flow.id, key)
 
 
@@ -82,7 +82,7 @@ def answer(prompt: Prompt) -> Any:  # noqa: ANN401 - a completion
 
 def status(generation_id: str) -> Status:
     """Return where a generation stands."""
-    return services.store().get("demo", generation_id).status
+    return services().store.get("demo", generation_id).status
 
 
 def test_the_watch_sees_a_leak(leaked: Leaked, log: io.StringIO) -> None:
@@ -146,7 +146,7 @@ def test_a_file_that_cannot_be_read_leaves_no_word(
     work(message_event(generation_id), LambdaContext(milliseconds=300_000))
     assert status(generation_id) is Status.FAILED
     assert leaked() == []
-    message = services.store().get("demo", generation_id).message or ""
+    message = services().store.get("demo", generation_id).message or ""
     assert [word for word in WORDS if word in message] == []
 
 

@@ -5,8 +5,8 @@ from collections.abc import Callable
 
 import pytest
 
-from afterword import services
 from afterword.models import ModelUnavailableError
+from afterword.services import services
 from afterword.tenants import keys
 from afterword.tenants.keys import Scope
 from functions.generate.app import handler as work
@@ -39,7 +39,7 @@ def visitor(
 @pytest.fixture
 def owner(tenant: Tenant, load_event: Callable[[str], Event]) -> Contents:
     """Return a client of the contents, with a key that may write them."""
-    _, key = services.registry().create_key(tenant.id, Scope)
+    _, key = services().registry.create_key(tenant.id, Scope)
     return Contents(load_event, key)
 
 
@@ -132,6 +132,6 @@ def test_contents_leave_no_word(owner: Contents, leaked: Leaked) -> None:
     assert owner.update(VISITOR, {"name": ANSWER})["statusCode"] == 200
     assert FOLDER in str(owner.folders())
     assert ANSWER in str(owner.list(added["folder"]["id"]))
-    services.contents().remove("demo", added["id"])
+    services().contents.remove("demo", added["id"])
     owner.create("[]")
     assert leaked() == []

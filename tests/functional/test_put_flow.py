@@ -5,10 +5,10 @@ from collections.abc import Callable
 
 import pytest
 
-from afterword import services
 from afterword.errors import ConflictError, NotFoundError
 from afterword.flows.flow import Flow
 from afterword.knowledge import Draft
+from afterword.services import services
 from afterword.tenants.registry import MAX_FLOW_BYTES, Registry
 from tests.conftest import FLOW, SetClock, Tenant
 from tests.functional.administration import (
@@ -45,7 +45,7 @@ def test_a_flow_is_saved_as_its_next_version(
     set_clock.advance(minutes=1)
     renamed = {**CHAT, "id": "chat", "name": "Talk"}
     assert administration.call("put_flow", renamed, flowId="chat") == saved(2, 1, name="Talk")
-    stored = services.registry().flow("demo", "chat")
+    stored = services().registry.flow("demo", "chat")
     assert Flow.model_validate_json(stored.document).name == "Talk"
     assert administration.call("get_flow", flowId="chat")["body"]["flow"] == renamed
 
@@ -72,7 +72,7 @@ def test_each_wrong_field_is_named(administration: Administration) -> None:
         ("steps[1].max_tokens", "Input should be a valid integer."),
     )
     with pytest.raises(NotFoundError):
-        services.registry().flow("demo", "chat")
+        services().registry.flow("demo", "chat")
 
 
 @pytest.mark.parametrize(
@@ -123,7 +123,7 @@ def test_a_flow_that_is_too_big(administration: Administration) -> None:
 
 def test_a_folder_that_is_not_there_is_a_warning(administration: Administration) -> None:
     """Folders and tags that no content has made are told of, and the flow is saved all the same."""
-    services.contents().create("demo", Draft(name="A", text="B", folder="Terms"))
+    services().contents.create("demo", Draft(name="A", text="B", folder="Terms"))
     context = {"folders": ["Terms", "Help"], "tags": ["shop"]}
     steps = [{**STEP, "context": context}]
     told = (

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from afterword import clock, services
+from afterword import clock
 from afterword.generations import Submission
+from afterword.services import services
 from afterword.tenants.keys import Scope
 from functions.rate_flow_log.app import handler
 from tests.conftest import Event, LambdaContext, Tenant
@@ -28,7 +29,7 @@ def submitted(tenant: Tenant) -> str:
     submission = Submission(
         dialect="promptitude", flow="joke", inputs={"name": "A"}, template=None, external={}
     )
-    return services.submitter().submit(tenant.id, submission)
+    return services().submitter.submit(tenant.id, submission)
 
 
 @pytest.fixture
@@ -65,12 +66,12 @@ def test_a_result_is_rated_and_the_rating_taken_away(
 
 def test_a_rating_and_a_result_do_not_get_in_each_others_way(rate: Rate, submitted: str) -> None:
     """Rated while it runs and after its end, a generation keeps both."""
-    claim = services.store().claim("demo", submitted, clock.now() + timedelta(seconds=70))
+    claim = services().store.claim("demo", submitted, clock.now() + timedelta(seconds=70))
     assert claim is not None
     rate(submitted, rating(2))
-    services.endings().succeed(claim, completion(TEXT))
+    services().endings.succeed(claim, completion(TEXT))
     rate(submitted, rating(3))
-    generation = services.store().get("demo", submitted)
+    generation = services().store.get("demo", submitted)
     assert generation.completion is not None
     assert (generation.completion.text, generation.rating) == (TEXT, 3)
 
@@ -108,7 +109,7 @@ def test_only_ones_own_results_are_rated(
 ) -> None:
     """Another tenant, or a key for another flow, finds nothing to rate."""
     expected = answer(404, "There is no such generation.")
-    _, bound = services.registry().create_key("demo", [Scope.SUBMIT], flow="mail-reply")
+    _, bound = services().registry.create_key("demo", [Scope.SUBMIT], flow="mail-reply")
     before = read_item("demo", submitted)
     assert rate(submitted, rating(3), other_tenant.key) == expected
     assert rate(submitted, rating(3), bound) == expected

@@ -4,7 +4,8 @@ from datetime import timedelta
 
 import pytest
 
-from afterword import clock, services
+from afterword import clock
+from afterword.services import services
 from tests.conftest import SetClock
 from tests.functional.webhooks import Queue, Receiver, Webhooks, messages, problem
 
@@ -64,7 +65,7 @@ def test_a_replay_has_the_whole_schedule(
 def test_what_is_being_sent_is_left_alone(webhooks: Webhooks) -> None:
     """While a sender has a delivery it is not begun anew."""
     delivery = webhooks.tested(webhooks.created()["id"])
-    claimed = services.webhook_store().claim(delivery, clock.now() + timedelta(seconds=45))
+    claimed = services().webhook_store.claim(delivery, clock.now() + timedelta(seconds=45))
     assert claimed is not None
     refused = problem(409, "It is being sent at this moment.")
     assert webhooks.call("replay_delivery", delivery.endpoint, delivery.id) == refused

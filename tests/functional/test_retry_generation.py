@@ -2,9 +2,9 @@
 
 from collections.abc import Callable
 
-from afterword import services
 from afterword.generations import Reason, id_for_retry
 from afterword.limits import Limits
+from afterword.services import services
 from afterword.tenants.keys import Scope
 from tests.conftest import Event, SetClock, Stored, Tenant
 from tests.functional.native_generations import (
@@ -19,7 +19,7 @@ from tests.functional.native_generations import (
 def failed(native: Native) -> str:
     """Return the id of a generation that has failed."""
     generation_id = native.submitted(external_ref="case-457", deadline_seconds=60)
-    services.endings().give_up("demo", generation_id, Reason.DEADLINE, "Too late.")
+    services().endings.give_up("demo", generation_id, Reason.DEADLINE, "Too late.")
     return generation_id
 
 
@@ -66,8 +66,8 @@ def test_only_what_failed_or_was_canceled_is_submitted_again(
 def test_a_retry_counts_against_the_limits(tenant: Tenant, native: Native) -> None:
     """It says what is left, and is refused where nothing is."""
     old, older = failed(native), failed(native)
-    services.submitter.cache_clear()
-    services.registry().set_limits(tenant.id, Limits(running_at_once=1))
+    services.cache_clear()
+    services().registry.set_limits(tenant.id, Limits(running_at_once=1))
     headers = native.ask("retry_generation", old)["headers"]
     assert headers["ratelimit"] == '"running-at-once";r=0'
     refused = native.ask("retry_generation", older)
@@ -82,8 +82,8 @@ def test_only_ones_own_generations_are_submitted_again(
 ) -> None:
     """Another tenant, and a key for another flow, find nothing to retry; a reader may not."""
     old = failed(native)
-    services.registry().put_flow(tenant.id, "other", '{"steps": []}')
-    _, bound = services.registry().create_key(tenant.id, [Scope.SUBMIT], flow="other")
+    services().registry.put_flow(tenant.id, "other", '{"steps": []}')
+    _, bound = services().registry.create_key(tenant.id, [Scope.SUBMIT], flow="other")
     for key in (other_tenant.key, bound):
         assert Native(load_event, key).ask("retry_generation", old) == NOT_FOUND
     reader = Native(load_event, tenant.key_with(Scope.READ))

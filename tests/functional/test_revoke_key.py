@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from afterword import services
+from afterword.services import services
 from afterword.tenants.keys import Scope
 from tests.conftest import FLOW, SetClock, Tenant
 from tests.functional.administration import (
@@ -19,13 +19,13 @@ def test_a_revoked_key_is_taken_no_more(
     administration: Administration, set_clock: SetClock
 ) -> None:
     """A key is revoked at once and for good; again changes nothing."""
-    made, key = services.registry().create_key("demo", [Scope.READ])
+    made, key = services().registry.create_key("demo", [Scope.READ])
     result = administration.call("revoke_key", keyId=made.id)
     assert (result["statusCode"], result["body"]) == (204, None)
-    revoked = services.registry().key(made.id)
+    revoked = services().registry.key(made.id)
     set_clock.advance(minutes=1)
     assert administration.call("revoke_key", keyId=made.id) == result
-    assert services.registry().key(made.id) == revoked
+    assert services().registry.key(made.id) == revoked
     assert revoked is not None
     assert revoked.revoked_at is not None
     refused = Administration(administration.load, key).call("list_flows")
@@ -36,10 +36,10 @@ def test_a_foreign_key_looks_like_none(
     administration: Administration, other_tenant: Tenant
 ) -> None:
     """What is another tenant's, absent, or no id at all, gets the same answer; nothing changes."""
-    theirs, _ = services.registry().create_key(other_tenant.id, [Scope.READ])
+    theirs, _ = services().registry.create_key(other_tenant.id, [Scope.READ])
     for key_id in (theirs.id, "AbCdEfGhIjKl", "no id", "x" * 3_000):
         assert administration.call("revoke_key", keyId=key_id) == NO_SUCH_KEY
-    assert services.registry().key(theirs.id) == theirs
+    assert services().registry.key(theirs.id) == theirs
 
 
 def test_only_an_administrator_may_revoke(

@@ -2,8 +2,8 @@
 
 from collections.abc import Callable
 
-from afterword import services
-from afterword.runtime import clients
+from afterword.runtime.clients import clients
+from afterword.services import services
 from afterword.webhooks import Secret
 from tests.conftest import SetClock
 from tests.deployment import REFERENCES
@@ -13,7 +13,7 @@ from tests.functional.webhooks import Webhooks, problem
 def held(webhooks: Webhooks, webhook: str) -> tuple[Secret, ...]:
     """Return the secrets that count."""
     version = webhooks.endpoint(webhook).secret_version
-    return services._webhook_secrets().get("demo", webhook, version)  # noqa: SLF001 - what is kept
+    return services().webhook_secrets.get("demo", webhook, version)
 
 
 def test_a_new_secret_is_shown_once(webhooks: Webhooks, set_clock: SetClock) -> None:
@@ -53,7 +53,7 @@ def test_a_secret_that_nobody_was_shown_never_counts(
     refused = problem(503, "Try again in a moment.", retry_after="1")
     assert webhooks.call("rotate_webhook", created["id"]) == refused
     name = f"/afterword/{REFERENCES['WebhooksTable']}/demo/{created['id']}"
-    assert clients.ssm().get_parameter(Name=name)["Parameter"]["Version"] == 2
+    assert clients().ssm.get_parameter(Name=name)["Parameter"]["Version"] == 2
     assert [each.text for each in held(webhooks, created["id"])] == [created["secret"]]
 
 
@@ -61,8 +61,8 @@ def test_two_rotations_at_once(webhooks: Webhooks) -> None:
     """Of two rotations one counts, and the other is told to try again."""
     created = webhooks.created()
     endpoint = webhooks.endpoint(created["id"])
-    services.webhook_store().rotate(endpoint, 7)
-    store = services.webhook_store()
+    services().webhook_store.rotate(endpoint, 7)
+    store = services().webhook_store
     store.endpoint = lambda *_: endpoint  # type: ignore[method-assign] # as it was read before
     refused = problem(409, "Its secret was rotated by somebody else: try again.")
     assert webhooks.call("rotate_webhook", created["id"]) == refused

@@ -10,8 +10,9 @@ import pytest
 import standardwebhooks
 import svix
 
-from afterword import clock, services
-from afterword.runtime import clients
+from afterword import clock
+from afterword.runtime.clients import clients
+from afterword.services import services
 from afterword.webhooks import SUBMISSIONS, Delivery, DeliveryStatus, Disabled, Try
 from tests.conftest import START, Call, SetClock
 from tests.functional.webhooks import URL, Queue, Receiver, Webhooks
@@ -189,7 +190,7 @@ def test_one_delivery_is_sent_by_one_sender_at_a_time(
     begun: Delivery, receiver: Receiver, webhook_queue: Queue, set_clock: SetClock
 ) -> None:
     """While a sender has it another leaves it alone, and takes it when the first has died."""
-    claimed = services.webhook_store().claim(begun, clock.now() + timedelta(seconds=45))
+    claimed = services().webhook_store.claim(begun, clock.now() + timedelta(seconds=45))
     assert claimed is not None
     assert webhook_queue.deliver(begun) == [begun.id]
     assert (receiver.posts, webhook_queue.put_off) == ([], [45])
@@ -197,8 +198,8 @@ def test_one_delivery_is_sent_by_one_sender_at_a_time(
     assert webhook_queue.deliver(begun) == []
     assert len(receiver.posts) == 1
     late = Try(clock.now(), 500, "it answers with status 500", 1.0)
-    assert not services.webhook_store().note(claimed, PENDING, late, clock.now())
-    (found,) = services.webhook_store().deliveries("demo", begun.endpoint, 10).items
+    assert not services().webhook_store.note(claimed, PENDING, late, clock.now())
+    (found,) = services().webhook_store.deliveries("demo", begun.endpoint, 10).items
     assert found.status == "delivered"
 
 
@@ -228,7 +229,7 @@ def test_gone_disables_an_endpoint(  # noqa: PLR0913, PLR0917 - what it is given
 ) -> None:
     """410 disables it at once: its owner is told on the bus and in the log, and sees it."""
     monkeypatch.setenv("AFTERWORD_EVENT_BUS", "company")
-    clients.events().create_event_bus(Name="company")
+    clients().events.create_event_bus(Name="company")
     receiver.answers = [410]
     assert webhook_queue.deliver(begun) == []
     assert only(webhooks, begun).status == FAILED
@@ -315,7 +316,7 @@ def test_a_submissions_own_address_is_never_disabled(
     receiver: Receiver, webhook_queue: Queue, webhooks: Webhooks
 ) -> None:
     """410 from one submission's address ends its delivery, and no other submission's."""
-    services.webhook_endpoints().set_hosts("demo", ["hooks.example.com"])
+    services().webhook_endpoints.set_hosts("demo", ["hooks.example.com"])
     endpoint = webhooks.endpoint(SUBMISSIONS)
     assert endpoint.enabled
     receiver.answers = [410]
@@ -331,7 +332,7 @@ def test_a_submissions_own_address_is_never_disabled(
         created_at=START,
         next_at=START,
     )
-    services.webhook_store().add(delivery)
+    services().webhook_store.add(delivery)
     assert webhook_queue.deliver(delivery) == []
     assert webhooks.endpoint(SUBMISSIONS).enabled
     assert only(webhooks, delivery).status == FAILED

@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 
-from afterword import clock, services
+from afterword import clock
 from afterword.engine.attempts import MIN_STEP_SECONDS, WRITE_SECONDS
 from afterword.flows.flow import Flow
 from afterword.generations import Output, Reason, Status, Submission
 from afterword.models import LENGTH, ModelTimedOutError, ModelUnavailableError, Prompt
 from afterword.runtime.payloads import INLINE_BYTES
+from afterword.services import services
 from functions.generate.app import handler
 from tests.conftest import Call, Event, LambdaContext, SetClock, Tenant
 from tests.fake_model import FakeModel, completion
@@ -45,7 +46,7 @@ type Run = Callable[..., dict[str, Any]]
 def flow(*steps: dict[str, Any]) -> None:
     """Save a flow of these steps."""
     saved = Flow.model_validate({"id": "towns", "name": "Towns", "inputs": INPUTS, "steps": steps})
-    services.registry().put_flow("demo", "towns", saved.model_dump_json(exclude_unset=True))
+    services().registry.put_flow("demo", "towns", saved.model_dump_json(exclude_unset=True))
 
 
 def submit() -> str:
@@ -57,7 +58,7 @@ def submit() -> str:
         template=None,
         external={},
     )
-    return services.submitter().submit("demo", submission)
+    return services().submitter.submit("demo", submission)
 
 
 def answering(failing: str = "", error: Exception | None = None) -> FakeModel:
@@ -107,7 +108,7 @@ def test_each_step_uses_the_results_before_it(run: Run) -> None:
         "A title for: Lyon, {{country}}, Nîmes (France {{poem}})",
     ]
     assert [prompt.system for prompt in model.prompts] == ["", "Be brief.", ""]
-    generation = services.store().get("demo", generation_id)
+    generation = services().store.get("demo", generation_id)
     assert generation.status is Status.SUCCEEDED
     assert generation.completion is not None
     assert generation.completion.text == "Towns"
@@ -128,7 +129,7 @@ def test_a_retry_goes_on_where_the_last_attempt_stopped(
     model = answering()
     assert run(generation_id, model) == {"batchItemFailures": []}
     assert asked(model) == ["A title for: Lyon, {{country}}, Nîmes (France {{poem}})"]
-    ended = services.store().ended("demo", generation_id)
+    ended = services().store.ended("demo", generation_id)
     assert ended is not None
     assert (ended.status, ended.tokens) == (Status.SUCCEEDED, 3 * EACH)
 
@@ -178,14 +179,14 @@ def test_a_late_attempt_stores_no_step(run: Run, set_clock: SetClock) -> None:
 
     def answer(prompt: Prompt) -> Any:  # noqa: ANN401 - a completion
         set_clock.advance(minutes=6)
-        assert services.store().claim("demo", generation_id, clock.now() + timedelta(minutes=6))
+        assert services().store.claim("demo", generation_id, clock.now() + timedelta(minutes=6))
         return answering().generate(prompt, 1.0)
 
     model = FakeModel(answer)
     assert run(generation_id, model) == {"batchItemFailures": []}
     assert len(model.prompts) == 1
     set_clock.advance(minutes=7)
-    claim = services.store().claim("demo", generation_id, clock.now() + timedelta(minutes=6))
+    claim = services().store.claim("demo", generation_id, clock.now() + timedelta(minutes=6))
     assert claim is not None
     assert claim.results == ()
 
@@ -197,8 +198,8 @@ def test_a_later_step_is_left_to_an_invocation_with_time(run: Run, calls: list[C
     seconds = WRITE_SECONDS + MIN_STEP_SECONDS - 1
     short = LambdaContext(milliseconds=int(seconds * 1000))
     assert run(generation_id, answering(), short)["batchItemFailures"]
-    assert services.store().get("demo", generation_id).status is Status.QUEUED
-    claim = services.store().claim("demo", generation_id, clock.now() + timedelta(minutes=6))
+    assert services().store.get("demo", generation_id).status is Status.QUEUED
+    claim = services().store.claim("demo", generation_id, clock.now() + timedelta(minutes=6))
     assert claim is not None
     assert (len(claim.results), claim.failures) == (1, 0)
     assert "sqs.ChangeMessageVisibility" in [call.operation for call in calls]
@@ -212,7 +213,7 @@ def test_each_invocation_gets_on_however_short_it_is(run: Run) -> None:
     for _ in range(2):
         assert run(generation_id, answering(), short)["batchItemFailures"]
     assert run(generation_id, answering(), short) == {"batchItemFailures": []}
-    assert services.store().get("demo", generation_id).status is Status.SUCCEEDED
+    assert services().store.get("demo", generation_id).status is Status.SUCCEEDED
 
 
 def test_what_ends_between_steps_has_their_tokens(run: Run) -> None:
@@ -220,8 +221,8 @@ def test_what_ends_between_steps_has_their_tokens(run: Run) -> None:
     flow(NAMES, POEM)
     generation_id = submit()
     run(generation_id, answering("Rhyme", ModelUnavailableError("Busy.")))
-    services.endings().cancel("demo", generation_id)
-    ended = services.store().ended("demo", generation_id)
+    services().endings.cancel("demo", generation_id)
+    ended = services().store.ended("demo", generation_id)
     assert ended is not None
     assert ended.tokens == EACH
 
@@ -246,7 +247,7 @@ def test_a_structured_result_is_checked_and_stored(
     generation_id = submit()
     model = FakeModel(lambda _: completion(answer))
     run(generation_id, model)
-    done = services.store().get("demo", generation_id).completion
+    done = services().store.get("demo", generation_id).completion
     assert done is not None
     assert (done.text, done.output) == (text, Output(step["output"]))
     (prompt,) = model.prompts
@@ -264,12 +265,12 @@ def test_a_structured_result_that_is_none_fails(run: Run, answer: str) -> None:
     flow(NAMES)
     generation_id = submit()
     run(generation_id, FakeModel(lambda _: completion(answer)))
-    generation = services.store().get("demo", generation_id)
+    generation = services().store.get("demo", generation_id)
     assert (generation.reason, generation.message) == (
         Reason.INVALID_OUTPUT,
         "The model's output is not the array that the flow's step names wants.",
     )
-    ended = services.store().ended("demo", generation_id)
+    ended = services().store.ended("demo", generation_id)
     assert ended is not None
     assert ended.tokens == EACH
 
@@ -280,7 +281,7 @@ def test_json_that_does_not_fit_its_schema_fails(run: Run, answer: str) -> None:
     flow(TOWN)
     generation_id = submit()
     run(generation_id, FakeModel(lambda _: completion(answer)))
-    assert services.store().get("demo", generation_id).reason is Reason.INVALID_OUTPUT
+    assert services().store.get("demo", generation_id).reason is Reason.INVALID_OUTPUT
 
 
 def test_a_structured_result_that_was_cut_off_says_so(run: Run) -> None:
@@ -288,7 +289,7 @@ def test_a_structured_result_that_was_cut_off_says_so(run: Run) -> None:
     flow({**NAMES, "max_tokens": 7})
     generation_id = submit()
     run(generation_id, FakeModel(lambda _: completion('{"items": ["Ly', LENGTH)))
-    generation = services.store().get("demo", generation_id)
+    generation = services().store.get("demo", generation_id)
     assert (generation.reason, generation.message) == (
         Reason.OUTPUT_TRUNCATED,
         (
@@ -307,7 +308,7 @@ def test_saving_a_flow_does_not_change_what_runs(run: Run) -> None:
     model = answering()
     run(generation_id, model)
     assert asked(model) == ['Rhyme about ["Lyon", "Nîmes"].']
-    generation = services.store().get("demo", generation_id)
+    generation = services().store.get("demo", generation_id)
     assert (generation.status, generation.flow_version) == (Status.SUCCEEDED, 1)
 
 
@@ -319,7 +320,7 @@ def test_a_mails_template_is_filled_by_the_last_step(run: Run, set_clock: SetClo
         {"name": "reply", "prompt": "Answer about {{topic}}."},
     ]
     document = {"id": "towns", "name": "Towns", "steps": steps}
-    services.registry().put_flow("demo", "towns", json.dumps(document))
+    services().registry.put_flow("demo", "towns", json.dumps(document))
     submission = Submission(
         dialect="dialonce",
         flow="towns",
@@ -327,12 +328,12 @@ def test_a_mails_template_is_filled_by_the_last_step(run: Run, set_clock: SetClo
         template="Dear [name],",
         external={},
     )
-    generation_id = services.submitter().submit("demo", submission)
+    generation_id = services().submitter.submit("demo", submission)
     answers = {"Topic": "bills", "Answer": '{"name": "Ada"}'}
     model = FakeModel(lambda prompt: completion(answers[prompt.user.split()[0]]))
     run(generation_id, model)
     assert model.prompts[0].schema is None
     assert model.prompts[1].user == "Answer about bills.\n<template>Dear [name],</template>"
-    done = services.store().get("demo", generation_id).completion
+    done = services().store.get("demo", generation_id).completion
     assert done is not None
     assert done.text == "Dear Ada,"

@@ -7,13 +7,14 @@ from types import SimpleNamespace
 
 import pytest
 
-from afterword import clock, services
+from afterword import clock
 from afterword.dialects.native.generations import MEMBERS
 from afterword.flows.flow import Flow
 from afterword.generations import Chosen, Reason, Status, waiting
 from afterword.knowledge import Draft
 from afterword.limits import Limits
-from afterword.runtime import clients
+from afterword.runtime.clients import clients
+from afterword.services import services
 from afterword.tenants.keys import Scope
 from tests.conftest import FLOW, Call, Event, SetClock, Stored, Tenant
 from tests.fake_model import completion
@@ -35,12 +36,12 @@ def worker(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
     def finish(seconds: float) -> None:
         pauses.append(seconds)
-        for item in clients.dynamodb().scan(TableName="generations")["Items"]:
-            claim = services.store().claim(
+        for item in clients().dynamodb.scan(TableName="generations")["Items"]:
+            claim = services().store.claim(
                 item["tenant"]["S"], item["id"]["S"], clock.now() + timedelta(minutes=1)
             )
             if claim is not None:
-                services.endings().succeed(claim, completion("In May."))
+                services().endings.succeed(claim, completion("In May."))
 
     def monotonic() -> float:
         return 1000.0 + sum(pauses)
@@ -71,7 +72,7 @@ def test_a_submission_is_accepted(native: Native, stored: Callable[[], Stored]) 
         "body": generation(generation_id, external_ref="case-457", metadata={"queue": 7, "n": 1.1}),
     }
     assert stored() == Stored(items=1, messages=1, objects=0)
-    submission, status = services.store().submission("demo", generation_id)
+    submission, status = services().store.submission("demo", generation_id)
     assert (submission.inputs, status) == (QUESTION["inputs"], Status.QUEUED)
 
 
@@ -83,7 +84,7 @@ def test_metadata_come_back_to_the_letter(
     metadata = '{"n": 1.10, "big": 12345678901234567890123,\n "a\\nb": [1e2]}'
     body = json.dumps(QUESTION)[:-1] + f', "metadata": {metadata}}}'
     generation_id = native.submit(body)["body"]["id"]
-    kept = services.store().get("demo", generation_id).external["metadata"]
+    kept = services().store.get("demo", generation_id).external["metadata"]
     assert kept == metadata.replace("\n", " ")
 
 
@@ -100,10 +101,10 @@ def test_all_members_of_a_submission_are_taken(tenant: Tenant, native: Native) -
         ],
         "steps": [{"name": "answer", "prompt": "{{text}}", "context": {"folders": ["Help"]}}],
     }
-    services.registry().put_flow(
+    services().registry.put_flow(
         tenant.id, "all", Flow.model_validate(flow).model_dump_json(exclude_unset=True)
     )
-    content = services.contents().create("demo", Draft(name="A", text="B", folder="Terms"))
+    content = services().contents.create("demo", Draft(name="A", text="B", folder="Terms"))
     result = native.submit(
         {
             "flow": "all",
@@ -114,7 +115,7 @@ def test_all_members_of_a_submission_are_taken(tenant: Tenant, native: Native) -
         }
     )
     assert result["statusCode"] == 202, result
-    submission, _ = services.store().submission("demo", result["body"]["id"])
+    submission, _ = services().store.submission("demo", result["body"]["id"])
     assert submission.inputs == {"text": "A", "number": "1.5", "sure": "true", "tags": ["x", "y"]}
     assert submission.deadline == timedelta(seconds=60)
     assert submission.conversation == "session-1"
@@ -175,7 +176,7 @@ def test_a_choice_of_context_is_checked_by_name(tenant: Tenant, native: Native) 
     """Folders and tags of a step are lists of known ones, and a problem names where it is."""
     step = {"name": "answer", "prompt": "{{text}}", "context": {"folders": []}}
     flow = Flow.model_validate({"id": "ask", "name": "Ask", "steps": [step]})
-    services.registry().put_flow(tenant.id, "ask", flow.model_dump_json(exclude_unset=True))
+    services().registry.put_flow(tenant.id, "ask", flow.model_dump_json(exclude_unset=True))
 
     def choose(context: object) -> object:
         return native.submit({**QUESTION, "flow": "ask", "context": {"answer": context}})
@@ -249,7 +250,7 @@ def test_the_same_key_is_the_same_generation(native: Native, stored: Callable[[]
     """A repeated submission is answered with the first; another one is refused."""
     first = native.submit(idempotency_key="case-457")
     assert native.submit(idempotency_key="case-457") == first
-    services.endings().cancel("demo", first["body"]["id"])
+    services().endings.cancel("demo", first["body"]["id"])
     again = native.submit(idempotency_key="case-457")
     assert (again["statusCode"], again["body"]["status"]) == (200, "canceled")
     assert stored().items == 1
@@ -273,7 +274,7 @@ def test_what_is_left_of_the_limits_is_said(
 ) -> None:
     """Each limit has its policy, what is left, and when it is whole again, at no further call."""
     limits = Limits(requests_per_minute=3, running_at_once=2, tokens_per_month=1_000)
-    services.registry().set_limits(tenant.id, limits)
+    services().registry.set_limits(tenant.id, limits)
     native.submit()
     set_clock.advance(seconds=39)
     calls.clear()
@@ -293,7 +294,7 @@ def test_what_is_left_of_the_limits_is_said(
 
 def test_a_limit_is_a_problem_that_names_it(tenant: Tenant, native: Native) -> None:
     """429 says which limit is reached, what is left of it, and when to try again."""
-    services.registry().set_limits(tenant.id, Limits(requests_per_minute=1, running_at_once=5))
+    services().registry.set_limits(tenant.id, Limits(requests_per_minute=1, running_at_once=5))
     native.submit()
     result = native.submit()
     detail = "The limit of submissions a minute is 1."
@@ -320,7 +321,7 @@ def test_a_key_for_one_flow_submits_to_that_alone(
     tenant: Tenant, load_event: Callable[[str], Event]
 ) -> None:
     """Another flow is a 403, whether it is there or not."""
-    _, key = services.registry().create_key(tenant.id, [Scope.SUBMIT], flow=FLOW)
+    _, key = services().registry.create_key(tenant.id, [Scope.SUBMIT], flow=FLOW)
     bound = Native(load_event, key)
     assert bound.submit()["statusCode"] == 202
     refused = problem(403, "The API key is for another flow.")
@@ -342,7 +343,7 @@ def test_who_may_not_submit_is_told(tenant: Tenant, load_event: Callable[[str], 
 def test_a_failure_says_why(native: Native) -> None:
     """What failed has its reason and message, and a link to retry it."""
     generation_id = native.submitted()
-    services.endings().give_up("demo", generation_id, Reason.DEADLINE, "Too late.")
+    services().endings.give_up("demo", generation_id, Reason.DEADLINE, "Too late.")
     path = f"/v1/generations/{generation_id}"
     assert native.ask("get_generation", generation_id)["body"] == generation(
         generation_id,

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from afterword import services
 from afterword.generations import Generation, Status, Values, is_id
 from afterword.handlers import http
-from afterword.runtime import clients
+from afterword.runtime.clients import clients
+from afterword.services import services
 from functions.submit_mail_generation.app import handler
 from tests.conftest import FLOW, Event, LambdaContext, SetClock, Stored, Tenant
 from tests.deployment import REFERENCES
@@ -32,12 +32,12 @@ def accepted(result: dict[str, Any]) -> str:
 def send(body: str, event: Event, context: LambdaContext) -> Generation:
     """Submit a body that is accepted, and return its generation."""
     event["body"] = body
-    return services.store().get("demo", accepted(handler(event, context)))
+    return services().store.get("demo", accepted(handler(event, context)))
 
 
 def request_of(generation: Generation) -> tuple[Values, str | None]:
     """Return the inputs and the template that a worker gets."""
-    claim = services.store().claim("demo", generation.id, generation.deadline_at)
+    claim = services().store.claim("demo", generation.id, generation.deadline_at)
     assert claim is not None
     return claim.inputs, claim.template
 
@@ -51,7 +51,7 @@ def test_a_mail_is_accepted_stored_and_queued(
 ) -> None:
     """A mail is answered with its process id, and stands in the table and in the queue."""
     process_cuid = accepted(handler(submission_event, context))
-    generation = services.store().get(tenant.id, process_cuid)
+    generation = services().store.get(tenant.id, process_cuid)
     assert (generation.status, generation.flow, generation.flow_version) == (
         Status.QUEUED,
         FLOW,
@@ -63,7 +63,7 @@ def test_a_mail_is_accepted_stored_and_queued(
         "external_metadata": '{"user_id": "abc-789"}',
     }
     assert stored() == Stored(items=1, messages=1, objects=0)
-    message = clients.sqs().receive_message(QueueUrl=REFERENCES["Queue"])["Messages"][0]
+    message = clients().sqs.receive_message(QueueUrl=REFERENCES["Queue"])["Messages"][0]
     assert json.loads(message["Body"]) == {"tenant": tenant.id, "id": process_cuid}
     assert request_of(generation) == (
         {
@@ -89,8 +89,8 @@ def test_a_submission_has_the_newest_version_of_its_flow(
     submission_event: Event, context: LambdaContext
 ) -> None:
     """A submission runs with the flow as it stands at its acceptance."""
-    flow = services.registry().flow("demo", FLOW)
-    services.registry().put_flow("demo", FLOW, flow.document)
+    flow = services().registry.flow("demo", FLOW)
+    services().registry.put_flow("demo", FLOW, flow.document)
     assert send('{"subject": "A", "body": "B"}', submission_event, context).flow_version == 2
 
 

@@ -5,8 +5,8 @@ from collections.abc import Callable
 
 import pytest
 
-from afterword import services
 from afterword.limits import Limits
+from afterword.services import services
 from afterword.tenants.keys import Scope
 from functions.submit_query.app import handler
 from tests.conftest import FLOW, Call, Event, LambdaContext, SetClock, Stored, Tenant
@@ -39,7 +39,7 @@ def visitor(
 def bound(visitor: Visitor, flow: str = WEBSITE) -> Visitor:
     """Return the client with a key that is for one flow alone."""
     scopes = [Scope.SUBMIT, Scope.READ]
-    _, key = services.registry().create_key(visitor.tenant, scopes, flow=flow)
+    _, key = services().registry.create_key(visitor.tenant, scopes, flow=flow)
     return Visitor(visitor.load, visitor.tenant, key)
 
 
@@ -53,7 +53,7 @@ def test_the_sample_event_is_accepted(
     question_id = json.loads(result["body"])["questionId"]
     assert result == answer({"questionId": question_id})
     assert stored() == Stored(items=1, messages=1, objects=0)
-    assert services.store().get("demo", question_id).flow == FLOW
+    assert services().store.get("demo", question_id).flow == FLOW
 
 
 def test_a_question_is_the_flows_first_text(visitor: Visitor) -> None:
@@ -64,7 +64,7 @@ def test_a_question_is_the_flows_first_text(visitor: Visitor) -> None:
         {"name": "more", "required": False},
     ]
     put_flow(visitor.tenant, inputs=inputs)
-    listed = services.store().listed("demo", visitor.asked("Where is {{tone}} [x]?"))
+    listed = services().store.listed("demo", visitor.asked("Where is {{tone}} [x]?"))
     assert list(listed.inputs.items()) == [("what", "Where is {{tone}} [x]?"), ("tone", "warm")]
     assert listed.conversation == SESSION
 
@@ -72,7 +72,7 @@ def test_a_question_is_the_flows_first_text(visitor: Visitor) -> None:
 def test_a_flow_without_inputs_takes_a_question(visitor: Visitor) -> None:
     """A flow that declares nothing asks for one text: the query."""
     put_flow(visitor.tenant, inputs=[])
-    listed = services.store().listed("demo", visitor.asked("Hello?"))
+    listed = services().store.listed("demo", visitor.asked("Hello?"))
     assert listed.inputs == {"text": "Hello?"}
 
 
@@ -84,7 +84,7 @@ def test_what_is_sent_is_kept_for_the_owner(visitor: Visitor) -> None:
         ' "audienceId": "a", "conversationName": "Billing", "unknown": {"x": 1}}'
     )
     result = visitor.post(body % text, x_user_email="somebody@example.com")
-    generation = services.store().get("demo", json.loads(result["body"])["questionId"])
+    generation = services().store.get("demo", json.loads(result["body"])["questionId"])
     assert generation.external == {
         "visitorId": '"v"',
         "segmentId": '"g"',
@@ -97,7 +97,7 @@ def test_what_is_sent_is_kept_for_the_owner(visitor: Visitor) -> None:
 @pytest.mark.parametrize("name", ["segmentId", "metadata", "conversationName", "audienceId"])
 def test_null_is_as_if_it_were_not_sent(visitor: Visitor, name: str) -> None:
     """An optional field may be null."""
-    generation = services.store().get("demo", visitor.asked(**{name: None}))
+    generation = services().store.get("demo", visitor.asked(**{name: None}))
     assert generation.external == {"visitorId": '"visitor-1"'}
 
 
@@ -164,14 +164,14 @@ def test_all_headers_may_be_sent(visitor: Visitor) -> None:
     """With its own account and website, a question goes to that website."""
     headers = {"x_account_id": "demo", "x_website_id": FLOW, "x_user_email": "a@example.com"}
     result = visitor.post(json.dumps(ASKED), **headers)
-    generation = services.store().get("demo", json.loads(result["body"])["questionId"])
+    generation = services().store.get("demo", json.loads(result["body"])["questionId"])
     assert generation.flow == FLOW
 
 
 def test_a_bound_key_needs_no_website(visitor: Visitor) -> None:
     """A key that is for one flow says which website is meant; naming it again is fine."""
     client = bound(visitor, FLOW)
-    assert services.store().get("demo", client.asked()).flow == FLOW
+    assert services().store.get("demo", client.asked()).flow == FLOW
     assert client.post(json.dumps(ASKED), x_website_id=FLOW)["statusCode"] == 200
 
 
@@ -180,7 +180,7 @@ def test_a_website_is_needed_where_it_is_not_clear(
     visitor: Visitor, stored: Callable[[], Stored], count: int
 ) -> None:
     """Without a website the tenant's only chat is meant; with none or several, the header is."""
-    assert services.store().get("demo", visitor.asked()).flow == WEBSITE
+    assert services().store.get("demo", visitor.asked()).flow == WEBSITE
     before = stored()
     put_flow(visitor.tenant, type="chat" if count else "text_generation")
     if count:
@@ -275,7 +275,7 @@ def test_a_repeated_question_is_one(visitor: Visitor, stored: Callable[[], Store
 def test_a_deadline_is_taken(visitor: Visitor) -> None:
     """`Afterword-Deadline` says how long an answer is of use."""
     result = visitor.post(json.dumps(ASKED), afterword_deadline="30")
-    generation = services.store().get("demo", json.loads(result["body"])["questionId"])
+    generation = services().store.get("demo", json.loads(result["body"])["questionId"])
     assert (generation.deadline_at - generation.created_at).total_seconds() == 30
     message = "Afterword-Deadline: it is not a whole number of seconds from 10 to 21600."
     assert visitor.post(json.dumps(ASKED), afterword_deadline="soon") == refusal(400, message)
@@ -283,7 +283,7 @@ def test_a_deadline_is_taken(visitor: Visitor) -> None:
 
 def test_limits_hold_here_too(visitor: Visitor, stored: Callable[[], Stored]) -> None:
     """Over the tenant's limit the answer is 429 with Retry-After, and nothing is stored."""
-    services.registry().set_limits("demo", Limits(running_at_once=1))
+    services().registry.set_limits("demo", Limits(running_at_once=1))
     assert visitor.ask()["statusCode"] == 200
     before = stored()
     refused = visitor.ask()

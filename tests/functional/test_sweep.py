@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
-from afterword import clock, services
+from afterword import clock
 from afterword.engine import sweeper
 from afterword.generations import Reason, Status, Submission, Terms
 from afterword.generations.items import DUE_AFTER, Overdue
-from afterword.runtime import clients
+from afterword.runtime.clients import clients
+from afterword.services import services
 from functions.sweep.app import handler
 from tests.conftest import FLOW, Call, Event, LambdaContext, SetClock, Stored
 from tests.deployment import REFERENCES
@@ -29,7 +30,7 @@ type Sweep = Callable[[], Mapping[str, int]]
 
 def put(generation_id: str = ID, tenant: str = "demo") -> None:
     """Put a queued generation, and send no message for it."""
-    services.store().put(
+    services().store.put(
         tenant, generation_id, SUBMISSION, Terms(flow_version=1, retention=timedelta(days=30))
     )
 
@@ -43,8 +44,8 @@ def received() -> list[tuple[str, str]]:
     """Take all messages from the queue; return their tenants and ids."""
     taken = []
     while messages := (
-        clients.sqs()
-        .receive_message(QueueUrl=REFERENCES["Queue"], MaxNumberOfMessages=10)
+        clients()
+        .sqs.receive_message(QueueUrl=REFERENCES["Queue"], MaxNumberOfMessages=10)
         .get("Messages")
     ):
         bodies = [json.loads(message["Body"]) for message in messages]
@@ -84,11 +85,11 @@ def test_what_was_never_sent_is_sent(sweep: Sweep, set_clock: SetClock) -> None:
 def test_a_lost_workers_generation_is_sent_again(sweep: Sweep, set_clock: SetClock) -> None:
     """When a lease has run out, the generation is sent to another worker, which can claim it."""
     put()
-    services.store().claim("demo", ID, clock.now() + LEASE)
+    services().store.claim("demo", ID, clock.now() + LEASE)
     set_clock.moment += LEASE + timedelta(seconds=1)
     assert sweep() == {"sent": 1}
     assert received() == [("demo", ID)]
-    claim = services.store().claim("demo", ID, clock.now() + LEASE)
+    claim = services().store.claim("demo", ID, clock.now() + LEASE)
     assert claim is not None
     assert (claim.attempt, claim.failures) == (2, 1)
 
@@ -98,7 +99,7 @@ def test_a_live_lease_is_waited_for(
 ) -> None:
     """A worker that is at it is left alone until its lease ends, and then looked at again."""
     put()
-    services.store().claim("demo", ID, clock.now() + LEASE)
+    services().store.claim("demo", ID, clock.now() + LEASE)
     set_clock.moment += DUE_AFTER
     assert sweep() == {"waiting": 1}
     item = read_item("demo", ID)
@@ -115,10 +116,10 @@ def test_what_is_past_its_deadline_fails(
     """An hour after its submission, a generation that nobody holds fails with that reason."""
     put()
     if claimed:
-        services.store().claim("demo", ID, clock.now() + LEASE)
+        services().store.claim("demo", ID, clock.now() + LEASE)
     set_clock.advance(hours=1)
     assert sweep() == {"failed": 1}
-    generation = services.store().get("demo", ID)
+    generation = services().store.get("demo", ID)
     assert (generation.status, generation.reason, generation.finished_at) == (
         Status.FAILED,
         Reason.DEADLINE,
@@ -132,11 +133,11 @@ def test_a_live_lease_may_outlast_the_deadline(sweep: Sweep, set_clock: SetClock
     """What a worker began before the deadline it may finish."""
     put()
     set_clock.advance(minutes=59)
-    claim = services.store().claim("demo", ID, clock.now() + LEASE)
+    claim = services().store.claim("demo", ID, clock.now() + LEASE)
     assert claim is not None
     set_clock.advance(minutes=2)
     assert sweep() == {"waiting": 1}
-    assert services.store().succeed(claim, completion("Hi"))
+    assert services().store.succeed(claim, completion("Hi"))
 
 
 def test_each_look_is_as_far_away_as_the_submission(sweep: Sweep, set_clock: SetClock) -> None:
@@ -150,7 +151,7 @@ def test_each_look_is_as_far_away_as_the_submission(sweep: Sweep, set_clock: Set
             sent.append(minute)
         assert ("failed" in ends) == (minute == 60)
     assert sent == [2, 4, 8, 16, 32]
-    assert services.store().get("demo", ID).reason is Reason.DEADLINE
+    assert services().store.get("demo", ID).reason is Reason.DEADLINE
 
 
 def test_a_message_that_cannot_be_sent_is_due_again(
@@ -198,10 +199,10 @@ def test_two_sweepers_at_once_send_once(sweep: Sweep, set_clock: SetClock) -> No
     """Of two sweepers that see the same generation overdue, one sends."""
     put()
     set_clock.moment += DUE_AFTER
-    seen = list(services.store().overdue(10))
+    seen = list(services().store.overdue(10))
     assert sweep() == {"sent": 1}
     later = clock.now() + DUE_AFTER
-    assert [services.store().postpone(overdue, later) for overdue in seen] == [False]
+    assert [services().store.postpone(overdue, later) for overdue in seen] == [False]
     assert received() == [("demo", ID)]
 
 
@@ -217,7 +218,7 @@ def test_what_changes_while_the_sweeper_looks_is_not_touched(
     """A worker that comes between the sweeper's read and its write keeps what it has."""
     put()
     set_clock.moment += after
-    store = services.store()
+    store = services().store
     overdue = store.overdue
 
     def overdue_until_now(limit: int) -> list[Overdue]:
@@ -245,8 +246,8 @@ def test_an_end_that_nobody_settled_is_settled(
 ) -> None:
     """What a process left to do that died at the end of a generation is done two minutes later."""
     terms = Terms(flow_version=1, retention=timedelta(days=30), place=PLACE)
-    services.store().put("demo", ID, SUBMISSION, terms)
-    services.store().cancel("demo", ID)
+    services().store.put("demo", ID, SUBMISSION, terms)
+    services().store.cancel("demo", ID)
     set_clock.moment += DUE_AFTER - timedelta(milliseconds=1)
     assert sweep() == {}
     set_clock.advance(milliseconds=1)
@@ -261,20 +262,20 @@ def test_an_end_that_nobody_settled_is_settled(
 def test_an_end_that_was_not_made_known_is_repeated(sweep: Sweep, set_clock: SetClock) -> None:
     """Until somebody notes that it is known, a notice is sent after 2, 4, 8, 16 and 32 minutes."""
     terms = Terms(flow_version=1, retention=timedelta(days=30), notify=True)
-    services.store().put("demo", ID, SUBMISSION, terms)
-    services.store().cancel("demo", ID)
+    services().store.put("demo", ID, SUBMISSION, terms)
+    services().store.cancel("demo", ID)
     sent = []
     for minute in range(1, 60):
         set_clock.advance(minutes=1)
         if sweep():
             sent.append(minute)
     assert sent == [2, 4, 8, 16, 32]
-    notices = clients.sqs().get_queue_attributes(
+    notices = clients().sqs.get_queue_attributes(
         QueueUrl=REFERENCES["NotifyQueue"], AttributeNames=["ApproximateNumberOfMessages"]
     )
     assert notices["Attributes"]["ApproximateNumberOfMessages"] == "5"
     assert received() == []
-    services.store().settled("demo", ID)
+    services().store.settled("demo", ID)
     set_clock.advance(days=1)
     assert sweep() == {}
 
@@ -285,8 +286,8 @@ def test_what_cannot_be_settled_is_due_again(
     """When the notices' queue is out of reach, the run goes on, and the next look comes."""
     terms = Terms(flow_version=1, retention=timedelta(days=30), notify=True)
     for number in range(3):
-        services.store().put("demo", numbered(number), SUBMISSION, terms)
-        services.store().cancel("demo", numbered(number))
+        services().store.put("demo", numbered(number), SUBMISSION, terms)
+        services().store.cancel("demo", numbered(number))
     cut_off("sqs.SendMessage")
     set_clock.moment += DUE_AFTER
     assert sweep() == {"unsettled": 3}

@@ -2,7 +2,7 @@
 
 import json
 
-from afterword import services
+from afterword.services import services
 from afterword.webhooks import SUBMISSIONS
 from tests.functional.webhooks import Queue, Receiver, Webhooks, messages, problem
 
@@ -50,7 +50,7 @@ def test_who_cannot_be_tested_is_told_why(webhooks: Webhooks) -> None:
     webhook = webhooks.created()["id"]
     webhooks.call("update_webhook", webhook, enabled=False)
     assert webhooks.call("test_webhook", webhook) == problem(409, DISABLED)
-    services.webhook_endpoints().set_hosts("demo", ["hooks.example.com"])
+    services().webhook_endpoints.set_hosts("demo", ["hooks.example.com"])
     refused = "Each submission says where its webhook goes: submit one."
     assert webhooks.call("test_webhook", SUBMISSIONS) == problem(409, refused)
     assert messages() == []

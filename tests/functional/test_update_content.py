@@ -5,9 +5,8 @@ from collections.abc import Callable
 
 import pytest
 
-from afterword import services
 from afterword.knowledge import folder_id
-from afterword.runtime import settings
+from afterword.services import services
 from afterword.tenants.keys import Scope
 from functions.update_content.app import handler
 from tests.conftest import FLOW, LambdaContext, SetClock, Tenant
@@ -125,7 +124,7 @@ def test_an_address_gives_a_new_text_and_source(
     """What is at an address is the text, and the address the source; the name stays."""
     with serving(None) as server:
         monkeypatch.setenv("AFTERWORD_FETCH_ALLOWED", f"localhost:{server.port}")
-        settings.settings.cache_clear()
+        services.cache_clear()
         server.pages["/new.txt"] = file(NEW.encode())
         url = f"http://localhost:{server.port}/new.txt"
         result = contents.update(content_id, {"fileUrl": url})
@@ -215,7 +214,7 @@ def test_only_an_administrator_may_write(
     message = "The API key does not have the scope 'admin'."
     reader = Contents(contents.load, tenant.key_with(Scope.READ))
     assert reader.update(content_id, {"name": "A"}) == answer(403, message)
-    key = services.registry().create_key(tenant.id, [Scope.ADMIN], flow=FLOW)[1]
+    key = services().registry.create_key(tenant.id, [Scope.ADMIN], flow=FLOW)[1]
     assert Contents(contents.load, key).update(content_id, {"name": "A"}) == BOUND
     assert contents.list(folder_id("demo", "Terms"))["body"]["results"]["contents"][0]["name"] == (
         "Refunds"

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from afterword import clock, services
+from afterword import clock
 from afterword.generations import Claim, Reason
-from afterword.runtime import clients
+from afterword.runtime.clients import clients
+from afterword.services import services
 from tests.conftest import Call, SetClock
 from tests.fake_model import completion
 from tests.functional.genai_stack import (
@@ -38,7 +39,7 @@ def generation_id(client: Client) -> str:
 
 def claim(generation_id: str) -> Claim:
     """Claim a generation as a worker does."""
-    claimed = services.store().claim("demo", generation_id, clock.now() + timedelta(seconds=70))
+    claimed = services().store.claim("demo", generation_id, clock.now() + timedelta(seconds=70))
     assert claimed is not None
     return claimed
 
@@ -141,11 +142,11 @@ def test_a_generation_that_has_ended_can_have_a_title(
     """A title is no part of the result: it can change after the end, and the result stays."""
     match how:
         case "completed":
-            services.store().succeed(claim(generation_id), completion(BIG))
+            services().store.succeed(claim(generation_id), completion(BIG))
         case "failed":
-            services.store().fail(claim(generation_id), Reason.REFUSED_CONTENT, "Refused.")
+            services().store.fail(claim(generation_id), Reason.REFUSED_CONTENT, "Refused.")
         case _:
-            services.endings().cancel("demo", generation_id)
+            services().endings.cancel("demo", generation_id)
     ended = body_of(client.get(generation_id))
     item = read_item("demo", generation_id)
     assert client.set_title(generation_id, "Refunds") == answer(ended | {"title": "Refunds"})
@@ -156,7 +157,7 @@ def test_a_worker_and_a_title_lose_nothing_of_each_other(
     client: Client, generation_id: str, set_clock: SetClock
 ) -> None:
     """Titles between a worker's writes, and a worker's writes between titles, all stand."""
-    store = services.store()
+    store = services().store
     client.set_title(generation_id, "before the claim")
     first = claim(generation_id)
     assert body_of(client.get(generation_id))["title"] == "before the claim"
@@ -190,9 +191,9 @@ def test_a_worker_that_writes_at_the_same_moment_loses_nothing(
         nonlocal done
         if not done:
             done = True
-            services.store().succeed(claimed, completion("Hi"))
+            services().store.succeed(claimed, completion("Hi"))
 
-    clients.dynamodb().meta.events.register("before-call.dynamodb.UpdateItem", succeed_first)
+    clients().dynamodb.meta.events.register("before-call.dynamodb.UpdateItem", succeed_first)
     body = body_of(client.set_title(generation_id, "Refunds"))
     assert done
     assert (body["status"], body["title"], body["outputs"]) == (

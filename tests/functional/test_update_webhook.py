@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from afterword import services
+from afterword.services import services
 from afterword.webhooks import SUBMISSIONS, Disabled
 from tests.conftest import SetClock
 from tests.functional.webhooks import URL, Webhooks, problem
@@ -49,14 +49,14 @@ def test_an_endpoint_is_disabled_and_enabled(webhooks: Webhooks, set_clock: SetC
         "disabled_reason": "owner",
     }
     set_clock.advance(days=1)
-    services.webhook_store().failing(webhooks.endpoint(created["id"]))
+    services().webhook_store.failing(webhooks.endpoint(created["id"]))
     assert webhooks.call("update_webhook", created["id"], enabled=True)["body"] == created
 
 
 def test_a_change_leaves_it_disabled(webhooks: Webhooks) -> None:
     """An endpoint that was disabled meanwhile is not enabled by a change of its label."""
     created = webhooks.created()
-    services.webhook_store().disable(webhooks.endpoint(created["id"]), Disabled.GONE)
+    services().webhook_store.disable(webhooks.endpoint(created["id"]), Disabled.GONE)
     changed = webhooks.call("update_webhook", created["id"], label="New")["body"]
     assert (changed["label"], changed["enabled"], changed["disabled_reason"]) == (
         "New",
@@ -91,7 +91,7 @@ def test_what_does_not_fit_is_named(
 
 def test_submissions_say_where_theirs_go(webhooks: Webhooks) -> None:
     """The endpoint of the submissions' own addresses has none that could be changed."""
-    services.webhook_endpoints().set_hosts("demo", ["hooks.example.com"])
+    services().webhook_endpoints.set_hosts("demo", ["hooks.example.com"])
     result = webhooks.call("update_webhook", SUBMISSIONS, url=URL)
     assert result == problem(422, "each submission says it; it cannot be set.", "url")
     assert webhooks.call("update_webhook", SUBMISSIONS, enabled=False)["body"]["enabled"] is False

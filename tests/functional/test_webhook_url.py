@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import pytest
 
-from afterword import services
 from afterword.errors import UnprocessableError
 from afterword.generations import Submission
+from afterword.services import services
 from afterword.webhooks import SUBMISSIONS
 from tests.conftest import FLOW, Stored, Tenant
 from tests.functional.webhooks import URL, Webhooks
@@ -27,22 +27,22 @@ def test_a_host_that_is_not_allowed_is_refused(
 ) -> None:
     """Without its tenant's leave no address is told, and nothing is accepted."""
     with pytest.raises(UnprocessableError) as refused:
-        services.submitter().submit(tenant.id, SUBMISSION)
+        services().submitter.submit(tenant.id, SUBMISSION)
     assert str(refused.value) == "webhook_url: its host is none that the tenant allows."
     assert stored().items == 0
 
 
 def test_an_allowed_host_is_kept_with_the_request(tenant: Tenant) -> None:
     """Its end will be told, and a retry of it tells the same address."""
-    services.webhook_endpoints().set_hosts(tenant.id, ["hooks.example.com"])
-    generation_id = services.submitter().submit(tenant.id, SUBMISSION)
-    services.store().cancel(tenant.id, generation_id)
-    ended = services.store().ended(tenant.id, generation_id)
+    services().webhook_endpoints.set_hosts(tenant.id, ["hooks.example.com"])
+    generation_id = services().submitter.submit(tenant.id, SUBMISSION)
+    services().store.cancel(tenant.id, generation_id)
+    ended = services().store.ended(tenant.id, generation_id)
     assert ended is not None
     assert (ended.webhook_url, ended.notify, ended.settled) == (URL, True, False)
-    retry_id = services.submitter().retry(tenant.id, generation_id).id
-    assert services.store().submission(tenant.id, retry_id)[0].webhook_url == URL
-    assert services.webhook_store().endpoint(tenant.id, SUBMISSIONS).url is None
+    retry_id = services().submitter.retry(tenant.id, generation_id).id
+    assert services().store.submission(tenant.id, retry_id)[0].webhook_url == URL
+    assert services().webhook_store.endpoint(tenant.id, SUBMISSIONS).url is None
 
 
 def test_another_address_is_another_request() -> None:
@@ -55,9 +55,9 @@ def test_another_address_is_another_request() -> None:
 def test_a_tenant_without_webhooks_sends_no_notices(tenant: Tenant) -> None:
     """Nobody pays for a notice that nobody waits for."""
     submission = replace(SUBMISSION, webhook_url=None)
-    generation_id = services.submitter().submit(tenant.id, submission)
-    services.store().cancel(tenant.id, generation_id)
-    ended = services.store().ended(tenant.id, generation_id)
+    generation_id = services().submitter.submit(tenant.id, submission)
+    services().store.cancel(tenant.id, generation_id)
+    ended = services().store.ended(tenant.id, generation_id)
     assert ended is not None
     assert not ended.notify
 
@@ -66,8 +66,8 @@ def test_a_tenant_with_a_webhook_has_its_ends_told(tenant: Tenant, webhooks: Web
     """As soon as there is an endpoint each end is told, a bus or none."""
     webhooks.created()
     submission = replace(SUBMISSION, webhook_url=None)
-    generation_id = services.submitter().submit(tenant.id, submission)
-    services.store().cancel(tenant.id, generation_id)
-    ended = services.store().ended(tenant.id, generation_id)
+    generation_id = services().submitter.submit(tenant.id, submission)
+    services().store.cancel(tenant.id, generation_id)
+    ended = services().store.ended(tenant.id, generation_id)
     assert ended is not None
     assert ended.notify

@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
-from afterword import clock, services
+from afterword import clock
 from afterword.flows.flow import Flow
 from afterword.generations import Completion, Source
+from afterword.services import services
 from functions.get_answer.app import handler as get_answer
 from functions.submit_query.app import handler as submit_query
 from tests.conftest import Event, LambdaContext
@@ -145,17 +146,17 @@ class Visitor:
 def put_flow(tenant: str, **changes: object) -> None:
     """Save the chat of the help center, with changes."""
     flow = Flow.model_validate({**CHAT, **changes})
-    services.registry().put_flow(tenant, flow.id, flow.model_dump_json(exclude_unset=True))
+    services().registry.put_flow(tenant, flow.id, flow.model_dump_json(exclude_unset=True))
 
 
 def finish(tenant: str, question_id: str, text: str = ANSWER, *sources: Source) -> None:
     """Answer a question as a worker does."""
-    claim = services.store().claim(tenant, question_id, clock.now() + timedelta(seconds=70))
+    claim = services().store.claim(tenant, question_id, clock.now() + timedelta(seconds=70))
     assert claim is not None
     completion = Completion(
         text=text, model="m", stop_reason="stop", tokens_in=9, tokens_out=9, sources=sources
     )
-    assert services.store().succeed(claim, completion)
+    assert services().store.succeed(claim, completion)
 
 
 def answer(body: object, status: int = 200, **headers: str) -> Result:

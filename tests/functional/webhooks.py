@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
 
-from afterword import services
-from afterword.runtime import clients
+from afterword.runtime.clients import clients
 from afterword.runtime.outbound import FetchError, Reply
+from afterword.services import services
 from afterword.webhooks import Delivery, Endpoint
 from functions.create_webhook.app import handler as create_webhook
 from functions.delete_webhook.app import handler as delete_webhook
@@ -98,15 +98,15 @@ class Webhooks:
 
     def endpoint(self, webhook: str) -> Endpoint:
         """Return an endpoint as it is stored."""
-        return services.webhook_store().endpoint(self.tenant, webhook)
+        return services().webhook_store.endpoint(self.tenant, webhook)
 
     def log(self, webhook: str) -> Sequence[Delivery]:
         """Return all deliveries to an endpoint, newest first."""
-        return services.webhook_store().deliveries(self.tenant, webhook, 100).items
+        return services().webhook_store.deliveries(self.tenant, webhook, 100).items
 
     def tested(self, webhook: str) -> Delivery:
         """Begin a test of an endpoint, and return its delivery."""
-        return services.webhook_deliveries().test(self.tenant, webhook)
+        return services().webhook_deliveries.test(self.tenant, webhook)
 
 
 def problem(status: int, detail: str, field: str | None = None, **headers: str) -> Result:
@@ -162,13 +162,13 @@ def messages() -> list[dict[str, Any]]:
     url = REFERENCES["WebhookQueue"]
     found: list[dict[str, Any]] = []
     while (
-        taken := clients.sqs()
-        .receive_message(QueueUrl=url, MaxNumberOfMessages=10, VisibilityTimeout=0)
+        taken := clients()
+        .sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, VisibilityTimeout=0)
         .get("Messages")
     ):
         for message in taken:
             found.append(json.loads(message["Body"]))
-            clients.sqs().delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+            clients().sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
     return found
 
 

@@ -13,11 +13,13 @@ from urllib.parse import quote, urlencode
 
 import pytest
 
-from afterword import clock, services
+from afterword import clock
 from afterword.dialects import native, promptitude
 from afterword.generations import Status, Submission, waiting
 from afterword.knowledge import Draft
-from afterword.runtime import clients, outbound
+from afterword.runtime import outbound
+from afterword.runtime.clients import clients
+from afterword.services import services
 from afterword.tenants.keys import Scope
 from tests.conftest import FLOW, Call, Event, Stored, Tenant
 from tests.deployment import REFERENCES, Deployment
@@ -134,14 +136,14 @@ class World:
     def _clear(self) -> None:
         """Go back to the items and objects that are kept: moto is slow to list many."""
         for table, items in self.kept_items.items():
-            for there in clients.dynamodb().scan(TableName=table)["Items"]:
+            for there in clients().dynamodb.scan(TableName=table)["Items"]:
                 key: dict[str, Any] = {name: there[name] for name in ("pk", "sk") if name in there}
-                clients.dynamodb().delete_item(TableName=table, Key=key)
+                clients().dynamodb.delete_item(TableName=table, Key=key)
             for item in items:
-                clients.dynamodb().put_item(TableName=table, Item=item)
+                clients().dynamodb.put_item(TableName=table, Item=item)
         for bucket, kept in self.kept_objects.items():
             for added in _object_keys(bucket) - kept:
-                clients.s3().delete_object(Bucket=bucket, Key=added)
+                clients().s3.delete_object(Bucket=bucket, Key=added)
         self.there = self.stored()
 
     def _folder(self, operation: Operation) -> str:
@@ -153,13 +155,13 @@ def quick_worker(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let generations end while a client waits for them, in no time."""
 
     def finish(_seconds: float) -> None:
-        items = clients.dynamodb().scan(TableName=REFERENCES["GenerationsTable"])["Items"]
+        items = clients().dynamodb.scan(TableName=REFERENCES["GenerationsTable"])["Items"]
         for item in items:
             if item["status"]["S"] == Status.QUEUED and item["dialect"]["S"] in WAITING:
                 lease = clock.now() + timedelta(minutes=1)
-                claim = services.store().claim(item["tenant"]["S"], item["id"]["S"], lease)
+                claim = services().store.claim(item["tenant"]["S"], item["id"]["S"], lease)
                 assert claim is not None
-                services.endings().succeed(claim, completion("Hi"))
+                services().endings.succeed(claim, completion("Hi"))
 
     monkeypatch.setattr(waiting, "time", SimpleNamespace(monotonic=time.monotonic, sleep=finish))
 
@@ -171,8 +173,8 @@ def all_stored(stored: Callable[[], Stored]) -> Callable[[], Stored]:
     def count() -> Stored:
         there = stored()
         table = REFERENCES["ContentsTable"]
-        contents = clients.dynamodb().scan(TableName=table, Select="COUNT")["Count"]
-        texts = clients.s3().list_objects_v2(Bucket=REFERENCES["ContentsBucket"])["KeyCount"]
+        contents = clients().dynamodb.scan(TableName=table, Select="COUNT")["Count"]
+        texts = clients().s3.list_objects_v2(Bucket=REFERENCES["ContentsBucket"])["KeyCount"]
         return replace(there, items=there.items + contents, objects=there.objects + texts)
 
     return count
@@ -196,20 +198,20 @@ def anew(tenant: Tenant) -> Mapping[str, Callable[[], Mapping[str, str]]]:
         submission = Submission(
             dialect="dialonce", flow=FLOW, inputs={"body": "Hi"}, template=None, external={}
         )
-        return {"id": services.submitter().submit(tenant.id, submission)}
+        return {"id": services().submitter.submit(tenant.id, submission)}
 
     def ended() -> Mapping[str, str]:
         place = queued()
-        services.endings().cancel(tenant.id, place["id"])
+        services().endings.cancel(tenant.id, place["id"])
         return place
 
     def key() -> Mapping[str, str]:
-        return {"keyId": services.registry().create_key(tenant.id, [Scope.READ])[0].id}
+        return {"keyId": services().registry.create_key(tenant.id, [Scope.READ])[0].id}
 
     def webhook() -> Mapping[str, str]:
-        for endpoint in services.webhook_store().endpoints(tenant.id):
-            services.webhook_endpoints().remove(tenant.id, endpoint.id)
-        endpoint, _ = services.webhook_endpoints().create(tenant.id, "https://hooks.example.com/")
+        for endpoint in services().webhook_store.endpoints(tenant.id):
+            services().webhook_endpoints.remove(tenant.id, endpoint.id)
+        endpoint, _ = services().webhook_endpoints.create(tenant.id, "https://hooks.example.com/")
         return {"webhookId": endpoint.id}
 
     return {
@@ -236,17 +238,17 @@ def world(  # noqa: PLR0913, PLR0917 - all that there is to ask
     """Return the endpoints, with a tenant who has one of each thing, and keys."""
     parameters = {"companyCuid": tenant.id, "orchestratorCuid": FLOW, "processCuid": ""}
     parameters["flowId"] = FLOW
-    _, key = services.registry().create_key(tenant.id, [Scope.SUBMIT, Scope.READ], flow=FLOW)
+    _, key = services().registry.create_key(tenant.id, [Scope.SUBMIT, Scope.READ], flow=FLOW)
     headers = {"authorization": f"Bearer {key}"}
-    _, key = services.registry().create_key(tenant.id, [Scope.ADMIN, Scope.READ])
+    _, key = services().registry.create_key(tenant.id, [Scope.ADMIN, Scope.READ])
     owner = {"authorization": f"Bearer {key}"}
-    content = services.contents().create(
+    content = services().contents.create(
         tenant.id, Draft(name="Refunds", text="Soon.", folder="Terms", external_id="terms-1")
     )
     parameters |= {"contentId": content.id, "folderId": content.folder.id, "file": "page.js"}
-    parameters["keyId"] = services.registry().create_key(tenant.id, [Scope.READ])[0].id
+    parameters["keyId"] = services().registry.create_key(tenant.id, [Scope.READ])[0].id
     parameters |= {"from": "2026-11-01", "to": "2026-11-30", "by": "day,flow,model"}
-    clients.dynamodb().put_item(
+    clients().dynamodb.put_item(
         TableName=REFERENCES["StatisticsTable"],
         Item={
             "pk": {"S": "#"},
@@ -254,10 +256,10 @@ def world(  # noqa: PLR0913, PLR0917 - all that there is to ask
             "until": {"N": str(clock.to_millis(clock.now()))},
         },
     )
-    webhook, _ = services.webhook_endpoints().create(tenant.id, "https://hooks.example.com/")
-    delivery = services.webhook_deliveries().test(tenant.id, webhook.id)
+    webhook, _ = services().webhook_endpoints.create(tenant.id, "https://hooks.example.com/")
+    delivery = services().webhook_deliveries.test(tenant.id, webhook.id)
     parameters |= {"webhookId": webhook.id, "deliveryId": delivery.id}
-    parameters["batchId"] = services.batch_requests().accept(tenant.id, FLOW, None, None).id
+    parameters["batchId"] = services().batch_requests.accept(tenant.id, FLOW, None, None).id
     gateway = Gateway(deployment)
     world = World(
         gateway, calls, all_stored, load_event, parameters, headers, owner, there=all_stored()
@@ -270,7 +272,7 @@ def world(  # noqa: PLR0913, PLR0917 - all that there is to ask
     world.anew = anew
     world.there = all_stored()
     world.kept_items = {
-        table: clients.dynamodb().scan(TableName=table)["Items"]
+        table: clients().dynamodb.scan(TableName=table)["Items"]
         for table in (REFERENCES["GenerationsTable"], REFERENCES["ContentsTable"])
     }
     world.kept_objects = {
@@ -281,5 +283,5 @@ def world(  # noqa: PLR0913, PLR0917 - all that there is to ask
 
 
 def _object_keys(bucket: str) -> frozenset[str]:
-    listed = clients.s3().list_objects_v2(Bucket=bucket).get("Contents", [])
+    listed = clients().s3.list_objects_v2(Bucket=bucket).get("Contents", [])
     return frozenset(each["Key"] for each in listed)

@@ -28,7 +28,7 @@ from afterword.models import (
     bedrock,
 )
 from afterword.models.bedrock import BedrockModel
-from afterword.runtime import clients
+from afterword.runtime.clients import clients
 
 if TYPE_CHECKING:
     from mypy_boto3_bedrock_runtime import BedrockRuntimeClient
@@ -70,7 +70,7 @@ def converse_response(*content: dict[str, Any], stop_reason: str = "end_turn") -
 
 @pytest.fixture
 def client(aws: None) -> "BedrockRuntimeClient":  # noqa: ARG001 - a fixture
-    return clients.bedrock_runtime(60)
+    return clients().bedrock_runtime(60)
 
 
 @pytest.fixture
@@ -275,7 +275,7 @@ def test_a_failing_connection_is_one_of_the_three_kinds(
 @pytest.mark.usefixtures("aws")
 def test_botocore_waits_as_long_as_there_is_time_and_never_retries() -> None:
     """The client's read timeout is the remaining time, and it makes one attempt."""
-    config: Any = clients.bedrock_runtime(290).meta.config
+    config: Any = clients().bedrock_runtime(290).meta.config
     assert config.read_timeout == 290
     assert config.retries == {"mode": "standard", "total_max_attempts": 1}
 

@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from afterword import services
 from afterword.batches.files import BatchFiles
 from afterword.errors import UnavailableError
-from afterword.runtime import clients
+from afterword.runtime.clients import clients
 from afterword.runtime.payloads import Payloads
+from afterword.services import services
 from functions.get_flow.app import handler as get_flow
 from functions.send_webhook.app import handler as send_webhook
 from functions.sweep.app import handler as sweep
@@ -138,7 +138,7 @@ def test_a_handler_is_denied_what_its_role_lacks(
     assert get_flow(event, LambdaContext())["statusCode"] == 200
     withhold(Grant("get_flow", "dynamodb:GetItem", "${RegistryTable.Arn}"))
     assert get_flow(event, LambdaContext())["statusCode"] == 503
-    assert services.registry().flow(tenant.id, FLOW)
+    assert services().registry.flow(tenant.id, FLOW)
 
 
 def test_a_handler_is_denied_in_its_threads(
@@ -167,7 +167,7 @@ def test_an_object_that_is_not_there_is_denied() -> None:
     """Without a right to list the bucket, S3 does not say that an object is missing."""
     read = roles.perform("get_mail_generation", Payloads.get)
     with pytest.raises(ClientError) as denied:
-        read(Payloads(clients.s3, REFERENCES["Bucket"]), "demo/1")
+        read(Payloads(lambda: clients().s3, REFERENCES["Bucket"]), "demo/1")
     assert denied.value.response["Error"]["Code"] == "AccessDenied"
 
 
@@ -175,16 +175,16 @@ def test_an_object_that_is_not_there_is_denied() -> None:
 def test_denied_deletions_are_in_a_good_answer(withhold: Callable[[Grant], None]) -> None:
     """S3 answers 200 to the deletion of many objects, and says of each that it was denied."""
     delete = roles.perform("delete_generation", Payloads.delete)
-    delete(Payloads(clients.s3, REFERENCES["Bucket"]), ["demo/1"])
+    delete(Payloads(lambda: clients().s3, REFERENCES["Bucket"]), ["demo/1"])
     withhold(Grant("delete_generation", "s3:DeleteObject", "${Bucket.Arn}/*"))
     with pytest.raises(UnavailableError):
-        delete(Payloads(clients.s3, REFERENCES["Bucket"]), ["demo/1"])
+        delete(Payloads(lambda: clients().s3, REFERENCES["Bucket"]), ["demo/1"])
 
 
 @pytest.mark.usefixtures("aws")
 def test_a_url_that_may_do_nothing_fails_the_test() -> None:
     """Whoever signs a URL must be allowed what the URL is for."""
     sign = roles.perform("get_batch", BatchFiles.download_url)
-    assert sign(services.batch_files(), "results/demo/1.jsonl")
+    assert sign(services().batch_files, "results/demo/1.jsonl")
     with pytest.raises(pytest.fail.Exception, match="get_batch signs a URL for s3:GetObject"):
-        sign(services.batch_files(), "uploads/demo/1.jsonl")
+        sign(services().batch_files, "uploads/demo/1.jsonl")

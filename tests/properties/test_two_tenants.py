@@ -18,11 +18,10 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from afterword import clock, generations, services
-from afterword.engine import attempts
-from afterword.errors import ConflictError, LimitedError, NotFoundError
+from afterword import clock, generations
+from afterword.errors import ConflictError, NotFoundError
 from afterword.generations import Claim, Completion, Reason, Status, items, store
-from afterword.limits import Limits
+from afterword.limits import LimitedError, Limits
 from afterword.models import (
     ModelRefusedError,
     ModelTimedOutError,
@@ -30,7 +29,8 @@ from afterword.models import (
     Prompt,
     provider,
 )
-from afterword.runtime import clients
+from afterword.runtime.clients import clients
+from afterword.services import services
 from afterword.tenants.keys import Scope
 from functions.dead_letter.app import handler as dead_letter
 from functions.deliver.app import handler as deliver
@@ -133,8 +133,7 @@ class TwoTenants(RuleBasedStateMachine):
         patch.setattr(clock, "now", self._clock)
         self._answer, self._meanwhile = "answers", "nothing"
         self._working: list[Record] = []
-        patch.setattr(provider, "model", lambda: FakeModel(self._ask))
-        attempts.from_settings.cache_clear()
+        patch.setattr(provider, "build_model", lambda *_: FakeModel(self._ask))
         self._known: dict[str, Known] = {}
         self._by_key: dict[tuple[str, str], str] = {}
         self._claims: list[Claim] = []
@@ -143,14 +142,14 @@ class TwoTenants(RuleBasedStateMachine):
         self._done: set[str] = set()
         self._published: dict[str, Mapping[str, Any]] = {}
         self._keys: dict[str, str] = {}
-        registry = services.registry()
+        registry = services().registry
         for tenant in (LIMITED, FREE):
             registry.create_tenant(tenant, f"{tenant} Ltd")
             registry.put_flow(tenant, FLOW, FLOW_DOCUMENT)
             self._keys[tenant] = registry.create_key(tenant, [Scope.SUBMIT, Scope.READ])[1]
         registry.set_limits(LIMITED, LIMITS)
         self._note_claims(patch)
-        clients.events().meta.events.register("before-parameter-build", self._note_published)
+        clients().events.meta.events.register("before-parameter-build", self._note_published)
 
     def teardown(self) -> None:
         """Leave no AWS behind."""
@@ -242,7 +241,7 @@ class TwoTenants(RuleBasedStateMachine):
         holds = before["status"]["S"] == Status.RUNNING and int(before["attempt"]["N"]) == (
             claim.attempt
         )
-        endings = services.endings()
+        endings = services().endings
         stored = (
             endings.succeed(claim, completion(f"late, of attempt {claim.attempt}"))
             if succeeds
@@ -270,12 +269,12 @@ class TwoTenants(RuleBasedStateMachine):
         status = Status(known.seen["status"]["S"])
         if known.tenant == tenant:
             ended = status if status.terminal else Status.CANCELED
-            assert services.endings().cancel(tenant, known.id) is ended
+            assert services().endings.cancel(tenant, known.id) is ended
             return
         with pytest.raises(NotFoundError) as theirs:
-            services.endings().cancel(tenant, known.id)
+            services().endings.cancel(tenant, known.id)
         with pytest.raises(NotFoundError) as absent:
-            services.endings().cancel(tenant, ABSENT)
+            services().endings.cancel(tenant, ABSENT)
         assert str(theirs.value) == str(absent.value)
 
     @precondition(lambda self: self._known)
@@ -297,19 +296,19 @@ class TwoTenants(RuleBasedStateMachine):
         known = self._one(which)
         if known.tenant != tenant:
             with pytest.raises(NotFoundError):
-                services.submitter().retry(tenant, known.id)
+                services().submitter.retry(tenant, known.id)
             return
         if known.seen["status"]["S"] not in {Status.FAILED, Status.CANCELED}:
             with pytest.raises(ConflictError):
-                services.submitter().retry(tenant, known.id)
+                services().submitter.retry(tenant, known.id)
             return
         there = self._known.get(self._by_key.get((tenant, f"retry of {known.id}"), ""))
         if self._expected(tenant, there, known.request) == 429:
             with pytest.raises(LimitedError):
-                services.submitter().retry(tenant, known.id)
+                services().submitter.retry(tenant, known.id)
             assert self._receive() == []
             return
-        retry_id = services.submitter().retry(tenant, known.id).id
+        retry_id = services().submitter.retry(tenant, known.id).id
         self._receive()
         if there is None:
             self._accepted(tenant, retry_id, known.request)
@@ -384,11 +383,11 @@ class TwoTenants(RuleBasedStateMachine):
 
     def _usage_is_what_was_used(self) -> None:
         """Places, submissions and tokens are counted once each, and the limits are kept to."""
-        found = clients.dynamodb().scan(TableName=REFERENCES["UsageTable"])["Items"]
+        found = clients().dynamodb.scan(TableName=REFERENCES["UsageTable"])["Items"]
         assert [item["pk"]["S"] for item in found] in ([], [LIMITED])
         open_ids = {known.id for known in self._of(LIMITED) if not _ended(known.seen)}
         assert len(open_ids) <= (LIMITS.running_at_once or 0)
-        used = services.endings()._usage.used(LIMITED)  # noqa: SLF001 - nothing else shows it
+        used = services().endings._usage.used(LIMITED)  # noqa: SLF001 - nothing else shows it
         assert set(found[0]["open"]["M"] if found else ()) == open_ids
         assert (used.running, used.tokens, used.requests) == (
             len(open_ids),
@@ -451,7 +450,7 @@ class TwoTenants(RuleBasedStateMachine):
         answer, meanwhile = self._answer, self._meanwhile
         self._answer, self._meanwhile = "answers", "nothing"
         if meanwhile == "canceled":
-            services.endings().cancel(tenant, generation_id)
+            services().endings.cancel(tenant, generation_id)
         elif meanwhile == "overtaken":
             known.wasted += 1
             self._clock.advance(minutes=6)
@@ -461,7 +460,7 @@ class TwoTenants(RuleBasedStateMachine):
         return model_call(answer)
 
     def _note_claims(self, patch: pytest.MonkeyPatch) -> None:
-        store = services.store()
+        store = services().store
         claim = store.claim
 
         def noted(tenant: str, generation_id: str, lease_until: datetime) -> Claim | None:
@@ -496,13 +495,13 @@ class TwoTenants(RuleBasedStateMachine):
 
     @staticmethod
     def _items() -> list[Item]:
-        return list(clients.dynamodb().scan(TableName=REFERENCES["GenerationsTable"])["Items"])
+        return list(clients().dynamodb.scan(TableName=REFERENCES["GenerationsTable"])["Items"])
 
     @staticmethod
     def _item(tenant: str, generation_id: str) -> Item:
         pk = {"pk": {"S": f"{tenant}#{generation_id}"}}
         table = REFERENCES["GenerationsTable"]
-        return clients.dynamodb().get_item(TableName=table, Key=pk, ConsistentRead=True)["Item"]
+        return clients().dynamodb.get_item(TableName=table, Key=pk, ConsistentRead=True)["Item"]
 
     def _submission(self, tenant: str, key: str | None, request: tuple[str, str | None]) -> Event:
         about, deadline = request
@@ -526,7 +525,7 @@ class TwoTenants(RuleBasedStateMachine):
 def _received(url: str) -> list[Record]:
     records: list[Record] = []
     while messages := (
-        clients.sqs().receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages")
+        clients().sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages")
     ):
         records += [
             {

@@ -11,11 +11,12 @@ import pytest
 from botocore.awsrequest import AWSPreparedRequest
 from moto.core.botocore_stubber import BotocoreStubber
 
-from afterword import clock, generations, services
+from afterword import clock, generations
 from afterword.engine import admission, attachments, attempts, sweeper
 from afterword.limits import Limits
 from afterword.models import provider
-from afterword.runtime import clients
+from afterword.runtime.clients import clients
+from afterword.services import services
 from afterword.tenants import authentication
 from afterword.usage import statistics
 from tests.conftest import Event, Tenant
@@ -49,7 +50,7 @@ def tenants(
     monkeypatch.setenv("POWERTOOLS_LOG_LEVEL", "CRITICAL")
     make_tenant: Callable[[str], Tenant] = request.getfixturevalue("make_tenant")
     limited, free = make_tenant("limited"), make_tenant("free")
-    services.registry().set_limits(
+    services().registry.set_limits(
         limited.id,
         Limits(requests_per_minute=60, running_at_once=CAP, tokens_per_month=10_000_000),
     )
@@ -90,32 +91,16 @@ def simulate(
 
 def start_afresh() -> None:
     """Forget what the run before has left in the tables and in long-lived objects."""
-    for cached in (
-        clients.dynamodb,
-        clients.sqs,
-        clients.s3,
-        clients.events,
-        services.registry,
-        services.authenticator,
-        services.store,
-        services.listings,
-        services.queue,
-        services.endings,
-        services.submitter,
-        services.sweeper,
-        services.statistics,
-        services.notifier,
-        attempts.from_settings,
-    ):
-        cached.cache_clear()
+    clients.cache_clear()
+    services.cache_clear()
     for name in ("GenerationsTable", "UsageTable"):
         table = REFERENCES[name]
-        for item in clients.dynamodb().scan(TableName=table)["Items"]:
-            clients.dynamodb().delete_item(TableName=table, Key={"pk": item["pk"]})
+        for item in clients().dynamodb.scan(TableName=table)["Items"]:
+            clients().dynamodb.delete_item(TableName=table, Key={"pk": item["pk"]})
     table = REFERENCES["StatisticsTable"]
-    for item in clients.dynamodb().scan(TableName=table)["Items"]:
+    for item in clients().dynamodb.scan(TableName=table)["Items"]:
         key = {"pk": item["pk"], "sk": item["sk"]}
-        clients.dynamodb().delete_item(TableName=table, Key=key)
+        clients().dynamodb.delete_item(TableName=table, Key=key)
 
 
 def put_in_place(
@@ -140,7 +125,7 @@ def put_in_place(
         attempts, "ThreadPoolExecutor", lambda **_: Pool(world.scheduler, world.begun)
     )
     monkeypatch.setattr(attempts, "wait", world.scheduler.wait)
-    monkeypatch.setattr(provider, "model", lambda: world)
+    monkeypatch.setattr(provider, "build_model", lambda *_: world)
 
     def call(stubber: object, event_name: str, request: AWSPreparedRequest, **_: object) -> Any:  # noqa: ANN401 - moto's own
 

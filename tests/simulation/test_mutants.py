@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from afterword import generations, services
+from afterword import generations
 from afterword.engine import attempts, notifications
 from afterword.engine.outbox import Endings
 from afterword.engine.sweeper import Sweeper
@@ -17,7 +17,8 @@ from afterword.generations import Claim, Status, Submission, Terms
 from afterword.generations.items import Items
 from afterword.generations.store import GenerationStore, There
 from afterword.limits.quotas import Usage
-from afterword.runtime import clients
+from afterword.runtime.clients import clients
+from afterword.services import services
 from afterword.usage import statistics
 from afterword.usage.statistics import Cell, Statistics
 from tests.simulation.conftest import Simulate
@@ -71,7 +72,7 @@ def note_first(params: Params) -> None:
     """Note that an end is made known before it is."""
     for entry in params["Entries"]:
         detail = json.loads(entry["Detail"])
-        services.store().settled(detail["tenant"], detail["id"])
+        services().store.settled(detail["tenant"], detail["id"])
 
 
 def one_object_for_all_attempts(patch: pytest.MonkeyPatch) -> None:
@@ -118,7 +119,7 @@ def add_to_what_is_there(params: Params) -> Params | None:
     sent = values(params)
     if ":count" not in sent:
         return None
-    there = clients.dynamodb().get_item(TableName=params["TableName"], Key=params["Key"])
+    there = clients().dynamodb.get_item(TableName=params["TableName"], Key=params["Key"])
     name = params["ExpressionAttributeNames"]["#hour"]
     before = there.get("Item", {}).get(name, {"M": {}})["M"]
     count = {
@@ -304,7 +305,7 @@ def test_the_simulation_catches(
         mutant.break_in(monkeypatch)
 
     def mutate() -> None:
-        for client in (clients.dynamodb(), clients.events()):
+        for client in (clients().dynamodb, clients().events):
             events: Any = client.meta.events  # its stubs know no handler that returns
             events.register(f"provide-client-params.{mutant.operation}", mutant.sent)
 

@@ -20,7 +20,6 @@ from moto.core.botocore_stubber import MockRawResponse
 from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.dynamodb.models import dynamodb_backends
 
-from afterword import services
 from afterword.generations import Completion, Reason, Status
 from afterword.limits.quotas import Usage
 from afterword.models import (
@@ -30,9 +29,10 @@ from afterword.models import (
     ModelUnavailableError,
     Prompt,
 )
-from afterword.runtime import clients
+from afterword.runtime.clients import clients
 from afterword.runtime.payloads import INLINE_BYTES
 from afterword.runtime.queue import Nudge
+from afterword.services import services
 from functions.count_usage.app import handler as count_usage
 from functions.dead_letter.app import handler as dead_letter
 from functions.deliver.app import handler as deliver
@@ -165,7 +165,7 @@ class World:
         items = self._items()
         self.promises.all_done(items)
         for pk, item in items.items():
-            generation = services.store().get(*pk.split("#"))
+            generation = services().store.get(*pk.split("#"))
             if generation.completion is not None:
                 self.promises.text_read(pk, generation.completion.text, attempt(item))
 
@@ -182,13 +182,13 @@ class World:
         ]
         if len(probes) != CAP:
             raise BrokenError(Promise.PLACES_BACK, f"{len(probes)} of {CAP} were let in")
-        used = Usage(clients.dynamodb(), USAGE).used(self._limited.id)
+        used = Usage(clients().dynamodb, USAGE).used(self._limited.id)
         self.promises.usage_is(used.running, used.tokens, self._items())
 
     def _check_statistics(self) -> None:
         day = self.clock().date()
         for tenant in (self._limited, self._free):
-            used = services.statistics().used(tenant.id, day, day)
+            used = services().statistics.used(tenant.id, day, day)
             self.promises.counted(tenant.id, used.values())
 
     # --- clients
@@ -262,7 +262,7 @@ class World:
                 self.promises.cancel_answered(pk, where, item)
 
         self._invoke(
-            "cancel", lambda _: services.endings().cancel(tenant, generation_id), 25, canceled
+            "cancel", lambda _: services().endings.cancel(tenant, generation_id), 25, canceled
         )
 
     # --- functions

@@ -13,7 +13,7 @@ from afterword import batches
 from afterword.batches import intake
 from afterword.engine import attempts as worker
 from afterword.generations import MAX_DEADLINE
-from afterword.runtime import clients
+from afterword.runtime.clients import POOL_SIZE, clients
 from tests.conftest import ROOT
 from tests.deployment import Deployment, as_list
 from tests.seeds import SEEDS, seeded
@@ -454,7 +454,7 @@ def test_a_batch_has_a_connection_for_each_message(deployment: Deployment) -> No
     """What works on the messages of a batch at once has as many connections to AWS."""
     for function in deployment.functions.values():
         for source in function.queues:
-            assert source["BatchSize"] == clients.POOL_SIZE == 10
+            assert source["BatchSize"] == POOL_SIZE == 10
 
 
 def test_every_queue_is_consumed(deployment: Deployment) -> None:
@@ -510,7 +510,7 @@ def test_an_api_function_ends_before_the_api_gives_up(deployment: Deployment, fo
 @pytest.mark.usefixtures("aws")
 def test_a_call_of_aws_ends_before_its_function(deployment: Deployment) -> None:
     """When AWS does not answer, a function still has the time to say so itself."""
-    for client in (clients.dynamodb(), clients.sqs(), clients.s3(), clients.secrets_manager()):
+    for client in (clients().dynamodb, clients().sqs, clients().s3, clients().secrets_manager):
         config: Any = client.meta.config
         attempts = config.retries["total_max_attempts"]
         backoff = sum(min(2**attempt, 20) for attempt in range(attempts - 1))

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from afterword import batches, clock, services
+from afterword import batches, clock
 from afterword.batches import (
     MAX_LINES,
     Batch,
@@ -26,7 +26,8 @@ from afterword.batches import runner as batch_runner
 from afterword.batches.runner import BatchRunner, LostError
 from afterword.errors import InvalidRequestError, NotFoundError
 from afterword.generations import Generation, Submission
-from afterword.runtime import clients
+from afterword.runtime.clients import clients
+from afterword.services import services
 from afterword.tenants.registry import StoredFlow
 from tests.conftest import FLOW, SetClock, Tenant
 from tests.deployment import REFERENCES
@@ -49,7 +50,7 @@ class NumberedLines:
             template=f"Reply {content.decode()}.",
             external={},
         )
-        return mail, services.registry().flow(batch.tenant, FLOW)
+        return mail, services().registry.flow(batch.tenant, FLOW)
 
     def result(self, line: int, generation_id: str, generation: Generation | None) -> str:
         """Return the line's number, its generation's id and its status."""
@@ -65,19 +66,19 @@ def runner(tenant: Tenant) -> BatchRunner:
     """Return a runner of the tenant's batches."""
     assert tenant.id == "demo"
     return BatchRunner(
-        services.batches(),
-        services.batch_files(),
-        services.store(),
-        services.submitter(),
+        services().batches,
+        services().batch_files,
+        services().store,
+        services().submitter,
         NumberedLines(),
     )
 
 
 def put(content: bytes) -> Batch:
     """Put a file into the bucket, and return the batch that it becomes."""
-    there = clients.s3().put_object(Bucket=BUCKET, Key=KEY, Body=content)
+    there = clients().s3.put_object(Bucket=BUCKET, Key=KEY, Body=content)
     source = Source(key=KEY, version=there.get("VersionId"), etag=there["ETag"], size=len(content))
-    return services.batches().create(
+    return services().batches.create(
         Batch(
             tenant="demo",
             id=batches.id_for_file(BUCKET, source),
@@ -92,7 +93,7 @@ def put(content: bytes) -> Batch:
 def taken(batch: Batch, number: int = 0, seconds: float = 60) -> Turn:
     """Take a batch for a turn."""
     lease = clock.now() + timedelta(seconds=seconds)
-    turn = services.batches().take(batch.tenant, batch.id, number, lease)
+    turn = services().batches.take(batch.tenant, batch.id, number, lease)
     assert isinstance(turn, Turn)
     return turn
 
@@ -100,25 +101,25 @@ def taken(batch: Batch, number: int = 0, seconds: float = 60) -> Turn:
 def run(runner: BatchRunner, turn: Turn, seconds: float = 60) -> tuple[Batch, timedelta | None]:
     """Do a turn to its end; return the batch and when the next turn is."""
     turn, following = runner.run(turn, time.monotonic() + seconds)
-    assert services.batches().save(turn, turn.batch, release=True)
-    return services.batches().get("demo", turn.batch.id), following
+    assert services().batches.save(turn, turn.batch, release=True)
+    return services().batches.get("demo", turn.batch.id), following
 
 
 def end(batch: Batch, *lines: int) -> None:
     """End the generations of some lines."""
     for line in lines:
-        services.endings().cancel("demo", line_id("demo", batch.id, line))
+        services().endings.cancel("demo", line_id("demo", batch.id, line))
 
 
 def results(batch: Batch) -> list[Any]:
     """Return the results of a finished batch."""
-    written = clients.s3().get_object(Bucket=BUCKET, Key=batch.results_key)["Body"].read()
+    written = clients().s3.get_object(Bucket=BUCKET, Key=batch.results_key)["Body"].read()
     return [json.loads(line) for line in written.decode().splitlines()]
 
 
 def stored() -> int:
     """Return how many generations there are."""
-    return clients.dynamodb().scan(TableName=REFERENCES["GenerationsTable"])["Count"]
+    return clients().dynamodb.scan(TableName=REFERENCES["GenerationsTable"])["Count"]
 
 
 def test_a_batch_from_its_first_turn_to_its_last(runner: BatchRunner) -> None:
@@ -152,14 +153,14 @@ def test_a_lost_message_of_a_turn_is_done_again(runner: BatchRunner, set_clock: 
     """Of two readers of a batch one does nothing, and whoever is too late changes nothing."""
     batch = put(b"1\n2\n")
     lost = taken(batch)
-    assert services.batches().take("demo", batch.id, 0, clock.now()) == 60
+    assert services().batches.take("demo", batch.id, 0, clock.now()) == 60
     set_clock.advance(seconds=61)
     turn = taken(batch)
     with pytest.raises(LostError):
         runner.run(lost, time.monotonic() + 60)
     batch, following = run(runner, turn)
     assert (batch.state, following) == (State.RUNNING, timedelta(seconds=4))
-    assert services.batches().take("demo", batch.id, 0, clock.now()) == 0
+    assert services().batches.take("demo", batch.id, 0, clock.now()) == 0
     set_clock.advance(minutes=5)
     taken(batch, 1)
 
@@ -169,16 +170,16 @@ def test_a_message_of_the_next_turn_waits_for_the_one_before(set_clock: SetClock
     """The next turn's message, sent before the batch was given back, is not lost."""
     batch = put(b"1\n")
     taken(batch)
-    assert services.batches().take("demo", batch.id, 1, clock.now()) == 60
+    assert services().batches.take("demo", batch.id, 1, clock.now()) == 60
     set_clock.advance(seconds=60)
     assert taken(batch, 1).number == 2
-    assert services.batches().take("demo", batch.id, 0, clock.now()) == 0
+    assert services().batches.take("demo", batch.id, 0, clock.now()) == 0
 
 
 def test_what_is_given_up_is_taken_again_at_once(runner: BatchRunner) -> None:
     """A reader that cannot go on gives its turn back, and the same message goes on."""
     batch = put(b"1\n")
-    services.batches().give_up(taken(batch))
+    services().batches.give_up(taken(batch))
     assert run(runner, taken(batch))[0].state is State.RUNNING
 
 
@@ -195,8 +196,8 @@ def test_time_runs_out_between_lines(runner: BatchRunner, monkeypatch: pytest.Mo
             clockwork.setattr(time, "monotonic", lambda ticks=ticks: next(ticks))
             turn, following = runner.run(turn, 5.0)
         assert following == timedelta() or turn.batch.state is State.RUNNING
-        assert services.batches().save(turn, turn.batch, release=True)
-        batch, number = services.batches().get("demo", batch.id), turn.number
+        assert services().batches.save(turn, turn.batch, release=True)
+        batch, number = services().batches.get("demo", batch.id), turn.number
         reads.append(batch.read)
     assert reads == [2, 4, 5, 5]
     assert batch.counts == Counts(accepted=4, bad=1)
@@ -209,8 +210,8 @@ def test_results_are_written_in_parts(runner: BatchRunner, monkeypatch: pytest.M
     monkeypatch.setattr(NumberedLines, "bad", lambda _, line, why: json.dumps([line, why * 90_000]))
     batch = put(b"x\n" * 9)
     turn = taken(batch)
-    services.batches().put_bad(batch, 1, dict.fromkeys(range(1, 10), "It is no number."))
-    saved = services.batches().save(turn, replace(batch, state=State.WRITING, lines=9, ended=9))
+    services().batches.put_bad(batch, 1, dict.fromkeys(range(1, 10), "It is no number."))
+    saved = services().batches.save(turn, replace(batch, state=State.WRITING, lines=9, ended=9))
     assert saved
     turn, number, written = saved, 1, []
     while batch.state is not State.FINISHED:
@@ -218,35 +219,35 @@ def test_results_are_written_in_parts(runner: BatchRunner, monkeypatch: pytest.M
         with monkeypatch.context() as clockwork:
             clockwork.setattr(time, "monotonic", lambda ticks=ticks: next(ticks))
             turn, _ = runner.run(turn, 5.0)
-        assert services.batches().save(turn, turn.batch, release=True)
-        batch = services.batches().get("demo", batch.id)
+        assert services().batches.save(turn, turn.batch, release=True)
+        batch = services().batches.get("demo", batch.id)
         written.append(batch.written)
         if batch.state is not State.FINISHED:
             turn, number = taken(batch, number), number + 1
     assert written == [4, 8, 9]
     assert [line for line, _ in results(batch)] == list(range(1, 10))
-    assert clients.s3().head_object(Bucket=BUCKET, Key=batch.results_key)["ETag"].endswith('-3"')
+    assert clients().s3.head_object(Bucket=BUCKET, Key=batch.results_key)["ETag"].endswith('-3"')
 
 
 def test_parts_that_are_gone_are_written_anew(
     runner: BatchRunner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """When S3 has dropped what was written, the results are written from the first line on."""
-    upload_part = clients.s3().upload_part
+    upload_part = clients().s3.upload_part
 
     def upload(**request: Any) -> Any:  # noqa: ANN401 - botocore's own
         if request["UploadId"] == "gone":
             raise ClientError({"Error": {"Code": "NoSuchUpload"}}, "UploadPart")
         return upload_part(**request)
 
-    monkeypatch.setattr(clients.s3(), "upload_part", upload)
+    monkeypatch.setattr(clients().s3, "upload_part", upload)
     batch = put(b"x\ny\n")
     turn = taken(batch)
     half_written = replace(
         batch, state=State.WRITING, lines=2, written=1, upload=Upload(id="gone", parts=('"a"',))
     )
-    services.batches().put_bad(batch, 1, {1: "Bad.", 2: "Worse."})
-    saved = services.batches().save(turn, half_written)
+    services().batches.put_bad(batch, 1, {1: "Bad.", 2: "Worse."})
+    saved = services().batches.save(turn, half_written)
     assert saved
     batch, following = run(runner, saved)
     assert (batch.state, batch.upload, batch.written) == (State.WRITING, None, 0)
@@ -274,7 +275,7 @@ def other_mail(_: NumberedLines, batch: Batch, content: bytes) -> tuple[Submissi
     mail = Submission(
         dialect="native", flow=FLOW, inputs={"text": content.decode()}, template=None, external={}
     )
-    return mail, services.registry().flow(batch.tenant, FLOW)
+    return mail, services().registry.flow(batch.tenant, FLOW)
 
 
 def test_a_generation_that_is_gone_is_missing(runner: BatchRunner) -> None:
@@ -282,7 +283,7 @@ def test_a_generation_that_is_gone_is_missing(runner: BatchRunner) -> None:
     batch = put(b"1\n")
     batch, _ = run(runner, taken(batch))
     generation_id = line_id("demo", batch.id, 1)
-    clients.dynamodb().delete_item(
+    clients().dynamodb.delete_item(
         TableName=REFERENCES["GenerationsTable"], Key={"pk": {"S": f"demo#{generation_id}"}}
     )
     batch, _ = run(runner, taken(batch, 1))
@@ -319,7 +320,7 @@ def test_a_file_is_read_as_it_was(runner: BatchRunner) -> None:
     other = put(b"1\n")
     assert other.source
     version = other.source.version or ""
-    clients.s3().delete_object(Bucket=BUCKET, Key=KEY, VersionId=version)
+    clients().s3.delete_object(Bucket=BUCKET, Key=KEY, VersionId=version)
     batch, _ = run(runner, taken(batch))
     assert batch.counts == Counts(accepted=1, bad=1)
     other, _ = run(runner, taken(other))
@@ -331,10 +332,10 @@ def test_without_versions_a_file_is_known_by_its_etag(runner: BatchRunner) -> No
     source = put(b"1\n").source
     assert source
     unversioned = replace(source, version=None)
-    assert services.batch_files().read(unversioned, 0, 2) == b"1\n"
+    assert services().batch_files.read(unversioned, 0, 2) == b"1\n"
     put(b"2\n")
     with pytest.raises(BatchFailedError):
-        services.batch_files().read(unversioned, 0, 2)
+        services().batch_files.read(unversioned, 0, 2)
     assert isinstance(runner, BatchRunner)
 
 
@@ -344,14 +345,14 @@ def test_a_server_that_knows_no_ranges_is_read_all_the_same(
     """A storage that answers a range with the whole file, as it may, gives the same lines."""
     source = put(b"12\n34\n56\n").source
     assert source
-    get_object = clients.s3().get_object
+    get_object = clients().s3.get_object
 
     def all_of_it(**request: Any) -> Any:  # noqa: ANN401 - botocore's own
         request.pop("Range")
         return get_object(**request)
 
-    monkeypatch.setattr(clients.s3(), "get_object", all_of_it)
-    assert services.batch_files().read(source, 3, 4) == b"34\n5"
+    monkeypatch.setattr(clients().s3, "get_object", all_of_it)
+    assert services().batch_files.read(source, 3, 4) == b"34\n5"
     assert isinstance(runner, BatchRunner)
 
 
@@ -369,7 +370,7 @@ def test_a_line_that_is_too_long_is_bad(
     batch = put(b"1\n1234\n2\n")
     batch, _ = run(runner, taken(batch))
     assert batch.counts == Counts(accepted=2, bad=1)
-    assert services.batches().bad(batch, 1, 3) == {2: "It has more than 1000000 bytes."}
+    assert services().batches.bad(batch, 1, 3) == {2: "It has more than 1000000 bytes."}
 
 
 @pytest.mark.usefixtures("runner")
@@ -378,4 +379,4 @@ def test_an_expired_batch_is_not_there(set_clock: SetClock) -> None:
     batch = put(b"1\n")
     set_clock.advance(days=30)
     with pytest.raises(NotFoundError):
-        services.batches().get("demo", batch.id)
+        services().batches.get("demo", batch.id)

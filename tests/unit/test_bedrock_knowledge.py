@@ -14,14 +14,14 @@ from botocore.exceptions import (
 from botocore.stub import Stubber
 from botocore.validate import ParamValidator
 
-from afterword import services
 from afterword.errors import UnavailableError
 from afterword.generations import FailedError, Reason
 from afterword.knowledge import Content, Label, items
 from afterword.knowledge.bedrock import MAX_QUESTION, BedrockRanking
 from afterword.knowledge.lexical import LexicalRanking
 from afterword.knowledge.ranking import Origin, Selection
-from afterword.runtime import clients, settings
+from afterword.runtime.clients import clients
+from afterword.services import services
 from tests.conftest import START
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def result(text: str = "Within 30 days.", /, **metadata: object) -> dict[str, ob
 
 @pytest.fixture
 def client(aws: None) -> "AgentsforBedrockRuntimeClient":  # noqa: ARG001 - a fixture
-    return clients.bedrock_agent_runtime()
+    return clients().bedrock_agent_runtime
 
 
 @pytest.fixture
@@ -319,12 +319,11 @@ def test_a_knowledge_base_out_of_reach(
 @pytest.mark.usefixtures("aws")
 def test_the_worker_ranks_where_its_owner_says(monkeypatch: pytest.MonkeyPatch) -> None:
     """A knowledge base's id in the settings makes Bedrock rank; without one the worker does."""
-    assert isinstance(services.ranking(), LexicalRanking)
+    assert isinstance(services().ranking, LexicalRanking)
     monkeypatch.setenv("AFTERWORD_KNOWLEDGE_BASE_ID", KNOWLEDGE_BASE)
-    settings.settings.cache_clear()
-    services.ranking.cache_clear()
-    ranking = services.ranking()
+    services.cache_clear()
+    ranking = services().ranking
     assert isinstance(ranking, BedrockRanking)
-    with Stubber(clients.bedrock_agent_runtime()) as stubber:
+    with Stubber(clients().bedrock_agent_runtime) as stubber:
         stubber.add_response("retrieve", retrieve_response(result()), retrieve_request())
         assert titles(ranking) == ["Returns"]

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
-from afterword import services
 from afterword.errors import (
     ConflictError,
     InvalidRequestError,
@@ -36,8 +35,10 @@ from afterword.knowledge import store as content_store
 from afterword.knowledge.passages import cut
 from afterword.knowledge.ranking import Origin, SelectionTooLargeError
 from afterword.knowledge.store import ContentStore, Outcome
-from afterword.runtime import clients, item_reads
+from afterword.runtime import item_reads
+from afterword.runtime.clients import clients
 from afterword.runtime.payloads import INLINE_BYTES
+from afterword.services import services
 from tests.conftest import START, Call, SetClock
 from tests.deployment import REFERENCES
 from tests.seeds import SEEDS, seeded
@@ -61,7 +62,7 @@ type Hook = Callable[[str, Callable[[], object]], None]
 @pytest.fixture
 def contents(aws: None, set_clock: SetClock) -> ContentStore:  # noqa: ARG001 - asked for their effect
     """Return an empty store of contents, at START."""
-    return services.contents()
+    return services().contents
 
 
 @pytest.fixture(autouse=True)
@@ -83,7 +84,7 @@ def before_call(aws: None) -> Hook:  # noqa: ARG001 - asked for its effect
             return left.pop()() if left else None
 
         service = operation.partition(".")[0]
-        client: Any = clients.dynamodb() if service == "dynamodb" else clients.s3()
+        client: Any = clients().dynamodb if service == "dynamodb" else clients().s3
         client.meta.events.register(f"before-call.{operation}", hook)
 
     return once
@@ -95,7 +96,7 @@ def answer_with(operation: str, answer: Callable[[], object]) -> Callable[[], No
     def hook(**_: object) -> object:
         return answer()
 
-    events: Any = clients.dynamodb().meta.events
+    events: Any = clients().dynamodb.meta.events
     events.register(f"before-call.{operation}", hook)
     return lambda: events.unregister(f"before-call.{operation}", hook)
 
@@ -108,7 +109,7 @@ def change_answer(operation: str, change: Callable[[dict[str, Any]], bool]) -> N
         if not any(done):
             done.append(change(parsed))
 
-    clients.dynamodb().meta.events.register(f"after-call.{operation}", hook)
+    clients().dynamodb.meta.events.register(f"after-call.{operation}", hook)
 
 
 def canceled(*codes: str) -> tuple[object, dict[str, Any]]:
@@ -127,7 +128,7 @@ class Table:
 
     def items(self, prefix: str = "") -> dict[str, dict[str, Any]]:
         """Return the items by sort key."""
-        pages = clients.dynamodb().get_paginator("scan").paginate(TableName=TABLE)
+        pages = clients().dynamodb.get_paginator("scan").paginate(TableName=TABLE)
         return {
             item["sk"]["S"]: dict(item)
             for page in pages
@@ -148,9 +149,9 @@ class Table:
 def objects() -> dict[str, bytes]:
     """Return what is in the bucket."""
     keys = [
-        found["Key"] for found in clients.s3().list_objects_v2(Bucket=BUCKET).get("Contents", ())
+        found["Key"] for found in clients().s3.list_objects_v2(Bucket=BUCKET).get("Contents", ())
     ]
-    return {key: clients.s3().get_object(Bucket=BUCKET, Key=key)["Body"].read() for key in keys}
+    return {key: clients().s3.get_object(Bucket=BUCKET, Key=key)["Body"].read() for key in keys}
 
 
 def assert_sound(*tenants: str) -> None:
@@ -574,7 +575,7 @@ def test_an_answer_that_is_lost_makes_no_second_content(
     def lose(**_: object) -> None:
         raise EndpointConnectionError(endpoint_url="https://aws.invalid")
 
-    events = clients.dynamodb().meta.events
+    events = clients().dynamodb.meta.events
     events.register("after-call.dynamodb.TransactWriteItems", lose)
     with pytest.raises(EndpointConnectionError):
         contents.put("demo", OPENING)
@@ -587,7 +588,7 @@ def test_a_text_that_cannot_be_read_is_an_error(contents: ContentStore) -> None:
     """A text that is lost is said to be, rather than left out."""
     contents.create("demo", replace(OPENING, text=BIG))
     for key in objects():
-        clients.s3().delete_object(Bucket=BUCKET, Key=key)
+        clients().s3.delete_object(Bucket=BUCKET, Key=key)
     with pytest.raises(UnavailableError):
         passages(contents)
 

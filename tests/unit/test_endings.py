@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 from botocore.exceptions import EndpointConnectionError
 
-from afterword import clock, services
+from afterword import clock
 from afterword.engine.outbox import Endings
 from afterword.generations import Reason, Status, Submission, Terms
+from afterword.services import services
 from tests.conftest import Call, SetClock
 from tests.deployment import REFERENCES
 from tests.fake_model import completion
@@ -25,14 +26,14 @@ WRITE = "dynamodb.UpdateItem"
 
 @pytest.fixture
 def endings(aws: None, set_clock: SetClock) -> Endings:  # noqa: ARG001 - for their effect
-    return services.endings()
+    return services().endings
 
 
 def put(*, limited: bool = False, notify: bool = False) -> None:
     """Queue a generation."""
     place = "1794301200000-00000000" if limited else None
     terms = Terms(flow_version=1, retention=timedelta(days=30), place=place, notify=notify)
-    services.store().put("demo", ID, SUBMISSION, terms)
+    services().store.put("demo", ID, SUBMISSION, terms)
 
 
 def end(endings: Endings, how: str) -> object:
@@ -41,7 +42,7 @@ def end(endings: Endings, how: str) -> object:
         return endings.cancel("demo", ID)
     if how == "give up":
         return endings.give_up("demo", ID, Reason.DEADLINE, "Too late.")
-    claim = services.store().claim("demo", ID, clock.now() + timedelta(seconds=70))
+    claim = services().store.claim("demo", ID, clock.now() + timedelta(seconds=70))
     assert claim is not None
     if how == "fail":
         return endings.fail(claim, Reason.TOO_LONG, "Too long.")
@@ -71,7 +72,7 @@ def test_an_end_gives_the_place_back_and_sends_the_notice(
         (WRITE, REFERENCES["UsageTable"]),
         ("sqs.SendMessage", REFERENCES["NotifyQueue"]),
     ]
-    ended = services.store().ended("demo", ID)
+    ended = services().store.ended("demo", ID)
     assert ended is not None
     assert not ended.settled
 
@@ -105,7 +106,7 @@ def test_an_end_stands_when_settling_it_fails(
     part = SimpleNamespace(settle=out_of_reach, send=out_of_reach)
     monkeypatch.setattr(endings, broken, part)
     assert end(endings, how)
-    ended = services.store().ended("demo", ID)
+    ended = services().store.ended("demo", ID)
     assert ended is not None
     assert not ended.settled
     (line,) = [line for line in log_lines() if line["message"] == "ended, but not settled yet"]
@@ -126,7 +127,7 @@ def test_a_bug_in_settling_is_not_hidden(
 def test_what_does_not_end_is_not_settled(endings: Endings, calls: list[Call]) -> None:
     """Giving up what is held, or ending what has ended, does nothing more."""
     put(**BOTH)
-    claim = services.store().claim("demo", ID, clock.now() + timedelta(seconds=70))
+    claim = services().store.claim("demo", ID, clock.now() + timedelta(seconds=70))
     assert claim is not None
     assert endings.give_up("demo", ID, Reason.DEADLINE, "Too late.") is Status.RUNNING
     assert endings.cancel("demo", ID) is Status.CANCELED

@@ -18,7 +18,6 @@ from afterword.errors import (
     ForbiddenError,
     InvalidRequestError,
     KeyReusedError,
-    LimitedError,
     NotFoundError,
     TooLargeError,
     UnauthenticatedError,
@@ -28,6 +27,7 @@ from afterword.errors import (
 from afterword.files import StoredFile, SubmittedFile
 from afterword.generations import Generation, Listed, Page, Reason, Status, Submission
 from afterword.handlers.http import Request
+from afterword.limits import LimitedError
 from afterword.tenants.keys import ApiKey, Scope
 from afterword.tenants.registry import StoredFlow
 from tests.conftest import FLOW, START

@@ -15,7 +15,6 @@ from afterword.errors import (
     ConflictError,
     ForbiddenError,
     InvalidRequestError,
-    LimitedError,
     NotFoundError,
     TooLargeError,
     UnauthenticatedError,
@@ -23,6 +22,7 @@ from afterword.errors import (
 )
 from afterword.handlers import http
 from afterword.handlers.http import Request, Response
+from afterword.limits import LimitedError
 from afterword.tenants.keys import ApiKey, Scope
 from tests.conftest import Event, LambdaContext, Tenant
 

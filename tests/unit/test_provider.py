@@ -10,7 +10,8 @@ from afterword.models import ModelUnavailableError, provider
 from afterword.models.bedrock import BedrockModel
 from afterword.models.openai import OpenAIModel
 from afterword.models.provider import API_KEY_SECONDS, SecretApiKey, UnknownProviderError
-from afterword.runtime import clients
+from afterword.runtime.clients import clients
+from afterword.services import services
 from tests.conftest import Call
 
 
@@ -40,7 +41,7 @@ def test_the_setting_names_the_provider(
 ) -> None:
     """Each provider has its model."""
     monkeypatch.setenv("AFTERWORD_MODEL_PROVIDER", name)
-    assert type(provider.model()) is kind
+    assert type(services().model) is kind
 
 
 @pytest.mark.usefixtures("aws")
@@ -48,7 +49,7 @@ def test_an_unknown_provider_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     """A wrong setting says what it is and what it may be."""
     monkeypatch.setenv("AFTERWORD_MODEL_PROVIDER", "magic")
     with pytest.raises(UnknownProviderError) as unknown:
-        provider.model()
+        assert services().model
     assert str(unknown.value) == (
         "AFTERWORD_MODEL_PROVIDER is 'magic': it must be 'bedrock' or 'openai'"
     )
@@ -56,15 +57,15 @@ def test_an_unknown_provider_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_without_a_secret_there_is_no_key(calls: list[Call]) -> None:
     """An endpoint without a key needs no call of Secrets Manager."""
-    assert SecretApiKey(None)() is None
+    assert SecretApiKey(lambda: clients().secrets_manager, None)() is None
     assert calls == []
 
 
 def test_a_key_is_remembered_for_five_minutes(calls: list[Call], monotonic: Monotonic) -> None:
     """A key is read once in five minutes, so that a rotated one is taken up."""
-    secrets = clients.secrets_manager()
+    secrets = clients().secrets_manager
     arn = secrets.create_secret(Name="model-key", SecretString="first")["ARN"]
-    api_key = SecretApiKey(arn)
+    api_key = SecretApiKey(lambda: clients().secrets_manager, arn)
     assert api_key() == "first"
     secrets.put_secret_value(SecretId=arn, SecretString="second")
     calls.clear()
@@ -78,8 +79,8 @@ def test_a_key_is_remembered_for_five_minutes(calls: list[Call], monotonic: Mono
 @pytest.mark.usefixtures("monotonic")
 def test_a_key_that_cannot_be_read_is_tried_again(cut_off: Callable[[str], None]) -> None:
     """When Secrets Manager is out of reach, the model counts as unavailable."""
-    arn = clients.secrets_manager().create_secret(Name="k", SecretString="s")["ARN"]
+    arn = clients().secrets_manager.create_secret(Name="k", SecretString="s")["ARN"]
     cut_off("secrets-manager.GetSecretValue")
     with pytest.raises(ModelUnavailableError) as unavailable:
-        SecretApiKey(arn)()
+        SecretApiKey(lambda: clients().secrets_manager, arn)()
     assert str(unavailable.value) == "The model's API key cannot be read."

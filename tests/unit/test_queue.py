@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from afterword import services
+from afterword.handlers import sqs
 from afterword.runtime import queue
 from afterword.runtime.queue import Nudge
+from afterword.services import services
 from tests.conftest import Call, Event, LambdaContext
 from tests.deployment import REFERENCES
 
@@ -30,7 +31,7 @@ def nudge(at: int) -> Nudge:
 
 def test_a_message_names_a_generation_and_nothing_else(calls: list[Call]) -> None:
     """A message is the tenant and the id, in its tenant's group; all else is in the item."""
-    services.queue().send("demo", "019a6f3e-7c00-7000-8000-000000000001")
+    services().queue.send("demo", "019a6f3e-7c00-7000-8000-000000000001")
     assert calls == [
         Call(
             "sqs.SendMessage",
@@ -53,7 +54,7 @@ def test_a_batch_is_consumed_and_its_failures_reported() -> None:
         return ["message-1"]
 
     event = make_event(*(json.dumps({"tenant": "demo", "id": f"id-{at}"}) for at in range(3)))
-    result = queue.consumer(consume)(event, LambdaContext(milliseconds=12_500))
+    result = sqs.consumer(queue.read_message)(consume)(event, LambdaContext(milliseconds=12_500))
     assert result == {"batchItemFailures": [{"itemIdentifier": "message-1"}]}
     assert seen == [([nudge(0), nudge(1), nudge(2)], 12.5)]
 
@@ -84,7 +85,9 @@ def test_a_foreign_message_is_dropped(
         return ()
 
     event = make_event('{"tenant": "demo", "id": "id-0"}', body, '{"tenant": "demo", "id": "id-2"}')
-    assert queue.consumer(consume)(event, LambdaContext()) == {"batchItemFailures": []}
+    assert sqs.consumer(queue.read_message)(consume)(event, LambdaContext()) == {
+        "batchItemFailures": []
+    }
     assert seen == [nudge(0), nudge(2)]
     (line,) = log_lines()
     assert (line["level"], line["message_id"]) == ("ERROR", "message-1")
@@ -97,6 +100,6 @@ def test_a_batch_of_nothing_needs_no_consumer() -> None:
     def consume(_nudges: Sequence[Nudge], _seconds: float) -> Sequence[str]:
         raise AssertionError
 
-    assert queue.consumer(consume)(make_event("x", "y"), LambdaContext()) == {
+    assert sqs.consumer(queue.read_message)(consume)(make_event("x", "y"), LambdaContext()) == {
         "batchItemFailures": []
     }

@@ -7,7 +7,7 @@ import pytest
 
 from afterword.errors import ConflictError, InvalidRequestError, NotFoundError
 from afterword.limits import Limits
-from afterword.runtime import clients
+from afterword.runtime.clients import clients
 from afterword.tenants import keys
 from afterword.tenants.keys import ApiKey, Scope
 from afterword.tenants.registry import Registry, StoredFlow, Tenant, is_name
@@ -27,7 +27,7 @@ def registry(registry: Registry, set_clock: SetClock) -> Registry:  # noqa: ARG0
 
 def everything() -> str:
     """Return the whole table as text."""
-    return json.dumps(clients.dynamodb().scan(TableName=TABLE)["Items"])
+    return json.dumps(clients().dynamodb.scan(TableName=TABLE)["Items"])
 
 
 def test_a_tenant_is_created_and_found(registry: Registry) -> None:
@@ -206,7 +206,7 @@ def test_two_who_save_a_flow_at_once_do_not_lose_one(registry: Registry) -> None
             raced = True
             registry.put_flow("demo", "mail", '"theirs"')
 
-    clients.dynamodb().meta.events.register(
+    clients().dynamodb.meta.events.register(
         "before-call.dynamodb.TransactWriteItems", save_in_between
     )
     with pytest.raises(ConflictError) as refused:

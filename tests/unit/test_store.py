@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
-from afterword import clock, generations, services
+from afterword import clock, generations
 from afterword.errors import NotFoundError, UnavailableError
 from afterword.files import StoredFile, SubmittedFile
 from afterword.generations import (
@@ -28,8 +28,9 @@ from afterword.generations import (
 )
 from afterword.generations.items import DUE_SHARDS, Overdue
 from afterword.generations.store import GenerationStore
-from afterword.runtime import clients
+from afterword.runtime.clients import clients
 from afterword.runtime.payloads import INLINE_BYTES
+from afterword.services import services
 from tests.conftest import START, Call, SetClock, Stored
 from tests.deployment import REFERENCES
 from tests.fake_model import completion
@@ -89,7 +90,7 @@ def give_up(store: GenerationStore, generation_id: str = ID) -> Ended | Status |
 def query(index: str, **keys: str) -> list[str]:
     """Return the ids that an index has under a partition key, in its order."""
     ((name, value),) = keys.items()
-    items = clients.dynamodb().query(
+    items = clients().dynamodb.query(
         TableName=TABLE,
         IndexName=index,
         KeyConditionExpression=f"{name} = :value",
@@ -154,7 +155,7 @@ def test_other_errors_of_the_table_are_not_taken_for_a_lost_condition(
 ) -> None:
     """Only a failed condition means that somebody else was there; the rest is raised."""
     claimed = claim(store)
-    clients.dynamodb().delete_table(TableName=TABLE)
+    clients().dynamodb.delete_table(TableName=TABLE)
     for attempt in (
         lambda: put(store),
         lambda: store.claim("demo", ID, START + LEASE),
@@ -290,7 +291,7 @@ def test_what_is_not_there_cannot_be_claimed(store: GenerationStore) -> None:
     absent = "019a6f3e-7c00-7000-8000-000000000002"
     assert store.claim("demo", absent, START + LEASE) is None
     assert store.claim("other", ID, START + LEASE) is None
-    assert clients.dynamodb().scan(TableName=TABLE)["Count"] == 1
+    assert clients().dynamodb.scan(TableName=TABLE)["Count"] == 1
 
 
 def test_a_result_is_stored_and_read_back(
@@ -392,7 +393,7 @@ def test_only_what_has_ended_is_settled(store: GenerationStore, read_item: ReadI
     store.settled("demo", ID)
     store.settled("demo", "019a6f3e-7c00-7000-8000-000000000002")
     assert read_item("demo", ID) == before
-    assert clients.dynamodb().scan(TableName=TABLE)["Count"] == 1
+    assert clients().dynamodb.scan(TableName=TABLE)["Count"] == 1
     assert store.ended("demo", ID) is None
 
 
@@ -471,7 +472,7 @@ def test_what_is_not_there_cannot_be_canceled(
     """A foreign, absent or malformed id is not found, and makes no item."""
     with pytest.raises(NotFoundError):
         store.cancel(tenant, generation_id)
-    assert clients.dynamodb().scan(TableName=TABLE)["Count"] == 1
+    assert clients().dynamodb.scan(TableName=TABLE)["Count"] == 1
 
 
 @pytest.mark.parametrize(
@@ -575,7 +576,7 @@ def test_what_is_held_cannot_be_given_up(store: GenerationStore, read_item: Read
 def test_what_is_gone_needs_no_giving_up(store: GenerationStore) -> None:
     """Where there is no generation there is nothing to do, and no item comes to be."""
     assert give_up(store, "019a6f3e-7c00-7000-8000-000000000002") is None
-    assert clients.dynamodb().scan(TableName=TABLE)["Count"] == 1
+    assert clients().dynamodb.scan(TableName=TABLE)["Count"] == 1
 
 
 def test_work_between_submission_and_completion_does_not_touch_the_index_of_what_is_due(
@@ -795,7 +796,7 @@ def test_a_dead_letter_is_kept_with_its_facts_until_it_is_retried(
     for generation_id in (ID, newer):
         set_clock.advance(seconds=1)
         store.give_up("demo", generation_id, Reason.DEAD_LETTER, "Too often.", FACTS)
-    letters = list(services.listings().dead_letters("demo"))
+    letters = list(services().listings.dead_letters("demo"))
     assert [letter.id for letter in letters] == [newer, ID]
     assert letters[1] == DeadLetter(
         id=ID,
@@ -805,9 +806,9 @@ def test_a_dead_letter_is_kept_with_its_facts_until_it_is_retried(
         message_id="m-1",
         facts={"ApproximateReceiveCount": "200", "SentTimestamp": "1794301200000"},
     )
-    assert list(services.listings().dead_letters("other")) == []
+    assert list(services().listings.dead_letters("other")) == []
     store.retried("demo", ID, generations.new_id())
-    assert [letter.id for letter in services.listings().dead_letters("demo")] == [newer]
+    assert [letter.id for letter in services().listings.dead_letters("demo")] == [newer]
 
 
 def test_what_dynamodb_has_no_time_for_is_read_again(
@@ -815,7 +816,7 @@ def test_what_dynamodb_has_no_time_for_is_read_again(
 ) -> None:
     """A page is complete though DynamoDB gives it in pieces, and refused when it gives nothing."""
     monkeypatch.setattr("afterword.runtime.item_reads.time.sleep", lambda _: None)
-    read = clients.dynamodb().batch_get_item
+    read = clients().dynamodb.batch_get_item
     keys = {"Keys": [{"pk": {"S": f"demo#{ID}"}}]}
     nothing = {"Responses": {}, "UnprocessedKeys": {TABLE: keys}}
     answers = [nothing]
@@ -825,11 +826,11 @@ def test_what_dynamodb_has_no_time_for_is_read_again(
 
     monkeypatch.setattr(store._dynamodb, "batch_get_item", answer)  # noqa: SLF001 - moto reads all
     assert [
-        listed.generation.id for listed in services.listings().page("demo", "mail-reply", 10).items
+        listed.generation.id for listed in services().listings.page("demo", "mail-reply", 10).items
     ] == [ID]
     answers += [nothing] * 10
     with pytest.raises(UnavailableError):
-        services.listings().page("demo", "mail-reply", 10)
+        services().listings.page("demo", "mail-reply", 10)
 
 
 def test_what_was_asked_for_is_read_back(store: GenerationStore) -> None:
@@ -913,7 +914,7 @@ def pages(limit: int, tenant: str = "demo") -> list[list[str]]:
     """Return the ids of each page of a flow's generations."""
     found, after = [], None
     while True:
-        page = services.listings().page(tenant, "mail-reply", limit, after)
+        page = services().listings.page(tenant, "mail-reply", limit, after)
         found.append([listed.generation.id for listed in page.items])
         after = page.after
         if after is None:
@@ -986,7 +987,7 @@ def test_a_generation_is_listed_with_what_was_asked_for(store: GenerationStore) 
     ended = replace(queued, generation=store.get("demo", ID))
     assert (ended.generation.tokens_in, ended.generation.tokens_out) == (120, 40)
     assert store.listed("demo", ID) == ended
-    page = services.listings().page("demo", "mail-reply", 100)
+    page = services().listings.page("demo", "mail-reply", 100)
     assert (page.items, page.after) == ((ended,), None)
 
 
@@ -1014,7 +1015,7 @@ def test_what_is_absent_or_foreign_is_neither_listed_nor_titled(
             attempt()
         assert str(refused.value) == "There is no such generation."
     assert read_item("demo", ID) == before
-    assert clients.dynamodb().scan(TableName=TABLE)["Count"] == 1
+    assert clients().dynamodb.scan(TableName=TABLE)["Count"] == 1
 
 
 @pytest.mark.parametrize(
@@ -1037,7 +1038,7 @@ def test_a_page_has_its_flows_generations_only(store: GenerationStore) -> None:
     foreign = generations.new_id()
     store.put("other", foreign, SUBMISSION, terms)
     assert (pages(10), pages(10, "other")) == ([[ID]], [[foreign]])
-    assert services.listings().page("demo", "absent", 10) == Page(items=(), after=None)
+    assert services().listings.page("demo", "absent", 10) == Page(items=(), after=None)
 
 
 def test_a_page_leaves_out_what_has_expired(store: GenerationStore, set_clock: SetClock) -> None:
@@ -1055,9 +1056,9 @@ def test_a_page_leaves_out_what_is_gone(store: GenerationStore, set_clock: SetCl
     made = put_more(store, set_clock, 2)
 
     def delete_meanwhile(**_: object) -> None:
-        clients.dynamodb().delete_item(TableName=TABLE, Key={"pk": {"S": f"demo#{made[0]}"}})
+        clients().dynamodb.delete_item(TableName=TABLE, Key={"pk": {"S": f"demo#{made[0]}"}})
 
-    clients.dynamodb().meta.events.register("after-call.dynamodb.Query", delete_meanwhile)
+    clients().dynamodb.meta.events.register("after-call.dynamodb.Query", delete_meanwhile)
     assert pages(10) == [[made[1], ID]]
 
 
@@ -1071,7 +1072,7 @@ def test_a_page_with_big_texts_is_in_order(
         made.append(generations.new_id())
         put(store, made[-1], replace(SUBMISSION, inputs={"body": str(number) * 20_000}))
     calls.clear()
-    page = services.listings().page("demo", "mail-reply", 12)
+    page = services().listings.page("demo", "mail-reply", 12)
     assert [listed.generation.id for listed in page.items] == made[::-1]
     assert [listed.inputs["body"] for listed in page.items] == [
         str(number) * 20_000 for number in reversed(range(12))
@@ -1094,7 +1095,7 @@ def test_no_page_has_more_texts_than_fit_into_memory(
         made.append(generations.new_id())
         put(store, made[-1], replace(SUBMISSION, inputs={"body": ["x" * 10_000, "y" * 10_000]}))
     calls.clear()
-    page = services.listings().page("demo", "mail-reply", 100)
+    page = services().listings.page("demo", "mail-reply", 100)
     ids = [listed.generation.id for listed in page.items]
     assert (ids, page.after) == (made[:-21:-1], page.items[-1].order)
     assert [call.operation for call in calls].count("s3.GetObject") == 20

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from afterword import clock, generations, services
+from afterword import clock, generations
 from afterword.engine import attempts
 from afterword.engine.attempts import Worker
 from afterword.generations import Completion, Generation, Reason, Status, Submission, Terms
@@ -24,8 +24,9 @@ from afterword.models import (
     ModelUnavailableError,
     Prompt,
 )
-from afterword.runtime import clients
+from afterword.runtime.clients import clients
 from afterword.runtime.queue import Nudge
+from afterword.services import services
 from afterword.tenants.registry import Registry
 from tests.conftest import FLOW, FLOW_DOCUMENT, START, Call, SetClock, Tenant
 from tests.deployment import REFERENCES
@@ -71,8 +72,8 @@ class Work:
 
     def nudge(self, generation_id: str) -> Nudge:
         """Send a message for a generation and return it as received."""
-        services.queue().send("demo", generation_id)
-        (message,) = clients.sqs().receive_message(QueueUrl=REFERENCES["Queue"])["Messages"]
+        services().queue.send("demo", generation_id)
+        (message,) = clients().sqs.receive_message(QueueUrl=REFERENCES["Queue"])["Messages"]
         assert json.loads(message["Body"]) == {"tenant": "demo", "id": generation_id}
         return Nudge("demo", generation_id, message["MessageId"], message["ReceiptHandle"])
 
@@ -80,14 +81,14 @@ class Work:
         """Run a batch with the model; return the message ids that must come again."""
         running = Worker(
             self.store,
-            services.listings(),
-            services.endings(),
-            services.registry(),
-            services.queue(),
-            services.knowledge(),
+            services().listings,
+            services().endings,
+            services().registry,
+            services().queue,
+            services().knowledge,
             model,
             "test-model",
-            services.metrics(),
+            services().metrics,
         )
         return running.run_batch(nudges, seconds)
 

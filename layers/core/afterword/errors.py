@@ -1,10 +1,5 @@
 """What can go wrong with a request, in the words of the domain; each dialect maps it to HTTP."""
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from afterword.limits import Allowance
-
 
 class AfterwordError(Exception):
     """An error whose message is one sentence that its caller may read and act on."""
@@ -49,20 +44,6 @@ class UnavailableError(AfterwordError):
 
 class KeyReusedError(AfterwordError):
     """The idempotency key was used before, for another request."""
-
-
-class LimitedError(AfterwordError):
-    """The tenant has used up what it may use; `retry_after` is when to try again, in seconds.
-
-    `allowances` are what is left of each of its limits.
-    """
-
-    def __init__(
-        self, message: str, retry_after: int, allowances: "tuple[Allowance, ...]" = ()
-    ) -> None:
-        super().__init__(message)
-        self.retry_after = retry_after
-        self.allowances = allowances
 
 
 class ConflictError(AfterwordError):

@@ -1,15 +1,16 @@
-"""The long-lived objects of a process, each built once, when it is first needed.
+"""The composition root: the long-lived objects of a process, each built when first used.
 
-What only some functions use is imported where it is built: imports are most of a cold start.
+Functions, the command line and the tests build the same objects here. A module that only some
+functions use is imported where its object is built: imports are most of a cold start.
 """
 
-from functools import cache, partial
+from functools import cache, cached_property, partial
 from typing import TYPE_CHECKING
 
 from afterword.generations.store import GenerationStore
-from afterword.runtime import clients
+from afterword.runtime.clients import Clients, clients
 from afterword.runtime.payloads import Payloads
-from afterword.runtime.settings import settings
+from afterword.runtime.settings import Settings
 from afterword.tenants.authentication import Authenticator
 from afterword.tenants.registry import Registry
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from afterword.batches.intake import Intake, Requests
     from afterword.batches.requests import BatchRequests
     from afterword.batches.store import BatchStore
-    from afterword.dialects.unless.languages import Languages
+    from afterword.engine.attempts import Worker
     from afterword.engine.metrics import Metrics
     from afterword.engine.notifications import Bus, Notifier
     from afterword.engine.outbox import Endings
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from afterword.knowledge.selection import Knowledge
     from afterword.knowledge.store import ContentStore
     from afterword.limits.quotas import Usage
+    from afterword.models import Model
     from afterword.runtime.outbound import Fetcher
     from afterword.runtime.queue import Queue
     from afterword.usage.statistics import Statistics
@@ -39,244 +41,280 @@ if TYPE_CHECKING:
     from afterword.webhooks.store import WebhookStore
 
 
-@cache
-def registry() -> Registry:
-    """Return the registry of this deployment."""
-    return Registry(clients.dynamodb(), settings().registry_table)
+class Services:
+    """The objects of one process, over its clients and settings.
+
+    `has_metrics` is false where no log is collected, as on the command line.
+    """
+
+    def __init__(self, clients: Clients, settings: Settings, *, has_metrics: bool = True) -> None:
+        self._clients = clients
+        self.settings = settings
+        self.has_metrics = has_metrics
+
+    # --- tenants and generations -----------------------------------------------------------------
+
+    @cached_property
+    def registry(self) -> Registry:
+        """Tenants, API keys and flows."""
+        return Registry(self._clients.dynamodb, self.settings.registry_table)
+
+    @cached_property
+    def authenticator(self) -> Authenticator:
+        """The authenticator, with its cache of keys."""
+        return Authenticator(self.registry)
+
+    @cached_property
+    def store(self) -> GenerationStore:
+        """Generations, one at a time."""
+        table = self.settings.generations_table
+        return GenerationStore(self._clients.dynamodb, table, self._payloads)
+
+    @cached_property
+    def listings(self) -> "Listings":
+        """Generations as lists."""
+        from afterword.generations.listings import Listings
+
+        table = self.settings.generations_table
+        return Listings(self._clients.dynamodb, table, self._payloads)
+
+    @cached_property
+    def _payloads(self) -> Payloads:
+        return Payloads(lambda: self._clients.s3, self.settings.bucket)
+
+    # --- knowledge -------------------------------------------------------------------------------
+
+    @cached_property
+    def contents(self) -> "ContentStore":
+        """Contents of the knowledge base."""
+        from afterword.knowledge.store import ContentStore
+
+        payloads = Payloads(lambda: self._clients.s3, self.settings.contents_bucket)
+        return ContentStore(self._clients.dynamodb, self.settings.contents_table, payloads)
+
+    @cached_property
+    def ranking(self) -> "Ranking":
+        """The ranking of passages: Bedrock's with a knowledge base, else by words."""
+        if knowledge_base_id := self.settings.knowledge_base_id:
+            from afterword.knowledge.bedrock import BedrockRanking
+
+            return BedrockRanking(lambda: self._clients.bedrock_agent_runtime, knowledge_base_id)
+        from afterword.knowledge.lexical import LexicalRanking
+
+        return LexicalRanking(self.contents.candidates)
+
+    @cached_property
+    def knowledge(self) -> "Knowledge":
+        """The selection of passages."""
+        from afterword.knowledge.selection import Knowledge
+
+        return Knowledge(lambda: self.contents, lambda: self.ranking)
+
+    # --- the engine ------------------------------------------------------------------------------
+
+    @cached_property
+    def queue(self) -> "Queue":
+        """The worker's queue."""
+        return self._queue(self.settings.queue_url)
+
+    @cached_property
+    def usage(self) -> "Usage":
+        """What tenants with limits use."""
+        from afterword.limits.quotas import Usage
+
+        return Usage(self._clients.dynamodb, self.settings.usage_table)
+
+    @cached_property
+    def metrics(self) -> "Metrics":
+        """The metrics of generations, as lines of the log."""
+        from afterword.engine.metrics import Metrics
+
+        return Metrics(self.settings.stack, by_flow=self.settings.flow_metrics)
+
+    @cached_property
+    def endings(self) -> "Endings":
+        """The one way to end a generation."""
+        from afterword.engine.outbox import Endings
+
+        notices = self._queue(self.settings.notify_queue_url)
+        metrics = self.metrics if self.has_metrics else None
+        return Endings(self.store, self.usage, notices, metrics)
+
+    @cached_property
+    def submitter(self) -> "Submitter":
+        """The one way to submit, the tenants' limits included."""
+        from afterword.engine.admission import Limiter
+        from afterword.engine.submission import Submitter
+
+        return Submitter(
+            self.registry,
+            self.store,
+            self.queue,
+            Limiter(self.registry, self.usage, self.store, self.endings),
+            retention_days=self.settings.retention_days,
+            notify=self.settings.event_bus is not None,
+        )
+
+    @cached_property
+    def model(self) -> "Model":
+        """The deployment's model; raises UnknownProviderError if its setting is wrong."""
+        from afterword.models.provider import build_model
+
+        return build_model(self.settings, self._clients)
+
+    @cached_property
+    def worker(self) -> "Worker":
+        """The worker, with all its objects built before any thread runs."""
+        from afterword.engine.attempts import Worker
+
+        return Worker(
+            self.store,
+            self.listings,
+            self.endings,
+            self.registry,
+            self.queue,
+            self.knowledge,
+            self.model,
+            self.settings.model_id,
+            self.metrics,
+        )
+
+    @cached_property
+    def sweeper(self) -> "Sweeper":
+        """The sweeper."""
+        from afterword.engine.sweeper import Sweeper
+
+        return Sweeper(self.store, self.queue, self.endings)
+
+    @cached_property
+    def notifier(self) -> "Notifier":
+        """The notifier of ends."""
+        from afterword.engine.notifications import Notifier
+
+        return Notifier(self.store, self._bus, self.webhook_deliveries)
+
+    @cached_property
+    def statistics(self) -> "Statistics":
+        """Statistics of ended generations."""
+        from afterword.usage.statistics import Statistics
+
+        table = self.settings.statistics_table
+        return Statistics(self._clients.dynamodb, table, self.listings)
+
+    # --- batches ---------------------------------------------------------------------------------
+
+    @cached_property
+    def batches(self) -> "BatchStore":
+        """Batches, and how far each has come."""
+        from afterword.batches.store import BatchStore
+
+        return BatchStore(self._clients.dynamodb, self.settings.batches_table)
+
+    @cached_property
+    def batch_files(self) -> "BatchFiles":
+        """Files and results of batches."""
+        from afterword.batches.files import BatchFiles
+
+        return BatchFiles(lambda: self._clients.s3, self.settings.batch_bucket)
+
+    @cached_property
+    def batch_requests(self) -> "BatchRequests":
+        """Batches that come over HTTP."""
+        from afterword.batches.requests import BatchRequests
+
+        return BatchRequests(
+            self.batches, self.batch_files, retention_days=self.settings.retention_days
+        )
+
+    def intake(self, requests: "Requests") -> "Intake":
+        """Return the intake of events and batches, in the dialect that reads their requests."""
+        from afterword.batches.intake import Intake
+        from afterword.batches.runner import BatchRunner
+
+        runner = BatchRunner(self.batches, self.batch_files, self.store, self.submitter, requests)
+        return Intake(
+            self.registry,
+            requests,
+            self.submitter,
+            store=self.batches,
+            files=self.batch_files,
+            runner=runner,
+            queue=self._queue(self.settings.intake_queue_url),
+            dead_letters=self._queue(self.settings.intake_dead_letters_url),
+            retention_days=self.settings.retention_days,
+        )
+
+    # --- webhooks and fetching -------------------------------------------------------------------
+
+    @cached_property
+    def fetcher(self) -> "Fetcher":
+        """Outbound HTTP to addresses that callers name."""
+        from afterword.runtime.outbound import Fetcher
+
+        return Fetcher(self.settings.fetch_allowed)
+
+    @cached_property
+    def webhook_store(self) -> "WebhookStore":
+        """Webhook endpoints and deliveries."""
+        from afterword.webhooks.store import WebhookStore
+
+        return WebhookStore(self._clients.dynamodb, self.settings.webhooks_table)
+
+    @cached_property
+    def webhook_endpoints(self) -> "WebhookEndpoints":
+        """Webhook endpoints with their secrets."""
+        from afterword.webhooks.endpoints import WebhookEndpoints
+
+        return WebhookEndpoints(
+            self.registry, self.webhook_store, self.webhook_secrets, lambda: self.fetcher
+        )
+
+    @cached_property
+    def webhook_deliveries(self) -> "WebhookDeliveries":
+        """The start of webhook deliveries."""
+        from afterword.webhooks.deliveries import WebhookDeliveries
+
+        queue = self._queue(self.settings.webhook_queue_url)
+        return WebhookDeliveries(self.registry, self.webhook_store, queue)
+
+    @cached_property
+    def webhook_sender(self) -> "Sender":
+        """The sender of webhooks."""
+        from afterword.engine.notifications import tell_disabled
+        from afterword.webhooks.sending import Sender
+
+        return Sender(
+            self.webhook_store,
+            self.webhook_secrets,
+            self.fetcher,
+            self._queue(self.settings.webhook_queue_url),
+            retries=self.settings.webhook_retries,
+            tell=partial(tell_disabled, bus=self._bus),
+        )
+
+    @cached_property
+    def webhook_secrets(self) -> "WebhookSecrets":
+        """Secrets that sign webhooks."""
+        from afterword.webhooks.secrets import WebhookSecrets
+
+        return WebhookSecrets(lambda: self._clients.ssm, self.settings.webhooks_table)
+
+    @cached_property
+    def _bus(self) -> "Bus | None":
+        name = self.settings.event_bus
+        if name is None:
+            return None
+        from afterword.engine.notifications import Bus
+
+        return Bus(self._clients.events, name)
+
+    def _queue(self, url: str) -> "Queue":
+        from afterword.runtime.queue import Queue
+
+        return Queue(self._clients.sqs, url)
 
 
 @cache
-def authenticator() -> Authenticator:
-    """Return the authenticator, with its cache of keys."""
-    return Authenticator(registry())
-
-
-@cache
-def store() -> GenerationStore:
-    """Return the store of generations."""
-    payloads = Payloads(clients.s3, settings().bucket)
-    return GenerationStore(clients.dynamodb(), settings().generations_table, payloads)
-
-
-@cache
-def listings() -> "Listings":
-    """Return the lists of generations."""
-    from afterword.generations.listings import Listings
-
-    payloads = Payloads(clients.s3, settings().bucket)
-    return Listings(clients.dynamodb(), settings().generations_table, payloads)
-
-
-@cache
-def knowledge() -> "Knowledge":
-    """Return what chooses passages of the knowledge base."""
-    from afterword.knowledge.selection import Knowledge
-
-    return Knowledge(contents, ranking)
-
-
-@cache
-def contents() -> "ContentStore":
-    """Return the store of contents."""
-    from afterword.knowledge.store import ContentStore
-
-    payloads = Payloads(clients.s3, settings().contents_bucket)
-    return ContentStore(clients.dynamodb(), settings().contents_table, payloads)
-
-
-@cache
-def ranking() -> "Ranking":
-    """Return what ranks passages."""
-    if knowledge_base_id := settings().knowledge_base_id:
-        from afterword.knowledge.bedrock import BedrockRanking
-
-        return BedrockRanking(clients.bedrock_agent_runtime, knowledge_base_id)
-    from afterword.knowledge.lexical import LexicalRanking
-
-    return LexicalRanking(contents().candidates)
-
-
-@cache
-def queue() -> "Queue":
-    """Return the worker's queue."""
-    return _queue(settings().queue_url)
-
-
-@cache
-def endings() -> "Endings":
-    """Return what ends generations."""
-    from afterword.engine.outbox import Endings
-
-    return Endings(store(), _usage(), _queue(settings().notify_queue_url), metrics())
-
-
-def metrics() -> "Metrics":
-    """Return what writes the metrics of generations."""
-    from afterword.engine.metrics import Metrics
-
-    return Metrics(settings().stack, by_flow=settings().flow_metrics)
-
-
-@cache
-def submitter() -> "Submitter":
-    """Return the submitter."""
-    from afterword.engine.admission import Limiter
-    from afterword.engine.submission import Submitter
-
-    return Submitter(
-        registry(),
-        store(),
-        queue(),
-        Limiter(registry(), _usage(), store(), endings()),
-        retention_days=settings().retention_days,
-        notify=settings().event_bus is not None,
-    )
-
-
-@cache
-def sweeper() -> "Sweeper":
-    """Return the sweeper."""
-    from afterword.engine.sweeper import Sweeper
-
-    return Sweeper(store(), queue(), endings())
-
-
-@cache
-def statistics() -> "Statistics":
-    """Return what counts the generations that ended."""
-    from afterword.usage.statistics import Statistics
-
-    return Statistics(clients.dynamodb(), settings().statistics_table, listings())
-
-
-@cache
-def batches() -> "BatchStore":
-    """Return the store of batches."""
-    from afterword.batches.store import BatchStore
-
-    return BatchStore(clients.dynamodb(), settings().batches_table)
-
-
-@cache
-def batch_files() -> "BatchFiles":
-    """Return the files and results of batches."""
-    from afterword.batches.files import BatchFiles
-
-    return BatchFiles(clients.s3, settings().batch_bucket)
-
-
-@cache
-def batch_requests() -> "BatchRequests":
-    """Return what accepts batches that come over HTTP."""
-    from afterword.batches.requests import BatchRequests
-
-    return BatchRequests(batches(), batch_files(), retention_days=settings().retention_days)
-
-
-def intake(requests: "Requests") -> "Intake":
-    """Return what takes what comes in by itself, in a dialect."""
-    from afterword.batches.intake import Intake
-    from afterword.batches.runner import BatchRunner
-
-    return Intake(
-        registry(),
-        requests,
-        submitter(),
-        store=batches(),
-        files=batch_files(),
-        runner=BatchRunner(batches(), batch_files(), store(), submitter(), requests),
-        queue=_queue(settings().intake_queue_url),
-        dead_letters=_queue(settings().intake_dead_letters_url),
-        retention_days=settings().retention_days,
-    )
-
-
-@cache
-def fetcher() -> "Fetcher":
-    """Return what fetches files from addresses that callers name."""
-    from afterword.runtime.outbound import Fetcher
-
-    return Fetcher(settings().fetch_allowed)
-
-
-@cache
-def languages() -> "Languages":
-    """Return what tells languages."""
-    from afterword.dialects.unless.languages import Languages
-
-    return Languages()
-
-
-@cache
-def notifier() -> "Notifier":
-    """Return what makes the ends of generations known."""
-    from afterword.engine.notifications import Notifier
-
-    return Notifier(store(), _bus(), webhook_deliveries())
-
-
-@cache
-def webhook_store() -> "WebhookStore":
-    """Return the store of webhook endpoints and deliveries."""
-    from afterword.webhooks.store import WebhookStore
-
-    return WebhookStore(clients.dynamodb(), settings().webhooks_table)
-
-
-@cache
-def webhook_endpoints() -> "WebhookEndpoints":
-    """Return what an owner does with webhook endpoints."""
-    from afterword.webhooks.endpoints import WebhookEndpoints
-
-    return WebhookEndpoints(registry(), webhook_store(), _webhook_secrets(), fetcher)
-
-
-@cache
-def webhook_deliveries() -> "WebhookDeliveries":
-    """Return what begins deliveries of webhooks."""
-    from afterword.webhooks.deliveries import WebhookDeliveries
-
-    return WebhookDeliveries(registry(), webhook_store(), _queue(settings().webhook_queue_url))
-
-
-@cache
-def webhook_sender() -> "Sender":
-    """Return what sends webhooks."""
-    from afterword.engine.notifications import tell_disabled
-    from afterword.webhooks.sending import Sender
-
-    return Sender(
-        webhook_store(),
-        _webhook_secrets(),
-        fetcher(),
-        _queue(settings().webhook_queue_url),
-        retries=settings().webhook_retries,
-        tell=partial(tell_disabled, bus=_bus()),
-    )
-
-
-def _webhook_secrets() -> "WebhookSecrets":
-    from afterword.webhooks.secrets import WebhookSecrets
-
-    return WebhookSecrets(clients.ssm, settings().webhooks_table)
-
-
-def _bus() -> "Bus | None":
-    name = settings().event_bus
-    if name is None:
-        return None
-    from afterword.engine.notifications import Bus
-
-    return Bus(clients.events(), name)
-
-
-def _queue(url: str) -> "Queue":
-    from afterword.runtime.queue import Queue
-
-    return Queue(clients.sqs(), url)
-
-
-def _usage() -> "Usage":
-    from afterword.limits.quotas import Usage
-
-    return Usage(clients.dynamodb(), settings().usage_table)
+def services() -> Services:
+    """Return the services of this process."""
+    return Services(clients(), Settings.from_environment())

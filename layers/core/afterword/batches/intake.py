@@ -7,7 +7,7 @@ waits for it; what cannot be taken now comes again.
 import json
 import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Protocol
@@ -18,15 +18,10 @@ from botocore.exceptions import BotoCoreError, ClientError
 from afterword import batches, clock
 from afterword.batches import INTAKE, UPLOADS, Batch, Source, State
 from afterword.batches.runner import Lines, LostError
-from afterword.errors import (
-    AfterwordError,
-    InvalidRequestError,
-    LimitedError,
-    UnavailableError,
-)
+from afterword.errors import AfterwordError, InvalidRequestError, UnavailableError
 from afterword.generations import is_id
-from afterword.handlers.context import LambdaContext, seconds_left
-from afterword.runtime import cold_start, telemetry
+from afterword.limits import LimitedError
+from afterword.runtime import telemetry
 from afterword.runtime.json_text import parse_object
 
 if TYPE_CHECKING:
@@ -240,26 +235,8 @@ class Intake:
             self._store.save(turn, turn.batch, release=True)
 
 
-type Take = Callable[[Sequence[Message], float], Sequence[str]]
-"""A function of messages and the seconds left for them, which returns the ids to redeliver."""
-
-type LambdaHandler = Callable[[Mapping[str, Any], LambdaContext], dict[str, Any]]
-
-
-def consumer(take: Take) -> LambdaHandler:
-    """Make a function a Lambda handler of SQS batches that reports partial failures."""
-
-    def handler(event: Mapping[str, Any], context: LambdaContext) -> dict[str, Any]:
-        with telemetry.logger().append_context_keys(request_id=context.aws_request_id):
-            messages = [_message(record) for record in event["Records"]]
-            again = take(messages, seconds_left(context))
-        return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in again]}
-
-    cold_start.end()
-    return handler
-
-
-def _message(record: Mapping[str, Any]) -> Message:
+def read_message(record: Mapping[str, Any]) -> Message:
+    """Return the message of an SQS record."""
     return Message(
         id=record["messageId"],
         receipt_handle=record["receiptHandle"],

@@ -28,13 +28,8 @@ from afterword.batches import (
 from afterword.batches import lines as batch_lines
 from afterword.batches.files import PART_BYTES
 from afterword.batches.store import LINES_AT_ONCE
-from afterword.errors import (
-    AfterwordError,
-    ConflictError,
-    KeyReusedError,
-    LimitedError,
-    UnavailableError,
-)
+from afterword.errors import AfterwordError, ConflictError, KeyReusedError, UnavailableError
+from afterword.limits import LimitedError
 from afterword.runtime import telemetry
 
 if TYPE_CHECKING:

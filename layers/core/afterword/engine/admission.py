@@ -5,8 +5,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
 from afterword import clock
-from afterword.errors import LimitedError
-from afterword.limits import Allowance, Rules
+from afterword.limits import Allowance, LimitedError, Rules
 from afterword.limits.quotas import Full, since
 
 if TYPE_CHECKING:

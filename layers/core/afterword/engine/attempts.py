@@ -5,10 +5,10 @@ import time
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import replace
 from datetime import timedelta
-from functools import cache, lru_cache
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from afterword import clock, services
+from afterword import clock
 from afterword.engine import attachments
 from afterword.errors import NotFoundError
 from afterword.flows import flow as flows
@@ -28,10 +28,8 @@ from afterword.models import (
     STOP,
     ModelTimedOutError,
     ModelUnavailableError,
-    provider,
 )
 from afterword.runtime import telemetry
-from afterword.runtime.settings import settings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -274,7 +272,13 @@ class Worker:
             before = flows.question(step.context, earlier[-1].inputs, results)
             questions.append(f"{before}\n{question}")
         chosen = claim.context.get(step.name, Chosen())
-        return self._knowledge.passages(claim.tenant, step.context, chosen, questions)
+        return self._knowledge.passages(
+            claim.tenant,
+            step.context.folders if chosen.folders is None else chosen.folders,
+            step.context.tags if chosen.tags is None else chosen.tags,
+            questions,
+            step.context.passages,
+        )
 
     def _load_flow(self, tenant: str, flow: str, version: int) -> Flow:
         try:
@@ -389,20 +393,4 @@ def _all_together(claim: "Claim", answer: Completion) -> Completion:
         sources=selection.together(
             source for each in (*claim.results, answer) for source in each.sources
         ),
-    )
-
-
-@cache
-def from_settings() -> Worker:
-    """Return the worker of this process, with everything it needs built before any thread runs."""
-    return Worker(
-        services.store(),
-        services.listings(),
-        services.endings(),
-        services.registry(),
-        services.queue(),
-        services.knowledge(),
-        provider.model(),
-        settings().model_id,
-        services.metrics(),
     )

@@ -10,14 +10,12 @@ from typing import Any, Protocol
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from afterword import services
 from afterword.errors import (
     AfterwordError,
     ConflictError,
     ForbiddenError,
     InvalidRequestError,
     KeyReusedError,
-    LimitedError,
     NotFoundError,
     TooLargeError,
     UnauthenticatedError,
@@ -25,7 +23,10 @@ from afterword.errors import (
     UnprocessableError,
 )
 from afterword.generations import MAX_DEADLINE, MIN_DEADLINE
+from afterword.handlers import Event, LambdaContext, LambdaHandler
+from afterword.limits import LimitedError
 from afterword.runtime import cold_start, telemetry
+from afterword.services import services
 from afterword.tenants.keys import ApiKey, Scope
 
 MAX_BODY_BYTES = 6_000_000
@@ -52,9 +53,6 @@ _ERROR_HEADERS: Mapping[HTTPStatus, Mapping[str, str]] = {
     HTTPStatus.UNAUTHORIZED: {"www-authenticate": "Bearer"},
     HTTPStatus.SERVICE_UNAVAILABLE: {"retry-after": "1"},
 }
-
-type Event = Mapping[str, Any]
-type LambdaHandler = Callable[[Event, object], dict[str, Any]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,9 +99,9 @@ def endpoint(dialect: Dialect, scope: Scope) -> Callable[[Endpoint], LambdaHandl
     """
 
     def decorate(serve: Endpoint) -> LambdaHandler:
-        def handler(event: Event, context: object) -> dict[str, Any]:
+        def handler(event: Event, context: LambdaContext) -> dict[str, Any]:
             log = telemetry.logger()
-            with log.append_context_keys(request_id=getattr(context, "aws_request_id", None)):
+            with log.append_context_keys(request_id=context.aws_request_id):
                 try:
                     response = _serve(event, dialect, scope, serve)
                 except AfterwordError as error:
@@ -122,7 +120,7 @@ def endpoint(dialect: Dialect, scope: Scope) -> Callable[[Endpoint], LambdaHandl
 
 def _serve(event: Event, dialect: Dialect, scope: Scope, serve: Endpoint) -> Response:
     request = _request(event)
-    api_key = services.authenticator().authenticate(dialect.api_key(request), scope)
+    api_key = services().authenticator.authenticate(dialect.api_key(request), scope)
     if len(request.body) > MAX_BODY_BYTES:
         raise TooLargeError(
             f"The body has {len(request.body)} bytes; at most {MAX_BODY_BYTES} are taken."

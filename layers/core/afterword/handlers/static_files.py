@@ -12,11 +12,9 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from functools import cache
-from typing import Any
 
+from afterword.handlers import Event, LambdaContext, LambdaHandler
 from afterword.runtime import cold_start
-
-type Event = Mapping[str, Any]
 
 CACHE_CONTROL = "public, max-age=300"
 """A browser asks again after five minutes, and gets 304 unless there is something new."""
@@ -28,13 +26,13 @@ POLICY = (
 _REFUSED = re.compile(r"\s*;\s*q=0(\.0*)?\s*")
 
 
-def endpoint(choose: Callable[[Mapping[str, str]], str]) -> Callable[[Event, object], Event]:
+def endpoint(choose: Callable[[Mapping[str, str]], str]) -> LambdaHandler:
     """Make a Lambda handler of a function that chooses a file by the path's parameters.
 
     It answers the file, 304 to who has it, and 404 if it is none that is served.
     """
 
-    def handler(event: Event, _context: object) -> Event:
+    def handler(event: Event, _context: LambdaContext) -> dict[str, object]:
         headers = {name.lower(): value for name, value in (event.get("headers") or {}).items()}
         return _answer(choose(event.get("pathParameters") or {}), headers)
 
@@ -42,7 +40,7 @@ def endpoint(choose: Callable[[Mapping[str, str]], str]) -> Callable[[Event, obj
     return handler
 
 
-def _answer(name: str, headers: Mapping[str, str]) -> Event:
+def _answer(name: str, headers: Mapping[str, str]) -> dict[str, object]:
     viewer = importlib.import_module("afterword_viewer")
     if name not in viewer.MEDIA_TYPES:
         return _absent()
@@ -67,7 +65,7 @@ def _answer(name: str, headers: Mapping[str, str]) -> Event:
     }
 
 
-def _absent() -> Event:
+def _absent() -> dict[str, object]:
     problem = {
         "type": "about:blank",
         "title": "Not Found",

@@ -14,7 +14,6 @@ from afterword.models import ModelUnavailableError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from afterword.flows.flow import Context
     from afterword.knowledge.ranking import Origin, Ranked, Ranking
     from afterword.knowledge.store import ContentStore
 
@@ -76,28 +75,27 @@ class Knowledge:
     def passages(
         self,
         tenant: str,
-        context: "Context",
-        chosen: Chosen,
+        folders: Sequence[str],
+        tags: Sequence[str],
         questions: Iterable[str],
+        limit: int,
     ) -> "list[Ranked]":
-        """Return the passages for the first of the questions that has any, the best first.
+        """Return up to `limit` passages for the first question that has any, the best first.
 
-        `chosen` is what the request has chosen instead of the step. Raises FailedError where the
+        `folders` and `tags` are names or ids; none stand for all. Raises FailedError where the
         knowledge base is too large to be searched, or cannot be, and ModelUnavailableError where it
         does not answer now.
         """
-        folders = _ids(tenant, context.folders, folder_id)
-        tags = _ids(tenant, context.tags, tag_id)
         with self._building:
             contents, ranking = self._contents(), self._ranking()
         try:
             selection = contents.selection(
                 tenant,
-                folders if chosen.folders is None else chosen.folders,
-                tags if chosen.tags is None else chosen.tags,
+                _ids(tenant, folders, folder_id),
+                _ids(tenant, tags, tag_id),
             )
             for question in questions:
-                found = ranking.rank(question, selection, context.passages)
+                found = ranking.rank(question, selection, limit)
                 if found:
                     return found
         except SelectionTooLargeError as error:

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from afterword.errors import AfterwordError
+
 MAX_RUNNING = 1_000
 """The most that a tenant with limits may have open at once: they are counted in one item."""
 
@@ -57,3 +59,17 @@ class Allowance:
     window: int | None = None
     resets: int | None = None
     unit: str | None = None
+
+
+class LimitedError(AfterwordError):
+    """The tenant has used up what it may use; `retry_after` is when to try again, in seconds.
+
+    `allowances` are what is left of each of its limits.
+    """
+
+    def __init__(
+        self, message: str, retry_after: int, allowances: tuple[Allowance, ...] = ()
+    ) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+        self.allowances = allowances

@@ -1,15 +1,23 @@
 """The model that this deployment was set up with."""
 
 import time
-from functools import cache
+from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from afterword.models import Model, ModelUnavailableError
+from afterword.models import ModelUnavailableError
 from afterword.models.bedrock import BedrockModel
 from afterword.models.openai import OpenAIModel
-from afterword.runtime import clients
-from afterword.runtime.settings import settings
+from afterword.runtime.clients import POOL_SIZE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mypy_boto3_secretsmanager import SecretsManagerClient
+
+    from afterword.models import Model
+    from afterword.runtime.clients import Clients
+    from afterword.runtime.settings import Settings
 
 API_KEY_SECONDS = 300.0
 """How long the model's API key is remembered, and so how long a rotated one may be missed."""
@@ -20,9 +28,15 @@ class UnknownProviderError(RuntimeError):
 
 
 class SecretApiKey:
-    """The model's API key, kept in Secrets Manager; with no ARN there is none."""
+    """The model's API key, kept in Secrets Manager; with no ARN there is none.
 
-    def __init__(self, secret_arn: str | None) -> None:
+    `secrets_manager` returns the client, which is not built before the first key is read.
+    """
+
+    def __init__(
+        self, secrets_manager: "Callable[[], SecretsManagerClient]", secret_arn: str | None
+    ) -> None:
+        self._secrets_manager = secrets_manager
         self._secret_arn = secret_arn
         self._value: str | None = None
         self._read_until = 0.0
@@ -31,7 +45,7 @@ class SecretApiKey:
         """Return the key; raise ModelUnavailableError when it cannot be read now."""
         if self._secret_arn is not None and time.monotonic() >= self._read_until:
             try:
-                secret = clients.secrets_manager().get_secret_value(SecretId=self._secret_arn)
+                secret = self._secrets_manager().get_secret_value(SecretId=self._secret_arn)
             except (BotoCoreError, ClientError) as error:
                 raise ModelUnavailableError("The model's API key cannot be read.") from error
             self._value = secret["SecretString"]
@@ -39,15 +53,15 @@ class SecretApiKey:
         return self._value
 
 
-@cache
-def model() -> Model:
+def build_model(settings: "Settings", clients: "Clients") -> "Model":
     """Return the deployment's model; raise UnknownProviderError if its setting is wrong."""
-    match settings().model_provider:
+    match settings.model_provider:
         case "bedrock":
             return BedrockModel(clients.bedrock_runtime)
         case "openai":
-            api_key = SecretApiKey(settings().model_api_key_secret_arn)
-            return OpenAIModel(settings().model_url, api_key, clients.POOL_SIZE)
+            secret_arn = settings.model_api_key_secret_arn
+            api_key = SecretApiKey(lambda: clients.secrets_manager, secret_arn)
+            return OpenAIModel(settings.model_url, api_key, POOL_SIZE)
         case other:
             raise UnknownProviderError(
                 f"AFTERWORD_MODEL_PROVIDER is {other!r}: it must be 'bedrock' or 'openai'"

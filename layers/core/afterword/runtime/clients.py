@@ -1,12 +1,14 @@
-"""The AWS clients, built once in a process and only when something uses them."""
+"""The AWS clients of a process, each built once and only when something uses it."""
 
-from functools import cache
-from typing import TYPE_CHECKING, cast
+from functools import cache, cached_property
+from typing import TYPE_CHECKING, Any, cast
 
 import botocore.session
 from botocore.config import Config
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from mypy_boto3_bedrock_agent_runtime import AgentsforBedrockRuntimeClient
     from mypy_boto3_bedrock_runtime import BedrockRuntimeClient
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -34,74 +36,78 @@ _STORAGE = _LEAN.merge(
 )
 
 
-@cache
-def _session() -> botocore.session.Session:
-    return botocore.session.get_session()
+class Clients:
+    """AWS clients. `create` builds one, from the name of its service and its configuration."""
 
+    def __init__(self, create: "Callable[[str, Config], Any]") -> None:
+        self._create = create
+        self._bedrock_runtimes: dict[int, BedrockRuntimeClient] = {}
 
-@cache
-def dynamodb() -> "DynamoDBClient":
-    """Return the DynamoDB client."""
-    return cast("DynamoDBClient", _session().create_client("dynamodb", config=_STORAGE))
+    @cached_property
+    def dynamodb(self) -> "DynamoDBClient":
+        """DynamoDB."""
+        return cast("DynamoDBClient", self._create("dynamodb", _STORAGE))
 
+    @cached_property
+    def sqs(self) -> "SQSClient":
+        """SQS."""
+        return cast("SQSClient", self._create("sqs", _STORAGE))
 
-@cache
-def sqs() -> "SQSClient":
-    """Return the SQS client."""
-    return cast("SQSClient", _session().create_client("sqs", config=_STORAGE))
+    @cached_property
+    def s3(self) -> "S3Client":
+        """S3."""
+        config = _STORAGE.merge(Config(signature_version="s3v4"))  # botocore signs URLs otherwise
+        return cast("S3Client", self._create("s3", config))
 
+    @cached_property
+    def events(self) -> "EventBridgeClient":
+        """EventBridge."""
+        return cast("EventBridgeClient", self._create("events", _STORAGE))
 
-@cache
-def s3() -> "S3Client":
-    """Return the S3 client."""
-    config = _STORAGE.merge(Config(signature_version="s3v4"))  # botocore signs URLs otherwise
-    return cast("S3Client", _session().create_client("s3", config=config))
+    @cached_property
+    def ssm(self) -> "SSMClient":
+        """Systems Manager's Parameter Store."""
+        return cast("SSMClient", self._create("ssm", _STORAGE))
 
+    @cached_property
+    def secrets_manager(self) -> "SecretsManagerClient":
+        """Secrets Manager."""
+        return cast("SecretsManagerClient", self._create("secretsmanager", _STORAGE))
 
-@cache
-def events() -> "EventBridgeClient":
-    """Return the EventBridge client."""
-    return cast("EventBridgeClient", _session().create_client("events", config=_STORAGE))
-
-
-@cache
-def ssm() -> "SSMClient":
-    """Return the client of Systems Manager's Parameter Store."""
-    return cast("SSMClient", _session().create_client("ssm", config=_STORAGE))
-
-
-@cache
-def secrets_manager() -> "SecretsManagerClient":
-    """Return the Secrets Manager client."""
-    return cast("SecretsManagerClient", _session().create_client("secretsmanager", config=_STORAGE))
-
-
-@cache
-def bedrock_agent_runtime() -> "AgentsforBedrockRuntimeClient":
-    """Return the client of Bedrock's knowledge bases."""
-    config = _LEAN.merge(
-        Config(
-            connect_timeout=5,
-            read_timeout=20,  # a vector store that has gone to sleep takes its time
-            retries={"mode": "standard", "total_max_attempts": 2},
+    @cached_property
+    def bedrock_agent_runtime(self) -> "AgentsforBedrockRuntimeClient":
+        """Bedrock's knowledge bases."""
+        config = _LEAN.merge(
+            Config(
+                connect_timeout=5,
+                read_timeout=20,  # a vector store that was idle takes its time
+                retries={"mode": "standard", "total_max_attempts": 2},
+            )
         )
-    )
-    client = _session().create_client("bedrock-agent-runtime", config=config)
-    return cast("AgentsforBedrockRuntimeClient", client)
+        client = self._create("bedrock-agent-runtime", config)
+        return cast("AgentsforBedrockRuntimeClient", client)
+
+    def bedrock_runtime(self, read_timeout: int) -> "BedrockRuntimeClient":
+        """Return a Bedrock client that waits `read_timeout` seconds for an answer, with no retry.
+
+        botocore sets the timeout per client, so there is one for each timeout asked for. Creating a
+        client is not safe in two threads at once.
+        """
+        if read_timeout not in self._bedrock_runtimes:
+            config = _LEAN.merge(
+                Config(
+                    connect_timeout=5,
+                    read_timeout=read_timeout,
+                    retries={"mode": "standard", "total_max_attempts": 1},
+                )
+            )
+            client = self._create("bedrock-runtime", config)
+            self._bedrock_runtimes[read_timeout] = cast("BedrockRuntimeClient", client)
+        return self._bedrock_runtimes[read_timeout]
 
 
 @cache
-def bedrock_runtime(read_timeout: int) -> "BedrockRuntimeClient":
-    """Return a Bedrock client that waits `read_timeout` seconds for an answer and never retries.
-
-    botocore sets the timeout per client, so there is one for each timeout asked for. Creating a
-    client is not safe in two threads at once.
-    """
-    config = _LEAN.merge(
-        Config(
-            connect_timeout=5,
-            read_timeout=read_timeout,
-            retries={"mode": "standard", "total_max_attempts": 1},
-        )
-    )
-    return cast("BedrockRuntimeClient", _session().create_client("bedrock-runtime", config=config))
+def clients() -> Clients:
+    """Return the clients of this process, with the credentials of its environment."""
+    session = botocore.session.get_session()
+    return Clients(lambda service, config: session.create_client(service, config=config))

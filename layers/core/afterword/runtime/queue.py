@@ -1,12 +1,11 @@
 """The queues, most of whose messages name generations. The only module that knows SQS."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from afterword.handlers.context import LambdaContext, seconds_left
-from afterword.runtime import cold_start, telemetry
+from afterword.runtime import telemetry
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
@@ -67,30 +66,8 @@ class Queue:
         self.hide(nudge.receipt_handle, seconds)
 
 
-type Consume = Callable[[Sequence[Nudge], float], Sequence[str]]
-"""A function of a batch and the seconds left for it, which returns the message ids to redeliver."""
-
-type LambdaHandler = Callable[[Mapping[str, Any], LambdaContext], dict[str, Any]]
-
-
-def consumer(consume: Consume) -> LambdaHandler:
-    """Make a function a Lambda handler of SQS batches that reports partial failures.
-
-    https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html
-    """
-
-    def handler(event: Mapping[str, Any], context: LambdaContext) -> dict[str, Any]:
-        with telemetry.logger().append_context_keys(request_id=context.aws_request_id):
-            nudges = [nudge for record in event["Records"] if (nudge := _nudge(record))]
-            again = consume(nudges, seconds_left(context)) if nudges else ()
-        return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in again]}
-
-    cold_start.end()
-    return handler
-
-
-def _nudge(record: Mapping[str, Any]) -> Nudge | None:
-    """Return a record's nudge; None for what afterword did not send, which is logged and done."""
+def read_message(record: Mapping[str, Any]) -> Nudge | None:
+    """Return the message of an SQS record; None for a foreign one, which is logged and dropped."""
     try:
         match json.loads(record["body"]):
             case {"tenant": str(tenant), "id": str(generation_id)}:

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
+from typing import Self
 
 
 class MissingSettingError(RuntimeError):
@@ -18,6 +18,11 @@ class Settings:
     """
 
     environ: Mapping[str, str]
+
+    @classmethod
+    def from_environment(cls) -> Self:
+        """Return the settings of this process."""
+        return cls(os.environ)
 
     def _required(self, name: str) -> str:
         value = self.environ.get(name, "")
@@ -155,9 +160,3 @@ class Settings:
     def model_api_key_secret_arn(self) -> str | None:
         """Secrets Manager ARN of the OpenAI-compatible API's key; None for an API without one."""
         return self.environ.get("AFTERWORD_MODEL_API_KEY_SECRET_ARN") or None
-
-
-@cache
-def settings() -> Settings:
-    """Return the settings of this process."""
-    return Settings(os.environ)

@@ -9,15 +9,9 @@ import json
 from collections.abc import Collection, Iterable, Mapping
 from http import HTTPStatus
 
-from afterword.errors import (
-    AfterwordError,
-    ForbiddenError,
-    KeyReusedError,
-    LimitedError,
-    UnprocessableError,
-)
+from afterword.errors import AfterwordError, ForbiddenError, KeyReusedError, UnprocessableError
 from afterword.handlers.http import STATUSES, Request, Response, bearer_token
-from afterword.limits import Allowance
+from afterword.limits import Allowance, LimitedError
 from afterword.runtime.json_text import JsonObject, parse_object
 from afterword.tenants.keys import ApiKey
 

