@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from afterword import admission, clients, services
+from afterword.dynamodb import ConditionFailed, Item
 from afterword.generations import Reason, Status, id_for_key
 from afterword.limits import Limits
-from afterword.usage import Admitted, Item, Usage, Used, Written
+from afterword.usage import Admitted, Usage, Used
 from functions.generate.app import handler as generate
 from functions.get_mail_generation.app import handler as read
 from functions.submit_mail_generation.app import handler
@@ -368,7 +369,7 @@ def test_too_many_at_the_same_moment_are_refused(
     """When others are always quicker, a submission gives up and says so."""
     limit(running_at_once=10)
     item: Item = {"open": {"M": {}}, "minute": {"N": "99999999999"}, "requests": {"N": "0"}}
-    monkeypatch.setattr(Usage, "_admit", lambda *_, **__: Written(done=False, item=item))
+    monkeypatch.setattr(Usage, "_admit", lambda *_, **__: ConditionFailed(item))
     what = "Too many submissions at the same moment."
     assert submit() == refusal(429, what, **{"retry-after": "1"})
 

@@ -12,6 +12,7 @@ import pytest
 from botocore import xform_name
 
 from tests.conftest import ROOT
+from tests.deployment import REFERENCES
 
 CORE = ROOT / "layers" / "core"
 SERVICES = (
@@ -25,50 +26,27 @@ SERVICES = (
     "ssm",
 )
 AWS_CALLS = {
-    "afterword.store": {
-        "batch_get_item",  # what DynamoDB does not read at once, `ends` leaves out
+    "afterword.dynamodb": {
+        "batch_get_item",
+        "delete_item",
         "get_item",
-        "get_paginator",
         "put_item",
+        "query",
+        "transact_write_items",
         "update_item",
     },
-    "afterword.listings": {"get_paginator", "query"},
-    "afterword.item_reads": {"batch_get_item"},  # of whatever table it is given
     "afterword.dialects.genai_stack": {"query"},  # of a request: its parameters
     "afterword.dialects.unless": {"query"},  # of a request: its parameters
     "afterword.dialects.promptitude.content": {"query"},  # the same
     "afterword.fetching": {"query"},  # of a URL
-    "afterword.registry": {
-        "get_item",
-        "get_paginator",
-        "put_item",
-        "transact_write_items",
-        "update_item",
-    },
     "afterword.notifications": {"put_events"},
     "afterword.webhook_secrets": {"delete_parameter", "get_parameter", "put_parameter"},
-    "afterword.webhook_store": {
-        "delete_item",
-        "get_item",
-        "get_paginator",
-        "put_item",
-        "query",
-        "update_item",
-    },
     "afterword.dialects.native.webhooks": {"query"},  # of a request: its parameters
-    "afterword.usage": {"get_item", "update_item"},
-    "afterword.statistics": {"get_item", "get_paginator", "update_item"},
     "afterword.dialects.native.generations": {"query"},  # the same
     "afterword.dialects.native.flows": {"query"},  # of a request: its parameters
     "afterword.dialects.native.usage": {"query"},  # the same
     "afterword.queue": {"change_message_visibility", "send_message"},
-    "afterword.content_store": {
-        "get_paginator",
-        "query",
-        "transact_write_items",
-    },
     "afterword.payloads": {"delete_objects", "get_object", "put_object"},
-    "afterword.batch_store": {"get_item", "get_paginator", "put_item", "update_item"},
     "afterword.batch_files": {
         "complete_multipart_upload",
         "create_multipart_upload",
@@ -83,6 +61,17 @@ AWS_CALLS = {
     "afterword.models.provider": {"get_secret_value"},
 }
 """The calls of AWS that each module makes; the others make none."""
+TABLES = {
+    "afterword.batch_store": "BatchesTable",
+    "afterword.content_store": "ContentsTable",
+    "afterword.listings": "GenerationsTable",  # reads lists of what the store writes
+    "afterword.registry": "RegistryTable",
+    "afterword.statistics": "StatisticsTable",
+    "afterword.store": "GenerationsTable",
+    "afterword.usage": "UsageTable",
+    "afterword.webhook_store": "WebhooksTable",
+}
+"""The table of each module that has one."""
 WITHOUT_PYDANTIC = (
     "cancel_generation",
     "count_usage",
@@ -267,8 +256,25 @@ def operations() -> set[str]:
 
 @pytest.mark.parametrize("module", MODULES)
 def test_each_call_of_aws_has_its_one_place(module: str, operations: set[str]) -> None:
-    """Each table, the queue, the bucket and the models are known to one module each."""
+    """DynamoDB, the queue, the bucket and the models are known to one module each."""
     assert operations & set(attributes(module)) == AWS_CALLS.get(module, set())
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_each_table_is_known_to_one_module(module: str) -> None:
+    """A table is made by the module of its items, once, and by no other; generations have two."""
+    made = [
+        node
+        for node in ast.walk(tree(module))
+        if isinstance(node, ast.Call) and ast.unparse(node.func).split(".")[-1] == "Table"
+    ]
+    assert len(made) == (module in TABLES)
+
+
+def test_each_table_of_the_template_has_its_module() -> None:
+    """No table of the template is without a module of its own."""
+    tables = {name for name in REFERENCES if name.endswith("Table")}
+    assert set(TABLES.values()) == tables
 
 
 @pytest.mark.parametrize("module", MODULES)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
-from afterword import clients, content_store, item_reads, services
+from afterword import clients, content_store, dynamodb, services
 from afterword.content_store import ContentStore, Outcome
 from afterword.contents import (
     MAX_CHARACTERS,
@@ -860,7 +860,7 @@ def test_what_dynamodb_has_no_time_for_is_read_again(
     no_waits.clear()
     with pytest.raises(UnavailableError):
         contents.get("demo", created.id)
-    assert no_waits == list(item_reads.READ_WAITS)
+    assert no_waits == list(dynamodb.READ_WAITS)
 
 
 # --- lists ----------------------------------------------------------------------------------------

@@ -413,7 +413,7 @@ def test_what_was_not_read_is_not_taken_for_absent(
     """Keys that DynamoDB had no time for are in neither part of the answer."""
     key = {"pk": {"S": f"demo#{ID}"}}
     answer = {"Responses": {}, "UnprocessedKeys": {TABLE: {"Keys": [key]}}}
-    monkeypatch.setattr(store._dynamodb, "batch_get_item", lambda **_: answer)  # noqa: SLF001 - moto reads all
+    monkeypatch.setattr(clients.dynamodb(), "batch_get_item", lambda **_: answer)  # moto reads all
     assert store.ends("demo", [ID]) == {}
 
 
@@ -809,11 +809,10 @@ def test_a_dead_letter_is_kept_with_its_facts_until_it_is_retried(
     assert [letter.id for letter in services.listings().dead_letters("demo")] == [newer]
 
 
-def test_what_dynamodb_has_no_time_for_is_read_again(
-    store: GenerationStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.usefixtures("store")
+def test_what_dynamodb_has_no_time_for_is_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """A page is complete though DynamoDB gives it in pieces, and refused when it gives nothing."""
-    monkeypatch.setattr("afterword.item_reads.time.sleep", lambda _: None)
+    monkeypatch.setattr("afterword.dynamodb.time.sleep", lambda _: None)
     read = clients.dynamodb().batch_get_item
     keys = {"Keys": [{"pk": {"S": f"demo#{ID}"}}]}
     nothing = {"Responses": {}, "UnprocessedKeys": {TABLE: keys}}
@@ -822,7 +821,7 @@ def test_what_dynamodb_has_no_time_for_is_read_again(
     def answer(**request: Any) -> Any:  # noqa: ANN401 - botocore's own
         return answers.pop() if answers else read(**request)
 
-    monkeypatch.setattr(store._dynamodb, "batch_get_item", answer)  # noqa: SLF001 - moto reads all
+    monkeypatch.setattr(clients.dynamodb(), "batch_get_item", answer)  # moto reads all
     assert [
         listed.generation.id for listed in services.listings().page("demo", "mail-reply", 10).items
     ] == [ID]
