@@ -161,6 +161,22 @@ def test_tokens_of_the_month_are_limited(
     assert used().tokens == 0
 
 
+def test_tokens_belong_to_the_month_of_their_end(submit: Submit, set_clock: SetClock) -> None:
+    """An end of the last second of a month, settled in the next one, leaves that month's alone."""
+    limit(tokens_per_month=1_000_000)
+    set_clock.moment = datetime(2027, 1, 31, 23, 59, 59, tzinfo=UTC)
+    generation_id = cuid(submit())
+    claimed = services.store().claim("demo", generation_id, set_clock() + timedelta(seconds=70))
+    assert claimed is not None
+    ended = services.store().succeed(claimed, completion('{"nom_du_client": "Jean"}'))
+    assert ended is not None
+    set_clock.advance(seconds=1)
+    services.endings().settle(ended)
+    assert used() == Used(requests=0, running=0, tokens=0)
+    set_clock.advance(seconds=-1)
+    assert used().tokens == TOKENS
+
+
 def test_a_december_ends_with_its_year(submit: Submit, set_clock: SetClock) -> None:
     """The month after December is January."""
     limit(tokens_per_month=1)

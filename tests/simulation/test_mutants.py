@@ -71,7 +71,8 @@ def is_fenced(params: Params) -> bool:
 
 def cancels(params: Params) -> bool:
     """Tell whether an update cancels a generation."""
-    return {"S": Status.CANCELED} in params.get("ExpressionAttributeValues", {}).values()
+    canceled = {"S": Status.CANCELED} in params.get("ExpressionAttributeValues", {}).values()
+    return canceled and sets(params, "ended_in")
 
 
 def note_first(params: Params) -> None:

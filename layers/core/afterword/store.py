@@ -391,7 +391,7 @@ class GenerationStore:
                     "due_at": millis(now + DUE_AFTER),
                 },
                 removes=["lease_until"],
-                condition=_QUEUED | _RUNNING,
+                condition=(_QUEUED | _RUNNING) & above("expires_at", seconds(now)),
                 returns_item=True,
             )
             if not isinstance(outcome, ConditionFailed):
