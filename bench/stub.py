@@ -54,7 +54,7 @@ class Stub(ThreadingHTTPServer):
 def _ended(item: dict[str, Any], update: str) -> dict[str, Any]:
     """Return the item as if it had ended, and was settled unless the update leaves that to do."""
     kept = {name: value for name, value in item.items() if name != "due_at"}
-    left = {"due_at": ANY_TIME} if "due_at =" in update else {}
+    left = {"due_at": ANY_TIME} if "#due_at =" in update else {}
     return {**kept, **left, "finished_at": ANY_TIME}
 
 

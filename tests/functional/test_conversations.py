@@ -12,7 +12,7 @@ from afterword.knowledge import Draft
 from afterword.models import ModelRefusedError, Prompt, Turn
 from afterword.services import services
 from functions.generate.app import handler as work
-from tests.conftest import Event, LambdaContext, SetClock, Tenant
+from tests.conftest import Call, Event, LambdaContext, SetClock, Tenant
 from tests.fake_model import FakeModel, completion, raising
 
 SESSION = "session-123"
@@ -240,6 +240,16 @@ def test_a_long_conversation_is_read_in_part(run: Run) -> None:
     last = services().store.listed("demo", ids[-1])
     newest = services().listings.conversation("demo", CHAT, SESSION, until=last.order, limit=2)
     assert questions(newest) == ["Question 2", "Question 3"]
+
+
+def test_the_turn_before_is_read_consistently(run: Run, calls: list[Call]) -> None:
+    """A turn that has just ended is in the prompt, for its item is read consistently."""
+    first = submit("Open today?")
+    run(first)
+    calls.clear()
+    assert questions(history(first)) == ["Open today?"]
+    (read,) = (call for call in calls if call.operation == "dynamodb.BatchGetItem")
+    assert [request["ConsistentRead"] for request in read.params["RequestItems"].values()] == [True]
 
 
 def test_a_big_answer_is_read_from_the_bucket(run: Run) -> None:

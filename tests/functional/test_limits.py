@@ -12,8 +12,9 @@ import pytest
 from afterword.engine import admission
 from afterword.generations import Reason, Status, id_for_key
 from afterword.limits import Limits
-from afterword.limits.quotas import Admitted, Item, Usage, Used, Written
+from afterword.limits.quotas import Admitted, Usage, Used
 from afterword.runtime.clients import clients
+from afterword.runtime.dynamodb import ConditionFailed, Item
 from afterword.services import services
 from functions.generate.app import handler as generate
 from functions.get_mail_generation.app import handler as read
@@ -160,6 +161,22 @@ def test_tokens_of_the_month_are_limited(
     set_clock.advance(seconds=until)
     cuid(submit())
     assert used().tokens == 0
+
+
+def test_tokens_belong_to_the_month_of_their_end(submit: Submit, set_clock: SetClock) -> None:
+    """An end of the last second of a month, settled in the next one, leaves that month's alone."""
+    limit(tokens_per_month=1_000_000)
+    set_clock.moment = datetime(2027, 1, 31, 23, 59, 59, tzinfo=UTC)
+    generation_id = cuid(submit())
+    claimed = services().store.claim("demo", generation_id, set_clock() + timedelta(seconds=70))
+    assert claimed is not None
+    ended = services().store.succeed(claimed, completion('{"nom_du_client": "Jean"}'))
+    assert ended is not None
+    set_clock.advance(seconds=1)
+    services().endings.settle(ended)
+    assert used() == Used(requests=0, running=0, tokens=0)
+    set_clock.advance(seconds=-1)
+    assert used().tokens == TOKENS
 
 
 def test_a_december_ends_with_its_year(submit: Submit, set_clock: SetClock) -> None:
@@ -372,7 +389,7 @@ def test_too_many_at_the_same_moment_are_refused(
     """When others are always quicker, a submission gives up and says so."""
     limit(running_at_once=10)
     item: Item = {"open": {"M": {}}, "minute": {"N": "99999999999"}, "requests": {"N": "0"}}
-    monkeypatch.setattr(Usage, "_admit", lambda *_, **__: Written(done=False, item=item))
+    monkeypatch.setattr(Usage, "_admit", lambda *_, **__: ConditionFailed(item))
     what = "Too many submissions at the same moment."
     assert submit() == refusal(429, what, **{"retry-after": "1"})
 

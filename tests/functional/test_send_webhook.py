@@ -203,6 +203,19 @@ def test_one_delivery_is_sent_by_one_sender_at_a_time(
     assert found.status == "delivered"
 
 
+def test_who_read_a_delivery_before_a_try_does_not_send_it(
+    begun: Delivery, receiver: Receiver, webhook_queue: Queue
+) -> None:
+    """A second message that read the delivery before its first try ended does not repeat it."""
+    receiver.answers = [500]
+    webhook_queue.deliver(begun)
+    lease = clock.now() + timedelta(seconds=45)
+    assert services().webhook_store.claim(begun, lease) is None
+    (found,) = services().webhook_store.deliveries("demo", begun.endpoint, 10).items
+    assert (found.made, found.attempt) == (1, 1)
+    assert services().webhook_store.claim(found, lease) is not None
+
+
 def test_a_batch_is_sent_at_once(
     webhooks: Webhooks, receiver: Receiver, webhook_queue: Queue
 ) -> None:

@@ -1,6 +1,7 @@
 """Faults put into the real code on purpose: the simulation sees each, as the promise it breaks."""
 
 import json
+import re
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
@@ -56,16 +57,26 @@ def always(params: Params, which: bool, condition: str | None = None) -> Params 
     if not which:
         return None
     old = params["ConditionExpression"]
-    part = old if condition is None else condition
-    assert part in old
-    new = old.replace(part, f"(attribute_exists(pk) OR ({part}))")
+    pattern = ".+" if condition is None else condition
+    new, changes = re.subn(pattern, r"(attribute_exists(pk) OR (\g<0>))", old)
+    assert changes == 1
     return {**params, "ConditionExpression": new}
 
 
-def values(params: Params) -> Mapping[str, Any]:
-    """Return the values of a write."""
-    found: Mapping[str, Any] = params.get("ExpressionAttributeValues", {})
-    return found
+def sets(params: Params, *names: str) -> bool:
+    """Tell whether an update sets all of these attributes."""
+    return all(f"#{name} = " in params["UpdateExpression"] for name in names)
+
+
+def is_fenced(params: Params) -> bool:
+    """Tell whether a write depends on the attempt of its writer."""
+    return "#attempt = " in params.get("ConditionExpression", "")
+
+
+def cancels(params: Params) -> bool:
+    """Tell whether an update cancels a generation."""
+    canceled = {"S": Status.CANCELED} in params.get("ExpressionAttributeValues", {}).values()
+    return canceled and sets(params, "ended_in")
 
 
 def note_first(params: Params) -> None:
@@ -116,17 +127,18 @@ def note_hours_first(patch: pytest.MonkeyPatch) -> None:
 
 def add_to_what_is_there(params: Params) -> Params | None:
     """Let each count of an hour be added to what is there, as a counter would be."""
-    sent = values(params)
-    if ":count" not in sent:
+    hour = re.match(r"SET #(h\d\d) = (:\d+)", params["UpdateExpression"])
+    if hour is None:
         return None
+    name, placeholder = hour.groups()
     there = clients().dynamodb.get_item(TableName=params["TableName"], Key=params["Key"])
-    name = params["ExpressionAttributeNames"]["#hour"]
     before = there.get("Item", {}).get(name, {"M": {}})["M"]
+    sent = params["ExpressionAttributeValues"]
     count = {
         what: {"N": str(int(each["N"]) + int(before.get(what, {"N": "0"})["N"]))}
-        for what, each in sent[":count"]["M"].items()
+        for what, each in sent[placeholder]["M"].items()
     }
-    return {**params, "ExpressionAttributeValues": {**sent, ":count": {"M": count}}}
+    return {**params, "ExpressionAttributeValues": {**sent, placeholder: {"M": count}}}
 
 
 def accept_nothing(
@@ -145,33 +157,31 @@ MUTANTS = [
     Mutant(
         "a claim without a condition",
         {Promise.LEASE, Promise.TRANSITIONS, Promise.ENDS_STAY},
-        change=lambda sent: always(sent, ":lease_until" in values(sent)),
+        change=lambda sent: always(sent, sets(sent, "lease_until")),
     ),
     Mutant(
         "a finish without a fence",
         {Promise.FENCE, Promise.ENDS_STAY, Promise.TRANSITIONS},
-        change=lambda sent: always(
-            sent, ":mine_attempt" in values(sent) and ":finished_at" in values(sent)
-        ),
+        change=lambda sent: always(sent, is_fenced(sent) and sets(sent, "finished_at")),
         soonest=1,
     ),
     Mutant(
         "a hand-back without a fence",
         {Promise.FENCE, Promise.ENDS_STAY},
         change=lambda sent: always(
-            sent, ":mine_attempt" in values(sent) and ":queued" in values(sent)
+            sent, is_fenced(sent) and "ADD #failures" in sent["UpdateExpression"]
         ),
         soonest=1,
     ),
     Mutant(
         "a cancel without a condition",
         {Promise.ENDS_STAY},
-        change=lambda sent: always(sent, ":canceled" in values(sent)),
+        change=lambda sent: always(sent, cancels(sent)),
     ),
     Mutant(
         "a dead letter without a condition",
         {Promise.ENDS_STAY, Promise.DEAD_LETTER},
-        change=lambda sent: always(sent, ":dead_letter" in values(sent)),
+        change=lambda sent: always(sent, sets(sent, "dead_letter")),
         soonest=1,
     ),
     Mutant(
@@ -179,9 +189,7 @@ MUTANTS = [
         {Promise.ENDS_STAY, Promise.DEAD_LETTER},
         change=lambda sent: always(
             sent,
-            ":message" in values(sent)
-            and ":mine_attempt" not in values(sent)
-            and ":dead_letter" not in values(sent),
+            sets(sent, "message") and not is_fenced(sent) and not sets(sent, "dead_letter"),
         ),
         soonest=2,
     ),
@@ -189,7 +197,9 @@ MUTANTS = [
         "an acceptance without a condition",
         {Promise.ONE_KEY},
         operation="dynamodb.PutItem",
-        change=lambda sent: always(sent, "attribute_not_exists(pk)" in sent["ConditionExpression"]),
+        change=lambda sent: always(
+            sent, "attribute_not_exists(#pk)" in sent["ConditionExpression"]
+        ),
     ),
     Mutant(
         "a new id for each submission of a key",
@@ -242,7 +252,11 @@ MUTANTS = [
     Mutant(
         "places without a limit",
         {Promise.PLACES},
-        change=lambda sent: always(sent, ":places" in values(sent), "size(#open) < :places"),
+        change=lambda sent: always(
+            sent,
+            "size(#open) < " in sent.get("ConditionExpression", ""),
+            r"size\(#open\) < :\d+",
+        ),
     ),
     Mutant(
         "hours that are counted while they can still change",
@@ -265,9 +279,10 @@ MUTANTS = [
         change=lambda sent: (
             {
                 **sent,
-                "UpdateExpression": sent["UpdateExpression"].replace("ended_in =", "ended_late ="),
+                "ExpressionAttributeNames": sent["ExpressionAttributeNames"]
+                | {"#ended_in": "ended_late"},
             }
-            if ":canceled" in values(sent)
+            if cancels(sent)
             else None
         ),
     ),

@@ -12,6 +12,7 @@ import pytest
 from botocore import xform_name
 
 from tests.conftest import ROOT
+from tests.deployment import REFERENCES
 
 CORE = ROOT / "layers" / "core"
 SERVICES = (
@@ -25,50 +26,27 @@ SERVICES = (
     "ssm",
 )
 AWS_CALLS = {
-    "afterword.generations.store": {
-        "batch_get_item",  # what DynamoDB does not read at once, `ends` leaves out
+    "afterword.runtime.dynamodb": {
+        "batch_get_item",
+        "delete_item",
         "get_item",
-        "get_paginator",
         "put_item",
+        "query",
+        "transact_write_items",
         "update_item",
     },
-    "afterword.generations.listings": {"get_paginator", "query"},
-    "afterword.runtime.item_reads": {"batch_get_item"},  # of whatever table it is given
     "afterword.dialects.genai_stack": {"query"},  # of a request: its parameters
     "afterword.dialects.unless": {"query"},  # of a request: its parameters
     "afterword.dialects.promptitude.content": {"query"},  # the same
     "afterword.runtime.outbound": {"query"},  # of a URL
-    "afterword.tenants.registry": {
-        "get_item",
-        "get_paginator",
-        "put_item",
-        "transact_write_items",
-        "update_item",
-    },
     "afterword.engine.notifications": {"put_events"},
     "afterword.webhooks.secrets": {"delete_parameter", "get_parameter", "put_parameter"},
-    "afterword.webhooks.store": {
-        "delete_item",
-        "get_item",
-        "get_paginator",
-        "put_item",
-        "query",
-        "update_item",
-    },
     "afterword.dialects.native.webhooks": {"query"},  # of a request: its parameters
-    "afterword.limits.quotas": {"get_item", "update_item"},
-    "afterword.usage.statistics": {"get_item", "get_paginator", "update_item"},
     "afterword.dialects.native.generations": {"query"},  # the same
     "afterword.dialects.native.flows": {"query"},  # of a request: its parameters
     "afterword.dialects.native.usage": {"query"},  # the same
     "afterword.runtime.queue": {"change_message_visibility", "send_message"},
-    "afterword.knowledge.store": {
-        "get_paginator",
-        "query",
-        "transact_write_items",
-    },
     "afterword.runtime.payloads": {"delete_objects", "get_object", "put_object"},
-    "afterword.batches.store": {"get_item", "get_paginator", "put_item", "update_item"},
     "afterword.batches.files": {
         "complete_multipart_upload",
         "create_multipart_upload",
@@ -83,6 +61,17 @@ AWS_CALLS = {
     "afterword.models.provider": {"get_secret_value"},
 }
 """The calls of AWS that each module makes; the others make none."""
+TABLES = {
+    "afterword.batches.store": "BatchesTable",
+    "afterword.generations.listings": "GenerationsTable",  # reads lists of what the store writes
+    "afterword.generations.store": "GenerationsTable",
+    "afterword.knowledge.store": "ContentsTable",
+    "afterword.limits.quotas": "UsageTable",
+    "afterword.tenants.registry": "RegistryTable",
+    "afterword.usage.statistics": "StatisticsTable",
+    "afterword.webhooks.store": "WebhooksTable",
+}
+"""The table of each module that has one."""
 ORDER = (
     "functions",
     "dialects",
@@ -139,7 +128,7 @@ PUBLIC: dict[str, tuple[str, ...]] = {
     "runtime": (
         "clients",
         "cold_start",
-        "item_reads",
+        "dynamodb",
         "json_text",
         "outbound",
         "payloads",
@@ -381,8 +370,25 @@ def operations() -> set[str]:
 
 @pytest.mark.parametrize("module", MODULES)
 def test_each_call_of_aws_has_its_one_place(module: str, operations: set[str]) -> None:
-    """Each table, the queue, the bucket and the models are known to one module each."""
+    """DynamoDB, the queue, the bucket and the models are known to one module each."""
     assert operations & set(attributes(module)) == AWS_CALLS.get(module, set())
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_each_table_is_known_to_one_module(module: str) -> None:
+    """A table is made by the module of its items, once, and by no other; generations have two."""
+    made = [
+        node
+        for node in ast.walk(tree(module))
+        if isinstance(node, ast.Call) and ast.unparse(node.func).split(".")[-1] == "Table"
+    ]
+    assert len(made) == (module in TABLES)
+
+
+def test_each_table_of_the_template_has_its_module() -> None:
+    """No table of the template is without a module of its own."""
+    tables = {name for name in REFERENCES if name.endswith("Table")}
+    assert set(TABLES.values()) == tables
 
 
 @pytest.mark.parametrize("module", MODULES)

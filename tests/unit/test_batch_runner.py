@@ -165,6 +165,17 @@ def test_a_lost_message_of_a_turn_is_done_again(runner: BatchRunner, set_clock: 
     taken(batch, 1)
 
 
+def test_a_lost_reader_changes_nothing_after_a_release(
+    runner: BatchRunner, set_clock: SetClock
+) -> None:
+    """Where another has taken the same turn and given it back, the one before is too late."""
+    lost = taken(put(b"1\n2\n"))
+    set_clock.advance(seconds=61)
+    batch, _ = run(runner, taken(lost.batch))
+    assert services().batches.save(lost, replace(lost.batch, read=1), release=True) is None
+    assert services().batches.get("demo", batch.id) == batch
+
+
 @pytest.mark.usefixtures("runner")
 def test_a_message_of_the_next_turn_waits_for_the_one_before(set_clock: SetClock) -> None:
     """The next turn's message, sent before the batch was given back, is not lost."""

@@ -35,7 +35,7 @@ from afterword.knowledge import store as content_store
 from afterword.knowledge.passages import cut
 from afterword.knowledge.ranking import Origin, SelectionTooLargeError
 from afterword.knowledge.store import ContentStore, Outcome
-from afterword.runtime import item_reads
+from afterword.runtime import dynamodb
 from afterword.runtime.clients import clients
 from afterword.runtime.payloads import INLINE_BYTES
 from afterword.services import services
@@ -863,7 +863,7 @@ def test_what_dynamodb_has_no_time_for_is_read_again(
     no_waits.clear()
     with pytest.raises(UnavailableError):
         contents.get("demo", created.id)
-    assert no_waits == list(item_reads.READ_WAITS)
+    assert no_waits == list(dynamodb.READ_WAITS)
 
 
 # --- lists ----------------------------------------------------------------------------------------

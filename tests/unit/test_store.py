@@ -409,13 +409,22 @@ def test_many_ends_are_told_at_once(store: GenerationStore, calls: list[Call]) -
     assert [call.operation for call in calls] == ["dynamodb.BatchGetItem"]
 
 
+def test_a_generation_just_submitted_does_not_count_as_absent(
+    store: GenerationStore, calls: list[Call]
+) -> None:
+    """The read of ends is a consistent one: absent once is absent for good."""
+    store.ends("demo", [ID])
+    (call,) = calls
+    assert call.params["RequestItems"][TABLE]["ConsistentRead"] is True
+
+
 def test_what_was_not_read_is_not_taken_for_absent(
     store: GenerationStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Keys that DynamoDB had no time for are in neither part of the answer."""
     key = {"pk": {"S": f"demo#{ID}"}}
     answer = {"Responses": {}, "UnprocessedKeys": {TABLE: {"Keys": [key]}}}
-    monkeypatch.setattr(store._dynamodb, "batch_get_item", lambda **_: answer)  # noqa: SLF001 - moto reads all
+    monkeypatch.setattr(clients().dynamodb, "batch_get_item", lambda **_: answer)  # moto reads all
     assert store.ends("demo", [ID]) == {}
 
 
@@ -459,6 +468,23 @@ def test_a_finished_generation_cannot_be_canceled(
     store.succeed(claim(store), completion("Dear Ada,"))
     before = read_item("demo", ID)
     assert store.cancel("demo", ID) is Status.SUCCEEDED
+    assert read_item("demo", ID) == before
+
+
+@pytest.mark.parametrize("status", [Status.QUEUED, Status.RUNNING, Status.SUCCEEDED])
+def test_an_expired_generation_cannot_be_canceled(
+    store: GenerationStore, set_clock: SetClock, read_item: ReadItem, status: Status
+) -> None:
+    """What has expired is not found, in whatever state, though DynamoDB has not deleted it yet."""
+    if status is not Status.QUEUED:
+        claimed = claim(store)
+        if status is Status.SUCCEEDED:
+            store.succeed(claimed, completion("Dear Ada,"))
+    before = read_item("demo", ID)
+    assert before["status"] == {"S": status}
+    set_clock.advance(days=30)
+    with pytest.raises(NotFoundError):
+        store.cancel("demo", ID)
     assert read_item("demo", ID) == before
 
 
@@ -811,11 +837,22 @@ def test_a_dead_letter_is_kept_with_its_facts_until_it_is_retried(
     assert [letter.id for letter in services().listings.dead_letters("demo")] == [newer]
 
 
-def test_what_dynamodb_has_no_time_for_is_read_again(
-    store: GenerationStore, monkeypatch: pytest.MonkeyPatch
+def test_an_expired_dead_letter_is_not_listed(
+    store: GenerationStore, set_clock: SetClock, read_item: ReadItem
 ) -> None:
+    """A dead letter that has expired is gone, though DynamoDB has not deleted it yet."""
+    store.give_up("demo", ID, Reason.DEAD_LETTER, "Too often.", FACTS)
+    set_clock.advance(days=30, seconds=-1)
+    assert [letter.id for letter in services().listings.dead_letters("demo")] == [ID]
+    set_clock.advance(seconds=1)
+    assert list(services().listings.dead_letters("demo")) == []
+    assert "dead_letter_of" in read_item("demo", ID)
+
+
+@pytest.mark.usefixtures("store")
+def test_what_dynamodb_has_no_time_for_is_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """A page is complete though DynamoDB gives it in pieces, and refused when it gives nothing."""
-    monkeypatch.setattr("afterword.runtime.item_reads.time.sleep", lambda _: None)
+    monkeypatch.setattr("afterword.runtime.dynamodb.time.sleep", lambda _: None)
     read = clients().dynamodb.batch_get_item
     keys = {"Keys": [{"pk": {"S": f"demo#{ID}"}}]}
     nothing = {"Responses": {}, "UnprocessedKeys": {TABLE: keys}}
@@ -824,7 +861,7 @@ def test_what_dynamodb_has_no_time_for_is_read_again(
     def answer(**request: Any) -> Any:  # noqa: ANN401 - botocore's own
         return answers.pop() if answers else read(**request)
 
-    monkeypatch.setattr(store._dynamodb, "batch_get_item", answer)  # noqa: SLF001 - moto reads all
+    monkeypatch.setattr(clients().dynamodb, "batch_get_item", answer)  # moto reads all
     assert [
         listed.generation.id for listed in services().listings.page("demo", "mail-reply", 10).items
     ] == [ID]

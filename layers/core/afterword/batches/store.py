@@ -14,24 +14,36 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, cast
-
-from botocore.exceptions import ClientError
+from typing import TYPE_CHECKING
 
 from afterword import clock
 from afterword.batches import Batch, Counts, Source, State, Turn, Upload
 from afterword.errors import NotFoundError
+from afterword.runtime.dynamodb import (
+    Condition,
+    ConditionFailed,
+    Item,
+    Table,
+    Value,
+    absent,
+    at_most,
+    between,
+    differs,
+    equals,
+    exists,
+    millis,
+    number,
+    seconds,
+    text,
+    time_of,
+)
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
-    from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef
-
-type Item = Mapping[str, "AttributeValueTypeDef"]
 
 LINES_AT_ONCE = 100
 """How many lines are read, and then noted, at once."""
 _NUMBERS = ("lines", "read", "offset", "ended", "written", "quiet")
-_HELD = "turn = :turn AND lease = :lease"
 _REMOVABLE = ("upload", "reason", "finished_at", "lines")
 
 
@@ -39,30 +51,23 @@ class BatchStore:
     """Batches of all tenants."""
 
     def __init__(self, dynamodb: "DynamoDBClient", table: str) -> None:
-        self._dynamodb = dynamodb
-        self._table = table
+        self._table = Table(dynamodb, table)
 
     def create(self, batch: Batch) -> Batch:
         """Store a new batch, unless there is one with its id; return what is there."""
-        item = {**_key(batch.tenant, batch.id), **_item(batch), "turn": _number(0)}
-        item["lease"] = _number(0)
-        try:
-            self._dynamodb.put_item(
-                TableName=self._table,
-                Item=item,
-                ConditionExpression="attribute_not_exists(id) OR expires_at <= :now",
-                ExpressionAttributeValues={":now": _number(_seconds(clock.now()))},
-                ReturnValuesOnConditionCheckFailure="ALL_OLD",
-            )
-        except ClientError as error:
-            return _batch(_there(error))
-        return batch
+        item = {
+            **_key(batch.tenant, batch.id),
+            **_item(batch),
+            "turn": number(0),
+            "lease": number(0),
+        }
+        expired = at_most("expires_at", seconds(clock.now()))
+        failed = self._table.put(item, absent("id") | expired)
+        return batch if failed is None else _batch(failed.item or {})
 
     def get(self, tenant: str, batch_id: str) -> Batch:
         """Return a tenant's batch, consistently; raise NotFoundError if it has none such."""
-        item = self._dynamodb.get_item(
-            TableName=self._table, Key=_key(tenant, batch_id), ConsistentRead=True
-        ).get("Item")
+        item = self._table.get(_key(tenant, batch_id))
         if item is None or "state" not in item or _expired(item):
             raise NotFoundError("There is no such batch.")
         return _batch(item)
@@ -72,23 +77,13 @@ class BatchStore:
 
         The first file counts; a later one at the same place is not looked at.
         """
-        try:
-            self._dynamodb.update_item(
-                TableName=self._table,
-                Key=_key(tenant, batch_id),
-                UpdateExpression="SET #state = :reading, #source = :source",
-                ConditionExpression="#state = :waiting",
-                ExpressionAttributeNames={"#state": "state", "#source": "source"},
-                ExpressionAttributeValues={
-                    ":reading": {"S": State.READING},
-                    ":waiting": {"S": State.WAITING},
-                    ":source": {"S": json.dumps(asdict(source))},
-                },
-                ReturnValuesOnConditionCheckFailure="ALL_OLD",
-            )
-        except ClientError as error:
-            there = _there(error)
-            return bool(there) and _batch(there).source == source
+        outcome = self._table.update(
+            _key(tenant, batch_id),
+            sets={"state": text(State.READING), "source": _json(source)},
+            condition=equals("state", text(State.WAITING)),
+        )
+        if isinstance(outcome, ConditionFailed):
+            return outcome.item is not None and _batch(outcome.item).source == source
         return True
 
     def take(self, tenant: str, batch_id: str, turn: int, lease: datetime) -> Turn | int:
@@ -98,131 +93,96 @@ class BatchStore:
         do for this message.
         """
         now = clock.now()
-        values: dict[str, AttributeValueTypeDef] = {
-            ":turn": _number(turn),
-            ":next": _number(turn + 1),
-            ":lease": _number(clock.to_millis(lease)),
-            ":now": _number(clock.to_millis(now)),
-            ":free": _number(0),
-        }
-        try:
-            item = self._dynamodb.update_item(
-                TableName=self._table,
-                Key=_key(tenant, batch_id),
-                UpdateExpression="SET turn = :next, lease = :lease",
-                ConditionExpression="attribute_exists(id) AND lease <= :now"
-                " AND (turn = :turn OR (turn = :next AND lease <> :free))",
-                ExpressionAttributeValues=values,
-                ReturnValues="ALL_NEW",
-                ReturnValuesOnConditionCheckFailure="ALL_OLD",
-            )["Attributes"]
-        except ClientError as error:
-            there = _there(error)
-            if not there or int(there["turn"]["N"]) > turn + 1:
+        before = equals("turn", number(turn))
+        lost = equals("turn", number(turn + 1)) & differs("lease", number(0))
+        outcome = self._table.update(
+            _key(tenant, batch_id),
+            sets={"turn": number(turn + 1), "lease": millis(lease)},
+            condition=exists("id") & at_most("lease", millis(now)) & (before | lost),
+            returns_item=True,
+        )
+        if isinstance(outcome, ConditionFailed):
+            there = outcome.item
+            if there is None or int(there["turn"]["N"]) > turn + 1:
                 return 0
             held = int(there["lease"]["N"]) - clock.to_millis(now)
             return max(0, -(-held // 1000))
-        return Turn(batch=_batch(item), number=turn + 1, lease=clock.to_millis(lease))
+        return Turn(batch=_batch(outcome), number=turn + 1, lease=clock.to_millis(lease))
 
     def save(self, turn: Turn, batch: Batch, *, release: bool = False) -> Turn | None:
         """Note how far a batch has come; None if it is another's, or gone, and nothing is noted."""
         item = _item(batch)
-        item["lease"] = _number(0 if release else turn.lease)
-        removed = [name for name in _REMOVABLE if name not in item]
-        names = {f"#{name}": name for name in (*item, *removed)}
-        update = "SET " + ", ".join(f"#{name} = :new_{name}" for name in item)
-        if removed:
-            update += " REMOVE " + ", ".join(f"#{name}" for name in removed)
-        try:
-            self._dynamodb.update_item(
-                TableName=self._table,
-                Key=_key(batch.tenant, batch.id),
-                UpdateExpression=update,
-                ConditionExpression=_HELD,
-                ExpressionAttributeNames=names,
-                ExpressionAttributeValues={
-                    **{f":new_{name}": value for name, value in item.items()},
-                    ":turn": _number(turn.number),
-                    ":lease": _number(turn.lease),
-                },
-                ReturnValuesOnConditionCheckFailure="ALL_OLD",
-            )
-        except ClientError as error:
-            _there(error)
+        outcome = self._table.update(
+            _key(batch.tenant, batch.id),
+            sets={**item, "lease": number(0 if release else turn.lease)},
+            removes=[name for name in _REMOVABLE if name not in item],
+            condition=_held(turn),
+        )
+        if isinstance(outcome, ConditionFailed):
             return None
         return replace(turn, batch=batch)
 
     def give_up(self, turn: Turn) -> None:
         """End a turn's lease, so that its message can take the batch again at once."""
-        try:
-            self._dynamodb.update_item(
-                TableName=self._table,
-                Key=_key(turn.batch.tenant, turn.batch.id),
-                UpdateExpression="SET lease = :over",
-                ConditionExpression=_HELD,
-                ExpressionAttributeValues={
-                    ":over": _number(1),  # and not 0, with which there is nothing left to do
-                    ":turn": _number(turn.number),
-                    ":lease": _number(turn.lease),
-                },
-            )
-        except ClientError as error:
-            _there(error)
+        self._table.update(
+            _key(turn.batch.tenant, turn.batch.id),
+            sets={"lease": number(1)},  # and not 0, with which there is nothing left to do
+            condition=_held(turn),
+        )
 
     def put_bad(self, batch: Batch, first: int, bad: Mapping[int, str]) -> None:
         """Note the bad lines of those read at once, the first of which is `first`."""
-        item: dict[str, AttributeValueTypeDef] = {
+        item: Item = {
             **_key(batch.tenant, f"{batch.id}#{first:06}"),
-            "bad": {"M": {str(line): {"S": why} for line, why in bad.items()}},
-            "expires_at": _number(_seconds(batch.expires_at)),
+            "bad": {"M": {str(line): text(why) for line, why in bad.items()}},
+            "expires_at": seconds(batch.expires_at),
         }
-        self._dynamodb.put_item(TableName=self._table, Item=item)
+        self._table.put(item)
 
     def bad(self, batch: Batch, first: int, last: int) -> dict[int, str]:
         """Return the bad lines from `first` to `last`, and why each is bad."""
         found: dict[int, str] = {}
-        pages = self._dynamodb.get_paginator("query").paginate(
-            TableName=self._table,
-            KeyConditionExpression="tenant = :tenant AND id BETWEEN :from AND :to",
-            ExpressionAttributeValues={
-                ":tenant": {"S": batch.tenant},
-                ":from": {"S": f"{batch.id}#{max(0, first - LINES_AT_ONCE):06}"},
-                ":to": {"S": f"{batch.id}#{last:06}"},
-            },
-            ConsistentRead=True,
+        first_item = f"{batch.id}#{max(0, first - LINES_AT_ONCE):06}"
+        last_item = f"{batch.id}#{last:06}"
+        condition = equals("tenant", text(batch.tenant)) & between(
+            "id", text(first_item), text(last_item)
         )
-        for page in pages:
-            for item in page["Items"]:
+        for page in self._table.pages(condition, consistent=True):
+            for item in page.items:
                 noted = {int(line): why["S"] for line, why in item["bad"]["M"].items()}
                 found |= {line: why for line, why in noted.items() if first <= line <= last}
         return found
 
 
-def _key(tenant: str, sort_key: str) -> "dict[str, AttributeValueTypeDef]":
-    return {"tenant": {"S": tenant}, "id": {"S": sort_key}}
+def _key(tenant: str, sort_key: str) -> Item:
+    return {"tenant": text(tenant), "id": text(sort_key)}
 
 
-def _item(batch: Batch) -> "dict[str, AttributeValueTypeDef]":
+def _held(turn: Turn) -> Condition:
+    return equals("turn", number(turn.number)) & equals("lease", number(turn.lease))
+
+
+def _item(batch: Batch) -> Item:
     """Return what of a batch is stored, but for its key and whose turn it is."""
-    item: dict[str, AttributeValueTypeDef] = {
-        "state": {"S": batch.state},
-        "created_at": _number(clock.to_millis(batch.created_at)),
-        "expires_at": _number(_seconds(batch.expires_at)),
-        "fingerprint": {"S": batch.fingerprint},
-        "counts": {"M": {name: _number(count) for name, count in asdict(batch.counts).items()}},
+    item: dict[str, Value] = {
+        "state": text(batch.state),
+        "created_at": millis(batch.created_at),
+        "expires_at": seconds(batch.expires_at),
+        "fingerprint": text(batch.fingerprint),
+        "counts": {"M": {name: number(count) for name, count in asdict(batch.counts).items()}},
     }
     for name in _NUMBERS:
         value = getattr(batch, name)
         if value is not None:
-            item[name] = _number(value)
+            item[name] = number(value)
     for name, part in (("source", batch.source), ("upload", batch.upload)):
         if part is not None:
-            item[name] = {"S": json.dumps(asdict(part))}
-    for name, text in (("flow", batch.flow), ("reason", batch.reason)):
-        if text is not None:
-            item[name] = {"S": text}
+            item[name] = _json(part)
+    for name, word in (("flow", batch.flow), ("reason", batch.reason)):
+        if word is not None:
+            item[name] = text(word)
     if batch.finished_at is not None:
-        item["finished_at"] = _number(clock.to_millis(batch.finished_at))
+        item["finished_at"] = millis(batch.finished_at)
     return item
 
 
@@ -232,7 +192,7 @@ def _batch(item: Item) -> Batch:
     return Batch(
         tenant=item["tenant"]["S"],
         id=item["id"]["S"],
-        created_at=clock.from_millis(int(item["created_at"]["N"])),
+        created_at=time_of(item, "created_at"),
         expires_at=datetime.fromtimestamp(int(item["expires_at"]["N"]), UTC),
         state=State(item["state"]["S"]),
         flow=item["flow"]["S"] if "flow" in item else None,
@@ -241,28 +201,15 @@ def _batch(item: Item) -> Batch:
         counts=Counts(**{name: int(count["N"]) for name, count in item["counts"]["M"].items()}),
         upload=Upload(id=upload["id"], parts=tuple(upload["parts"])) if upload else None,
         reason=item["reason"]["S"] if "reason" in item else None,
-        finished_at=clock.from_millis(int(item["finished_at"]["N"]))
-        if "finished_at" in item
-        else None,
+        finished_at=time_of(item, "finished_at") if "finished_at" in item else None,
         lines=numbers.pop("lines", None),
         **numbers,
     )
 
 
-def _there(error: ClientError) -> Item:
-    """Return what was there when a condition did not hold, {} for nothing; raise anything else."""
-    if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
-        raise error
-    return cast("Item", error.response.get("Item", {}))
+def _json(part: Source | Upload) -> Value:
+    return text(json.dumps(asdict(part)))
 
 
 def _expired(item: Item) -> bool:
     return int(item["expires_at"]["N"]) <= clock.now().timestamp()
-
-
-def _seconds(moment: datetime) -> int:
-    return int(moment.timestamp())
-
-
-def _number(value: int) -> "AttributeValueTypeDef":
-    return {"N": str(value)}

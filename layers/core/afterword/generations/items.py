@@ -42,17 +42,14 @@ from afterword.generations import (
     Status,
     Submission,
 )
+from afterword.runtime.dynamodb import Item, Value, millis, time_of
 from afterword.runtime.payloads import INLINE_BYTES
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef
-
     from afterword.generations import Terms
     from afterword.runtime.payloads import Payloads
-
-type Item = Mapping[str, "AttributeValueTypeDef"]
 
 READERS = 10
 """Objects of the bucket that are read at the same time."""
@@ -130,7 +127,7 @@ class Items:
         texts = {"request": json.dumps(request, ensure_ascii=False)}
         if submission.external:
             texts["external"] = json.dumps(dict(submission.external), ensure_ascii=False)
-        item: dict[str, AttributeValueTypeDef] = {
+        item: dict[str, Value] = {
             "pk": {"S": partition_key(tenant, generation_id)},
             "list_key": {"S": f"{tenant}#{submission.flow}"},
             "list_order": {"S": generations.order(now, generation_id)},
@@ -193,7 +190,7 @@ class Items:
             **self._text(claim.tenant, claim.id, "text", completion.text, str(claim.attempt)),
         }
 
-    def result(self, claim: Claim, completion: Completion) -> "AttributeValueTypeDef":
+    def result(self, claim: Claim, completion: Completion) -> Value:
         """Return a step's result as an attribute; a big text is in the bucket from now on."""
         name = f"step-{len(claim.results) + 1}"
         text = self._text(claim.tenant, claim.id, name, completion.text, str(claim.attempt))
@@ -323,7 +320,7 @@ class Items:
 
     def _text(
         self, tenant: str, generation_id: str, name: str, text: str, writer: str
-    ) -> "dict[str, AttributeValueTypeDef]":
+    ) -> dict[str, Value]:
         """Return the text as an attribute, or as the key of an object that no other writer has."""
         if len(text.encode()) <= INLINE_BYTES:
             return {name: {"S": text}}
@@ -425,8 +422,8 @@ def tokens_of(item: Item) -> tuple[int, int]:
     return tokens_in, tokens_out
 
 
-def _took(completion: Completion) -> "dict[str, AttributeValueTypeDef]":
-    took: dict[str, AttributeValueTypeDef] = {
+def _took(completion: Completion) -> dict[str, Value]:
+    took: dict[str, Value] = {
         "model": {"S": completion.model} if completion.model else {"NULL": True},
         "stop_reason": {"S": completion.stop_reason},
         **spent(completion),
@@ -439,7 +436,7 @@ def _took(completion: Completion) -> "dict[str, AttributeValueTypeDef]":
     return took
 
 
-def answers(results: Sequence[Completion], last: Completion) -> "dict[str, AttributeValueTypeDef]":
+def answers(results: Sequence[Completion], last: Completion) -> dict[str, Value]:
     """Return the attribute that says what the answers took: of the steps before, and the last."""
     each = [
         [result.model[:MAX_MODEL_NAME], result.tokens_in, result.tokens_out]
@@ -449,7 +446,7 @@ def answers(results: Sequence[Completion], last: Completion) -> "dict[str, Attri
     return {"answers": {"S": json.dumps(each, ensure_ascii=False)}} if each else {}
 
 
-def ended_in(generation_id: str, moment: "datetime") -> "AttributeValueTypeDef":
+def ended_in(generation_id: str, moment: "datetime") -> Value:
     """Return the hour of an end with the generation's shard of it."""
     return {"S": end_shard(moment, zlib.crc32(generation_id.encode()) % END_SHARDS)}
 
@@ -485,7 +482,7 @@ def dead_letter(item: Item) -> DeadLetter:
     )
 
 
-def spent(completion: Completion) -> "dict[str, AttributeValueTypeDef]":
+def spent(completion: Completion) -> dict[str, Value]:
     """Return the attributes that count a completion's tokens."""
     return {
         "tokens_in": {"N": str(completion.tokens_in)},
@@ -519,13 +516,3 @@ def is_there(item: Item | None) -> TypeGuard[Item]:
 def partition_key(tenant: str, generation_id: str) -> str:
     """Return the `pk` of a generation's item."""
     return f"{tenant}#{generation_id}"
-
-
-def millis(moment: "datetime") -> "AttributeValueTypeDef":
-    """Return a time as an attribute."""
-    return {"N": str(clock.to_millis(moment))}
-
-
-def time_of(item: Item, name: str) -> "datetime":
-    """Return the time that an attribute says."""
-    return clock.from_millis(int(item[name]["N"]))

@@ -22,14 +22,22 @@ from afterword.generations import (
     Status,
     items,
 )
-from afterword.generations.items import END_SHARDS, READERS, Item, Items, is_there
-from afterword.runtime.item_reads import read_items
+from afterword.generations.items import END_SHARDS, READERS, Items, is_there
+from afterword.runtime.dynamodb import (
+    Item,
+    Table,
+    at_most,
+    begins_with,
+    below,
+    between,
+    equals,
+    text,
+)
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from mypy_boto3_dynamodb import DynamoDBClient
-    from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef
 
     from afterword.runtime.payloads import Payloads
 
@@ -47,8 +55,7 @@ class Listings:
     """Reads many generations at a time, and changes none."""
 
     def __init__(self, dynamodb: "DynamoDBClient", table: str, payloads: "Payloads") -> None:
-        self._dynamodb = dynamodb
-        self._table = table
+        self._table = Table(dynamodb, table)
         self._items = Items(payloads)
 
     def page(self, tenant: str, flow: str, limit: int, after: str | None = None) -> Page:
@@ -59,27 +66,19 @@ class Listings:
         generation may be missing from the index for a moment. Expired ones are left out. With big
         texts a page ends early.
         """
-        values: dict[str, AttributeValueTypeDef] = {":key": {"S": f"{tenant}#{flow}"}}
+        listed_before = equals("list_key", text(f"{tenant}#{flow}"))
         if after is not None:
-            values[":after"] = {"S": after}
-        answer = self._dynamodb.query(
-            TableName=self._table,
-            IndexName="by_flow",
-            KeyConditionExpression="list_key = :key"
-            + (" AND list_order < :after" if after is not None else ""),
-            ExpressionAttributeValues=values,
-            ScanIndexForward=False,
-            Limit=limit,
-        )
-        keys = [item["pk"]["S"] for item in answer["Items"]]
+            listed_before &= below("list_order", text(after))
+        read = next(self._table.pages(listed_before, index="by_flow", descending=True, limit=limit))
+        keys = [item["pk"]["S"] for item in read.items]
         found = self._read_all(keys)
         there = [found[key] for key in keys if is_there(found.get(key))]
         listed = _each(self._items.listed, there, _characters)
         after = None
         if len(listed) < len(there):
             after = listed[-1].order
-        elif "LastEvaluatedKey" in answer:
-            after = answer["Items"][-1]["list_order"]["S"]
+        elif read.last is not None:
+            after = read.items[-1]["list_order"]["S"]
         return Page(items=tuple(listed), after=after)
 
     def search(self, tenant: str, flows: Collection[str], search: Search) -> Found:
@@ -130,21 +129,10 @@ class Listings:
         last = min(_bound(search.before, ":"), search.after or ":")  # ":" comes after all digits
         if first >= last:
             return
-        pages = self._dynamodb.get_paginator("query").paginate(
-            TableName=self._table,
-            IndexName=index,
-            KeyConditionExpression="#name = :value AND list_order BETWEEN :first AND :last",
-            ExpressionAttributeNames={"#name": name},  # `reference` is a reserved word
-            ExpressionAttributeValues={
-                ":value": {"S": value},
-                ":first": {"S": first},
-                ":last": {"S": last},
-            },
-            ScanIndexForward=False,
-            PaginationConfig={"PageSize": BATCH if search.statuses else search.limit + 1},
-        )
-        for page in pages:
-            for item in page["Items"]:
+        condition = equals(name, text(value)) & between("list_order", text(first), text(last))
+        limit = BATCH if search.statuses else search.limit + 1
+        for page in self._table.pages(condition, index=index, descending=True, limit=limit):
+            for item in page.items:
                 order = item["list_order"]["S"]
                 if order < last:
                     yield order, item["pk"]["S"]
@@ -158,18 +146,12 @@ class Listings:
         index, which has only keys, and a consistent batch read of the items; who has just been
         submitted may be missing from the index for a moment. Expired ones are left out.
         """
-        answer = self._dynamodb.query(
-            TableName=self._table,
-            IndexName="by_conversation",
-            KeyConditionExpression="conversation = :key AND list_order <= :until",
-            ExpressionAttributeValues={
-                ":key": {"S": items.conversation_key(tenant, flow, conversation)},
-                ":until": {"S": until},
-            },
-            ScanIndexForward=False,
-            Limit=limit,
+        key = items.conversation_key(tenant, flow, conversation)
+        condition = equals("conversation", text(key)) & at_most("list_order", text(until))
+        read = next(
+            self._table.pages(condition, index="by_conversation", descending=True, limit=limit)
         )
-        keys = [item["pk"]["S"] for item in answer["Items"]]
+        keys = [item["pk"]["S"] for item in read.items]
         found = self._read_all(keys, consistent=True)
         there = [found[key] for key in keys if is_there(found.get(key))]
         return _each(self._items.listed, there, _characters)[::-1]
@@ -181,38 +163,20 @@ class Listings:
         missing from the index for a moment; expired ones are there until they are deleted.
         """
         for shard in range(END_SHARDS):
-            values: dict[str, AttributeValueTypeDef] = {
-                ":shard": {"S": items.end_shard(hour, shard)}
-            }
-            condition = "ended_in = :shard"
+            condition = equals("ended_in", text(items.end_shard(hour, shard)))
             if tenant is not None:
-                condition += " AND begins_with(list_key, :tenant)"
-                values[":tenant"] = {"S": f"{tenant}#"}
-            pages = self._dynamodb.get_paginator("query").paginate(
-                TableName=self._table,
-                IndexName="by_end",
-                KeyConditionExpression=condition,
-                ExpressionAttributeValues=values,
-            )
-            for page in pages:
-                yield from map(items.outcome, page["Items"])
+                condition &= begins_with("list_key", f"{tenant}#")
+            for page in self._table.pages(condition, index="by_end"):
+                yield from map(items.outcome, page.items)
 
     def dead_letters(self, tenant: str) -> Iterator[DeadLetter]:
         """Yield a tenant's dead letters that were not retried, newest first, a page at a time."""
-        pages = self._dynamodb.get_paginator("query").paginate(
-            TableName=self._table,
-            IndexName="by_dead_letter",
-            KeyConditionExpression="dead_letter_of = :tenant",
-            ExpressionAttributeValues={":tenant": {"S": tenant}},
-            ScanIndexForward=False,
-        )
-        for page in pages:
-            yield from (items.dead_letter(item) for item in page["Items"] if is_there(item))
+        condition = equals("dead_letter_of", text(tenant))
+        for page in self._table.pages(condition, index="by_dead_letter", descending=True):
+            yield from (items.dead_letter(item) for item in page.items if is_there(item))
 
     def _read_all(self, keys: list[str], *, consistent: bool = False) -> dict[str, Item]:
-        read = read_items(
-            self._dynamodb, self._table, [{"pk": {"S": key}} for key in keys], consistent=consistent
-        )
+        read = self._table.get_all([{"pk": text(key)} for key in keys], consistent=consistent)
         return {item["pk"]["S"]: item for item in read}
 
 

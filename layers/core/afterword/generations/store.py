@@ -24,7 +24,7 @@ from collections.abc import Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import islice
-from typing import TYPE_CHECKING, NamedTuple, cast
+from typing import TYPE_CHECKING, NamedTuple
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -46,31 +46,38 @@ from afterword.generations.items import (
     DUE_AFTER,
     DUE_SHARDS,
     READERS,
-    Item,
     Items,
     Overdue,
     is_there,
-    millis,
     partition_key,
 )
 from afterword.runtime import telemetry
-from afterword.runtime.item_reads import read_items
+from afterword.runtime.dynamodb import (
+    Condition,
+    ConditionFailed,
+    Item,
+    Table,
+    Value,
+    above,
+    absent,
+    at_most,
+    below,
+    equals,
+    exists,
+    millis,
+    number,
+    seconds,
+    text,
+)
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from mypy_boto3_dynamodb import DynamoDBClient
-    from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef, UpdateItemInputTypeDef
 
     from afterword.files import StoredFile
     from afterword.generations import Terms
     from afterword.runtime.payloads import Payloads
-
-
-class Refused(NamedTuple):
-    """Why a conditional write did not happen: the item as it stands, or None when there is none."""
-
-    item: Item | None
 
 
 class There(NamedTuple):
@@ -86,8 +93,7 @@ class GenerationStore:
     """Generations in DynamoDB, with their big texts in S3. Every change is conditional."""
 
     def __init__(self, dynamodb: "DynamoDBClient", table: str, payloads: "Payloads") -> None:
-        self._dynamodb = dynamodb
-        self._table = table
+        self._table = Table(dynamodb, table)
         self._payloads = payloads
         self._items = Items(payloads)
 
@@ -105,26 +111,17 @@ class GenerationStore:
         INLINE_BYTES.
         """
         item = self._items.queued(tenant, generation_id, submission, terms)
-        now = int(clock.now().timestamp())
-        try:
-            self._dynamodb.put_item(
-                TableName=self._table,
-                Item=item,
-                ConditionExpression="attribute_not_exists(pk) OR expires_at <= :now",
-                ExpressionAttributeValues={":now": {"N": str(now)}},
-                ReturnValuesOnConditionCheckFailure="ALL_OLD",
-            )
-        except ClientError as error:
-            if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
-                raise
-            there = cast("Item", error.response.get("Item"))
-            return There(
-                status=Status(there["status"]["S"]),
-                place=items.place_of(there),
-                same=there.get("fingerprint") == item["fingerprint"],
-                deleted="deleted_at" in there,
-            )
-        return There(status=Status.QUEUED, place=terms.place, same=True)
+        expired = at_most("expires_at", seconds(clock.now()))
+        failed = self._table.put(item, absent("pk") | expired)
+        if failed is None:
+            return There(status=Status.QUEUED, place=terms.place, same=True)
+        there = failed.item or {}
+        return There(
+            status=Status(there["status"]["S"]),
+            place=items.place_of(there),
+            same=there.get("fingerprint") == item["fingerprint"],
+            deleted="deleted_at" in there,
+        )
 
     def get(self, tenant: str, generation_id: str) -> Generation:
         """Return a tenant's generation, consistently; raise NotFoundError if it has none such."""
@@ -150,7 +147,7 @@ class GenerationStore:
 
         Raises NotFoundError if the flow has none such.
         """
-        value: AttributeValueTypeDef | None = None if title is None else {"S": title}
+        value = None if title is None else text(title)
         return self._items.listed(self._note(tenant, generation_id, flow, "title", value))
 
     def rate(
@@ -160,7 +157,7 @@ class GenerationStore:
 
         Raises NotFoundError if there is none such.
         """
-        value: AttributeValueTypeDef | None = None if rating is None else {"N": str(rating)}
+        value = None if rating is None else number(rating)
         return self._items.generation(self._note(tenant, generation_id, flow, "rating", value))
 
     def _note(
@@ -169,7 +166,7 @@ class GenerationStore:
         generation_id: str,
         flow: str | None,
         name: str,
-        value: "AttributeValueTypeDef | None",
+        value: Value | None,
     ) -> Item:
         """Set or remove what its owner notes of a generation, and return its item.
 
@@ -177,26 +174,17 @@ class GenerationStore:
         """
         if not is_id(generation_id):
             raise NotFoundError("There is no such generation.")
-        condition = "expires_at > :now AND attribute_not_exists(deleted_at)"
-        values: dict[str, AttributeValueTypeDef] = {
-            ":now": {"N": str(int(clock.now().timestamp()))}
-        }
+        condition = above("expires_at", seconds(clock.now())) & absent("deleted_at")
         if flow is not None:
-            condition += " AND flow = :flow"
-            values[":flow"] = {"S": flow}
-        if value is not None:
-            values[":value"] = value
-        outcome = self._update(
-            {
-                "TableName": self._table,
-                "Key": {"pk": {"S": partition_key(tenant, generation_id)}},
-                "UpdateExpression": f"REMOVE {name}" if value is None else f"SET {name} = :value",
-                "ConditionExpression": condition,
-                "ExpressionAttributeValues": values,
-                "ReturnValues": "ALL_NEW",
-            }
+            condition &= equals("flow", text(flow))
+        outcome = self._table.update(
+            _key(tenant, generation_id),
+            sets={} if value is None else {name: value},
+            removes=[name] if value is None else [],
+            condition=condition,
+            returns_item=True,
         )
-        if isinstance(outcome, Refused):
+        if isinstance(outcome, ConditionFailed):
             raise NotFoundError("There is no such generation.")
         return outcome
 
@@ -219,16 +207,9 @@ class GenerationStore:
 
         One that is open is not in the answer, nor is what DynamoDB did not read this time.
         """
-        keys: dict[str, dict[str, AttributeValueTypeDef]] = {
-            generation_id: {"pk": {"S": partition_key(tenant, generation_id)}}
-            for generation_id in generation_ids
-        }
-        answer = self._dynamodb.batch_get_item(
-            RequestItems={self._table: {"Keys": list(keys.values()), "ConsistentRead": True}}
-        )
-        found = {item["id"]["S"]: item for item in answer["Responses"].get(self._table, [])}
-        rest = answer.get("UnprocessedKeys", {})
-        unread = rest[self._table]["Keys"] if self._table in rest else ()
+        keys = {generation_id: _key(tenant, generation_id) for generation_id in generation_ids}
+        read, unread = self._table.get_some(list(keys.values()))
+        found = {item["id"]["S"]: item for item in read}
         ends: dict[str, Ended | None] = {}
         for generation_id, key in keys.items():
             item = found.get(generation_id)
@@ -240,10 +221,7 @@ class GenerationStore:
 
     def found(self, tenant: str, generation_ids: Collection[str]) -> Mapping[str, Generation]:
         """Return, of up to 100 generations, those that are there, consistently."""
-        keys: list[Item] = [
-            {"pk": {"S": partition_key(tenant, generation_id)}} for generation_id in generation_ids
-        ]
-        read = read_items(self._dynamodb, self._table, keys, consistent=True)
+        read = self._table.get_all(_key(tenant, generation_id) for generation_id in generation_ids)
         with ThreadPoolExecutor(max_workers=READERS) as executor:
             there = executor.map(self._items.generation, filter(is_there, read))
             return {each.id: each for each in there}
@@ -257,11 +235,7 @@ class GenerationStore:
     def _read(self, tenant: str, generation_id: str) -> Item | None:
         if not is_id(generation_id):
             return None
-        return self._dynamodb.get_item(
-            TableName=self._table,
-            Key={"pk": {"S": partition_key(tenant, generation_id)}},
-            ConsistentRead=True,
-        ).get("Item")
+        return self._table.get(_key(tenant, generation_id))
 
     def claim(self, tenant: str, generation_id: str, lease_until: "datetime") -> Claim | None:
         """Take a generation to run it until the lease ends, or return None if it is not to be had.
@@ -270,38 +244,20 @@ class GenerationStore:
         over from a holder whose lease has run out counts as a failure of that attempt.
         """
         now = clock.now()
-        taken: UpdateItemInputTypeDef = {
-            "TableName": self._table,
-            "Key": {"pk": {"S": partition_key(tenant, generation_id)}},
-            "UpdateExpression": "SET #status = :running, attempt = attempt + :one,"
-            " failures = failures + :failed, lease_until = :lease_until",
-            "ExpressionAttributeNames": {"#status": "status"},
-            "ReturnValues": "ALL_NEW",
-            "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
-        }
-        values: dict[str, AttributeValueTypeDef] = {
-            ":running": {"S": Status.RUNNING},
-            ":one": {"N": "1"},
-            ":lease_until": millis(lease_until),
-        }
-        outcome = self._update(
-            taken
-            | {
-                "ConditionExpression": "#status = :queued",
-                "ExpressionAttributeValues": values
-                | {":queued": {"S": Status.QUEUED}, ":failed": {"N": "0"}},
-            }
+        key = _key(tenant, generation_id)
+        taken = {"status": text(Status.RUNNING), "lease_until": millis(lease_until)}
+        outcome = self._table.update(
+            key, sets=taken, adds={"attempt": 1}, condition=_QUEUED, returns_item=True
         )
-        if isinstance(outcome, Refused) and _lease_ran_out(outcome.item, now):
-            outcome = self._update(
-                taken
-                | {
-                    "ConditionExpression": "#status = :running AND lease_until < :now",
-                    "ExpressionAttributeValues": values
-                    | {":now": millis(now), ":failed": {"N": "1"}},
-                }
+        if isinstance(outcome, ConditionFailed) and _lease_ran_out(outcome.item, now):
+            outcome = self._table.update(
+                key,
+                sets=taken,
+                adds={"attempt": 1, "failures": 1},
+                condition=_RUNNING & below("lease_until", millis(now)),
+                returns_item=True,
             )
-        return None if isinstance(outcome, Refused) else self._items.claim(outcome)
+        return None if isinstance(outcome, ConditionFailed) else self._items.claim(outcome)
 
     def finish_step(self, claim: Claim, completion: Completion) -> Claim | None:
         """Store the result of the claim's next step, so that no attempt pays for it again.
@@ -309,23 +265,15 @@ class GenerationStore:
         Returns the claim with this result; None if it is no longer the generation's.
         """
         name = f"step_{len(claim.results) + 1}"
-        answers = items.answers(claim.results, completion)
-        outcome = self._update(
-            {
-                "TableName": self._table,
-                "Key": {"pk": {"S": partition_key(claim.tenant, claim.id)}},
-                "UpdateExpression": f"SET {name} = :result"
-                + "".join(f", {attribute} = :{attribute}" for attribute in answers),
-                "ConditionExpression": _MINE,
-                "ExpressionAttributeNames": {"#status": "status"},
-                "ExpressionAttributeValues": {
-                    ":result": self._items.result(claim, completion),
-                    **{f":{attribute}": value for attribute, value in answers.items()},
-                    **_mine(claim),
-                },
-            }
+        outcome = self._table.update(
+            _key(claim.tenant, claim.id),
+            sets={
+                name: self._items.result(claim, completion),
+                **items.answers(claim.results, completion),
+            },
+            condition=_mine(claim),
         )
-        if isinstance(outcome, Refused):
+        if isinstance(outcome, ConditionFailed):
             return None
         return replace(claim, results=(*claim.results, completion))
 
@@ -344,10 +292,7 @@ class GenerationStore:
 
         None if the claim is no longer the generation's: nothing is stored.
         """
-        attributes: dict[str, AttributeValueTypeDef] = {
-            "reason": {"S": reason},
-            "message": {"S": message},
-        }
+        attributes = {"reason": text(reason), "message": text(message)}
         if answer is not None:
             last = _last(claim, answer)
             attributes |= {**items.spent(answer), **items.answers(claim.results, last)}
@@ -358,22 +303,14 @@ class GenerationStore:
 
         False if the claim is no longer the generation's.
         """
-        outcome = self._update(
-            {
-                "TableName": self._table,
-                "Key": {"pk": {"S": partition_key(claim.tenant, claim.id)}},
-                "UpdateExpression": "SET #status = :queued, failures = failures + :failed"
-                " REMOVE lease_until",
-                "ConditionExpression": _MINE,
-                "ExpressionAttributeNames": {"#status": "status"},
-                "ExpressionAttributeValues": {
-                    ":queued": {"S": Status.QUEUED},
-                    ":failed": {"N": str(int(failed))},
-                    **_mine(claim),
-                },
-            }
+        outcome = self._table.update(
+            _key(claim.tenant, claim.id),
+            sets={"status": text(Status.QUEUED)},
+            adds={"failures": int(failed)},
+            removes=["lease_until"],
+            condition=_mine(claim),
         )
-        return not isinstance(outcome, Refused)
+        return not isinstance(outcome, ConditionFailed)
 
     def overdue(self, limit: int) -> Iterator[Overdue]:
         """Yield up to `limit` generations whose due time has passed, oldest first.
@@ -384,42 +321,26 @@ class GenerationStore:
         now = clock.to_millis(clock.now())
         shards = [self._due(shard, now) for shard in range(DUE_SHARDS)]
         for _, pk in islice(heapq.merge(*shards), limit):
-            key = {"pk": {"S": pk}}
-            item = self._dynamodb.get_item(TableName=self._table, Key=key, ConsistentRead=True).get(
-                "Item"
-            )
+            item = self._table.get({"pk": text(pk)})
             if item is not None and "due_at" in item and int(item["due_at"]["N"]) <= now:
                 yield items.overdue(item)
 
     def _due(self, shard: int, now: int) -> Iterator[tuple[int, str]]:
         """Yield due time and key of what is due in a shard, oldest first, a page at a time."""
-        pages = self._dynamodb.get_paginator("query").paginate(
-            TableName=self._table,
-            IndexName="by_due",
-            KeyConditionExpression="due_shard = :shard AND due_at <= :now",
-            ExpressionAttributeValues={":shard": {"S": str(shard)}, ":now": {"N": str(now)}},
-        )
-        for page in pages:
-            yield from ((int(item["due_at"]["N"]), item["pk"]["S"]) for item in page["Items"])
+        due = equals("due_shard", text(str(shard))) & at_most("due_at", number(now))
+        for page in self._table.pages(due, index="by_due"):
+            yield from ((int(item["due_at"]["N"]), item["pk"]["S"]) for item in page.items)
 
     def postpone(self, overdue: Overdue, due_at: "datetime") -> bool:
         """Look at it again at `due_at`. False if it has changed, or another sweeper was quicker."""
-        outcome = self._update(
-            {
-                "TableName": self._table,
-                "Key": {"pk": {"S": partition_key(overdue.tenant, overdue.id)}},
-                "UpdateExpression": "SET due_at = :due_at",
-                "ConditionExpression": "#status = :status AND attempt = :attempt AND due_at = :old",
-                "ExpressionAttributeNames": {"#status": "status"},
-                "ExpressionAttributeValues": {
-                    ":due_at": millis(due_at),
-                    ":status": {"S": overdue.status},
-                    ":attempt": {"N": str(overdue.attempt)},
-                    ":old": millis(overdue.due_at),
-                },
-            }
+        outcome = self._table.update(
+            _key(overdue.tenant, overdue.id),
+            sets={"due_at": millis(due_at)},
+            condition=equals("status", text(overdue.status))
+            & equals("attempt", number(overdue.attempt))
+            & equals("due_at", millis(overdue.due_at)),
         )
-        return not isinstance(outcome, Refused)
+        return not isinstance(outcome, ConditionFailed)
 
     def give_up(
         self,
@@ -435,43 +356,24 @@ class GenerationStore:
         live lease on it, or None if there is none such.
         """
         now = clock.now()
-        attributes: dict[str, AttributeValueTypeDef] = {}
+        attributes: dict[str, Value] = {}
         if letter is not None:
-            facts: dict[str, AttributeValueTypeDef] = {
-                name: {"S": fact} for name, fact in letter.items()
-            }
-            attributes = {"dead_letter_of": {"S": tenant}, "dead_letter": {"M": facts}}
-        outcome = self._update(
-            {
-                "TableName": self._table,
-                "Key": {"pk": {"S": partition_key(tenant, generation_id)}},
-                "UpdateExpression": "SET #status = :failed, finished_at = :now, #reason = :reason,"
-                " #message = :message, due_at = :due_at, ended_in = :ended_in"
-                + "".join(f", {name} = :{name}" for name in attributes)
-                + " REMOVE lease_until",
-                "ConditionExpression": "#status = :queued OR"
-                " (#status = :running AND lease_until < :now)",
-                "ExpressionAttributeNames": {
-                    "#status": "status",
-                    "#reason": "reason",
-                    "#message": "message",
-                },
-                "ExpressionAttributeValues": {
-                    ":failed": {"S": Status.FAILED},
-                    ":queued": {"S": Status.QUEUED},
-                    ":running": {"S": Status.RUNNING},
-                    ":now": millis(now),
-                    ":due_at": millis(now + DUE_AFTER),
-                    ":ended_in": items.ended_in(generation_id, now),
-                    ":reason": {"S": reason},
-                    ":message": {"S": message},
-                    **{f":{name}": value for name, value in attributes.items()},
-                },
-                "ReturnValues": "ALL_NEW",
-                "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
-            }
+            facts = {name: text(fact) for name, fact in letter.items()}
+            attributes = {"dead_letter_of": text(tenant), "dead_letter": {"M": facts}}
+        outcome = self._table.update(
+            _key(tenant, generation_id),
+            sets={
+                **_end(Status.FAILED, generation_id, now),
+                "due_at": millis(now + DUE_AFTER),
+                "reason": text(reason),
+                "message": text(message),
+                **attributes,
+            },
+            removes=["lease_until"],
+            condition=_QUEUED | _RUNNING & below("lease_until", millis(now)),
+            returns_item=True,
         )
-        if not isinstance(outcome, Refused):
+        if not isinstance(outcome, ConditionFailed):
             return items.ended(outcome)
         return None if outcome.item is None else Status(outcome.item["status"]["S"])
 
@@ -484,27 +386,17 @@ class GenerationStore:
         now = clock.now()
         item: Item | None = None
         if is_id(generation_id):
-            outcome = self._update(
-                {
-                    "TableName": self._table,
-                    "Key": {"pk": {"S": partition_key(tenant, generation_id)}},
-                    "UpdateExpression": "SET #status = :canceled, finished_at = :now,"
-                    " due_at = :due_at, ended_in = :ended_in REMOVE lease_until",
-                    "ConditionExpression": "#status IN (:queued, :running)",
-                    "ExpressionAttributeNames": {"#status": "status"},
-                    "ExpressionAttributeValues": {
-                        ":canceled": {"S": Status.CANCELED},
-                        ":queued": {"S": Status.QUEUED},
-                        ":running": {"S": Status.RUNNING},
-                        ":now": millis(now),
-                        ":due_at": millis(now + DUE_AFTER),
-                        ":ended_in": items.ended_in(generation_id, now),
-                    },
-                    "ReturnValues": "ALL_NEW",
-                    "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
-                }
+            outcome = self._table.update(
+                _key(tenant, generation_id),
+                sets={
+                    **_end(Status.CANCELED, generation_id, now),
+                    "due_at": millis(now + DUE_AFTER),
+                },
+                removes=["lease_until"],
+                condition=(_QUEUED | _RUNNING) & above("expires_at", seconds(now)),
+                returns_item=True,
             )
-            if not isinstance(outcome, Refused):
+            if not isinstance(outcome, ConditionFailed):
                 return items.ended(outcome)
             item = outcome.item
         if item is None or not is_there(item):
@@ -513,13 +405,10 @@ class GenerationStore:
 
     def settled(self, tenant: str, generation_id: str) -> None:
         """Note that nothing is left to do for a generation that has ended."""
-        self._update(
-            {
-                "TableName": self._table,
-                "Key": {"pk": {"S": partition_key(tenant, generation_id)}},
-                "UpdateExpression": "REMOVE due_shard, due_at",
-                "ConditionExpression": "attribute_exists(finished_at)",
-            }
+        self._table.update(
+            _key(tenant, generation_id),
+            removes=["due_shard", "due_at"],
+            condition=exists("finished_at"),
         )
 
     def delete(self, tenant: str, generation_id: str, flow: str | None = None) -> None:
@@ -539,23 +428,17 @@ class GenerationStore:
         left = items.LEFT | ({"webhook_url"} if "due_at" in item else set())
         gone = sorted({*item, "title", "rating", "retried_as"} - left)
         tokens_in, tokens_out = items.tokens_of(item)
-        outcome = self._update(
-            {
-                "TableName": self._table,
-                "Key": {"pk": {"S": partition_key(tenant, generation_id)}},
-                "UpdateExpression": "SET deleted_at = :now, tokens_in = :tokens_in,"
-                f" tokens_out = :tokens_out REMOVE {', '.join(f'#gone_{name}' for name in gone)}",
-                "ConditionExpression": "attribute_exists(finished_at)"
-                " AND attribute_not_exists(deleted_at)",
-                "ExpressionAttributeNames": {f"#gone_{name}": name for name in gone},
-                "ExpressionAttributeValues": {
-                    ":now": millis(clock.now()),
-                    ":tokens_in": {"N": str(tokens_in)},
-                    ":tokens_out": {"N": str(tokens_out)},
-                },
-            }
+        outcome = self._table.update(
+            _key(tenant, generation_id),
+            sets={
+                "deleted_at": millis(clock.now()),
+                "tokens_in": number(tokens_in),
+                "tokens_out": number(tokens_out),
+            },
+            removes=gone,
+            condition=exists("finished_at") & absent("deleted_at"),
         )
-        if isinstance(outcome, Refused):  # somebody else was quicker
+        if isinstance(outcome, ConditionFailed):  # somebody else was quicker
             raise NotFoundError("There is no such generation.")
         if objects:
             try:
@@ -568,62 +451,49 @@ class GenerationStore:
 
     def retried(self, tenant: str, generation_id: str, retry_id: str) -> None:
         """Note which generation repeats one that has ended: no dead letter to look at any more."""
-        self._update(
-            {
-                "TableName": self._table,
-                "Key": {"pk": {"S": partition_key(tenant, generation_id)}},
-                "UpdateExpression": "SET retried_as = :retry REMOVE dead_letter_of",
-                "ConditionExpression": "attribute_exists(finished_at)",
-                "ExpressionAttributeValues": {":retry": {"S": retry_id}},
-            }
+        self._table.update(
+            _key(tenant, generation_id),
+            sets={"retried_as": text(retry_id)},
+            removes=["dead_letter_of"],
+            condition=exists("finished_at"),
         )
 
     def _finish(self, claim: Claim, status: Status, attributes: Item) -> Ended | None:
         now = clock.now()
-        attributes = {
-            "status": {"S": status},
-            "finished_at": millis(now),
-            "ended_in": items.ended_in(claim.id, now),
-            **attributes,
-        }
-        close = "REMOVE lease_until, due_shard, due_at"
+        attributes = {**_end(status, claim.id, now), **attributes}
+        gone = ["lease_until"]
         if claim.unsettled:
-            attributes = {**attributes, "due_at": millis(now + DUE_AFTER)}
-            close = "REMOVE lease_until"
-        outcome = self._update(
-            {
-                "TableName": self._table,
-                "Key": {"pk": {"S": partition_key(claim.tenant, claim.id)}},
-                "UpdateExpression": "SET "
-                + ", ".join(f"#{name} = :{name}" for name in attributes)
-                + f" {close}",
-                "ConditionExpression": _MINE,
-                "ReturnValues": "ALL_NEW",
-                "ExpressionAttributeNames": {f"#{name}": name for name in attributes},
-                "ExpressionAttributeValues": {
-                    **{f":{name}": value for name, value in attributes.items()},
-                    **_mine(claim),
-                },
-            }
+            attributes["due_at"] = millis(now + DUE_AFTER)
+        else:
+            gone += ["due_shard", "due_at"]
+        outcome = self._table.update(
+            _key(claim.tenant, claim.id),
+            sets=attributes,
+            removes=gone,
+            condition=_mine(claim),
+            returns_item=True,
         )
-        return None if isinstance(outcome, Refused) else items.ended(outcome)
-
-    def _update(self, request: "UpdateItemInputTypeDef") -> Item | Refused:
-        try:
-            return self._dynamodb.update_item(**request).get("Attributes", {})
-        except ClientError as error:
-            if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
-                raise
-            return Refused(cast("Item | None", error.response.get("Item")))
+        return None if isinstance(outcome, ConditionFailed) else items.ended(outcome)
 
 
-_MINE = "#status = :mine_running AND attempt = :mine_attempt"
+_QUEUED = equals("status", text(Status.QUEUED))
+_RUNNING = equals("status", text(Status.RUNNING))
 
 
-def _mine(claim: Claim) -> "dict[str, AttributeValueTypeDef]":
+def _mine(claim: Claim) -> Condition:
+    return _RUNNING & equals("attempt", number(claim.attempt))
+
+
+def _key(tenant: str, generation_id: str) -> Item:
+    return {"pk": text(partition_key(tenant, generation_id))}
+
+
+def _end(status: Status, generation_id: str, now: "datetime") -> dict[str, Value]:
+    """Return the attributes of every end."""
     return {
-        ":mine_running": {"S": Status.RUNNING},
-        ":mine_attempt": {"N": str(claim.attempt)},
+        "status": text(status),
+        "finished_at": millis(now),
+        "ended_in": items.ended_in(generation_id, now),
     }
 
 

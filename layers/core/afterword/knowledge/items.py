@@ -16,7 +16,7 @@ INLINE_BYTES is in its item too, so that reading many texts takes few calls.
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -25,18 +25,23 @@ from afterword.generations import new_id
 from afterword.knowledge import Change, Content, Draft, Folder, Label, folder_id, tag_id
 from afterword.knowledge.passages import cut
 from afterword.knowledge.ranking import Origin
+from afterword.runtime.dynamodb import (
+    Delete,
+    Item,
+    Put,
+    Update,
+    Value,
+    absent,
+    equals,
+    millis,
+    number,
+    text,
+    time_of,
+)
 from afterword.runtime.payloads import INLINE_BYTES
 
 if TYPE_CHECKING:
     from datetime import datetime
-
-    from mypy_boto3_dynamodb.type_defs import (
-        AttributeValueTypeDef,
-        TransactWriteItemTypeDef,
-        UpdateTypeDef,
-    )
-
-type Item = Mapping[str, "AttributeValueTypeDef"]
 
 ALL = "all"
 METADATA_BYTES = 10 * 1024
@@ -165,54 +170,37 @@ def metadata(content: Content) -> bytes:
     return written
 
 
-def writes(
-    table: str, before: Stored | None, after: Stored | None
-) -> "list[TransactWriteItemTypeDef]":
+def writes(before: Stored | None, after: Stored | None) -> list[Put | Update | Delete]:
     """Return the one transaction that makes `after` of `before`; None is none.
 
     The first write fails when `before` is not what is there any more; of the others only that of an
     external id that another content has. At most 50 writes: for another folder and 20 other tags.
     """
     return [
-        _index(table, before, after),
-        *_external(table, before, after),
-        *_contents(table, before, after),
-        *_counts(table, before, after),
+        _index(before, after),
+        *_external(before, after),
+        *_contents(before, after),
+        *_counts(before, after),
     ]
 
 
-def _index(table: str, before: Stored | None, after: Stored | None) -> "TransactWriteItemTypeDef":
+def _index(before: Stored | None, after: Stored | None) -> Put | Delete:
     content = _one(before, after).content
     key = key_of(content.tenant, id_key(content.id))
-    condition = "attribute_not_exists(pk)" if before is None else "revision = :revision"
-    values: dict[str, AttributeValueTypeDef] = {}
+    condition = absent("pk")
     if before is not None:
-        values[":revision"] = _number(before.content.revision)
+        condition = equals("revision", number(before.content.revision))
     if after is None:
-        return {
-            "Delete": {
-                "TableName": table,
-                "Key": key,
-                "ConditionExpression": condition,
-                "ExpressionAttributeValues": values,
-            }
-        }
-    item: Item = {
+        return Delete(key, condition)
+    item = {
         **key,
-        "folder": {"S": after.content.folder.id},
-        "revision": _number(after.content.revision),
+        "folder": text(after.content.folder.id),
+        "revision": number(after.content.revision),
     }
-    put: TransactWriteItemTypeDef = {
-        "Put": {"TableName": table, "Item": item, "ConditionExpression": condition}
-    }
-    if values:
-        put["Put"]["ExpressionAttributeValues"] = values
-    return put
+    return Put(item, condition)
 
 
-def _external(
-    table: str, before: Stored | None, after: Stored | None
-) -> "Iterator[TransactWriteItemTypeDef]":
+def _external(before: Stored | None, after: Stored | None) -> Iterator[Put | Delete]:
     old = before.content.external_id if before else None
     new = after.content.external_id if after else None
     if old == new:
@@ -220,59 +208,32 @@ def _external(
     content = _one(before, after).content
     if new is not None:
         key = key_of(content.tenant, external_key(new))
-        yield {
-            "Put": {
-                "TableName": table,
-                "Item": {**key, "id": {"S": content.id}},
-                "ConditionExpression": "attribute_not_exists(pk)",
-            }
-        }
+        yield Put({**key, "id": text(content.id)}, absent("pk"))
     if old is not None:
-        key = key_of(content.tenant, external_key(old))
-        yield {"Delete": {"TableName": table, "Key": key}}
+        yield Delete(key_of(content.tenant, external_key(old)))
 
 
-def _contents(
-    table: str, before: Stored | None, after: Stored | None
-) -> "Iterator[TransactWriteItemTypeDef]":
+def _contents(before: Stored | None, after: Stored | None) -> Iterator[Put | Delete]:
     if after is not None:
-        yield {"Put": {"TableName": table, "Item": _content_item(after)}}
-        yield {"Put": {"TableName": table, "Item": _text_item(after)}}
+        yield Put(_content_item(after))
+        yield Put(_text_item(after))
     if before is not None and (after is None or after.content.folder != before.content.folder):
         old = before.content
         for sort_key in (content_key(old.folder.id, old.id), text_key(old.folder.id, old.id)):
-            yield {"Delete": {"TableName": table, "Key": key_of(old.tenant, sort_key)}}
+            yield Delete(key_of(old.tenant, sort_key))
 
 
-def _counts(
-    table: str, before: Stored | None, after: Stored | None
-) -> "Iterator[TransactWriteItemTypeDef]":
+def _counts(before: Stored | None, after: Stored | None) -> Iterator[Update]:
     """Count a change, and the contents, of every label that the content had or has."""
     tenant = _one(before, after).content.tenant
     old = _labels(before.content) if before else {}
     new = _labels(after.content) if after else {}
     for sort_key, name in {**new, **old}.items():
-        update: UpdateTypeDef = {
-            "TableName": table,
-            "Key": key_of(tenant, sort_key),
-            "UpdateExpression": "ADD #version :one, #contents :more",
-            "ExpressionAttributeNames": {"#version": "version", "#contents": "contents"},
-            "ExpressionAttributeValues": {
-                ":one": _number(1),
-                ":more": _number((sort_key in new) - (sort_key in old)),
-            },
-        }
-        if name:
-            update["UpdateExpression"] += " SET #name = if_not_exists(#name, :name)"
-            update["ExpressionAttributeNames"] = {
-                **update["ExpressionAttributeNames"],
-                "#name": "name",
-            }
-            update["ExpressionAttributeValues"] = {
-                **update["ExpressionAttributeValues"],
-                ":name": {"S": name},
-            }
-        yield {"Update": update}
+        yield Update(
+            key=key_of(tenant, sort_key),
+            defaults={"name": text(name)} if name else {},
+            adds={"version": 1, "contents": (sort_key in new) - (sort_key in old)},
+        )
 
 
 def _labels(content: Content) -> dict[str, str]:
@@ -286,21 +247,21 @@ def _labels(content: Content) -> dict[str, str]:
 
 def _content_item(stored: Stored) -> Item:
     content = stored.content
-    tags: list[AttributeValueTypeDef] = [
+    tags: list[Value] = [
         {"M": {"id": {"S": label.id}, "name": {"S": label.name}}} for label in content.tags
     ]
-    item: dict[str, AttributeValueTypeDef] = {
+    item: dict[str, Value] = {
         **key_of(content.tenant, content_key(content.folder.id, content.id)),
         "id": {"S": content.id},
         "name": {"S": content.name},
         "folder": {"S": content.folder.id},
         "folder_name": {"S": content.folder.name},
         "tags": {"L": tags},
-        "characters": _number(content.characters),
-        "passages": _number(content.passages),
-        "revision": _number(content.revision),
-        "created_at": _millis(content.created_at),
-        "updated_at": _millis(content.updated_at),
+        "characters": number(content.characters),
+        "passages": number(content.passages),
+        "revision": number(content.revision),
+        "created_at": millis(content.created_at),
+        "updated_at": millis(content.updated_at),
         "digest": {"S": stored.digest},
         "object": {"S": stored.object},
     }
@@ -309,12 +270,12 @@ def _content_item(stored: Stored) -> Item:
 
 def _text_item(stored: Stored) -> Item:
     content = stored.content
-    item: dict[str, AttributeValueTypeDef] = {
+    item: dict[str, Value] = {
         **key_of(content.tenant, text_key(content.folder.id, content.id)),
         "id": {"S": content.id},
         "name": {"S": content.name},
         "folder": {"S": content.folder.id},
-        "revision": _number(content.revision),
+        "revision": number(content.revision),
         "object": {"S": stored.object},
         **_optional(content, "external_id", "source"),
     }
@@ -325,12 +286,12 @@ def _text_item(stored: Stored) -> Item:
     return item
 
 
-def _optional(content: Content, *names: str) -> "dict[str, AttributeValueTypeDef]":
+def _optional(content: Content, *names: str) -> dict[str, Value]:
     values = ((name, getattr(content, name)) for name in names)
     return {name: {"S": value} for name, value in values if value is not None}
 
 
-def stored_of(item: Item, text: Item | None = None) -> Stored:
+def stored_of(item: Item, text_item: Item | None = None) -> Stored:
     """Return the content that an item is, with what its text's item has."""
     content = Content(
         tenant=item["pk"]["S"],
@@ -344,14 +305,14 @@ def stored_of(item: Item, text: Item | None = None) -> Stored:
         characters=int(item["characters"]["N"]),
         passages=int(item["passages"]["N"]),
         revision=int(item["revision"]["N"]),
-        created_at=_time(item["created_at"]),
-        updated_at=_time(item["updated_at"]),
+        created_at=time_of(item, "created_at"),
+        updated_at=time_of(item, "updated_at"),
     )
     return Stored(
         content=content,
         digest=item["digest"]["S"],
         object=item["object"]["S"],
-        text=None if text is None else _text_of(text, "text"),
+        text=None if text_item is None else _text_of(text_item, "text"),
     )
 
 
@@ -386,7 +347,7 @@ def version_of(item: Item | None) -> str:
     return "0" if item is None else item["version"]["N"]
 
 
-def key_of(tenant: str, sort_key: str) -> "dict[str, AttributeValueTypeDef]":
+def key_of(tenant: str, sort_key: str) -> dict[str, Value]:
     """Return the key of an item."""
     return {"pk": {"S": tenant}, "sk": {"S": sort_key}}
 
@@ -441,15 +402,3 @@ def _one(before: Stored | None, after: Stored | None) -> Stored:
 
 def _text_of(item: Item, name: str) -> str | None:
     return item[name]["S"] if name in item else None
-
-
-def _number(number: int) -> "AttributeValueTypeDef":
-    return {"N": str(number)}
-
-
-def _millis(moment: "datetime") -> "AttributeValueTypeDef":
-    return {"N": str(clock.to_millis(moment))}
-
-
-def _time(value: "AttributeValueTypeDef") -> "datetime":
-    return clock.from_millis(int(value["N"]))

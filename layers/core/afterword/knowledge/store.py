@@ -15,7 +15,7 @@ https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/transaction-api
 
 import random
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -36,18 +36,24 @@ from afterword.knowledge import checked_change, checked_draft, is_external_id, i
 from afterword.knowledge.passages import cut
 from afterword.knowledge.ranking import Candidate, Selection, SelectionTooLargeError
 from afterword.runtime import telemetry
-from afterword.runtime.item_reads import read_items
+from afterword.runtime.dynamodb import (
+    Condition,
+    QueryPage,
+    Table,
+    TransactionCanceledError,
+    begins_with,
+    between,
+    contains,
+    equals,
+    text,
+)
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
-    from mypy_boto3_dynamodb.type_defs import (
-        AttributeValueTypeDef,
-        QueryInputPaginateTypeDef,
-        QueryOutputTypeDef,
-    )
 
     from afterword.knowledge import Change, Content, Draft, Folder
-    from afterword.knowledge.items import Item, Stored
+    from afterword.knowledge.items import Stored
+    from afterword.runtime.dynamodb import Item
     from afterword.runtime.payloads import Payloads
 
 MAX_SCANNED = 20_000
@@ -94,8 +100,7 @@ class ContentStore:
     """
 
     def __init__(self, dynamodb: "DynamoDBClient", table: str, payloads: "Payloads") -> None:
-        self._dynamodb = dynamodb
-        self._table = table
+        self._table = Table(dynamodb, table)
         self._payloads = payloads
 
     def create(self, tenant: str, draft: "Draft") -> "Content":
@@ -189,7 +194,7 @@ class ContentStore:
         found = [
             items.folder_of(item)
             for page in self._pages(tenant, items.folder_key(""))
-            for item in page["Items"]
+            for item in page.items
         ]
         return sorted(found, key=lambda folder: (folder.name.casefold(), folder.name))
 
@@ -210,19 +215,12 @@ class ContentStore:
         if counted is None and folder_id is not None:
             raise NotFoundError("There is no such folder.")
         prefix = items.content_key(folder_id or "")
-        answer = self._dynamodb.query(
-            TableName=self._table,
-            KeyConditionExpression="pk = :pk AND sk BETWEEN :from AND :to",
-            ExpressionAttributeValues={
-                ":pk": {"S": tenant},
-                ":from": {"S": prefix if after is None else f"{items.content_key()}{after}~"},
-                ":to": {"S": f"{prefix}~"},  # above the digits, letters and signs of ids
-            },
-            Limit=limit + 1,
-            ConsistentRead=True,
-        )
-        found = [items.stored_of(item).content for item in answer["Items"][:limit]]
-        more = len(answer["Items"]) > limit or "LastEvaluatedKey" in answer
+        first = prefix if after is None else f"{items.content_key()}{after}~"
+        last = f"{prefix}~"  # above the digits, letters and signs of ids
+        condition = equals("pk", text(tenant)) & between("sk", text(first), text(last))
+        read = next(self._table.pages(condition, consistent=True, limit=limit + 1))
+        found = [items.stored_of(item).content for item in read.items[:limit]]
+        more = len(read.items) > limit or read.last is not None
         return ContentPage(
             items=tuple(found),
             after=f"{found[-1].folder.id}#{found[-1].id}" if more else None,
@@ -297,13 +295,13 @@ class ContentStore:
         scanned = 0
         for prefix in prefixes:
             for page in self._pages(selection.tenant, prefix, selection.tags):
-                scanned += page["ScannedCount"]
+                scanned += page.scanned
                 if scanned > MAX_SCANNED:
                     raise SelectionTooLargeError(
                         f"More than {MAX_SCANNED:,} contents are in the folders that are selected."
                         " Select fewer folders, or change to Amazon Bedrock Knowledge Bases."
                     )
-                yield from batched(page["Items"], READERS, strict=False)
+                yield from batched(page.items, READERS, strict=False)
 
     def _text(self, item: "Item") -> str | None:
         """Return the text of an item, as it is now if it was changed since; None if it is gone."""
@@ -367,14 +365,12 @@ class ContentStore:
         return after
 
     def _transact(self, before: "Stored | None", after: "Stored | None") -> None:
-        writes = items.writes(self._table, before, after)
+        writes = items.writes(before, after)
         for wait in CONFLICT_WAITS:
             try:
-                self._dynamodb.transact_write_items(TransactItems=writes)
-            except ClientError as error:
-                if error.response["Error"]["Code"] != "TransactionCanceledException":
-                    raise
-                reasons = [reason["Code"] for reason in error.response["CancellationReasons"]]
+                self._table.transact(writes)
+            except TransactionCanceledError as error:
+                reasons = error.reasons
                 if reasons[0] == "ConditionalCheckFailed":
                     raise _LostRaceError from error
                 if "ConditionalCheckFailed" in reasons:
@@ -425,29 +421,17 @@ class ContentStore:
     def _read(self, tenant: str, sort_keys: Sequence[str]) -> "dict[str, Item]":
         """Return up to 100 items by sort key, consistently, without those that are not there."""
         keys = [items.key_of(tenant, sort_key) for sort_key in sort_keys]
-        found = read_items(self._dynamodb, self._table, keys, consistent=True)
+        found = self._table.get_all(keys)
         return {item["sk"]["S"]: item for item in found}
 
-    def _pages(
-        self, tenant: str, prefix: str, tags: Collection[str] = ()
-    ) -> "Iterable[QueryOutputTypeDef]":
+    def _pages(self, tenant: str, prefix: str, tags: Collection[str] = ()) -> "Iterator[QueryPage]":
         """Give the pages of items whose sort keys begin so, with any of the tags, consistently."""
-        tagged = {f":tag{number}": label for number, label in enumerate(sorted(tags))}
-        values: dict[str, AttributeValueTypeDef] = {
-            ":pk": {"S": tenant},
-            ":prefix": {"S": prefix},
-            **{name: {"S": label} for name, label in tagged.items()},
-        }
-        query: QueryInputPaginateTypeDef = {
-            "TableName": self._table,
-            "KeyConditionExpression": "pk = :pk AND begins_with(sk, :prefix)",
-            "ExpressionAttributeValues": values,
-            "ConsistentRead": True,
-        }
-        if tagged:
-            query["FilterExpression"] = " OR ".join(f"contains(#tags, {name})" for name in tagged)
-            query["ExpressionAttributeNames"] = {"#tags": "tags"}
-        return self._dynamodb.get_paginator("query").paginate(**query)
+        condition = equals("pk", text(tenant)) & begins_with("sk", prefix)
+        where: Condition | None = None
+        for tag in sorted(tags):
+            tagged = contains("tags", text(tag))
+            where = tagged if where is None else where | tagged
+        return self._table.pages(condition, where=where, consistent=True)
 
 
 def _is_after(after: str, folder_id: str | None) -> bool:

@@ -17,21 +17,30 @@ from calendar import monthrange
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import TYPE_CHECKING, NamedTuple, cast
-
-from botocore.exceptions import ClientError
+from typing import TYPE_CHECKING
 
 from afterword import clock
 from afterword.limits import Allowance
+from afterword.runtime.dynamodb import (
+    ConditionFailed,
+    Item,
+    Table,
+    Value,
+    absent,
+    at_least,
+    below,
+    equals,
+    exists,
+    fewer,
+    number,
+    text,
+)
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
-    from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef, UpdateItemInputTypeDef
 
     from afterword.generations import Ended
     from afterword.limits import Limits
-
-type Item = Mapping[str, "AttributeValueTypeDef"]
 
 PLACE_SECONDS = 5
 """When to try again for a place: when one is given back, nobody knows."""
@@ -59,13 +68,6 @@ class Admitted:
     allowances: tuple[Allowance, ...]
 
 
-class Written(NamedTuple):
-    """Whether a write happened, and the item as it is then, {} for none."""
-
-    done: bool
-    item: Item
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Used:
     """What a tenant uses at this moment; tokens of this month."""
@@ -79,8 +81,7 @@ class Usage:
     """What tenants with limits use."""
 
     def __init__(self, dynamodb: "DynamoDBClient", table: str) -> None:
-        self._dynamodb = dynamodb
-        self._table = table
+        self._table = Table(dynamodb, table)
 
     def admit(self, tenant: str, generation_id: str, limits: "Limits") -> Admitted | Full:
         """Count a submission and give its generation a place, or say why there is no room.
@@ -91,12 +92,11 @@ class Usage:
         for _ in range(_TRIES):
             now = clock.now()
             place = f"{clock.to_millis(now)}-{secrets.token_hex(4)}"
-            done, item = self._admit(
-                tenant, generation_id, place, limits, now, new_minute=new_minute
-            )
-            if done:
-                return Admitted(place=place, allowances=_allowances(item, limits, now))
-            if not item:
+            outcome = self._admit(tenant, generation_id, place, limits, now, new_minute=new_minute)
+            if not isinstance(outcome, ConditionFailed):
+                return Admitted(place=place, allowances=_allowances(outcome, limits, now))
+            item = outcome.item
+            if item is None:
                 self._create(tenant)
                 continue
             if generation_id in item["open"]["M"]:
@@ -117,56 +117,35 @@ class Usage:
         now: datetime,
         *,
         new_minute: bool,
-    ) -> Written:
+    ) -> Item | ConditionFailed:
         """Let it in, unless what is there stands against it."""
-        conditions = [
-            "attribute_exists(pk)",
-            "attribute_not_exists(#open.#id)",
-            "size(#open) < :places",
-            "#minute < :minute" if new_minute else "#minute >= :minute",
-        ]
-        names = {"#open": "open", "#id": generation_id, "#minute": "minute"}
-        values: dict[str, AttributeValueTypeDef] = {
-            ":places": {"N": str(limits.places)},
-            ":minute": {"N": str(_minute_of(now))},
-            ":place": {"S": place},
-            ":one": {"N": "1"},
-        }
-        if limits.requests_per_minute is not None and not new_minute:
-            conditions.append("requests < :requests")
-            values[":requests"] = {"N": str(limits.requests_per_minute)}
+        this_minute = number(_minute_of(now))
+        place_of_it = f"open.{generation_id}"
+        condition = exists("pk") & absent(place_of_it) & fewer("open", limits.places)
+        sets: dict[str, Value] = {place_of_it: text(place)}
+        if new_minute:
+            condition &= below("minute", this_minute)
+            sets |= {"minute": this_minute, "requests": number(1)}
+        else:
+            condition &= at_least("minute", this_minute)
+            if limits.requests_per_minute is not None:
+                condition &= below("requests", number(limits.requests_per_minute))
         if limits.tokens_per_month is not None:
-            conditions.append("(attribute_not_exists(#tokens) OR #tokens < :tokens)")
-            names["#tokens"] = _tokens_of(now)
-            values[":tokens"] = {"N": str(limits.tokens_per_month)}
-        count = "#minute = :minute, requests = :one" if new_minute else "requests = requests + :one"
-        return self._update(
-            {
-                "TableName": self._table,
-                "Key": {"pk": {"S": tenant}},
-                "UpdateExpression": f"SET #open.#id = :place, {count}",
-                "ConditionExpression": " AND ".join(conditions),
-                "ExpressionAttributeNames": names,
-                "ExpressionAttributeValues": values,
-                "ReturnValues": "ALL_NEW",
-                "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
-            }
+            tokens = _tokens_of(now)
+            condition &= absent(tokens) | below(tokens, number(limits.tokens_per_month))
+        return self._table.update(
+            _key(tenant),
+            sets=sets,
+            adds={} if new_minute else {"requests": 1},
+            condition=condition,
+            returns_item=True,
         )
 
     def _create(self, tenant: str) -> None:
-        self._update(
-            {
-                "TableName": self._table,
-                "Key": {"pk": {"S": tenant}},
-                "UpdateExpression": "SET #open = :nobody, #minute = :never, requests = :none",
-                "ConditionExpression": "attribute_not_exists(pk)",
-                "ExpressionAttributeNames": {"#open": "open", "#minute": "minute"},
-                "ExpressionAttributeValues": {
-                    ":nobody": {"M": {}},
-                    ":never": {"N": "0"},
-                    ":none": {"N": "0"},
-                },
-            }
+        self._table.update(
+            _key(tenant),
+            sets={"open": {"M": {}}, "minute": number(0), "requests": number(0)},
+            condition=absent("pk"),
         )
 
     def settle(self, ended: "Ended") -> None:
@@ -181,30 +160,17 @@ class Usage:
     def _give_back(
         self, tenant: str, generation_id: str, place: str, month: str, tokens: int
     ) -> None:
-        self._update(
-            {
-                "TableName": self._table,
-                "Key": {"pk": {"S": tenant}},
-                "UpdateExpression": "REMOVE #open.#id ADD #tokens :tokens",
-                "ConditionExpression": "#open.#id = :place",
-                "ExpressionAttributeNames": {
-                    "#open": "open",
-                    "#id": generation_id,
-                    "#tokens": month,
-                },
-                "ExpressionAttributeValues": {
-                    ":tokens": {"N": str(tokens)},
-                    ":place": {"S": place},
-                },
-            }
+        self._table.update(
+            _key(tenant),
+            removes=[f"open.{generation_id}"],
+            adds={month: tokens},
+            condition=equals(f"open.{generation_id}", text(place)),
         )
 
     def used(self, tenant: str) -> Used:
         """Return what a tenant uses; nothing if it has no limits, since then nothing is counted."""
         now = clock.now()
-        item = self._dynamodb.get_item(
-            TableName=self._table, Key={"pk": {"S": tenant}}, ConsistentRead=True
-        ).get("Item")
+        item = self._table.get(_key(tenant))
         if item is None:
             return Used(requests=0, running=0, tokens=0)
         return Used(
@@ -213,14 +179,9 @@ class Usage:
             tokens=_tokens(item, now),
         )
 
-    def _update(self, request: "UpdateItemInputTypeDef") -> Written:
-        try:
-            answer = self._dynamodb.update_item(**request)
-        except ClientError as error:
-            if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
-                raise
-            return Written(done=False, item=cast("Item | None", error.response.get("Item")) or {})
-        return Written(done=True, item=answer.get("Attributes", {}))
+
+def _key(tenant: str) -> Item:
+    return {"pk": text(tenant)}
 
 
 def _full(item: Item, limits: "Limits", now: datetime) -> Full | None:

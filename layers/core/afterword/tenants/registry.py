@@ -15,11 +15,25 @@ from dataclasses import asdict, dataclass, fields
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from botocore.exceptions import ClientError
-
 from afterword import clock
 from afterword.errors import ConflictError, InvalidRequestError, NotFoundError, TooLargeError
 from afterword.limits import Limits, Rules
+from afterword.runtime.dynamodb import (
+    ConditionFailed,
+    Item,
+    Put,
+    Table,
+    TransactionCanceledError,
+    Value,
+    absent,
+    begins_with,
+    equals,
+    exists,
+    millis,
+    number,
+    text,
+    time_of,
+)
 from afterword.tenants import keys
 from afterword.tenants.keys import ApiKey, Scope
 
@@ -27,13 +41,6 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from mypy_boto3_dynamodb import DynamoDBClient
-    from mypy_boto3_dynamodb.type_defs import (
-        AttributeValueTypeDef,
-        QueryInputPaginateTypeDef,
-        UpdateItemInputTypeDef,
-    )
-
-type Item = Mapping[str, "AttributeValueTypeDef"]
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 MAX_FLOW_BYTES = 350_000
@@ -41,9 +48,9 @@ MAX_FLOW_BYTES = 350_000
 NAME_RULE = "1 to 64 letters, digits, '-' or '_', the first a letter or digit"
 
 
-def is_name(text: str) -> bool:
-    """Whether the text may be the id of a tenant or a flow (NAME_RULE)."""
-    return _NAME.fullmatch(text) is not None
+def is_name(name: str) -> bool:
+    """Whether a text may be the id of a tenant or a flow (NAME_RULE)."""
+    return _NAME.fullmatch(name) is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,36 +90,28 @@ class Registry:
     """Tenants, their API keys and their flows."""
 
     def __init__(self, dynamodb: "DynamoDBClient", table: str) -> None:
-        self._dynamodb = dynamodb
-        self._table = table
+        self._table = Table(dynamodb, table)
 
     def create_tenant(self, tenant_id: str, name: str) -> Tenant:
         """Create a tenant; raise ConflictError if the id is taken."""
         if not is_name(tenant_id):
             raise InvalidRequestError(f"A tenant's id is {NAME_RULE}: {tenant_id!r} is not.")
         tenant = Tenant(tenant_id, name, clock.now())
-        try:
-            self._dynamodb.put_item(
-                TableName=self._table,
-                Item={
-                    **_key(f"tenant#{tenant_id}", "tenant"),
-                    "name": {"S": name},
-                    "created_at": _millis(tenant.created_at),
-                },
-                ConditionExpression="attribute_not_exists(pk)",
-            )
-        except ClientError as error:
-            if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
-                raise
-            raise ConflictError(f"There is a tenant {tenant_id} already.") from error
+        item = {
+            **_tenant_key(tenant_id),
+            "name": text(name),
+            "created_at": millis(tenant.created_at),
+        }
+        if self._table.put(item, absent("pk")) is not None:
+            raise ConflictError(f"There is a tenant {tenant_id} already.")
         return tenant
 
     def tenant(self, tenant_id: str) -> Tenant:
         """Return a tenant; raise NotFoundError if there is none of this id."""
-        item = self._get(f"tenant#{tenant_id}", "tenant")
+        item = self._table.get(_tenant_key(tenant_id))
         if item is None:
             raise NotFoundError(f"There is no tenant {tenant_id}.")
-        return Tenant(tenant_id, item["name"]["S"], _time(item["created_at"]))
+        return Tenant(tenant_id, item["name"]["S"], time_of(item, "created_at"))
 
     def limits(self, tenant_id: str) -> Limits:
         """Return a tenant's limits: none for one that is not there, which has no keys either."""
@@ -120,7 +119,7 @@ class Registry:
 
     def rules(self, tenant_id: str) -> Rules:
         """Return what holds for a tenant's submissions; nothing for one that is not there."""
-        item = self._get(f"tenant#{tenant_id}", "tenant") or {}
+        item = self._table.get(_tenant_key(tenant_id)) or {}
         limits = {
             limit.name: int(item[limit.name]["N"]) for limit in fields(Limits) if limit.name in item
         }
@@ -130,39 +129,34 @@ class Registry:
             webhook_hosts=frozenset(item["webhook_hosts"]["SS"] if "webhook_hosts" in item else ()),
         )
 
-    def count_webhook(self, tenant_id: str, number: int) -> None:
+    def count_webhook(self, tenant_id: str, more: int) -> None:
         """Count that an existing tenant has so many webhook endpoints more, or fewer.
 
         One is counted before it is there and until it is gone, so that the count, which whoever
         dies in between leaves too high, is never too low.
         """
-        self._update_tenant(tenant_id, "ADD webhooks :number", {":number": {"N": str(number)}})
+        self._update_tenant(tenant_id, adds={"webhooks": more})
 
     def set_webhook_hosts(self, tenant_id: str, hosts: Collection[str]) -> None:
         """Set the hosts that a submission's webhook_url may name; the old hold for up to 60 s."""
         if hosts:
-            values: dict[str, AttributeValueTypeDef] = {":hosts": {"SS": sorted(hosts)}}
-            self._update_tenant(tenant_id, "SET webhook_hosts = :hosts", values)
+            self._update_tenant(tenant_id, sets={"webhook_hosts": {"SS": sorted(hosts)}})
         else:
-            self._update_tenant(tenant_id, "REMOVE webhook_hosts", {})
+            self._update_tenant(tenant_id, removes=["webhook_hosts"])
 
     def _update_tenant(
-        self, tenant_id: str, expression: str, values: "dict[str, AttributeValueTypeDef]"
+        self,
+        tenant_id: str,
+        *,
+        sets: Item | None = None,
+        adds: Mapping[str, int] | None = None,
+        removes: Collection[str] = (),
     ) -> None:
-        update: UpdateItemInputTypeDef = {
-            "TableName": self._table,
-            "Key": _key(f"tenant#{tenant_id}", "tenant"),
-            "UpdateExpression": expression,
-            "ConditionExpression": "attribute_exists(pk)",
-        }
-        if values:
-            update["ExpressionAttributeValues"] = values
-        try:
-            self._dynamodb.update_item(**update)
-        except ClientError as error:
-            if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
-                raise
-            raise NotFoundError(f"There is no tenant {tenant_id}.") from error
+        outcome = self._table.update(
+            _tenant_key(tenant_id), sets=sets, adds=adds, removes=removes, condition=exists("pk")
+        )
+        if isinstance(outcome, ConditionFailed):
+            raise NotFoundError(f"There is no tenant {tenant_id}.")
 
     def set_limits(self, tenant_id: str, limits: Limits) -> None:
         """Set a tenant's limits: functions that have them cached keep the old for up to 60 s."""
@@ -170,20 +164,9 @@ class Registry:
         for name, limit in asdict(limits).items():
             if limit is not None and limit < 1:
                 raise InvalidRequestError(f"{name}: {limit} is below 1.")
-        given = {name: limit for name, limit in asdict(limits).items() if limit is not None}
+        given = {name: number(limit) for name, limit in asdict(limits).items() if limit is not None}
         gone = [name for name in asdict(limits) if name not in given]
-        set_clause = ", ".join(f"{name} = :{name}" for name in given)
-        update: UpdateItemInputTypeDef = {
-            "TableName": self._table,
-            "Key": _key(f"tenant#{tenant_id}", "tenant"),
-            "UpdateExpression": (f"SET {set_clause} " if given else "")
-            + (f"REMOVE {', '.join(gone)}" if gone else ""),
-        }
-        if given:
-            update["ExpressionAttributeValues"] = {
-                f":{name}": {"N": str(limit)} for name, limit in given.items()
-            }
-        self._dynamodb.update_item(**update)
+        self._table.update(_tenant_key(tenant_id), sets=given, removes=gone)
 
     def create_key(
         self, tenant_id: str, scopes: Iterable[Scope], label: str = "", flow: str | None = None
@@ -208,28 +191,22 @@ class Registry:
         )
         if not api_key.scopes:
             raise InvalidRequestError("A key needs at least one scope.")
-        self._dynamodb.transact_write_items(
-            TransactItems=[
-                {"Put": {"TableName": self._table, "Item": item}}
-                for item in (
-                    {
-                        **_key(f"key#{api_key.id}", "key"),
-                        "tenant": {"S": tenant_id},
-                        "hash": {"S": api_key.hash},
-                        "scopes": {"SS": sorted(api_key.scopes)},
-                        "label": {"S": label},
-                        "created_at": _millis(api_key.created_at),
-                        **({"flow": {"S": flow}} if flow is not None else {}),
-                    },
-                    _key(f"tenant#{tenant_id}", f"key#{api_key.id}"),
-                )
-            ]
-        )
+        item: dict[str, Value] = {
+            **_key(f"key#{api_key.id}", "key"),
+            "tenant": text(tenant_id),
+            "hash": text(api_key.hash),
+            "scopes": {"SS": sorted(api_key.scopes)},
+            "label": text(label),
+            "created_at": millis(api_key.created_at),
+        }
+        if flow is not None:
+            item["flow"] = text(flow)
+        self._table.transact([Put(item), Put(_key(f"tenant#{tenant_id}", f"key#{api_key.id}"))])
         return api_key, key_string
 
     def key(self, key_id: str) -> ApiKey | None:
         """Return a key by its id, live or revoked, or None."""
-        item = self._get(f"key#{key_id}", "key")
+        item = self._table.get(_key(f"key#{key_id}", "key"))
         if item is None:
             return None
         return ApiKey(
@@ -238,8 +215,8 @@ class Registry:
             hash=item["hash"]["S"],
             scopes=frozenset(Scope(scope) for scope in item["scopes"]["SS"]),
             label=item["label"]["S"],
-            created_at=_time(item["created_at"]),
-            revoked_at=_time(item["revoked_at"]) if "revoked_at" in item else None,
+            created_at=time_of(item, "created_at"),
+            revoked_at=time_of(item, "revoked_at") if "revoked_at" in item else None,
             flow=item["flow"]["S"] if "flow" in item else None,
         )
 
@@ -251,21 +228,13 @@ class Registry:
 
     def revoke_key(self, tenant_id: str, key_id: str) -> None:
         """Revoke a tenant's key: functions that have it cached take it for up to 60 s more."""
-        try:
-            self._dynamodb.update_item(
-                TableName=self._table,
-                Key=_key(f"key#{key_id}", "key"),
-                UpdateExpression="SET revoked_at = if_not_exists(revoked_at, :now)",
-                ConditionExpression="tenant = :tenant",
-                ExpressionAttributeValues={
-                    ":now": _millis(clock.now()),
-                    ":tenant": {"S": tenant_id},
-                },
-            )
-        except ClientError as error:
-            if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
-                raise
-            raise NotFoundError(f"Tenant {tenant_id} has no key {key_id}.") from error
+        outcome = self._table.update(
+            _key(f"key#{key_id}", "key"),
+            defaults={"revoked_at": millis(clock.now())},
+            condition=equals("tenant", text(tenant_id)),
+        )
+        if isinstance(outcome, ConditionFailed):
+            raise NotFoundError(f"Tenant {tenant_id} has no key {key_id}.")
 
     def put_flow(
         self, tenant_id: str, flow_id: str, document: str, *, again: bool = True
@@ -280,39 +249,23 @@ class Registry:
             raise InvalidRequestError(f"A flow's id is {NAME_RULE}: {flow_id!r} is not.")
         if len(document.encode()) > MAX_FLOW_BYTES:
             raise TooLargeError(f"A flow may have {MAX_FLOW_BYTES} bytes, and this one has more.")
-        newest = self._get(f"tenant#{tenant_id}", f"flow#{flow_id}")
+        newest = self._table.get(_key(f"tenant#{tenant_id}", f"flow#{flow_id}"))
         if newest and newest["document"]["S"] == document and not again:
             return _flow(newest)
         version = int(newest["version"]["N"]) + 1 if newest else 1
         flow = StoredFlow(flow_id, version, document, _now())
-        attributes: dict[str, AttributeValueTypeDef] = {
-            "flow": {"S": flow_id},
-            "version": {"N": str(version)},
-            "document": {"S": document},
-            "created_at": _millis(flow.created_at),
+        attributes = {
+            "flow": text(flow_id),
+            "version": number(version),
+            "document": text(document),
+            "created_at": millis(flow.created_at),
         }
         pk = f"tenant#{tenant_id}"
+        new_version = {**_key(pk, f"version#{flow_id}#{version}"), **attributes}
+        newest_of_all = {**_key(pk, f"flow#{flow_id}"), **attributes}
         try:
-            self._dynamodb.transact_write_items(
-                TransactItems=[
-                    {
-                        "Put": {
-                            "TableName": self._table,
-                            "Item": {**_key(pk, f"version#{flow_id}#{version}"), **attributes},
-                            "ConditionExpression": "attribute_not_exists(pk)",
-                        }
-                    },
-                    {
-                        "Put": {
-                            "TableName": self._table,
-                            "Item": {**_key(pk, f"flow#{flow_id}"), **attributes},
-                        }
-                    },
-                ]
-            )
-        except ClientError as error:
-            if error.response["Error"]["Code"] != "TransactionCanceledException":
-                raise
+            self._table.transact([Put(new_version, absent("pk")), Put(newest_of_all)])
+        except TransactionCanceledError as error:
             raise ConflictError(f"Flow {flow_id} was saved by somebody else: try again.") from error
         return flow
 
@@ -321,7 +274,7 @@ class Registry:
         sort_key = f"flow#{flow_id}" if version is None else f"version#{flow_id}#{version}"
         if not is_name(flow_id):  # anything a client can write in a path: not repeated to anybody
             raise NotFoundError("There is no such flow.")
-        item = self._get(f"tenant#{tenant_id}", sort_key)
+        item = self._table.get(_key(f"tenant#{tenant_id}", sort_key))
         if item is None:
             raise NotFoundError(f"There is no flow {flow_id}.")
         return _flow(item)
@@ -342,29 +295,15 @@ class Registry:
         if not found:
             raise NotFoundError(f"There is no flow {flow_id}.")
         versions = [
-            FlowVersion(int(item["version"]["N"]), _time(item["created_at"])) for item in found
+            FlowVersion(int(item["version"]["N"]), time_of(item, "created_at")) for item in found
         ]
         return sorted(versions, key=lambda each: each.version, reverse=True)
 
-    def _get(self, pk: str, sk: str) -> Item | None:
-        return self._dynamodb.get_item(
-            TableName=self._table, Key=_key(pk, sk), ConsistentRead=True
-        ).get("Item")
-
     def _query(self, tenant_id: str, prefix: str, names: Collection[str] = ()) -> list[Item]:
         """Return a tenant's items with a prefix; only those attributes if there are `names`."""
-        query: QueryInputPaginateTypeDef = {
-            "TableName": self._table,
-            "KeyConditionExpression": "pk = :pk AND begins_with(sk, :prefix)",
-            "ExpressionAttributeValues": {
-                ":pk": {"S": f"tenant#{tenant_id}"},
-                ":prefix": {"S": prefix},
-            },
-        }
-        if names:
-            query["ProjectionExpression"] = ", ".join(names)
-        pages = self._dynamodb.get_paginator("query").paginate(**query)
-        return [item for page in pages for item in page["Items"]]
+        condition = equals("pk", text(f"tenant#{tenant_id}")) & begins_with("sk", prefix)
+        pages = self._table.pages(condition, attributes=names)
+        return [item for page in pages for item in page.items]
 
 
 def _flow(item: Item) -> StoredFlow:
@@ -372,22 +311,18 @@ def _flow(item: Item) -> StoredFlow:
         item["flow"]["S"],
         int(item["version"]["N"]),
         item["document"]["S"],
-        _time(item["created_at"]),
+        time_of(item, "created_at"),
     )
 
 
-def _key(pk: str, sk: str) -> "dict[str, AttributeValueTypeDef]":
-    return {"pk": {"S": pk}, "sk": {"S": sk}}
+def _key(pk: str, sk: str) -> Item:
+    return {"pk": text(pk), "sk": text(sk)}
+
+
+def _tenant_key(tenant_id: str) -> Item:
+    return _key(f"tenant#{tenant_id}", "tenant")
 
 
 def _now() -> "datetime":
     """Return the time as it is read again: to a millisecond."""
     return clock.from_millis(clock.to_millis(clock.now()))
-
-
-def _millis(moment: "datetime") -> "AttributeValueTypeDef":
-    return {"N": str(clock.to_millis(moment))}
-
-
-def _time(value: "AttributeValueTypeDef") -> "datetime":
-    return clock.from_millis(int(value["N"]))

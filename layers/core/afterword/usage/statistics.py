@@ -24,15 +24,25 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
-from botocore.exceptions import ClientError
-
 from afterword import clock
 from afterword.generations import Reason, Status
 from afterword.runtime import telemetry
+from afterword.runtime.dynamodb import (
+    Item,
+    Table,
+    absent,
+    below,
+    between,
+    equals,
+    millis,
+    number,
+    seconds,
+    text,
+    time_of,
+)
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
-    from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef
 
     from afterword.generations import Outcome
     from afterword.generations.listings import Listings
@@ -47,7 +57,7 @@ KEPT = timedelta(days=400)
 STOP_SECONDS = 30.0
 """A run begins no hour in the last seconds of its invocation."""
 _HOUR = timedelta(hours=1)
-_COUNTED: "Mapping[str, AttributeValueTypeDef]" = {"pk": {"S": "#"}, "sk": {"S": "counted"}}
+_COUNTED: Item = {"pk": {"S": "#"}, "sk": {"S": "counted"}}
 _FAILED = "failed:"
 
 
@@ -89,8 +99,7 @@ class Statistics:
     """Counts the generations that have ended."""
 
     def __init__(self, dynamodb: "DynamoDBClient", table: str, listings: "Listings") -> None:
-        self._dynamodb = dynamodb
-        self._table = table
+        self._table = Table(dynamodb, table)
         self._listings = listings
 
     def count(self, seconds: float) -> int:
@@ -137,18 +146,10 @@ class Statistics:
     def _kept(
         self, tenant: str, first: date, last: date
     ) -> Iterator[tuple[Cell, datetime, Counter[str]]]:
-        pages = self._dynamodb.get_paginator("query").paginate(
-            TableName=self._table,
-            KeyConditionExpression="pk = :tenant AND sk BETWEEN :first AND :last",
-            ExpressionAttributeValues={
-                ":tenant": {"S": tenant},
-                ":first": {"S": f"{first}#"},
-                ":last": {"S": f"{last}$"},  # the sign after "#"
-            },
-            ConsistentRead=True,
-        )
-        for page in pages:
-            for item in page["Items"]:
+        after_last = f"{last}$"  # "$" comes after "#"
+        condition = equals("pk", text(tenant)) & between("sk", text(f"{first}#"), text(after_last))
+        for page in self._table.pages(condition, consistent=True):
+            for item in page.items:
                 day, flow, model = item["sk"]["S"].split("#", 2)
                 cell = Cell(tenant, date.fromisoformat(day), flow, model or None)
                 for name, value in item.items():
@@ -160,42 +161,24 @@ class Statistics:
     def _keep(self, cell: Cell, hour: datetime, count: Mapping[str, int]) -> None:
         """Write what an hour has come to: all of it, and so the same each time."""
         expires_at = datetime(cell.day.year, cell.day.month, cell.day.day, tzinfo=UTC) + KEPT
-        self._dynamodb.update_item(
-            TableName=self._table,
-            Key={
-                "pk": {"S": cell.tenant},
-                "sk": {"S": f"{cell.day}#{cell.flow}#{cell.model or ''}"},
-            },
-            UpdateExpression="SET #hour = :count, expires_at = :expires_at",
-            ExpressionAttributeNames={"#hour": f"h{hour:%H}"},
-            ExpressionAttributeValues={
-                ":count": {"M": {what: {"N": str(number)} for what, number in count.items()}},
-                ":expires_at": {"N": str(int(expires_at.timestamp()))},
+        self._table.update(
+            {"pk": text(cell.tenant), "sk": text(f"{cell.day}#{cell.flow}#{cell.model or ''}")},
+            sets={
+                f"h{hour:%H}": {"M": {what: number(each) for what, each in count.items()}},
+                "expires_at": seconds(expires_at),
             },
         )
 
     def _counted_until(self) -> datetime:
-        item = self._dynamodb.get_item(
-            TableName=self._table, Key=_COUNTED, ConsistentRead=True
-        ).get("Item")
+        item = self._table.get(_COUNTED)
         if item is None:
             return (clock.now() - BACK).replace(minute=0, second=0, microsecond=0)
-        return clock.from_millis(int(item["until"]["N"]))
+        return time_of(item, "until")
 
     def _note(self, until: datetime) -> None:
         """Note that the hours before are counted; never less than somebody else has noted."""
-        try:
-            self._dynamodb.update_item(
-                TableName=self._table,
-                Key=_COUNTED,
-                UpdateExpression="SET #until = :until",
-                ConditionExpression="attribute_not_exists(pk) OR #until < :until",
-                ExpressionAttributeNames={"#until": "until"},
-                ExpressionAttributeValues={":until": {"N": str(clock.to_millis(until))}},
-            )
-        except ClientError as error:
-            if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
-                raise
+        later = absent("pk") | below("until", millis(until))
+        self._table.update(_COUNTED, sets={"until": millis(until)}, condition=later)
 
 
 def tally(count: Mapping[str, int]) -> Tally:

@@ -9,14 +9,29 @@ pk                    sk             what
 What a sender writes is conditional on its attempt, so that a late one changes nothing.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
-
-from botocore.exceptions import ClientError
+from typing import TYPE_CHECKING
 
 from afterword import clock
 from afterword.errors import ConflictError, NotFoundError
+from afterword.runtime.dynamodb import (
+    Condition,
+    ConditionFailed,
+    Item,
+    Table,
+    Value,
+    absent,
+    begins_with,
+    below,
+    equals,
+    exists,
+    millis,
+    number,
+    seconds,
+    text,
+    time_of,
+)
 from afterword.webhooks import (
     KEPT,
     Change,
@@ -34,10 +49,6 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from mypy_boto3_dynamodb import DynamoDBClient
-    from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef, UpdateItemInputTypeDef
-
-type Item = Mapping[str, "AttributeValueTypeDef"]
-type Values = dict[str, "AttributeValueTypeDef"]
 
 TRIES_KEPT = 20
 _NO_ENDPOINT = "There is no such webhook."
@@ -55,71 +66,65 @@ class WebhookStore:
     """Webhook endpoints and their deliveries."""
 
     def __init__(self, dynamodb: "DynamoDBClient", table: str) -> None:
-        self._dynamodb = dynamodb
-        self._table = table
+        self._table = Table(dynamodb, table)
 
     def add_endpoint(self, endpoint: Endpoint) -> None:
         """Store a new endpoint, in the place of one of the same id if there is any."""
-        self._dynamodb.put_item(TableName=self._table, Item=_endpoint_item(endpoint))
+        self._table.put(_endpoint_item(endpoint))
 
     def endpoint(self, tenant: str, endpoint_id: str) -> Endpoint:
         """Return an endpoint; raise NotFoundError."""
         item = None
         if is_endpoint_id(endpoint_id):
-            item = self._get(_endpoint_key(tenant, endpoint_id))
+            item = self._table.get(_endpoint_key(tenant, endpoint_id))
         if item is None:
             raise NotFoundError(_NO_ENDPOINT)
         return _endpoint(item)
 
     def endpoints(self, tenant: str) -> list[Endpoint]:
         """Return a tenant's endpoints, oldest first."""
-        pages = self._dynamodb.get_paginator("query").paginate(
-            TableName=self._table,
-            ConsistentRead=True,
-            KeyConditionExpression="pk = :pk AND begins_with(sk, :prefix)",
-            ExpressionAttributeValues={":pk": {"S": tenant}, ":prefix": {"S": "endpoint#"}},
-        )
-        found = [_endpoint(item) for page in pages for item in page["Items"]]
+        condition = equals("pk", text(tenant)) & begins_with("sk", "endpoint#")
+        pages = self._table.pages(condition, consistent=True)
+        found = [_endpoint(item) for page in pages for item in page.items]
         return sorted(found, key=lambda endpoint: endpoint.created_at)
 
     def change_endpoint(self, tenant: str, endpoint_id: str, change: Change) -> Endpoint:
         """Change an endpoint, and return it; raise NotFoundError."""
-        values: Values = {}
-        names: dict[str, str] = {}
-        set_to: dict[str, AttributeValueTypeDef] = {}
+        sets: dict[str, Value] = {}
         if change.url is not None:
-            set_to["url"] = {"S": change.url}
+            sets["url"] = text(change.url)
         if change.label is not None:
-            set_to["label"] = {"S": change.label}
+            sets["label"] = text(change.label)
         if change.events is not None:
-            set_to["events"] = {"L": [{"S": event} for event in change.events]}
+            sets["events"] = {"L": [text(event) for event in change.events]}
         if change.enabled is False:
-            set_to["disabled_at"] = _millis(clock.now())
-            set_to["disabled_reason"] = {"S": Disabled.OWNER}
-        for name, value in set_to.items():
-            names[f"#{name}"], values[f":{name}"] = name, value
-        clauses = [f"#{name} = :{name}" for name in set_to]
-        expression = f"SET {', '.join(clauses)}" if clauses else ""
-        if change.enabled is True:
-            expression += " REMOVE disabled_at, disabled_reason, failing_since"
-        if not expression:
+            sets["disabled_at"] = millis(clock.now())
+            sets["disabled_reason"] = text(Disabled.OWNER)
+        enabled = ("disabled_at", "disabled_reason", "failing_since")
+        removes = enabled if change.enabled is True else ()
+        if not sets and not removes:
             return self.endpoint(tenant, endpoint_id)
-        item = None
-        if is_endpoint_id(endpoint_id):
-            key = _endpoint_key(tenant, endpoint_id)
-            item = self._update(key, expression.strip(), "attribute_exists(pk)", values, names)
-        if item is None:
+        if not is_endpoint_id(endpoint_id):
             raise NotFoundError(_NO_ENDPOINT)
-        return _endpoint(item)
+        outcome = self._table.update(
+            _endpoint_key(tenant, endpoint_id),
+            sets=sets,
+            removes=removes,
+            condition=exists("pk"),
+            returns_item=True,
+        )
+        if isinstance(outcome, ConditionFailed):
+            raise NotFoundError(_NO_ENDPOINT)
+        return _endpoint(outcome)
 
     def rotate(self, endpoint: Endpoint, version: int) -> None:
         """Let another version of its secrets count; raise ConflictError if one does by now."""
-        values: Values = {
-            ":seen": {"N": str(endpoint.secret_version)},
-            ":version": {"N": str(version)},
-        }
-        change, condition = "SET secret_version = :version", "secret_version = :seen"
-        if not self._update_endpoint(endpoint, change, condition, values):
+        outcome = self._table.update(
+            _key_of(endpoint),
+            sets={"secret_version": number(version)},
+            condition=equals("secret_version", number(endpoint.secret_version)),
+        )
+        if isinstance(outcome, ConditionFailed):
             raise ConflictError("Its secret was rotated by somebody else: try again.")
 
     def failing(self, endpoint: Endpoint) -> "datetime":
@@ -127,19 +132,18 @@ class WebhookStore:
         if endpoint.failing_since is not None:
             return endpoint.failing_since
         now = clock.now()
-        self._update_endpoint(
-            endpoint,
-            "SET failing_since = :now",
-            "attribute_exists(pk) AND attribute_not_exists(failing_since)",
-            {":now": _millis(now)},
+        self._table.update(
+            _key_of(endpoint),
+            sets={"failing_since": millis(now)},
+            condition=exists("pk") & absent("failing_since"),
         )
         return now
 
     def recovered(self, endpoint: Endpoint) -> None:
         """Note that a try has not failed."""
         if endpoint.failing_since is not None:
-            self._update_endpoint(
-                endpoint, "REMOVE failing_since", "attribute_exists(failing_since)", {}
+            self._table.update(
+                _key_of(endpoint), removes=["failing_since"], condition=exists("failing_since")
             )
 
     def disable(self, endpoint: Endpoint, reason: Disabled) -> Endpoint | None:
@@ -147,53 +151,33 @@ class WebhookStore:
 
         One that fails too long is let be if it has recovered meanwhile.
         """
-        disabled = replace(endpoint, disabled_at=clock.now(), disabled_reason=reason)
-        condition = "attribute_exists(pk) AND attribute_not_exists(disabled_at)"
+        now = clock.now()
+        condition = exists("pk") & absent("disabled_at")
         if reason is Disabled.FAILING:
-            condition += " AND attribute_exists(failing_since)"
-        values: Values = {":at": _millis(clock.now()), ":reason": {"S": reason}}
-        change = "SET disabled_at = :at, disabled_reason = :reason"
-        return disabled if self._update_endpoint(endpoint, change, condition, values) else None
+            condition &= exists("failing_since")
+        outcome = self._table.update(
+            _key_of(endpoint),
+            sets={"disabled_at": millis(now), "disabled_reason": text(reason)},
+            condition=condition,
+        )
+        if isinstance(outcome, ConditionFailed):
+            return None
+        return replace(endpoint, disabled_at=now, disabled_reason=reason)
 
     def remove_endpoint(self, endpoint: Endpoint) -> bool:
         """Remove an endpoint; return whether it was there. Its log stays until it expires."""
-        answer = self._dynamodb.delete_item(
-            TableName=self._table,
-            Key=_endpoint_key(endpoint.tenant, endpoint.id),
-            ReturnValues="ALL_OLD",
-        )
-        return "Attributes" in answer
-
-    def _update_endpoint(
-        self,
-        endpoint: Endpoint,
-        change: str,
-        condition: str,
-        values: Values,
-        names: Mapping[str, str] | None = None,
-    ) -> bool:
-        key = _endpoint_key(endpoint.tenant, endpoint.id)
-        return self._update(key, change, condition, values, names) is not None
+        return self._table.delete(_key_of(endpoint)) is not None
 
     def add(self, delivery: Delivery) -> bool:
         """Store a delivery, unless it is there; return whether it waits for its first try."""
-        try:
-            self._dynamodb.put_item(
-                TableName=self._table,
-                Item=_delivery_item(delivery),
-                ConditionExpression="attribute_not_exists(pk)",
-                ReturnValuesOnConditionCheckFailure="ALL_OLD",
-            )
-        except ClientError as error:
-            there = _lost(error)
-            return there is None or _delivery(there).attempt == 0
-        return True
+        failed = self._table.put(_delivery_item(delivery), absent("pk"))
+        return failed is None or failed.item is None or _delivery(failed.item).attempt == 0
 
     def delivery(self, tenant: str, endpoint_id: str, delivery_id: str) -> Delivery:
         """Return a delivery; raise NotFoundError."""
         item = None
         if is_endpoint_id(endpoint_id) and is_delivery_id(delivery_id):
-            item = self._get(_delivery_key(tenant, endpoint_id, delivery_id))
+            item = self._table.get(_delivery_key(tenant, endpoint_id, delivery_id))
         if item is None or _expired(item):
             raise NotFoundError("There is no such delivery.")
         return _delivery(item)
@@ -202,40 +186,28 @@ class WebhookStore:
         self, tenant: str, endpoint_id: str, limit: int, after: str | None = None
     ) -> DeliveryPage:
         """Return a page of an endpoint's deliveries, newest first."""
-        start: dict[str, Any] = {}
-        if after is not None:
-            start["ExclusiveStartKey"] = _delivery_key(tenant, endpoint_id, after)
-        answer = self._dynamodb.query(
-            TableName=self._table,
-            KeyConditionExpression="pk = :pk",
-            ExpressionAttributeValues={":pk": {"S": f"{tenant}#{endpoint_id}"}},
-            ScanIndexForward=False,
-            ConsistentRead=True,
-            Limit=limit,
-            **start,
+        page = next(
+            self._table.pages(
+                equals("pk", text(f"{tenant}#{endpoint_id}")),
+                descending=True,
+                consistent=True,
+                limit=limit,
+                after=None if after is None else _delivery_key(tenant, endpoint_id, after),
+            )
         )
-        found = tuple(_delivery(item) for item in answer["Items"] if not _expired(item))
-        last = answer.get("LastEvaluatedKey")
-        return DeliveryPage(found, None if last is None else last["sk"]["S"])
+        found = tuple(_delivery(item) for item in page.items if not _expired(item))
+        return DeliveryPage(found, None if page.last is None else page.last["sk"]["S"])
 
     def claim(self, delivery: Delivery, lease_until: "datetime") -> Delivery | None:
         """Take a delivery for a try; None if another sender has it, or has ended it."""
-        item = self._update(
+        outcome = self._table.update(
             _delivery_key(delivery.tenant, delivery.endpoint, delivery.id),
-            "SET attempt = :next, made = made + :one, lease_until = :lease",
-            "#status = :pending AND attempt = :seen"
-            " AND (attribute_not_exists(lease_until) OR lease_until < :now)",
-            {
-                ":pending": {"S": DeliveryStatus.PENDING},
-                ":seen": {"N": str(delivery.attempt)},
-                ":next": {"N": str(delivery.attempt + 1)},
-                ":one": {"N": "1"},
-                ":lease": _millis(lease_until),
-                ":now": _millis(clock.now()),
-            },
-            {"#status": "status"},
+            sets={"attempt": number(delivery.attempt + 1), "lease_until": millis(lease_until)},
+            adds={"made": 1},
+            condition=equals("status", text(DeliveryStatus.PENDING)) & _unclaimed(delivery),
+            returns_item=True,
         )
-        return None if item is None else _delivery(item)
+        return None if isinstance(outcome, ConditionFailed) else _delivery(outcome)
 
     def note(
         self,
@@ -246,88 +218,54 @@ class WebhookStore:
     ) -> bool:
         """Store what came of a claimed delivery; False if it is somebody else's by now."""
         tries = claimed.tries if tried is None else (*claimed.tries, tried)
-        values: Values = {
-            ":mine": {"N": str(claimed.attempt)},
-            ":status": {"S": status},
-            ":tries": {"L": [{"M": _try_map(each)} for each in tries[-TRIES_KEPT:]]},
+        sets: dict[str, Value] = {
+            "status": text(status),
+            "tries": {"L": [{"M": _try_map(each)} for each in tries[-TRIES_KEPT:]]},
         }
-        change = "SET #status = :status, tries = :tries"
         if next_at is not None:
-            change += ", next_at = :next"
-            values[":next"] = _millis(next_at)
-        change += " REMOVE lease_until" if next_at is not None else " REMOVE lease_until, next_at"
-        key = _delivery_key(claimed.tenant, claimed.endpoint, claimed.id)
-        names = {"#status": "status"}
-        return self._update(key, change, "attempt = :mine", values, names) is not None
+            sets["next_at"] = millis(next_at)
+        outcome = self._table.update(
+            _delivery_key(claimed.tenant, claimed.endpoint, claimed.id),
+            sets=sets,
+            removes=["lease_until"] if next_at is not None else ["lease_until", "next_at"],
+            condition=equals("attempt", number(claimed.attempt)),
+        )
+        return not isinstance(outcome, ConditionFailed)
 
     def restart(self, delivery: Delivery) -> Delivery:
         """Begin a delivery anew; raise ConflictError while it is being sent."""
         now = clock.now()
-        item = self._update(
+        outcome = self._table.update(
             _delivery_key(delivery.tenant, delivery.endpoint, delivery.id),
-            "SET #status = :pending, attempt = :next, made = :none, next_at = :now,"
-            " expires_at = :expires",
-            "attempt = :seen AND (attribute_not_exists(lease_until) OR lease_until < :now)",
-            {
-                ":pending": {"S": DeliveryStatus.PENDING},
-                ":seen": {"N": str(delivery.attempt)},
-                ":next": {"N": str(delivery.attempt + 1)},
-                ":none": {"N": "0"},
-                ":now": _millis(now),
-                ":expires": _expiry(now),
+            sets={
+                "status": text(DeliveryStatus.PENDING),
+                "attempt": number(delivery.attempt + 1),
+                "made": number(0),
+                "next_at": millis(now),
+                "expires_at": seconds(now + KEPT),
             },
-            {"#status": "status"},
+            condition=_unclaimed(delivery),
+            returns_item=True,
         )
-        if item is None:
+        if isinstance(outcome, ConditionFailed):
             raise ConflictError("It is being sent at this moment.")
-        return _delivery(item)
-
-    def _get(self, key: Values) -> Item | None:
-        answer = self._dynamodb.get_item(TableName=self._table, Key=key, ConsistentRead=True)
-        return answer.get("Item")
-
-    def _update(
-        self,
-        key: Values,
-        change: str,
-        condition: str,
-        values: Values,
-        names: Mapping[str, str] | None = None,
-    ) -> Item | None:
-        """Return the item as it is then, None if the condition does not hold."""
-        update: UpdateItemInputTypeDef = {
-            "TableName": self._table,
-            "Key": key,
-            "UpdateExpression": change,
-            "ConditionExpression": condition,
-            "ReturnValues": "ALL_NEW",
-        }
-        if values:
-            update["ExpressionAttributeValues"] = values
-        if names:
-            update["ExpressionAttributeNames"] = dict(names)
-        try:
-            return self._dynamodb.update_item(**update)["Attributes"]
-        except ClientError as error:
-            _lost(error)
-            return None
+        return _delivery(outcome)
 
 
-def _lost(error: ClientError) -> Item | None:
-    """Return the item that a condition did not hold of; raise any other error."""
-    if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
-        raise error
-    item: Item | None = error.response.get("Item")  # type: ignore[assignment] # of botocore's own type
-    return item
+def _unclaimed(delivery: Delivery) -> Condition:
+    """Hold where nobody has claimed a delivery since it was read, or has it now."""
+    return equals("attempt", number(delivery.attempt)) & (
+        absent("lease_until") | below("lease_until", millis(clock.now()))
+    )
 
 
-def _endpoint_item(endpoint: Endpoint) -> Values:
+def _endpoint_item(endpoint: Endpoint) -> Item:
     return {
         **_endpoint_key(endpoint.tenant, endpoint.id),
         "url": _text(endpoint.url),
         "label": {"S": endpoint.label},
         "events": {"L": [{"S": event} for event in endpoint.events]},
-        "created_at": _millis(endpoint.created_at),
+        "created_at": millis(endpoint.created_at),
         "secret_version": {"N": str(endpoint.secret_version)},
     }
 
@@ -340,7 +278,7 @@ def _endpoint(item: Item) -> Endpoint:
         url=item["url"].get("S"),
         label=item["label"]["S"],
         events=tuple(Event(event["S"]) for event in item["events"]["L"]),
-        created_at=_required_time(item, "created_at"),
+        created_at=time_of(item, "created_at"),
         secret_version=int(item["secret_version"]["N"]),
         failing_since=_time(item, "failing_since"),
         disabled_at=_time(item, "disabled_at"),
@@ -348,7 +286,7 @@ def _endpoint(item: Item) -> Endpoint:
     )
 
 
-def _delivery_item(delivery: Delivery) -> Values:
+def _delivery_item(delivery: Delivery) -> Item:
     return {
         **_delivery_key(delivery.tenant, delivery.endpoint, delivery.id),
         "tenant": {"S": delivery.tenant},
@@ -358,12 +296,12 @@ def _delivery_item(delivery: Delivery) -> Values:
         "url": _text(delivery.url),
         "body": {"S": delivery.body},
         "status": {"S": delivery.status},
-        "created_at": _millis(delivery.created_at),
-        "next_at": _millis(delivery.created_at),
+        "created_at": millis(delivery.created_at),
+        "next_at": millis(delivery.created_at),
         "made": {"N": "0"},
         "attempt": {"N": "0"},
         "tries": {"L": []},
-        "expires_at": _expiry(delivery.created_at),
+        "expires_at": seconds(delivery.created_at + KEPT),
     }
 
 
@@ -377,7 +315,7 @@ def _delivery(item: Item) -> Delivery:
         url=item["url"].get("S"),
         body=item["body"]["S"],
         status=DeliveryStatus(item["status"]["S"]),
-        created_at=_required_time(item, "created_at"),
+        created_at=time_of(item, "created_at"),
         next_at=_time(item, "next_at"),
         made=int(item["made"]["N"]),
         attempt=int(item["attempt"]["N"]),
@@ -390,40 +328,36 @@ def _tries(item: Item) -> Iterator[Try]:
         tried = each["M"]
         status = tried["status"].get("N")
         yield Try(
-            at=_required_time(tried, "at"),
+            at=time_of(tried, "at"),
             status=None if status is None else int(status),
             note=tried["note"]["S"],
             seconds=float(tried["seconds"]["N"]),
         )
 
 
-def _try_map(tried: Try) -> Values:
+def _try_map(tried: Try) -> Item:
     return {
-        "at": _millis(tried.at),
+        "at": millis(tried.at),
         "status": {"NULL": True} if tried.status is None else {"N": str(tried.status)},
         "note": {"S": tried.note},
         "seconds": {"N": f"{tried.seconds:.3f}"},
     }
 
 
-def _endpoint_key(tenant: str, endpoint_id: str) -> Values:
+def _endpoint_key(tenant: str, endpoint_id: str) -> Item:
     return {"pk": {"S": tenant}, "sk": {"S": f"endpoint#{endpoint_id}"}}
 
 
-def _delivery_key(tenant: str, endpoint_id: str, delivery_id: str) -> Values:
+def _key_of(endpoint: Endpoint) -> Item:
+    return _endpoint_key(endpoint.tenant, endpoint.id)
+
+
+def _delivery_key(tenant: str, endpoint_id: str, delivery_id: str) -> Item:
     return {"pk": {"S": f"{tenant}#{endpoint_id}"}, "sk": {"S": delivery_id}}
 
 
-def _text(text: str | None) -> "AttributeValueTypeDef":
-    return {"NULL": True} if text is None else {"S": text}
-
-
-def _millis(moment: "datetime") -> "AttributeValueTypeDef":
-    return {"N": str(clock.to_millis(moment))}
-
-
-def _expiry(moment: "datetime") -> "AttributeValueTypeDef":
-    return {"N": str(int((moment + KEPT).timestamp()))}
+def _text(value: str | None) -> Value:
+    return {"NULL": True} if value is None else text(value)
 
 
 def _expired(item: Item) -> bool:
@@ -431,8 +365,4 @@ def _expired(item: Item) -> bool:
 
 
 def _time(item: Item, name: str) -> "datetime | None":
-    return clock.from_millis(int(item[name]["N"])) if name in item else None
-
-
-def _required_time(item: Item, name: str) -> "datetime":
-    return clock.from_millis(int(item[name]["N"]))
+    return time_of(item, name) if name in item else None
