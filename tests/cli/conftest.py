@@ -111,12 +111,7 @@ def stack(cloudformation: CloudFormation, template: Mapping[str, Any]) -> None:
         for name, output in template["Outputs"].items()
         if output["Value"].get("Ref") in REFERENCES
     }
-
-
-@pytest.fixture(autouse=True)
-def only_the_commands_write(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keep the metrics of what the tests end out of the commands' output."""
-    monkeypatch.setattr(services(), "has_metrics", False)
+    services().has_metrics = False  # metrics of what a test ends are no output of a command
 
 
 @pytest.fixture

@@ -302,6 +302,30 @@ def test_the_public_modules_are_there_and_used() -> None:
     assert public_modules() <= used
 
 
+def test_no_package_has_a_name_of_its_modules() -> None:
+    """A name of a package is no name of its modules: the import of a module would hide it."""
+    for module, path in MODULES.items():
+        if path.name == "__init__.py":
+            inner = {
+                other.rpartition(".")[2] for other in MODULES if other.startswith(f"{module}.")
+            }
+            assert not inner & bound(tree(module)), module
+
+
+def bound(tree: ast.Module) -> set[str]:
+    """Return the names that a module binds."""
+    names: set[str] = set()
+    for node in tree.body:
+        match node:
+            case ast.Import() | ast.ImportFrom():
+                names |= {alias.asname or alias.name for alias in node.names}
+            case ast.FunctionDef() | ast.ClassDef():
+                names.add(node.name)
+            case ast.Assign():
+                names |= {name.id for name in ast.walk(node) if isinstance(name, ast.Name)}
+    return names
+
+
 def test_no_package_exports_the_names_of_another_module() -> None:
     """A package's `__init__` has its own noun: no name is to be had in two places."""
     for module, path in MODULES.items():

@@ -9,7 +9,6 @@ import hmac
 import json
 import math
 import re
-import secrets
 import string
 import uuid
 from collections.abc import Collection, Mapping, Sequence
@@ -17,6 +16,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
 from enum import StrEnum
+from secrets import choice, token_bytes
 from typing import TYPE_CHECKING
 
 from afterword import clock
@@ -161,7 +161,7 @@ class Delivery:
 
 def new_id() -> str:
     """Return a new endpoint's id."""
-    return "wh_" + "".join(secrets.choice(_ALPHABET) for _ in range(20))
+    return "wh_" + "".join(choice(_ALPHABET) for _ in range(20))
 
 
 def is_endpoint_id(text: str) -> bool:
@@ -179,7 +179,7 @@ def is_delivery_id(text: str) -> bool:
 
 def new_secret() -> str:
     """Return a new secret of 256 random bits."""
-    return _PREFIX + base64.b64encode(secrets.token_bytes(_SECRET_BYTES)).decode()
+    return _PREFIX + base64.b64encode(token_bytes(_SECRET_BYTES)).decode()
 
 
 def finished(endpoint: Endpoint, ended: "Ended", url: str | None = None) -> Delivery:
@@ -205,7 +205,7 @@ def finished(endpoint: Endpoint, ended: "Ended", url: str | None = None) -> Deli
 def test(endpoint: Endpoint) -> Delivery:
     """Return a new delivery that tells an endpoint of nothing but itself."""
     now = clock.now()
-    delivery_id = _delivery_id(now, secrets.token_bytes(16))
+    delivery_id = _delivery_id(now, token_bytes(16))
     return _begun(endpoint, delivery_id, Event.TEST, now, {"webhook": endpoint.id}, None, None)
 
 
