@@ -18,8 +18,8 @@ So a caller that must tell the two apart compares the item with what was sent.
 
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, NamedTuple, TypedDict, cast
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypedDict, cast
 
 from botocore.exceptions import ClientError
 
@@ -44,6 +44,7 @@ type Item = Mapping[str, Value]
 
 READ_WAITS = (0.0, 0.0, 0.05, 0.1, 0.2, 0.4)
 """Seconds before each try of a batch read: keys are left unread where DynamoDB throttles."""
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
 def text(value: str) -> Value:
@@ -113,12 +114,16 @@ class Placeholders:
         return found
 
 
-@dataclass(frozen=True, slots=True)
 class Condition:
     """A condition, to be joined with others by `&` and `|`."""
 
-    render: Callable[[Placeholders], str]
-    alternatives: bool = False
+    __slots__ = ("_alternatives", "render")
+
+    def __init__(
+        self, render: Callable[[Placeholders], str], *, alternatives: bool = False
+    ) -> None:
+        self.render = render
+        self._alternatives = alternatives
 
     def __and__(self, other: "Condition") -> "Condition":
         """Hold where both hold."""
@@ -133,7 +138,7 @@ class Condition:
     def factor(self, names: Placeholders) -> str:
         """Return the condition as a part of a conjunction, without redundant parentheses."""
         rendered = self.render(names)
-        return f"({rendered})" if self.alternatives else rendered
+        return f"({rendered})" if self._alternatives else rendered
 
 
 def exists(path: str) -> Condition:
@@ -199,7 +204,7 @@ def fewer(path: str, limit: int) -> Condition:
 
 
 class ConditionFailed(NamedTuple):
-    """A conditional write that changed nothing: the item as it stands, or None for no item."""
+    """A conditional write that changed nothing: the item as it stands, None if there is none."""
 
     item: Item | None
 
@@ -221,30 +226,27 @@ class QueryPage(NamedTuple):
     scanned: int
 
 
-@dataclass(frozen=True, slots=True)
-class Put:
+class Put(NamedTuple):
     """An item to be written, in the place of an older one."""
 
     item: Item
     condition: Condition | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Delete:
+class Delete(NamedTuple):
     """An item to be deleted."""
 
     key: Item
     condition: Condition | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Update:
-    """Attributes of an item to be changed, by path; `Table.update` describes them."""
+class Update(NamedTuple):
+    """Attributes of an item to be changed, by path, as `Table.update` has them."""
 
     key: Item
-    sets: Item = field(default_factory=dict)
-    defaults: Item = field(default_factory=dict)
-    adds: Mapping[str, int] = field(default_factory=dict)
+    sets: Item = _NOTHING
+    defaults: Item = _NOTHING
+    adds: Mapping[str, int] = _NOTHING
     removes: Collection[str] = ()
     condition: Condition | None = None
 
@@ -260,7 +262,7 @@ class Update:
 
 
 class Table:
-    """A table. What is read by key is read consistently, unless a method says otherwise."""
+    """A table. Reads by key are consistent, unless a caller says otherwise."""
 
     def __init__(self, client: "DynamoDBClient", name: str) -> None:
         self._client = client
@@ -293,7 +295,7 @@ class Table:
     ) -> tuple[list[Item], list[Item]]:
         """Return those of up to 100 items that one call reads, and the keys that are left unread.
 
-        An item of which neither is returned does not exist.
+        An item that is in neither list does not exist.
         """
         answer = self._client.batch_get_item(
             RequestItems={self._name: {"Keys": keys, "ConsistentRead": consistent}}
@@ -316,8 +318,9 @@ class Table:
     ) -> Iterator[QueryPage]:
         """Yield the items whose keys meet a condition, in order of their sort keys, page by page.
 
-        A page is one call, made when it is asked for, and has up to `limit` items. Items that do
-        not meet `where` are read and left out. With `attributes`, items have only those.
+        A page is one call, made when the caller asks for the page, and has up to `limit` items.
+        Items that do not meet `where` are read and left out. With `attributes`, items have only
+        those.
         """
         names = Placeholders()
         request: QueryInputTypeDef = {
@@ -349,7 +352,7 @@ class Table:
                 return
 
     def put(self, item: Item, condition: Condition | None = None) -> ConditionFailed | None:
-        """Write an item, in the place of an older one; return whether its condition failed."""
+        """Write an item, in the place of an older one; None, or ConditionFailed and no change."""
         try:
             self._client.put_item(**self._put(Put(item, condition)))
         except ClientError as error:
@@ -360,9 +363,9 @@ class Table:
         self,
         key: Item,
         *,
-        sets: Item | None = None,
-        defaults: Item | None = None,
-        adds: Mapping[str, int] | None = None,
+        sets: Item = _NOTHING,
+        defaults: Item = _NOTHING,
+        adds: Mapping[str, int] = _NOTHING,
         removes: Collection[str] = (),
         condition: Condition | None = None,
         returns_item: bool = False,
@@ -370,14 +373,14 @@ class Table:
         """Change attributes of an item, by path, and make the item if it does not exist.
 
         `sets` are written, `defaults` where there is no such attribute, `adds` are added to a
-        number, or to 0, and `removes` are removed. Returns the item as it is then if it is asked
-        for, {} otherwise.
+        number, or to 0, and `removes` are removed. Returns the changed item if `returns_item`,
+        {} otherwise, or ConditionFailed and no change.
         """
         update = Update(
             key=key,
-            sets=sets or {},
-            defaults=defaults or {},
-            adds=adds or {},
+            sets=sets,
+            defaults=defaults,
+            adds=adds,
             removes=removes,
             condition=condition,
         )

@@ -10,7 +10,7 @@ tenant#<id>     version#<id>#<n> version n of a flow, never changed
 
 import json
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable
 from dataclasses import asdict, dataclass, fields
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -135,28 +135,20 @@ class Registry:
         One is counted before it is there and until it is gone, so that the count, which whoever
         dies in between leaves too high, is never too low.
         """
-        self._update_tenant(tenant_id, adds={"webhooks": more})
+        outcome = self._table.update(
+            _tenant_key(tenant_id), adds={"webhooks": more}, condition=exists("pk")
+        )
+        _require_tenant(tenant_id, outcome)
 
     def set_webhook_hosts(self, tenant_id: str, hosts: Collection[str]) -> None:
         """Set the hosts that a submission's webhook_url may name; the old hold for up to 60 s."""
-        if hosts:
-            self._update_tenant(tenant_id, sets={"webhook_hosts": {"SS": sorted(hosts)}})
-        else:
-            self._update_tenant(tenant_id, removes=["webhook_hosts"])
-
-    def _update_tenant(
-        self,
-        tenant_id: str,
-        *,
-        sets: Item | None = None,
-        adds: Mapping[str, int] | None = None,
-        removes: Collection[str] = (),
-    ) -> None:
         outcome = self._table.update(
-            _tenant_key(tenant_id), sets=sets, adds=adds, removes=removes, condition=exists("pk")
+            _tenant_key(tenant_id),
+            sets={"webhook_hosts": {"SS": sorted(hosts)}} if hosts else {},
+            removes=[] if hosts else ["webhook_hosts"],
+            condition=exists("pk"),
         )
-        if isinstance(outcome, ConditionFailed):
-            raise NotFoundError(f"There is no tenant {tenant_id}.")
+        _require_tenant(tenant_id, outcome)
 
     def set_limits(self, tenant_id: str, limits: Limits) -> None:
         """Set a tenant's limits: functions that have them cached keep the old for up to 60 s."""
@@ -304,6 +296,11 @@ class Registry:
         condition = equals("pk", text(f"tenant#{tenant_id}")) & begins_with("sk", prefix)
         pages = self._table.pages(condition, attributes=names)
         return [item for page in pages for item in page.items]
+
+
+def _require_tenant(tenant_id: str, outcome: Item | ConditionFailed) -> None:
+    if isinstance(outcome, ConditionFailed):
+        raise NotFoundError(f"There is no tenant {tenant_id}.")
 
 
 def _flow(item: Item) -> StoredFlow:
