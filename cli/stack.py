@@ -44,7 +44,7 @@ _NO_PROFILE = {"profile": (None, None, None, None)}  # nor AWS_PROFILE: the embe
 _OUTPUTS = (
     "RegistryTable",
     "GenerationsTable",
-    "UsageTable",
+    "QuotasTable",
     "StatisticsTable",
     "QueueUrl",
     "NotifyQueueUrl",
@@ -111,7 +111,7 @@ class Stack:
     @cached_property
     def usage(self) -> Usage:
         """What tenants with limits use."""
-        return Usage(self._dynamodb, self.outputs["UsageTable"])
+        return Usage(self._dynamodb, self.outputs["QuotasTable"])
 
     @cached_property
     def statistics(self) -> Statistics:

@@ -115,7 +115,7 @@ def start_afresh() -> None:
         worker.from_settings,
     ):
         cached.cache_clear()
-    for name in ("GenerationsTable", "UsageTable"):
+    for name in ("GenerationsTable", "QuotasTable"):
         table = REFERENCES[name]
         for item in clients.dynamodb().scan(TableName=table)["Items"]:
             clients.dynamodb().delete_item(TableName=table, Key={"pk": item["pk"]})

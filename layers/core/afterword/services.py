@@ -279,4 +279,4 @@ def _queue(url: str) -> "Queue":
 def _usage() -> "Usage":
     from afterword.usage import Usage
 
-    return Usage(clients.dynamodb(), settings().usage_table)
+    return Usage(clients.dynamodb(), settings().quotas_table)
