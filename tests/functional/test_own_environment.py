@@ -51,7 +51,7 @@ from tests.roles import USED_BY_LAMBDA
 ID, OTHER_ID = "019a6f3e-7c00-7000-8000-000000000001", "019a6f3e-7c00-7000-8000-000000000002"
 BIG = "x" * 20_000
 PLACE = "1794301200000-00000000"
-SHARED = parsed_template()["Globals"]["Function"]["Environment"]["Variables"].keys()
+SHARED = frozenset[str](parsed_template()["Globals"]["Function"]["Environment"]["Variables"])
 """The variables that all functions have."""
 
 

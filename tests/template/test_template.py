@@ -23,6 +23,12 @@ BOTH_PROVIDERS = (
     {"ModelProvider": "openai", "ModelApiKeySecretArn": SECRET},
 )
 FUNCTIONS = sorted(path.name for path in (ROOT / "functions").iterdir() if path.name[0] not in "_.")
+IAM_POLICIES = 10
+"""The most managed policies that IAM attaches to a role unless a quota is raised."""
+VARIABLES_BYTES = 4_096
+"""The most that Lambda takes of a function's variables, names and values."""
+LONGEST = {"AWS::DynamoDB::Table": 160, "AWS::S3::Bucket": 63, "AWS::SQS::Queue": 140}
+"""The longest names and URLs of resources, in a stack with the longest name, by type."""
 API_SECONDS = 30
 """The longest that an HTTP API waits for a function."""
 
@@ -158,6 +164,8 @@ def test_a_shared_policy_is_shared(deployment: Deployment) -> None:
     ]
     for name in deployment.resources("AWS::IAM::ManagedPolicy"):
         assert attached.count(name) > 1, name
+    for function in deployment.functions.values():
+        assert len(function.role["ManagedPolicyArns"]) <= IAM_POLICIES
 
 
 def test_a_role_is_one_functions(deployment: Deployment) -> None:
@@ -203,6 +211,21 @@ def test_every_setting_is_a_resource_or_a_parameter(template: Mapping[str, Any])
                 assert value["Ref"] in known, name
             else:
                 assert name.startswith("POWERTOOLS_"), name
+
+
+@pytest.mark.parametrize("folder", FUNCTIONS)
+def test_the_variables_fit_into_a_function(template: Mapping[str, Any], folder: str) -> None:
+    """Lambda takes all variables, with the longest names that resources can have."""
+    parameters = {"EventBusName": "b" * 256, "ModelBaseUrl": "u" * 200, "ModelId": "m" * 100}
+    parameters["ModelApiKeySecretArn"] = "s" * 150
+    values = {"AWS::StackName": "n" * 128} | {
+        name: "r" * LONGEST[resource["Type"]]
+        for name, resource in template["Resources"].items()
+        if resource["Type"] in LONGEST
+    }
+    environment = Deployment(template, parameters | values).functions[folder].environment
+    taken = sum(len(name) + len(value) for name, value in environment.items())
+    assert taken < VARIABLES_BYTES - 100  # `make deploy` adds one
 
 
 def test_a_batch_has_a_connection_for_each_message(deployment: Deployment) -> None:
