@@ -112,7 +112,7 @@ def environment(url: str) -> dict[str, str]:
         "AFTERWORD_FLOW_METRICS": "true",
         "AFTERWORD_GENERATIONS_TABLE": "generations",
         "AFTERWORD_REGISTRY_TABLE": "registry",
-        "AFTERWORD_USAGE_TABLE": "usage",
+        "AFTERWORD_QUOTAS_TABLE": "quotas",
         "AFTERWORD_STATISTICS_TABLE": "statistics",
         "AFTERWORD_CONTENTS_TABLE": "contents",
         "AFTERWORD_CONTENTS_BUCKET": "bench",

@@ -25,7 +25,7 @@ _NO_PROFILE = {"profile": (None, None, None, None)}  # nor AWS_PROFILE: the embe
 _OUTPUTS = {
     "RegistryTable": "AFTERWORD_REGISTRY_TABLE",
     "GenerationsTable": "AFTERWORD_GENERATIONS_TABLE",
-    "UsageTable": "AFTERWORD_USAGE_TABLE",
+    "QuotasTable": "AFTERWORD_QUOTAS_TABLE",
     "StatisticsTable": "AFTERWORD_STATISTICS_TABLE",
     "QueueUrl": "AFTERWORD_QUEUE_URL",
     "NotifyQueueUrl": "AFTERWORD_NOTIFY_QUEUE_URL",

@@ -184,7 +184,7 @@ def fresh_aws(template: Mapping[str, Any], monkeypatch: pytest.MonkeyPatch) -> I
         for resource in (
             "GenerationsTable",
             "RegistryTable",
-            "UsageTable",
+            "QuotasTable",
             "StatisticsTable",
             "ContentsTable",
             "BatchesTable",

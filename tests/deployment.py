@@ -1,6 +1,6 @@
 """template.yaml as it would deploy: globals merged, parameters and intrinsic functions resolved."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path, PurePosixPath
@@ -16,7 +16,7 @@ REFERENCES = {
     "AWS::StackName": "afterword",
     "GenerationsTable": "generations",
     "RegistryTable": "registry",
-    "UsageTable": "usage",
+    "QuotasTable": "quotas",
     "StatisticsTable": "statistics",
     "Bucket": "afterword-texts",
     "ContentsTable": "contents",
@@ -48,12 +48,13 @@ def parsed_template() -> Mapping[str, Any]:
 class Function:
     """A function of the template; `properties` has the globals merged in and is resolved.
 
-    `role` are the properties of its role.
+    `role` are the properties of its role, `managed` the documents of the policies attached to it.
     """
 
     name: str
     properties: Mapping[str, Any]
     role: Mapping[str, Any]
+    managed: Sequence[Mapping[str, Any]]
 
     @property
     def folder(self) -> str:
@@ -68,11 +69,10 @@ class Function:
 
     @property
     def statements(self) -> list[Mapping[str, Any]]:
-        """Its IAM statements."""
+        """IAM statements of the role and of the policies attached to it."""
+        own = [policy["PolicyDocument"] for policy in self.role.get("Policies", ())]
         return [
-            statement
-            for policy in self.role.get("Policies", ())
-            for statement in policy["PolicyDocument"]["Statement"]
+            statement for document in [*own, *self.managed] for statement in document["Statement"]
         ]
 
     @property
@@ -133,15 +133,17 @@ class Deployment:
         """The functions by folder."""
         shared = self._resolve(self._template["Globals"]["Function"])
         roles = self.resources("AWS::IAM::Role")
-        functions = [
-            Function(
-                name,
-                _merged(shared, resource["Properties"]),
-                roles[resource["Properties"]["Role"].removesuffix(".Arn")]["Properties"],
-            )
-            for name, resource in self.resources("AWS::Serverless::Function").items()
-        ]
-        return {function.folder: function for function in functions}
+        policies = self.resources("AWS::IAM::ManagedPolicy")
+        functions = {}
+        for name, resource in self.resources("AWS::Serverless::Function").items():
+            role = roles[resource["Properties"]["Role"].removesuffix(".Arn")]["Properties"]
+            managed = [
+                policies[each]["Properties"]["PolicyDocument"] for each in role["ManagedPolicyArns"]
+            ]
+            properties = _merged(shared, resource["Properties"])
+            function = Function(name, properties, role, managed)
+            functions[function.folder] = function
+        return functions
 
     def holds(self, condition: str) -> bool:
         """Whether a condition of the template holds with these parameters."""

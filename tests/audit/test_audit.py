@@ -98,8 +98,9 @@ def test_checkov_checks_functions_buckets_and_policies(planted: Path) -> None:
 
 
 def test_checkov_checks_all_of_the_template(template: Mapping[str, Any]) -> None:
-    """Every function, role, table and bucket of template.yaml, and the API, is checked."""
+    """Every function, role, policy, table and bucket of template.yaml, and the API, is checked."""
     kinds = {
+        "AWS::IAM::ManagedPolicy",
         "AWS::Serverless::Function",
         "AWS::Serverless::HttpApi",
         "AWS::DynamoDB::Table",

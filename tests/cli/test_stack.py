@@ -60,7 +60,7 @@ def test_a_stack_that_is_not_deployed(afterword: Afterword) -> None:
 
 @pytest.mark.usefixtures("stack")
 @pytest.mark.parametrize(
-    "output", ["UsageTable", "NotifyQueueUrl", "ContentsTable", "ContentsBucket"]
+    "output", ["QuotasTable", "NotifyQueueUrl", "ContentsTable", "ContentsBucket"]
 )
 def test_a_stack_of_an_older_version(
     afterword: Afterword, cloudformation: CloudFormation, output: str

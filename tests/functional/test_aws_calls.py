@@ -155,14 +155,14 @@ def test_a_tenant_with_limits_pays_for_them(
         generate(message_event(cuid), context)
     assert submitted == [
         ("dynamodb.GetItem", REGISTRY),
-        ("dynamodb.UpdateItem", REFERENCES["UsageTable"]),
+        ("dynamodb.UpdateItem", REFERENCES["QuotasTable"]),
         ("dynamodb.PutItem", GENERATIONS),
         ("sqs.SendMessage", REFERENCES["Queue"]),
     ]
     assert made(calls) == [
         ("dynamodb.UpdateItem", GENERATIONS),
         ("dynamodb.UpdateItem", GENERATIONS),
-        ("dynamodb.UpdateItem", REFERENCES["UsageTable"]),
+        ("dynamodb.UpdateItem", REFERENCES["QuotasTable"]),
         ("dynamodb.UpdateItem", GENERATIONS),
     ]
 

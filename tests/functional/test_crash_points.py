@@ -225,7 +225,7 @@ def only_generation(world: World) -> tuple[Status, str | None]:
     generation = services().store.get("demo", generation_id)
     spent = 0 if generation.completion is None else TOKENS
     if services().registry.limits("demo").any:
-        usage = Usage(clients().dynamodb, REFERENCES["UsageTable"]).used("demo")
+        usage = Usage(clients().dynamodb, REFERENCES["QuotasTable"]).used("demo")
         assert (usage.running, usage.tokens) == (0, spent)
         assert set(world.published) == {generation_id}
     else:

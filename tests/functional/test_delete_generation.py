@@ -47,7 +47,7 @@ def result(text: str) -> Completion:
 
 def used() -> Used:
     """Return what the tenant uses."""
-    return Usage(clients().dynamodb, REFERENCES["UsageTable"]).used("demo")
+    return Usage(clients().dynamodb, REFERENCES["QuotasTable"]).used("demo")
 
 
 def everything() -> str:

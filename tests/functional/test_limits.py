@@ -38,7 +38,7 @@ def limit(tenant_id: str = "demo", **given: int) -> None:
 
 def used(tenant_id: str = "demo") -> Used:
     """Return what a tenant uses."""
-    return Usage(clients().dynamodb, REFERENCES["UsageTable"]).used(tenant_id)
+    return Usage(clients().dynamodb, REFERENCES["QuotasTable"]).used(tenant_id)
 
 
 def cuid(result: Mapping[str, Any]) -> str:
@@ -183,7 +183,7 @@ def test_a_december_ends_with_its_year(submit: Submit, set_clock: SetClock) -> N
     """The month after December is January."""
     limit(tokens_per_month=1)
     set_clock.moment = datetime(2026, 12, 31, 23, 59, tzinfo=UTC)
-    usage = Usage(clients().dynamodb, REFERENCES["UsageTable"])
+    usage = Usage(clients().dynamodb, REFERENCES["QuotasTable"])
     generation_id = cuid(submit())
     services().endings.cancel("demo", generation_id)
     ended = services().store.ended("demo", generation_id)
@@ -248,7 +248,7 @@ def test_who_is_too_late_with_the_same_key_counts_nothing(
         if settled:
             services().endings.settle(ended)
         else:
-            Usage(clients().dynamodb, REFERENCES["UsageTable"]).settle(ended)
+            Usage(clients().dynamodb, REFERENCES["QuotasTable"]).settle(ended)
         return there
 
     monkeypatch.setattr(store, "exists", live_a_whole_life)
@@ -287,7 +287,7 @@ def test_the_place_of_a_submission_that_was_never_stored_comes_back(
 ) -> None:
     """A place is given back a minute after its process failed, when somebody else needs it."""
     limit(running_at_once=1)
-    usage = Usage(clients().dynamodb, REFERENCES["UsageTable"])
+    usage = Usage(clients().dynamodb, REFERENCES["QuotasTable"])
     lost = id_for_key("demo", "lost")
     assert isinstance(usage.admit("demo", lost, Limits(running_at_once=1)), Admitted)
     assert submit() == full(1)

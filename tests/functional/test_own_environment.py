@@ -44,7 +44,7 @@ from functions.sweep.app import handler as sweep
 from functions.update_content.app import handler as update_content
 from tests import roles
 from tests.conftest import FLOW, FLOW_DOCUMENT, Call, Event, LambdaContext, SetClock, Tenant
-from tests.deployment import REFERENCES, Deployment
+from tests.deployment import REFERENCES, Deployment, parsed_template
 from tests.fake_model import FakeModel, completion, raising, saying
 from tests.functional.administration import Administration
 from tests.functional.genai_stack import Client
@@ -54,13 +54,13 @@ from tests.roles import USED_BY_LAMBDA
 ID, OTHER_ID = "019a6f3e-7c00-7000-8000-000000000001", "019a6f3e-7c00-7000-8000-000000000002"
 BIG = "x" * 20_000
 PLACE = "1794301200000-00000000"
-SHARED = {"AFTERWORD_STACK", "AFTERWORD_FLOW_METRICS"}
-"""What all functions have, for the metrics of those that write any."""
+SHARED = frozenset[str](parsed_template()["Globals"]["Function"]["Environment"]["Variables"])
+"""The variables that all functions have."""
 
 
 @dataclass
 class Recorder(Mapping[str, str]):
-    """An environment that notes which of its variables are asked for."""
+    """An environment that notes which of its variables are asked for, but for those of all."""
 
     variables: Mapping[str, str]
     asked: set[str]
@@ -145,7 +145,7 @@ def messages_in(queue: str) -> int:
 
 
 def ours(deployment: Deployment, folder: str) -> set[str]:
-    """Return the names of the variables that a function has of ours."""
+    """Return the names of the variables of ours that a function has and others have not."""
     environment = deployment.functions[folder].environment
     return {name for name in environment if name.startswith("AFTERWORD_")} - SHARED
 
@@ -162,15 +162,16 @@ def ours(deployment: Deployment, folder: str) -> set[str]:
 def test_what_is_open_to_everybody_has_and_needs_nothing(  # noqa: PLR0913, PLR0917 - fixtures
     deployment: Deployment,
     load_event: Callable[[str], Event],
-    run_alone: Callable[[str], set[str]],
+    monkeypatch: pytest.MonkeyPatch,
     calls: list[Call],
     folder: str,
     handler: Callable[[Event, object], Mapping[str, Any]],
 ) -> None:
-    """A function that takes no key asks for no setting and may do nothing."""
-    asked = run_alone(folder)
+    """A function that takes no key runs without any setting and may do nothing."""
+    monkeypatch.setattr(settings, "os", SimpleNamespace(environ={}))
+    services.cache_clear()
     assert handler(load_event(folder), LambdaContext())["statusCode"] == 200
-    assert (asked, calls) == (set(), [])
+    assert calls == []
     assert ours(deployment, folder) == set()
     assert unused(folder) == set()
 
@@ -178,7 +179,7 @@ def test_what_is_open_to_everybody_has_and_needs_nothing(  # noqa: PLR0913, PLR0
 def lose_place(generation_id: str) -> None:
     """End a generation of a tenant with limits, as a process does that dies before it settles."""
     limits = services().registry.limits("demo")
-    usage = Usage(clients().dynamodb, REFERENCES["UsageTable"])
+    usage = Usage(clients().dynamodb, REFERENCES["QuotasTable"])
     place = usage.admit("demo", generation_id, limits)
     assert isinstance(place, Admitted)
     put({"body": "B"}, {}, generation_id, place.place)

@@ -266,7 +266,7 @@ def test_a_tenant_without_limits_has_no_rate_limit(native: Native, calls: list[C
     """Where nothing is limited, no header says so, and nothing is counted."""
     headers = native.submit()["headers"]
     assert not {name for name in headers if name.startswith("ratelimit")}
-    assert "usage" not in {call.params.get("TableName") for call in calls}
+    assert "quotas" not in {call.params.get("TableName") for call in calls}
 
 
 def test_what_is_left_of_the_limits_is_said(
@@ -288,7 +288,7 @@ def test_what_is_left_of_the_limits_is_said(
         '"requests-per-minute";r=1;t=21, "running-at-once";r=0,'
         f' "tokens-per-month";r=1000;t={month}'
     )
-    usage = [call.operation for call in calls if call.params.get("TableName") == "usage"]
+    usage = [call.operation for call in calls if call.params.get("TableName") == "quotas"]
     assert usage == ["dynamodb.UpdateItem"]
 
 

@@ -253,7 +253,7 @@ def test_an_end_that_nobody_settled_is_settled(
     set_clock.advance(milliseconds=1)
     calls.clear()
     assert sweep() == {"settled": 1}
-    assert REFERENCES["UsageTable"] in [call.params.get("TableName") for call in calls]
+    assert REFERENCES["QuotasTable"] in [call.params.get("TableName") for call in calls]
     assert "settled again" in [line["message"] for line in log_lines()]
     set_clock.advance(hours=1)
     assert sweep() == {}

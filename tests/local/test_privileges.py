@@ -5,9 +5,9 @@ That every single action is needed is shown by tests/privileges.
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from random import Random
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -46,35 +46,66 @@ def tenant(dev: Dev) -> Tenant:
 
 @contextmanager
 def without(dev: Dev, role: str, action: str) -> Iterator[None]:
-    """Take an action from a role of template.yaml; put it back in the end."""
-    iam = session().client("iam", endpoint_url=dev.account().endpoint)
+    """Take an action from a role of template.yaml; put it back in the end.
+
+    A policy that others have, too, is detached, and the role keeps what else it allows.
+    """
+    iam = cast("Any", session()).client("iam", endpoint_url=dev.account().endpoint)
     (name,) = [
         each["RoleName"]
         for page in iam.get_paginator("list_roles").paginate()
         for each in page["Roles"]
         if each["RoleName"].startswith(f"{dev.account().stack}-{role}-")
     ]
-    (policy,) = iam.list_role_policies(RoleName=name)["PolicyNames"]
-    before = iam.get_role_policy(RoleName=name, PolicyName=policy)["PolicyDocument"]
+    own = {
+        policy: iam.get_role_policy(RoleName=name, PolicyName=policy)["PolicyDocument"]
+        for policy in iam.list_role_policies(RoleName=name)["PolicyNames"]
+    }
+    attached = {
+        policy["PolicyArn"]: document(iam, policy["PolicyArn"])
+        for policy in iam.list_attached_role_policies(RoleName=name)["AttachedPolicies"]
+    }
 
-    def put(document: Policy) -> None:
+    def put(policy: str, document: Policy) -> None:
         iam.put_role_policy(RoleName=name, PolicyName=policy, PolicyDocument=json.dumps(document))
 
-    put(less(before, action))
-    try:
+    with ExitStack() as back:
+        for policy in allowing(action, own):
+            put(policy, less(own[policy], action))
+            back.callback(put, policy, own[policy])
+        for number, policy in enumerate(allowing(action, attached)):
+            rest = f"rest-{number}"
+            put(rest, less(attached[policy], action))
+            back.callback(iam.delete_role_policy, RoleName=name, PolicyName=rest)
+            iam.detach_role_policy(RoleName=name, PolicyArn=policy)
+            back.callback(iam.attach_role_policy, RoleName=name, PolicyArn=policy)
+        assert allowing(action, own | attached)
         yield
-    finally:
-        put(before)
+
+
+def document(iam: Any, policy: str) -> Policy:  # noqa: ANN401 - a client without stubs
+    """Return what a managed policy says."""
+    version = iam.get_policy(PolicyArn=policy)["Policy"]["DefaultVersionId"]
+    got = iam.get_policy_version(PolicyArn=policy, VersionId=version)["PolicyVersion"]
+    found: Policy = got["Document"]
+    return found
+
+
+def allowing(action: str, policies: Mapping[str, Policy]) -> list[str]:
+    """Return the names of the policies that allow an action."""
+    return [
+        name
+        for name, policy in policies.items()
+        if any(action in as_list(statement["Action"]) for statement in policy["Statement"])
+    ]
 
 
 def less(policy: Policy, action: str) -> Policy:
     """Return a policy without an action that it allows."""
     statements = [
-        {**statement, "Action": as_list(statement["Action"])} for statement in policy["Statement"]
+        {**statement, "Action": [each for each in as_list(statement["Action"]) if each != action]}
+        for statement in policy["Statement"]
     ]
-    assert any(action in statement["Action"] for statement in statements)
-    for statement in statements:
-        statement["Action"] = [each for each in statement["Action"] if each != action]
     return {**policy, "Statement": [each for each in statements if each["Action"]]}
 
 

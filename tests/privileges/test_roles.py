@@ -1,6 +1,7 @@
 """The enforcement itself: what the tests of privileges rest on."""
 
 from collections.abc import Callable, Iterator, Mapping
+from copy import deepcopy
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from afterword.runtime.clients import clients
 from afterword.runtime.payloads import Payloads
 from afterword.services import services
 from functions.get_flow.app import handler as get_flow
+from functions.get_generation.app import handler as get_generation
 from functions.send_webhook.app import handler as send_webhook
 from functions.sweep.app import handler as sweep
 from tests import roles
@@ -139,6 +141,32 @@ def test_a_handler_is_denied_what_its_role_lacks(
     withhold(Grant("get_flow", "dynamodb:GetItem", "${RegistryTable.Arn}"))
     assert get_flow(event, LambdaContext())["statusCode"] == 503
     assert services().registry.flow(tenant.id, FLOW)
+
+
+def test_a_shared_policy_is_each_functions_own(
+    tenant: Tenant, load_event: Callable[[str], Event], withhold: Callable[[Grant], None]
+) -> None:
+    """What one function is without, the others have from the same policy."""
+    withhold(Grant("get_flow", "dynamodb:GetItem", "${RegistryTable.Arn}"))
+    status = {}
+    for handler, name in ((get_flow, "get_flow"), (get_generation, "get_generation")):
+        event = load_event(name)
+        event["headers"]["authorization"] = f"Bearer {tenant.key}"
+        status[name] = handler(event, LambdaContext())["statusCode"]
+    assert status == {"get_flow": 503, "get_generation": 404}
+
+
+def test_a_policy_that_is_attached_for_nothing_is_seen(template: Mapping[str, Any]) -> None:
+    """Each action of an attached policy is a grant of the function, which the walk takes away."""
+    wider = deepcopy(dict(template))
+    role = wider["Resources"]["GetFlowRole"]["Properties"]
+    role["ManagedPolicyArns"].append({"Ref": "EndGenerations"})
+    added = set(roles.Roles(wider).grants) - set(roles.deployed().grants)
+    assert added == {
+        Grant("get_flow", "dynamodb:UpdateItem", "${GenerationsTable.Arn}"),
+        Grant("get_flow", "dynamodb:UpdateItem", "${QuotasTable.Arn}"),
+        Grant("get_flow", "sqs:SendMessage", "${NotifyQueue.Arn}"),
+    }
 
 
 def test_a_handler_is_denied_in_its_threads(

@@ -383,7 +383,7 @@ class TwoTenants(RuleBasedStateMachine):
 
     def _usage_is_what_was_used(self) -> None:
         """Places, submissions and tokens are counted once each, and the limits are kept to."""
-        found = clients().dynamodb.scan(TableName=REFERENCES["UsageTable"])["Items"]
+        found = clients().dynamodb.scan(TableName=REFERENCES["QuotasTable"])["Items"]
         assert [item["pk"]["S"] for item in found] in ([], [LIMITED])
         open_ids = {known.id for known in self._of(LIMITED) if not _ended(known.seen)}
         assert len(open_ids) <= (LIMITS.running_at_once or 0)

@@ -93,7 +93,7 @@ def start_afresh() -> None:
     """Forget what the run before has left in the tables and in long-lived objects."""
     clients.cache_clear()
     services.cache_clear()
-    for name in ("GenerationsTable", "UsageTable"):
+    for name in ("GenerationsTable", "QuotasTable"):
         table = REFERENCES[name]
         for item in clients().dynamodb.scan(TableName=table)["Items"]:
             clients().dynamodb.delete_item(TableName=table, Key={"pk": item["pk"]})

@@ -62,7 +62,7 @@ REQUESTS = 12
 KINDS = ("answers", "throttles", "times out", "hangs", "refuses", "says nothing")
 MOODS = ((60, 8, 5, 19, 4, 4), (25, 65, 2, 2, 3, 3), (20, 5, 40, 35, 0, 0))
 """How likely a model does what: a good one, a busy one, and a slow one."""
-GENERATIONS, USAGE = REFERENCES["GenerationsTable"], REFERENCES["UsageTable"]
+GENERATIONS, USAGE = REFERENCES["GenerationsTable"], REFERENCES["QuotasTable"]
 STATISTICS = REFERENCES["StatisticsTable"]
 BEGIN = START - timedelta(minutes=3)
 """An hour ends in the middle of the chaos."""

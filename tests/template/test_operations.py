@@ -343,7 +343,7 @@ def test_tracing_is_off_unless_asked_for(template: Mapping[str, Any], mode: str)
     deployment = Deployment(template, {} if mode == "PassThrough" else {"Tracing": mode})
     for function in deployment.functions.values():
         assert function.properties["Tracing"] == mode
-    (policy,) = deployment.resources("AWS::IAM::ManagedPolicy").values()
+    policy = deployment.resources("AWS::IAM::ManagedPolicy")["WriteTelemetry"]
     assert ("xray" in json.dumps(policy)) is (mode == "Active")
 
 

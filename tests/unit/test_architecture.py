@@ -66,7 +66,7 @@ TABLES = {
     "afterword.generations.listings": "GenerationsTable",  # reads lists of what the store writes
     "afterword.generations.store": "GenerationsTable",
     "afterword.knowledge.store": "ContentsTable",
-    "afterword.limits.quotas": "UsageTable",
+    "afterword.limits.quotas": "QuotasTable",
     "afterword.tenants.registry": "RegistryTable",
     "afterword.usage.statistics": "StatisticsTable",
     "afterword.webhooks.store": "WebhooksTable",

@@ -69,7 +69,7 @@ def test_an_end_gives_the_place_back_and_sends_the_notice(
     assert end(endings, how)
     assert written(calls)[-3:] == [
         (WRITE, REFERENCES["GenerationsTable"]),
-        (WRITE, REFERENCES["UsageTable"]),
+        (WRITE, REFERENCES["QuotasTable"]),
         ("sqs.SendMessage", REFERENCES["NotifyQueue"]),
     ]
     ended = services().store.ended("demo", ID)

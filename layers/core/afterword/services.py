@@ -122,7 +122,7 @@ class Services:
         """What tenants with limits use."""
         from afterword.limits.quotas import Usage
 
-        return Usage(self._clients.dynamodb, self.settings.usage_table)
+        return Usage(self._clients.dynamodb, self.settings.quotas_table)
 
     @cached_property
     def metrics(self) -> "Metrics":

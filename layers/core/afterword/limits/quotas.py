@@ -1,4 +1,4 @@
-"""The usage table: what tenants with limits use. The only module that knows it.
+"""The quotas table: what tenants with limits use. The only module that knows it.
 
 One item per tenant, whose `pk` is its id:
 

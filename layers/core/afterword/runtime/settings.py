@@ -14,7 +14,7 @@ class MissingSettingError(RuntimeError):
 class Settings:
     """The functions' environment. A required setting is read when used and names itself if missing.
 
-    template.yaml gives each function only the settings that it uses.
+    template.yaml gives all functions the names of resources, and each the other settings it uses.
     """
 
     environ: Mapping[str, str]
@@ -46,9 +46,9 @@ class Settings:
         return self._required("AFTERWORD_QUEUE_URL")
 
     @property
-    def usage_table(self) -> str:
-        """Name of the DynamoDB table of what tenants use."""
-        return self._required("AFTERWORD_USAGE_TABLE")
+    def quotas_table(self) -> str:
+        """Name of the DynamoDB table of the quotas that tenants with limits have used."""
+        return self._required("AFTERWORD_QUOTAS_TABLE")
 
     @property
     def statistics_table(self) -> str:
