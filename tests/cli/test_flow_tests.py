@@ -16,7 +16,7 @@ from afterword.limits import Limits
 from afterword.registry import Registry
 from tests.cli.conftest import Afterword, CloudFormation, usage_error
 from tests.conftest import FLOW, FLOW_DOCUMENT, SetClock, Stored
-from tests.deployment import REFERENCES
+from tests.harness.deployment import REFERENCES
 
 TEST = ("flow", "test", "demo")
 POEM = """\

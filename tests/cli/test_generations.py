@@ -19,7 +19,7 @@ from afterword.store import GenerationStore
 from cli import terminal
 from tests.cli.conftest import Afterword, CloudFormation, usage_error
 from tests.conftest import FLOW, FLOW_DOCUMENT, SetClock, Stored
-from tests.deployment import REFERENCES
+from tests.harness.deployment import REFERENCES
 
 pytestmark = pytest.mark.usefixtures("stack")
 

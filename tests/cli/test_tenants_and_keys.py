@@ -9,7 +9,7 @@ from afterword.keys import Scope
 from afterword.registry import Registry
 from tests.cli.conftest import Afterword, usage_error
 from tests.conftest import SetClock
-from tests.deployment import REFERENCES
+from tests.harness.deployment import REFERENCES
 
 pytestmark = pytest.mark.usefixtures("stack", "set_clock")
 

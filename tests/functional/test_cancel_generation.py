@@ -7,8 +7,8 @@ from afterword import clock, services
 from afterword.keys import Scope
 from afterword.limits import Limits
 from tests.conftest import FLOW, Event, SetClock, Tenant
-from tests.fake_model import completion
-from tests.functional.native_generations import (
+from tests.harness.fake_model import completion
+from tests.harness.native_generations import (
     HEADERS,
     NOT_FOUND,
     Native,

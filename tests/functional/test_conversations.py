@@ -12,7 +12,7 @@ from afterword.generations import Listed, Reason, Submission
 from afterword.models import ModelRefusedError, Prompt, Turn
 from functions.generate.app import handler as work
 from tests.conftest import Event, LambdaContext, SetClock, Tenant
-from tests.fake_model import FakeModel, completion, raising
+from tests.harness.fake_model import FakeModel, completion, raising
 
 SESSION = "session-123"
 CHAT = "chat"

@@ -13,7 +13,7 @@ from afterword.batches import MAX_LINES, State
 from afterword.keys import Scope
 from functions.create_batch.app import handler
 from tests.conftest import FLOW, Event, LambdaContext, SetClock, Tenant
-from tests.functional.batches import BUCKET
+from tests.harness.batches import BUCKET
 
 STARTED = {
     "status": "waiting",

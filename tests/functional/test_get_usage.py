@@ -10,7 +10,7 @@ from afterword.generations import Completion, Reason, Submission, Terms
 from afterword.keys import Scope
 from afterword.models import STOP
 from tests.conftest import FLOW, FLOW_DOCUMENT, Call, SetClock, Tenant
-from tests.functional.administration import (
+from tests.harness.administration import (
     NO_KEY,
     OUT_OF_REACH,
     Administration,

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from afterword import services
 from afterword.keys import Scope
 from tests.conftest import FLOW, FLOW_DOCUMENT, SetClock, Tenant
-from tests.functional.administration import (
+from tests.harness.administration import (
     NO_KEY,
     OUT_OF_REACH,
     STARTED,

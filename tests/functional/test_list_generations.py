@@ -13,8 +13,8 @@ from afterword.flows import Flow
 from afterword.generations import Status, Submission, order
 from afterword.keys import Scope
 from tests.conftest import FLOW, START, Call, Event, SetClock, Tenant
-from tests.fake_model import completion
-from tests.functional.native_generations import (
+from tests.harness.fake_model import completion
+from tests.harness.native_generations import (
     HEADERS,
     Native,
     generation,

@@ -15,10 +15,10 @@ from afterword.dialects import genai_stack
 from afterword.generations import Reason, new_id
 from functions.submit_mail_generation.app import handler as submit_mail
 from tests.conftest import FLOW, Event, LambdaContext, SetClock, Tenant
-from tests.deployment import REFERENCES
-from tests.fake_model import completion
 from tests.functional.conftest import ClientFor
-from tests.functional.genai_stack import (
+from tests.harness.deployment import REFERENCES
+from tests.harness.fake_model import completion
+from tests.harness.genai_stack import (
     BIG,
     DOCUMENTED_READ,
     Client,

@@ -11,7 +11,7 @@ from afterword.generations import Reason, Status, Submission
 from afterword.limits import Limits
 from afterword.payloads import INLINE_BYTES
 from tests.conftest import FLOW, SetClock, Stored, Tenant
-from tests.fake_model import completion
+from tests.harness.fake_model import completion
 
 SUBMISSION = Submission(
     dialect="dialonce",

@@ -7,7 +7,7 @@ from afterword.generations import Reason, id_for_retry
 from afterword.keys import Scope
 from afterword.limits import Limits
 from tests.conftest import Event, SetClock, Stored, Tenant
-from tests.functional.native_generations import (
+from tests.harness.native_generations import (
     HEADERS,
     NOT_FOUND,
     Native,

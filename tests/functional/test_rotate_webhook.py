@@ -5,8 +5,8 @@ from collections.abc import Callable
 from afterword import clients, services
 from afterword.webhooks import Secret
 from tests.conftest import SetClock
-from tests.deployment import REFERENCES
-from tests.functional.webhooks import Webhooks, problem
+from tests.harness.deployment import REFERENCES
+from tests.harness.webhooks import Webhooks, problem
 
 
 def held(webhooks: Webhooks, webhook: str) -> tuple[Secret, ...]:

@@ -15,9 +15,9 @@ from afterword.generations import Chosen, Reason, Status
 from afterword.keys import Scope
 from afterword.limits import Limits
 from tests.conftest import FLOW, Call, Event, SetClock, Stored, Tenant
-from tests.fake_model import completion
 from tests.functional.conftest import HEADERS
-from tests.functional.native_generations import (
+from tests.harness.fake_model import completion
+from tests.harness.native_generations import (
     PROBLEM,
     QUESTION,
     Native,

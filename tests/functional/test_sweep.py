@@ -12,8 +12,8 @@ from afterword.generations import Reason, Status, Submission, Terms
 from afterword.items import DUE_AFTER, Overdue
 from functions.sweep.app import handler
 from tests.conftest import FLOW, Call, Event, LambdaContext, SetClock, Stored
-from tests.deployment import REFERENCES
-from tests.fake_model import completion
+from tests.harness.deployment import REFERENCES
+from tests.harness.fake_model import completion
 
 ID = "019a6f3e-7c00-7000-8000-000000000001"
 LEASE = timedelta(seconds=310)

@@ -10,8 +10,8 @@ import pytest
 from afterword import clients, clock, services
 from afterword.generations import Claim, Reason
 from tests.conftest import Call, SetClock
-from tests.fake_model import completion
-from tests.functional.genai_stack import (
+from tests.harness.fake_model import completion
+from tests.harness.genai_stack import (
     BIG,
     DOCUMENTED_READ,
     Client,

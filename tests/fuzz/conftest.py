@@ -19,10 +19,10 @@ from afterword.dialects import native, promptitude
 from afterword.generations import Status, Submission
 from afterword.keys import Scope
 from tests.conftest import FLOW, Call, Event, Stored, Tenant
-from tests.deployment import REFERENCES, Deployment
-from tests.fake_model import completion
 from tests.fuzz.contract import SUBMISSION, Operation
 from tests.fuzz.gateway import Gateway, HttpRequest, HttpResponse
+from tests.harness.deployment import REFERENCES, Deployment
+from tests.harness.fake_model import completion
 
 MANY = 20
 WAITING = (native.NAME, promptitude.NAME)

@@ -7,9 +7,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from tests import roles
 from tests.conftest import ROOT
-from tests.roles import USED_BY_LAMBDA
+from tests.harness import roles
+from tests.harness.roles import USED_BY_LAMBDA
 
 SECONDS = 1_200
 

@@ -44,8 +44,8 @@ from tests.conftest import (
     SetClock,
     fresh_aws,
 )
-from tests.deployment import REFERENCES
-from tests.fake_model import FakeModel, completion
+from tests.harness.deployment import REFERENCES
+from tests.harness.fake_model import FakeModel, completion
 from tests.properties.runs import SEEDS, check_machine
 
 LIMITED, FREE = "demo", "other"
@@ -125,7 +125,7 @@ class TwoTenants(RuleBasedStateMachine):
         super().__init__()
         self._stack = ExitStack()
         patch = self._stack.enter_context(pytest.MonkeyPatch.context())
-        self._stack.enter_context(fresh_aws(self.template, patch))
+        self._stack.enter_context(fresh_aws(patch))
         self._clock = SetClock()
         self._clock.moment += LATE_IN_THE_MONTH
         patch.setattr(clock, "now", self._clock)

@@ -26,8 +26,8 @@ from afterword import (
 from afterword.limits import Limits
 from afterword.models import provider
 from tests.conftest import Event, Tenant
-from tests.deployment import REFERENCES
-from tests.seeds import seeded
+from tests.harness.deployment import REFERENCES
+from tests.harness.seeds import seeded
 from tests.simulation.scheduler import Pool
 from tests.simulation.world import CAP, World
 

@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 
 from afterword.generations import Reason, Status
-from tests.seeds import SEEDS
+from tests.harness.seeds import SEEDS
 from tests.simulation.conftest import Simulate
 
 FIXED = range(40)

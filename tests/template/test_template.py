@@ -12,8 +12,8 @@ import pytest
 from afterword import batches, clients, intake, worker
 from afterword.generations import MAX_DEADLINE
 from tests.conftest import ROOT
-from tests.deployment import Deployment, as_list
-from tests.seeds import SEEDS, seeded
+from tests.harness.deployment import Deployment, as_list
+from tests.harness.seeds import SEEDS, seeded
 
 GENERATIONS, REGISTRY, USAGE = "GenerationsTable.Arn", "RegistryTable.Arn", "UsageTable.Arn"
 SETTLES = {USAGE: {"dynamodb:UpdateItem"}, "NotifyQueue.Arn": {"sqs:SendMessage"}}

@@ -26,7 +26,7 @@ from afterword.errors import InvalidRequestError, NotFoundError
 from afterword.generations import Generation, Submission
 from afterword.registry import StoredFlow
 from tests.conftest import FLOW, SetClock, Tenant
-from tests.deployment import REFERENCES
+from tests.harness.deployment import REFERENCES
 
 KEY = "intake/demo/mails.jsonl"
 BUCKET = REFERENCES["BatchBucket"]

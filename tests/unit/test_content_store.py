@@ -37,8 +37,8 @@ from afterword.passages import cut
 from afterword.payloads import INLINE_BYTES
 from afterword.ranking import Origin, SelectionTooLargeError
 from tests.conftest import START, Call, SetClock
-from tests.deployment import REFERENCES
-from tests.seeds import SEEDS, seeded
+from tests.harness.deployment import REFERENCES
+from tests.harness.seeds import SEEDS, seeded
 
 TABLE, BUCKET = REFERENCES["ContentsTable"], REFERENCES["ContentsBucket"]
 OPENING = Draft(

@@ -16,7 +16,7 @@ from afterword import form_body
 from afterword.dialects.genai_stack import form
 from afterword.errors import InvalidRequestError
 from afterword.files import Upload
-from tests.seeds import SEEDS, seeded
+from tests.harness.seeds import SEEDS, seeded
 
 BOUNDARY = "----boundary.7"
 MULTIPART = f"multipart/form-data; boundary={BOUNDARY}"

@@ -9,7 +9,7 @@ from afterword import inputs
 from afterword.errors import UnprocessableError
 from afterword.files import SubmittedFile, Upload
 from afterword.inputs import ANY_TEXT, Input, Kind, Values
-from tests.seeds import SEEDS, seeded
+from tests.harness.seeds import SEEDS, seeded
 
 TEXT = Input(name="topic", label="Topic")
 FILE = Input(name="paper", label="Paper", kind=Kind.FILE, max_bytes=10)

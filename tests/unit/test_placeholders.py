@@ -11,7 +11,7 @@ from afterword import placeholders
 from afterword.errors import InvalidRequestError
 from afterword.generations import Reason
 from afterword.placeholders import MAX_PLACEHOLDERS, UnfilledError
-from tests.seeds import SEEDS, seeded
+from tests.harness.seeds import SEEDS, seeded
 
 DEAR = "Bonjour [Nom du Client],\r\n\r\nMerci.  [one sentence on the next step]\n\tÀ bientôt [!]"
 """Three placeholders among fixed words."""

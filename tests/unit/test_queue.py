@@ -9,7 +9,7 @@ import pytest
 from afterword import queue, services
 from afterword.queue import Nudge
 from tests.conftest import Call, Event, LambdaContext
-from tests.deployment import REFERENCES
+from tests.harness.deployment import REFERENCES
 
 
 def make_event(*bodies: str) -> Event:

@@ -13,7 +13,7 @@ from afterword.lexical import Index, LexicalRanking
 from afterword.passages import Passage, cut
 from afterword.ranking import Candidate, Origin, Ranked, Selection, SelectionTooLargeError
 from afterword.words import fold, words
-from tests.seeds import SEEDS, seeded
+from tests.harness.seeds import SEEDS, seeded
 
 SELECTION = Selection("demo", version="1")
 

@@ -11,7 +11,7 @@ from afterword.keys import ApiKey, Scope
 from afterword.limits import Limits
 from afterword.registry import Registry, StoredFlow, Tenant, is_name
 from tests.conftest import START, Call, SetClock
-from tests.deployment import REFERENCES
+from tests.harness.deployment import REFERENCES
 
 TABLE = REFERENCES["RegistryTable"]
 

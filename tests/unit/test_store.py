@@ -30,9 +30,9 @@ from afterword.items import DUE_SHARDS, Overdue
 from afterword.payloads import INLINE_BYTES
 from afterword.store import GenerationStore
 from tests.conftest import START, Call, SetClock, Stored
-from tests.deployment import REFERENCES
-from tests.fake_model import completion
-from tests.seeds import SEEDS, seeded
+from tests.harness.deployment import REFERENCES
+from tests.harness.fake_model import completion
+from tests.harness.seeds import SEEDS, seeded
 
 ID = "019a6f3e-7c00-7000-8000-000000000001"
 LEASE = timedelta(seconds=70)
