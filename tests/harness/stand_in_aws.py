@@ -15,7 +15,7 @@ from typing import Any
 import boto3
 import pytest
 from botocore.client import BaseClient
-from moto import backend_index, mock_aws
+from moto import mock_aws
 from moto.backends import get_backend
 from moto.core import DEFAULT_ACCOUNT_ID
 from moto.core.base_backend import BackendDict
@@ -23,6 +23,7 @@ from moto.core.botocore_stubber import BotocoreStubber
 from moto.core.model_instances import reset_model_data
 from moto.core.models import botocore_stubber
 
+from tests.harness import quick_moto
 from tests.harness.deployment import (
     INTAKE_DEAD_LETTERS_NAME,
     INTAKE_QUEUE_NAME,
@@ -53,13 +54,12 @@ QUEUES = (
 BUCKETS = ("Bucket", "ContentsBucket", "BatchBucket")
 NOT_OF_MOTO = ("SSESpecification", "PointInTimeRecoverySpecification", "TimeToLiveSpecification")
 """Properties of a table that `CreateTable` does not take."""
-SERVICES = ("dynamodb", "sqs", "s3")
 
 
 @contextmanager
 def stand_in_aws() -> Iterator[None]:
     """Start an AWS that has the template's tables, queues and buckets, all of them empty."""
-    _look_for_our_services_first()
+    quick_moto.install()
     tables = _empty_tables()
     botocore_stubber.enabled = True
     BackendDict.reset()
@@ -97,13 +97,16 @@ class EventHandlers:
 
     def __init__(self) -> None:
         self._pristine: dict[BaseClient, Any] = {}
+        self._lookups: dict[BaseClient, object] = {}
 
     def set_back(self, clients: Iterable[BaseClient]) -> None:
         """Drop the handlers that were registered since a client was first passed."""
         for client in clients:
             emitter = client.meta.events._emitter  # noqa: SLF001 - there is no way to list handlers
             pristine = self._pristine.setdefault(client, copy(emitter))
-            vars(emitter).update(vars(copy(pristine)))
+            if emitter._lookup_cache is not self._lookups.get(client):  # noqa: SLF001 - new after each change
+                vars(emitter).update(vars(copy(pristine)))
+                self._lookups[client] = emitter._lookup_cache  # noqa: SLF001 - same
 
 
 def _backend(service: Any, region: str) -> Any:  # noqa: ANN401 - moto's backends have no common type
@@ -121,9 +124,3 @@ def _empty_tables() -> bytes:
                 definition.pop(later, None)
             client.create_table(TableName=REFERENCES[resource], **definition)
         return pickle.dumps(dict(_backend("dynamodb", REGION).tables))
-
-
-@cache
-def _look_for_our_services_first() -> None:
-    """Put the URLs of the services in use before those of all the others of AWS."""
-    backend_index.backend_url_patterns.sort(key=lambda found: found[0] not in SERVICES)
