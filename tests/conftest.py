@@ -191,11 +191,16 @@ def fresh_aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         worker.from_settings,
     ):
         cached.cache_clear()
-    _CLIENTS_EVENTS.set_back(_all_clients())
+    forget_handlers()
     let_one_call_in_at_a_time(monkeypatch)
     roles.enforce(monkeypatch)
     with stand_in_aws():
         yield
+
+
+def forget_handlers() -> None:
+    """Drop the event handlers that a test has registered with the AWS clients."""
+    _CLIENTS_EVENTS.set_back(_all_clients())
 
 
 def _all_clients() -> list[BaseClient]:

@@ -109,6 +109,12 @@ class World:
         """Do the same with an event."""
         return self.judge(operation, lambda: self.gateway.call(self._folder(operation), event))
 
+    def ask_changed(self, operation: Operation, change: Callable[[Event], object]) -> HttpResponse:
+        """Do the same with the sample event, of which something is changed."""
+        event = self.event(operation)
+        change(event)
+        return self.call(operation, event)
+
     def judge(self, operation: Operation, answer: Callable[[], HttpResponse]) -> HttpResponse:
         """Do the same with whatever asks."""
         self.gateway.errors.clear()

@@ -60,10 +60,10 @@ _serialize_structure = JSONSerializer._serialize_type_structure  # noqa: SLF001 
 
 def _serialized(
     self: JSONSerializer,
-    serialized: Any,
-    value: Any,
+    serialized: Any,  # noqa: ANN401 - moto's own
+    value: Any,  # noqa: ANN401 - moto's own
     shape: StructureShape,
-    key: str,  # noqa: ANN401 - moto's own
+    key: str,
 ) -> None:
     """Serialise a structure; of DynamoDB's values only the member that is there, not all ten."""
     if shape.name != "AttributeValue" or type(value) is not dict or not key:

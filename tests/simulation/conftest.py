@@ -25,7 +25,7 @@ from afterword import (
 )
 from afterword.limits import Limits
 from afterword.models import provider
-from tests.conftest import Event, Tenant
+from tests.conftest import Event, Tenant, forget_handlers
 from tests.harness.deployment import REFERENCES
 from tests.harness.seeds import seeded
 from tests.simulation.scheduler import Pool
@@ -97,11 +97,8 @@ def simulate(
 
 def start_afresh() -> None:
     """Forget what the run before has left in the tables and in long-lived objects."""
+    forget_handlers()
     for cached in (
-        clients.dynamodb,
-        clients.sqs,
-        clients.s3,
-        clients.events,
         services.registry,
         services.authenticator,
         services.store,
