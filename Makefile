@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo dev logs sam-local invoke-all test test-local test-sam check lint audit format openapi build deploy bench recall clean
+.PHONY: help demo dev logs sam-local invoke-all test test-long test-local test-sam check lint audit format openapi build deploy bench recall clean
 
 PORT ?= 8080
 ENV ?= default
@@ -36,8 +36,11 @@ sam-local: .venv/ready $(SAM_READY) $(STACK_READY) ## run the API in Lambda's co
 invoke-all: .venv/ready $(SAM_READY) $(STACK_READY) ## invoke each function with its sample event in Lambda's container (Docker)
 	@$(PYTHON) -m local invoke-all
 
-test: .venv/ready $(STACK_READY) ## run the tests that need no stack (moto, a real small model)
-	@$(PYTHON) -m pytest -n auto --dist worksteal
+test: .venv/ready $(STACK_READY) ## run the tests that need no stack (moto, a real small model), in three minutes
+	@$(PYTHON) -m pytest -m "not long" -n auto --dist worksteal
+
+test-long: .venv/ready ## run the long forms: all seeds, all hostile inputs, the walk over all grants
+	@$(PYTHON) -m pytest -m long -n auto --dist worksteal
 
 test-local: .venv/ready $(SAM_READY) $(STACK_READY) ## run the tests that drive the embedded stack over HTTP
 	@$(PYTHON) -m pytest tests/local
@@ -45,7 +48,7 @@ test-local: .venv/ready $(SAM_READY) $(STACK_READY) ## run the tests that drive 
 test-sam: .venv/ready $(SAM_READY) $(STACK_READY) ## run the tests of `make sam-local` (Docker)
 	@$(PYTHON) -m pytest tests/sam_local
 
-check: lint audit test test-local test-sam invoke-all ## what CI runs: lint, audit, all tests (the last two need Docker)
+check: lint audit test test-long test-local test-sam invoke-all ## what CI runs: lint, audit, all tests (the last two need Docker)
 
 lint: .venv/ready $(SAM_READY) ## ruff, mypy, the lock, the layers' requirements, openapi.yaml, the template
 	@echo "ruff" && .venv/bin/ruff check && .venv/bin/ruff format --check --quiet

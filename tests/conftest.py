@@ -4,10 +4,8 @@ import io
 import json
 import logging
 import os
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from copy import deepcopy
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,8 +14,6 @@ from typing import Any
 import pytest
 from botocore.client import BaseClient
 from botocore.exceptions import EndpointConnectionError
-from moto import mock_aws
-from moto.core.botocore_stubber import BotocoreStubber
 
 from afterword import clock
 from afterword.generations.store import GenerationStore
@@ -26,21 +22,12 @@ from afterword.runtime.clients import clients
 from afterword.services import services
 from afterword.tenants.keys import Scope
 from afterword.tenants.registry import Registry
-from tests import (
+from tests.harness import (
     roles,
     seeds,  # noqa: F401 - chooses the fresh seed before other processes start
 )
-from tests.deployment import (
-    INTAKE_DEAD_LETTERS_NAME,
-    INTAKE_QUEUE_NAME,
-    NOTIFY_QUEUE_NAME,
-    QUEUE_NAME,
-    REFERENCES,
-    REGION,
-    WEBHOOK_QUEUE_NAME,
-    Deployment,
-    parsed_template,
-)
+from tests.harness.deployment import REFERENCES, REGION, Deployment, parsed_template
+from tests.harness.stand_in_aws import EventHandlers, let_one_call_in_at_a_time, stand_in_aws
 
 ROOT = Path(__file__).parent.parent
 FLOW = "mail-reply"
@@ -60,6 +47,8 @@ PARAMETERS = {
     "ModelBaseUrl": "http://127.0.0.1:9/v1",
 }
 """The template's parameters in the tests; the others keep their defaults."""
+
+_CLIENTS_EVENTS = EventHandlers()
 
 type Event = dict[str, Any]
 
@@ -164,73 +153,30 @@ def environment(monkeypatch: pytest.MonkeyPatch, deployment: Deployment) -> None
 @pytest.fixture
 def aws(
     environment: None,  # noqa: ARG001 - asked for its effect
-    template: Mapping[str, Any],
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[None]:
     """Start with new long-lived objects, over moto with the template's tables, queue and bucket."""
-    with fresh_aws(template, monkeypatch):
+    with fresh_aws(monkeypatch):
         yield
 
 
 @contextmanager
-def fresh_aws(template: Mapping[str, Any], monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def fresh_aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Start as the fixture `aws` does, for a test that needs it several times."""
-    for cached in (clients, services, telemetry.logger):
+    for cached in (services, telemetry.logger):
         cached.cache_clear()
-    _let_one_call_in_at_a_time(monkeypatch)
+    forget_handlers()
+    let_one_call_in_at_a_time(monkeypatch)
     roles.enforce(monkeypatch)
-    with mock_aws():
-        resources = template["Resources"]
-        for resource in (
-            "GenerationsTable",
-            "RegistryTable",
-            "QuotasTable",
-            "StatisticsTable",
-            "ContentsTable",
-            "BatchesTable",
-            "WebhooksTable",
-        ):
-            definition = deepcopy(resources[resource]["Properties"])
-            for later in (
-                "SSESpecification",
-                "PointInTimeRecoverySpecification",
-                "TimeToLiveSpecification",
-            ):
-                definition.pop(later, None)
-            clients().dynamodb.create_table(TableName=REFERENCES[resource], **definition)
-        for resource, name in (
-            ("Queue", QUEUE_NAME),
-            ("NotifyQueue", NOTIFY_QUEUE_NAME),
-            ("WebhookQueue", WEBHOOK_QUEUE_NAME),
-            ("IntakeQueue", INTAKE_QUEUE_NAME),
-            ("IntakeDeadLetterQueue", INTAKE_DEAD_LETTERS_NAME),
-        ):
-            url = clients().sqs.create_queue(QueueName=name)["QueueUrl"]
-            assert url == REFERENCES[resource]
-        for resource in ("Bucket", "ContentsBucket", "BatchBucket"):
-            clients().s3.create_bucket(
-                Bucket=REFERENCES[resource],
-                CreateBucketConfiguration={"LocationConstraint": REGION},
-            )
-        clients().s3.put_bucket_versioning(
-            Bucket=REFERENCES["BatchBucket"],
-            VersioningConfiguration=resources["BatchBucket"]["Properties"][
-                "VersioningConfiguration"
-            ],
-        )
+    with stand_in_aws():
         yield
 
 
-def _let_one_call_in_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Serialise moto's calls: between threads its conditional writes can have two winners."""
-    lock = threading.Lock()
-    answer = BotocoreStubber.__call__
-
-    def answer_alone(self: BotocoreStubber, *args: Any, **kwargs: Any) -> object:  # noqa: ANN401 - moto's own
-        with lock:
-            return answer(self, *args, **kwargs)
-
-    monkeypatch.setattr(BotocoreStubber, "__call__", answer_alone)
+def forget_handlers() -> None:
+    """Drop the event handlers that a test has registered with the AWS clients, and Bedrock's."""
+    for name in ("bedrock_agent_runtime", "bedrock_runtimes"):
+        vars(clients()).pop(name, None)
+    _CLIENTS_EVENTS.set_back(_all_clients())
 
 
 def _all_clients() -> list[BaseClient]:

@@ -18,7 +18,7 @@ from typer.testing import CliRunner, Result
 import cli.stack
 from afterword.services import services
 from cli.main import app
-from tests.deployment import REFERENCES, REGION
+from tests.harness.deployment import REFERENCES, REGION
 
 EMBEDDED = "http://127.0.0.1:4566"
 

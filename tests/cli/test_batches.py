@@ -21,9 +21,9 @@ from functions.create_batch.app import handler as create_batch
 from functions.get_batch.app import handler as get_batch
 from tests.cli.conftest import Afterword, usage_error
 from tests.conftest import Call, Event, LambdaContext, Tenant
-from tests.deployment import REFERENCES
-from tests.fake_model import completion
-from tests.functional.batches import BUCKET, MAIL, Inbox, created, file, turns
+from tests.harness.batches import BUCKET, MAIL, Inbox, created, file, turns
+from tests.harness.deployment import REFERENCES
+from tests.harness.fake_model import completion
 
 
 @dataclass

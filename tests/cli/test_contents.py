@@ -18,8 +18,8 @@ from afterword_documents import extraction
 from cli import content_files, contents
 from tests.cli.conftest import Afterword, usage_error
 from tests.conftest import SetClock
-from tests.deployment import REFERENCES
 from tests.documents import docx_files, pdf_files
+from tests.harness.deployment import REFERENCES
 
 pytestmark = pytest.mark.usefixtures("stack", "set_clock")
 

@@ -16,7 +16,7 @@ from afterword.services import services
 from afterword.tenants.registry import Registry
 from tests.cli.conftest import Afterword, usage_error
 from tests.conftest import FLOW, FLOW_DOCUMENT, SetClock, Stored
-from tests.deployment import REFERENCES
+from tests.harness.deployment import REFERENCES
 
 pytestmark = pytest.mark.usefixtures("stack")
 

@@ -21,7 +21,7 @@ from deploy.parameters import Template
 from deploy.problems import DeployError
 from tests.cli.conftest import CloudFormation
 from tests.conftest import ROOT
-from tests.deployment import REGION
+from tests.harness.deployment import REGION
 
 URL = "https://abc123.execute-api.eu-west-1.amazonaws.com"
 OUTPUTS = {"ApiUrl": URL}

@@ -18,7 +18,7 @@ from afterword.services import services
 from afterword.tenants.registry import Registry
 from tests.cli.conftest import Afterword, CloudFormation, usage_error
 from tests.conftest import FLOW, FLOW_DOCUMENT, SetClock, Stored
-from tests.deployment import REFERENCES
+from tests.harness.deployment import REFERENCES
 
 TEST = ("flow", "test", "demo")
 POEM = """\

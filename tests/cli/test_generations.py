@@ -21,7 +21,7 @@ from afterword.tenants.registry import Registry
 from cli import terminal
 from tests.cli.conftest import Afterword, CloudFormation, usage_error
 from tests.conftest import FLOW, FLOW_DOCUMENT, SetClock, Stored
-from tests.deployment import REFERENCES
+from tests.harness.deployment import REFERENCES
 
 pytestmark = pytest.mark.usefixtures("stack")
 

@@ -6,7 +6,7 @@ import pytest
 
 from afterword.tenants.registry import Registry
 from tests.cli.conftest import Afterword, CloudFormation, announce
-from tests.deployment import REGION
+from tests.harness.deployment import REGION
 
 LIST = ("key", "list", "demo")
 

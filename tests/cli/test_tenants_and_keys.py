@@ -10,7 +10,7 @@ from afterword.tenants.keys import Scope
 from afterword.tenants.registry import Registry
 from tests.cli.conftest import Afterword, usage_error
 from tests.conftest import SetClock
-from tests.deployment import REFERENCES
+from tests.harness.deployment import REFERENCES
 
 pytestmark = pytest.mark.usefixtures("stack", "set_clock")
 

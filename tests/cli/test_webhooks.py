@@ -11,7 +11,7 @@ from afterword.tenants.registry import Registry
 from afterword.webhooks import SUBMISSIONS, DeliveryStatus, Disabled, Try
 from tests.cli.conftest import Afterword, usage_error
 from tests.conftest import START, SetClock
-from tests.functional.webhooks import messages
+from tests.harness.webhooks import messages
 
 pytestmark = pytest.mark.usefixtures("stack", "set_clock")
 

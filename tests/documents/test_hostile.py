@@ -18,7 +18,7 @@ from afterword_documents import extraction
 from afterword_documents.extraction import extract
 from tests.documents import pdf_files
 from tests.documents.docx_files import NUMBERING, STYLES, docx, item, paragraph, style, table
-from tests.seeds import SEEDS, seeded
+from tests.harness.seeds import SEEDS, seeded
 
 if TYPE_CHECKING:
     import subprocess

@@ -13,13 +13,13 @@ from afterword.runtime.outbound import Fetcher
 from afterword.services import services
 from afterword.tenants.keys import Scope
 from tests.conftest import FLOW, Event, SetClock, Tenant
-from tests.fake_model import FakeModel
-from tests.functional.administration import Administration
-from tests.functional.contents import Contents
-from tests.functional.genai_stack import CHAT, CHAT_DOCUMENT, FORM, FORM_DOCUMENT, Client
-from tests.functional.native_generations import Native
-from tests.functional.webhooks import Queue as WebhookQueue
-from tests.functional.webhooks import Receiver, Webhooks
+from tests.harness.administration import Administration
+from tests.harness.contents import Contents
+from tests.harness.fake_model import FakeModel
+from tests.harness.genai_stack import CHAT, CHAT_DOCUMENT, FORM, FORM_DOCUMENT, Client
+from tests.harness.native_generations import Native
+from tests.harness.webhooks import Queue as WebhookQueue
+from tests.harness.webhooks import Receiver, Webhooks
 
 HEADERS = {"content-type": "application/json", "cache-control": "no-store"}
 """What every HTTP result has."""

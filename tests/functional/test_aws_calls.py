@@ -13,9 +13,9 @@ from functions.generate.app import handler as generate
 from functions.get_mail_generation.app import handler as read
 from functions.submit_mail_generation.app import handler as submit
 from tests.conftest import Call, Event, LambdaContext
-from tests.deployment import REFERENCES
-from tests.fake_model import FakeModel, saying
-from tests.functional.genai_stack import Client
+from tests.harness.deployment import REFERENCES
+from tests.harness.fake_model import FakeModel, saying
+from tests.harness.genai_stack import Client
 
 GENERATIONS, REGISTRY = REFERENCES["GenerationsTable"], REFERENCES["RegistryTable"]
 

@@ -8,8 +8,8 @@ from afterword.limits import Limits
 from afterword.services import services
 from afterword.tenants.keys import Scope
 from tests.conftest import FLOW, Event, SetClock, Tenant
-from tests.fake_model import completion
-from tests.functional.native_generations import (
+from tests.harness.fake_model import completion
+from tests.harness.native_generations import (
     HEADERS,
     NOT_FOUND,
     Native,

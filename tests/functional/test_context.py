@@ -11,8 +11,8 @@ from afterword.services import services
 from functions.generate.app import handler as work
 from functions.generate_flow.app import handler
 from tests.conftest import Call, Event, LambdaContext, SetClock, Stored, Tenant
-from tests.fake_model import FakeModel, saying
-from tests.functional.promptitude import generation_event, put_flow, read
+from tests.harness.fake_model import FakeModel, saying
+from tests.harness.promptitude import generation_event, put_flow, read
 
 CONTEXT = LambdaContext(milliseconds=29_000)
 REFUNDS, DELIVERY, SECRET = (

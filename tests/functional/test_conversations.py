@@ -13,7 +13,7 @@ from afterword.models import ModelRefusedError, Prompt, Turn
 from afterword.services import services
 from functions.generate.app import handler as work
 from tests.conftest import Call, Event, LambdaContext, SetClock, Tenant
-from tests.fake_model import FakeModel, completion, raising
+from tests.harness.fake_model import FakeModel, completion, raising
 
 SESSION = "session-123"
 CHAT = "chat"

@@ -15,7 +15,7 @@ from afterword.services import services
 from afterword.usage.statistics import BACK, Cell, Tally
 from functions.count_usage.app import handler
 from tests.conftest import Call, Event, LambdaContext, SetClock, Tenant
-from tests.deployment import REFERENCES
+from tests.harness.deployment import REFERENCES
 
 DAY = date(2026, 11, 10)
 TABLE = REFERENCES["StatisticsTable"]

@@ -28,8 +28,8 @@ from functions.generate.app import handler as generate
 from functions.submit_mail_generation.app import handler as submit
 from functions.sweep.app import handler as sweep
 from tests.conftest import Event, LambdaContext, SetClock
-from tests.deployment import REFERENCES
-from tests.fake_model import FakeModel, completion
+from tests.harness.deployment import REFERENCES
+from tests.harness.fake_model import FakeModel, completion
 
 TEXT = "Dear Jean, " * INLINE_BYTES
 """A reply too big for the item, so that S3 is on its way too."""

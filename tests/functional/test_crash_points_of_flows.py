@@ -18,10 +18,10 @@ from functions.create_text_generation.app import handler as submit
 from functions.generate.app import handler as work
 from functions.sweep.app import handler as sweep
 from tests.conftest import Event, LambdaContext, SetClock
-from tests.deployment import REFERENCES
-from tests.fake_model import FakeModel, completion
-from tests.functional.genai_stack import Client
 from tests.functional.test_crash_points import Fate
+from tests.harness.deployment import REFERENCES
+from tests.harness.fake_model import FakeModel, completion
+from tests.harness.genai_stack import Client
 
 STEPS = [
     {"name": "ideas", "prompt": "Ideas: {{topic}} {{paper}}", "output": "array"},

@@ -15,7 +15,7 @@ from afterword.services import services
 from afterword.tenants.keys import Scope
 from functions.create_batch.app import handler
 from tests.conftest import FLOW, Event, LambdaContext, SetClock, Tenant
-from tests.functional.batches import BUCKET
+from tests.harness.batches import BUCKET
 
 STARTED = {
     "status": "waiting",

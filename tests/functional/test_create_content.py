@@ -17,7 +17,7 @@ from functions.create_content.app import handler
 from tests.conftest import FLOW, LambdaContext, SetClock, Tenant
 from tests.documents import docx_files, pdf_files
 from tests.fetching.servers import Server, file, redirect, serving
-from tests.functional.contents import (
+from tests.harness.contents import (
     BOUND,
     FIELDS,
     REFUND,

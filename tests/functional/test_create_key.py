@@ -7,7 +7,7 @@ import pytest
 from afterword.services import services
 from afterword.tenants.keys import parse
 from tests.conftest import FLOW, FLOW_DOCUMENT, Tenant
-from tests.functional.administration import (
+from tests.harness.administration import (
     BOUND,
     NO_KEY,
     OUT_OF_REACH,

@@ -17,11 +17,11 @@ from afterword.services import services
 from functions.generate.app import handler as generate
 from functions.get_mail_generation.app import handler as get_mail_generation
 from tests.conftest import FLOW, START, Event, LambdaContext, SetClock, Stored, Tenant
-from tests.deployment import REFERENCES
-from tests.fake_model import FakeModel, saying
 from tests.functional import conftest
 from tests.functional.conftest import ClientFor
-from tests.functional.genai_stack import (
+from tests.harness.deployment import REFERENCES
+from tests.harness.fake_model import FakeModel, saying
+from tests.harness.genai_stack import (
     BIG,
     DOCUMENTED_READ,
     FORM,

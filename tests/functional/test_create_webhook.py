@@ -11,8 +11,8 @@ from afterword.services import services
 from afterword.tenants.keys import Scope
 from afterword.webhooks import MAX_ENDPOINTS
 from tests.conftest import FLOW, Tenant
-from tests.deployment import REFERENCES
-from tests.functional.webhooks import BODYLESS, HANDLERS, NO_WEBHOOK, URL, Webhooks, problem
+from tests.harness.deployment import REFERENCES
+from tests.harness.webhooks import BODYLESS, HANDLERS, NO_WEBHOOK, URL, Webhooks, problem
 
 STARTED = "2026-11-10T09:00:00.000Z"
 NOT_HTTPS = "it must be an https address, on port 443."

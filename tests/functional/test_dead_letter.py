@@ -12,7 +12,7 @@ from afterword.generations import Reason, Status, Submission, Terms
 from afterword.services import services
 from functions.dead_letter.app import handler
 from tests.conftest import FLOW, Event, LambdaContext, SetClock, Tenant
-from tests.fake_model import completion
+from tests.harness.fake_model import completion
 
 ID = "019a6f3e-7c00-7000-8000-000000000001"
 MESSAGE_ID = "059f36b4-87a3-44ab-83d2-661975830a7d"

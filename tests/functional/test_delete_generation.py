@@ -22,10 +22,10 @@ from functions.generate.app import handler as generate
 from functions.get_mail_generation.app import handler as get_mail_generation
 from functions.sweep.app import handler as sweep
 from tests.conftest import FLOW, Event, LambdaContext, SetClock, Stored, Tenant
-from tests.deployment import REFERENCES
-from tests.fake_model import FakeModel, completion, saying
 from tests.functional.conftest import NO_SUCH_GENERATION
-from tests.functional.native_generations import NOT_FOUND, QUESTION, Native, problem
+from tests.harness.deployment import REFERENCES
+from tests.harness.fake_model import FakeModel, completion, saying
+from tests.harness.native_generations import NOT_FOUND, QUESTION, Native, problem
 
 WORD = "Quokka"
 BIG = WORD + "x" * INLINE_BYTES

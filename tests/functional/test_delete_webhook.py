@@ -5,8 +5,8 @@ import pytest
 from afterword.runtime.clients import clients
 from afterword.services import services
 from afterword.webhooks import SUBMISSIONS
-from tests.deployment import REFERENCES
-from tests.functional.webhooks import NO_WEBHOOK, Webhooks, problem
+from tests.harness.deployment import REFERENCES
+from tests.harness.webhooks import NO_WEBHOOK, Webhooks, problem
 
 
 def test_an_endpoint_is_removed(webhooks: Webhooks) -> None:

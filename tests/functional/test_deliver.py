@@ -16,8 +16,8 @@ from afterword.services import services
 from afterword.webhooks import SUBMISSIONS
 from functions.deliver.app import handler
 from tests.conftest import FLOW, START, Call, Event, LambdaContext, SetClock, Stored
-from tests.fake_model import completion
-from tests.functional.webhooks import URL, Queue, Receiver, Webhooks, messages
+from tests.harness.fake_model import completion
+from tests.harness.webhooks import URL, Queue, Receiver, Webhooks, messages
 
 ID, OTHER_ID = "019a6f3e-7c00-7000-8000-000000000001", "019a6f3e-7c00-7000-8000-000000000002"
 SUBMISSION = Submission(

@@ -13,7 +13,7 @@ from afterword.models import ModelRefusedError, ModelUnavailableError, Prompt
 from afterword.services import services
 from functions.generate.app import handler
 from tests.conftest import FLOW, START, Event, LambdaContext, SetClock, Tenant
-from tests.fake_model import FakeModel, completion, raising, saying
+from tests.harness.fake_model import FakeModel, completion, raising, saying
 
 ID = "019a6f3e-7c00-7000-8000-000000000001"
 MESSAGE_ID = "059f36b4-87a3-44ab-83d2-661975830a7d"

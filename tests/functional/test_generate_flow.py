@@ -15,8 +15,8 @@ from afterword.tenants.keys import Scope
 from functions.generate.app import handler as work
 from functions.generate_flow.app import handler
 from tests.conftest import Event, LambdaContext, SetClock, Stored, Tenant
-from tests.fake_model import FakeModel, raising, saying
-from tests.functional.promptitude import (
+from tests.harness.fake_model import FakeModel, raising, saying
+from tests.harness.promptitude import (
     REQUEST,
     TEXT,
     answer,

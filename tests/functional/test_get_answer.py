@@ -15,9 +15,9 @@ from afterword.tenants.keys import Scope
 from functions.generate.app import handler as work
 from functions.get_answer.app import handler
 from tests.conftest import FLOW, Call, Event, LambdaContext, SetClock, Tenant
-from tests.fake_model import FakeModel, saying
-from tests.functional.genai_stack import differences
-from tests.functional.unless import (
+from tests.harness.fake_model import FakeModel, saying
+from tests.harness.genai_stack import differences
+from tests.harness.unless import (
     ANSWER,
     ASKED,
     CHAT,

@@ -14,7 +14,7 @@ from afterword.services import services
 from afterword.tenants.keys import Scope
 from functions.get_batch.app import handler
 from tests.conftest import FLOW, START, Event, LambdaContext, SetClock, Tenant
-from tests.functional.batches import BUCKET
+from tests.harness.batches import BUCKET
 
 ID = "019a6f3e-7c00-7000-8000-000000000001"
 PATH = f"/v1/batches/{ID}"

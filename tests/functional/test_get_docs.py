@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functions.get_docs.app import handler
 from functions.get_docs_file.app import handler as get_file
 from tests.conftest import Event, LambdaContext
-from tests.functional.published import HEADERS, TAG, text
+from tests.harness.static_files import HEADERS, TAG, text
 
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:;"

@@ -6,7 +6,7 @@ import pytest
 
 from functions.get_docs_file.app import handler
 from tests.conftest import ROOT, Event, LambdaContext
-from tests.functional.published import ABSENT, HEADERS, TAG, text
+from tests.harness.static_files import ABSENT, HEADERS, TAG, text
 
 DOCS = ROOT / "layers" / "viewer" / "afterword_viewer" / "docs"
 

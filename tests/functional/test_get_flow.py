@@ -8,7 +8,7 @@ import pytest
 from afterword.services import services
 from afterword.tenants.keys import Scope
 from tests.conftest import FLOW, FLOW_DOCUMENT, SetClock, Tenant
-from tests.functional.administration import (
+from tests.harness.administration import (
     NO_KEY,
     NO_SUCH_FLOW,
     OTHER_FLOW,

@@ -14,8 +14,8 @@ from afterword.tenants.keys import Scope
 from functions.get_flow_log.app import handler
 from functions.rate_flow_log.app import handler as rate
 from tests.conftest import Event, LambdaContext, Tenant
-from tests.fake_model import completion
-from tests.functional.promptitude import TEXT, answer, put_flow, read
+from tests.harness.fake_model import completion
+from tests.harness.promptitude import TEXT, answer, put_flow, read
 
 CONTEXT = LambdaContext()
 ABSENT = "019a6f3e-7c00-7000-8000-000000000009"

@@ -17,9 +17,9 @@ from functions.get_flow_log.app import handler as get_flow_log
 from functions.get_mail_generation.app import handler as get_mail_generation
 from functions.get_text_generation.app import handler as get_text_generation
 from tests.conftest import FLOW, Event, LambdaContext, Tenant
-from tests.fake_model import completion
 from tests.functional.conftest import HEADERS
-from tests.functional.native_generations import NOT_FOUND, Native, generation, problem
+from tests.harness.fake_model import completion
+from tests.harness.native_generations import NOT_FOUND, Native, generation, problem
 
 SOURCE = Source(
     content="c-1",

@@ -13,9 +13,9 @@ from afterword.services import services
 from functions.get_mail_generation.app import handler
 from functions.submit_mail_generation.app import handler as submit
 from tests.conftest import Event, LambdaContext, SetClock
-from tests.deployment import REFERENCES
-from tests.fake_model import completion
 from tests.functional.conftest import HEADERS, NO_SUCH_GENERATION, TRY_AGAIN
+from tests.harness.deployment import REFERENCES
+from tests.harness.fake_model import completion
 
 type Read = Callable[[], dict[str, Any]]
 

@@ -10,7 +10,7 @@ import yaml
 
 from functions.get_openapi.app import handler
 from tests.conftest import ROOT, Call, Event, LambdaContext
-from tests.functional.published import HEADERS, TAG, text
+from tests.harness.static_files import HEADERS, TAG, text
 
 
 def test_the_description_is_shown_to_anybody(

@@ -17,10 +17,10 @@ from afterword.tenants.keys import Scope
 from functions.get_mail_generation.app import handler as get_mail_generation
 from functions.submit_mail_generation.app import handler as submit_mail_generation
 from tests.conftest import FLOW, FLOW_DOCUMENT, Event, LambdaContext, SetClock, Stored, Tenant
-from tests.fake_model import completion
 from tests.functional import conftest
 from tests.functional.conftest import ClientFor
-from tests.functional.genai_stack import (
+from tests.harness.fake_model import completion
+from tests.harness.genai_stack import (
     BIG,
     DOCUMENTED_APP,
     FORM,

@@ -12,10 +12,10 @@ from afterword.models import ModelRefusedError, ModelUnavailableError
 from afterword.services import services
 from functions.generate.app import handler as generate
 from tests.conftest import Event, LambdaContext, SetClock, Tenant
-from tests.deployment import REFERENCES
-from tests.fake_model import FakeModel, completion, raising, saying
 from tests.functional.conftest import ClientFor
-from tests.functional.genai_stack import (
+from tests.harness.deployment import REFERENCES
+from tests.harness.fake_model import FakeModel, completion, raising, saying
+from tests.harness.genai_stack import (
     ABSENT,
     BIG,
     DOCUMENTED_READ,

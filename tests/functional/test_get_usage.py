@@ -11,7 +11,7 @@ from afterword.models import STOP
 from afterword.services import services
 from afterword.tenants.keys import Scope
 from tests.conftest import FLOW, FLOW_DOCUMENT, Call, SetClock, Tenant
-from tests.functional.administration import (
+from tests.harness.administration import (
     NO_KEY,
     OUT_OF_REACH,
     Administration,

@@ -1,7 +1,7 @@
 """Reading a webhook endpoint: the handler with its event, under moto."""
 
 from tests.conftest import SetClock
-from tests.functional.webhooks import Queue, Receiver, Webhooks
+from tests.harness.webhooks import Queue, Receiver, Webhooks
 
 
 def test_an_endpoint_is_shown_without_its_secret(webhooks: Webhooks) -> None:

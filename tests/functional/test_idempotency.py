@@ -14,9 +14,9 @@ from afterword.runtime.payloads import INLINE_BYTES
 from afterword.services import services
 from functions.submit_mail_generation.app import handler
 from tests.conftest import Call, Event, LambdaContext, SetClock, Stored
-from tests.deployment import REFERENCES
-from tests.fake_model import completion
 from tests.functional.conftest import HEADERS, refusal
+from tests.harness.deployment import REFERENCES
+from tests.harness.fake_model import completion
 
 LEASE = timedelta(seconds=70)
 REUSED = refusal(422, "The Idempotency-Key was used before, for another request.")

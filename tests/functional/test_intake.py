@@ -14,7 +14,7 @@ from afterword.runtime.clients import clients
 from afterword.services import services
 from functions.intake.app import handler
 from tests.conftest import FLOW, Call, Event, LambdaContext, SetClock, Stored, Tenant
-from tests.functional.batches import BUCKET, KEY, MAIL, Inbox, created, file, letters, turns
+from tests.harness.batches import BUCKET, KEY, MAIL, Inbox, created, file, letters, turns
 
 EVENT_ID = "6a7e8feb-b491-4cf7-a9f1-bf3703467718"
 

@@ -21,9 +21,9 @@ from functions.get_mail_generation.app import handler as read
 from functions.submit_mail_generation.app import handler
 from functions.sweep.app import handler as sweep
 from tests.conftest import START, Event, LambdaContext, SetClock, Stored, Tenant
-from tests.deployment import REFERENCES
-from tests.fake_model import FakeModel, completion, saying
 from tests.functional.conftest import refusal
+from tests.harness.deployment import REFERENCES
+from tests.harness.fake_model import FakeModel, completion, saying
 
 CONTEXT = LambdaContext()
 TOKENS = completion("").tokens_in + completion("").tokens_out

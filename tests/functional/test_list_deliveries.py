@@ -5,7 +5,7 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 
 from tests.conftest import SetClock
-from tests.functional.webhooks import Queue, Receiver, Webhooks, problem
+from tests.harness.webhooks import Queue, Receiver, Webhooks, problem
 
 LIMIT = "limit: it is not a whole number from 1 to 100."
 AFTER = "after: it is none of the API's; follow the Link header."

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from afterword.services import services
 from afterword.tenants.keys import Scope
 from tests.conftest import FLOW, FLOW_DOCUMENT, SetClock, Tenant
-from tests.functional.administration import (
+from tests.harness.administration import (
     NO_KEY,
     NO_SUCH_FLOW,
     OTHER_FLOW,

@@ -10,7 +10,7 @@ from afterword.services import services
 from afterword.tenants.keys import Scope
 from functions.list_folder_contents.app import handler
 from tests.conftest import FLOW, LambdaContext, Tenant
-from tests.functional.contents import (
+from tests.harness.contents import (
     BOUND,
     NO_SUCH_FOLDER,
     Contents,

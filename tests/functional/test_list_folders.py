@@ -7,7 +7,7 @@ from afterword.services import services
 from afterword.tenants.keys import Scope
 from functions.list_folders.app import handler
 from tests.conftest import FLOW, LambdaContext, Tenant
-from tests.functional.contents import BOUND, Contents, answer, read
+from tests.harness.contents import BOUND, Contents, answer, read
 
 
 def folder(name: str, count: int) -> dict[str, object]:

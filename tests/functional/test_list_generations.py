@@ -14,8 +14,8 @@ from afterword.generations import Status, Submission, order
 from afterword.services import services
 from afterword.tenants.keys import Scope
 from tests.conftest import FLOW, START, Call, Event, SetClock, Tenant
-from tests.fake_model import completion
-from tests.functional.native_generations import (
+from tests.harness.fake_model import completion
+from tests.harness.native_generations import (
     HEADERS,
     Native,
     generation,

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from afterword.services import services
 from afterword.tenants.keys import Scope
 from tests.conftest import FLOW, SetClock, Tenant
-from tests.functional.administration import (
+from tests.harness.administration import (
     BOUND,
     NO_KEY,
     OUT_OF_REACH,

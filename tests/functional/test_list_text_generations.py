@@ -17,10 +17,10 @@ from afterword.runtime.clients import clients
 from afterword.services import services
 from functions.submit_mail_generation.app import handler as submit_mail
 from tests.conftest import FLOW, Event, LambdaContext, SetClock, Tenant
-from tests.deployment import REFERENCES
-from tests.fake_model import completion
 from tests.functional.conftest import ClientFor
-from tests.functional.genai_stack import (
+from tests.harness.deployment import REFERENCES
+from tests.harness.fake_model import completion
+from tests.harness.genai_stack import (
     BIG,
     DOCUMENTED_READ,
     Client,

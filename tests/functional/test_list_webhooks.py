@@ -2,7 +2,7 @@
 
 from afterword.tenants.keys import Scope
 from tests.conftest import SetClock, Tenant
-from tests.functional.webhooks import Webhooks
+from tests.harness.webhooks import Webhooks
 
 
 def test_endpoints_are_listed_oldest_first(webhooks: Webhooks, set_clock: SetClock) -> None:

@@ -19,11 +19,11 @@ from functions.deliver.app import handler as deliver
 from functions.generate.app import handler as generate
 from functions.sweep.app import handler as sweep
 from tests.conftest import FLOW, Event, LambdaContext, SetClock
-from tests.fake_model import FakeModel, raising, saying
-from tests.functional.batches import KEY, MAIL, Inbox, created, file
-from tests.functional.native_generations import Native
-from tests.functional.webhooks import Queue as WebhookQueue
-from tests.functional.webhooks import Receiver, Webhooks
+from tests.harness.batches import KEY, MAIL, Inbox, created, file
+from tests.harness.fake_model import FakeModel, raising, saying
+from tests.harness.native_generations import Native
+from tests.harness.webhooks import Queue as WebhookQueue
+from tests.harness.webhooks import Receiver, Webhooks
 
 type Line = Mapping[str, Any]
 type LinesOf = Callable[[str], tuple[list[Line], list[Line]]]

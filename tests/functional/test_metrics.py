@@ -19,11 +19,11 @@ from afterword.services import services
 from functions.dead_letter.app import handler as bury
 from functions.generate.app import handler as generate
 from functions.sweep.app import handler as sweep
-from tests import embedded_metrics
 from tests.conftest import FLOW, START, Event, LambdaContext, SetClock, Tenant
-from tests.embedded_metrics import Line, MetricLines
-from tests.fake_model import FakeModel, completion
-from tests.functional.native_generations import Native
+from tests.harness import embedded_metrics
+from tests.harness.embedded_metrics import Line, MetricLines
+from tests.harness.fake_model import FakeModel, completion
+from tests.harness.native_generations import Native
 
 ID = "019a6f3e-7c00-7000-8000-000000000001"
 STACK = "afterword-prod"

@@ -42,14 +42,14 @@ from functions.submit_mail_generation.app import handler as submit_mail_generati
 from functions.submit_query.app import handler as submit_query
 from functions.sweep.app import handler as sweep
 from functions.update_content.app import handler as update_content
-from tests import roles
 from tests.conftest import FLOW, FLOW_DOCUMENT, Call, Event, LambdaContext, SetClock, Tenant
-from tests.deployment import REFERENCES, Deployment, parsed_template
-from tests.fake_model import FakeModel, completion, raising, saying
-from tests.functional.administration import Administration
-from tests.functional.genai_stack import Client
-from tests.functional.native_generations import Native
-from tests.roles import USED_BY_LAMBDA
+from tests.harness import roles
+from tests.harness.administration import Administration
+from tests.harness.deployment import REFERENCES, Deployment, parsed_template
+from tests.harness.fake_model import FakeModel, completion, raising, saying
+from tests.harness.genai_stack import Client
+from tests.harness.native_generations import Native
+from tests.harness.roles import USED_BY_LAMBDA
 
 ID, OTHER_ID = "019a6f3e-7c00-7000-8000-000000000001", "019a6f3e-7c00-7000-8000-000000000002"
 BIG = "x" * 20_000

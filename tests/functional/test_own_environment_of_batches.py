@@ -17,9 +17,6 @@ from afterword.services import services
 from functions.create_batch.app import handler as create_batch
 from functions.get_batch.app import handler as get_batch
 from tests.conftest import Call, Event, LambdaContext, SetClock, Tenant
-from tests.deployment import Deployment
-from tests.fake_model import completion
-from tests.functional.batches import KEY, MAIL, Inbox, created, file, turns
 from tests.functional.test_own_environment import (
     ID,
     OTHER_ID,
@@ -29,6 +26,9 @@ from tests.functional.test_own_environment import (
     ours,
     unused,
 )
+from tests.harness.batches import KEY, MAIL, Inbox, created, file, turns
+from tests.harness.deployment import Deployment
+from tests.harness.fake_model import completion
 
 BIG = "x" * 20_000
 

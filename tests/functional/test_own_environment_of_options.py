@@ -16,10 +16,10 @@ from afterword.runtime.clients import clients
 from afterword.services import services
 from functions.deliver.app import handler as deliver
 from functions.generate.app import handler as generate
-from tests import roles
 from tests.conftest import Call, Event, LambdaContext, Tenant
 from tests.functional.test_own_environment import ID
-from tests.functional.webhooks import Queue, Receiver, Webhooks
+from tests.harness import roles
+from tests.harness.webhooks import Queue, Receiver, Webhooks
 
 if TYPE_CHECKING:
     from botocore.client import BaseClient

@@ -12,9 +12,9 @@ from afterword.runtime.clients import clients
 from afterword.services import services
 from functions.deliver.app import handler as deliver
 from tests.conftest import FLOW, Call, Event, LambdaContext, SetClock
-from tests.deployment import REFERENCES, Deployment
 from tests.functional.test_own_environment import ID, ours, run_alone, unused
-from tests.functional.webhooks import HANDLERS, Queue, Receiver, Webhooks
+from tests.harness.deployment import REFERENCES, Deployment
+from tests.harness.webhooks import HANDLERS, Queue, Receiver, Webhooks
 
 __all__ = ["run_alone"]
 

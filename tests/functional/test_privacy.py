@@ -39,8 +39,8 @@ from functions.get_mail_generation.app import handler as read
 from functions.submit_mail_generation.app import handler as submit
 from functions.sweep.app import handler as sweep
 from tests.conftest import Call, Event, LambdaContext, SetClock, Tenant
-from tests.deployment import REFERENCES
-from tests.fake_model import FakeModel, completion, raising, saying
+from tests.harness.deployment import REFERENCES
+from tests.harness.fake_model import FakeModel, completion, raising, saying
 
 if TYPE_CHECKING:
     from mypy_boto3_bedrock_runtime import BedrockRuntimeClient

@@ -17,9 +17,9 @@ from functions.generate_flow.app import handler as generate_flow
 from functions.get_flow_log.app import handler as get_flow_log
 from tests.conftest import Call, Event, LambdaContext, Tenant
 from tests.documents import pdf_files
-from tests.fake_model import FakeModel, completion, raising
-from tests.functional.genai_stack import Client
-from tests.functional.promptitude import generation_event
+from tests.harness.fake_model import FakeModel, completion, raising
+from tests.harness.genai_stack import Client
+from tests.harness.promptitude import generation_event
 
 FLOW = {
     "id": "letters",

@@ -12,10 +12,10 @@ from afterword.tenants.keys import Scope
 from functions.generate.app import handler as work
 from tests.conftest import Call, Event, LambdaContext, Tenant
 from tests.documents import pdf_files
-from tests.fake_model import FakeModel, raising, saying
-from tests.functional import unless
-from tests.functional.contents import Contents
-from tests.functional.unless import Visitor
+from tests.harness import unless
+from tests.harness.contents import Contents
+from tests.harness.fake_model import FakeModel, raising, saying
+from tests.harness.unless import Visitor
 
 WORDS = ("Xylophone", "Yttrium", "Zirconium", "Quokka", "Wombat", "Narwhal", "Axolotl", "Pangolin")
 QUESTION, NAME, TEXT, FOLDER, SESSION, METADATA, ANSWER, VISITOR = WORDS

@@ -11,7 +11,7 @@ from afterword.knowledge import Draft
 from afterword.services import services
 from afterword.tenants.registry import MAX_FLOW_BYTES, Registry
 from tests.conftest import FLOW, SetClock, Tenant
-from tests.functional.administration import (
+from tests.harness.administration import (
     NO_KEY,
     OTHER_FLOW,
     OUT_OF_REACH,

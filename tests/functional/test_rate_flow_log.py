@@ -13,8 +13,8 @@ from afterword.services import services
 from afterword.tenants.keys import Scope
 from functions.rate_flow_log.app import handler
 from tests.conftest import Event, LambdaContext, Tenant
-from tests.fake_model import completion
-from tests.functional.promptitude import TEXT, answer, put_flow, read
+from tests.harness.fake_model import completion
+from tests.harness.promptitude import TEXT, answer, put_flow, read
 
 CONTEXT = LambdaContext()
 

@@ -7,7 +7,7 @@ import pytest
 from afterword import clock
 from afterword.services import services
 from tests.conftest import SetClock
-from tests.functional.webhooks import Queue, Receiver, Webhooks, messages, problem
+from tests.harness.webhooks import Queue, Receiver, Webhooks, messages, problem
 
 NO_DELIVERY = "There is no such delivery."
 

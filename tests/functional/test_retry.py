@@ -12,7 +12,7 @@ from afterword.runtime.clients import clients
 from afterword.runtime.payloads import INLINE_BYTES
 from afterword.services import services
 from tests.conftest import FLOW, SetClock, Stored, Tenant
-from tests.fake_model import completion
+from tests.harness.fake_model import completion
 
 SUBMISSION = Submission(
     dialect="dialonce",

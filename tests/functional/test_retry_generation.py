@@ -7,7 +7,7 @@ from afterword.limits import Limits
 from afterword.services import services
 from afterword.tenants.keys import Scope
 from tests.conftest import Event, SetClock, Stored, Tenant
-from tests.functional.native_generations import (
+from tests.harness.native_generations import (
     HEADERS,
     NOT_FOUND,
     Native,

@@ -6,8 +6,8 @@ from afterword.runtime.clients import clients
 from afterword.services import services
 from afterword.webhooks import Secret
 from tests.conftest import SetClock
-from tests.deployment import REFERENCES
-from tests.functional.webhooks import Webhooks, problem
+from tests.harness.deployment import REFERENCES
+from tests.harness.webhooks import Webhooks, problem
 
 
 def held(webhooks: Webhooks, webhook: str) -> tuple[Secret, ...]:

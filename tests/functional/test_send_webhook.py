@@ -15,7 +15,7 @@ from afterword.runtime.clients import clients
 from afterword.services import services
 from afterword.webhooks import SUBMISSIONS, Delivery, DeliveryStatus, Disabled, Try
 from tests.conftest import START, Call, SetClock
-from tests.functional.webhooks import URL, Queue, Receiver, Webhooks
+from tests.harness.webhooks import URL, Queue, Receiver, Webhooks
 
 RETRIES = [5, 300, 1_800, 7_200, 18_000, 36_000, 36_000]
 """Seconds after each try that fails, as the issue has them."""

@@ -16,7 +16,7 @@ from afterword.runtime.payloads import INLINE_BYTES
 from afterword.services import services
 from functions.generate.app import handler
 from tests.conftest import Call, Event, LambdaContext, SetClock, Tenant
-from tests.fake_model import FakeModel, completion
+from tests.harness.fake_model import FakeModel, completion
 
 NAMES = {"name": "names", "prompt": "Name {{count}} towns of {{country}}.", "output": "array"}
 POEM = {"name": "poem", "prompt": "Rhyme about {{names}}.", "instructions": "Be brief."}

@@ -17,9 +17,9 @@ from afterword.runtime.clients import clients
 from afterword.services import services
 from afterword.tenants.keys import Scope
 from tests.conftest import FLOW, Call, Event, SetClock, Stored, Tenant
-from tests.fake_model import completion
 from tests.functional.conftest import HEADERS
-from tests.functional.native_generations import (
+from tests.harness.fake_model import completion
+from tests.harness.native_generations import (
     PROBLEM,
     QUESTION,
     Native,

@@ -13,8 +13,8 @@ from afterword.runtime.clients import clients
 from afterword.services import services
 from functions.submit_mail_generation.app import handler
 from tests.conftest import FLOW, Event, LambdaContext, SetClock, Stored, Tenant
-from tests.deployment import REFERENCES
 from tests.functional.conftest import HEADERS, TRY_AGAIN
+from tests.harness.deployment import REFERENCES
 
 
 def accepted(result: dict[str, Any]) -> str:

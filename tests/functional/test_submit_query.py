@@ -10,7 +10,7 @@ from afterword.services import services
 from afterword.tenants.keys import Scope
 from functions.submit_query.app import handler
 from tests.conftest import FLOW, Call, Event, LambdaContext, SetClock, Stored, Tenant
-from tests.functional.unless import (
+from tests.harness.unless import (
     ASKED,
     CHAT,
     NOT_THEIRS,

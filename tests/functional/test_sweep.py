@@ -15,8 +15,8 @@ from afterword.runtime.clients import clients
 from afterword.services import services
 from functions.sweep.app import handler
 from tests.conftest import FLOW, Call, Event, LambdaContext, SetClock, Stored
-from tests.deployment import REFERENCES
-from tests.fake_model import completion
+from tests.harness.deployment import REFERENCES
+from tests.harness.fake_model import completion
 
 ID = "019a6f3e-7c00-7000-8000-000000000001"
 LEASE = timedelta(seconds=310)

@@ -4,7 +4,7 @@ import json
 
 from afterword.services import services
 from afterword.webhooks import SUBMISSIONS
-from tests.functional.webhooks import Queue, Receiver, Webhooks, messages, problem
+from tests.harness.webhooks import Queue, Receiver, Webhooks, messages, problem
 
 DISABLED = "The webhook is disabled: enable it first."
 

@@ -12,7 +12,7 @@ from functions.update_content.app import handler
 from tests.conftest import FLOW, LambdaContext, SetClock, Tenant
 from tests.documents import docx_files
 from tests.fetching.servers import file, serving
-from tests.functional.contents import (
+from tests.harness.contents import (
     BOUND,
     FIELDS,
     NO_SUCH_CONTENT,

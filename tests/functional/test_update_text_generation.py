@@ -12,8 +12,8 @@ from afterword.generations import Claim, Reason
 from afterword.runtime.clients import clients
 from afterword.services import services
 from tests.conftest import Call, SetClock
-from tests.fake_model import completion
-from tests.functional.genai_stack import (
+from tests.harness.fake_model import completion
+from tests.harness.genai_stack import (
     BIG,
     DOCUMENTED_READ,
     Client,

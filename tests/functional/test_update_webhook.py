@@ -7,7 +7,7 @@ import pytest
 from afterword.services import services
 from afterword.webhooks import SUBMISSIONS, Disabled
 from tests.conftest import SetClock
-from tests.functional.webhooks import URL, Webhooks, problem
+from tests.harness.webhooks import URL, Webhooks, problem
 
 
 @pytest.mark.parametrize(

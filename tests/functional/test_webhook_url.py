@@ -10,7 +10,7 @@ from afterword.generations import Submission
 from afterword.services import services
 from afterword.webhooks import SUBMISSIONS
 from tests.conftest import FLOW, Stored, Tenant
-from tests.functional.webhooks import URL, Webhooks
+from tests.harness.webhooks import URL, Webhooks
 
 SUBMISSION = Submission(
     dialect="native",

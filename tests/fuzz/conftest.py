@@ -22,10 +22,10 @@ from afterword.runtime.clients import clients
 from afterword.services import services
 from afterword.tenants.keys import Scope
 from tests.conftest import FLOW, Call, Event, Stored, Tenant
-from tests.deployment import REFERENCES, Deployment
-from tests.fake_model import completion
 from tests.fuzz.contract import SUBMISSION, Operation
 from tests.fuzz.gateway import Gateway, HttpRequest, HttpResponse
+from tests.harness.deployment import REFERENCES, Deployment
+from tests.harness.fake_model import completion
 
 MANY = 20
 WAITING = (native.NAME, promptitude.NAME)
@@ -111,6 +111,12 @@ class World:
     def call(self, operation: Operation, event: Event) -> HttpResponse:
         """Do the same with an event."""
         return self.judge(operation, lambda: self.gateway.call(self._folder(operation), event))
+
+    def ask_changed(self, operation: Operation, change: Callable[[Event], object]) -> HttpResponse:
+        """Do the same with the sample event, of which something is changed."""
+        event = self.event(operation)
+        change(event)
+        return self.call(operation, event)
 
     def judge(self, operation: Operation, answer: Callable[[], HttpResponse]) -> HttpResponse:
         """Do the same with whatever asks."""

@@ -18,7 +18,7 @@ from typing import Any
 from urllib.parse import parse_qsl, unquote
 
 from tests.conftest import Event, LambdaContext
-from tests.deployment import Deployment
+from tests.harness.deployment import Deployment
 
 _TEXTUAL = re.compile(
     r"text/.*|application/(.+\+)?(json|xml)|application/(javascript|x-www-form-urlencoded)"

@@ -6,7 +6,6 @@ from collections.abc import Callable
 import pytest
 
 from tests.conftest import ROOT, Event
-from tests.deployment import Deployment
 from tests.fuzz.conftest import World
 from tests.fuzz.contract import (
     DOCUMENT,
@@ -18,6 +17,7 @@ from tests.fuzz.contract import (
     Operation,
 )
 from tests.fuzz.gateway import Gateway, HttpRequest, HttpResponse, to_event
+from tests.harness.deployment import Deployment
 
 HEALTH = Operation("/health", "get")
 JSON = {"content-type": "application/json", "cache-control": "no-store"}

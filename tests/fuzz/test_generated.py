@@ -15,7 +15,7 @@ from tests.fuzz.contract import DOCUMENT, OPERATIONS, SUCCESSES, Operation
 from tests.fuzz.gateway import HttpResponse
 from tests.properties.runs import SEEDS, check
 
-EXAMPLES = 25
+EXAMPLES, FEW = 25, 3
 
 
 @schemathesis.serializer(*LINES_TYPES)
@@ -34,10 +34,16 @@ CASES = [
 ]
 
 
-@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize(
+    ("seed", "examples"),
+    [
+        pytest.param(SEEDS[0], FEW, id="few"),
+        *(pytest.param(seed, EXAMPLES, id=str(seed), marks=pytest.mark.long) for seed in SEEDS),
+    ],
+)
 @pytest.mark.parametrize(("operation", "mode"), CASES)
 def test_generated_requests(
-    world: World, operation: Operation, mode: GenerationMode, seed: int
+    world: World, operation: Operation, mode: GenerationMode, seed: int, examples: int
 ) -> None:
     """Whatever is sent, the answer is a documented one, and a refusal leaves nothing behind."""
 
@@ -61,4 +67,4 @@ def test_generated_requests(
 
     cases = SCHEMA[operation.path][operation.method].as_strategy(generation_mode=mode)
     mostly = st.sampled_from([True, True, True, False])
-    check(send, st.tuples(cases, mostly, mostly), seed, EXAMPLES)
+    check(send, st.tuples(cases, mostly, mostly), seed, examples)

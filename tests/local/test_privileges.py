@@ -13,7 +13,7 @@ import pytest
 
 from afterword.tenants.keys import Scope
 from local.aws import session
-from tests.deployment import as_list
+from tests.harness.deployment import as_list
 from tests.local.driver import Dev, Tenant, running, until
 from tests.local.test_webhooks import Receiver, receiving
 

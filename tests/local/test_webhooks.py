@@ -19,8 +19,8 @@ import svix
 from afterword.flows.flow import Flow, Step
 from afterword.tenants.keys import Scope
 from afterword.webhooks import SEND_SECONDS
+from tests.harness.seeds import SEEDS, seeded
 from tests.local.driver import Account, Dev, Json, Tenant, running, until
-from tests.seeds import SEEDS, seeded
 
 GENERATIONS = 200
 CLIENTS = 5

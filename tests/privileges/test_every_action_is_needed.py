@@ -1,4 +1,7 @@
-"""No role allows more than is needed: without any one action on any one resource, a test fails."""
+"""No role allows more than is needed: without any one action on any one resource, a test fails.
+
+The short form is in the tests of each function's own environment: no action is left unused.
+"""
 
 import json
 import os
@@ -7,9 +10,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from tests import roles
+import pytest
+
 from tests.conftest import ROOT
-from tests.roles import USED_BY_LAMBDA
+from tests.harness import roles
+from tests.harness.roles import USED_BY_LAMBDA
 
 SECONDS = 1_200
 
@@ -20,6 +25,7 @@ def test_no_action_is_allowed_twice() -> None:
     assert [grant for grant in allowed if allowed.count(grant) > 1] == []
 
 
+@pytest.mark.long
 def test_every_action_is_needed(tmp_path: Path) -> None:
     """Without any one action on any one resource of any role, a functional test fails."""
     found = walk(tmp_path / "walk.json")
@@ -33,10 +39,10 @@ def test_every_action_is_needed(tmp_path: Path) -> None:
 def walk(file: Path) -> dict[str, Any]:
     """Run the walk of tests/privileges/walk.py in a process of its own; return what it found."""
     environment = {name: value for name, value in os.environ.items() if "PYTEST" not in name}
-    pytest = [sys.executable, "-m", "pytest", "-p", "tests.privileges.walk", "--walk", str(file)]
+    command = [sys.executable, "-m", "pytest", "-p", "tests.privileges.walk", "--walk", str(file)]
     plain = ["-p", "no:cacheprovider", "-p", "no:xdist", "--assert=plain", "--tb=no"]
     done = subprocess.run(  # noqa: S603 - our own command
-        [*pytest, *plain, "tests/functional"],
+        [*command, *plain, "tests/functional"],
         cwd=ROOT,
         env=environment,
         timeout=SECONDS,

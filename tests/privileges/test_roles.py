@@ -16,10 +16,10 @@ from functions.get_flow.app import handler as get_flow
 from functions.get_generation.app import handler as get_generation
 from functions.send_webhook.app import handler as send_webhook
 from functions.sweep.app import handler as sweep
-from tests import roles
 from tests.conftest import FLOW, Event, LambdaContext, Tenant
-from tests.deployment import REFERENCES
-from tests.roles import Grant, Need
+from tests.harness import roles
+from tests.harness.deployment import REFERENCES
+from tests.harness.roles import Grant, Need
 
 BUCKET = "arn:aws:s3:::afterword-texts"
 TABLES = "arn:aws:dynamodb:eu-west-1:123456789012:table"

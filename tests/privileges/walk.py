@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 from _pytest.runner import runtestprotocol
 
-from tests import roles
-from tests.roles import USED_BY_LAMBDA, Grant
+from tests.harness import roles
+from tests.harness.roles import USED_BY_LAMBDA, Grant
 
 COMPLETE = "test_own_environment"
 """What the files begin with whose tests use all that a function has."""

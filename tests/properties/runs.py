@@ -13,7 +13,7 @@ from hypothesis.configuration import set_hypothesis_home_dir
 from hypothesis.stateful import RuleBasedStateMachine, run_state_machine_as_test
 from hypothesis.strategies import SearchStrategy
 
-from tests import seeds
+from tests.harness import seeds
 
 SEEDS = (seeds.SEEDS[0], seeds.SEEDS[-1])
 """One that is always the same, and one that is new in each run."""

@@ -19,9 +19,9 @@ from afterword.runtime.clients import clients
 from afterword.services import services
 from afterword.tenants import authentication
 from afterword.usage import statistics
-from tests.conftest import Event, Tenant
-from tests.deployment import REFERENCES
-from tests.seeds import seeded
+from tests.conftest import Event, Tenant, forget_handlers
+from tests.harness.deployment import REFERENCES
+from tests.harness.seeds import seeded
 from tests.simulation.scheduler import Pool
 from tests.simulation.world import CAP, World
 
@@ -91,7 +91,7 @@ def simulate(
 
 def start_afresh() -> None:
     """Forget what the run before has left in the tables and in long-lived objects."""
-    clients.cache_clear()
+    forget_handlers()
     services.cache_clear()
     for name in ("GenerationsTable", "QuotasTable"):
         table = REFERENCES[name]

@@ -34,7 +34,8 @@ type Change = Callable[[Params], Params | None]
 class Mutant:
     """A fault in the code. `break_in` patches it, `change` what is sent as an operation.
 
-    `soonest` is a seed that showed it; when the code has changed, another one may have to.
+    `soonest` is a seed that showed it; when the code has changed, another one may have to. `slow`
+    is one that takes more than half a second to show, and so is left to the long form.
     """
 
     name: str
@@ -43,13 +44,11 @@ class Mutant:
     operation: str = "dynamodb.UpdateItem"
     change: Change | None = None
     soonest: int = 0
+    slow: bool = False
 
     def sent(self, params: Params, **_: object) -> Params | None:
         """Change what is sent; None for nothing to change."""
         return None if self.change is None else self.change(params)
-
-    def __str__(self) -> str:
-        return self.name
 
 
 def always(params: Params, which: bool, condition: str | None = None) -> Params | None:  # noqa: FBT001 - reads as a sentence
@@ -153,6 +152,7 @@ MUTANTS = [
         "no sweeper",
         {Promise.ONE_END},
         lambda patch: patch.setattr(Sweeper, "sweep", lambda *_: Counter()),
+        slow=True,
     ),
     Mutant(
         "a claim without a condition",
@@ -192,6 +192,7 @@ MUTANTS = [
             sets(sent, "message") and not is_fenced(sent) and not sets(sent, "dead_letter"),
         ),
         soonest=2,
+        slow=True,
     ),
     Mutant(
         "an acceptance without a condition",
@@ -210,6 +211,7 @@ MUTANTS = [
         "an end without a record of what is left to do",
         {Promise.PUBLISHED},
         lambda patch: patch.setattr(Claim, "unsettled", property(lambda _: False)),
+        slow=True,
     ),
     Mutant(
         "an answer before the acceptance",
@@ -220,11 +222,13 @@ MUTANTS = [
         "a cancel that always says so",
         {Promise.CANCELED},
         cancel_anyway,
+        slow=True,
     ),
     Mutant(
         "an end that stays on the index",
         {Promise.NOT_DUE},
         lambda patch: patch.setattr(GenerationStore, "settled", lambda *_: None),
+        slow=True,
     ),
     Mutant(
         "a notice of what it is not",
@@ -236,18 +240,20 @@ MUTANTS = [
         {Promise.PUBLISHED},
         operation="eventbridge.PutEvents",
         change=note_first,
-        soonest=1,
+        slow=True,
     ),
     Mutant(
         "a place given back, and tokens counted, twice",
         {Promise.TOKENS},
         change=lambda sent: always(sent, sent["UpdateExpression"].startswith("REMOVE #open")),
-        soonest=9,
+        soonest=6,
+        slow=True,
     ),
     Mutant(
         "a place never given back",
         {Promise.PLACES_BACK},
         lambda patch: patch.setattr(Usage, "_give_back", lambda *_: None),
+        slow=True,
     ),
     Mutant(
         "places without a limit",
@@ -262,16 +268,21 @@ MUTANTS = [
         "hours that are counted while they can still change",
         {Promise.COUNTED},
         lambda patch: patch.setattr(statistics, "GRACE", timedelta(hours=-1)),
+        slow=True,
     ),
     Mutant(
         "hours noted before they are counted",
         {Promise.COUNTED},
         note_hours_first,
+        soonest=19,
+        slow=True,
     ),
     Mutant(
         "hours whose counts are added up",
         {Promise.COUNTED},
         change=add_to_what_is_there,
+        soonest=3,
+        slow=True,
     ),
     Mutant(
         "a canceled one that is not put on the index of ends",
@@ -285,6 +296,7 @@ MUTANTS = [
             if cancels(sent)
             else None
         ),
+        slow=True,
     ),
     Mutant(
         "a lease without a margin",
@@ -297,11 +309,13 @@ MUTANTS = [
         {Promise.OWN_TEXT},
         one_object_for_all_attempts,
         soonest=139,
+        slow=True,
     ),
     Mutant(
         "failures without a limit",
         {Promise.MODEL_CALLS},
         lambda patch: patch.setattr(attempts, "MAX_FAILURES", 99),
+        soonest=1,
     ),
 ]
 
@@ -311,7 +325,13 @@ def test_there_is_a_mutant_for_each_promise() -> None:
     assert {promise for mutant in MUTANTS for promise in mutant.caught_by} == set(Promise)
 
 
-@pytest.mark.parametrize("mutant", MUTANTS, ids=str)
+@pytest.mark.parametrize(
+    "mutant",
+    [
+        pytest.param(mutant, id=mutant.name, marks=[pytest.mark.long] if mutant.slow else [])
+        for mutant in MUTANTS
+    ],
+)
 def test_the_simulation_catches(
     mutant: Mutant, simulate: Simulate, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -40,8 +40,8 @@ from functions.generate.app import handler as generate
 from functions.submit_mail_generation.app import handler as submit
 from functions.sweep.app import handler as sweep
 from tests.conftest import START, Event, Tenant
-from tests.deployment import REFERENCES, REGION
-from tests.seeds import seeded
+from tests.harness.deployment import REFERENCES, REGION
+from tests.harness.seeds import seeded
 from tests.simulation.messages import Message, Queue
 from tests.simulation.promises import BrokenError, Promise, Promises, attempt, status
 from tests.simulation.scheduler import Crash, Process, Scheduler, Thread

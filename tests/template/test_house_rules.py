@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import pytest
 
-from tests.deployment import REFERENCES, Deployment, Function, as_list, parsed_template
+from tests.harness.deployment import REFERENCES, Deployment, Function, as_list, parsed_template
 
 TEMPLATE: Final = parsed_template()
 ALL_ON: Final = {

@@ -17,7 +17,7 @@ from samtranslator.translator.translator import Translator  # type: ignore[impor
 
 from afterword.engine import metrics
 from tests.conftest import ROOT
-from tests.deployment import REGION, Deployment
+from tests.harness.deployment import REGION, Deployment
 
 GRADUAL = {"Deployment": "Canary10Percent5Minutes"}
 STACK = [{"Name": "stack", "Value": "afterword"}]

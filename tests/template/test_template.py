@@ -15,8 +15,8 @@ from afterword.engine import attempts as worker
 from afterword.generations import MAX_DEADLINE
 from afterword.runtime.clients import POOL_SIZE, clients
 from tests.conftest import ROOT
-from tests.deployment import Deployment, as_list
-from tests.seeds import SEEDS, seeded
+from tests.harness.deployment import Deployment, as_list
+from tests.harness.seeds import SEEDS, seeded
 
 BUS = "arn:${AWS::Partition}:events:${AWS::Region}:${AWS::AccountId}:event-bus/${EventBusName}"
 BEDROCK = "arn:${AWS::Partition}:bedrock:*"

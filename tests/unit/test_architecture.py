@@ -12,7 +12,7 @@ import pytest
 from botocore import xform_name
 
 from tests.conftest import ROOT
-from tests.deployment import REFERENCES
+from tests.harness.deployment import REFERENCES
 
 CORE = ROOT / "layers" / "core"
 SERVICES = (

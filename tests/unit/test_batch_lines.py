@@ -8,7 +8,7 @@ import pytest
 from afterword.batches import MAX_LINE_BYTES, MAX_LINES
 from afterword.batches import lines as batch_lines
 from afterword.batches.lines import Line, count, lines, together
-from tests.seeds import SEEDS, seeded
+from tests.harness.seeds import SEEDS, seeded
 
 LONG = b"x" * MAX_LINE_BYTES
 

@@ -30,7 +30,7 @@ from afterword.runtime.clients import clients
 from afterword.services import services
 from afterword.tenants.registry import StoredFlow
 from tests.conftest import FLOW, SetClock, Tenant
-from tests.deployment import REFERENCES
+from tests.harness.deployment import REFERENCES
 
 KEY = "intake/demo/mails.jsonl"
 BUCKET = REFERENCES["BatchBucket"]

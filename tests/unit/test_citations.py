@@ -6,7 +6,7 @@ import pytest
 
 from afterword.knowledge import citations
 from afterword.knowledge.ranking import Origin, Ranked
-from tests.seeds import SEEDS, seeded
+from tests.harness.seeds import SEEDS, seeded
 
 PASSAGES = {
     "Returns": "You may return any item within 30 days of receiving it, unworn and with its label."

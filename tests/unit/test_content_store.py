@@ -40,8 +40,8 @@ from afterword.runtime.clients import clients
 from afterword.runtime.payloads import INLINE_BYTES
 from afterword.services import services
 from tests.conftest import START, Call, SetClock
-from tests.deployment import REFERENCES
-from tests.seeds import SEEDS, seeded
+from tests.harness.deployment import REFERENCES
+from tests.harness.seeds import SEEDS, seeded
 
 TABLE, BUCKET = REFERENCES["ContentsTable"], REFERENCES["ContentsBucket"]
 OPENING = Draft(

@@ -23,7 +23,7 @@ from afterword.generations import Generation, Reason, Status, Submission
 from afterword.handlers.http import Request
 from afterword.tenants.keys import ApiKey
 from tests.conftest import START
-from tests.fake_model import completion
+from tests.harness.fake_model import completion
 
 
 def make_request(headers: Mapping[str, str] | None = None) -> Request:

@@ -13,8 +13,8 @@ from afterword.engine.outbox import Endings
 from afterword.generations import Reason, Status, Submission, Terms
 from afterword.services import services
 from tests.conftest import Call, SetClock
-from tests.deployment import REFERENCES
-from tests.fake_model import completion
+from tests.harness.deployment import REFERENCES
+from tests.harness.fake_model import completion
 
 ID = "019a6f3e-7c00-7000-8000-000000000001"
 SUBMISSION = Submission(

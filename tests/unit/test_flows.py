@@ -14,7 +14,7 @@ from afterword.generations import Completion, Generation, Listed, Status, Values
 from afterword.knowledge.ranking import Origin, Ranked
 from afterword.models import Attachment, Prompt, Turn
 from tests.conftest import START
-from tests.seeds import SEEDS, seeded
+from tests.harness.seeds import SEEDS, seeded
 
 STEP = Step(name="reply", instructions="Answer politely.", max_tokens=300, temperature=0.2)
 STEP_AS_SENT = {"name": "reply", "instructions": "Answer."}

@@ -31,7 +31,7 @@ from afterword.limits import LimitedError
 from afterword.tenants.keys import ApiKey, Scope
 from afterword.tenants.registry import StoredFlow
 from tests.conftest import FLOW, START
-from tests.fake_model import completion
+from tests.harness.fake_model import completion
 
 ID = "019a6f3e-7c00-7000-8000-000000000001"
 OTHER_ID = "019a6f3e-7c00-7000-8000-000000000002"

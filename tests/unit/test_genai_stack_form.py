@@ -16,7 +16,7 @@ from afterword.dialects.genai_stack import form
 from afterword.errors import InvalidRequestError
 from afterword.files import Upload
 from afterword.handlers import forms as form_body
-from tests.seeds import SEEDS, seeded
+from tests.harness.seeds import SEEDS, seeded
 
 BOUNDARY = "----boundary.7"
 MULTIPART = f"multipart/form-data; boundary={BOUNDARY}"

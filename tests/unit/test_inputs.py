@@ -10,7 +10,7 @@ from afterword.files import SubmittedFile, Upload
 from afterword.flows import inputs
 from afterword.flows.inputs import ANY_TEXT, Input, Kind
 from afterword.generations import Values
-from tests.seeds import SEEDS, seeded
+from tests.harness.seeds import SEEDS, seeded
 
 TEXT = Input(name="topic", label="Topic")
 FILE = Input(name="paper", label="Paper", kind=Kind.FILE, max_bytes=10)

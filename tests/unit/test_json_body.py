@@ -8,7 +8,7 @@ import pytest
 from afterword.errors import InvalidRequestError
 from afterword.runtime import json_text
 from afterword.runtime.json_text import MAX_DEPTH
-from tests.seeds import SEEDS, seeded
+from tests.harness.seeds import SEEDS, seeded
 
 TOO_DEEP = "The body is nested deeper than 64 levels."
 HALF_A_PAIR = "The body has half of a surrogate pair (\\ud800 to \\udfff), which is no character."

@@ -8,7 +8,7 @@ import zipfile
 import pytest
 
 from afterword.files import media_types
-from tests.seeds import SEEDS, seeded
+from tests.harness.seeds import SEEDS, seeded
 
 
 def archive(*names: str, compression: int = zipfile.ZIP_DEFLATED) -> bytes:

@@ -13,9 +13,9 @@ import pytest
 from afterword.engine.metrics import Metrics
 from afterword.engine.outbox import Endings
 from afterword.generations import Answer, Asked, Claim, Ended, Status
-from tests import embedded_metrics
 from tests.conftest import START, SetClock
-from tests.embedded_metrics import MetricLines
+from tests.harness import embedded_metrics
+from tests.harness.embedded_metrics import MetricLines
 
 ID = "019a6f3e-7c00-7000-8000-000000000001"
 ENDED = Ended(

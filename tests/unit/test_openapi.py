@@ -11,7 +11,7 @@ import yaml
 
 from openapi.document import JSON_FILE, YAML_FILE, as_json, as_yaml, document
 from tests.conftest import ROOT
-from tests.deployment import Deployment
+from tests.harness.deployment import Deployment
 
 DOCUMENT = document()
 OPERATIONS = {

@@ -5,7 +5,7 @@ import time
 import pytest
 
 from afterword.knowledge.passages import LONGEST, LONGEST_HEADING, cut
-from tests.seeds import SEEDS, seeded
+from tests.harness.seeds import SEEDS, seeded
 
 LONG = 300_000
 NARROW_SPACE = "\u202f"

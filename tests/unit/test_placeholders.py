@@ -11,7 +11,7 @@ from afterword.errors import InvalidRequestError
 from afterword.flows import placeholders
 from afterword.flows.placeholders import MAX_PLACEHOLDERS, UnfilledError
 from afterword.generations import Reason
-from tests.seeds import SEEDS, seeded
+from tests.harness.seeds import SEEDS, seeded
 
 DEAR = "Bonjour [Nom du Client],\r\n\r\nMerci.  [one sentence on the next step]\n\tÀ bientôt [!]"
 """Three placeholders among fixed words."""

@@ -11,7 +11,7 @@ from afterword.runtime import queue
 from afterword.runtime.queue import Nudge
 from afterword.services import services
 from tests.conftest import Call, Event, LambdaContext
-from tests.deployment import REFERENCES
+from tests.harness.deployment import REFERENCES
 
 
 def make_event(*bodies: str) -> Event:

@@ -13,7 +13,7 @@ from afterword.knowledge.lexical import Index, LexicalRanking
 from afterword.knowledge.passages import Passage, cut
 from afterword.knowledge.ranking import Candidate, Origin, Ranked, Selection, SelectionTooLargeError
 from afterword.knowledge.words import fold, words
-from tests.seeds import SEEDS, seeded
+from tests.harness.seeds import SEEDS, seeded
 
 SELECTION = Selection("demo", version="1")
 

@@ -12,7 +12,7 @@ from afterword.tenants import keys
 from afterword.tenants.keys import ApiKey, Scope
 from afterword.tenants.registry import Registry, StoredFlow, Tenant, is_name
 from tests.conftest import START, Call, SetClock
-from tests.deployment import REFERENCES
+from tests.harness.deployment import REFERENCES
 
 TABLE = REFERENCES["RegistryTable"]
 

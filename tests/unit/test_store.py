@@ -32,9 +32,9 @@ from afterword.runtime.clients import clients
 from afterword.runtime.payloads import INLINE_BYTES
 from afterword.services import services
 from tests.conftest import START, Call, SetClock, Stored
-from tests.deployment import REFERENCES
-from tests.fake_model import completion
-from tests.seeds import SEEDS, seeded
+from tests.harness.deployment import REFERENCES
+from tests.harness.fake_model import completion
+from tests.harness.seeds import SEEDS, seeded
 
 ID = "019a6f3e-7c00-7000-8000-000000000001"
 LEASE = timedelta(seconds=70)

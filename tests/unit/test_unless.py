@@ -26,7 +26,7 @@ from afterword.generations import Generation, Listed, Reason, Status, Submission
 from afterword.handlers.http import Request
 from afterword.tenants.registry import StoredFlow
 from tests.conftest import START
-from tests.fake_model import completion
+from tests.harness.fake_model import completion
 
 if TYPE_CHECKING:
     from afterword.dialects.unless.languages import Languages

@@ -14,7 +14,7 @@ from afterword.generations import Ended, Status
 from afterword.runtime.outbound import Reply
 from afterword.webhooks import ASKED_FOR, Endpoint, Secret
 from tests.conftest import START, SetClock
-from tests.seeds import SEEDS, seeded
+from tests.harness.seeds import SEEDS, seeded
 
 RETRIES = (5, 300, 1_800, 7_200, 18_000, 36_000, 36_000)
 ENDPOINT = Endpoint(

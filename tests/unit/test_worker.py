@@ -29,8 +29,8 @@ from afterword.runtime.queue import Nudge
 from afterword.services import services
 from afterword.tenants.registry import Registry
 from tests.conftest import FLOW, FLOW_DOCUMENT, START, Call, SetClock, Tenant
-from tests.deployment import REFERENCES
-from tests.fake_model import FakeModel, completion, raising, saying
+from tests.harness.deployment import REFERENCES
+from tests.harness.fake_model import FakeModel, completion, raising, saying
 
 SECONDS = 60.0
 """What is left of the invocation, where it does not matter."""

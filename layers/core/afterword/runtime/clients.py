@@ -41,7 +41,6 @@ class Clients:
 
     def __init__(self, create: "Callable[[str, Config], Any]") -> None:
         self._create = create
-        self._bedrock_runtimes: dict[int, BedrockRuntimeClient] = {}
 
     @cached_property
     def dynamodb(self) -> "DynamoDBClient":
@@ -87,13 +86,18 @@ class Clients:
         client = self._create("bedrock-agent-runtime", config)
         return cast("AgentsforBedrockRuntimeClient", client)
 
+    @cached_property
+    def bedrock_runtimes(self) -> "dict[int, BedrockRuntimeClient]":
+        """Clients of Bedrock's models, by their read timeout in seconds."""
+        return {}
+
     def bedrock_runtime(self, read_timeout: int) -> "BedrockRuntimeClient":
         """Return a Bedrock client that waits `read_timeout` seconds for an answer, with no retry.
 
         botocore sets the timeout per client, so there is one for each timeout asked for. Creating a
         client is not safe in two threads at once.
         """
-        if read_timeout not in self._bedrock_runtimes:
+        if read_timeout not in self.bedrock_runtimes:
             config = _LEAN.merge(
                 Config(
                     connect_timeout=5,
@@ -102,8 +106,8 @@ class Clients:
                 )
             )
             client = self._create("bedrock-runtime", config)
-            self._bedrock_runtimes[read_timeout] = cast("BedrockRuntimeClient", client)
-        return self._bedrock_runtimes[read_timeout]
+            self.bedrock_runtimes[read_timeout] = cast("BedrockRuntimeClient", client)
+        return self.bedrock_runtimes[read_timeout]
 
 
 @cache

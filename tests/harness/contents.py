@@ -17,7 +17,7 @@ from functions.list_folder_contents.app import handler as list_folder_contents
 from functions.list_folders.app import handler as list_folders
 from functions.update_content.app import handler as update_content
 from tests.conftest import Event, LambdaContext
-from tests.deployment import REFERENCES
+from tests.harness.deployment import REFERENCES
 
 STARTED = "2026-11-10T09:00:00.000Z"
 """START as the API writes it."""

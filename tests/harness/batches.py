@@ -7,7 +7,7 @@ from typing import Any
 from afterword.runtime.clients import clients
 from functions.intake.app import handler as intake
 from tests.conftest import FLOW, Call, Event, LambdaContext
-from tests.deployment import REFERENCES
+from tests.harness.deployment import REFERENCES
 
 BUCKET = REFERENCES["BatchBucket"]
 KEY = "intake/demo/mails.jsonl"

@@ -25,7 +25,7 @@ import pytest
 from botocore.client import BaseClient
 from botocore.exceptions import ClientError
 
-from tests.deployment import REFERENCES, REGION, Deployment, as_list, parsed_template
+from tests.harness.deployment import REFERENCES, REGION, Deployment, as_list, parsed_template
 
 ACCOUNT: Final = "123456789012"
 DENIALS: Mapping[str, tuple[str, int]] = {
@@ -62,7 +62,7 @@ MISSING_OBJECT: Mapping[str, str] = {
 https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html
 """
 
-_TESTS = str(Path(__file__).parent)
+_TESTS = str(Path(__file__).parent.parent)
 _performing: ContextVar[str | None] = ContextVar("performing", default=None)
 
 
@@ -203,7 +203,7 @@ class Roles:
                 return f"arn:aws:s3:::{reference}"
             case "AWS::Logs::LogGroup":
                 return f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:{reference}:*"
-        pytest.fail(f"tests/roles.py knows no ARN of {name}.")
+        pytest.fail(f"tests/harness/roles.py knows no ARN of {name}.")
 
     def _holds(self, condition: str, parameters: Mapping[str, str]) -> bool:
         return not condition or Deployment(self._template, parameters).holds(condition)
@@ -357,7 +357,7 @@ def needs(operation: str, params: Mapping[str, Any]) -> list[Need]:
         case _:
             found = []
     if not found:
-        pytest.fail(f"tests/roles.py does not know what {operation} needs.")
+        pytest.fail(f"tests/harness/roles.py does not know what {operation} needs.")
     return found
 
 
@@ -490,7 +490,7 @@ def _conditional(nodes: Sequence[Any]) -> Iterator[tuple[Any, str]]:
             case {"Fn::If": [condition, item, {"Ref": "AWS::NoValue"}]}:
                 yield item, condition
             case {"Fn::If": _}:
-                pytest.fail(f"tests/roles.py does not know what to make of {node}.")
+                pytest.fail(f"tests/harness/roles.py does not know what to make of {node}.")
             case _:
                 yield node, ""
 
@@ -508,7 +508,7 @@ def _as_sub(resource: Any) -> str:  # noqa: ANN401 - any node of a YAML document
             return f"${{{name}}}"
         case {"Fn::GetAtt": [name, attribute]}:
             return f"${{{name}.{attribute}}}"
-    pytest.fail(f"tests/roles.py does not know what to make of {resource}.")
+    pytest.fail(f"tests/harness/roles.py does not know what to make of {resource}.")
 
 
 def _variables_of_parameters(template: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

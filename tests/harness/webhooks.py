@@ -21,7 +21,7 @@ from functions.send_webhook.app import handler as send_webhook
 from functions.test_webhook.app import handler as test_webhook
 from functions.update_webhook.app import handler as update_webhook
 from tests.conftest import Event, LambdaContext
-from tests.deployment import REFERENCES
+from tests.harness.deployment import REFERENCES
 
 URL = "https://hooks.example.com/afterword"
 HANDLERS: Mapping[str, Callable[[Event, LambdaContext], dict[str, Any]]] = {

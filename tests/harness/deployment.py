@@ -39,7 +39,7 @@ REFERENCES = {
 def parsed_template() -> Mapping[str, Any]:
     """Return template.yaml, parsed."""
     template: Mapping[str, Any] = yaml_parse(
-        (Path(__file__).parent.parent / "template.yaml").read_text()
+        (Path(__file__).parent.parent.parent / "template.yaml").read_text()
     )
     return template
 

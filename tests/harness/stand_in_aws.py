@@ -1,0 +1,127 @@
+"""AWS under moto: the template's tables, queues and buckets, made anew for each test.
+
+A request to moto takes milliseconds, and so does a new botocore client. So the tables, queues and
+buckets are put into moto's backends directly, and a process makes each client once.
+"""
+
+import pickle
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from copy import copy, deepcopy
+from functools import cache
+from typing import Any
+
+import boto3
+import pytest
+from botocore.client import BaseClient
+from moto import mock_aws
+from moto.backends import get_backend
+from moto.core.base_backend import BackendDict
+from moto.core.botocore_stubber import BotocoreStubber
+from moto.core.model_instances import reset_model_data
+from moto.core.models import DEFAULT_ACCOUNT_ID, botocore_stubber
+
+from tests.harness import quick_moto
+from tests.harness.deployment import (
+    INTAKE_DEAD_LETTERS_NAME,
+    INTAKE_QUEUE_NAME,
+    NOTIFY_QUEUE_NAME,
+    QUEUE_NAME,
+    REFERENCES,
+    REGION,
+    WEBHOOK_QUEUE_NAME,
+    parsed_template,
+)
+
+TABLES = (
+    "GenerationsTable",
+    "RegistryTable",
+    "QuotasTable",
+    "StatisticsTable",
+    "ContentsTable",
+    "BatchesTable",
+    "WebhooksTable",
+)
+QUEUES = (
+    QUEUE_NAME,
+    NOTIFY_QUEUE_NAME,
+    WEBHOOK_QUEUE_NAME,
+    INTAKE_QUEUE_NAME,
+    INTAKE_DEAD_LETTERS_NAME,
+)
+BUCKETS = ("Bucket", "ContentsBucket", "BatchBucket")
+NOT_OF_MOTO = ("SSESpecification", "PointInTimeRecoverySpecification", "TimeToLiveSpecification")
+"""Properties of a table that `CreateTable` does not take."""
+
+
+@contextmanager
+def stand_in_aws() -> Iterator[None]:
+    """Start an AWS that has the template's tables, queues and buckets, all of them empty."""
+    quick_moto.install()
+    tables = _empty_tables()
+    botocore_stubber.enabled = True
+    BackendDict.reset()
+    _backend("dynamodb", REGION).tables = pickle.loads(tables)  # noqa: S301 - pickled below
+    for queue in QUEUES:
+        _backend("sqs", REGION).create_queue(queue)
+    for resource in BUCKETS:
+        _backend("s3", "aws").create_bucket(REFERENCES[resource], REGION)
+    versioning = parsed_template()["Resources"]["BatchBucket"]["Properties"][
+        "VersioningConfiguration"
+    ]
+    _backend("s3", "aws").put_bucket_versioning(REFERENCES["BatchBucket"], versioning["Status"])
+    try:
+        yield
+    finally:
+        botocore_stubber.enabled = False
+        BackendDict.reset()
+        reset_model_data()
+
+
+def let_one_call_in_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Serialise moto's calls: between threads its conditional writes can have two winners."""
+    lock = threading.Lock()
+    answer = BotocoreStubber.__call__
+
+    def answer_alone(self: BotocoreStubber, *args: Any, **kwargs: Any) -> object:  # noqa: ANN401 - moto's own
+        with lock:
+            return answer(self, *args, **kwargs)
+
+    monkeypatch.setattr(BotocoreStubber, "__call__", answer_alone)
+
+
+class EventHandlers:
+    """The event handlers of botocore clients, as they were before a test added some."""
+
+    def __init__(self) -> None:
+        self._pristine: dict[BaseClient, Any] = {}
+        self._lookups: dict[BaseClient, object] = {}
+
+    def set_back(self, clients: Iterable[BaseClient]) -> None:
+        """Drop the handlers that were registered since a client was first passed."""
+        for client in clients:
+            emitter: Any = vars(client.meta.events)[
+                "_emitter"
+            ]  # - there is no way to list handlers
+            pristine = self._pristine.setdefault(client, copy(emitter))
+            if emitter._lookup_cache is not self._lookups.get(client):  # noqa: SLF001 - new after each change
+                vars(emitter).update(vars(copy(pristine)))
+                self._lookups[client] = emitter._lookup_cache  # noqa: SLF001 - same
+
+
+def _backend(service: Any, region: str) -> Any:  # noqa: ANN401 - moto's backends have no common type
+    return get_backend(service)[DEFAULT_ACCOUNT_ID][region]
+
+
+@cache
+def _empty_tables() -> bytes:
+    """Return the template's tables as moto holds them, pickled."""
+    with mock_aws():
+        client = boto3.client("dynamodb", region_name=REGION)
+        for resource in TABLES:
+            definition = deepcopy(parsed_template()["Resources"][resource]["Properties"])
+            for later in NOT_OF_MOTO:
+                definition.pop(later, None)
+            client.create_table(TableName=REFERENCES[resource], **definition)
+        return pickle.dumps(dict(_backend("dynamodb", REGION).tables))
