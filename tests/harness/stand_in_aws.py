@@ -103,7 +103,7 @@ class EventHandlers:
         for client in clients:
             emitter: Any = vars(client.meta.events)[
                 "_emitter"
-            ]  # - there is no way to list handlers
+            ]  # handlers cannot be listed
             pristine = self._pristine.setdefault(client, copy(emitter))
             if emitter._lookup_cache is not self._lookups.get(client):  # noqa: SLF001 - new after each change
                 vars(emitter).update(vars(copy(pristine)))
