@@ -11,7 +11,7 @@ import boto3
 
 from afterword import clock
 from afterword.flows.flow import Flow
-from afterword.generations import Submission, Terms
+from afterword.generations import Submission, SubmissionOptions
 from afterword.generations.store import GenerationStore
 from afterword.runtime.payloads import Payloads
 from afterword.tenants.keys import Scope
@@ -166,7 +166,7 @@ def _put_ended(dynamodb: "DynamoDBClient") -> None:
     submission = Submission(
         dialect="dialonce", flow=FLOW, inputs={"body": "Hello"}, template=None, external={}
     )
-    terms = Terms(flow_version=1, retention=timedelta(days=30), notify=True)
+    terms = SubmissionOptions(flow_version=1, retention=timedelta(days=30), notify=True)
     payloads = Payloads(lambda: boto3.client("s3"), "bench")
     GenerationStore(dynamodb, "generations", payloads).put(TENANT, ENDED, submission, terms)
     key = {"pk": {"S": f"{TENANT}#{ENDED}"}}

@@ -164,7 +164,7 @@ def extract(file: File, content: bytes) -> tuple[str, str]:
     The name is the first heading (of a page, its title), where the type has headings; else the
     file's own. Raises OtherTypeError, and AfterwordError for what cannot be read.
     """
-    media_type = media_types.of(content)
+    media_type = media_types.detect(content)
     if media_type not in media_types.DOCUMENTS:
         raise OtherTypeError(
             "it is empty."

@@ -15,7 +15,7 @@ from rich.progress import TextColumn
 from rich.table import Column
 
 from afterword.errors import AfterwordError, NotFoundError
-from afterword.knowledge import Draft, checked_draft, folder_id, tag_id
+from afterword.knowledge import Draft, check_draft, folder_id, tag_id
 from afterword_documents.extraction import AT_ONCE
 from cli import content_files, stack
 from cli.arguments import AsJson, TenantId
@@ -297,7 +297,7 @@ class _Adding:
 
     def _draft(self, file: File, fingerprint: str, name: str, text: str) -> Draft:
         """Return the content; raise UnprocessableError for what no content can be."""
-        return checked_draft(
+        return check_draft(
             Draft(
                 name=name,
                 text=text,
@@ -411,7 +411,7 @@ def _end_facts(end: End) -> dict[str, object]:
 
 def _check_labels(folder: str | None, tags: tuple[str, ...]) -> None:
     """Raise UnprocessableError if a folder or a tag can have no such name."""
-    checked_draft(Draft(name="any", text="any", folder=folder or GENERAL, tags=tags))
+    check_draft(Draft(name="any", text="any", folder=folder or GENERAL, tags=tags))
 
 
 def _is_address(text: str) -> bool:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from afterword.engine.submission import Submitter
-    from afterword.generations import DeadLetter
+    from afterword.generations.ends import DeadLetter
 
 app = typer.Typer(
     no_args_is_help=True,

@@ -119,8 +119,8 @@ def _load(path: "Path", text: str) -> tuple[yaml.Node, object]:
 
 def _problems(root: yaml.Node, error: ValidationError) -> "Iterator[tuple[int, str]]":
     """Return the line of each problem, and the field and what is wrong with it."""
-    for place, what in documents.problems(error):
-        name = documents.field(place)
+    for place, what in documents.list_problems(error):
+        name = documents.field_name(place)
         yield _line(root, place), f"{name}: {what}" if name else what
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from afterword.engine.prompting import build_prompt
 from afterword.errors import UnprocessableError
 from afterword.files import Upload
 from afterword.flows import flow as flows
@@ -182,7 +183,7 @@ def _checked(
         declared = _MAIL
     if partly:
         declared = tuple(replace(each, required=False) for each in declared)
-    values, files = inputs.check(declared, sent)
+    values, files = inputs.check_inputs(declared, sent)
     if mail and not partly:
         if not {"subject", "body"} & values.keys():
             raise UnprocessableError("body", "the mail is empty; it or the subject needs a text.")
@@ -203,7 +204,7 @@ def _asked(
     """Return each step's prompt, with `{{name}}` for the results that are not known yet."""
     results: dict[str, Completion] = {}
     for step in flow.steps:
-        prompt = flows.prompt(
+        prompt = build_prompt(
             step,
             values,
             None,

@@ -27,9 +27,9 @@ def put(
     """Save a flow from a file, as the next version of the id that it names."""
     flow = flow_files.read(file)
     there = stack.of(context)
-    saved = there.registry.put_flow(tenant, flow.id, documents.document(flow))
+    saved = there.registry.put_flow(tenant, flow.id, documents.render_document(flow))
     say(f"Saved flow {saved.id} of tenant {tenant} as version {saved.version}.")
-    for field, warning in documents.warnings(lambda: there.contents, tenant, flow):
+    for field, warning in documents.list_warnings(lambda: there.contents, tenant, flow):
         say(f"afterword: {field}: {warning}")
 
 

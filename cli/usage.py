@@ -41,12 +41,12 @@ def show(  # noqa: PLR0913 - a command's options are its parameters
     """
     there = stack.of(context)
     there.registry.tenant(tenant)
-    days = usage_report.days(first, last)
-    report = usage_report.report(
-        there.statistics, prices.table(), tenant, *days, usage_report.by(by)
+    days = usage_report.parse_days(first, last)
+    report = usage_report.build_report(
+        there.statistics, prices.load_prices(), tenant, *days, usage_report.parse_grouping(by)
     )
     if as_json:
-        result_json(usage_report.shown(report))
+        result_json(usage_report.render_report(report))
         return
     result_table(
         (
@@ -87,4 +87,4 @@ def _counts(group: "Group") -> list[str]:
         tally.tokens_in,
         tally.tokens_out,
     )
-    return [*map(str, numbers), prices.written(group.cost) or _UNKNOWN]
+    return [*map(str, numbers), prices.format_amount(group.cost) or _UNKNOWN]

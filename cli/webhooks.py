@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from afterword.dialects.native.webhooks import delivery_shown, endpoint_shown
-from afterword.webhooks import ROTATION, Delivery, Endpoint
+from afterword.webhooks import ROTATION_OVERLAP, Delivery, Endpoint
 from cli import stack
 from cli.arguments import AsJson, TenantId
 from cli.terminal import minute, result, result_json, result_table, say
@@ -17,7 +17,7 @@ app = typer.Typer(
 WebhookId = Annotated[
     str, typer.Argument(metavar="WEBHOOK", help="The webhook's id, as `list` shows it.")
 ]
-_HOURS = int(ROTATION.total_seconds()) // 3600
+_HOURS = int(ROTATION_OVERLAP.total_seconds()) // 3600
 
 
 @app.command()

@@ -24,7 +24,7 @@ from jsonschema import Draft202012Validator
 
 from afterword import generations, webhooks
 from afterword.batches import Source, id_for_file
-from afterword.generations import Submission, Terms
+from afterword.generations import Submission, SubmissionOptions
 from afterword.generations.items import partition_key
 from afterword.generations.store import GenerationStore
 from afterword.runtime.payloads import Payloads
@@ -182,16 +182,19 @@ class Samples:
         finished = self._finished()
         app = self._post("/v1/keys", {"scopes": ["submit", "read"], "flow": FLOW})
         hook = self._webhook()
-        content = self._post("/v1/content", {"name": "Terms", "folder": "Terms", "text": "Text."})
+        content = self._post(
+            "/v1/content",
+            {"name": "SubmissionOptions", "folder": "SubmissionOptions", "text": "Text."},
+        )
         (folder,) = (
             each["id"]
             for each in self._get("/v1/content/folders")["results"]["folders"]
-            if each["name"] == "Terms"
+            if each["name"] == "SubmissionOptions"
         )
         replayed = self._webhook()
         again = self._post(f"/v1/webhooks/{replayed}/test")["id"]
         fresh = self._webhook()
-        test = webhooks.test(self._webhooks.endpoint(TENANT, fresh))
+        test = webhooks.build_test_delivery(self._webhooks.endpoint(TENANT, fresh))
         self._webhooks.add(test)
         canceled, ended = self._queued(), self._queued()
         for generation in (canceled, ended):  # and nobody is told of that
@@ -237,7 +240,7 @@ class Samples:
         submission = Submission(
             dialect="native", flow=FLOW, inputs=inputs, template=None, external={}
         )
-        terms = Terms(flow_version=1, retention=timedelta(days=1), notify=True)
+        terms = SubmissionOptions(flow_version=1, retention=timedelta(days=1), notify=True)
         self._store.put(TENANT, generation, submission, terms)
         return generation
 

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from afterword.knowledge import lexical, words
-from afterword.knowledge.passages import LONGEST, cut
+from afterword.knowledge.passages import MAX_PASSAGE, cut_passages
 from afterword.knowledge.ranking import Candidate, Origin
 from bench.recall import used
 from bench.recall.corpus import Document, documents
@@ -76,12 +76,12 @@ def main() -> None:
                     console.print(f"{found.rank or '-':>3}  {question.text}", highlight=False)
 
 
-def _candidates(corpus: Sequence[Document], longest: int = LONGEST) -> list[Candidate]:
+def _candidates(corpus: Sequence[Document], longest: int = MAX_PASSAGE) -> list[Candidate]:
     return [
         Candidate(origin, passage)
         for document in corpus
         for origin in [Origin(content=document.id, title=document.title, folder="documents")]
-        for passage in cut(document.text, longest)
+        for passage in cut_passages(document.text, longest)
     ]
 
 
@@ -156,9 +156,9 @@ def _by_overlap(candidates: Sequence[Candidate], index: lexical.Index) -> Table:
     texts = [" ".join(each.passage.text.split()) for each in candidates]
     found: dict[str, list[Found]] = {"none or one": [], "two": [], "three or more": []}
     for question in chain(*QUESTIONS.values()):
-        asked = words.words(question.text)
-        tongue = words.language(asked) or words.Language.ENGLISH
-        stems = set(words.stems(words.telling(asked), tongue))
+        asked = words.split_words(question.text)
+        tongue = words.detect_language(asked) or words.Language.ENGLISH
+        stems = set(words.stem_words(words.drop_stop_words(asked), tongue))
         shared = max(
             len(stems & terms)
             for text, terms in zip(texts, said, strict=True)
@@ -174,7 +174,8 @@ def _by_overlap(candidates: Sequence[Candidate], index: lexical.Index) -> Table:
 def _cut_off(index: lexical.Index) -> Table:
     """Measure what the cut-off costs, and what it keeps out, in the corpus and in small ones."""
     small = {
-        name: lexical.Index(_candidates(base.documents, LONGEST)) for name, base in BASES.items()
+        name: lexical.Index(_candidates(base.documents, MAX_PASSAGE))
+        for name, base in BASES.items()
     }
     columns = ("small: answered", "near refused", "far refused", "corpus: at 5", "refused")
     table = Table(
@@ -242,30 +243,31 @@ def _worth(corpus: Sequence[Document]) -> Table:
 
         def stemmed(found: Sequence[str]) -> Sequence[str]:
             for tongue in tongues:
-                found = words.stems(found, tongue)
+                found = words.stem_words(found, tongue)
             return found
 
         return of_words(
-            index_terms=lambda texts: [stemmed(words.words(text)) for text in texts],
+            index_terms=lambda texts: [stemmed(words.split_words(text)) for text in texts],
             question_terms=lambda text: [
-                (each,) for each in dict.fromkeys(stemmed(words.telling(words.words(text))))
+                (each,)
+                for each in dict.fromkeys(stemmed(words.drop_stop_words(words.split_words(text))))
             ],
         )
 
     english, french = words.Language
     tries: list[tuple[str, Patches, int]] = [
-        ("as it is", {}, LONGEST),
-        ("no cut-off", {"lexical.LEAST_SHARE": 0.0}, LONGEST),
-        ("no stems", alike(), LONGEST),
-        ("English stems for all", alike(english), LONGEST),
-        ("French stems for all", alike(french), LONGEST),
-        ("English, then French stems for all", alike(english, french), LONGEST),
-        ("accents count", of_words(fold=str.casefold), LONGEST),
-        ("stop words are looked for", of_words(telling=list), LONGEST),
-        ("no title, no heading", weights(0, 0), LONGEST),
-        ("title 1, heading 1", weights(1, 1), LONGEST),
-        ("title 2, heading 2", weights(2, 2), LONGEST),
-        ("title 4, heading 4", weights(4, 4), LONGEST),
+        ("as it is", {}, MAX_PASSAGE),
+        ("no cut-off", {"lexical.LEAST_SHARE": 0.0}, MAX_PASSAGE),
+        ("no stems", alike(), MAX_PASSAGE),
+        ("English stems for all", alike(english), MAX_PASSAGE),
+        ("French stems for all", alike(french), MAX_PASSAGE),
+        ("English, then French stems for all", alike(english, french), MAX_PASSAGE),
+        ("accents count", of_words(fold=str.casefold), MAX_PASSAGE),
+        ("stop words are looked for", of_words(telling=list), MAX_PASSAGE),
+        ("no title, no heading", weights(0, 0), MAX_PASSAGE),
+        ("title 1, heading 1", weights(1, 1), MAX_PASSAGE),
+        ("title 2, heading 2", weights(2, 2), MAX_PASSAGE),
+        ("title 4, heading 4", weights(4, 4), MAX_PASSAGE),
         *((f"passages of {longest:,}", {}, longest) for longest in (400, 700, 1_500, 2_000)),
     ]
     questions = [each for part in QUESTIONS.values() for each in part]

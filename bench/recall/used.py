@@ -43,7 +43,7 @@ def milliseconds() -> float:
     times: list[float] = []
     for _ in range(20):
         started = time.process_time()
-        citations.used(answer, given)
+        citations.find_used(answer, given)
         times.append((time.process_time() - started) * 1_000)
     return median(times)
 
@@ -56,7 +56,7 @@ def _count(answers: Sequence[Answer]) -> tuple[int, int, int]:
             Ranked(Origin(content=each.id, title=each.title, folder=""), "", each.text, 1.0)
             for each in answer.base.documents
         ]
-        found = {given[at].origin.content for at in citations.used(answer.text, given)}
+        found = {given[at].origin.content for at in citations.find_used(answer.text, given)}
         right += len(found & answer.uses)
         wrong += len(found - answer.uses)
         missed += len(answer.uses - found)

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 
 from afterword.handlers import sqs
 from afterword.runtime import queue
-from afterword.runtime.queue import Nudge
+from afterword.runtime.queue import Message
 from afterword.services import services
 
 
 @sqs.consumer(queue.read_message)
-def handler(notices: Sequence[Nudge], _seconds: float) -> Sequence[str]:
+def handler(notices: Sequence[Message], _seconds: float) -> Sequence[str]:
     """Publish the ends; return what must come again."""
     return services().notifier.deliver(notices)

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 
 from afterword.handlers import sqs
 from afterword.runtime import queue
-from afterword.runtime.queue import Nudge
+from afterword.runtime.queue import Message
 from afterword.services import services
 
 
 @sqs.consumer(queue.read_message)
-def handler(nudges: Sequence[Nudge], seconds: float) -> Sequence[str]:
+def handler(nudges: Sequence[Message], seconds: float) -> Sequence[str]:
     """Run each generation within the seconds that are left; return what must come again."""
     return services().worker.run_batch(nudges, seconds)

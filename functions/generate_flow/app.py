@@ -17,5 +17,5 @@ def handler(request: http.Request, key: ApiKey) -> http.Response:
         key.tenant, submission, http.idempotency_key(request), flow
     )
     return promptitude.generated(
-        waiting.until_ended(services().store, key.tenant, generation_id, started)
+        waiting.wait_for_end(services().store, key.tenant, generation_id, started)
     )

@@ -2,7 +2,7 @@
 
 from afterword.dialects import unless
 from afterword.dialects.unless.languages import languages
-from afterword.generations import Listed
+from afterword.generations.details import GenerationDetail
 from afterword.handlers import http
 from afterword.services import services
 from afterword.tenants.keys import ApiKey, Scope
@@ -15,7 +15,7 @@ def handler(request: http.Request, key: ApiKey) -> http.Response:
     asked = unless.owned(services().store.listed(key.tenant, unless.question_id(request)), flow)
     if asked.generation.completion is None:
         return unless.unanswered(asked.generation)
-    session, earlier = asked.conversation, list[Listed]()
+    session, earlier = asked.conversation, list[GenerationDetail]()
     if session is not None:
         flow = asked.generation.flow
         earlier = services().listings.conversation(key.tenant, flow, session, until=asked.order)

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from afterword.handlers import static_files
 
 
-@static_files.endpoint
+@static_files.static_endpoint
 def handler(_path: Mapping[str, str]) -> str:
     """Show the description of all operations."""
     return "openapi.json"

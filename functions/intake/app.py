@@ -3,14 +3,14 @@
 from collections.abc import Sequence
 
 from afterword.batches import intake
-from afterword.batches.intake import Message
+from afterword.batches.intake import IntakeMessage
 from afterword.dialects.native.batches import Lines
 from afterword.handlers import sqs
 from afterword.services import services
 
 
 @sqs.consumer(intake.read_message)
-def handler(messages: Sequence[Message], seconds: float) -> Sequence[str]:
+def handler(messages: Sequence[IntakeMessage], seconds: float) -> Sequence[str]:
     """Take the messages; return what must come again."""
     lines = Lines(services().registry, lambda: services().knowledge)
     return services().intake(lines).take(messages, seconds)

@@ -12,8 +12,8 @@ from afterword.tenants.keys import ApiKey, Scope
 def handler(request: http.Request, key: ApiKey) -> http.Response:
     """Save a flow as its next version, unless the newest is the same."""
     flow_id = flows.flow_id(request, key)
-    flow = documents.read(flows.sent(request, flow_id))
-    warnings = list(documents.warnings(lambda: services().contents, key.tenant, flow))
-    document = documents.document(flow)
+    flow = documents.parse_flow(flows.sent(request, flow_id))
+    warnings = list(documents.list_warnings(lambda: services().contents, key.tenant, flow))
+    document = documents.render_document(flow)
     saved = services().registry.put_flow(key.tenant, flow_id, document, again=False)
     return flows.saved(saved, warnings)

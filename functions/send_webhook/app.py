@@ -4,11 +4,11 @@ from collections.abc import Sequence
 
 from afterword.handlers import sqs
 from afterword.runtime import queue
-from afterword.runtime.queue import Nudge
+from afterword.runtime.queue import Message
 from afterword.services import services
 
 
 @sqs.consumer(queue.read_message)
-def handler(nudges: Sequence[Nudge], _seconds: float) -> Sequence[str]:
+def handler(nudges: Sequence[Message], _seconds: float) -> Sequence[str]:
     """Try the deliveries at once; return what must come again."""
     return services().webhook_sender.send_batch(nudges)

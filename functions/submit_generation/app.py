@@ -21,5 +21,5 @@ def handler(request: http.Request, key: ApiKey) -> http.Response:
     accepted = services().submitter.accept(
         key.tenant, submission, http.idempotency_key(request), flow
     )
-    generation = waiting.until_ended(services().store, key.tenant, accepted.id, started, wait or 0)
+    generation = waiting.wait_for_end(services().store, key.tenant, accepted.id, started, wait or 0)
     return generations.accepted(generation, accepted.allowances, wait)

@@ -15,8 +15,7 @@ from afterword.dialects.native.generations import (
     MAX_URL,
     MAX_WAIT,
 )
-from afterword.generations import MAX_DEADLINE, MIN_DEADLINE, Reason, Status
-from afterword.generations.items import MAX_REFERENCE
+from afterword.generations import MAX_DEADLINE, MAX_REFERENCE, MIN_DEADLINE, Reason, Status
 from afterword.knowledge import MAX_NAME
 from openapi.operations import (
     DEADLINE,

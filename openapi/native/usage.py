@@ -6,7 +6,7 @@ from typing import Annotated
 from pydantic import Field
 from pydantic.experimental.missing_sentinel import MISSING
 
-from afterword.usage.report import DEFAULT_DAYS, MAX_DAYS, By
+from afterword.usage.report import DEFAULT_DAYS, MAX_DAYS, Grouping
 from openapi.operations import Answer, Described, Operation, Section, query
 from openapi.problem import problems
 
@@ -54,7 +54,7 @@ class UsageReport(Described):
 
     from_: Annotated[date, Field(alias="from")]
     to: date
-    by: list[By]
+    by: list[Grouping]
     groups: list[UsageGroup]
     total: UsageCounts
     prices: UsagePrices
@@ -80,7 +80,7 @@ SECTION = Section(
                     Annotated[
                         str,
                         Field(
-                            pattern="^({0})(,({0}))*$".format("|".join(By)),
+                            pattern="^({0})(,({0}))*$".format("|".join(Grouping)),
                             examples=["day,model"],
                         ),
                     ],

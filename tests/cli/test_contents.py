@@ -10,7 +10,7 @@ import pytest
 from botocore.exceptions import EndpointConnectionError
 
 from afterword.knowledge import Content, Draft, folder_id
-from afterword.knowledge.store import ContentStore, Outcome
+from afterword.knowledge.store import ContentChange, ContentStore
 from afterword.runtime.clients import clients
 from afterword.services import services
 from afterword.tenants.registry import Registry
@@ -433,7 +433,7 @@ def three(store: ContentStore, set_clock: SetClock) -> list[Content]:
             external_id=f"{name.lower()}.md",
         )
         content, outcome = store.put("demo", draft)
-        assert outcome is Outcome.ADDED
+        assert outcome is ContentChange.ADDED
         added.append(content)
         set_clock.advance(hours=1)
     return added

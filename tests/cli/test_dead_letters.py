@@ -8,7 +8,14 @@ from typing import Any
 import pytest
 
 from afterword import clock
-from afterword.generations import Reason, Status, Submission, Terms, id_for_retry, new_id
+from afterword.generations import (
+    Reason,
+    Status,
+    Submission,
+    SubmissionOptions,
+    id_for_retry,
+    new_id,
+)
 from afterword.generations.store import GenerationStore
 from afterword.limits import Limits
 from afterword.runtime.clients import clients
@@ -54,7 +61,7 @@ def bury(store: GenerationStore, set_clock: SetClock) -> Bury:
 
     def make(tenant: str = "demo", facts: dict[str, str] = FACTS) -> str:
         generation_id = new_id()
-        terms = Terms(flow_version=1, retention=timedelta(days=7))
+        terms = SubmissionOptions(flow_version=1, retention=timedelta(days=7))
         store.put(tenant, generation_id, SUBMISSION, terms)
         store.claim(tenant, generation_id, clock.now() + timedelta(seconds=30))
         set_clock.advance(minutes=1)

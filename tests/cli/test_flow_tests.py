@@ -6,12 +6,13 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import yaml
 
 from afterword import clock
-from afterword.generations import Claim, Completion, Output, Reason, Source
+from afterword.generations import Completion, Output, Reason, Source
 from afterword.limits import Limits
 from afterword.runtime.clients import clients
 from afterword.services import services
@@ -19,6 +20,9 @@ from afterword.tenants.registry import Registry
 from tests.cli.conftest import Afterword, CloudFormation, usage_error
 from tests.conftest import FLOW, FLOW_DOCUMENT, SetClock, Stored
 from tests.harness.deployment import REFERENCES
+
+if TYPE_CHECKING:
+    from afterword.generations.claims import Claim
 
 TEST = ("flow", "test", "demo")
 POEM = """\

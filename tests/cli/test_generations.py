@@ -7,12 +7,12 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from afterword import clock
-from afterword.generations import MAX_DEADLINE, Claim, Completion, Reason, Source
+from afterword.generations import MAX_DEADLINE, Completion, Reason, Source
 from afterword.generations.store import GenerationStore
 from afterword.limits import Limits
 from afterword.runtime.clients import clients
@@ -22,6 +22,9 @@ from cli import terminal
 from tests.cli.conftest import Afterword, CloudFormation, usage_error
 from tests.conftest import FLOW, FLOW_DOCUMENT, SetClock, Stored
 from tests.harness.deployment import REFERENCES
+
+if TYPE_CHECKING:
+    from afterword.generations.claims import Claim
 
 pytestmark = pytest.mark.usefixtures("stack")
 

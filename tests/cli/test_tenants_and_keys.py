@@ -50,7 +50,7 @@ def test_a_key_is_shown_once_and_its_secret_not_stored(
     """`key create` prints the whole key, which is good, and stores it as a hash only."""
     registry.create_tenant("demo", "Demo")
     result = afterword("key", "create", "demo")
-    credential = keys.parse(result.stdout.strip())
+    credential = keys.parse_key(result.stdout.strip())
     assert credential is not None
     assert (result.exit_code, result.stderr) == (
         0,
@@ -78,7 +78,7 @@ def test_a_key_has_the_scopes_and_the_label_asked_for(
         *("--label", "back office", "--json"),
     )
     created = json.loads(result.stdout)
-    credential = keys.parse(created["key"])
+    credential = keys.parse_key(created["key"])
     assert credential is not None
     assert created == {
         "key": created["key"],

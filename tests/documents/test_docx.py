@@ -35,7 +35,7 @@ BOMB = (
 
 def read(content: bytes) -> str:
     """Return a Word document's text."""
-    assert media_types.of(content) == media_types.DOCX
+    assert media_types.detect(content) == media_types.DOCX
     return extract(media_types.DOCX, content, 20)
 
 

@@ -10,7 +10,7 @@ from tests.documents import pdf_files
 
 def read(content: bytes) -> str:
     """Return a PDF's text."""
-    assert media_types.of(content) == media_types.PDF
+    assert media_types.detect(content) == media_types.PDF
     return extract(media_types.PDF, content, 20)
 
 

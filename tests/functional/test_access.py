@@ -75,8 +75,8 @@ def both(
         ({"authorization": "Bearer " + "x" * 100_000}, "The API key is malformed or mistyped."),
         ({"x-api-key": "aw_x_y_z"}, "The API key is malformed or mistyped."),
         ({"x-api-key": "null"}, "The API key is malformed or mistyped."),
-        ({"authorization": f"Bearer {keys.generate()[1]}"}, "The API key is not known."),
-        ({"x-api-key": keys.generate()[1]}, "The API key is not known."),
+        ({"authorization": f"Bearer {keys.generate_key()[1]}"}, "The API key is not known."),
+        ({"x-api-key": keys.generate_key()[1]}, "The API key is not known."),
     ],
     ids=range(13),
 )
@@ -135,7 +135,7 @@ def test_a_revoked_key_is_refused_after_a_minute(
     monotonic = Monotonic()
     monkeypatch.setattr(authentication, "time", SimpleNamespace(monotonic=monotonic))
     assert submit(submission_event, context)["statusCode"] == 200
-    credential = keys.parse(tenant.key)
+    credential = keys.parse_key(tenant.key)
     assert credential is not None
     services().registry.revoke_key(tenant.id, credential.key_id)
     monotonic.seconds = 60.0

@@ -7,9 +7,10 @@ import pytest
 
 from afterword import generations
 from afterword.flows.flow import Flow
-from afterword.generations import Listed, Reason, Submission
+from afterword.generations import Reason, Submission
+from afterword.generations.details import GenerationDetail
 from afterword.knowledge import Draft
-from afterword.models import ModelRefusedError, Prompt, Turn
+from afterword.models import ChatTurn, ModelRefusedError, Prompt
 from afterword.services import services
 from functions.generate.app import handler as work
 from tests.conftest import Call, Event, LambdaContext, SetClock, Tenant
@@ -48,13 +49,13 @@ def submit(
     return services().submitter.submit(tenant, submission)
 
 
-def history(question_id: str, tenant: str = "demo") -> list[Listed]:
+def history(question_id: str, tenant: str = "demo") -> list[GenerationDetail]:
     """Return the conversation up to a question."""
     last = services().store.listed(tenant, question_id)
     return services().listings.conversation(tenant, CHAT, SESSION, until=last.order)
 
 
-def questions(turns: list[Listed]) -> list[object]:
+def questions(turns: list[GenerationDetail]) -> list[object]:
     """Return what was asked, in order."""
     return [listed.inputs["question"] for listed in turns]
 
@@ -97,8 +98,8 @@ def test_a_question_follows_on_those_before(run: Run) -> None:
     (prompt,) = run(submit("Who am I?")).prompts
     assert (prompt.turns, prompt.user) == (
         (
-            Turn(question="My name is Ada.", answer="Re: My name is Ada."),
-            Turn(question="I live in Lyon.", answer="Re: I live in Lyon."),
+            ChatTurn(question="My name is Ada.", answer="Re: My name is Ada."),
+            ChatTurn(question="I live in Lyon.", answer="Re: I live in Lyon."),
         ),
         "Who am I?",
     )
@@ -257,7 +258,7 @@ def test_a_big_answer_is_read_from_the_bucket(run: Run) -> None:
     put_chat("demo", history_tokens=100_000)
     long = "x" * 20_000
     run(submit("Much?"), model=FakeModel(lambda _: completion(long)))
-    assert run(submit("And?")).prompts[0].turns == (Turn(question="Much?", answer=long),)
+    assert run(submit("And?")).prompts[0].turns == (ChatTurn(question="Much?", answer=long),)
 
 
 def test_a_retry_belongs_to_the_conversation(run: Run) -> None:

@@ -7,19 +7,20 @@ from typing import Any
 import pytest
 
 from afterword import clock, generations
-from afterword.generations import Claim, Completion, Reason, Status, Submission, Terms
+from afterword.generations import Completion, Reason, Status, Submission, SubmissionOptions
+from afterword.generations.claims import Claim
 from afterword.generations.items import MAX_MODEL_NAME
 from afterword.models import STOP
 from afterword.runtime.clients import clients
 from afterword.services import services
-from afterword.usage.statistics import BACK, Cell, Tally
+from afterword.usage.statistics import FIRST_COUNT_REACH, Cell, Tally
 from functions.count_usage.app import handler
 from tests.conftest import Call, Event, LambdaContext, SetClock, Tenant
 from tests.harness.deployment import REFERENCES
 
 DAY = date(2026, 11, 10)
 TABLE = REFERENCES["StatisticsTable"]
-TERMS = Terms(flow_version=1, retention=timedelta(days=30))
+TERMS = SubmissionOptions(flow_version=1, retention=timedelta(days=30))
 pytestmark = pytest.mark.usefixtures("tenant", "set_clock")
 
 
@@ -187,7 +188,7 @@ def test_an_hour_is_counted_when_it_can_change_no_more(
     count: Callable[[], int], set_clock: SetClock
 ) -> None:
     """Until a quarter of an hour after its end an hour is read from what ended in it."""
-    assert count() == BACK // timedelta(hours=1) - 1
+    assert count() == FIRST_COUNT_REACH // timedelta(hours=1) - 1
     succeed("small")
     set_clock.advance(minutes=74)
     assert count() == 1

@@ -18,7 +18,7 @@ from afterword.engine.attempts import MAX_FAILURES
 from afterword.generations import Reason, Status
 from afterword.handlers import LambdaHandler
 from afterword.limits import Limits
-from afterword.limits.quotas import Usage
+from afterword.limits.quotas import Quotas
 from afterword.runtime.clients import clients
 from afterword.runtime.payloads import INLINE_BYTES
 from afterword.services import services
@@ -225,7 +225,7 @@ def only_generation(world: World) -> tuple[Status, str | None]:
     generation = services().store.get("demo", generation_id)
     spent = 0 if generation.completion is None else TOKENS
     if services().registry.limits("demo").any:
-        usage = Usage(clients().dynamodb, REFERENCES["QuotasTable"]).used("demo")
+        usage = Quotas(clients().dynamodb, REFERENCES["QuotasTable"]).used("demo")
         assert (usage.running, usage.tokens) == (0, spent)
         assert set(world.published) == {generation_id}
     else:

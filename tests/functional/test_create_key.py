@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from afterword.services import services
-from afterword.tenants.keys import parse
+from afterword.tenants.keys import parse_key
 from tests.conftest import FLOW, FLOW_DOCUMENT, Tenant
 from tests.harness.administration import (
     BOUND,
@@ -25,7 +25,7 @@ def test_a_key_is_shown_once(administration: Administration) -> None:
     """The answer has the key, which works from then on, and storage has its hash alone."""
     result = administration.call("create_key")
     key = result["body"].pop("key")
-    credential = parse(key)
+    credential = parse_key(key)
     assert credential is not None
     shown = {
         "id": credential.key_id,

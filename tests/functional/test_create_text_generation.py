@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from afterword import clock
-from afterword.generations import Claim, is_id
+from afterword.generations import is_id
+from afterword.generations.claims import Claim
 from afterword.limits import Limits
 from afterword.runtime.clients import clients
 from afterword.services import services

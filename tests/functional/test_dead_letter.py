@@ -8,7 +8,7 @@ import pytest
 from botocore.exceptions import EndpointConnectionError
 
 from afterword import clock
-from afterword.generations import Reason, Status, Submission, Terms
+from afterword.generations import Reason, Status, Submission, SubmissionOptions
 from afterword.services import services
 from functions.dead_letter.app import handler
 from tests.conftest import FLOW, Event, LambdaContext, SetClock, Tenant
@@ -30,7 +30,7 @@ def event(
 ) -> Event:
     """Return the sample event, whose generation is queued."""
     services().store.put(
-        tenant.id, ID, SUBMISSION, Terms(flow_version=1, retention=timedelta(days=30))
+        tenant.id, ID, SUBMISSION, SubmissionOptions(flow_version=1, retention=timedelta(days=30))
     )
     return load_event("dead_letter")
 

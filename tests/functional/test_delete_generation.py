@@ -10,9 +10,10 @@ import pytest
 from afterword import clock, generations
 from afterword.errors import NotFoundError
 from afterword.files import SubmittedFile
-from afterword.generations import Completion, Reason, Status, Submission, Terms
+from afterword.generations import Completion, Reason, Status, Submission, SubmissionOptions
+from afterword.generations.claims import Claim
 from afterword.limits import Limits
-from afterword.limits.quotas import Usage, Used
+from afterword.limits.quotas import Quotas, QuotaStatus
 from afterword.runtime.clients import clients
 from afterword.runtime.payloads import INLINE_BYTES
 from afterword.services import services
@@ -33,7 +34,7 @@ BIG = WORD + "x" * INLINE_BYTES
 type ReadItem = Callable[[str, str], dict[str, Any]]
 
 
-def claimed(generation_id: str) -> generations.Claim:
+def claimed(generation_id: str) -> Claim:
     """Claim a generation as a worker does."""
     claim = services().store.claim("demo", generation_id, clock.now() + timedelta(minutes=1))
     assert claim is not None
@@ -45,9 +46,9 @@ def result(text: str) -> Completion:
     return completion(text)
 
 
-def used() -> Used:
+def used() -> QuotaStatus:
     """Return what the tenant uses."""
-    return Usage(clients().dynamodb, REFERENCES["QuotasTable"]).used("demo")
+    return Quotas(clients().dynamodb, REFERENCES["QuotasTable"]).used("demo")
 
 
 def everything() -> str:
@@ -161,10 +162,10 @@ def test_what_is_not_settled_yet_is_settled_after_it(
     assert claim is not None
     services().store.fail(claim, Reason.TIMED_OUT, "Too late.")  # and dies
     assert native.ask("delete_generation", generation_id)["statusCode"] == 204
-    assert used() == Used(requests=1, running=1, tokens=0)
+    assert used() == QuotaStatus(requests=1, running=1, tokens=0)
     set_clock.advance(minutes=3)
     assert sweep({}, LambdaContext())["settled"] == 1
-    assert used() == Used(requests=0, running=0, tokens=160)
+    assert used() == QuotaStatus(requests=0, running=0, tokens=160)
     assert "due_at" not in read_item("demo", generation_id)
 
 
@@ -177,7 +178,7 @@ def test_its_end_is_made_known_all_the_same(
     submission = Submission(
         dialect="native", flow=FLOW, inputs={"text": WORD}, template=None, external={}
     )
-    terms = Terms(flow_version=1, retention=timedelta(days=30), notify=True)
+    terms = SubmissionOptions(flow_version=1, retention=timedelta(days=30), notify=True)
     services().store.put("demo", generation_id, submission, terms)
     services().store.cancel("demo", generation_id)
     assert native.ask("delete_generation", generation_id)["statusCode"] == 204

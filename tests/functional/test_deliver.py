@@ -10,7 +10,7 @@ import pytest
 from botocore.exceptions import EndpointConnectionError
 
 from afterword import clock
-from afterword.generations import Reason, Submission, Terms
+from afterword.generations import Reason, Submission, SubmissionOptions
 from afterword.runtime.clients import clients
 from afterword.services import services
 from afterword.webhooks import SUBMISSIONS
@@ -27,7 +27,7 @@ SUBMISSION = Submission(
 
 def put(generation_id: str = ID) -> None:
     """Queue a generation whose end is to be made known."""
-    terms = Terms(flow_version=1, retention=timedelta(days=30), notify=True)
+    terms = SubmissionOptions(flow_version=1, retention=timedelta(days=30), notify=True)
     services().store.put("demo", generation_id, SUBMISSION, terms)
 
 
@@ -177,7 +177,7 @@ def test_without_anybody_to_hear_of_it_no_notice_is_sent(
     set_clock: SetClock, stored: Callable[[], Stored], calls: list[Call]
 ) -> None:
     """A generation that was submitted without a bus sends no notice, and is settled at its end."""
-    terms = Terms(flow_version=1, retention=timedelta(days=30))
+    terms = SubmissionOptions(flow_version=1, retention=timedelta(days=30))
     services().store.put("demo", OTHER_ID, SUBMISSION, terms)
     calls.clear()
     services().endings.cancel("demo", OTHER_ID)
@@ -290,7 +290,7 @@ def test_a_submissions_own_address_is_told(
 ) -> None:
     """`webhook_url` is told of its own end, as long as the tenant allows its host."""
     services().webhook_endpoints.set_hosts("demo", ["hooks.example.com"])
-    terms = Terms(flow_version=1, retention=timedelta(days=30), notify=True)
+    terms = SubmissionOptions(flow_version=1, retention=timedelta(days=30), notify=True)
     submission = replace(SUBMISSION, webhook_url=URL)
     services().store.put("demo", OTHER_ID, submission, terms)
     for generation_id in (ID, OTHER_ID):

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from afterword import clock
-from afterword.generations import Generation, Reason, Status, Submission, Terms
+from afterword.generations import Generation, Reason, Status, Submission, SubmissionOptions
 from afterword.models import ModelRefusedError, ModelUnavailableError, Prompt
 from afterword.services import services
 from functions.generate.app import handler
@@ -34,7 +34,7 @@ def event(
 ) -> Event:
     """Return the sample event, whose generation is queued."""
     services().store.put(
-        tenant.id, ID, SUBMISSION, Terms(flow_version=1, retention=timedelta(days=30))
+        tenant.id, ID, SUBMISSION, SubmissionOptions(flow_version=1, retention=timedelta(days=30))
     )
     return load_event("generate")
 

@@ -292,5 +292,5 @@ def test_waiting_ends_with_the_first_look_at_an_end(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(waiting, "time", time)
     generation: Any = object()
     store: Any = SimpleNamespace(ended=lambda *_: generation, get=lambda *_: generation)
-    assert waiting.until_ended(store, "demo", "id", 1000.0) is generation
+    assert waiting.wait_for_end(store, "demo", "id", 1000.0) is generation
     assert time.pauses == [0.1]

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from afterword.generations import Claim, Reason
+from afterword.generations import Reason
+from afterword.generations.claims import Claim
 from afterword.runtime.clients import clients
 from afterword.services import services
 from functions.get_mail_generation.app import handler

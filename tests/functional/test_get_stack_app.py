@@ -358,7 +358,7 @@ def test_without_a_good_key_nobody_gets_in(
 def sent_with(event: Event, header: str | None, token: str | None, key: str) -> None:
     """Send the header and the query's token; KEY and UNKNOWN are the key and one of nobody."""
     del event["headers"]["authorization"]
-    names = {"KEY": key, "UNKNOWN": keys.generate()[1]}
+    names = {"KEY": key, "UNKNOWN": keys.generate_key()[1]}
     for name, sent in (("authorization", header), ("token", token)):
         for word, value in names.items():
             sent = value.join(sent.split(word)) if sent is not None else None  # noqa: PLW2901 - filled in
@@ -402,7 +402,7 @@ def test_a_revoked_key_is_refused_after_a_minute(
     services.cache_clear()
     monkeypatch.setattr(authentication, "time", SimpleNamespace(monotonic=lambda: seconds))
     assert send(endpoint, event)["statusCode"] == 200
-    credential = keys.parse(client.key)
+    credential = keys.parse_key(client.key)
     assert credential is not None
     services().registry.revoke_key(client.tenant, credential.key_id)
     seconds = 60.0
@@ -440,7 +440,7 @@ def test_no_key_is_logged(  # noqa: PLR0913, PLR0917 - what is sent, and where i
     token: str | None,
 ) -> None:
     """Whether a request is accepted, refused or fails, no line of the log has its key."""
-    credential = keys.parse(client.key)
+    credential = keys.parse_key(client.key)
     assert credential is not None
     generation = client.submitted()
     path = generation if "pathParameters" in client.event(endpoint) else None

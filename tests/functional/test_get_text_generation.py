@@ -7,7 +7,8 @@ from datetime import timedelta
 import pytest
 
 from afterword import clock
-from afterword.generations import Claim, Reason
+from afterword.generations import Reason
+from afterword.generations.claims import Claim
 from afterword.models import ModelRefusedError, ModelUnavailableError
 from afterword.services import services
 from functions.generate.app import handler as generate

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from afterword import clock, generations
-from afterword.generations import Completion, Reason, Submission, Terms
+from afterword.generations import Completion, Reason, Submission, SubmissionOptions
 from afterword.models import STOP
 from afterword.services import services
 from afterword.tenants.keys import Scope
@@ -31,7 +31,7 @@ def end(
     submission = Submission(
         dialect="native", flow=flow, inputs={"text": "A"}, template=None, external={}
     )
-    terms = Terms(flow_version=1, retention=timedelta(days=30))
+    terms = SubmissionOptions(flow_version=1, retention=timedelta(days=30))
     generation_id = generations.new_id()
     services().store.put(tenant, generation_id, submission, terms)
     claim = services().store.claim(tenant, generation_id, clock.now() + timedelta(minutes=1))

@@ -11,8 +11,8 @@ import pytest
 
 from afterword.engine import admission
 from afterword.generations import Reason, Status, id_for_key
-from afterword.limits import Limits
-from afterword.limits.quotas import Admitted, Usage, Used
+from afterword.limits import Admission, Limits
+from afterword.limits.quotas import Quotas, QuotaStatus
 from afterword.runtime.clients import clients
 from afterword.runtime.dynamodb import ConditionFailed, Item
 from afterword.services import services
@@ -36,9 +36,9 @@ def limit(tenant_id: str = "demo", **given: int) -> None:
     services().registry.set_limits(tenant_id, Limits(**given))
 
 
-def used(tenant_id: str = "demo") -> Used:
+def used(tenant_id: str = "demo") -> QuotaStatus:
     """Return what a tenant uses."""
-    return Usage(clients().dynamodb, REFERENCES["QuotasTable"]).used(tenant_id)
+    return Quotas(clients().dynamodb, REFERENCES["QuotasTable"]).used(tenant_id)
 
 
 def cuid(result: Mapping[str, Any]) -> str:
@@ -82,7 +82,7 @@ def test_requests_a_minute_are_limited(
     assert stored() == before
     set_clock.advance(seconds=20)
     cuid(submit())
-    assert used() == Used(requests=1, running=3, tokens=0)
+    assert used() == QuotaStatus(requests=1, running=3, tokens=0)
 
 
 def test_a_clock_that_is_behind_starts_no_new_minute(submit: Submit, set_clock: SetClock) -> None:
@@ -174,7 +174,7 @@ def test_tokens_belong_to_the_month_of_their_end(submit: Submit, set_clock: SetC
     assert ended is not None
     set_clock.advance(seconds=1)
     services().endings.settle(ended)
-    assert used() == Used(requests=0, running=0, tokens=0)
+    assert used() == QuotaStatus(requests=0, running=0, tokens=0)
     set_clock.advance(seconds=-1)
     assert used().tokens == TOKENS
 
@@ -183,13 +183,13 @@ def test_a_december_ends_with_its_year(submit: Submit, set_clock: SetClock) -> N
     """The month after December is January."""
     limit(tokens_per_month=1)
     set_clock.moment = datetime(2026, 12, 31, 23, 59, tzinfo=UTC)
-    usage = Usage(clients().dynamodb, REFERENCES["QuotasTable"])
+    usage = Quotas(clients().dynamodb, REFERENCES["QuotasTable"])
     generation_id = cuid(submit())
     services().endings.cancel("demo", generation_id)
     ended = services().store.ended("demo", generation_id)
     assert ended is not None
     place = usage.admit("demo", generation_id, Limits(tokens_per_month=1))
-    assert isinstance(place, Admitted)
+    assert isinstance(place, Admission)
     usage.settle(replace(ended, place=place.place, tokens=1))
     result = submit()
     assert (result["statusCode"], result["headers"]["retry-after"]) == (429, "60")
@@ -220,7 +220,7 @@ def test_an_end_that_is_settled_twice_counts_once(
     ended = services().store.ended("demo", generation_id)
     assert ended is not None
     services().endings.settle(ended)
-    assert used() == Used(requests=1, running=0, tokens=TOKENS)
+    assert used() == QuotaStatus(requests=1, running=0, tokens=TOKENS)
 
 
 @pytest.mark.parametrize("settled", [False, True])
@@ -248,7 +248,7 @@ def test_who_is_too_late_with_the_same_key_counts_nothing(
         if settled:
             services().endings.settle(ended)
         else:
-            Usage(clients().dynamodb, REFERENCES["QuotasTable"]).settle(ended)
+            Quotas(clients().dynamodb, REFERENCES["QuotasTable"]).settle(ended)
         return there
 
     monkeypatch.setattr(store, "exists", live_a_whole_life)
@@ -279,7 +279,7 @@ def test_a_repeated_request_needs_no_place(submit: Submit) -> None:
     assert submit("case-458")["statusCode"] == 429
     services().endings.cancel("demo", generation_id)
     assert cuid(submit("case-457")) == generation_id
-    assert used() == Used(requests=1, running=0, tokens=0)
+    assert used() == QuotaStatus(requests=1, running=0, tokens=0)
 
 
 def test_the_place_of_a_submission_that_was_never_stored_comes_back(
@@ -287,9 +287,9 @@ def test_the_place_of_a_submission_that_was_never_stored_comes_back(
 ) -> None:
     """A place is given back a minute after its process failed, when somebody else needs it."""
     limit(running_at_once=1)
-    usage = Usage(clients().dynamodb, REFERENCES["QuotasTable"])
+    usage = Quotas(clients().dynamodb, REFERENCES["QuotasTable"])
     lost = id_for_key("demo", "lost")
-    assert isinstance(usage.admit("demo", lost, Limits(running_at_once=1)), Admitted)
+    assert isinstance(usage.admit("demo", lost, Limits(running_at_once=1)), Admission)
     assert submit() == full(1)
     set_clock.advance(seconds=60)
     assert submit() == full(1)
@@ -318,9 +318,9 @@ def test_a_long_line_of_old_places_is_looked_at_from_its_end(
     submit: Submit, set_clock: SetClock
 ) -> None:
     """The oldest places are looked at first, a few at a time."""
-    limit(running_at_once=admission.CHECKED_AT_ONCE + 1)
+    limit(running_at_once=admission.CHECKED_SLOTS + 1)
     ids = []
-    for _ in range(admission.CHECKED_AT_ONCE + 1):
+    for _ in range(admission.CHECKED_SLOTS + 1):
         ids.append(cuid(submit()))
         set_clock.advance(milliseconds=1)
     set_clock.advance(minutes=2)
@@ -389,7 +389,7 @@ def test_too_many_at_the_same_moment_are_refused(
     """When others are always quicker, a submission gives up and says so."""
     limit(running_at_once=10)
     item: Item = {"open": {"M": {}}, "minute": {"N": "99999999999"}, "requests": {"N": "0"}}
-    monkeypatch.setattr(Usage, "_admit", lambda *_, **__: ConditionFailed(item))
+    monkeypatch.setattr(Quotas, "_admit", lambda *_, **__: ConditionFailed(item))
     what = "Too many submissions at the same moment."
     assert submit() == refusal(429, what, **{"retry-after": "1"})
 
@@ -400,4 +400,4 @@ def test_a_place_lasts_as_long_as_its_generation(submit: Submit, set_clock: SetC
     cuid(submit())
     set_clock.advance(minutes=59)
     assert submit() == full(1)
-    assert timedelta(minutes=59) > admission.GRACE
+    assert timedelta(minutes=59) > admission.STORE_GRACE

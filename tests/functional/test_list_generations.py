@@ -10,7 +10,7 @@ import pytest
 from afterword import clock
 from afterword.dialects.native.generations import PARAMETERS
 from afterword.flows.flow import Flow
-from afterword.generations import Status, Submission, order
+from afterword.generations import Status, Submission, list_order
 from afterword.services import services
 from afterword.tenants.keys import Scope
 from tests.conftest import FLOW, START, Call, Event, SetClock, Tenant
@@ -275,7 +275,7 @@ def test_an_order_is_the_stored_one(native: Native) -> None:
     generation_id = native.submitted()
     found = services().store.get("demo", generation_id)
     listed = services().store.listed("demo", generation_id)
-    assert found.order == listed.order == order(START, generation_id)
+    assert found.order == listed.order == list_order(START, generation_id)
 
 
 def test_a_page_costs_two_reads_of_the_table(

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from afterword import clock
-from afterword.generations import Completion, Reason, Submission, Terms
+from afterword.generations import Completion, Reason, Submission, SubmissionOptions
 from afterword.models import (
     ModelRefusedError,
     ModelTimedOutError,
@@ -110,7 +110,7 @@ def put(tenant: Tenant, set_clock: SetClock) -> Callable[..., None]:  # noqa: AR
             external={},
         )
         version = services().registry.flow(tenant.id, FLOW).version
-        terms = Terms(flow_version=version, retention=timedelta(days=30))
+        terms = SubmissionOptions(flow_version=version, retention=timedelta(days=30))
         services().store.put(tenant.id, generation_id, submission, terms)
 
     return put

@@ -12,11 +12,11 @@ import pytest
 
 from afterword import clock, generations
 from afterword.flows.flow import Flow
-from afterword.generations import Submission, Terms, waiting
+from afterword.generations import Submission, SubmissionOptions, waiting
 from afterword.generations.store import GenerationStore
 from afterword.knowledge import Draft
-from afterword.limits import Limits
-from afterword.limits.quotas import Admitted, Usage
+from afterword.limits import Admission, Limits
+from afterword.limits.quotas import Quotas
 from afterword.models import ModelUnavailableError
 from afterword.runtime import settings
 from afterword.runtime.clients import clients
@@ -103,7 +103,7 @@ def put(
     submission = Submission(
         dialect="dialonce", flow=FLOW, inputs=inputs, template=None, external=external
     )
-    terms = Terms(
+    terms = SubmissionOptions(
         flow_version=1, retention=timedelta(days=30), place=place, notify=generation_id == ID
     )
     services().store.put("demo", generation_id, submission, terms)
@@ -124,7 +124,7 @@ def ask_after_another() -> None:
         external={},
         conversation="session-1",
     )
-    terms = Terms(flow_version=1, retention=timedelta(days=30), place=PLACE)
+    terms = SubmissionOptions(flow_version=1, retention=timedelta(days=30), place=PLACE)
     for generation_id in (generations.new_id(), OTHER_ID):
         services().store.put("demo", generation_id, question, terms)
 
@@ -179,9 +179,9 @@ def test_what_is_open_to_everybody_has_and_needs_nothing(  # noqa: PLR0913, PLR0
 def lose_place(generation_id: str) -> None:
     """End a generation of a tenant with limits, as a process does that dies before it settles."""
     limits = services().registry.limits("demo")
-    usage = Usage(clients().dynamodb, REFERENCES["QuotasTable"])
+    usage = Quotas(clients().dynamodb, REFERENCES["QuotasTable"])
     place = usage.admit("demo", generation_id, limits)
-    assert isinstance(place, Admitted)
+    assert isinstance(place, Admission)
     put({"body": "B"}, {}, generation_id, place.place)
     services().store.cancel("demo", generation_id)
 
@@ -470,7 +470,7 @@ def test_an_answer_has_what_it_needs(
         external={},
         conversation="s",
     )
-    terms = Terms(flow_version=1, retention=timedelta(days=30))
+    terms = SubmissionOptions(flow_version=1, retention=timedelta(days=30))
     services().store.put("demo", ID, submission, terms)
     somebody_else_succeeds(ID)
     event = question(load_event("get_answer"), tenant)
@@ -496,7 +496,7 @@ def test_a_content_has_what_it_needs(
     key = services().registry.create_key(tenant.id, [Scope.ADMIN, Scope.READ])[1]
     terms, other = (
         services().contents.create("demo", Draft(name="A", text="B", folder=folder)).folder.id
-        for folder in ("Terms", "Other")
+        for folder in ("SubmissionOptions", "Other")
     )
     there = {"name": "A", "text": BIG, "externalId": "terms-1", "folder": terms}
     inside = "https://127.0.0.1/"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from afterword.generations import Generation, Reason, Status, Submission, Terms
+from afterword.generations import Generation, Reason, Status, Submission, SubmissionOptions
 from afterword.knowledge import Draft
 from afterword.runtime.clients import clients
 from afterword.services import services
@@ -117,7 +117,7 @@ def queue(
     submission = Submission(
         dialect="dialonce", flow="chosen", inputs={"body": "B"}, template=None, external={}
     )
-    terms = Terms(flow_version=1, retention=timedelta(days=30), notify=True)
+    terms = SubmissionOptions(flow_version=1, retention=timedelta(days=30), notify=True)
     services().store.put(tenant.id, ID, submission, terms)
 
 

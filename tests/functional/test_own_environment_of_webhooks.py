@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from afterword import clock
-from afterword.generations import Submission, Terms
+from afterword.generations import Submission, SubmissionOptions
 from afterword.runtime.clients import clients
 from afterword.services import services
 from functions.deliver.app import handler as deliver
@@ -84,7 +84,7 @@ def test_announcing_has_what_it_needs(
         external={},
         webhook_url="https://hooks.example.com/",
     )
-    terms = Terms(flow_version=1, retention=timedelta(days=30), notify=True)
+    terms = SubmissionOptions(flow_version=1, retention=timedelta(days=30), notify=True)
     services().store.put("demo", ID, submission, terms)
     services().store.cancel("demo", ID)
     asked = run_alone("deliver")

@@ -113,7 +113,7 @@ def watch(
     tenant: Tenant, log: io.StringIO, capfd: pytest.CaptureFixture[str], calls: list[Call]
 ) -> Watch:
     """Return the watch."""
-    credential = keys.parse(tenant.key)
+    credential = keys.parse_key(tenant.key)
     assert credential is not None
     return Watch(credential.secret, log, capfd, calls)
 

@@ -61,7 +61,7 @@ def leaked(
     client: Client, log: io.StringIO, capfd: pytest.CaptureFixture[str], calls: list[Call]
 ) -> Leaked:
     """Return a function that gives the secret words, and the key, that have left."""
-    credential = keys.parse(client.key)
+    credential = keys.parse_key(client.key)
     assert credential is not None
 
     def look() -> list[str]:

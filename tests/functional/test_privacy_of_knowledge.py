@@ -55,7 +55,7 @@ def leaked(
     secrets = [
         credential.secret
         for key in (visitor.key, owner.key)
-        if (credential := keys.parse(key)) is not None
+        if (credential := keys.parse_key(key)) is not None
     ]
     assert len(secrets) == 2
 

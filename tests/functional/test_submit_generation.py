@@ -10,7 +10,7 @@ import pytest
 from afterword import clock
 from afterword.dialects.native.generations import MEMBERS
 from afterword.flows.flow import Flow
-from afterword.generations import Chosen, Reason, Status, waiting
+from afterword.generations import ContextFilter, Reason, Status, waiting
 from afterword.knowledge import Draft
 from afterword.limits import Limits
 from afterword.runtime.clients import clients
@@ -119,7 +119,7 @@ def test_all_members_of_a_submission_are_taken(tenant: Tenant, native: Native) -
     assert submission.inputs == {"text": "A", "number": "1.5", "sure": "true", "tags": ["x", "y"]}
     assert submission.deadline == timedelta(seconds=60)
     assert submission.conversation == "session-1"
-    assert submission.context == {"answer": Chosen((content.folder.id,), ())}
+    assert submission.context == {"answer": ContextFilter((content.folder.id,), ())}
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,8 @@ import pytest
 
 from afterword import clock
 from afterword.engine import sweeper
-from afterword.generations import Reason, Status, Submission, Terms
-from afterword.generations.items import DUE_AFTER, Overdue
+from afterword.generations import Reason, Status, Submission, SubmissionOptions
+from afterword.generations.ends import STALLED_AFTER, Stalled
 from afterword.runtime.clients import clients
 from afterword.services import services
 from functions.sweep.app import handler
@@ -31,7 +31,10 @@ type Sweep = Callable[[], Mapping[str, int]]
 def put(generation_id: str = ID, tenant: str = "demo") -> None:
     """Put a queued generation, and send no message for it."""
     services().store.put(
-        tenant, generation_id, SUBMISSION, Terms(flow_version=1, retention=timedelta(days=30))
+        tenant,
+        generation_id,
+        SUBMISSION,
+        SubmissionOptions(flow_version=1, retention=timedelta(days=30)),
     )
 
 
@@ -68,7 +71,7 @@ def test_what_is_on_time_is_left_alone(
 ) -> None:
     """A generation is not looked at before its due time, two minutes after its submission."""
     put()
-    set_clock.moment += DUE_AFTER - timedelta(milliseconds=1)
+    set_clock.moment += STALLED_AFTER - timedelta(milliseconds=1)
     assert sweep() == {}
     assert stored().messages == 0
 
@@ -76,7 +79,7 @@ def test_what_is_on_time_is_left_alone(
 def test_what_was_never_sent_is_sent(sweep: Sweep, set_clock: SetClock) -> None:
     """A generation whose message could not be sent at its submission is sent once it is overdue."""
     put()
-    set_clock.moment += DUE_AFTER
+    set_clock.moment += STALLED_AFTER
     assert sweep() == {"sent": 1}
     assert received() == [("demo", ID)]
     assert sweep() == {}
@@ -100,7 +103,7 @@ def test_a_live_lease_is_waited_for(
     """A worker that is at it is left alone until its lease ends, and then looked at again."""
     put()
     services().store.claim("demo", ID, clock.now() + LEASE)
-    set_clock.moment += DUE_AFTER
+    set_clock.moment += STALLED_AFTER
     assert sweep() == {"waiting": 1}
     item = read_item("demo", ID)
     assert int(item["due_at"]["N"]) == int(item["lease_until"]["N"]) + 1
@@ -161,9 +164,9 @@ def test_a_message_that_cannot_be_sent_is_due_again(
     for number in range(3):
         put(numbered(number))
     cut_off("sqs.SendMessage")
-    set_clock.moment += DUE_AFTER
+    set_clock.moment += STALLED_AFTER
     assert sweep() == {"unsent": 3}
-    set_clock.moment += DUE_AFTER
+    set_clock.moment += STALLED_AFTER
     assert sweep() == {"unsent": 3}
 
 
@@ -176,7 +179,7 @@ def test_all_shards_are_walked_oldest_first(
     for generation_id in ids:
         put(generation_id, "demo" if generation_id < numbered(20) else "other")
         set_clock.advance(seconds=1)
-    set_clock.moment += DUE_AFTER
+    set_clock.moment += STALLED_AFTER
     assert sweep() == {"sent": 25}
     assert {generation_id for _, generation_id in received()} == set(ids[:25])
     assert sweep() == {"sent": 15}
@@ -190,7 +193,7 @@ def test_a_run_ends_before_its_time_is_up(
 ) -> None:
     """A run with no time left begins nothing; what it leaves is there for the next."""
     put()
-    set_clock.moment += DUE_AFTER
+    set_clock.moment += STALLED_AFTER
     assert handler(load_event("sweep"), LambdaContext(milliseconds=9_000)) == {}
     assert handler(load_event("sweep"), LambdaContext()) == {"sent": 1}
 
@@ -198,15 +201,15 @@ def test_a_run_ends_before_its_time_is_up(
 def test_two_sweepers_at_once_send_once(sweep: Sweep, set_clock: SetClock) -> None:
     """Of two sweepers that see the same generation overdue, one sends."""
     put()
-    set_clock.moment += DUE_AFTER
+    set_clock.moment += STALLED_AFTER
     seen = list(services().store.overdue(10))
     assert sweep() == {"sent": 1}
-    later = clock.now() + DUE_AFTER
+    later = clock.now() + STALLED_AFTER
     assert [services().store.postpone(overdue, later) for overdue in seen] == [False]
     assert received() == [("demo", ID)]
 
 
-@pytest.mark.parametrize("after", [DUE_AFTER, timedelta(hours=1)])
+@pytest.mark.parametrize("after", [STALLED_AFTER, timedelta(hours=1)])
 @pytest.mark.parametrize("status", [Status.RUNNING, Status.SUCCEEDED])
 def test_what_changes_while_the_sweeper_looks_is_not_touched(
     sweep: Sweep,
@@ -221,7 +224,7 @@ def test_what_changes_while_the_sweeper_looks_is_not_touched(
     store = services().store
     overdue = store.overdue
 
-    def overdue_until_now(limit: int) -> list[Overdue]:
+    def overdue_until_now(limit: int) -> list[Stalled]:
         found = list(overdue(limit))
         claim = store.claim("demo", ID, clock.now() + LEASE)
         assert claim is not None
@@ -245,10 +248,10 @@ def test_an_end_that_nobody_settled_is_settled(
     sweep: Sweep, set_clock: SetClock, calls: list[Call], log_lines: Callable[[], list[Any]]
 ) -> None:
     """What a process left to do that died at the end of a generation is done two minutes later."""
-    terms = Terms(flow_version=1, retention=timedelta(days=30), place=PLACE)
+    terms = SubmissionOptions(flow_version=1, retention=timedelta(days=30), place=PLACE)
     services().store.put("demo", ID, SUBMISSION, terms)
     services().store.cancel("demo", ID)
-    set_clock.moment += DUE_AFTER - timedelta(milliseconds=1)
+    set_clock.moment += STALLED_AFTER - timedelta(milliseconds=1)
     assert sweep() == {}
     set_clock.advance(milliseconds=1)
     calls.clear()
@@ -261,7 +264,7 @@ def test_an_end_that_nobody_settled_is_settled(
 
 def test_an_end_that_was_not_made_known_is_repeated(sweep: Sweep, set_clock: SetClock) -> None:
     """Until somebody notes that it is known, a notice is sent after 2, 4, 8, 16 and 32 minutes."""
-    terms = Terms(flow_version=1, retention=timedelta(days=30), notify=True)
+    terms = SubmissionOptions(flow_version=1, retention=timedelta(days=30), notify=True)
     services().store.put("demo", ID, SUBMISSION, terms)
     services().store.cancel("demo", ID)
     sent = []
@@ -284,12 +287,12 @@ def test_what_cannot_be_settled_is_due_again(
     sweep: Sweep, set_clock: SetClock, cut_off: Callable[[str], None]
 ) -> None:
     """When the notices' queue is out of reach, the run goes on, and the next look comes."""
-    terms = Terms(flow_version=1, retention=timedelta(days=30), notify=True)
+    terms = SubmissionOptions(flow_version=1, retention=timedelta(days=30), notify=True)
     for number in range(3):
         services().store.put("demo", numbered(number), SUBMISSION, terms)
         services().store.cancel("demo", numbered(number))
     cut_off("sqs.SendMessage")
-    set_clock.moment += DUE_AFTER
+    set_clock.moment += STALLED_AFTER
     assert sweep() == {"unsettled": 3}
-    set_clock.moment += DUE_AFTER
+    set_clock.moment += STALLED_AFTER
     assert sweep() == {"unsettled": 3}

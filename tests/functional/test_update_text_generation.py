@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from afterword import clock
-from afterword.generations import Claim, Reason
+from afterword.generations import Reason
+from afterword.generations.claims import Claim
 from afterword.runtime.clients import clients
 from afterword.services import services
 from tests.conftest import Call, SetClock

@@ -245,7 +245,7 @@ def test_killed_workers_and_models_lose_nothing(
 
         log = logged(dev, account)
         assert [process for process in processes if process not in log] == []
-        credential = keys.parse(tenant.key)
+        credential = keys.parse_key(tenant.key)
         assert credential
         secrets = (*CANARIES, credential.secret)
         assert [secret for secret in secrets if secret.lower() in log.lower()] == []

@@ -20,11 +20,11 @@ from afterword.models import (
     LENGTH,
     STOP,
     Attachment,
+    ChatTurn,
     ModelRefusedError,
     ModelTimedOutError,
     ModelUnavailableError,
     Prompt,
-    Turn,
     bedrock,
 )
 from afterword.models.bedrock import BedrockModel
@@ -113,7 +113,7 @@ def test_earlier_turns_go_before_the_question(model: BedrockModel, stubber: Stub
     ]
     response = converse_response({"text": "Hi"})
     stubber.add_response("converse", response, converse_request(messages=messages))
-    prompt = replace(make_prompt(), turns=(Turn(question="When?", answer="In March."),))
+    prompt = replace(make_prompt(), turns=(ChatTurn(question="When?", answer="In March."),))
     assert model.generate(prompt, timeout=60).text == "Hi"
 
 

@@ -19,12 +19,12 @@ from afterword.models import (
     LENGTH,
     STOP,
     Attachment,
+    ChatTurn,
     ModelError,
     ModelRefusedError,
     ModelTimedOutError,
     ModelUnavailableError,
     Prompt,
-    Turn,
 )
 from afterword.models.openai import OpenAIModel
 from local.models import DEMO_MODEL
@@ -75,7 +75,7 @@ def test_the_output_never_exceeds_max_tokens(llama: str) -> None:
 
 def test_a_schema_makes_a_real_model_fill_every_placeholder(llama: str) -> None:
     """With a template's schema the output is a JSON object that fills the template."""
-    template = placeholders.parse("Dear [customer's name], about [topic of the mail].")
+    template = placeholders.parse_template("Dear [customer's name], about [topic of the mail].")
     mail = "<body>Hello, my name is Jean Dupont. When will my car be repaired?</body>"
     prompt = make_prompt(mail, schema=template.schema(), max_tokens=200)
     completion = openai(llama).generate(prompt, timeout=60)
@@ -207,7 +207,10 @@ def test_the_request_is_what_the_api_documents(script: Script) -> None:
 def test_earlier_turns_go_before_the_question(script: Script) -> None:
     """A conversation goes as the messages that it was, the question last."""
     script.answers = [answer(200, choice({"content": "In April."}))]
-    turns = (Turn(question="When?", answer="In March."), Turn(question="Sure?", answer="Yes."))
+    turns = (
+        ChatTurn(question="When?", answer="In March."),
+        ChatTurn(question="Sure?", answer="Yes."),
+    )
     openai(script.url).generate(replace(make_prompt("And then?"), turns=turns), timeout=5)
     ((_, body),) = script.requests
     assert [(each["role"], each["content"]) for each in body["messages"]] == [
@@ -222,7 +225,7 @@ def test_earlier_turns_go_before_the_question(script: Script) -> None:
 
 def test_a_real_model_follows_a_conversation(llama: str) -> None:
     """What was said before is known to the question that follows."""
-    turns = (Turn(question="My name is Zebulon.", answer="Nice to meet you, Zebulon."),)
+    turns = (ChatTurn(question="My name is Zebulon.", answer="Nice to meet you, Zebulon."),)
     prompt = replace(make_prompt("What is my name?"), turns=turns)
     assert "Zebulon" in openai(llama).generate(prompt, timeout=60).text
 

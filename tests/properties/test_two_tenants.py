@@ -20,7 +20,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from afterword import clock, generations
 from afterword.errors import ConflictError, NotFoundError
-from afterword.generations import Claim, Completion, Reason, Status, items, store
+from afterword.generations import Completion, Reason, Status, items, store
+from afterword.generations.claims import Claim
 from afterword.limits import LimitedError, Limits
 from afterword.models import (
     ModelRefusedError,

@@ -258,7 +258,7 @@ class Promises:
             for name in ("tokens_in", "tokens_out")
             if name in item
         )
-        found = statistics.together(used)
+        found = statistics.merge_tallies(used)
         counted = Counter[str](found.failures)
         counted += Counter({Status.SUCCEEDED: found.succeeded, Status.CANCELED: found.canceled})
         if (+counted, found.tokens_in + found.tokens_out) != (came_to, tokens):

@@ -12,12 +12,13 @@ import pytest
 
 from afterword import generations
 from afterword.engine import attempts, notifications
-from afterword.engine.outbox import Endings
+from afterword.engine.outbox import Outbox
 from afterword.engine.sweeper import Sweeper
-from afterword.generations import Claim, Status, Submission, Terms
+from afterword.generations import Status, Submission, SubmissionOptions
+from afterword.generations.claims import Claim
 from afterword.generations.items import Items
-from afterword.generations.store import GenerationStore, There
-from afterword.limits.quotas import Usage
+from afterword.generations.store import GenerationStore, PutResult
+from afterword.limits.quotas import Quotas
 from afterword.runtime.clients import clients
 from afterword.services import services
 from afterword.usage import statistics
@@ -98,18 +99,18 @@ def one_object_for_all_attempts(patch: pytest.MonkeyPatch) -> None:
 
 def cancel_anyway(patch: pytest.MonkeyPatch) -> None:
     """Let a cancel that comes too late answer like one that does not."""
-    cancel = Endings.cancel
+    cancel = Outbox.cancel
 
-    def broken(self: Endings, tenant: str, generation_id: str) -> Status:
+    def broken(self: Outbox, tenant: str, generation_id: str) -> Status:
         cancel(self, tenant, generation_id)
         return Status.CANCELED
 
-    patch.setattr(Endings, "cancel", broken)
+    patch.setattr(Outbox, "cancel", broken)
 
 
 def notify_success(patch: pytest.MonkeyPatch) -> None:
     """Let each notice tell of a success."""
-    detail = notifications.detail
+    detail = notifications.event_detail
     patch.setattr(notifications, "detail", lambda end: detail(end) | {"status": "succeeded"})
 
 
@@ -141,10 +142,14 @@ def add_to_what_is_there(params: Params) -> Params | None:
 
 
 def accept_nothing(
-    _store: GenerationStore, _tenant: str, _id: str, _submission: Submission, terms: Terms
-) -> There:
+    _store: GenerationStore,
+    _tenant: str,
+    _id: str,
+    _submission: Submission,
+    terms: SubmissionOptions,
+) -> PutResult:
     """Say that a submission is accepted, and store nothing."""
-    return There(Status.QUEUED, terms.place, same=True)
+    return PutResult(Status.QUEUED, terms.place, same=True)
 
 
 MUTANTS = [
@@ -252,7 +257,7 @@ MUTANTS = [
     Mutant(
         "a place never given back",
         {Promise.PLACES_BACK},
-        lambda patch: patch.setattr(Usage, "_give_back", lambda *_: None),
+        lambda patch: patch.setattr(Quotas, "_give_back", lambda *_: None),
         slow=True,
     ),
     Mutant(

@@ -21,7 +21,7 @@ from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.dynamodb.models import dynamodb_backends
 
 from afterword.generations import Completion, Reason, Status
-from afterword.limits.quotas import Usage
+from afterword.limits.quotas import Quotas
 from afterword.models import (
     STOP,
     ModelRefusedError,
@@ -31,7 +31,7 @@ from afterword.models import (
 )
 from afterword.runtime.clients import clients
 from afterword.runtime.payloads import INLINE_BYTES
-from afterword.runtime.queue import Nudge
+from afterword.runtime.queue import Message as QueueMessage
 from afterword.services import services
 from functions.count_usage.app import handler as count_usage
 from functions.dead_letter.app import handler as dead_letter
@@ -182,7 +182,7 @@ class World:
         ]
         if len(probes) != CAP:
             raise BrokenError(Promise.PLACES_BACK, f"{len(probes)} of {CAP} were let in")
-        used = Usage(clients().dynamodb, USAGE).used(self._limited.id)
+        used = Quotas(clients().dynamodb, USAGE).used(self._limited.id)
         self.promises.usage_is(used.running, used.tokens, self._items())
 
     def _check_statistics(self) -> None:
@@ -368,7 +368,7 @@ class World:
 
     def begun(self, thread: Thread, nudge: object) -> None:
         """Note which generation a worker's thread is about."""
-        assert isinstance(nudge, Nudge)
+        assert isinstance(nudge, QueueMessage)
         thread.pk = f"{nudge.tenant}#{nudge.id}"
         thread.name = f"{thread.process.name}/{self._label(thread.pk)}"
 

@@ -29,7 +29,7 @@ def prepare(
     """Prepare files that are stored under their content, and give what a step gets of them."""
     ends = time.monotonic() + MINUTE
     steps = (TEXT_ONLY, step)
-    ready = attachments.prepare(files, steps, documents, lambda file: file.key.encode(), ends)
+    ready = attachments.prepare_files(files, steps, documents, lambda file: file.key.encode(), ends)
     return list(ready.texts), ready.of(step)
 
 
@@ -67,7 +67,7 @@ def test_an_image_goes_to_no_other_step() -> None:
     """A step whose model is blind gets the documents, and not the images."""
     files = [make_file("image/png", "PNG"), make_file("text/plain")]
     ends = time.monotonic() + MINUTE
-    ready = attachments.prepare(
+    ready = attachments.prepare_files(
         files, (TEXT_ONLY, LOOKS), ["text/plain"], lambda file: file.key.encode(), ends
     )
     assert [each.media_type for each in ready.of(TEXT_ONLY)] == ["text/plain"]

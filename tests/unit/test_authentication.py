@@ -73,7 +73,7 @@ def test_what_is_no_key_is_refused_without_asking_storage(
 
 def test_an_unknown_key_is_refused(authenticator: Authenticator) -> None:
     """A well-formed key of nobody's is refused."""
-    assert why_refused(authenticator, keys.generate()[1]) == (
+    assert why_refused(authenticator, keys.generate_key()[1]) == (
         UnauthenticatedError,
         "The API key is not known.",
     )
@@ -83,7 +83,7 @@ def test_an_unknown_key_is_never_remembered(
     authenticator: Authenticator, registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A key that was refused as unknown is taken from the moment it is there."""
-    made = keys.generate()
+    made = keys.generate_key()
     why_refused(authenticator, made[1])
     monkeypatch.setattr(keys, "generate", lambda: made)
     assert registry.create_key("demo", [Scope.READ])[1] == made[1]
@@ -97,7 +97,7 @@ def test_a_known_id_with_another_secret_is_an_unknown_key(
     stored, key = registry.create_key("demo", [Scope.READ])
     letters = iter(stored.id + 40 * "x")
     monkeypatch.setattr(secrets, "choice", lambda _: next(letters))
-    _, guess = keys.generate()
+    _, guess = keys.generate_key()
     unknown = (UnauthenticatedError, "The API key is not known.")
     assert why_refused(authenticator, guess) == unknown
     authenticator.authenticate(key, Scope.READ)
@@ -176,7 +176,7 @@ def test_unknown_keys_do_not_push_out_known_ones(
     _, key = registry.create_key("demo", [Scope.READ])
     authenticator.authenticate(key, Scope.READ)
     for _ in range(5):
-        why_refused(authenticator, keys.generate()[1])
+        why_refused(authenticator, keys.generate_key()[1])
     calls.clear()
     authenticator.authenticate(key, Scope.READ)
     assert calls == []

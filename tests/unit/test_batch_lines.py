@@ -7,7 +7,7 @@ import pytest
 
 from afterword.batches import MAX_LINE_BYTES, MAX_LINES
 from afterword.batches import lines as batch_lines
-from afterword.batches.lines import Line, count, lines, together
+from afterword.batches.lines import Line, count_lines, group_lines, read_lines
 from tests.harness.seeds import SEEDS, seeded
 
 LONG = b"x" * MAX_LINE_BYTES
@@ -15,7 +15,7 @@ LONG = b"x" * MAX_LINE_BYTES
 
 def cut(content: bytes, number: int = 0, offset: int = 0) -> list[Line]:
     """Return the lines of a file from one that is at an offset."""
-    return list(lines(reader(content), len(content), number, offset))
+    return list(read_lines(reader(content), len(content), number, offset))
 
 
 def reader(content: bytes) -> batch_lines.ReadRange:
@@ -51,7 +51,7 @@ def test_a_file_is_cut_at_line_breaks(
     read_at_once = max(window, len(content) // 1_000)
     monkeypatch.setattr(batch_lines, "WINDOW_BYTES", read_at_once)
     assert cut(content) == found
-    assert count(reader(content), len(content), MAX_LINES) == len(found)
+    assert count_lines(reader(content), len(content), MAX_LINES) == len(found)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -81,16 +81,16 @@ def test_counting_ends_when_there_are_too_many() -> None:
         read_from.append(offset)
         return content[offset : offset + length]
 
-    assert count(read, len(content), MAX_LINES) > MAX_LINES
+    assert count_lines(read, len(content), MAX_LINES) > MAX_LINES
     assert read_from == [0]
 
 
 def test_lines_come_together_as_many_or_as_much_as_is_taken_at_once() -> None:
     """Lines come a hundred at a time, and long ones a few, none of them lost."""
     short = [Line(number, number, b"{}") for number in range(1, 251)]
-    assert [len(some) for some in together(iter(short), 100)] == [100, 100, 50]
+    assert [len(some) for some in group_lines(iter(short), 100)] == [100, 100, 50]
     long = [Line(number, number, LONG) for number in range(1, 12)]
-    assert [len(some) for some in together(iter(long), 100)] == [5, 5, 1]
+    assert [len(some) for some in group_lines(iter(long), 100)] == [5, 5, 1]
 
 
 def test_a_file_of_any_length_takes_the_same_memory() -> None:
@@ -106,7 +106,7 @@ def test_a_file_of_any_length_takes_the_same_memory() -> None:
 
     tracemalloc.start()
     try:
-        found = sum(len(some) for some in together(lines(read, size, 0, 0), 100))
+        found = sum(len(some) for some in group_lines(read_lines(read, size, 0, 0), 100))
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()

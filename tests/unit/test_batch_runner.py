@@ -14,16 +14,16 @@ from afterword.batches import (
     MAX_LINES,
     Batch,
     BatchFailedError,
+    BatchLease,
     Counts,
     Source,
     State,
-    Turn,
     Upload,
     line_id,
 )
 from afterword.batches import lines as batch_lines
 from afterword.batches import runner as batch_runner
-from afterword.batches.runner import BatchRunner, LostError
+from afterword.batches.runner import BatchRunner, LeaseLostError
 from afterword.errors import InvalidRequestError, NotFoundError
 from afterword.generations import Generation, Submission
 from afterword.runtime.clients import clients
@@ -90,15 +90,17 @@ def put(content: bytes) -> Batch:
     )
 
 
-def taken(batch: Batch, number: int = 0, seconds: float = 60) -> Turn:
+def taken(batch: Batch, number: int = 0, seconds: float = 60) -> BatchLease:
     """Take a batch for a turn."""
     lease = clock.now() + timedelta(seconds=seconds)
     turn = services().batches.take(batch.tenant, batch.id, number, lease)
-    assert isinstance(turn, Turn)
+    assert isinstance(turn, BatchLease)
     return turn
 
 
-def run(runner: BatchRunner, turn: Turn, seconds: float = 60) -> tuple[Batch, timedelta | None]:
+def run(
+    runner: BatchRunner, turn: BatchLease, seconds: float = 60
+) -> tuple[Batch, timedelta | None]:
     """Do a turn to its end; return the batch and when the next turn is."""
     turn, following = runner.run(turn, time.monotonic() + seconds)
     assert services().batches.save(turn, turn.batch, release=True)
@@ -156,7 +158,7 @@ def test_a_lost_message_of_a_turn_is_done_again(runner: BatchRunner, set_clock: 
     assert services().batches.take("demo", batch.id, 0, clock.now()) == 60
     set_clock.advance(seconds=61)
     turn = taken(batch)
-    with pytest.raises(LostError):
+    with pytest.raises(LeaseLostError):
         runner.run(lost, time.monotonic() + 60)
     batch, following = run(runner, turn)
     assert (batch.state, following) == (State.RUNNING, timedelta(seconds=4))
@@ -369,7 +371,7 @@ def test_a_server_that_knows_no_ranges_is_read_all_the_same(
 
 def test_waiting_takes_longer_each_time() -> None:
     """While nothing ends, a batch is looked at after 2 s and then ever later, up to a minute."""
-    pauses = [batches.pause(quiet).total_seconds() for quiet in range(8)]
+    pauses = [batches.poll_pause(quiet).total_seconds() for quiet in range(8)]
     assert pauses == [2, 4, 8, 16, 32, 60, 60, 60]
 
 

@@ -32,7 +32,7 @@ def passages(texts: dict[str, str]) -> list[Ranked]:
 def used(answer: str) -> set[str]:
     """Return the titles of the passages that an answer uses."""
     given = passages(PASSAGES)
-    return {given[number].origin.title for number in citations.used(answer, given)}
+    return {given[number].origin.title for number in citations.find_used(answer, given)}
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ def used(answer: str) -> set[str]:
 )
 def test_what_an_answer_cites_is_used(answer: str, expected: set[int]) -> None:
     """A number in brackets cites that passage; one that no passage has is ignored."""
-    assert citations.used(answer, passages(PASSAGES)) == expected
+    assert citations.find_used(answer, passages(PASSAGES)) == expected
 
 
 def test_what_an_answer_cites_goes_before_what_it_repeats() -> None:
@@ -132,19 +132,19 @@ def test_the_passage_that_says_it_goes_before_those_that_touch_on_it() -> None:
         }
     )
     answer = "Express delivery to France costs 12 euros and takes two days."
-    assert citations.used(answer, given) == {0, 2}
+    assert citations.find_used(answer, given) == {0, 2}
 
 
 def test_a_passage_in_another_language_is_used_for_its_numbers_and_names() -> None:
     """What is written alike in both languages is enough to tell."""
     given = passages({"Adresse": "Boutique : 12 rue Crébillon, Nantes. Tél. 02 55 55 01 10."})
-    assert citations.used("Crébillon 12, Nantes; 02 55 55 01 10", given) == {0}
-    assert citations.used("You will find our shop in the town centre.", given) == set()
+    assert citations.find_used("Crébillon 12, Nantes; 02 55 55 01 10", given) == {0}
+    assert citations.find_used("You will find our shop in the town centre.", given) == set()
 
 
 def test_no_passages_are_no_sources() -> None:
     """Without passages nothing is used, whatever an answer cites."""
-    assert citations.used("As [1] says, within 30 days.", []) == set()
+    assert citations.find_used("As [1] says, within 30 days.", []) == set()
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -155,7 +155,7 @@ def test_the_order_of_passages_makes_no_difference(seed: int) -> None:
     seeded(seed).shuffle(titles)
     given = passages({title: PASSAGES[title] for title in titles})
     for _ in range(3):
-        found = {given[number].origin.title for number in citations.used(answer, given)}
+        found = {given[number].origin.title for number in citations.find_used(answer, given)}
         assert found == {"Delivery", "Horaires"}
 
 
@@ -185,5 +185,5 @@ def test_a_long_answer_takes_little_time(seed: int) -> None:
     )
     for answer in (text(20_000), *hostile):
         started = time.process_time()
-        citations.used(answer, given)
+        citations.find_used(answer, given)
         assert time.process_time() - started < 0.5

@@ -32,11 +32,12 @@ from afterword.knowledge import (
     tag_id,
 )
 from afterword.knowledge import store as content_store
-from afterword.knowledge.passages import cut
+from afterword.knowledge.passages import cut_passages
 from afterword.knowledge.ranking import Origin, SelectionTooLargeError
-from afterword.knowledge.store import ContentStore, Outcome
+from afterword.knowledge.store import ContentChange, ContentStore
 from afterword.runtime import dynamodb
 from afterword.runtime.clients import clients
+from afterword.runtime.pages import Page
 from afterword.runtime.payloads import INLINE_BYTES
 from afterword.services import services
 from tests.conftest import START, Call, SetClock
@@ -215,7 +216,7 @@ def test_a_content_is_there_as_it_was_handed_in(contents: ContentStore) -> None:
     assert [tag.id for tag in created.tags] == [tag_id("demo", "public"), tag_id("demo", "hours")]
     assert (created.external_id, created.source) == ("hours-1", "https://shop.example/hours")
     assert (created.fingerprint, created.characters) == ("f-1", len(OPENING.text))
-    assert (created.passages, created.revision) == (len(cut(OPENING.text)), 1)
+    assert (created.passages, created.revision) == (len(cut_passages(OPENING.text)), 1)
     assert created.created_at == created.updated_at == START
     for reference in (created.id, "hours-1"):
         assert contents.get("demo", reference) == created
@@ -308,12 +309,12 @@ def test_an_external_id_that_is_given_up_is_free(contents: ContentStore) -> None
 def test_a_put_adds_then_leaves_then_updates(contents: ContentStore, set_clock: SetClock) -> None:
     """What is put is added once; the same again changes nothing, and another replaces it whole."""
     added, outcome = contents.put("demo", OPENING)
-    assert outcome is Outcome.ADDED
+    assert outcome is ContentChange.ADDED
     set_clock.advance(hours=1)
-    assert contents.put("demo", OPENING) == (added, Outcome.UNCHANGED)
+    assert contents.put("demo", OPENING) == (added, ContentChange.UNCHANGED)
     other = Draft(name="Hours", text="Always.", folder="Shop", external_id="hours-1")
     updated, outcome = contents.put("demo", other)
-    assert outcome is Outcome.UPDATED
+    assert outcome is ContentChange.UPDATED
     assert (updated.id, updated.created_at) == (added.id, START)
     assert (updated.revision, updated.updated_at) == (2, set_clock.moment)
     assert (updated.name, updated.tags, updated.source) == ("Hours", (), None)
@@ -344,7 +345,7 @@ def test_what_is_unchanged_is_not_written(
     """Putting the same, in names that only differ in case, order or spaces, takes three reads."""
     contents.put("demo", OPENING)
     calls.clear()
-    assert contents.put("demo", same)[1] is Outcome.UNCHANGED
+    assert contents.put("demo", same)[1] is ContentChange.UNCHANGED
     assert [call.operation for call in calls] == ["dynamodb.BatchGetItem"] * 3
 
 
@@ -382,7 +383,9 @@ def test_what_is_not_named_stays(contents: ContentStore, set_clock: SetClock) ->
             revision=before.revision + 1,
             updated_at=set_clock.moment,
         )
-    assert [text for _, text in passages(contents)] == [each.text for each in cut(OPENING.text)]
+    assert [text for _, text in passages(contents)] == [
+        each.text for each in cut_passages(OPENING.text)
+    ]
     assert_sound("demo")
 
 
@@ -463,7 +466,7 @@ def test_a_text_is_read_back_whatever_its_size(contents: ContentStore, character
     """A text that is too big for an item comes back as it was, before and after a move."""
     text = (BIG * 6)[: characters - 1] + "!"
     created = contents.create("demo", replace(OPENING, text=text))
-    expected = [passage.text for passage in cut(text)]
+    expected = [passage.text for passage in cut_passages(text)]
     assert [each for _, each in passages(contents)] == expected
     contents.update("demo", created.id, Change(folder="Web", name="Moved"))
     assert [each for _, each in passages(contents, folder="Web")] == expected
@@ -475,7 +478,9 @@ def test_a_big_text_becomes_small_and_back(contents: ContentStore) -> None:
     created = contents.create("demo", OPENING)
     for text in (BIG, "Small.", BIG):
         contents.update("demo", created.id, Change(text=text))
-        assert [each for _, each in passages(contents)] == [each.text for each in cut(text)]
+        assert [each for _, each in passages(contents)] == [
+            each.text for each in cut_passages(text)
+        ]
         assert_sound("demo")
 
 
@@ -580,7 +585,7 @@ def test_an_answer_that_is_lost_makes_no_second_content(
     with pytest.raises(EndpointConnectionError):
         contents.put("demo", OPENING)
     events.unregister("after-call.dynamodb.TransactWriteItems", lose)
-    assert contents.put("demo", OPENING)[1] is Outcome.UNCHANGED
+    assert contents.put("demo", OPENING)[1] is ContentChange.UNCHANGED
     assert_sound("demo")
 
 
@@ -682,7 +687,7 @@ def test_two_puts_at_once_make_one_content(contents: ContentStore, before_call: 
     theirs = replace(OPENING, name="Theirs")
     before_call(WRITE, lambda: contents.put("demo", theirs) and None)
     mine, outcome = contents.put("demo", OPENING)
-    assert outcome is Outcome.UPDATED
+    assert outcome is ContentChange.UPDATED
     assert contents.contents("demo", None, 10, None).items == (mine,)
     assert (mine.name, mine.revision) == ("Opening hours", 2)
     assert_sound("demo")
@@ -691,7 +696,7 @@ def test_two_puts_at_once_make_one_content(contents: ContentStore, before_call: 
 def test_two_equal_puts_at_once_write_once(contents: ContentStore, before_call: Hook) -> None:
     """Who puts what somebody else has just put in the very same way changes nothing."""
     before_call(WRITE, lambda: contents.put("demo", OPENING) and None)
-    assert contents.put("demo", OPENING)[1] is Outcome.UNCHANGED
+    assert contents.put("demo", OPENING)[1] is ContentChange.UNCHANGED
     assert_sound("demo")
 
 
@@ -930,7 +935,7 @@ def test_a_page_may_end_early(contents: ContentStore) -> None:
 
 def test_an_empty_tenant_has_an_empty_page(contents: ContentStore) -> None:
     """Where nothing was ever added there are no contents, and that is no error."""
-    assert contents.contents("demo", None, 10, None) == content_store.ContentPage((), None, 0)
+    assert contents.contents("demo", None, 10, None) == Page((), None, 0)
 
 
 def test_an_unknown_folder_is_not_found(contents: ContentStore) -> None:
@@ -941,7 +946,7 @@ def test_an_unknown_folder_is_not_found(contents: ContentStore) -> None:
             contents.contents("demo", unknown, 10, None)
     contents.remove("demo", created.id)
     page = contents.contents("demo", created.folder.id, 10, None)
-    assert page == content_store.ContentPage((), None, 0)
+    assert page == Page((), None, 0)
 
 
 @pytest.mark.parametrize(
@@ -987,7 +992,7 @@ def test_candidates_are_passages_in_order(contents: ContentStore) -> None:
             source="https://shop.example/hours",
         )
         expected[created.id] = [
-            (origin, passage) for passage in cut(draft.text if number % 5 else BIG)
+            (origin, passage) for passage in cut_passages(draft.text if number % 5 else BIG)
         ]
     found = list(contents.candidates(contents.selection("demo", [], [])))
     in_order = list(dict.fromkeys(candidate.origin.content for candidate in found))
@@ -1112,7 +1117,7 @@ def test_a_content_that_is_moved_during_the_reading_is_given_once(
     read = [next(found)]
     contents.update("demo", content.id, Change(folder=names[second]))
     read += found
-    assert [candidate.passage for candidate in read] == cut(OPENING.text)
+    assert [candidate.passage for candidate in read] == cut_passages(OPENING.text)
 
 
 def test_a_selection_by_tags_does_not_read_without_bound(
@@ -1256,10 +1261,10 @@ def test_whatever_is_done_the_counts_are_right(
             case 1:
                 draft = Draft(**fields(), external_id=external_id)
                 put, outcome = contents.put("demo", draft)
-                assert (outcome is Outcome.ADDED) == (holder is None)
+                assert (outcome is ContentChange.ADDED) == (holder is None)
                 assert holder in {None, put.id}
                 wanted = seen({**fields_of(draft), "external_id": external_id})
-                assert (outcome is Outcome.UNCHANGED) == (model.get(put.id) == wanted)
+                assert (outcome is ContentChange.UNCHANGED) == (model.get(put.id) == wanted)
                 model[put.id] = wanted
             case 2 | 3 if model:
                 changed = random.choice(list(model))

@@ -9,8 +9,8 @@ import pytest
 from botocore.exceptions import EndpointConnectionError
 
 from afterword import clock
-from afterword.engine.outbox import Endings
-from afterword.generations import Reason, Status, Submission, Terms
+from afterword.engine.outbox import Outbox
+from afterword.generations import Reason, Status, Submission, SubmissionOptions
 from afterword.services import services
 from tests.conftest import Call, SetClock
 from tests.harness.deployment import REFERENCES
@@ -25,18 +25,20 @@ WRITE = "dynamodb.UpdateItem"
 
 
 @pytest.fixture
-def endings(aws: None, set_clock: SetClock) -> Endings:  # noqa: ARG001 - for their effect
+def endings(aws: None, set_clock: SetClock) -> Outbox:  # noqa: ARG001 - for their effect
     return services().endings
 
 
 def put(*, limited: bool = False, notify: bool = False) -> None:
     """Queue a generation."""
     place = "1794301200000-00000000" if limited else None
-    terms = Terms(flow_version=1, retention=timedelta(days=30), place=place, notify=notify)
+    terms = SubmissionOptions(
+        flow_version=1, retention=timedelta(days=30), place=place, notify=notify
+    )
     services().store.put("demo", ID, SUBMISSION, terms)
 
 
-def end(endings: Endings, how: str) -> object:
+def end(endings: Outbox, how: str) -> object:
     """End the generation in one of the ways that there are."""
     if how == "cancel":
         return endings.cancel("demo", ID)
@@ -61,7 +63,7 @@ def written(calls: list[Call]) -> list[tuple[str, str]]:
 
 @ways
 def test_an_end_gives_the_place_back_and_sends_the_notice(
-    endings: Endings, calls: list[Call], how: str
+    endings: Outbox, calls: list[Call], how: str
 ) -> None:
     """However it ends: the usage is counted, and a notice sent, which its receiver settles."""
     put(**BOTH)
@@ -79,7 +81,7 @@ def test_an_end_gives_the_place_back_and_sends_the_notice(
 
 @pytest.mark.parametrize("how", ["succeed", "fail"])
 def test_with_nothing_left_to_do_an_end_is_one_write(
-    endings: Endings, calls: list[Call], how: str
+    endings: Outbox, calls: list[Call], how: str
 ) -> None:
     """Most generations are settled by the write that ends them."""
     put()
@@ -91,7 +93,7 @@ def test_with_nothing_left_to_do_an_end_is_one_write(
 @ways
 @pytest.mark.parametrize("broken", ["_usage", "_notices"])
 def test_an_end_stands_when_settling_it_fails(
-    endings: Endings,
+    endings: Outbox,
     monkeypatch: pytest.MonkeyPatch,
     log_lines: Callable[[], list[dict[str, Any]]],
     how: str,
@@ -115,7 +117,7 @@ def test_an_end_stands_when_settling_it_fails(
 
 @ways
 def test_a_bug_in_settling_is_not_hidden(
-    endings: Endings, monkeypatch: pytest.MonkeyPatch, how: str
+    endings: Outbox, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
     """What is not AWS's failure is raised."""
     put(**BOTH)
@@ -124,7 +126,7 @@ def test_a_bug_in_settling_is_not_hidden(
         end(endings, how)
 
 
-def test_what_does_not_end_is_not_settled(endings: Endings, calls: list[Call]) -> None:
+def test_what_does_not_end_is_not_settled(endings: Outbox, calls: list[Call]) -> None:
     """Giving up what is held, or ending what has ended, does nothing more."""
     put(**BOTH)
     claim = services().store.claim("demo", ID, clock.now() + timedelta(seconds=70))

@@ -25,9 +25,11 @@ from afterword.errors import (
     UnprocessableError,
 )
 from afterword.files import StoredFile, SubmittedFile
-from afterword.generations import Generation, Listed, Page, Reason, Status, Submission
+from afterword.generations import Generation, Reason, Status, Submission
+from afterword.generations.details import GenerationDetail
 from afterword.handlers.http import Request
 from afterword.limits import LimitedError
+from afterword.runtime.pages import Page
 from afterword.tenants.keys import ApiKey, Scope
 from afterword.tenants.registry import StoredFlow
 from tests.conftest import FLOW, START
@@ -79,10 +81,10 @@ def make_listed(
     flow: str = FLOW,
     inputs: Mapping[str, str | list[str]] | None = None,
     files: tuple[StoredFile, ...] = (),
-) -> Listed:
+) -> GenerationDetail:
     """Return a generation as the store lists it."""
     failed, succeeded = status is Status.FAILED, status is Status.SUCCEEDED
-    return Listed(
+    return GenerationDetail(
         generation=Generation(
             tenant="demo",
             id=generation_id,

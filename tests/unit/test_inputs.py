@@ -22,21 +22,21 @@ type Sent = Sequence[tuple[str, str | Upload]]
 
 def values(each: Input, *sent: str | Upload) -> Values:
     """Return what is made of values sent for one input."""
-    return inputs.check((each,), [(each.name, value) for value in sent])[0]
+    return inputs.check_inputs((each,), [(each.name, value) for value in sent])[0]
 
 
 def refused(declared: Sequence[Input], sent: Sent) -> tuple[str, str]:
     """Return the field of a refusal, and its message."""
     with pytest.raises(UnprocessableError) as error:
-        inputs.check(declared, sent)
+        inputs.check_inputs(declared, sent)
     return error.value.field, str(error.value)
 
 
 def test_a_flow_that_declares_nothing_asks_for_one_text() -> None:
     """Without inputs of its own a flow takes one long text."""
     for document in ("{}", '{"inputs": null}', '{"inputs": []}'):
-        assert inputs.declared(document) == (ANY_TEXT,)
-    assert inputs.check((ANY_TEXT,), [("text", "Hi")]) == ({"text": "Hi"}, ())
+        assert inputs.declared_inputs(document) == (ANY_TEXT,)
+    assert inputs.check_inputs((ANY_TEXT,), [("text", "Hi")]) == ({"text": "Hi"}, ())
     assert refused((ANY_TEXT,), []) == ("text", "text: it is missing.")
 
 
@@ -60,7 +60,7 @@ def test_a_declaration_is_read_as_it_was_saved() -> None:
     }
     number = {"name": "words", "kind": "number", "least": 1, "most": 2.5}
     document = json.dumps({"inputs": [spec, {"name": "topic"}, nothing, number]})
-    assert inputs.declared(document) == (
+    assert inputs.declared_inputs(document) == (
         Input(
             name="tone",
             label="Tone",
@@ -85,7 +85,7 @@ def test_inputs_are_in_the_order_of_their_declaration() -> None:
         Input(name="f", label="f", kind=Kind.FILE),
     )
     sent: Sent = [("f", NOTE), ("a", "1"), ("b", "2"), ("g", NOTE), ("b", "3"), ("g", NOTE)]
-    checked, files = inputs.check(declared, sent)
+    checked, files = inputs.check_inputs(declared, sent)
     assert list(checked.items()) == [("b", ["2", "3"]), ("a", "1")]
     assert [file.input for file in files] == ["g", "g", "f"]
 
@@ -260,7 +260,7 @@ def test_an_unknown_input_is_refused_with_those_there_are(name: str, shown: str)
 def test_a_file_is_taken_with_its_name_type_and_input() -> None:
     """A file keeps its name and bytes, and has the type that its bytes say."""
     sent: Sent = [("paper", Upload(name="page.txt", content=b"%PDF-1.7"))]
-    assert inputs.check((FILE,), sent) == (
+    assert inputs.check_inputs((FILE,), sent) == (
         {},
         (
             SubmittedFile(
@@ -293,10 +293,10 @@ def test_what_is_no_file_is_refused(value: str | Upload, message: str) -> None:
 
 def test_a_file_may_have_as_many_bytes_as_its_limit() -> None:
     """The limit itself is taken; where the flow says nothing it is 4.5 MB."""
-    assert inputs.check((FILE,), [("paper", Upload(name="", content=b"x" * 10))])[1]
+    assert inputs.check_inputs((FILE,), [("paper", Upload(name="", content=b"x" * 10))])[1]
     usual = Input(name="paper", label="paper", kind=Kind.FILE)
     content = b"x" * 4_500_000
-    assert inputs.check((usual,), [("paper", Upload(name="", content=content))])[1]
+    assert inputs.check_inputs((usual,), [("paper", Upload(name="", content=content))])[1]
     message = "paper: the file has 4500001 bytes; at most 4500000 are taken."
     too_big = Upload(name="", content=content + b"x")
     assert refused((usual,), [("paper", too_big)]) == ("paper", message)
@@ -307,10 +307,10 @@ def test_files_are_asked_for_and_counted() -> None:
     assert refused((FILE,), []) == ("paper", "paper: it is missing.")
     first = Input(name="first", label="first", kind=Kind.FILE, multiple=True, required=False)
     second = Input(name="second", label="second", kind=Kind.FILE, multiple=True, required=False)
-    assert inputs.check((first, second), []) == ({}, ())
+    assert inputs.check_inputs((first, second), []) == ({}, ())
     sent: list[tuple[str, str | Upload]] = [("first", NOTE) for _ in range(12)]
     sent += [("second", NOTE) for _ in range(8)]
-    assert len(inputs.check((first, second), sent)[1]) == 20
+    assert len(inputs.check_inputs((first, second), sent)[1]) == 20
     message = "second: there are 21 files; at most 20 are taken."
     assert refused((first, second), [*sent, ("first", NOTE)]) == ("second", message)
 
@@ -346,7 +346,7 @@ def test_whatever_is_sent_fits_or_is_refused_by_name(seed: int) -> None:
         )
         sent: Sent = [(f"i{rng.randrange(4)}", rng.choice(words)) for _ in range(rng.randrange(5))]
         try:
-            checked, files = inputs.check(declared, sent)
+            checked, files = inputs.check_inputs(declared, sent)
         except UnprocessableError as error:
             assert error.field in {"i0", "i1", "i2", "i3"}  # noqa: PT017 - not all are refused
             continue
@@ -357,7 +357,7 @@ def test_whatever_is_sent_fits_or_is_refused_by_name(seed: int) -> None:
             for value in ([found] if isinstance(found, str) else found)
         ]
         again += [(file.input, Upload(name=file.name, content=file.content)) for file in files]
-        assert inputs.check(declared, again) == (checked, files)
+        assert inputs.check_inputs(declared, again) == (checked, files)
         for each in declared:
             there = each.name in checked or any(file.input == each.name for file in files)
             assert there or not each.required

@@ -32,7 +32,7 @@ def make_key(credential: Credential) -> ApiKey:
 
 def test_a_key_is_what_the_documentation_says() -> None:
     """A key is `aw_<key id>_<secret>_<checksum>`, the checksum being CRC-32 of what is before."""
-    credential, key = keys.generate()
+    credential, key = keys.generate_key()
     match = re.fullmatch(r"(aw_([A-Za-z0-9]{12})_([A-Za-z0-9]{40}))_([0-9a-f]{8})", key)
     assert match is not None
     assert credential == Credential(match[2], match[3])
@@ -41,7 +41,7 @@ def test_a_key_is_what_the_documentation_says() -> None:
 
 def test_keys_are_random() -> None:
     """No two keys share an id or a secret, and all of the alphabet is used."""
-    made = [keys.generate()[0] for _ in range(200)]
+    made = [keys.generate_key()[0] for _ in range(200)]
     assert len({credential.key_id for credential in made}) == 200
     assert len({credential.secret for credential in made}) == 200
     assert set("".join(credential.secret for credential in made)) == set(ALPHABET)
@@ -49,31 +49,31 @@ def test_keys_are_random() -> None:
 
 def test_a_key_is_read_back() -> None:
     """Parsing a key gives the credential that it was made with."""
-    credential, key = keys.generate()
-    assert keys.parse(key) == credential
+    credential, key = keys.generate_key()
+    assert keys.parse_key(key) == credential
 
 
 def test_every_mistyped_character_is_noticed() -> None:
     """A key with any one character replaced is refused before any storage is asked."""
-    _, key = keys.generate()
+    _, key = keys.generate_key()
     taken = [
         (at, letter)
         for at, was in enumerate(key)
         for letter in ALPHABET + "_- "
-        if letter != was and keys.parse(key[:at] + letter + key[at + 1 :]) is not None
+        if letter != was and keys.parse_key(key[:at] + letter + key[at + 1 :]) is not None
     ]
     assert taken == []
 
 
 def test_every_missing_or_swapped_character_is_noticed() -> None:
     """A key with one character left out, or two neighbours swapped, is refused."""
-    _, key = keys.generate()
-    missing = [at for at in range(len(key)) if keys.parse(key[:at] + key[at + 1 :]) is not None]
+    _, key = keys.generate_key()
+    missing = [at for at in range(len(key)) if keys.parse_key(key[:at] + key[at + 1 :]) is not None]
     swapped = [
         at
         for at in range(len(key) - 1)
         if key[at] != key[at + 1]
-        and keys.parse(key[:at] + key[at + 1] + key[at] + key[at + 2 :]) is not None
+        and keys.parse_key(key[:at] + key[at + 1] + key[at] + key[at + 2 :]) is not None
     ]
     assert (missing, swapped) == ([], [])
 
@@ -99,12 +99,12 @@ def test_every_missing_or_swapped_character_is_noticed() -> None:
 )
 def test_what_is_no_key_is_none(change: Callable[[str], str]) -> None:
     """Anything that is not exactly a key is no key."""
-    assert keys.parse(change(keys.generate()[1])) is None
+    assert keys.parse_key(change(keys.generate_key()[1])) is None
 
 
 def test_a_secret_is_kept_as_its_sha_256() -> None:
     """The stored hash is SHA-256 in hex, and the stored key has the secret nowhere."""
-    credential, key = keys.generate()
+    credential, key = keys.generate_key()
     stored = make_key(credential)
     assert stored.hash == hashlib.sha256(credential.secret.encode()).hexdigest()
     assert credential.secret not in repr(asdict(stored))
@@ -113,10 +113,10 @@ def test_a_secret_is_kept_as_its_sha_256() -> None:
 
 def test_a_key_matches_its_own_secret_only() -> None:
     """A key is matched by its secret and by no other one."""
-    credential, _ = keys.generate()
+    credential, _ = keys.generate_key()
     stored = make_key(credential)
     assert stored.matches(credential.secret)
-    assert not stored.matches(keys.generate()[0].secret)
+    assert not stored.matches(keys.generate_key()[0].secret)
     assert not stored.matches("")
     assert not stored.matches(stored.hash)
 
@@ -130,14 +130,14 @@ def test_secrets_are_compared_in_constant_time(monkeypatch: pytest.MonkeyPatch) 
         return False
 
     monkeypatch.setattr(hmac, "compare_digest", compare)
-    credential, _ = keys.generate()
+    credential, _ = keys.generate_key()
     assert make_key(credential).matches(credential.secret) is False
     assert compared == [(keys.digest(credential.secret), keys.digest(credential.secret))]
 
 
 def test_a_key_is_for_one_flow_or_for_none() -> None:
     """A key is for no flow unless it says so, and its flow has no part in whose it is."""
-    credential, _ = keys.generate()
+    credential, _ = keys.generate_key()
     stored = make_key(credential)
     assert stored.flow is None
     bound = replace(stored, flow="mail-reply")

@@ -11,14 +11,16 @@ from typing import Any
 import pytest
 
 from afterword.engine.metrics import Metrics
-from afterword.engine.outbox import Endings
-from afterword.generations import Answer, Asked, Claim, Ended, Status
+from afterword.engine.outbox import Outbox
+from afterword.generations import Status
+from afterword.generations.claims import Claim, ModelCall, TokenUsage
+from afterword.generations.ends import End
 from tests.conftest import START, SetClock
 from tests.harness import embedded_metrics
 from tests.harness.embedded_metrics import MetricLines
 
 ID = "019a6f3e-7c00-7000-8000-000000000001"
-ENDED = Ended(
+ENDED = End(
     tenant="demo",
     id=ID,
     dialect="native",
@@ -61,9 +63,9 @@ def metric_lines(capsys: pytest.CaptureFixture[str]) -> MetricLines:
     return lambda: [embedded_metrics.read(line) for line in capsys.readouterr().out.splitlines()]
 
 
-def asked(model: str = "test-model", tokens: int = 1) -> Asked:
+def asked(model: str = "test-model", tokens: int = 1) -> ModelCall:
     """Return a model that answered at once."""
-    return Asked(model, START, START, Answer(model, tokens, tokens))
+    return ModelCall(model, START, START, TokenUsage(model, tokens, tokens))
 
 
 @pytest.mark.parametrize(
@@ -100,7 +102,7 @@ def test_clocks_that_do_not_agree_give_no_negative_time(
     """What was submitted, or asked, after now by another clock has waited for no time."""
     later = START + timedelta(seconds=5)
     metrics.claimed(replace(CLAIM, created_at=later))
-    metrics.ended(ENDED, [Asked("test-model", later, START)])
+    metrics.ended(ENDED, [ModelCall("test-model", later, START)])
     queue, model = metric_lines()
     assert (queue["TimeInQueue"], model["TimeInModel"]) == ([0], [0])
 
@@ -109,7 +111,7 @@ def test_a_model_that_is_waited_for_still_has_its_time_until_now(
     metrics: Metrics, metric_lines: MetricLines, set_clock: SetClock
 ) -> None:
     """An invocation that ends before the model answers knows how long it has waited."""
-    claim = replace(CLAIM, asked=[Asked("test-model", START)])
+    claim = replace(CLAIM, asked=[ModelCall("test-model", START)])
     set_clock.advance(seconds=290)
     metrics.handed_back(claim)
     (line,) = metric_lines()
@@ -172,6 +174,6 @@ def test_nothing_is_written_where_nobody_collects_it(
     canceled = replace(ENDED, status=Status.CANCELED)
     store: Any = SimpleNamespace(cancel=lambda *_: canceled)
     nobody: Any = None
-    assert Endings(store, nobody, nobody).cancel("demo", ID) is Status.CANCELED
+    assert Outbox(store, nobody, nobody).cancel("demo", ID) is Status.CANCELED
     assert [line["message"] for line in log_lines()] == ["canceled"]
     assert capsys.readouterr().out == ""

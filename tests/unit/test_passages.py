@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from afterword.knowledge.passages import LONGEST, LONGEST_HEADING, cut
+from afterword.knowledge.passages import MAX_HEADING, MAX_PASSAGE, cut_passages
 from tests.harness.seeds import SEEDS, seeded
 
 LONG = 300_000
@@ -13,7 +13,7 @@ NARROW_SPACE = "\u202f"
 
 
 def texts(text: str, longest: int) -> list[str]:
-    return [passage.text for passage in cut(text, longest)]
+    return [passage.text for passage in cut_passages(text, longest)]
 
 
 def without_space(text: str) -> str:
@@ -36,28 +36,28 @@ def random_text(seed: int) -> str:
 def test_nothing_is_lost_and_nothing_is_there_twice(seed: int) -> None:
     """Every character but white space is in exactly one passage, in order, within the bounds."""
     text = random_text(seed)
-    longest = seeded(seed).choice((40, 200, LONGEST))
-    passages = cut(text, longest)
+    longest = seeded(seed).choice((40, 200, MAX_PASSAGE))
+    passages = cut_passages(text, longest)
     assert without_space("".join(passage.text for passage in passages)) == without_space(text)
     assert [passage.number for passage in passages] == list(range(len(passages)))
     for passage in passages:
         assert passage.text == text[passage.start : passage.end] == passage.text.strip() != ""
         assert len(passage.text) <= longest
-        assert len(passage.heading) <= LONGEST_HEADING
-    assert cut(text, longest) == passages
+        assert len(passage.heading) <= MAX_HEADING
+    assert cut_passages(text, longest) == passages
 
 
 @pytest.mark.parametrize("text", ["", " ", "\n \t\u00a0\n"])
 def test_a_text_without_words_has_no_passages(text: str) -> None:
     """A text of nothing but white space has no passages."""
-    assert cut(text) == []
+    assert cut_passages(text) == []
 
 
 def test_passages_are_filled() -> None:
     """A long text is cut into passages of more than half of what they may have."""
     text = " ".join(f"This is sentence number {number} of a long text." for number in range(500))
-    sizes = [len(passage.text) for passage in cut(text)]
-    assert min(sizes[:-1]) > LONGEST // 2
+    sizes = [len(passage.text) for passage in cut_passages(text)]
+    assert min(sizes[:-1]) > MAX_PASSAGE // 2
 
 
 @pytest.mark.parametrize(
@@ -153,22 +153,22 @@ def test_a_heading_is_not_left_behind_for_the_sake_of_size() -> None:
 def test_a_short_paragraph_does_not_stand_alone() -> None:
     """A short paragraph before a long one is in a passage with the beginning of it."""
     text = "Short.\n\n" + "Some words that follow. " * 100
-    assert min(len(passage.text) for passage in cut(text)[:-1]) > LONGEST // 2
+    assert min(len(passage.text) for passage in cut_passages(text)[:-1]) > MAX_PASSAGE // 2
 
 
 def test_long_headings_leave_the_outer_ones_out() -> None:
     """Where the headings above a passage are too long together, the innermost are kept."""
     text = f"# {'a' * 100}\n## {'b' * 150}\n### {'c' * 90}\nWords."
-    assert [passage.heading for passage in cut(text)] == [f"{'c' * 90}"]
+    assert [passage.heading for passage in cut_passages(text)] == [f"{'c' * 90}"]
     text = f"# {'a' * 100}\n## {'b' * 90}\n### {'c' * 90}\nWords."
-    assert [passage.heading for passage in cut(text)] == [f"{'b' * 90} > {'c' * 90}"]
-    assert len(cut(f"# {'a' * 500}\nWords.")[0].heading) == LONGEST_HEADING
+    assert [passage.heading for passage in cut_passages(text)] == [f"{'b' * 90} > {'c' * 90}"]
+    assert len(cut_passages(f"# {'a' * 500}\nWords.")[0].heading) == MAX_HEADING
 
 
 def test_a_section_begins_a_passage() -> None:
     """Where there is enough before it, a section begins a passage of its own."""
     text = "# One\n\n" + "First words. " * 30 + "\n\n# Two\n\nSecond words."
-    assert [passage.text[:5] for passage in cut(text)] == ["# One", "# Two"]
+    assert [passage.text[:5] for passage in cut_passages(text)] == ["# One", "# Two"]
 
 
 def test_a_passage_knows_the_headings_above_it() -> None:
@@ -178,7 +178,7 @@ def test_a_passage_knows_the_headings_above_it() -> None:
         f"Manual\n======\n\n### Set up\n{body}\n#### Linux\n{body}\n{body}\n{body}\n"
         f"### Use it ###\n{body}"
     )
-    assert [passage.heading for passage in cut(text, 300)] == [
+    assert [passage.heading for passage in cut_passages(text, 300)] == [
         "Manual > Set up",
         *["Manual > Set up > Linux"] * 3,
         "Manual > Use it",
@@ -188,7 +188,7 @@ def test_a_passage_knows_the_headings_above_it() -> None:
 def test_what_stands_in_a_fence_is_no_heading() -> None:
     """A comment in a fenced program is no heading."""
     text = "# Real\n\n```\n# comment\nrun\n```\n\n" + "Some words. " * 30
-    assert {passage.heading for passage in cut(text, 200)} == {"Real"}
+    assert {passage.heading for passage in cut_passages(text, 200)} == {"Real"}
 
 
 def test_items_and_rows_are_not_torn() -> None:
@@ -226,7 +226,7 @@ def test_hostile_texts_take_no_longer_than_others(unit: str) -> None:
     """A long text of anything is cut in seconds: the time grows with the length, not its square."""
     text = (unit * LONG)[:LONG]
     started = time.process_time()
-    passages = cut(text)
+    passages = cut_passages(text)
     assert time.process_time() - started < 5
-    assert max((len(passage.text) for passage in passages), default=0) <= LONGEST
+    assert max((len(passage.text) for passage in passages), default=0) <= MAX_PASSAGE
     assert sum(len(without_space(passage.text)) for passage in passages) == len(without_space(text))

@@ -22,13 +22,13 @@ PROPERTY = re.compile(r"^[a-zA-Z0-9_.-]{1,64}$")
 def why_unfilled(template: str, output: str) -> tuple[Reason, str]:
     """Return the reason for which the output does not fill the template."""
     with pytest.raises(UnfilledError) as unfilled:
-        placeholders.parse(template).fill(output)
+        placeholders.parse_template(template).fill(output)
     return unfilled.value.reason, str(unfilled.value)
 
 
 def test_placeholders_become_properties_in_their_order() -> None:
     """Each placeholder is a property with a readable name, in the order of the template."""
-    assert list(placeholders.parse(DEAR).properties.items()) == [
+    assert list(placeholders.parse_template(DEAR).properties.items()) == [
         ("nom_du_client", "Nom du Client"),
         ("one_sentence_on_the_next_step", "one sentence on the next step"),
         ("placeholder", "!"),
@@ -37,7 +37,7 @@ def test_placeholders_become_properties_in_their_order() -> None:
 
 def test_the_schema_has_a_required_text_for_each_placeholder() -> None:
     """The schema asks for an object with exactly one text that is not empty per placeholder."""
-    assert placeholders.parse("[Nom du Client] [date]").schema() == {
+    assert placeholders.parse_template("[Nom du Client] [date]").schema() == {
         "type": "object",
         "properties": {
             "nom_du_client": {"type": "string", "description": "Nom du Client", "minLength": 1},
@@ -56,14 +56,14 @@ def test_the_fixed_words_come_back_verbatim() -> None:
         "placeholder": "!",
     }
     assert (
-        placeholders.parse(DEAR).fill(json.dumps(output))
+        placeholders.parse_template(DEAR).fill(json.dumps(output))
         == "Bonjour Jean,\r\n\r\nMerci.  On rappelle.\n\tÀ bientôt !"
     )
 
 
 def test_a_placeholder_that_stands_twice_is_one_value() -> None:
     """The same placeholder twice is asked for once and filled in both places."""
-    template = placeholders.parse("[name], dear [name]")
+    template = placeholders.parse_template("[name], dear [name]")
     assert list(template.properties) == ["name"]
     assert template.fill('{"name": "Ada"}') == "Ada, dear Ada"
 
@@ -84,19 +84,19 @@ def test_a_placeholder_that_stands_twice_is_one_value() -> None:
 )
 def test_a_value_is_never_expanded_again(value: str) -> None:
     """What looks like a placeholder inside a value stays there as text."""
-    template = placeholders.parse("Hi [name], until [date].")
+    template = placeholders.parse_template("Hi [name], until [date].")
     output = json.dumps({"name": value, "date": "Monday"})
     assert template.fill(output) == f"Hi {value}, until Monday."
 
 
 def test_properties_of_the_output_that_nobody_asked_for_are_ignored() -> None:
     """More properties than there are placeholders do no harm."""
-    assert placeholders.parse("[a]").fill('{"a": "x", "b": "y", "c": 1}') == "x"
+    assert placeholders.parse_template("[a]").fill('{"a": "x", "b": "y", "c": 1}') == "x"
 
 
 def test_white_space_around_a_value_is_dropped() -> None:
     """A value goes in without the white space that a model likes to put around it."""
-    assert placeholders.parse("Dear [name],").fill('{"name": " Ada\\n"}') == "Dear Ada,"
+    assert placeholders.parse_template("Dear [name],").fill('{"name": " Ada\\n"}') == "Dear Ada,"
 
 
 @pytest.mark.parametrize(
@@ -125,7 +125,7 @@ def test_what_is_a_placeholder_and_what_is_not(
     text: str, filled: str, properties: Mapping[str, str]
 ) -> None:
     """Brackets on one line with 1 to 200 characters are a placeholder; others are fixed words."""
-    template = placeholders.parse(text)
+    template = placeholders.parse_template(text)
     assert template.properties == properties
     assert template.fill(json.dumps({name: f"<{name}>" for name in properties})) == filled
 
@@ -148,7 +148,7 @@ def test_what_is_a_placeholder_and_what_is_not(
 )
 def test_each_placeholder_has_a_property_of_its_own(text: str, names: list[str]) -> None:
     """Placeholders whose names come out alike are numbered, whatever the alphabet."""
-    template = placeholders.parse(text)
+    template = placeholders.parse_template(text)
     assert list(template.properties) == names
     output = json.dumps({name: f"value {at}" for at, name in enumerate(names)})
     assert re.findall(r"value \d", template.fill(output)) == [
@@ -205,9 +205,9 @@ def test_an_output_that_cannot_be_used_is_a_failure_with_a_reason(
 def test_a_template_has_at_most_a_hundred_placeholders() -> None:
     """A hundred different placeholders are taken, repeated or not; one more is refused."""
     most = "".join(f"[{number}]" for number in range(MAX_PLACEHOLDERS))
-    assert len(placeholders.parse(most * 2).properties) == MAX_PLACEHOLDERS == 100
+    assert len(placeholders.parse_template(most * 2).properties) == MAX_PLACEHOLDERS == 100
     with pytest.raises(InvalidRequestError) as refused:
-        placeholders.parse(f"{most}[one more]")
+        placeholders.parse_template(f"{most}[one more]")
     assert str(refused.value) == "template: it has more than 100 different placeholders."
 
 
@@ -215,7 +215,7 @@ def test_a_template_has_at_most_a_hundred_placeholders() -> None:
 def test_property_names_fit_however_many_collide(letter: str) -> None:
     """As many placeholders as may be, all alike, have different names that Bedrock takes."""
     template = "".join(f"[{letter * (100 + number)}]" for number in range(MAX_PLACEHOLDERS))
-    names = list(placeholders.parse(template).properties)
+    names = list(placeholders.parse_template(template).properties)
     assert len(set(names)) == MAX_PLACEHOLDERS
     assert [name for name in names if not PROPERTY.match(name)] == []
 
@@ -235,7 +235,7 @@ def test_any_template_is_filled_once_and_its_fixed_words_stay(seed: int) -> None
         else:
             values.setdefault(text, f"[{rng.choice([*values, 'x'])}] \\1 {len(values)}")
             parts.append((f"[{text}]", values[text]))
-    template = placeholders.parse("".join(stands for stands, _ in parts))
+    template = placeholders.parse_template("".join(stands for stands, _ in parts))
     assert [name for name in template.properties if not PROPERTY.match(name)] == []
     assert list(template.properties.values()) == list(values)
     output = json.dumps({name: values[what] for name, what in template.properties.items()})

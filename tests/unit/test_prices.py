@@ -8,7 +8,7 @@ import pytest
 
 from afterword.usage import prices
 
-TABLE = prices.read(
+TABLE = prices.parse_prices(
     json.dumps(
         {
             "as_of": "2026-01-31",
@@ -27,9 +27,9 @@ def test_a_cost_is_exact() -> None:
     """Prices are decimals: a cost has no rounding in it until it is shown, to six places."""
     cost = TABLE.cost("big-2", 1, 2)
     assert cost == Decimal("0.0021")
-    assert prices.written(cost) == "0.002100"
-    assert prices.written(Decimal("1234.5678915")) == "1234.567892"
-    assert prices.written(Decimal("0.0000001")) == "0.000000"
+    assert prices.format_amount(cost) == "0.002100"
+    assert prices.format_amount(Decimal("1234.5678915")) == "1234.567892"
+    assert prices.format_amount(Decimal("0.0000001")) == "0.000000"
 
 
 def test_the_first_that_fits_counts() -> None:
@@ -42,7 +42,7 @@ def test_what_is_not_there_has_no_cost() -> None:
     """An unknown model's cost is unknown, in whatever case; that of no model is nothing."""
     assert TABLE.cost("small", 1_000, 0) is None
     assert TABLE.cost("BIG-1", 1_000, 0) is None
-    assert prices.written(TABLE.cost("small", 0, 0)) is None
+    assert prices.format_amount(TABLE.cost("small", 0, 0)) is None
     assert TABLE.cost(None, 0, 0) == 0
 
 
@@ -60,7 +60,7 @@ def test_what_is_not_there_has_no_cost() -> None:
 )
 def test_the_packaged_table(model: str, million_in: str, million_out: str) -> None:
     """Models are found by the names that Bedrock's profiles and dated versions have too."""
-    table = prices.table()
+    table = prices.load_prices()
     assert table.cost(model, 1_000_000, 0) == Decimal(million_in)
     assert table.cost(model, 0, 1_000_000) == Decimal(million_out)
 
@@ -74,7 +74,7 @@ def test_the_packaged_table_says_where_it_is_from() -> None:
     names = [each["model"] for each in values["models"]]
     assert len(set(names)) == len(names)
     assert all(Decimal(each[way]) > 0 for each in values["models"] for way in ("in", "out"))
-    first = prices.table()
+    first = prices.load_prices()
     for each in values["models"]:
         cost = first.cost(each["model"].replace("*", ""), values["tokens"], 0)
         assert cost == Decimal(each["in"]), each["model"]

@@ -8,7 +8,7 @@ import pytest
 
 from afterword.handlers import sqs
 from afterword.runtime import queue
-from afterword.runtime.queue import Nudge
+from afterword.runtime.queue import Message
 from afterword.services import services
 from tests.conftest import Call, Event, LambdaContext
 from tests.harness.deployment import REFERENCES
@@ -24,9 +24,9 @@ def make_event(*bodies: str) -> Event:
     }
 
 
-def nudge(at: int) -> Nudge:
+def nudge(at: int) -> Message:
     """Return the nudge of one of those messages."""
-    return Nudge("demo", f"id-{at}", f"message-{at}", f"handle-{at}")
+    return Message("demo", f"id-{at}", f"message-{at}", f"handle-{at}")
 
 
 def test_a_message_names_a_generation_and_nothing_else(calls: list[Call]) -> None:
@@ -47,9 +47,9 @@ def test_a_message_names_a_generation_and_nothing_else(calls: list[Call]) -> Non
 @pytest.mark.usefixtures("aws")
 def test_a_batch_is_consumed_and_its_failures_reported() -> None:
     """A consumer gets all nudges and the seconds left; what must come again is reported."""
-    seen: list[tuple[Sequence[Nudge], float]] = []
+    seen: list[tuple[Sequence[Message], float]] = []
 
-    def consume(nudges: Sequence[Nudge], seconds: float) -> Sequence[str]:
+    def consume(nudges: Sequence[Message], seconds: float) -> Sequence[str]:
         seen.append((nudges, seconds))
         return ["message-1"]
 
@@ -78,9 +78,9 @@ def test_a_foreign_message_is_dropped(
     log_lines: Callable[[], list[dict[str, Any]]], body: str
 ) -> None:
     """What afterword did not send is logged and done with, and the others are consumed."""
-    seen: list[Nudge] = []
+    seen: list[Message] = []
 
-    def consume(nudges: Sequence[Nudge], _seconds: float) -> Sequence[str]:
+    def consume(nudges: Sequence[Message], _seconds: float) -> Sequence[str]:
         seen.extend(nudges)
         return ()
 
@@ -97,7 +97,7 @@ def test_a_foreign_message_is_dropped(
 def test_a_batch_of_nothing_needs_no_consumer() -> None:
     """When nothing in a batch is ours, it is done with as a whole."""
 
-    def consume(_nudges: Sequence[Nudge], _seconds: float) -> Sequence[str]:
+    def consume(_nudges: Sequence[Message], _seconds: float) -> Sequence[str]:
         raise AssertionError
 
     assert sqs.consumer(queue.read_message)(consume)(make_event("x", "y"), LambdaContext()) == {

@@ -10,9 +10,9 @@ import pytest
 
 from afterword.knowledge import lexical
 from afterword.knowledge.lexical import Index, LexicalRanking
-from afterword.knowledge.passages import Passage, cut
+from afterword.knowledge.passages import Passage, cut_passages
 from afterword.knowledge.ranking import Candidate, Origin, Ranked, Selection, SelectionTooLargeError
-from afterword.knowledge.words import fold, words
+from afterword.knowledge.words import fold, split_words
 from tests.harness.seeds import SEEDS, seeded
 
 SELECTION = Selection("demo", version="1")
@@ -193,7 +193,7 @@ def test_words_without_spaces_are_found_by_pairs(question: str, content: str | N
 def test_accents_leave_letters_that_are_letters_of_their_own() -> None:
     """Folding takes marks off, and leaves the syllables of Korean and the marks of none."""
     assert fold("Éà ÇŒ ß ﬁ 한국 が") == "ea coe ss fi 한국 か"
-    assert words("L'œuvre-clé n°5 foo_bar") == ["l", "oeuvre", "cle", "n", "5", "foo", "bar"]
+    assert split_words("L'œuvre-clé n°5 foo_bar") == ["l", "oeuvre", "cle", "n", "5", "foo", "bar"]
 
 
 def test_folding_is_the_same_for_all_forms_of_a_letter() -> None:
@@ -450,7 +450,7 @@ def test_too_much_is_refused_with_what_to_do(
 
 def test_the_size_is_what_the_database_takes() -> None:
     """The size of an index grows with its texts, and covers them."""
-    texts = [passage.text for passage in cut("Some words that follow. " * 20_000)]
+    texts = [passage.text for passage in cut_passages("Some words that follow. " * 20_000)]
     numbered = [candidate(str(number), f"{number} {text}") for number, text in enumerate(texts)]
     assert Index(numbered).size > sum(map(len, texts)) > 100 * Index([]).size / 10
     named = [candidate(str(number), str(number), "Name " * 200) for number in range(1_000)]

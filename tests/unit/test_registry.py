@@ -76,7 +76,7 @@ def test_an_absent_tenant_has_nothing(registry: Registry) -> None:
 def test_a_key_is_created_and_found_by_its_id(registry: Registry) -> None:
     """A key's id leads to its tenant, scopes and label; the key string is shown once."""
     created, key_string = registry.create_key("demo", [Scope.READ, Scope.SUBMIT], "production")
-    credential = keys.parse(key_string)
+    credential = keys.parse_key(key_string)
     assert credential is not None
     assert created == ApiKey(
         id=credential.key_id,
@@ -94,7 +94,7 @@ def test_a_key_is_created_and_found_by_its_id(registry: Registry) -> None:
 def test_a_secret_is_not_stored(registry: Registry) -> None:
     """The table has the hash of a key's secret, and neither the secret nor the key string."""
     created, key_string = registry.create_key("demo", [Scope.READ])
-    credential = keys.parse(key_string)
+    credential = keys.parse_key(key_string)
     assert credential is not None
     table = everything()
     assert created.hash in table

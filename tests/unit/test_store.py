@@ -14,21 +14,20 @@ from afterword.errors import NotFoundError, UnavailableError
 from afterword.files import StoredFile, SubmittedFile
 from afterword.generations import (
     TRANSITIONS,
-    Claim,
     Completion,
-    DeadLetter,
-    Ended,
     Generation,
-    Listed,
-    Page,
     Reason,
     Status,
     Submission,
-    Terms,
+    SubmissionOptions,
 )
-from afterword.generations.items import DUE_SHARDS, Overdue
+from afterword.generations.claims import Claim
+from afterword.generations.details import GenerationDetail
+from afterword.generations.ends import DeadLetter, End, Stalled
+from afterword.generations.items import DUE_SHARDS
 from afterword.generations.store import GenerationStore
 from afterword.runtime.clients import clients
+from afterword.runtime.pages import Page
 from afterword.runtime.payloads import INLINE_BYTES
 from afterword.services import services
 from tests.conftest import START, Call, SetClock, Stored
@@ -71,7 +70,9 @@ def put(
     notify: bool = False,
 ) -> None:
     """Put a generation of the tenant `demo` that is kept for 30 days."""
-    terms = Terms(flow_version=3, retention=timedelta(days=30), place=place, notify=notify)
+    terms = SubmissionOptions(
+        flow_version=3, retention=timedelta(days=30), place=place, notify=notify
+    )
     store.put("demo", generation_id, submission, terms)
 
 
@@ -82,7 +83,7 @@ def claim(store: GenerationStore) -> Claim:
     return claimed
 
 
-def give_up(store: GenerationStore, generation_id: str = ID) -> Ended | Status | None:
+def give_up(store: GenerationStore, generation_id: str = ID) -> End | Status | None:
     """Give the generation up, as for a dead letter."""
     return store.give_up("demo", generation_id, Reason.DEAD_LETTER, "Delivered too often.")
 
@@ -301,7 +302,7 @@ def test_a_result_is_stored_and_read_back(
     claimed = claim(store)
     set_clock.advance(seconds=5)
     ended = store.succeed(claimed, completion("Dear Ada,"))
-    assert ended == Ended(
+    assert ended == End(
         tenant="demo",
         id=ID,
         dialect="dialonce",
@@ -448,7 +449,7 @@ def test_an_open_generation_can_be_canceled(
     """What is queued or running is canceled at once, and no worker's write counts after."""
     claimed = claim(store) if status == "running" else None
     ended = store.cancel("demo", ID)
-    assert isinstance(ended, Ended)
+    assert isinstance(ended, End)
     assert (ended.status, ended.settled) == (Status.CANCELED, False)
     generation = store.get("demo", ID)
     assert (generation.status, generation.finished_at) == (Status.CANCELED, clock.now())
@@ -575,7 +576,7 @@ def test_what_nobody_holds_can_be_given_up(
         claim(store)
         set_clock.moment += LEASE + timedelta(milliseconds=1)
     ended = give_up(store)
-    assert isinstance(ended, Ended)
+    assert isinstance(ended, End)
     assert (ended.status, ended.reason, ended.settled) == (
         Status.FAILED,
         Reason.DEAD_LETTER,
@@ -786,7 +787,7 @@ def test_what_is_overdue_is_told_as_it_stands(store: GenerationStore, set_clock:
     claim(store)
     set_clock.advance(minutes=2)
     assert list(store.overdue(10)) == [
-        Overdue(
+        Stalled(
             tenant="demo",
             id=ID,
             status=Status.RUNNING,
@@ -997,7 +998,7 @@ def test_another_submissions_files_leave_the_first_ones_alone(store: GenerationS
     generation_id = generations.new_id()
     put(store, generation_id, WITH_FILES)
     other = replace(WITH_FILES, files=(replace(FILES[0], content=b"# Other"), FILES[1]))
-    terms = Terms(flow_version=3, retention=timedelta(days=30))
+    terms = SubmissionOptions(flow_version=3, retention=timedelta(days=30))
     assert not store.put("demo", generation_id, other, terms).same
     files = store.listed("demo", generation_id).files
     assert [store.file(file) for file in files] == [b"# Hello", b"\x89PNG"]
@@ -1014,7 +1015,7 @@ def test_a_generation_is_listed_with_what_was_asked_for(store: GenerationStore) 
     """What is listed has the generation as its owner reads it, its inputs, and its tokens."""
     order = f"{MILLIS}#{ID}"
     queued = store.listed("demo", ID)
-    assert queued == Listed(
+    assert queued == GenerationDetail(
         generation=store.get("demo", ID),
         order=order,
         inputs=SUBMISSION.inputs,
@@ -1042,7 +1043,7 @@ def test_what_is_absent_or_foreign_is_neither_listed_nor_titled(
 ) -> None:
     """Another tenant's, an absent and a malformed id are not found, and nothing is made of them."""
     before = read_item("demo", ID)
-    attempts: list[Callable[[], Listed]] = [
+    attempts: list[Callable[[], GenerationDetail]] = [
         lambda: store.listed(tenant, generation_id),
         lambda: store.set_title(tenant, generation_id, "mail-reply", "x"),
         lambda: store.set_title(tenant, generation_id, "mail-reply", None),
@@ -1071,7 +1072,7 @@ def test_pages_have_each_generation_once_newest_first(
 def test_a_page_has_its_flows_generations_only(store: GenerationStore) -> None:
     """Another flow's, and another tenant's of a flow of the same id, are on no page."""
     put(store, generations.new_id(), replace(SUBMISSION, flow="mail-reply-2"))
-    terms = Terms(flow_version=1, retention=timedelta(days=30))
+    terms = SubmissionOptions(flow_version=1, retention=timedelta(days=30))
     foreign = generations.new_id()
     store.put("other", foreign, SUBMISSION, terms)
     assert (pages(10), pages(10, "other")) == ([[ID]], [[foreign]])

@@ -22,7 +22,8 @@ from afterword.errors import (
     UnavailableError,
     UnprocessableError,
 )
-from afterword.generations import Generation, Listed, Reason, Status, Submission
+from afterword.generations import Generation, Reason, Status, Submission
+from afterword.generations.details import GenerationDetail
 from afterword.handlers.http import Request
 from afterword.tenants.registry import StoredFlow
 from tests.conftest import START
@@ -52,7 +53,7 @@ def make_request(body: str = BODY, headers: Mapping[str, str] | None = None) -> 
     return Request(path={}, query={}, headers=headers or {}, body=body.encode())
 
 
-def make_listed(status: Status, text: str = "Because.") -> Listed:
+def make_listed(status: Status, text: str = "Because.") -> GenerationDetail:
     """Return a question as the store gives it."""
     failed = status is Status.FAILED
     generation = Generation(
@@ -72,7 +73,7 @@ def make_listed(status: Status, text: str = "Because.") -> Listed:
         message="The model did not answer in time." if failed else None,
         retry_of=None,
     )
-    return Listed(
+    return GenerationDetail(
         generation=generation,
         order=f"1794301200000#{ID}",
         inputs={"question": "Why?"},
@@ -81,7 +82,7 @@ def make_listed(status: Status, text: str = "Because.") -> Listed:
     )
 
 
-def history(listed: Listed, *earlier: Listed) -> Any:  # noqa: ANN401 - JSON
+def history(listed: GenerationDetail, *earlier: GenerationDetail) -> Any:  # noqa: ANN401 - JSON
     """Return the history of an answer."""
     body = json.loads(unless.answered(listed, earlier, LANGUAGES).body)
     return body["chatData"]["history"]

@@ -14,7 +14,14 @@ import pytest
 from afterword import clock, generations
 from afterword.engine import attempts
 from afterword.engine.attempts import Worker
-from afterword.generations import Completion, Generation, Reason, Status, Submission, Terms
+from afterword.generations import (
+    Completion,
+    Generation,
+    Reason,
+    Status,
+    Submission,
+    SubmissionOptions,
+)
 from afterword.generations.store import GenerationStore
 from afterword.models import (
     LENGTH,
@@ -25,7 +32,7 @@ from afterword.models import (
     Prompt,
 )
 from afterword.runtime.clients import clients
-from afterword.runtime.queue import Nudge
+from afterword.runtime.queue import Message
 from afterword.services import services
 from afterword.tenants.registry import Registry
 from tests.conftest import FLOW, FLOW_DOCUMENT, START, Call, SetClock, Tenant
@@ -51,7 +58,7 @@ class Work:
 
     def submit(
         self, body: str = "Hello", template: str | None = None, flow: str = FLOW, version: int = 1
-    ) -> Nudge:
+    ) -> Message:
         """Put a generation, and return its nudge as the worker receives it."""
         generation_id = generations.new_id()
         submission = Submission(
@@ -65,19 +72,19 @@ class Work:
             "demo",
             generation_id,
             submission,
-            Terms(flow_version=version, retention=timedelta(days=30)),
+            SubmissionOptions(flow_version=version, retention=timedelta(days=30)),
         )
         self.ids.append(generation_id)
         return self.nudge(generation_id)
 
-    def nudge(self, generation_id: str) -> Nudge:
+    def nudge(self, generation_id: str) -> Message:
         """Send a message for a generation and return it as received."""
         services().queue.send("demo", generation_id)
         (message,) = clients().sqs.receive_message(QueueUrl=REFERENCES["Queue"])["Messages"]
         assert json.loads(message["Body"]) == {"tenant": "demo", "id": generation_id}
-        return Nudge("demo", generation_id, message["MessageId"], message["ReceiptHandle"])
+        return Message("demo", generation_id, message["MessageId"], message["ReceiptHandle"])
 
-    def run(self, model: Model, *nudges: Nudge, seconds: float = SECONDS) -> list[str]:
+    def run(self, model: Model, *nudges: Message, seconds: float = SECONDS) -> list[str]:
         """Run a batch with the model; return the message ids that must come again."""
         running = Worker(
             self.store,
@@ -92,7 +99,7 @@ class Work:
         )
         return running.run_batch(nudges, seconds)
 
-    def get(self, nudge: Nudge) -> Generation:
+    def get(self, nudge: Message) -> Generation:
         """Read a nudge's generation."""
         return self.store.get("demo", nudge.id)
 

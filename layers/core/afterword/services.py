@@ -22,14 +22,14 @@ if TYPE_CHECKING:
     from afterword.engine.attempts import Worker
     from afterword.engine.metrics import Metrics
     from afterword.engine.notifications import Bus, Notifier
-    from afterword.engine.outbox import Endings
+    from afterword.engine.outbox import Outbox
     from afterword.engine.submission import Submitter
     from afterword.engine.sweeper import Sweeper
     from afterword.generations.listings import Listings
     from afterword.knowledge.ranking import Ranking
     from afterword.knowledge.selection import Knowledge
     from afterword.knowledge.store import ContentStore
-    from afterword.limits.quotas import Usage
+    from afterword.limits.quotas import Quotas
     from afterword.models import Model
     from afterword.runtime.outbound import Fetcher
     from afterword.runtime.queue import Queue
@@ -118,11 +118,11 @@ class Services:
         return self._queue(self.settings.queue_url)
 
     @cached_property
-    def usage(self) -> "Usage":
+    def usage(self) -> "Quotas":
         """What tenants with limits use."""
-        from afterword.limits.quotas import Usage
+        from afterword.limits.quotas import Quotas
 
-        return Usage(self._clients.dynamodb, self.settings.quotas_table)
+        return Quotas(self._clients.dynamodb, self.settings.quotas_table)
 
     @cached_property
     def metrics(self) -> "Metrics":
@@ -132,13 +132,13 @@ class Services:
         return Metrics(self.settings.stack, by_flow=self.settings.flow_metrics)
 
     @cached_property
-    def endings(self) -> "Endings":
+    def endings(self) -> "Outbox":
         """The one way to end a generation."""
-        from afterword.engine.outbox import Endings
+        from afterword.engine.outbox import Outbox
 
         notices = self._queue(self.settings.notify_queue_url)
         metrics = self.metrics if self.has_metrics else None
-        return Endings(self.store, self.usage, notices, metrics)
+        return Outbox(self.store, self.usage, notices, metrics)
 
     @cached_property
     def submitter(self) -> "Submitter":
@@ -280,7 +280,7 @@ class Services:
     @cached_property
     def webhook_sender(self) -> "Sender":
         """The sender of webhooks."""
-        from afterword.engine.notifications import tell_disabled
+        from afterword.engine.notifications import publish_disabled
         from afterword.webhooks.sending import Sender
 
         return Sender(
@@ -289,7 +289,7 @@ class Services:
             self.fetcher,
             self._queue(self.settings.webhook_queue_url),
             retries=self.settings.webhook_retries,
-            tell=partial(tell_disabled, bus=self._bus),
+            tell=partial(publish_disabled, bus=self._bus),
         )
 
     @cached_property

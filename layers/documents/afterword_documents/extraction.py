@@ -59,7 +59,7 @@ def extract(media_type: str, content: bytes, seconds: float) -> str:
 
 
 def _decoded(content: bytes) -> str:
-    text = media_types.text_of(content)
+    text = media_types.decode_text(content)
     if text is None:
         raise FailedError(Reason.UNREADABLE_FILE, _SENTENCES[Verdict.DAMAGED])
     return text

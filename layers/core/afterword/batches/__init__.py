@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 MAX_LINES = 50_000
 MAX_LINE_BYTES = 1_000_000
 MAX_FILE_BYTES = 1024**3
-FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=2), timedelta(seconds=60)
+MIN_PAUSE, MAX_PAUSE = timedelta(seconds=2), timedelta(seconds=60)
 """How long to wait for generations that have not ended, at first and at most."""
 
 INTAKE, UPLOADS, RESULTS = "intake", "uploads", "results"
@@ -111,7 +111,7 @@ class Batch:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Turn:
+class BatchLease:
     """A batch in the hands of one reader, until its lease ends or another has taken it over.
 
     `number` counts the readers. Every write of this one counts only while the item has both.
@@ -147,6 +147,6 @@ def upload_key(tenant: str, batch_id: str) -> str:
     return f"{UPLOADS}/{tenant}/{batch_id}.jsonl"
 
 
-def pause(quiet: int) -> timedelta:
+def poll_pause(quiet: int) -> timedelta:
     """Return how long to wait when nothing had ended so often in a row."""
-    return min(FIRST_PAUSE * (1 << min(quiet, 10)), LONGEST_PAUSE)
+    return min(MIN_PAUSE * (1 << min(quiet, 10)), MAX_PAUSE)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 PART_BYTES = 5 * 1024 * 1024
 """The least that S3 takes as a part, but for the last one."""
-URL_LASTS = timedelta(hours=1)
+URL_SECONDS = timedelta(hours=1)
 TYPE = "application/jsonl"
 
 _GONE = {"NoSuchKey", "NoSuchVersion", "PreconditionFailed", "InvalidRange", "AccessDenied"}
@@ -70,7 +70,7 @@ class BatchFiles:
         return self._s3().generate_presigned_url(
             "put_object",
             Params={"Bucket": self.bucket, "Key": key},
-            ExpiresIn=int(URL_LASTS.total_seconds()),
+            ExpiresIn=int(URL_SECONDS.total_seconds()),
         )
 
     def download_url(self, key: str) -> str:
@@ -78,7 +78,7 @@ class BatchFiles:
         return self._s3().generate_presigned_url(
             "get_object",
             Params={"Bucket": self.bucket, "Key": key},
-            ExpiresIn=int(URL_LASTS.total_seconds()),
+            ExpiresIn=int(URL_SECONDS.total_seconds()),
         )
 
     def start(self, key: str) -> Upload:

@@ -17,7 +17,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from afterword import batches, clock
 from afterword.batches import INTAKE, UPLOADS, Batch, Source, State
-from afterword.batches.runner import Lines, LostError
+from afterword.batches.runner import LeaseLostError, LineFormat
 from afterword.errors import AfterwordError, InvalidRequestError, UnavailableError
 from afterword.generations import is_id
 from afterword.limits import LimitedError
@@ -35,20 +35,20 @@ if TYPE_CHECKING:
     from afterword.tenants.registry import Registry, StoredFlow
 
 DETAIL_TYPE = "GenerationRequested"
-SHARE = 0.75
+TURN_TIME_SHARE = 0.75
 """Of the time that there is, what turns may take: the rest is for the last lines and the notes."""
-LEASE_AFTER = timedelta(seconds=10)
+LEASE_MARGIN = timedelta(seconds=10)
 """How long after its time a reader that is not heard of counts as lost."""
-AGAIN_SECONDS = 30
-LIMITED_SECONDS, LONGEST_SECONDS = 60, 3600
+RETRY_SECONDS = 30
+FIRST_LIMITED_SECONDS, MAX_LIMITED_SECONDS = 60, 3600
 """How long an event waits for its tenant's limits: longer each time it comes, up to an hour."""
-LONGEST_DELAY = timedelta(minutes=15)
+MAX_DELAY = timedelta(minutes=15)
 
 _KEY = re.compile(rf"(?P<folder>{INTAKE}|{UPLOADS})/(?P<tenant>[^/]+)/(?P<name>.+)\.jsonl")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Message:
+class IntakeMessage:
     """A message as it was received, for the `receives`-th time."""
 
     id: str
@@ -57,7 +57,7 @@ class Message:
     body: str
 
 
-class Requests(Lines, Protocol):
+class Requests(LineFormat, Protocol):
     """How events, and the lines of batches, say what they ask for."""
 
     def requested(self, tenant: str, detail: "JsonObject", /) -> "tuple[Submission, StoredFlow]":
@@ -65,7 +65,7 @@ class Requests(Lines, Protocol):
         ...
 
 
-class ComesAgainError(Exception):
+class RetryLater(Exception):  # noqa: N818 - no error: the message is in order
     """A message cannot be taken now; `seconds` is when to try again."""
 
     def __init__(self, seconds: int) -> None:
@@ -99,32 +99,32 @@ class Intake:
         self._dead_letters = dead_letters
         self._retention = timedelta(days=retention_days)
 
-    def take(self, messages: Sequence[Message], seconds: float) -> list[str]:
+    def take(self, messages: Sequence[IntakeMessage], seconds: float) -> list[str]:
         """Take messages, events first; return the ids of those that must come again."""
         over = time.monotonic() + seconds
         again = []
         waiting = sorted(messages, key=lambda message: '"turn"' in message.body)
         for position, message in enumerate(waiting):
-            left = (over - time.monotonic()) * SHARE / (len(waiting) - position)
+            left = (over - time.monotonic()) * TURN_TIME_SHARE / (len(waiting) - position)
             with telemetry.logger().append_context_keys(message_id=message.id):
                 try:
                     self._take(message, left, over)
-                except ComesAgainError as error:
+                except RetryLater as error:
                     self._hide(message, error.seconds)
                     again.append(message.id)
                 except (BotoCoreError, ClientError, UnavailableError):
                     telemetry.logger().exception("AWS is out of reach")
-                    self._hide(message, AGAIN_SECONDS)
+                    self._hide(message, RETRY_SECONDS)
                     again.append(message.id)
         return again
 
-    def _hide(self, message: Message, seconds: int) -> None:
+    def _hide(self, message: IntakeMessage, seconds: int) -> None:
         try:
             self._queue.hide(message.receipt_handle, seconds)
         except (BotoCoreError, ClientError):
             telemetry.logger().warning("it stays hidden until it would have been lost")
 
-    def _take(self, message: Message, seconds: float, over: float) -> None:
+    def _take(self, message: IntakeMessage, seconds: float, over: float) -> None:
         try:
             match json.loads(message.body):
                 case {"tenant": str(tenant), "batch": str(batch_id), "turn": int(turn)}:
@@ -143,17 +143,17 @@ class Intake:
         except (ValueError, RecursionError, AfterwordError) as error:
             self._refuse(message, error)
 
-    def _refuse(self, message: Message, error: Exception) -> None:
+    def _refuse(self, message: IntakeMessage, error: Exception) -> None:
         """Make a message a dead letter; its content, and so the error's text, is not logged."""
         if isinstance(error, LimitedError):
-            waits = max(error.retry_after, LIMITED_SECONDS * message.receives)
-            raise ComesAgainError(min(waits, LONGEST_SECONDS)) from error
+            waits = max(error.retry_after, FIRST_LIMITED_SECONDS * message.receives)
+            raise RetryLater(min(waits, MAX_LIMITED_SECONDS)) from error
         self._dead_letters.forward(message.body)
         telemetry.logger().error("it became a dead letter", extra={"why": type(error).__name__})
 
     # --- events ----------------------------------------------------------------------------------
 
-    def _request(self, message: Message, event_id: str) -> None:
+    def _request(self, message: IntakeMessage, event_id: str) -> None:
         """Submit what an event asks for, once however often it comes."""
         event = parse_object(message.body.encode())
         detail = parse_object(event.texts["detail"].encode())
@@ -213,31 +213,31 @@ class Intake:
     def _run(self, tenant: str, batch_id: str, number: int, seconds: float, over: float) -> None:
         """Do a turn of a batch, and see to the next one."""
         until = time.monotonic() + seconds
-        lease = clock.now() + timedelta(seconds=max(0.0, over - time.monotonic())) + LEASE_AFTER
+        lease = clock.now() + timedelta(seconds=max(0.0, over - time.monotonic())) + LEASE_MARGIN
         turn = self._store.take(tenant, batch_id, number, lease)
         if isinstance(turn, int):
             if turn:
-                raise ComesAgainError(turn)
+                raise RetryLater(turn)
             return
         with telemetry.logger().append_context_keys(batch_id=batch_id):
             try:
                 turn, pause = self._runner.run(turn, until)
-            except LostError:
+            except LeaseLostError:
                 telemetry.logger().info("another reader has taken it over")
                 return
             except (BotoCoreError, ClientError, UnavailableError):
                 self._store.give_up(turn)
                 raise
             if pause is not None:
-                delay = min(pause, LONGEST_DELAY)
+                delay = min(pause, MAX_DELAY)
                 following = {"tenant": tenant, "batch": batch_id, "turn": turn.number}
                 self._queue.send_later(tenant, following, int(delay.total_seconds()))
             self._store.save(turn, turn.batch, release=True)
 
 
-def read_message(record: Mapping[str, Any]) -> Message:
+def read_message(record: Mapping[str, Any]) -> IntakeMessage:
     """Return the message of an SQS record."""
-    return Message(
+    return IntakeMessage(
         id=record["messageId"],
         receipt_handle=record["receiptHandle"],
         receives=int(record.get("attributes", {}).get("ApproximateReceiveCount", "1")),

@@ -24,7 +24,7 @@ class Line:
     content: bytes | None
 
 
-def lines(read: ReadRange, size: int, number: int, offset: int) -> Iterator[Line]:
+def read_lines(read: ReadRange, size: int, number: int, offset: int) -> Iterator[Line]:
     """Cut the lines of a file of `size` bytes, from the one after `number`, which is at `offset`.
 
     The last line needs no line break. At most a window and a line are in memory.
@@ -56,7 +56,7 @@ def lines(read: ReadRange, size: int, number: int, offset: int) -> Iterator[Line
         yield Line(number + 1, at + len(rest), content)
 
 
-def together(lines: Iterator[Line], most: int) -> Iterator[list[Line]]:
+def group_lines(lines: Iterator[Line], most: int) -> Iterator[list[Line]]:
     """Yield up to `most` lines at a time, or about a window's bytes of them."""
     some: list[Line] = []
     length = 0
@@ -70,7 +70,7 @@ def together(lines: Iterator[Line], most: int) -> Iterator[list[Line]]:
         yield some
 
 
-def count(read: ReadRange, size: int, most: int) -> int:
+def count_lines(read: ReadRange, size: int, most: int) -> int:
     """Return how many lines a file has, or a number over `most` if it has more."""
     counted = offset = 0
     window = b"\n"

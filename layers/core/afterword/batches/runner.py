@@ -19,15 +19,15 @@ from afterword.batches import (
     MAX_LINES,
     Batch,
     BatchFailedError,
+    BatchLease,
     Counts,
     State,
-    Turn,
     line_id,
     line_key,
 )
 from afterword.batches import lines as batch_lines
 from afterword.batches.files import PART_BYTES
-from afterword.batches.store import LINES_AT_ONCE
+from afterword.batches.store import LINES_PER_WRITE
 from afterword.errors import AfterwordError, ConflictError, KeyReusedError, UnavailableError
 from afterword.limits import LimitedError
 from afterword.runtime import telemetry
@@ -41,19 +41,19 @@ if TYPE_CHECKING:
     from afterword.generations.store import GenerationStore
     from afterword.tenants.registry import StoredFlow
 
-SUBMITTERS = 10
-WRITTEN_AT_ONCE = 25
+MAX_SUBMITTERS = 10
+RESULTS_PER_READ = 25
 """How many results, each of which may be big, are in memory at once."""
 
 type Next = timedelta | None
 """After how long the next turn is; None if there is none, or it is another reader's."""
 
 
-class LostError(Exception):
+class LeaseLostError(Exception):
     """Another reader has taken the batch over."""
 
 
-class Lines(Protocol):
+class LineFormat(Protocol):
     """How the lines of a batch, and of its results, are written."""
 
     def parse(self, batch: Batch, content: bytes, /) -> "tuple[Submission, StoredFlow]":
@@ -70,7 +70,7 @@ class Lines(Protocol):
 
 
 @dataclass(slots=True)
-class _Lines:
+class _SubmittedLines:
     """What has become of some lines that were read together."""
 
     accepted: int
@@ -88,7 +88,7 @@ class BatchRunner:
         files: "BatchFiles",
         generations: "GenerationStore",
         submitter: "Submitter",
-        lines: Lines,
+        lines: LineFormat,
     ) -> None:
         self._store = store
         self._files = files
@@ -96,7 +96,7 @@ class BatchRunner:
         self._submitter = submitter
         self._lines = lines
 
-    def run(self, turn: Turn, until: float) -> tuple[Turn, Next]:
+    def run(self, turn: BatchLease, until: float) -> tuple[BatchLease, Next]:
         """Do what can be done until that monotonic time; return the turn and when to go on.
 
         Raises LostError when another reader has taken the batch over.
@@ -118,10 +118,10 @@ class BatchRunner:
                 break
         return turn, None if step is None or turn.batch.state.terminal else next_turn
 
-    def _save(self, turn: Turn, batch: Batch) -> Turn:
+    def _save(self, turn: BatchLease, batch: Batch) -> BatchLease:
         saved = self._store.save(turn, batch)
         if saved is None:
-            raise LostError
+            raise LeaseLostError
         return saved
 
     @staticmethod
@@ -131,22 +131,22 @@ class BatchRunner:
 
     # --- reading ---------------------------------------------------------------------------------
 
-    def _read(self, turn: Turn, until: float) -> tuple[Turn, Next]:
+    def _read(self, turn: BatchLease, until: float) -> tuple[BatchLease, Next]:
         source = turn.batch.source
         assert source is not None  # noqa: S101 - of a batch that is being read
         read = partial(self._files.read, source)
         if turn.batch.lines is None:
             if source.size > MAX_FILE_BYTES:
                 raise BatchFailedError(f"Its file has more than {MAX_FILE_BYTES} bytes.")
-            total = batch_lines.count(read, source.size, MAX_LINES)
+            total = batch_lines.count_lines(read, source.size, MAX_LINES)
             if not 1 <= total <= MAX_LINES or not source.size:
                 raise BatchFailedError(f"Its file does not have 1 to {MAX_LINES} lines.")
             turn = self._save(turn, replace(turn.batch, lines=total))
         batch = turn.batch
-        reader = batch_lines.lines(read, source.size, batch.read, batch.offset)
+        reader = batch_lines.read_lines(read, source.size, batch.read, batch.offset)
         first = True
-        with ThreadPoolExecutor(max_workers=SUBMITTERS) as threads:
-            for some in batch_lines.together(reader, LINES_AT_ONCE):
+        with ThreadPoolExecutor(max_workers=MAX_SUBMITTERS) as threads:
+            for some in batch_lines.group_lines(reader, LINES_PER_WRITE):
                 done = self._submit(threads, batch, some)
                 if done.bad or first:  # a lost reader may have noted others for the same lines
                     self._store.put_bad(batch, batch.read + 1, done.bad)
@@ -167,7 +167,9 @@ class BatchRunner:
                     return turn, timedelta()
         return self._save(turn, replace(batch, state=State.RUNNING)), None
 
-    def _submit(self, threads: ThreadPoolExecutor, batch: Batch, some: "Sequence[Line]") -> _Lines:
+    def _submit(
+        self, threads: ThreadPoolExecutor, batch: Batch, some: "Sequence[Line]"
+    ) -> _SubmittedLines:
         """Submit lines side by side, and count them up to the first that has to wait."""
         limited: list[LimitedError] = []
 
@@ -179,7 +181,7 @@ class BatchRunner:
                 limited.append(refused)
             return refused
 
-        done = _Lines(0, {}, None, None)
+        done = _SubmittedLines(0, {}, None, None)
         for line, refused in zip(some, threads.map(submit, some), strict=True):
             if isinstance(refused, LimitedError):
                 done.retry_after = refused.retry_after
@@ -209,17 +211,17 @@ class BatchRunner:
 
     # --- waiting ---------------------------------------------------------------------------------
 
-    def _watch(self, turn: Turn, until: float) -> tuple[Turn, Next]:
+    def _watch(self, turn: BatchLease, until: float) -> tuple[BatchLease, Next]:
         batch = turn.batch
         lines = batch.lines or 0
         while batch.ended < lines:
-            last = min(batch.ended + LINES_AT_ONCE, lines)
+            last = min(batch.ended + LINES_PER_WRITE, lines)
             further = self._ended(batch, last)
             progressed = further.ended > batch.ended
             batch = further if progressed else replace(batch, quiet=batch.quiet + 1)
             turn = self._save(turn, batch)
             if batch.ended < last:
-                return turn, batches.pause(batch.quiet)
+                return turn, batches.poll_pause(batch.quiet)
             if time.monotonic() >= until:
                 return turn, timedelta()
         return self._save(turn, replace(batch, state=State.WRITING)), None
@@ -246,7 +248,7 @@ class BatchRunner:
 
     # --- writing ---------------------------------------------------------------------------------
 
-    def _write(self, turn: Turn, until: float) -> tuple[Turn, Next]:
+    def _write(self, turn: BatchLease, until: float) -> tuple[BatchLease, Next]:
         """Write the results; a part that is not full is made again by the next turn."""
         batch, key = turn.batch, turn.batch.results_key
         upload = batch.upload or self._files.start(key)
@@ -273,7 +275,7 @@ class BatchRunner:
     def _results(self, batch: Batch) -> Iterator[tuple[int, bytes]]:
         """Yield the results of some lines at a time, with the number of the last of them."""
         for some in batched(
-            range(batch.written + 1, (batch.lines or 0) + 1), WRITTEN_AT_ONCE, strict=False
+            range(batch.written + 1, (batch.lines or 0) + 1), RESULTS_PER_READ, strict=False
         ):
             bad = self._store.bad(batch, some[0], some[-1])
             ids = {line: line_id(batch.tenant, batch.id, line) for line in some if line not in bad}

@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from afterword import clock
-from afterword.batches import Batch, Counts, Source, State, Turn, Upload
+from afterword.batches import Batch, BatchLease, Counts, Source, State, Upload
 from afterword.errors import NotFoundError
 from afterword.runtime.dynamodb import (
     Condition,
@@ -41,7 +41,7 @@ from afterword.runtime.dynamodb import (
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-LINES_AT_ONCE = 100
+LINES_PER_WRITE = 100
 """How many lines are read, and then noted, at once."""
 _NUMBERS = ("lines", "read", "offset", "ended", "written", "quiet")
 _REMOVABLE = ("upload", "reason", "finished_at", "lines")
@@ -86,7 +86,7 @@ class BatchStore:
             return outcome.item is not None and _batch(outcome.item).source == source
         return True
 
-    def take(self, tenant: str, batch_id: str, turn: int, lease: datetime) -> Turn | int:
+    def take(self, tenant: str, batch_id: str, turn: int, lease: datetime) -> BatchLease | int:
         """Take a batch for the message of a turn.
 
         Returns its turn; or for how many seconds another reader has it, 0 if there is nothing to
@@ -107,9 +107,9 @@ class BatchStore:
                 return 0
             held = int(there["lease"]["N"]) - clock.to_millis(now)
             return max(0, -(-held // 1000))
-        return Turn(batch=_batch(outcome), number=turn + 1, lease=clock.to_millis(lease))
+        return BatchLease(batch=_batch(outcome), number=turn + 1, lease=clock.to_millis(lease))
 
-    def save(self, turn: Turn, batch: Batch, *, release: bool = False) -> Turn | None:
+    def save(self, turn: BatchLease, batch: Batch, *, release: bool = False) -> BatchLease | None:
         """Note how far a batch has come; None if it is another's, or gone, and nothing is noted."""
         item = _item(batch)
         outcome = self._table.update(
@@ -122,7 +122,7 @@ class BatchStore:
             return None
         return replace(turn, batch=batch)
 
-    def give_up(self, turn: Turn) -> None:
+    def give_up(self, turn: BatchLease) -> None:
         """End a turn's lease, so that its message can take the batch again at once."""
         self._table.update(
             _key(turn.batch.tenant, turn.batch.id),
@@ -142,7 +142,7 @@ class BatchStore:
     def bad(self, batch: Batch, first: int, last: int) -> dict[int, str]:
         """Return the bad lines from `first` to `last`, and why each is bad."""
         found: dict[int, str] = {}
-        first_item = f"{batch.id}#{max(0, first - LINES_AT_ONCE):06}"
+        first_item = f"{batch.id}#{max(0, first - LINES_PER_WRITE):06}"
         last_item = f"{batch.id}#{last:06}"
         condition = equals("tenant", text(batch.tenant)) & between(
             "id", text(first_item), text(last_item)
@@ -158,7 +158,7 @@ def _key(tenant: str, sort_key: str) -> Item:
     return {"tenant": text(tenant), "id": text(sort_key)}
 
 
-def _held(turn: Turn) -> Condition:
+def _held(turn: BatchLease) -> Condition:
     return equals("turn", number(turn.number)) & equals("lease", number(turn.lease))
 
 

@@ -2,38 +2,31 @@
 
 import time
 from datetime import timedelta
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from afterword import clock
-from afterword.limits import Allowance, LimitedError, Rules
-from afterword.limits.quotas import Full, since
+from afterword.limits import Admission, LimitedError, Rules
+from afterword.limits.quotas import QuotaExceeded, slot_taken_at
 
 if TYPE_CHECKING:
-    from afterword.engine.outbox import Endings
+    from afterword.engine.outbox import Outbox
     from afterword.generations.store import GenerationStore
-    from afterword.limits.quotas import Usage
+    from afterword.limits.quotas import Quotas
     from afterword.tenants.registry import Registry
 
 CACHE_SECONDS = 60.0
 """How long a tenant's limits are remembered, and so how long old ones may still hold."""
-CHECKED_AT_ONCE = 25
+CHECKED_SLOTS = 25
 """How many of the oldest places are looked at when there is none left."""
-GRACE = timedelta(seconds=60)
+STORE_GRACE = timedelta(seconds=60)
 """A place is taken before its generation is stored; no function takes so long in between."""
-
-
-class Admission(NamedTuple):
-    """A place, None where none is needed, and what is left of the limits that it counts against."""
-
-    place: str | None = None
-    allowances: tuple[Allowance, ...] = ()
 
 
 class Limiter:
     """Lets submissions in, or refuses them. Tenants without limits cost nothing more."""
 
     def __init__(
-        self, registry: "Registry", usage: "Usage", store: "GenerationStore", endings: "Endings"
+        self, registry: "Registry", usage: "Quotas", store: "GenerationStore", endings: "Outbox"
     ) -> None:
         self._registry = registry
         self._usage = usage
@@ -49,27 +42,27 @@ class Limiter:
         """
         limits = self.rules(tenant).limits
         if not limits.any or (not new and self._store.exists(tenant, generation_id)):
-            return Admission()
+            return Admission(id=generation_id)
         found = self._usage.admit(tenant, generation_id, limits)
-        if isinstance(found, Full) and found.open and self._give_back_lost(tenant, found):
+        if isinstance(found, QuotaExceeded) and found.open and self._give_back_lost(tenant, found):
             found = self._usage.admit(tenant, generation_id, limits)
-        if isinstance(found, Full):
+        if isinstance(found, QuotaExceeded):
             raise LimitedError(found.what, found.retry_after, found.allowances)
-        return Admission(found.place, found.allowances)
+        return found
 
     def give_back(self, tenant: str, generation_id: str, place: str) -> None:
         """Give a place back that was taken for a generation that another submission had stored."""
         self._usage.release(tenant, generation_id, place)
 
-    def _give_back_lost(self, tenant: str, full: "Full") -> bool:
+    def _give_back_lost(self, tenant: str, full: "QuotaExceeded") -> bool:
         """Give back the places of processes that died; return whether there were any.
 
         One died between taking the place and storing its generation, or giving it back because
         that was stored by another, or between the end and settling it.
         """
-        before = clock.now() - GRACE
-        old = {held: place for held, place in full.open.items() if since(place) < before}
-        oldest = sorted(old, key=lambda held: since(old[held]))[:CHECKED_AT_ONCE]
+        before = clock.now() - STORE_GRACE
+        old = {held: place for held, place in full.open.items() if slot_taken_at(place) < before}
+        oldest = sorted(old, key=lambda held: slot_taken_at(old[held]))[:CHECKED_SLOTS]
         ends = self._store.ends(tenant, oldest) if oldest else {}
         for generation_id, ended in ends.items():
             place = old[generation_id]

@@ -26,7 +26,7 @@ READ_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
-class Prepared:
+class PreparedFiles:
     """A generation's files: the texts by the input that each is for, and what goes as it is."""
 
     texts: tuple[tuple[str, str], ...] = ()
@@ -39,13 +39,13 @@ class Prepared:
         )
 
 
-def prepare(
+def prepare_files(
     files: "Sequence[StoredFile]",
     steps: "Sequence[Step]",
     documents: "Collection[str]",
     read: "Callable[[StoredFile], bytes]",
     ends: float,
-) -> Prepared:
+) -> PreparedFiles:
     """Read a generation's files, once for all the steps that are left.
 
     `documents` are the media types that the model takes; `ends` is monotonic. Raises FailedError
@@ -68,7 +68,7 @@ def prepare(
             texts.append((file.input, _text(file, read(file), ends - time.monotonic())))
             continue
         attached.append(Attachment(media_type=file.media_type, content=read(file)))
-    return Prepared(tuple(texts), tuple(attached))
+    return PreparedFiles(tuple(texts), tuple(attached))
 
 
 def _text(file: "StoredFile", content: bytes, seconds: float) -> str:

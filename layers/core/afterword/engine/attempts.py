@@ -10,19 +10,12 @@ from typing import TYPE_CHECKING
 
 from afterword import clock
 from afterword.engine import attachments
+from afterword.engine.prompting import build_prompt, build_question, select_turns
 from afterword.errors import NotFoundError
-from afterword.flows import flow as flows
 from afterword.flows import outputs, placeholders
 from afterword.flows.flow import Flow
-from afterword.generations import (
-    Answer,
-    Asked,
-    Chosen,
-    Completion,
-    FailedError,
-    Reason,
-    Status,
-)
+from afterword.generations import Completion, ContextFilter, FailedError, Reason, Status
+from afterword.generations.claims import ModelCall, TokenUsage
 from afterword.knowledge import citations, selection
 from afterword.models import (
     STOP,
@@ -36,16 +29,17 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from afterword.engine.metrics import Metrics
-    from afterword.engine.outbox import Endings
+    from afterword.engine.outbox import Outbox
     from afterword.flows.flow import Step
     from afterword.flows.placeholders import Template
-    from afterword.generations import Claim, Listed
+    from afterword.generations.claims import Claim
+    from afterword.generations.details import GenerationDetail
     from afterword.generations.listings import Listings
     from afterword.generations.store import GenerationStore
     from afterword.knowledge.ranking import Ranked
     from afterword.knowledge.selection import Knowledge
     from afterword.models import Model, Prompt
-    from afterword.runtime.queue import Nudge, Queue
+    from afterword.runtime.queue import Message, Queue
     from afterword.tenants.registry import Registry
 
 MAX_FAILURES = 3
@@ -71,7 +65,7 @@ class Worker:
         self,
         store: "GenerationStore",
         listings: "Listings",
-        endings: "Endings",
+        endings: "Outbox",
         registry: "Registry",
         queue: "Queue",
         knowledge: "Knowledge",
@@ -90,7 +84,7 @@ class Worker:
         self._metrics = metrics
         self._flow = lru_cache(maxsize=256)(self._load_flow)  # a version never changes
 
-    def run_batch(self, nudges: "Sequence[Nudge]", seconds: float) -> list[str]:
+    def run_batch(self, nudges: "Sequence[Message]", seconds: float) -> list[str]:
         """Run all nudges at once; return the message ids of those that must come again.
 
         `seconds` is what is left of the invocation. What raises (a bug, or storage that is out of
@@ -124,7 +118,7 @@ class Worker:
                 again.append(nudge.message_id)
         return again
 
-    def _run(self, nudge: "Nudge", ends: float, claims: "dict[str, Claim]") -> bool:
+    def _run(self, nudge: "Message", ends: float, claims: "dict[str, Claim]") -> bool:
         """Run one generation; return whether its message is done with.
 
         `ends` is monotonic; `claims` gets the claim, by the id of its message.
@@ -143,11 +137,13 @@ class Worker:
         finally:
             log.thread_safe_clear_keys()
 
-    def _generate(self, claim: "Claim", nudge: "Nudge", ends: float) -> bool:
+    def _generate(self, claim: "Claim", nudge: "Message", ends: float) -> bool:
         answer: Completion | None = None
         try:
             self._check(claim)
-            template = None if claim.template is None else placeholders.parse(claim.template)
+            template = (
+                None if claim.template is None else placeholders.parse_template(claim.template)
+            )
             if template is not None and not template.properties:
                 completion = _without_model(template.text)
             else:
@@ -157,13 +153,13 @@ class Worker:
                 earlier = self._earlier(claim)
                 for step in first[len(claim.results) :]:
                     answer = self._ask(claim, flow, step, None, files, earlier, ends)
-                    done = self._store.finish_step(claim, outputs.finished(answer, step, None))
+                    done = self._store.finish_step(claim, outputs.finish_answer(answer, step, None))
                     if done is None:
                         return self._lost(claim)
                     claim, answer = done, None
                     _check_time_for_a_step(claim, ends)
                 answer = self._ask(claim, flow, last, template, files, earlier, ends)
-                completion = outputs.finished(answer, last, template)
+                completion = outputs.finish_answer(answer, last, template)
         except ModelUnavailableError as error:
             return self._hand_back(claim, nudge, str(error), error.retry_after)
         except ModelTimedOutError as error:
@@ -192,14 +188,14 @@ class Worker:
 
     def _read_files(
         self, claim: "Claim", steps: "Sequence[Step]", ends: float
-    ) -> attachments.Prepared:
+    ) -> attachments.PreparedFiles:
         if not claim.files:
-            return attachments.Prepared()
-        return attachments.prepare(
+            return attachments.PreparedFiles()
+        return attachments.prepare_files(
             claim.files, steps, self._model.documents, self._store.file, _until(claim, ends)
         )
 
-    def _earlier(self, claim: "Claim") -> "Sequence[Listed]":
+    def _earlier(self, claim: "Claim") -> "Sequence[GenerationDetail]":
         """Return the earlier questions of the claim's conversation, oldest first."""
         if claim.conversation is None:
             return ()
@@ -214,8 +210,8 @@ class Worker:
         flow: Flow,
         step: "Step",
         template: "Template | None",
-        files: attachments.Prepared,
-        earlier: "Sequence[Listed]",
+        files: attachments.PreparedFiles,
+        earlier: "Sequence[GenerationDetail]",
         ends: float,
     ) -> Completion:
         """Return the model's answer to a step, awaited no longer than until the deadline.
@@ -227,7 +223,7 @@ class Worker:
         passages = self._passages(claim, step, results, earlier)
         if step.context and step.context.otherwise and not passages and template is None:
             return _without_model(step.context.otherwise)
-        prompt = flows.prompt(
+        prompt = build_prompt(
             step,
             claim.inputs,
             template,
@@ -236,19 +232,19 @@ class Worker:
             texts=files.texts,
             attachments=files.of(step),
             passages=passages,
-            turns=() if results else flows.turns(earlier, flow.history_tokens),
+            turns=() if results else select_turns(earlier, flow.history_tokens),
         )
         answer = self._generated(claim, prompt, _until(claim, ends) - time.monotonic())
-        used = citations.used(answer.text, passages) if passages else ()
-        return replace(answer, sources=selection.sources(passages, used))
+        used = citations.find_used(answer.text, passages) if passages else ()
+        return replace(answer, sources=selection.list_sources(passages, used))
 
     def _generated(self, claim: "Claim", prompt: "Prompt", timeout: float) -> Completion:
         """Ask the model, and note on the claim what that takes."""
-        asked = Asked(prompt.model, clock.now())
+        asked = ModelCall(prompt.model, clock.now())
         claim.asked.append(asked)
         try:
             answer = self._model.generate(prompt, timeout)
-            asked.answer = Answer(prompt.model, answer.tokens_in, answer.tokens_out)
+            asked.answer = TokenUsage(prompt.model, answer.tokens_in, answer.tokens_out)
         finally:
             asked.until = clock.now()
         return answer
@@ -258,7 +254,7 @@ class Worker:
         claim: "Claim",
         step: "Step",
         results: "Mapping[str, Completion]",
-        earlier: "Sequence[Listed]",
+        earlier: "Sequence[GenerationDetail]",
     ) -> "Sequence[Ranked]":
         """Return the passages of a step's context.
 
@@ -266,12 +262,12 @@ class Worker:
         """
         if step.context is None:
             return ()
-        question = flows.question(step.context, claim.inputs, results)
+        question = build_question(step.context, claim.inputs, results)
         questions = [question]
         if earlier:
-            before = flows.question(step.context, earlier[-1].inputs, results)
+            before = build_question(step.context, earlier[-1].inputs, results)
             questions.append(f"{before}\n{question}")
-        chosen = claim.context.get(step.name, Chosen())
+        chosen = claim.context.get(step.name, ContextFilter())
         return self._knowledge.passages(
             claim.tenant,
             step.context.folders if chosen.folders is None else chosen.folders,
@@ -287,7 +283,7 @@ class Worker:
             raise FailedError(Reason.FLOW_MISSING, f"Flow {flow} is gone.") from error
         return Flow.model_validate_json(stored.document)
 
-    def _time_out(self, claim: "Claim", nudge: "Nudge", why: str) -> bool:
+    def _time_out(self, claim: "Claim", nudge: "Message", why: str) -> bool:
         """Spend one of the generation's failures: hand it back, or fail it with the last one."""
         if _seconds_until(claim.deadline_at) < MIN_MODEL_SECONDS:
             return self._fail(claim, Reason.DEADLINE, _PAST_DEADLINE)
@@ -298,7 +294,7 @@ class Worker:
     def _hand_back(
         self,
         claim: "Claim",
-        nudge: "Nudge",
+        nudge: "Message",
         why: str,
         retry_after: float | None,
         *,
@@ -390,7 +386,7 @@ def _all_together(claim: "Claim", answer: Completion) -> Completion:
         answer,
         tokens_in=answer.tokens_in + sum(result.tokens_in for result in claim.results),
         tokens_out=answer.tokens_out + sum(result.tokens_out for result in claim.results),
-        sources=selection.together(
+        sources=selection.merge_sources(
             source for each in (*claim.results, answer) for source in each.sources
         ),
     )

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime
 
-    from afterword.generations import Asked, Claim, Ended
+    from afterword.generations.claims import Claim, ModelCall
+    from afterword.generations.ends import End
 
 NAMESPACE = "afterword"
 MAX_DIMENSION = 1024
@@ -48,7 +49,7 @@ class Metrics:
         """Count an attempt that has queued its generation again, and what it took."""
         self._attempt(claim, {"HandedBack": 1}, claim.asked)
 
-    def ended(self, ended: "Ended", asked: "Sequence[Asked]" = ()) -> None:
+    def ended(self, ended: "End", asked: "Sequence[ModelCall]" = ()) -> None:
         """Count an end, and what the attempt took that has come to it, if one has."""
         if ended.status is Status.CANCELED:
             outcome = {"Canceled": 1}
@@ -58,10 +59,10 @@ class Metrics:
         self._attempt(ended, outcome, asked)
 
     def _attempt(
-        self, of: "Claim | Ended", outcome: "Mapping[str, float]", asked: "Sequence[Asked]"
+        self, of: "Claim | End", outcome: "Mapping[str, float]", asked: "Sequence[ModelCall]"
     ) -> None:
         """Write what an attempt took of each model that it has asked, and what came of it."""
-        by_model: dict[str, list[Asked]] = {}
+        by_model: dict[str, list[ModelCall]] = {}
         for each in tuple(asked):  # a thread that has run out of time may still add to it
             by_model[each.model] = [*by_model.pop(each.model, ()), each]
         *first, last = by_model or (None,)
@@ -71,7 +72,7 @@ class Metrics:
         self._write(of, took | dict(outcome), last)
 
     def _write(
-        self, of: "Claim | Ended", values: "Mapping[str, float]", model: str | None = None
+        self, of: "Claim | End", values: "Mapping[str, float]", model: str | None = None
     ) -> None:
         try:
             line = json.dumps(self._line(of, values, model), separators=(",", ":"), allow_nan=False)
@@ -83,9 +84,7 @@ class Metrics:
                 extra={"generation_id": of.id, "tenant": of.tenant},
             )
 
-    def _line(
-        self, of: "Claim | Ended", values: "Mapping[str, float]", model: str | None
-    ) -> object:
+    def _line(self, of: "Claim | End", values: "Mapping[str, float]", model: str | None) -> object:
         metrics = EphemeralMetrics(namespace=NAMESPACE, service=_NO_SERVICE)
         # Not `set_timestamp`: that warns if this clock is not the machine's.
         metrics.timestamp = clock.to_millis(clock.now())
@@ -107,7 +106,7 @@ class Metrics:
         return metrics.serialize_metric_set()
 
 
-def _took(asked: "Sequence[Asked]") -> "dict[str, float]":
+def _took(asked: "Sequence[ModelCall]") -> "dict[str, float]":
     """Return the time that was waited for a model, and the tokens of its answers, if there are."""
     now = clock.now()
     took: dict[str, float] = {

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from botocore.exceptions import BotoCoreError, ClientError
 
 from afterword import clock
-from afterword.generations import Ended
+from afterword.generations.ends import End
 from afterword.runtime import telemetry
 
 if TYPE_CHECKING:
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
     from mypy_boto3_events.type_defs import PutEventsRequestEntryTypeDef
 
     from afterword.generations.store import GenerationStore
-    from afterword.runtime.queue import Nudge
+    from afterword.runtime.queue import Message
     from afterword.webhooks import Endpoint
     from afterword.webhooks.deliveries import WebhookDeliveries
 
 SOURCE, DETAIL_TYPE = "afterword", "GenerationFinished"
-DISABLED = "WebhookEndpointDisabled"
+DISABLED_DETAIL_TYPE = "WebhookEndpointDisabled"
 
 
 class Bus:
@@ -36,13 +36,15 @@ class Bus:
         self._events = events
         self._name = name
 
-    def publish(self, ends: "Sequence[Ended]") -> list[str | None]:
+    def publish(self, ends: "Sequence[End]") -> list[str | None]:
         """Publish up to ten ends; return for each the code that it was refused with, or None.
 
         EventBridge refuses single entries inside a 200.
         """
         answer = self._events.put_events(
-            Entries=[self._entry(DETAIL_TYPE, ended.finished_at, detail(ended)) for ended in ends]
+            Entries=[
+                self._entry(DETAIL_TYPE, ended.finished_at, event_detail(ended)) for ended in ends
+            ]
         )
         return [entry.get("ErrorCode") for entry in answer["Entries"]]
 
@@ -56,7 +58,7 @@ class Bus:
             "failing_since": endpoint.failing_since and endpoint.failing_since.isoformat(),
             "disabled_at": at.isoformat(),
         }
-        answer = self._events.put_events(Entries=[self._entry(DISABLED, at, told)])
+        answer = self._events.put_events(Entries=[self._entry(DISABLED_DETAIL_TYPE, at, told)])
         return answer["Entries"][0].get("ErrorCode")
 
     def _entry(
@@ -71,7 +73,7 @@ class Bus:
         }
 
 
-def tell_disabled(endpoint: "Endpoint", bus: Bus | None) -> None:
+def publish_disabled(endpoint: "Endpoint", bus: Bus | None) -> None:
     """Let an endpoint's owner know that it is disabled: in the log, and on the bus if there is one.
 
     It is seen in the API whether or not that succeeds.
@@ -102,12 +104,12 @@ class Notifier:
         self._bus = bus
         self._webhooks = webhooks
 
-    def deliver(self, notices: "Sequence[Nudge]") -> list[str]:
+    def deliver(self, notices: "Sequence[Message]") -> list[str]:
         """Make up to ten notices known that are not settled, and settle them.
 
         Returns the message ids of those that must come again.
         """
-        ends: dict[str, Ended] = {}
+        ends: dict[str, End] = {}
         for notice in notices:
             ended = self._store.ended(notice.tenant, notice.id)
             if ended is not None and not ended.settled:
@@ -130,7 +132,7 @@ class Notifier:
                     done.add(message_id)
         return [message_id for message_id in ends if message_id not in done]
 
-    def _announced(self, ended: Ended, known: "dict[str, Sequence[Endpoint]]") -> bool:
+    def _announced(self, ended: End, known: "dict[str, Sequence[Endpoint]]") -> bool:
         """Begin the webhooks of an end; `known` are the endpoints of each tenant of a batch."""
         try:
             if ended.tenant not in known:
@@ -144,7 +146,7 @@ class Notifier:
             return False
         return True
 
-    def _settled(self, ended: Ended) -> bool:
+    def _settled(self, ended: End) -> bool:
         try:
             self._store.settled(ended.tenant, ended.id)
         except (BotoCoreError, ClientError) as error:
@@ -153,7 +155,7 @@ class Notifier:
         return True
 
 
-def detail(ended: Ended) -> dict[str, object]:
+def event_detail(ended: End) -> dict[str, object]:
     """Return an event's detail; times in RFC 3339, `seconds` from submission to end."""
     return {
         "tenant": ended.tenant,

@@ -9,20 +9,22 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from afterword.generations import Ended, Status
+from afterword.generations import Status
+from afterword.generations.ends import End
 from afterword.runtime import telemetry
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from afterword.engine.metrics import Metrics
-    from afterword.generations import Claim, Completion, Reason
+    from afterword.generations import Completion, Reason
+    from afterword.generations.claims import Claim
     from afterword.generations.store import GenerationStore
-    from afterword.limits.quotas import Usage
+    from afterword.limits.quotas import Quotas
     from afterword.runtime.queue import Queue
 
 
-class Endings:
+class Outbox:
     """Ends generations. The one way to do it, so that none forgets what is left to do.
 
     `metrics` is None where nobody collects the log, as on the command line.
@@ -31,7 +33,7 @@ class Endings:
     def __init__(
         self,
         store: "GenerationStore",
-        usage: "Usage",
+        usage: "Quotas",
         notices: "Queue",
         metrics: "Metrics | None" = None,
     ) -> None:
@@ -64,7 +66,7 @@ class Endings:
         `letter` are the facts of its dead letter, which are kept with it.
         """
         outcome = self._store.give_up(tenant, generation_id, reason, message, letter)
-        if isinstance(outcome, Ended):
+        if isinstance(outcome, End):
             telemetry.logger().warning("given up", extra=_facts(outcome))
             self._ended(outcome)
             return outcome.status
@@ -76,13 +78,13 @@ class Endings:
         Raises NotFoundError if the tenant has none such.
         """
         outcome = self._store.cancel(tenant, generation_id)
-        if isinstance(outcome, Ended):
+        if isinstance(outcome, End):
             telemetry.logger().info("canceled", extra=_facts(outcome))
             self._ended(outcome)
             return outcome.status
         return outcome
 
-    def settle(self, ended: Ended) -> None:
+    def settle(self, ended: End) -> None:
         """Do what is left to do for a generation that has ended.
 
         A notice is settled by who makes it known (afterword.engine.notifications), until when it is
@@ -95,7 +97,7 @@ class Endings:
         else:
             self._store.settled(ended.tenant, ended.id)
 
-    def _ended(self, ended: Ended | None, claim: "Claim | None" = None) -> bool:
+    def _ended(self, ended: End | None, claim: "Claim | None" = None) -> bool:
         """Count an end that was just written, by a claim if there is one, and settle it.
 
         The sweeper settles it if AWS is out of reach.
@@ -115,7 +117,7 @@ class Endings:
         return True
 
 
-def _facts(ended: Ended) -> dict[str, object]:
+def _facts(ended: End) -> dict[str, object]:
     """Return what the log says of an end."""
     return {
         "generation_id": ended.id,

@@ -1,13 +1,14 @@
 """Submitting: the item is the acceptance, the message only a nudge."""
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from afterword import generations, webhooks
 from afterword.errors import ConflictError, KeyReusedError
-from afterword.generations import DEADLINE, Status, Terms
+from afterword.generations import DEADLINE, Status, SubmissionOptions
+from afterword.limits import Admission
 from afterword.runtime import telemetry
 
 if TYPE_CHECKING:
@@ -16,19 +17,8 @@ if TYPE_CHECKING:
     from afterword.engine.admission import Limiter
     from afterword.generations import Submission
     from afterword.generations.store import GenerationStore
-    from afterword.limits import Allowance
     from afterword.runtime.queue import Queue
     from afterword.tenants.registry import Registry, StoredFlow
-
-
-class Accepted(NamedTuple):
-    """An accepted submission: its generation, and what is left of the tenant's limits.
-
-    `allowances` are empty where the tenant has no limits, or it was there already.
-    """
-
-    id: str
-    allowances: "tuple[Allowance, ...]"
 
 
 class Submitter:
@@ -67,7 +57,7 @@ class Submitter:
         submission: "Submission",
         idempotency_key: str | None = None,
         flow: "StoredFlow | None" = None,
-    ) -> Accepted:
+    ) -> Admission:
         """Accept a submission.
 
         First the item, then the message: when sending fails the generation stands all the same,
@@ -82,7 +72,7 @@ class Submitter:
         generation_id = generations.id_for_key(tenant, idempotency_key)
         return self._accept(tenant, generation_id, submission, flow=flow, new=False)
 
-    def retry(self, tenant: str, generation_id: str) -> Accepted:
+    def retry(self, tenant: str, generation_id: str) -> Admission:
         """Submit again what failed or was canceled, as a new generation.
 
         However often it is retried, that is one generation; it can be retried itself. Raises
@@ -109,7 +99,7 @@ class Submitter:
         new: bool,
         flow: "StoredFlow | None" = None,
         retry_of: str | None = None,
-    ) -> Accepted:
+    ) -> Admission:
         """Accept a submission under an id that is new, or may be there already."""
         flow = flow or self._registry.flow(tenant, submission.flow)
         rules = self._limiter.rules(tenant)
@@ -117,12 +107,12 @@ class Submitter:
         if url is not None:
             webhooks.check_host(url, rules.webhook_hosts)
         admission = self._limiter.admit(tenant, generation_id, new=new)
-        terms = Terms(
+        terms = SubmissionOptions(
             flow_version=flow.version,
             retention=self._retention,
             deadline=submission.deadline or flow.deadline or DEADLINE,
             retry_of=retry_of,
-            place=admission.place,
+            place=admission.slot,
             notify=self._notify or rules.webhooks or url is not None,
         )
         there = self._store.put(tenant, generation_id, submission, terms)
@@ -136,7 +126,7 @@ class Submitter:
             # Not the logger's context: threads share it, and a batch is submitted by several.
             facts = {"generation_id": generation_id, "tenant": tenant, "flow": submission.flow}
             self._nudge(tenant, generation_id, facts)
-        return Accepted(generation_id, admission.allowances)
+        return admission
 
     def _nudge(self, tenant: str, generation_id: str, facts: "Mapping[str, object]") -> None:
         try:

@@ -9,15 +9,14 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from afterword import clock
 from afterword.generations import Reason, Status
-from afterword.generations.items import DUE_AFTER
+from afterword.generations.ends import STALLED_AFTER
 from afterword.runtime import telemetry
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from afterword.engine.outbox import Endings
-    from afterword.generations import Ended
-    from afterword.generations.items import Overdue
+    from afterword.engine.outbox import Outbox
+    from afterword.generations.ends import End, Stalled
     from afterword.generations.store import GenerationStore
     from afterword.runtime.queue import Queue
 
@@ -30,7 +29,7 @@ STOP_SECONDS = 10.0
 class Sweeper:
     """Walks the generations that are overdue. Two sweepers at once do no harm."""
 
-    def __init__(self, store: "GenerationStore", queue: "Queue", endings: "Endings") -> None:
+    def __init__(self, store: "GenerationStore", queue: "Queue", endings: "Outbox") -> None:
         self._store = store
         self._queue = queue
         self._endings = endings
@@ -51,7 +50,7 @@ class Sweeper:
         telemetry.logger().info("swept", extra=dict(ends))
         return ends
 
-    def _repair(self, overdue: "Overdue") -> str:
+    def _repair(self, overdue: "Stalled") -> str:
         now = clock.now()
         if overdue.ended is not None:
             return self._settle(overdue, overdue.ended, now)
@@ -64,12 +63,12 @@ class Sweeper:
             return "failed" if status is Status.FAILED else "changed"
         return self._send_again(overdue, now)
 
-    def _settle(self, overdue: "Overdue", ended: "Ended", now: "datetime") -> str:
+    def _settle(self, overdue: "Stalled", ended: "End", now: "datetime") -> str:
         """Settle what a process that died did not, or make known again what nobody has noted.
 
         The next look is as far away as the end, so that an event bus that is gone costs little.
         """
-        if not self._store.postpone(overdue, now + max(DUE_AFTER, now - ended.finished_at)):
+        if not self._store.postpone(overdue, now + max(STALLED_AFTER, now - ended.finished_at)):
             return "changed"
         log = telemetry.logger()
         try:
@@ -80,12 +79,12 @@ class Sweeper:
         log.warning("settled again", extra=_facts(overdue))
         return "settled"
 
-    def _send_again(self, overdue: "Overdue", now: "datetime") -> str:
+    def _send_again(self, overdue: "Stalled", now: "datetime") -> str:
         """Nudge the worker again, because the message may be lost; or only late, which is no harm.
 
         The next look is as far away as the submission, so that a long queue gets few messages more.
         """
-        later = min(now + max(DUE_AFTER, now - overdue.created_at), overdue.deadline_at)
+        later = min(now + max(STALLED_AFTER, now - overdue.created_at), overdue.deadline_at)
         if not self._store.postpone(overdue, later):
             return "changed"
         log = telemetry.logger()
@@ -104,7 +103,7 @@ class Sweeper:
         return "sent"
 
 
-def _facts(overdue: "Overdue") -> dict[str, object]:
+def _facts(overdue: "Stalled") -> dict[str, object]:
     """Return what the log says of what is overdue."""
     return {
         "generation_id": overdue.id,

@@ -34,7 +34,7 @@ DOCUMENTS = TEXTS | {PDF, DOCX}
 IMAGES = frozenset({PNG, JPEG, GIF, WEBP})
 
 
-def of(content: bytes) -> str:
+def detect(content: bytes) -> str:
     """Return the media type of a file, one of those above."""
     if not content:
         return EMPTY
@@ -45,14 +45,14 @@ def of(content: bytes) -> str:
         return WEBP
     if content.startswith(b"PK\x03\x04"):
         return DOCX if set(_zip_names(content)) >= _DOCX_PARTS else UNKNOWN
-    text = text_of(content)
+    text = decode_text(content)
     if text is not None:
         return _text_type(text)
     # Readers of PDF take it behind other bytes; a text that mentions the mark is a text.
     return PDF if b"%PDF-" in content[:_PDF_START] else UNKNOWN
 
 
-def text_of(content: bytes) -> str | None:
+def decode_text(content: bytes) -> str | None:
     """Return a text's characters, without the byte order mark, or None if the bytes are no text.
 
     Text is UTF-8, or UTF-16 that says so with a byte order mark, and has no control characters

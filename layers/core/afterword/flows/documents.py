@@ -29,25 +29,25 @@ _MESSAGES = {
 _MAX_PROBLEMS = 100
 
 
-def read(values: Mapping[str, object]) -> Flow:
+def parse_flow(values: Mapping[str, object]) -> Flow:
     """Return a flow; raise UnprocessableError with each field that is wrong."""
     try:
         return Flow.model_validate_json(json.dumps(values), strict=True)
     except ValidationError as error:
         found = [
-            (field(place) or "flow", f"{what}.")
-            for place, what in sorted(problems(error), key=lambda each: field(each[0]))
+            (field_name(place) or "flow", f"{what}.")
+            for place, what in sorted(list_problems(error), key=lambda each: field_name(each[0]))
         ]
         (first, message), *more = found[:_MAX_PROBLEMS]
         raise UnprocessableError(first, message, *more) from error
 
 
-def document(flow: Flow) -> str:
+def render_document(flow: Flow) -> str:
     """Return the JSON document that is stored of a flow: what its owner has said."""
     return flow.model_dump_json(exclude_none=True, exclude_unset=True)
 
 
-def problems(error: ValidationError) -> Iterator[tuple[Place, str]]:
+def list_problems(error: ValidationError) -> Iterator[tuple[Place, str]]:
     """Yield where each problem of a flow is, nowhere for the whole of it, and what is wrong."""
     for problem in error.errors(include_url=False):
         words = _MESSAGES.get(problem["type"])
@@ -63,13 +63,13 @@ def _place(place: Place, what: str) -> tuple[Place, str]:
     return ("steps", int(found[1]), found[2]), what[found.end() :]
 
 
-def field(place: Place) -> str:
+def field_name(place: Place) -> str:
     """Return a place as `steps[0].max_tokens`."""
     parts = [f"[{part}]" if isinstance(part, int) else f".{part}" for part in place]
     return "".join(parts).removeprefix(".")
 
 
-def warnings(
+def list_warnings(
     contents: "Callable[[], ContentStore]", tenant: str, flow: Flow
 ) -> Iterator[tuple[str, str]]:
     """Yield the fields that name folders and tags which no content has made yet, and that."""

@@ -66,13 +66,13 @@ ANY_TEXT = Input(name="text", label="Text", kind=Kind.LONG_TEXT)
 """What a flow asks for that declares nothing."""
 
 
-def declared(document: str) -> tuple[Input, ...]:
+def declared_inputs(document: str) -> tuple[Input, ...]:
     """Return the inputs of a flow's stored document."""
     sent = json.loads(document).get("inputs") or []
-    return tuple(read(spec) for spec in sent) or (ANY_TEXT,)
+    return tuple(read_input(spec) for spec in sent) or (ANY_TEXT,)
 
 
-def read(spec: Mapping[str, object]) -> Input:
+def read_input(spec: Mapping[str, object]) -> Input:
     """Return an input as the flow's document has it."""
     given = {name: value for name, value in spec.items() if value is not None}
     known = {"label": spec["name"], **given}
@@ -81,7 +81,7 @@ def read(spec: Mapping[str, object]) -> Input:
     return Input(**cast("dict[str, Any]", known))
 
 
-def check(
+def check_inputs(
     inputs: Sequence[Input], sent: Sequence[tuple[str, str | Upload]]
 ) -> tuple[Values, tuple[SubmittedFile, ...]]:
     """Return the values and files of a form, with defaults for what was not sent.
@@ -149,7 +149,7 @@ def _file(each: Input, value: str | Upload) -> SubmittedFile:
             each.name,
             f"the file has {len(value.content)} bytes; at most {each.max_bytes} are taken.",
         )
-    media_type = media_types.of(value.content)
+    media_type = media_types.detect(value.content)
     if media_type == media_types.UNKNOWN:
         raise UnprocessableError(
             each.name, f"the file is of no type that is taken; there are: {FILE_TYPES}."

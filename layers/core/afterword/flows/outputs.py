@@ -26,7 +26,7 @@ _ARRAY: "Mapping[str, object]" = {
 """A model's structured output is an object, so the array is a member of one."""
 
 
-def schema(step: "Step", template: "Template | None") -> "Mapping[str, object] | None":
+def answer_schema(step: "Step", template: "Template | None") -> "Mapping[str, object] | None":
     """Return the JSON schema of the answer; None for any text."""
     if template is not None:
         return template.schema()
@@ -39,7 +39,7 @@ def schema(step: "Step", template: "Template | None") -> "Mapping[str, object] |
             return None
 
 
-def finished(answer: "Completion", step: "Step", template: "Template | None") -> "Completion":
+def finish_answer(answer: "Completion", step: "Step", template: "Template | None") -> "Completion":
     """Return the finished text; raise FailedError if the answer is of no use."""
     if template is not None:
         return _filled(answer, step, template)

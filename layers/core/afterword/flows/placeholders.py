@@ -82,7 +82,7 @@ class Template:
         return values
 
 
-def parse(text: str) -> Template:
+def parse_template(text: str) -> Template:
     """Find the placeholders of a template, in the order in which they first stand there.
 
     Raises InvalidRequestError when there are more than MAX_PLACEHOLDERS different ones.

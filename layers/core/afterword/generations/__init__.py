@@ -14,7 +14,7 @@ from afterword import clock
 from afterword.errors import AfterwordError
 
 if TYPE_CHECKING:
-    from afterword.files import StoredFile, SubmittedFile
+    from afterword.files import SubmittedFile
 
 type Values = Mapping[str, str | list[str]]
 """Inputs by name; a list where an input may be there several times."""
@@ -85,11 +85,13 @@ class FailedError(AfterwordError):
         self.reason = reason
 
 
+MAX_REFERENCE = 255
+"""Characters of an `external_ref` by which a generation can be found."""
 _IDEMPOTENCY = uuid.UUID("0b3c7d0e-58d5-4b8c-9c0e-4f8a9d6d2f51")
 
 
 @dataclass(frozen=True, slots=True)
-class Chosen:
+class ContextFilter:
     """What a request chooses of the knowledge base for one step, by ids.
 
     None leaves it to the step, and an empty one takes all folders, or all tags.
@@ -119,7 +121,7 @@ class Submission:
     external: Mapping[str, str]
     files: "tuple[SubmittedFile, ...]" = ()
     deadline: timedelta | None = None
-    context: Mapping[str, Chosen] = field(default_factory=dict)
+    context: Mapping[str, ContextFilter] = field(default_factory=dict)
     conversation: str | None = None
     webhook_url: str | None = None
 
@@ -142,7 +144,7 @@ class Submission:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Terms:
+class SubmissionOptions:
     """What a submission is accepted under, beside what was asked for.
 
     `retry_of` is the generation that this one repeats. `place` is what it has under its tenant's
@@ -228,166 +230,7 @@ class Generation:
     @property
     def order(self) -> str:
         """Its place in every list that it is in: the newest is the greatest."""
-        return order(self.created_at, self.id)
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What one answer of a model took. A flow of several steps has one of each."""
-
-    model: str
-    tokens_in: int
-    tokens_out: int
-
-
-@dataclass(slots=True)
-class Asked:
-    """A model that an attempt has asked: since when and until when, by the clock, it waited.
-
-    It still waits without the one, and has no answer, or none yet, without the other.
-    """
-
-    model: str
-    since: datetime
-    until: datetime | None = None
-    answer: Answer | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Claim:
-    """A generation that one worker holds until its lease ends, with what it needs to run it.
-
-    `attempt` is the fence: a write of this claim counts only while the item still has it.
-    `failures` are the attempts that ended in a timeout or a lost worker; throttling adds none.
-    `results` are those of the flow's first steps, which earlier attempts have finished. `order` is
-    its place among the questions of its conversation. `asked` is what this attempt has asked models
-    so far.
-    """
-
-    tenant: str
-    id: str
-    attempt: int
-    failures: int
-    flow: str
-    flow_version: int
-    created_at: datetime
-    deadline_at: datetime
-    inputs: "Values"
-    template: str | None
-    files: "tuple[StoredFile, ...]" = ()
-    results: tuple[Completion, ...] = ()
-    context: Mapping[str, Chosen] = field(default_factory=dict)
-    conversation: str | None = None
-    order: str = ""
-    place: str | None = None
-    notify: bool = False
-    asked: list[Asked] = field(default_factory=list, compare=False)
-
-    @property
-    def unsettled(self) -> bool:
-        """Whether something is left to do when it ends (afterword.engine.outbox)."""
-        return self.place is not None or self.notify
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Listed:
-    """A generation as it is listed, with what was asked for.
-
-    `order` is its place in the list. `conversation` is what it is a question of, if it is of one.
-    """
-
-    generation: Generation
-    order: str
-    inputs: "Values"
-    files: "tuple[StoredFile, ...]"
-    conversation: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Search:
-    """What a list has, of all that a tenant has: None and an empty set stand for any.
-
-    `since` and `before` are about the submission; the first moment is in, the last one is not.
-    `after` is the order (`Generation.order`) that the page before has ended with.
-    """
-
-    limit: int
-    statuses: frozenset[Status] = frozenset()
-    external_ref: str | None = None
-    since: datetime | None = None
-    before: datetime | None = None
-    after: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
-    """A part of a list, newest first. The next part comes `after` this; None at the end."""
-
-    items: tuple[Generation, ...]
-    after: str | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Page:
-    """A part of a list, newest first. The next part comes `after` this; None at the end."""
-
-    items: tuple[Listed, ...]
-    after: str | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ended:
-    """How a generation ended, without its texts.
-
-    `settled` says that nothing is left to do: its tenant's usage is counted and whoever is to hear
-    of it has.
-    """
-
-    tenant: str
-    id: str
-    dialect: str
-    flow: str
-    flow_version: int
-    status: Status
-    reason: Reason | None
-    attempt: int
-    created_at: datetime
-    finished_at: datetime
-    tokens: int
-    place: str | None
-    notify: bool
-    settled: bool
-    webhook_url: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
-    """A generation that has ended, as the statistics count it.
-
-    `answers` are those that its models gave, in order, of a failed or canceled one too; none where
-    no model was asked.
-    """
-
-    tenant: str
-    flow: str
-    status: Status
-    reason: Reason | None
-    answers: tuple[Answer, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeadLetter:
-    """A generation that failed because its message was delivered too often, and that message.
-
-    `facts` are SQS's own: how often it was received, and when it was sent and first received.
-    """
-
-    id: str
-    flow: str
-    attempt: int
-    finished_at: datetime
-    message_id: str
-    facts: Mapping[str, str]
+        return list_order(self.created_at, self.id)
 
 
 def new_id() -> str:
@@ -408,7 +251,7 @@ def id_for_retry(tenant: str, generation_id: str) -> str:
     return id_for_key(tenant, f"retry of {generation_id}")
 
 
-def order(created_at: datetime, generation_id: str) -> str:
+def list_order(created_at: datetime, generation_id: str) -> str:
     """Return a generation's place in every list that it is in: the newest is the greatest."""
     return f"{clock.to_millis(created_at):013d}#{generation_id}"
 

@@ -19,50 +19,42 @@ there are more. `deleted_at` is there when its owner has deleted it: then LEFT i
 import json
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from datetime import timedelta
+from dataclasses import asdict
 from itertools import count, takewhile
 from typing import TYPE_CHECKING, Any, TypeGuard
 
 from afterword import clock, generations
 from afterword.files import StoredFile, SubmittedFile
 from afterword.generations import (
-    Answer,
-    Chosen,
-    Claim,
+    MAX_REFERENCE,
     Completion,
-    DeadLetter,
-    Ended,
+    ContextFilter,
     Generation,
-    Listed,
-    Outcome,
     Output,
     Reason,
     Source,
     Status,
     Submission,
 )
+from afterword.generations.claims import Claim, TokenUsage
+from afterword.generations.details import GenerationDetail
+from afterword.generations.ends import STALLED_AFTER, DeadLetter, End, Outcome, Stalled
 from afterword.runtime.dynamodb import Item, Value, millis, time_of
 from afterword.runtime.payloads import INLINE_BYTES
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from afterword.generations import Terms
+    from afterword.generations import SubmissionOptions
     from afterword.runtime.payloads import Payloads
 
 READERS = 10
 """Objects of the bucket that are read at the same time."""
 DUE_SHARDS = 8
 """Partitions of the index by due time, so that no single one takes every write."""
-DUE_AFTER = timedelta(minutes=2)
-"""A generation that is still open so long after its submission, or whose end is not settled so
-long after it, is worth a look."""
 END_SHARDS = 4
 """Partitions of each hour of the index by end, so that no single one takes every write."""
-MAX_REFERENCE = 255
-"""Characters of an `external_ref` by which a generation can be found."""
-LEFT = frozenset(
+TOMBSTONE_ATTRIBUTES = frozenset(
     {
         "pk", "tenant", "id", "dialect", "flow", "flow_version", "status", "reason", "attempt",
         "failures", "created_at", "deadline_at", "finished_at", "expires_at", "deleted_at",
@@ -73,25 +65,6 @@ LEFT = frozenset(
 """What is left of a deleted generation until it expires: what is counted, and no text."""
 MAX_MODEL_NAME = 200
 """Characters that are kept of a model's name in `answers`, which becomes part of a key."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Overdue:
-    """A generation whose due time has passed, as it stood when it was read.
-
-    `lease_until` is when the lease of a running one ends, or ended. `ended` is there when it has
-    come to its end, which is not settled.
-    """
-
-    tenant: str
-    id: str
-    status: Status
-    attempt: int
-    created_at: "datetime"
-    deadline_at: "datetime"
-    due_at: "datetime"
-    lease_until: "datetime | None"
-    ended: Ended | None
 
 
 class Items:
@@ -105,7 +78,7 @@ class Items:
         tenant: str,
         generation_id: str,
         submission: Submission,
-        terms: "Terms",
+        terms: "SubmissionOptions",
     ) -> Item:
         """Return the item of a new submission; its big texts are in the bucket from now on.
 
@@ -130,7 +103,7 @@ class Items:
         item: dict[str, Value] = {
             "pk": {"S": partition_key(tenant, generation_id)},
             "list_key": {"S": f"{tenant}#{submission.flow}"},
-            "list_order": {"S": generations.order(now, generation_id)},
+            "list_order": {"S": generations.list_order(now, generation_id)},
             "tenant": {"S": tenant},
             "id": {"S": generation_id},
             "dialect": {"S": submission.dialect},
@@ -143,7 +116,7 @@ class Items:
             "deadline_at": millis(now + terms.deadline),
             "expires_at": {"N": str(int((now + terms.retention).timestamp()))},
             "due_shard": {"S": str(zlib.crc32(generation_id.encode()) % DUE_SHARDS)},
-            "due_at": millis(now + min(DUE_AFTER, terms.deadline)),
+            "due_at": millis(now + min(STALLED_AFTER, terms.deadline)),
             "fingerprint": {"S": fingerprint},
         }
         if submission.conversation is not None:
@@ -220,7 +193,7 @@ class Items:
             context=_context(request),
             conversation=_conversation(item),
             order=item["list_order"]["S"],
-            place=place_of(item),
+            place=slot_of(item),
             notify="notify" in item,
         )
 
@@ -277,10 +250,10 @@ class Items:
             tokens_out=tokens_out,
         )
 
-    def listed(self, item: Item) -> Listed:
+    def listed(self, item: Item) -> GenerationDetail:
         """Return a generation with what was asked for."""
         request = json.loads(self._read(item, "request"))
-        return Listed(
+        return GenerationDetail(
             generation=self.generation(item),
             order=item["list_order"]["S"],
             inputs=request["inputs"],
@@ -337,9 +310,9 @@ def _files(request: Mapping[str, Any]) -> tuple[StoredFile, ...]:
     return tuple(StoredFile(**file) for file in request.get("files", ()))
 
 
-def _context(request: Mapping[str, Any]) -> Mapping[str, Chosen]:
+def _context(request: Mapping[str, Any]) -> Mapping[str, ContextFilter]:
     return {
-        step: Chosen(**{name: _ids(ids) for name, ids in each.items()})
+        step: ContextFilter(**{name: _ids(ids) for name, ids in each.items()})
         for step, each in request.get("context", {}).items()
     }
 
@@ -381,9 +354,9 @@ def conversation_key(tenant: str, flow: str, conversation: str) -> str:
     return f"{tenant}#{flow}#{conversation}"
 
 
-def ended(item: Item) -> Ended:
+def read_end(item: Item) -> End:
     """Return how a generation ended, from the item of one that has."""
-    return Ended(
+    return End(
         tenant=item["tenant"]["S"],
         id=item["id"]["S"],
         dialect=item["dialect"]["S"],
@@ -395,14 +368,14 @@ def ended(item: Item) -> Ended:
         created_at=time_of(item, "created_at"),
         finished_at=time_of(item, "finished_at"),
         tokens=sum(tokens_of(item)),
-        place=place_of(item),
+        place=slot_of(item),
         notify="notify" in item,
         settled="due_at" not in item,
         webhook_url=_webhook_url(item),
     )
 
 
-def place_of(item: Item) -> str | None:
+def slot_of(item: Item) -> str | None:
     """Return the place that a generation has under its tenant's limits, None without limits."""
     return item["place"]["S"] if "place" in item else None
 
@@ -426,7 +399,7 @@ def _took(completion: Completion) -> dict[str, Value]:
     took: dict[str, Value] = {
         "model": {"S": completion.model} if completion.model else {"NULL": True},
         "stop_reason": {"S": completion.stop_reason},
-        **spent(completion),
+        **tokens_attributes(completion),
     }
     if completion.output is not Output.STRING:
         took["output"] = {"S": completion.output}
@@ -436,7 +409,7 @@ def _took(completion: Completion) -> dict[str, Value]:
     return took
 
 
-def answers(results: Sequence[Completion], last: Completion) -> dict[str, Value]:
+def answers_attribute(results: Sequence[Completion], last: Completion) -> dict[str, Value]:
     """Return the attribute that says what the answers took: of the steps before, and the last."""
     each = [
         [result.model[:MAX_MODEL_NAME], result.tokens_in, result.tokens_out]
@@ -446,7 +419,7 @@ def answers(results: Sequence[Completion], last: Completion) -> dict[str, Value]
     return {"answers": {"S": json.dumps(each, ensure_ascii=False)}} if each else {}
 
 
-def ended_in(generation_id: str, moment: "datetime") -> Value:
+def end_hour(generation_id: str, moment: "datetime") -> Value:
     """Return the hour of an end with the generation's shard of it."""
     return {"S": end_shard(moment, zlib.crc32(generation_id.encode()) % END_SHARDS)}
 
@@ -456,7 +429,7 @@ def end_shard(hour: "datetime", shard: int) -> str:
     return f"{hour:%Y-%m-%dT%H}#{shard}"
 
 
-def outcome(item: Item) -> Outcome:
+def read_outcome(item: Item) -> Outcome:
     """Return what the statistics count, from what the index `by_end` has of an item."""
     tenant, _, flow = item["list_key"]["S"].partition("#")
     each = json.loads(item["answers"]["S"]) if "answers" in item else ()
@@ -465,11 +438,11 @@ def outcome(item: Item) -> Outcome:
         flow=flow,
         status=Status(item["status"]["S"]),
         reason=Reason(item["reason"]["S"]) if "reason" in item else None,
-        answers=tuple(Answer(*answer) for answer in each),
+        answers=tuple(TokenUsage(*answer) for answer in each),
     )
 
 
-def dead_letter(item: Item) -> DeadLetter:
+def read_dead_letter(item: Item) -> DeadLetter:
     """Return a dead letter, from what the index `by_dead_letter` has of its item."""
     facts = {name: value["S"] for name, value in item["dead_letter"]["M"].items()}
     return DeadLetter(
@@ -482,7 +455,7 @@ def dead_letter(item: Item) -> DeadLetter:
     )
 
 
-def spent(completion: Completion) -> dict[str, Value]:
+def tokens_attributes(completion: Completion) -> dict[str, Value]:
     """Return the attributes that count a completion's tokens."""
     return {
         "tokens_in": {"N": str(completion.tokens_in)},
@@ -490,10 +463,10 @@ def spent(completion: Completion) -> dict[str, Value]:
     }
 
 
-def overdue(item: Item) -> Overdue:
+def read_stalled(item: Item) -> Stalled:
     """Return an item as the sweeper sees it."""
     status = Status(item["status"]["S"])
-    return Overdue(
+    return Stalled(
         tenant=item["tenant"]["S"],
         id=item["id"]["S"],
         status=status,
@@ -502,7 +475,7 @@ def overdue(item: Item) -> Overdue:
         deadline_at=time_of(item, "deadline_at"),
         due_at=time_of(item, "due_at"),
         lease_until=time_of(item, "lease_until") if "lease_until" in item else None,
-        ended=ended(item) if status.terminal else None,
+        ended=read_end(item) if status.terminal else None,
     )
 
 

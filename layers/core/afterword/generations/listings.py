@@ -11,17 +11,9 @@ from itertools import batched, chain, islice
 from typing import TYPE_CHECKING
 
 from afterword import clock
-from afterword.generations import (
-    DeadLetter,
-    Found,
-    Generation,
-    Listed,
-    Outcome,
-    Page,
-    Search,
-    Status,
-    items,
-)
+from afterword.generations import Generation, Status, items
+from afterword.generations.details import GenerationDetail, GenerationFilter
+from afterword.generations.ends import DeadLetter, Outcome
 from afterword.generations.items import END_SHARDS, READERS, Items, is_there
 from afterword.runtime.dynamodb import (
     Item,
@@ -33,6 +25,7 @@ from afterword.runtime.dynamodb import (
     equals,
     text,
 )
+from afterword.runtime.pages import Page
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -58,7 +51,9 @@ class Listings:
         self._table = Table(dynamodb, table)
         self._items = Items(payloads)
 
-    def page(self, tenant: str, flow: str, limit: int, after: str | None = None) -> Page:
+    def page(
+        self, tenant: str, flow: str, limit: int, after: str | None = None
+    ) -> Page[GenerationDetail]:
         """Return up to `limit` (at most 100) of a flow's generations, newest first.
 
         `after` is what the page before says. Takes a query of the index, which has only keys, and a
@@ -81,7 +76,9 @@ class Listings:
             after = read.items[-1]["list_order"]["S"]
         return Page(items=tuple(listed), after=after)
 
-    def search(self, tenant: str, flows: Collection[str], search: Search) -> Found:
+    def search(
+        self, tenant: str, flows: Collection[str], search: GenerationFilter
+    ) -> Page[Generation]:
         """Return a page of what a tenant's flows have made, newest first over all of them.
 
         Where an external reference is asked for, that is looked up; where only some statuses are,
@@ -119,10 +116,10 @@ class Listings:
         found = _each(self._items.generation, picked, _characters_shown)
         if len(found) < len(picked):
             after = found[-1].order
-        return Found(items=tuple(found), after=after)
+        return Page(items=tuple(found), after=after)
 
     def _orders(
-        self, index: str, name: str, value: str, search: Search
+        self, index: str, name: str, value: str, search: GenerationFilter
     ) -> Iterator[tuple[str, str]]:
         """Yield order and key of what an index has under a value, newest first."""
         first = _bound(search.since, "0")
@@ -139,7 +136,7 @@ class Listings:
 
     def conversation(
         self, tenant: str, flow: str, conversation: str, *, until: str, limit: int = MAX_TURNS
-    ) -> list[Listed]:
+    ) -> list[GenerationDetail]:
         """Return the newest questions of a conversation, oldest first, up to the order `until`.
 
         At most `limit`, and fewer where their texts are too big for a page. Takes a query of the
@@ -167,13 +164,13 @@ class Listings:
             if tenant is not None:
                 condition &= begins_with("list_key", f"{tenant}#")
             for page in self._table.pages(condition, index="by_end"):
-                yield from map(items.outcome, page.items)
+                yield from map(items.read_outcome, page.items)
 
     def dead_letters(self, tenant: str) -> Iterator[DeadLetter]:
         """Yield a tenant's dead letters that were not retried, newest first, a page at a time."""
         condition = equals("dead_letter_of", text(tenant))
         for page in self._table.pages(condition, index="by_dead_letter", descending=True):
-            yield from (items.dead_letter(item) for item in page.items if is_there(item))
+            yield from (items.read_dead_letter(item) for item in page.items if is_there(item))
 
     def _read_all(self, keys: list[str], *, consistent: bool = False) -> dict[str, Item]:
         read = self._table.get_all([{"pk": text(key)} for key in keys], consistent=consistent)
@@ -197,7 +194,7 @@ def _bound(moment: "datetime | None", otherwise: str) -> str:
     return f"{min(max(clock.to_millis(moment), 0), 10**13 - 1):013d}"
 
 
-def _is_wanted(item: Item, flows: Collection[str], search: Search) -> bool:
+def _is_wanted(item: Item, flows: Collection[str], search: GenerationFilter) -> bool:
     return item["flow"]["S"] in flows and (
         not search.statuses or Status(item["status"]["S"]) in search.statuses
     )
@@ -225,7 +222,7 @@ def _in_bucket(item: Item) -> bool:
     return any(f"{name}_key" in item for name in ("request", "external", "text"))
 
 
-def _characters(listed: Listed) -> int:
+def _characters(listed: GenerationDetail) -> int:
     inputs = sum(
         len(value) if isinstance(value, str) else sum(map(len, value))
         for value in listed.inputs.values()

@@ -30,27 +30,11 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from afterword import clock
 from afterword.errors import ConflictError, NotFoundError, UnavailableError
-from afterword.generations import (
-    Claim,
-    Completion,
-    Ended,
-    Generation,
-    Listed,
-    Reason,
-    Status,
-    Submission,
-    is_id,
-    items,
-)
-from afterword.generations.items import (
-    DUE_AFTER,
-    DUE_SHARDS,
-    READERS,
-    Items,
-    Overdue,
-    is_there,
-    partition_key,
-)
+from afterword.generations import Completion, Generation, Reason, Status, Submission, is_id, items
+from afterword.generations.claims import Claim
+from afterword.generations.details import GenerationDetail
+from afterword.generations.ends import STALLED_AFTER, End, Stalled
+from afterword.generations.items import DUE_SHARDS, READERS, Items, is_there, partition_key
 from afterword.runtime import telemetry
 from afterword.runtime.dynamodb import (
     Condition,
@@ -76,11 +60,11 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
     from afterword.files import StoredFile
-    from afterword.generations import Terms
+    from afterword.generations import SubmissionOptions
     from afterword.runtime.payloads import Payloads
 
 
-class There(NamedTuple):
+class PutResult(NamedTuple):
     """What is there under an id that was put: of this very submission if it is the `same`."""
 
     status: Status
@@ -102,8 +86,8 @@ class GenerationStore:
         tenant: str,
         generation_id: str,
         submission: Submission,
-        terms: "Terms",
-    ) -> There:
+        terms: "SubmissionOptions",
+    ) -> PutResult:
         """Accept a submission: from here on it stands, queued, whatever happens next.
 
         If there is a generation with this id already, nothing changes. Returns what is there now.
@@ -114,11 +98,11 @@ class GenerationStore:
         expired = at_most("expires_at", seconds(clock.now()))
         failed = self._table.put(item, absent("pk") | expired)
         if failed is None:
-            return There(status=Status.QUEUED, place=terms.place, same=True)
+            return PutResult(status=Status.QUEUED, place=terms.place, same=True)
         there = failed.item or {}
-        return There(
+        return PutResult(
             status=Status(there["status"]["S"]),
-            place=items.place_of(there),
+            place=items.slot_of(there),
             same=there.get("fingerprint") == item["fingerprint"],
             deleted="deleted_at" in there,
         )
@@ -138,11 +122,13 @@ class GenerationStore:
         """Return the content of a generation's file."""
         return self._payloads.get_file(file.key)
 
-    def listed(self, tenant: str, generation_id: str) -> Listed:
+    def listed(self, tenant: str, generation_id: str) -> GenerationDetail:
         """Return a tenant's generation with what was asked for; raise NotFoundError like `get`."""
         return self._items.listed(self._found(tenant, generation_id))
 
-    def set_title(self, tenant: str, generation_id: str, flow: str, title: str | None) -> Listed:
+    def set_title(
+        self, tenant: str, generation_id: str, flow: str, title: str | None
+    ) -> GenerationDetail:
         """Give a generation of a flow a title, or take it away, and return it.
 
         Raises NotFoundError if the flow has none such.
@@ -197,12 +183,12 @@ class GenerationStore:
         """Whether the tenant has such a generation, by a consistent read."""
         return is_there(self._read(tenant, generation_id))
 
-    def ended(self, tenant: str, generation_id: str) -> Ended | None:
+    def ended(self, tenant: str, generation_id: str) -> End | None:
         """Return how a generation ended; None while it has not, or if there is none."""
         item = self._read(tenant, generation_id)
-        return items.ended(item) if item is not None and _terminal(item) else None
+        return items.read_end(item) if item is not None and _terminal(item) else None
 
-    def ends(self, tenant: str, generation_ids: Collection[str]) -> Mapping[str, Ended | None]:
+    def ends(self, tenant: str, generation_ids: Collection[str]) -> Mapping[str, End | None]:
         """Return, of up to 100 generations, those that have ended, and None for what is not there.
 
         One that is open is not in the answer, nor is what DynamoDB did not read this time.
@@ -210,13 +196,13 @@ class GenerationStore:
         keys = {generation_id: _key(tenant, generation_id) for generation_id in generation_ids}
         read, unread = self._table.get_some(list(keys.values()))
         found = {item["id"]["S"]: item for item in read}
-        ends: dict[str, Ended | None] = {}
+        ends: dict[str, End | None] = {}
         for generation_id, key in keys.items():
             item = found.get(generation_id)
             if item is None and key not in unread:
                 ends[generation_id] = None
             elif item is not None and _terminal(item):
-                ends[generation_id] = items.ended(item)
+                ends[generation_id] = items.read_end(item)
         return ends
 
     def found(self, tenant: str, generation_ids: Collection[str]) -> Mapping[str, Generation]:
@@ -269,7 +255,7 @@ class GenerationStore:
             _key(claim.tenant, claim.id),
             sets={
                 name: self._items.result(claim, completion),
-                **items.answers(claim.results, completion),
+                **items.answers_attribute(claim.results, completion),
             },
             condition=_mine(claim),
         )
@@ -277,17 +263,17 @@ class GenerationStore:
             return None
         return replace(claim, results=(*claim.results, completion))
 
-    def succeed(self, claim: Claim, completion: Completion) -> Ended | None:
+    def succeed(self, claim: Claim, completion: Completion) -> End | None:
         """Store the result. None if the claim is no longer the generation's: nothing is stored."""
         attributes = {
             **self._items.succeeded(claim, completion),
-            **items.answers(claim.results, _last(claim, completion)),
+            **items.answers_attribute(claim.results, _last(claim, completion)),
         }
         return self._finish(claim, Status.SUCCEEDED, attributes)
 
     def fail(
         self, claim: Claim, reason: Reason, message: str, answer: Completion | None = None
-    ) -> Ended | None:
+    ) -> End | None:
         """Store why it failed, and the tokens of an answer that was of no use.
 
         None if the claim is no longer the generation's: nothing is stored.
@@ -295,7 +281,10 @@ class GenerationStore:
         attributes = {"reason": text(reason), "message": text(message)}
         if answer is not None:
             last = _last(claim, answer)
-            attributes |= {**items.spent(answer), **items.answers(claim.results, last)}
+            attributes |= {
+                **items.tokens_attributes(answer),
+                **items.answers_attribute(claim.results, last),
+            }
         return self._finish(claim, Status.FAILED, attributes)
 
     def hand_back(self, claim: Claim, *, failed: bool) -> bool:
@@ -312,7 +301,7 @@ class GenerationStore:
         )
         return not isinstance(outcome, ConditionFailed)
 
-    def overdue(self, limit: int) -> Iterator[Overdue]:
+    def overdue(self, limit: int) -> Iterator[Stalled]:
         """Yield up to `limit` generations whose due time has passed, oldest first.
 
         They are open, or their end is not settled. Takes a query for each of DUE_SHARDS and each
@@ -323,7 +312,7 @@ class GenerationStore:
         for _, pk in islice(heapq.merge(*shards), limit):
             item = self._table.get({"pk": text(pk)})
             if item is not None and "due_at" in item and int(item["due_at"]["N"]) <= now:
-                yield items.overdue(item)
+                yield items.read_stalled(item)
 
     def _due(self, shard: int, now: int) -> Iterator[tuple[int, str]]:
         """Yield due time and key of what is due in a shard, oldest first, a page at a time."""
@@ -331,7 +320,7 @@ class GenerationStore:
         for page in self._table.pages(due, index="by_due"):
             yield from ((int(item["due_at"]["N"]), item["pk"]["S"]) for item in page.items)
 
-    def postpone(self, overdue: Overdue, due_at: "datetime") -> bool:
+    def postpone(self, overdue: Stalled, due_at: "datetime") -> bool:
         """Look at it again at `due_at`. False if it has changed, or another sweeper was quicker."""
         outcome = self._table.update(
             _key(overdue.tenant, overdue.id),
@@ -349,7 +338,7 @@ class GenerationStore:
         reason: Reason,
         message: str,
         letter: Mapping[str, str] | None = None,
-    ) -> Ended | Status | None:
+    ) -> End | Status | None:
         """Fail a generation that nobody holds, with the facts of its dead letter if there is one.
 
         Returns how it ended if it does now; otherwise where it stands, running while somebody has a
@@ -364,7 +353,7 @@ class GenerationStore:
             _key(tenant, generation_id),
             sets={
                 **_end(Status.FAILED, generation_id, now),
-                "due_at": millis(now + DUE_AFTER),
+                "due_at": millis(now + STALLED_AFTER),
                 "reason": text(reason),
                 "message": text(message),
                 **attributes,
@@ -374,10 +363,10 @@ class GenerationStore:
             returns_item=True,
         )
         if not isinstance(outcome, ConditionFailed):
-            return items.ended(outcome)
+            return items.read_end(outcome)
         return None if outcome.item is None else Status(outcome.item["status"]["S"])
 
-    def cancel(self, tenant: str, generation_id: str) -> Ended | Status:
+    def cancel(self, tenant: str, generation_id: str) -> End | Status:
         """Cancel an open generation, under a worker's hands too: what that one writes is lost.
 
         Returns how it ended if it does now, otherwise the end that it had come to before. Raises
@@ -390,14 +379,14 @@ class GenerationStore:
                 _key(tenant, generation_id),
                 sets={
                     **_end(Status.CANCELED, generation_id, now),
-                    "due_at": millis(now + DUE_AFTER),
+                    "due_at": millis(now + STALLED_AFTER),
                 },
                 removes=["lease_until"],
                 condition=(_QUEUED | _RUNNING) & above("expires_at", seconds(now)),
                 returns_item=True,
             )
             if not isinstance(outcome, ConditionFailed):
-                return items.ended(outcome)
+                return items.read_end(outcome)
             item = outcome.item
         if item is None or not is_there(item):
             raise NotFoundError("There is no such generation.")
@@ -425,7 +414,7 @@ class GenerationStore:
         if not _terminal(item):
             raise ConflictError("It has not ended: cancel it first.")
         objects = self._items.objects(item)
-        left = items.LEFT | ({"webhook_url"} if "due_at" in item else set())
+        left = items.TOMBSTONE_ATTRIBUTES | ({"webhook_url"} if "due_at" in item else set())
         gone = sorted({*item, "title", "rating", "retried_as"} - left)
         tokens_in, tokens_out = items.tokens_of(item)
         outcome = self._table.update(
@@ -458,12 +447,12 @@ class GenerationStore:
             condition=exists("finished_at"),
         )
 
-    def _finish(self, claim: Claim, status: Status, attributes: Item) -> Ended | None:
+    def _finish(self, claim: Claim, status: Status, attributes: Item) -> End | None:
         now = clock.now()
         attributes = {**_end(status, claim.id, now), **attributes}
         gone = ["lease_until"]
         if claim.unsettled:
-            attributes["due_at"] = millis(now + DUE_AFTER)
+            attributes["due_at"] = millis(now + STALLED_AFTER)
         else:
             gone += ["due_shard", "due_at"]
         outcome = self._table.update(
@@ -473,7 +462,7 @@ class GenerationStore:
             condition=_mine(claim),
             returns_item=True,
         )
-        return None if isinstance(outcome, ConditionFailed) else items.ended(outcome)
+        return None if isinstance(outcome, ConditionFailed) else items.read_end(outcome)
 
 
 _QUEUED = equals("status", text(Status.QUEUED))
@@ -493,7 +482,7 @@ def _end(status: Status, generation_id: str, now: "datetime") -> dict[str, Value
     return {
         "status": text(status),
         "finished_at": millis(now),
-        "ended_in": items.ended_in(generation_id, now),
+        "ended_in": items.end_hour(generation_id, now),
     }
 
 

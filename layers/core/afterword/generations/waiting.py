@@ -17,7 +17,7 @@ def now() -> float:
     return time.monotonic()
 
 
-def until_ended(
+def wait_for_end(
     store: "GenerationStore",
     tenant: str,
     generation_id: str,

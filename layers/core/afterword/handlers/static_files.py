@@ -26,7 +26,7 @@ POLICY = (
 _REFUSED = re.compile(r"\s*;\s*q=0(\.0*)?\s*")
 
 
-def endpoint(choose: Callable[[Mapping[str, str]], str]) -> LambdaHandler:
+def static_endpoint(choose: Callable[[Mapping[str, str]], str]) -> LambdaHandler:
     """Make a Lambda handler of a function that chooses a file by the path's parameters.
 
     It answers the file, 304 to who has it, and 404 if it is none that is served.

@@ -106,7 +106,7 @@ def is_external_id(text: str) -> bool:
     return True
 
 
-def checked_draft(draft: Draft) -> Draft:
+def check_draft(draft: Draft) -> Draft:
     """Return the draft in the form in which it is stored; UnprocessableError names a bad field."""
     _check_optional(draft)
     return replace(
@@ -118,7 +118,7 @@ def checked_draft(draft: Draft) -> Draft:
     )
 
 
-def checked_change(change: Change) -> Change:
+def check_change(change: Change) -> Change:
     """Return the change in the form in which it is stored; UnprocessableError names a bad field."""
     _check_optional(change)
     return replace(

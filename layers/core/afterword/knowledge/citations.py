@@ -36,7 +36,7 @@ _TELLS_NOTHING = re.compile(
 _LOOKED_AT = 60  # words of a sentence, from its start: enough to see whether it tells something
 
 
-def used(answer: str, passages: Sequence[Ranked]) -> frozenset[int]:
+def find_used(answer: str, passages: Sequence[Ranked]) -> frozenset[int]:
     """Return which of the passages an answer uses, from 0: those it cites, else those it draws on.
 
     `[1]` cites the first passage. A number that no passage has cites nothing.
@@ -59,7 +59,7 @@ def _drawn_on(answer: str, passages: Sequence[Ranked]) -> frozenset[int]:
     having = Counter(chain.from_iterable(said))
     sentences = _sentences(answer)
     told = [*chain.from_iterable(sentences)]
-    stemmed = {tongue: iter(words.stems(told, tongue)) for tongue in set(tongues)}
+    stemmed = {tongue: iter(words.stem_words(told, tongue)) for tongue in set(tongues)}
     found: set[int] = set()
     for sentence in sentences:
         terms = {tongue: set(islice(stems, len(sentence))) for tongue, stems in stemmed.items()}
@@ -74,15 +74,15 @@ def _drawn_on(answer: str, passages: Sequence[Ranked]) -> frozenset[int]:
 
 def _said(passage: Ranked) -> tuple[words.Language, AbstractSet[str]]:
     """Return a passage's language, and the stems of its words."""
-    found = words.words(f"{passage.origin.title}\n{passage.heading}\n{passage.text}")
-    tongue = words.language(found) or words.Language.ENGLISH
-    return tongue, frozenset(words.stems(found, tongue))
+    found = words.split_words(f"{passage.origin.title}\n{passage.heading}\n{passage.text}")
+    tongue = words.detect_language(found) or words.Language.ENGLISH
+    return tongue, frozenset(words.stem_words(found, tongue))
 
 
 def _sentences(answer: str) -> list[list[str]]:
     """Return the telling words of each sentence that does not say that it knows nothing."""
-    sentences = [words.words(each) for each in _SENTENCE.findall(answer)]
-    tongue = words.language([*chain.from_iterable(sentences)])
+    sentences = [words.split_words(each) for each in _SENTENCE.findall(answer)]
+    tongue = words.detect_language([*chain.from_iterable(sentences)])
     small = words.STOP_WORDS[tongue] if tongue else frozenset[str]()
     return [
         [word for word in sentence if word not in small]

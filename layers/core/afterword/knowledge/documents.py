@@ -9,14 +9,14 @@ from afterword.generations import FailedError
 TYPES = "text, Markdown, HTML, PDF, DOCX, CSV, JSON"
 
 
-def text_of(field: str, content: bytes, seconds: float) -> str:
+def extract_text(field: str, content: bytes, seconds: float) -> str:
     """Return a document's text, which may take so many seconds to be read.
 
     Its type is by its bytes. Raises UnprocessableError for the field if there is no text to be had,
     and UnavailableError where there was no time to read it beside others. What reads documents is
     in a layer of its own, which the function has to have.
     """
-    media_type = media_types.of(content)
+    media_type = media_types.detect(content)
     if media_type not in media_types.DOCUMENTS:
         raise UnprocessableError(
             field,

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 from afterword import clock
 from afterword.generations import new_id
 from afterword.knowledge import Change, Content, Draft, Folder, Label, folder_id, tag_id
-from afterword.knowledge.passages import cut
+from afterword.knowledge.passages import cut_passages
 from afterword.knowledge.ranking import Origin
 from afterword.runtime.dynamodb import (
     Delete,
@@ -119,7 +119,9 @@ def _next(before: Stored, change: Change, source: str | None, fingerprint: str |
         digest = _digest(change.text)
         after = replace(after, text=_inline(change.text))
         if digest != before.digest:
-            content = replace(content, characters=len(change.text), passages=len(cut(change.text)))
+            content = replace(
+                content, characters=len(change.text), passages=len(cut_passages(change.text))
+            )
             after = Stored(content=content, digest=digest, object="", text=after.text)
     if (after.content, after.digest) == (old, before.digest):
         return before

@@ -5,9 +5,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
-LONGEST = 1_000
+MAX_PASSAGE = 1_000
 """Characters of a passage at most (about 250 tokens): docs/decisions/0018-ranking.md says why."""
-LONGEST_HEADING = 200
+MAX_HEADING = 200
 """Characters of the headings above a passage at most."""
 
 
@@ -81,7 +81,7 @@ _BEFORE_A_NUMBER = frozenset(
 )
 
 
-def cut(text: str, longest: int = LONGEST) -> list[Passage]:
+def cut_passages(text: str, longest: int = MAX_PASSAGE) -> list[Passage]:
     """Cut a text into passages of at most `longest` characters, in time that grows with its length.
 
     Every character that is not white space is in exactly one passage. Cuts fall between sections,
@@ -108,7 +108,7 @@ def cut(text: str, longest: int = LONGEST) -> list[Passage]:
 def _title(heading: str) -> str:
     """Return a heading's words, without its marks."""
     words = heading.partition("\n")[0].strip("# \t\r").split()
-    return " ".join(words)[:LONGEST_HEADING]
+    return " ".join(words)[:MAX_HEADING]
 
 
 def _path(headings: Sequence[tuple[int, str]]) -> str:
@@ -116,7 +116,7 @@ def _path(headings: Sequence[tuple[int, str]]) -> str:
     path = ""
     for _, title in reversed(headings):
         longer = f"{title} > {path}" if path else title
-        if len(longer) > LONGEST_HEADING:
+        if len(longer) > MAX_HEADING:
             break
         path = longer
     return path
@@ -254,7 +254,7 @@ def _underlined(text: str, block: _Block, line: str) -> bool:
         block.grows
         and not block.whole
         and block.lines == 1
-        and block.end - block.start <= LONGEST_HEADING
+        and block.end - block.start <= MAX_HEADING
         and _UNDERLINE.match(line) is not None
         and text[block.end - 1] not in _UNDERLINES
     )

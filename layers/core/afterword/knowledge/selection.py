@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from afterword.errors import UnavailableError, UnprocessableError
-from afterword.generations import Chosen, FailedError, Reason, Source, is_id
+from afterword.generations import ContextFilter, FailedError, Reason, Source, is_id
 from afterword.knowledge import folder_id, tag_id
 from afterword.knowledge.ranking import SelectionTooLargeError
 from afterword.models import ModelUnavailableError
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Named:
+class ContextFilterLabels:
     """Folders, or tags, as a request names them: by id and by name. None of both stand for all."""
 
     ids: tuple[str, ...] = ()
@@ -27,11 +27,11 @@ class Named:
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class ContextFilterRequest:
     """What a request wants of the knowledge base for one step; None leaves it to the step."""
 
-    folders: Named | None = None
-    tags: Named | None = None
+    folders: ContextFilterLabels | None = None
+    tags: ContextFilterLabels | None = None
 
 
 class Knowledge:
@@ -45,8 +45,11 @@ class Knowledge:
         self._building = threading.Lock()  # the worker's threads may all be the first
 
     def choose(
-        self, tenant: str, wanted: Mapping[str, Wanted], within: str = "steps.{}.context"
-    ) -> Mapping[str, Chosen]:
+        self,
+        tenant: str,
+        wanted: Mapping[str, ContextFilterRequest],
+        within: str = "steps.{}.context",
+    ) -> Mapping[str, ContextFilter]:
         """Return what a request chooses, by the names of steps.
 
         Raises UnprocessableError for a folder or a tag that the tenant does not have, and names it
@@ -69,7 +72,8 @@ class Knowledge:
                         field = f"{within.replace('{}', step)}.{kind}s"
                         raise UnprocessableError(field, f'there is no {kind} "{text}".')
         return {
-            step: Chosen(folders=_tuple(folders[step]), tags=_tuple(tags[step])) for step in wanted
+            step: ContextFilter(folders=_tuple(folders[step]), tags=_tuple(tags[step]))
+            for step in wanted
         }
 
     def passages(
@@ -105,7 +109,7 @@ class Knowledge:
         return []
 
 
-def sources(passages: "Sequence[Ranked]", used: "Iterable[int]") -> tuple[Source, ...]:
+def list_sources(passages: "Sequence[Ranked]", used: "Iterable[int]") -> tuple[Source, ...]:
     """Return the contents of passages, each once; `used` are the indexes of passages."""
     of_use = {passages[index].origin.content for index in used}
     origins: dict[str, Origin] = {}
@@ -124,7 +128,7 @@ def sources(passages: "Sequence[Ranked]", used: "Iterable[int]") -> tuple[Source
     )
 
 
-def together(some: "Iterable[Source]") -> tuple[Source, ...]:
+def merge_sources(some: "Iterable[Source]") -> tuple[Source, ...]:
     """Return sources of several steps as those of one text: each once, used if any step did."""
     by_content: dict[str, Source] = {}
     for source in some:
@@ -135,7 +139,7 @@ def together(some: "Iterable[Source]") -> tuple[Source, ...]:
 
 
 def _by_id(
-    tenant: str, named: Named | None, id_of: "Callable[[str, str], str]"
+    tenant: str, named: ContextFilterLabels | None, id_of: "Callable[[str, str], str]"
 ) -> dict[str, str] | None:
     """Return what was named, by the ids that it has; None if nothing was."""
     if named is None:

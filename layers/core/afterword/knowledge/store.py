@@ -17,7 +17,7 @@ import random
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import StrEnum
 from itertools import batched
 from typing import TYPE_CHECKING
@@ -32,8 +32,8 @@ from afterword.errors import (
     UnprocessableError,
 )
 from afterword.generations import is_id, new_id
-from afterword.knowledge import checked_change, checked_draft, is_external_id, items
-from afterword.knowledge.passages import cut
+from afterword.knowledge import Content, check_change, check_draft, is_external_id, items
+from afterword.knowledge.passages import cut_passages
 from afterword.knowledge.ranking import Candidate, Selection, SelectionTooLargeError
 from afterword.runtime import telemetry
 from afterword.runtime.dynamodb import (
@@ -47,11 +47,12 @@ from afterword.runtime.dynamodb import (
     equals,
     text,
 )
+from afterword.runtime.pages import Page
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-    from afterword.knowledge import Change, Content, Draft, Folder
+    from afterword.knowledge import Change, Draft, Folder
     from afterword.knowledge.items import Stored
     from afterword.runtime.dynamodb import Item
     from afterword.runtime.payloads import Payloads
@@ -65,27 +66,18 @@ READERS = 10
 
 CONFLICT_WAITS = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6)
 """Seconds to wait at most after each try that met with another transaction."""
-ROUNDS = 10
+MAX_WRITE_TRIES = 10
 """How often a content that others change at the same time is read again."""
 
 _BUSY = {"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"}
 
 
-class Outcome(StrEnum):
+class ContentChange(StrEnum):
     """What putting a content did."""
 
     ADDED = "added"
     UPDATED = "updated"
     UNCHANGED = "unchanged"
-
-
-@dataclass(frozen=True, slots=True)
-class ContentPage:
-    """Some contents, what to go on after (None at the end), and how many there are in all."""
-
-    items: "tuple[Content, ...]"
-    after: str | None
-    total: int
 
 
 class _LostRaceError(Exception):
@@ -109,17 +101,17 @@ class ContentStore:
         Raises UnprocessableError with the field that is not as it should be, as do `put` and
         `update`.
         """
-        draft = checked_draft(draft)
+        draft = check_draft(draft)
         return self._save(
             lambda: None, lambda _: items.drafted(tenant, draft, None), draft.text
         ).content
 
-    def put(self, tenant: str, draft: "Draft") -> "tuple[Content, Outcome]":
+    def put(self, tenant: str, draft: "Draft") -> "tuple[Content, ContentChange]":
         """Add a content, or change that with this external id, or leave it if nothing changes.
 
         Takes one read if there is none such, else three; nothing is written if nothing changes.
         """
-        draft = checked_draft(draft)
+        draft = check_draft(draft)
         external_id = draft.external_id
         if external_id is None:
             raise UnprocessableError("external_id", "it is what the content is known by here.")
@@ -138,8 +130,8 @@ class ContentStore:
         except ConflictError:  # somebody else has just added it
             after = save()
         if before is None:
-            return after.content, Outcome.ADDED
-        outcome = Outcome.UNCHANGED if after is before else Outcome.UPDATED
+            return after.content, ContentChange.ADDED
+        outcome = ContentChange.UNCHANGED if after is before else ContentChange.UPDATED
         return after.content, outcome
 
     def update(self, tenant: str, content_id: str, change: "Change") -> "Content":
@@ -147,7 +139,7 @@ class ContentStore:
 
         Raises NotFoundError, and ConflictError if the external id is another content's.
         """
-        change = checked_change(change)
+        change = check_change(change)
 
         def make(before: "Stored | None") -> "Stored":
             if before is None:
@@ -177,7 +169,7 @@ class ContentStore:
 
     def remove(self, tenant: str, content_id: str) -> None:
         """Remove a content; raise NotFoundError if there is none such. Takes two reads."""
-        for _ in range(ROUNDS):
+        for _ in range(MAX_WRITE_TRIES):
             before = self._by_id(tenant, content_id)
             if before is None:
                 raise NotFoundError("There is no such content.")
@@ -200,7 +192,7 @@ class ContentStore:
 
     def contents(
         self, tenant: str, folder_id: str | None, limit: int, after: str | None
-    ) -> ContentPage:
+    ) -> Page[Content]:
         """Return up to `limit` contents of a folder, or of all, those of a folder oldest first.
 
         `after` is what the page before says; InvalidRequestError if no page has said so. Takes a
@@ -221,7 +213,7 @@ class ContentStore:
         read = next(self._table.pages(condition, consistent=True, limit=limit + 1))
         found = [items.stored_of(item).content for item in read.items[:limit]]
         more = len(read.items) > limit or read.last is not None
-        return ContentPage(
+        return Page(
             items=tuple(found),
             after=f"{found[-1].folder.id}#{found[-1].id}" if more else None,
             total=items.count_of(counted),
@@ -285,7 +277,7 @@ class ContentStore:
                     origin = items.origin_of(item)
                     if text is not None and origin.content not in seen:
                         seen.add(origin.content)
-                        yield from (Candidate(origin, passage) for passage in cut(text))
+                        yield from (Candidate(origin, passage) for passage in cut_passages(text))
 
     def _selected(self, selection: "Selection") -> "Iterator[tuple[Item, ...]]":
         """Yield the items of a selection's texts, some at a time."""
@@ -305,7 +297,7 @@ class ContentStore:
 
     def _text(self, item: "Item") -> str | None:
         """Return the text of an item, as it is now if it was changed since; None if it is gone."""
-        for _ in range(ROUNDS):
+        for _ in range(MAX_WRITE_TRIES):
             if "text" in item:
                 return item["text"]["S"]
             text = self._payloads.find(item["object"]["S"])
@@ -328,7 +320,7 @@ class ContentStore:
     ) -> "Stored":
         """Make of what is there what is to be there, as often as somebody else is quicker."""
         lost: Stored | None = None
-        for _ in range(ROUNDS):
+        for _ in range(MAX_WRITE_TRIES):
             before = read()
             if lost is not None and (before is None or before.object != lost.object):
                 self._discard(lost.object)  # what stands beside it may have been written anew
@@ -395,7 +387,7 @@ class ContentStore:
         if not is_id(content_id):
             return None
         where = items.id_key(content_id)
-        for _ in range(ROUNDS):
+        for _ in range(MAX_WRITE_TRIES):
             index = self._read(tenant, [where]).get(where)
             if index is None:
                 return None

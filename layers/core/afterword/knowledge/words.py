@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from itertools import chain, pairwise
 
-LONGEST_WORD = 64
+MAX_WORD = 64
 """Characters of a word that are compared."""
 
 
@@ -72,21 +72,21 @@ def fold(text: str) -> str:
     return unicodedata.normalize("NFKC", parted.translate(marks)).translate(_LIGATURES)
 
 
-def words(text: str) -> list[str]:
+def split_words(text: str) -> list[str]:
     """Return the folded words of a text in order; of Chinese, Japanese and Korean, every pair."""
     found = _WORD.findall(fold(text))
     if text.isascii():
-        return [word[:LONGEST_WORD] for word in found]
+        return [word[:MAX_WORD] for word in found]
     return [each for word in found for each in _pairs(word)]
 
 
 def _pairs(word: str) -> Iterable[str]:
     if _IS_CJK.match(word) is None:
-        return (word[:LONGEST_WORD],)
+        return (word[:MAX_WORD],)
     return (word,) if len(word) == 1 else map("".join, pairwise(word))
 
 
-def language(found: Sequence[str]) -> Language | None:
+def detect_language(found: Sequence[str]) -> Language | None:
     """Return the language that words are in, by the stop words among them, if those tell."""
     english, french = (
         sum(map(STOP_WORDS[each].__contains__, found))
@@ -97,7 +97,7 @@ def language(found: Sequence[str]) -> Language | None:
     return Language.ENGLISH if english > french else Language.FRENCH
 
 
-def stems(found: Sequence[str], tongue: Language) -> list[str]:
+def stem_words(found: Sequence[str], tongue: Language) -> list[str]:
     """Return the stem of each word."""
     if tongue is Language.FRENCH:
         # The stemmer knows -ée and -ées by their accents, which folding has taken.
@@ -110,14 +110,14 @@ def stems(found: Sequence[str], tongue: Language) -> list[str]:
 
 def index_terms(texts: Sequence[str]) -> list[list[str]]:
     """Return what each of the texts is found by: its words' stems, in the language of them all."""
-    found = [words(text) for text in texts]
-    tongue = language([*chain.from_iterable(found)]) or Language.ENGLISH
-    return [stems(each, tongue) for each in found]
+    found = [split_words(text) for text in texts]
+    tongue = detect_language([*chain.from_iterable(found)]) or Language.ENGLISH
+    return [stem_words(each, tongue) for each in found]
 
 
-def telling(found: Sequence[str]) -> Sequence[str]:
+def drop_stop_words(found: Sequence[str]) -> Sequence[str]:
     """Return a question's words without the stop words of its language, unless it has no other."""
-    said = language(found)
+    said = detect_language(found)
     return [word for word in found if said is None or word not in STOP_WORDS[said]] or found
 
 
@@ -126,6 +126,6 @@ def question_terms(question: str) -> list[tuple[str, ...]]:
 
     A question is often too short to tell its language, and the passages may be in the other.
     """
-    found = telling(words(question))
-    stemmed = zip(*(stems(found, each) for each in Language), strict=True)
+    found = drop_stop_words(split_words(question))
+    stemmed = zip(*(stem_words(found, each) for each in Language), strict=True)
     return list(dict.fromkeys(tuple(dict.fromkeys(each)) for each in stemmed))

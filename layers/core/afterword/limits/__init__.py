@@ -61,6 +61,18 @@ class Allowance:
     unit: str | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Admission:
+    """A generation that its tenant's limits let in, and the rest of each limit.
+
+    `slot` is None, and `allowances` are empty, where the tenant has no limits.
+    """
+
+    id: str
+    slot: str | None = None
+    allowances: tuple[Allowance, ...] = ()
+
+
 class LimitedError(AfterwordError):
     """The tenant has used up what it may use; `retry_after` is when to try again, in seconds.
 

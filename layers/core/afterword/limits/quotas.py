@@ -20,7 +20,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from afterword import clock
-from afterword.limits import Allowance
+from afterword.limits import Admission, Allowance
 from afterword.runtime.dynamodb import (
     ConditionFailed,
     Item,
@@ -39,16 +39,16 @@ from afterword.runtime.dynamodb import (
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-    from afterword.generations import Ended
+    from afterword.generations.ends import End
     from afterword.limits import Limits
 
-PLACE_SECONDS = 5
+SLOT_RETRY_SECONDS = 5
 """When to try again for a place: when one is given back, nobody knows."""
 _TRIES = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Full:
+class QuotaExceeded:
     """Why there is no room: what is used up, and after how many seconds it is worth to try again.
 
     `open` is not empty if places are: who has which. `allowances` are what is left.
@@ -61,15 +61,7 @@ class Full:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Admitted:
-    """A place, and what is left of the tenant's limits."""
-
-    place: str
-    allowances: tuple[Allowance, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Used:
+class QuotaStatus:
     """What a tenant uses at this moment; tokens of this month."""
 
     requests: int
@@ -77,13 +69,13 @@ class Used:
     tokens: int
 
 
-class Usage:
+class Quotas:
     """What tenants with limits use."""
 
     def __init__(self, dynamodb: "DynamoDBClient", table: str) -> None:
         self._table = Table(dynamodb, table)
 
-    def admit(self, tenant: str, generation_id: str, limits: "Limits") -> Admitted | Full:
+    def admit(self, tenant: str, generation_id: str, limits: "Limits") -> Admission | QuotaExceeded:
         """Count a submission and give its generation a place, or say why there is no room.
 
         A generation that has a place keeps that, and is not counted again.
@@ -94,19 +86,25 @@ class Usage:
             place = f"{clock.to_millis(now)}-{secrets.token_hex(4)}"
             outcome = self._admit(tenant, generation_id, place, limits, now, new_minute=new_minute)
             if not isinstance(outcome, ConditionFailed):
-                return Admitted(place=place, allowances=_allowances(outcome, limits, now))
+                return Admission(
+                    id=generation_id, slot=place, allowances=_allowances(outcome, limits, now)
+                )
             item = outcome.item
             if item is None:
                 self._create(tenant)
                 continue
             if generation_id in item["open"]["M"]:
                 place = item["open"]["M"][generation_id]["S"]
-                return Admitted(place=place, allowances=_allowances(item, limits, now))
+                return Admission(
+                    id=generation_id, slot=place, allowances=_allowances(item, limits, now)
+                )
             full = _full(item, limits, now)
             if full is not None:
                 return full
             new_minute = _minute(item) < _minute_of(now)
-        return Full(what="Too many submissions at the same moment.", retry_after=1, open={})
+        return QuotaExceeded(
+            what="Too many submissions at the same moment.", retry_after=1, open={}
+        )
 
     def _admit(  # noqa: PLR0913 - what an admission depends on
         self,
@@ -148,7 +146,7 @@ class Usage:
             condition=absent("pk"),
         )
 
-    def settle(self, ended: "Ended") -> None:
+    def settle(self, ended: "End") -> None:
         """Give the place of a generation that has ended back, and count its tokens, once."""
         month = _tokens_of(ended.finished_at)
         self._give_back(ended.tenant, ended.id, ended.place or "", month, ended.tokens)
@@ -167,13 +165,13 @@ class Usage:
             condition=equals(f"open.{generation_id}", text(place)),
         )
 
-    def used(self, tenant: str) -> Used:
+    def used(self, tenant: str) -> QuotaStatus:
         """Return what a tenant uses; nothing if it has no limits, since then nothing is counted."""
         now = clock.now()
         item = self._table.get(_key(tenant))
         if item is None:
-            return Used(requests=0, running=0, tokens=0)
-        return Used(
+            return QuotaStatus(requests=0, running=0, tokens=0)
+        return QuotaStatus(
             requests=int(item["requests"]["N"]) if _minute(item) >= _minute_of(now) else 0,
             running=len(item["open"]["M"]),
             tokens=_tokens(item, now),
@@ -184,28 +182,28 @@ def _key(tenant: str) -> Item:
     return {"pk": text(tenant)}
 
 
-def _full(item: Item, limits: "Limits", now: datetime) -> Full | None:
+def _full(item: Item, limits: "Limits", now: datetime) -> QuotaExceeded | None:
     full = _what_is_full(item, limits, now)
     return None if full is None else replace(full, allowances=_allowances(item, limits, now))
 
 
-def _what_is_full(item: Item, limits: "Limits", now: datetime) -> Full | None:
+def _what_is_full(item: Item, limits: "Limits", now: datetime) -> QuotaExceeded | None:
     tokens, requests = limits.tokens_per_month, limits.requests_per_minute
     if tokens is not None and _tokens(item, now) >= tokens:
-        return Full(
+        return QuotaExceeded(
             what=f"The {tokens} tokens of this month are used up.",
             retry_after=_until_next_month(now),
             open={},
         )
     if len(item["open"]["M"]) >= limits.places:
-        return Full(
+        return QuotaExceeded(
             what=f"The limit is {limits.places} open at once, and so many are.",
-            retry_after=PLACE_SECONDS,
+            retry_after=SLOT_RETRY_SECONDS,
             open={generation_id: place["S"] for generation_id, place in item["open"]["M"].items()},
         )
     minute, made = _minute(item), int(item["requests"]["N"])
     if requests is not None and minute >= _minute_of(now) and made >= requests:
-        return Full(
+        return QuotaExceeded(
             what=f"The limit of submissions a minute is {requests}.",
             retry_after=_until_next_minute(item, now),
             open={},
@@ -250,7 +248,7 @@ def _allowances(item: Item, limits: "Limits", now: datetime) -> tuple[Allowance,
     return tuple(allowances)
 
 
-def since(place: str) -> datetime:
+def slot_taken_at(place: str) -> datetime:
     """Return when a place was taken."""
     return clock.from_millis(int(place.partition("-")[0]))
 

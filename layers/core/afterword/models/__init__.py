@@ -22,7 +22,7 @@ class Attachment:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Turn:
+class ChatTurn:
     """An earlier question of a conversation and what was answered; neither is empty."""
 
     question: str
@@ -46,7 +46,7 @@ class Prompt:
     max_tokens: int
     temperature: float | None
     attachments: tuple[Attachment, ...] = ()
-    turns: tuple[Turn, ...] = ()
+    turns: tuple[ChatTurn, ...] = ()
 
 
 class Model(Protocol):

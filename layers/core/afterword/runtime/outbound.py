@@ -195,7 +195,7 @@ class Fetcher:
 
     def check(self, url: str) -> None:
         """Raise FetchError for a URL that `target` refuses wherever its host is found."""
-        scheme, host, port, _ = parsed(url)
+        scheme, host, port, _ = parse_url(url)
         if self._check(scheme, host, port):
             return
         with suppress(ValueError):  # a name: who knows where it leads to when it is used
@@ -208,7 +208,7 @@ class Fetcher:
         Raises FetchError if nothing may be fetched from there, TimeoutError after `ends`, which is
         monotonic.
         """
-        scheme, host, port, path = parsed(url)
+        scheme, host, port, path = parse_url(url)
         anywhere = self._check(scheme, host, port)
         addresses = self._look_up(host, port, ends)
         if not anywhere and not all(map(is_public, addresses)):
@@ -327,7 +327,7 @@ _NOT_FOUND = "its host is not found on the public internet"
 _MALFORMED = "it is no address such as https://example.com/terms.pdf"
 
 
-def parsed(url: str) -> tuple[str, str, int, str]:
+def parse_url(url: str) -> tuple[str, str, int, str]:
     """Return a URL's scheme, its host in ASCII, its port, and its path with the query.
 
     Raises FetchError if it is none of http or https.

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Nudge:
+class Message:
     """A queue message: there is something to do for this generation. The item is the truth.
 
     `message_id` is SQS's id of the message, `receipt_handle` its handle on this one delivery, and
@@ -61,17 +61,17 @@ class Queue:
             QueueUrl=self._url, ReceiptHandle=receipt_handle, VisibilityTimeout=seconds
         )
 
-    def put_off(self, nudge: Nudge, seconds: int) -> None:
+    def put_off(self, nudge: Message, seconds: int) -> None:
         """Let a received nudge come again after that many seconds, up to 12 hours."""
         self.hide(nudge.receipt_handle, seconds)
 
 
-def read_message(record: Mapping[str, Any]) -> Nudge | None:
+def read_message(record: Mapping[str, Any]) -> Message | None:
     """Return the message of an SQS record; None for a foreign one, which is logged and dropped."""
     try:
         match json.loads(record["body"]):
             case {"tenant": str(tenant), "id": str(generation_id)}:
-                return Nudge(
+                return Message(
                     tenant,
                     generation_id,
                     record["messageId"],

@@ -26,7 +26,7 @@ class Authenticator:
         """Return the live key; raise UnauthenticatedError, or ForbiddenError without the scope."""
         if not key_string:
             raise UnauthenticatedError("An API key is needed.")
-        credential = keys.parse(key_string)
+        credential = keys.parse_key(key_string)
         if credential is None:
             raise UnauthenticatedError("The API key is malformed or mistyped.")
         api_key = self._key(credential.key_id)

@@ -56,7 +56,7 @@ class Credential:
     secret: str
 
 
-def generate() -> tuple[Credential, str]:
+def generate_key() -> tuple[Credential, str]:
     """Return a new credential and the key string that carries it, with 238 random bits."""
     key_id = "".join(secrets.choice(_ALPHABET) for _ in range(12))
     secret = "".join(secrets.choice(_ALPHABET) for _ in range(40))
@@ -64,7 +64,7 @@ def generate() -> tuple[Credential, str]:
     return Credential(key_id, secret), f"{body}_{_checksum(body)}"
 
 
-def parse(key: str) -> Credential | None:
+def parse_key(key: str) -> Credential | None:
     """Return what the key string carries, or None when it is none or mistyped."""
     match = _KEY.fullmatch(key)
     if match is None or _checksum(key.rpartition("_")[0]) != match[3]:

@@ -170,7 +170,7 @@ class Registry:
         self.tenant(tenant_id)
         if flow is not None:
             self.flow(tenant_id, flow)
-        credential, key_string = keys.generate()
+        credential, key_string = keys.generate_key()
         api_key = ApiKey(
             id=credential.key_id,
             tenant=tenant_id,

@@ -46,18 +46,18 @@ class Prices:
         return (tokens_in * price.tokens_in + tokens_out * price.tokens_out) / self.tokens
 
 
-def written(cost: Decimal | None) -> str | None:
+def format_amount(cost: Decimal | None) -> str | None:
     """Return a cost with six places, None if it is not known."""
     return None if cost is None else f"{cost.quantize(_PLACES):f}"
 
 
 @cache
-def table() -> Prices:
+def load_prices() -> Prices:
     """Return the price table of this deployment."""
-    return read(TABLE.read_text("utf-8"))
+    return parse_prices(TABLE.read_text("utf-8"))
 
 
-def read(text: str) -> Prices:
+def parse_prices(text: str) -> Prices:
     """Return the price table that a JSON text is."""
     values = json.loads(text)
     return Prices(

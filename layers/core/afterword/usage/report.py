@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from afterword import clock
 from afterword.errors import UnprocessableError
 from afterword.usage import statistics
-from afterword.usage.prices import written
+from afterword.usage.prices import format_amount
 
 if TYPE_CHECKING:
     from afterword.usage.prices import Prices
@@ -20,7 +20,7 @@ MAX_DAYS = 92
 DEFAULT_DAYS = 30
 
 
-class By(StrEnum):
+class Grouping(StrEnum):
     """What a report can be grouped by."""
 
     DAY = "day"
@@ -32,7 +32,7 @@ class By(StrEnum):
 class Group:
     """What generations that have `names` in common have come to; no cost where one is unknown."""
 
-    names: Mapping[By, str | None]
+    names: Mapping[Grouping, str | None]
     tally: "Tally"
     cost: Decimal | None
 
@@ -43,14 +43,14 @@ class Report:
 
     first: date
     last: date
-    by: tuple[By, ...]
+    by: tuple[Grouping, ...]
     groups: tuple[Group, ...]
     total: Group
     unpriced: tuple[str, ...]
     prices: "Prices"
 
 
-def days(first: str | None, last: str | None) -> tuple[date, date]:
+def parse_days(first: str | None, last: str | None) -> tuple[date, date]:
     """Return the days `from` and `to`: DEFAULT_DAYS up to today (UTC), where they do not say."""
     until = clock.now().date() if last is None else _day("to", last)
     since = until - timedelta(days=DEFAULT_DAYS - 1) if first is None else _day("from", first)
@@ -71,28 +71,28 @@ def _day(field: str, text: str) -> date:
     return day
 
 
-def by(text: str | None) -> tuple[By, ...]:
+def parse_grouping(text: str | None) -> tuple[Grouping, ...]:
     """Return what to group by, in the order of By: by day, where it does not say."""
-    names = [name.strip() for name in (By.DAY if text is None else text).split(",")]
-    if not set(names) <= set(By):
-        raise UnprocessableError("by", f"it must be one or more of: {', '.join(By)}.")
-    return tuple(each for each in By if each in names)
+    names = [name.strip() for name in (Grouping.DAY if text is None else text).split(",")]
+    if not set(names) <= set(Grouping):
+        raise UnprocessableError("by", f"it must be one or more of: {', '.join(Grouping)}.")
+    return tuple(each for each in Grouping if each in names)
 
 
-def report(  # noqa: PLR0913, PLR0917 - what a report depends on
+def build_report(  # noqa: PLR0913, PLR0917 - what a report depends on
     statistics: "Statistics",
     prices: "Prices",
     tenant: str,
     first: date,
     last: date,
-    by: tuple[By, ...],
+    by: tuple[Grouping, ...],
     flow: str | None = None,
 ) -> Report:
     """Return what a tenant has used, of one flow or of all."""
     used = statistics.used(tenant, first, last, flow)
     groups: dict[tuple[str | None, ...], dict[Cell, Tally]] = {}
     for cell, tally in used.items():
-        names = {By.DAY: str(cell.day), By.FLOW: cell.flow, By.MODEL: cell.model}
+        names = {Grouping.DAY: str(cell.day), Grouping.FLOW: cell.flow, Grouping.MODEL: cell.model}
         groups.setdefault(tuple(names[each] for each in by), {})[cell] = tally
     return Report(
         first=first,
@@ -108,7 +108,7 @@ def report(  # noqa: PLR0913, PLR0917 - what a report depends on
     )
 
 
-def shown(report: Report) -> dict[str, object]:
+def render_report(report: Report) -> dict[str, object]:
     """Return a report as JSON: costs are decimal texts, null where one is unknown."""
     return {
         "from": str(report.first),
@@ -125,7 +125,7 @@ def shown(report: Report) -> dict[str, object]:
 
 
 def _group(
-    names: "Mapping[By, str | None]", used: "Mapping[Cell, Tally]", prices: "Prices"
+    names: "Mapping[Grouping, str | None]", used: "Mapping[Cell, Tally]", prices: "Prices"
 ) -> Group:
     costs = [
         prices.cost(cell.model, tally.tokens_in, tally.tokens_out) for cell, tally in used.items()
@@ -133,7 +133,7 @@ def _group(
     known = [cost for cost in costs if cost is not None]
     return Group(
         names=names,
-        tally=statistics.together(used.values()),
+        tally=statistics.merge_tallies(used.values()),
         cost=sum(known, Decimal(0)) if len(known) == len(costs) else None,
     )
 
@@ -157,5 +157,5 @@ def _counts(group: Group) -> dict[str, object]:
         "answers": tally.answers,
         "tokens_in": tally.tokens_in,
         "tokens_out": tally.tokens_out,
-        "cost": written(group.cost),
+        "cost": format_amount(group.cost),
     }

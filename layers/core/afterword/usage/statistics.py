@@ -44,15 +44,15 @@ from afterword.runtime.dynamodb import (
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-    from afterword.generations import Outcome
+    from afterword.generations.ends import Outcome
     from afterword.generations.listings import Listings
 
-GRACE = timedelta(minutes=15)
+COUNT_GRACE = timedelta(minutes=15)
 """How long after its end an hour may change: a write is sent with the time at which it was made,
 no invocation lasts that long, and the index lags behind by less than a second."""
-BACK = timedelta(days=2)
+FIRST_COUNT_REACH = timedelta(days=2)
 """How far the first count goes back: nothing that ended is older where nothing was counted yet."""
-KEPT = timedelta(days=400)
+DAY_RETENTION = timedelta(days=400)
 """How long a day is kept: as long as the same month of the year before is of interest."""
 STOP_SECONDS = 30.0
 """A run begins no hour in the last seconds of its invocation."""
@@ -110,7 +110,7 @@ class Statistics:
         stop = time.monotonic() + seconds - STOP_SECONDS
         hour = self._counted_until()
         hours = 0
-        while hour + _HOUR + GRACE <= clock.now() and time.monotonic() <= stop:
+        while hour + _HOUR + COUNT_GRACE <= clock.now() and time.monotonic() <= stop:
             counts = _summed(hour, self._listings.ended_during(hour))
             for cell, count in counts.items():
                 self._keep(cell, hour, count)
@@ -139,7 +139,7 @@ class Statistics:
                 sums.setdefault(cell, Counter()).update(count)
             hour += _HOUR
         return {
-            cell: tally(count) for cell, count in sorted(sums.items(), key=_order)
+            cell: build_tally(count) for cell, count in sorted(sums.items(), key=_order)
             if flow in {None, cell.flow}
         }  # fmt: skip
 
@@ -160,7 +160,9 @@ class Statistics:
 
     def _keep(self, cell: Cell, hour: datetime, count: Mapping[str, int]) -> None:
         """Write what an hour has come to: all of it, and so the same each time."""
-        expires_at = datetime(cell.day.year, cell.day.month, cell.day.day, tzinfo=UTC) + KEPT
+        expires_at = (
+            datetime(cell.day.year, cell.day.month, cell.day.day, tzinfo=UTC) + DAY_RETENTION
+        )
         self._table.update(
             {"pk": text(cell.tenant), "sk": text(f"{cell.day}#{cell.flow}#{cell.model or ''}")},
             sets={
@@ -172,7 +174,7 @@ class Statistics:
     def _counted_until(self) -> datetime:
         item = self._table.get(_COUNTED)
         if item is None:
-            return (clock.now() - BACK).replace(minute=0, second=0, microsecond=0)
+            return (clock.now() - FIRST_COUNT_REACH).replace(minute=0, second=0, microsecond=0)
         return time_of(item, "until")
 
     def _note(self, until: datetime) -> None:
@@ -181,7 +183,7 @@ class Statistics:
         self._table.update(_COUNTED, sets={"until": millis(until)}, condition=later)
 
 
-def tally(count: Mapping[str, int]) -> Tally:
+def build_tally(count: Mapping[str, int]) -> Tally:
     """Return what is counted by name as a tally."""
     return Tally(
         succeeded=count.get(Status.SUCCEEDED, 0),
@@ -197,7 +199,7 @@ def tally(count: Mapping[str, int]) -> Tally:
     )
 
 
-def together(tallies: Iterable[Tally]) -> Tally:
+def merge_tallies(tallies: Iterable[Tally]) -> Tally:
     """Return the sum of tallies."""
     count = Counter[str]()
     for each in tallies:
@@ -211,7 +213,7 @@ def together(tallies: Iterable[Tally]) -> Tally:
                 "tokens_out": each.tokens_out,
             }
         )
-    return tally(count)
+    return build_tally(count)
 
 
 def _summed(hour: datetime, outcomes: "Iterable[Outcome]") -> dict[Cell, Counter[str]]:

@@ -24,7 +24,7 @@ from afterword.errors import UnprocessableError
 from afterword.runtime import outbound
 
 if TYPE_CHECKING:
-    from afterword.generations import Ended
+    from afterword.generations.ends import End
     from afterword.runtime.outbound import Reply
 
 MAX_ENDPOINTS = 20
@@ -35,11 +35,11 @@ SUBMISSIONS = "submissions"
 """Id of the endpoint that stands for the `webhook_url` of a tenant's submissions."""
 SEND_SECONDS = 15.0
 """For a try: the name, the connection, and the answer."""
-FAILING = timedelta(days=5)
+DISABLED_AFTER = timedelta(days=5)
 """An endpoint that fails so long is disabled."""
-ROTATION = timedelta(hours=24)
+ROTATION_OVERLAP = timedelta(hours=24)
 """For so long the old secret signs beside the new one."""
-KEPT = timedelta(days=30)
+DELIVERY_RETENTION = timedelta(days=30)
 """For so long deliveries are in the log."""
 MAX_WAIT = 12 * 60 * 60 - 60
 """Seconds between two tries: a message is hidden for 12 hours at most, its last try included."""
@@ -61,7 +61,7 @@ class Event(StrEnum):
     TEST = "webhook.test"
 
 
-ASKED_FOR = (Event.FINISHED,)
+SUBSCRIBABLE_EVENTS = (Event.FINISHED,)
 """What an endpoint may ask for; a test comes unasked."""
 
 
@@ -182,7 +182,7 @@ def new_secret() -> str:
     return _PREFIX + base64.b64encode(token_bytes(_SECRET_BYTES)).decode()
 
 
-def finished(endpoint: Endpoint, ended: "Ended", url: str | None = None) -> Delivery:
+def build_end_delivery(endpoint: Endpoint, ended: "End", url: str | None = None) -> Delivery:
     """Return the one delivery to an endpoint about the end of a generation.
 
     Its id is made from the two, so that whoever makes it again makes the same.
@@ -202,7 +202,7 @@ def finished(endpoint: Endpoint, ended: "Ended", url: str | None = None) -> Deli
     return _begun(endpoint, delivery_id, Event.FINISHED, ended.finished_at, data, ended.id, url)
 
 
-def test(endpoint: Endpoint) -> Delivery:
+def build_test_delivery(endpoint: Endpoint) -> Delivery:
     """Return a new delivery that tells an endpoint of nothing but itself."""
     now = clock.now()
     delivery_id = _delivery_id(now, token_bytes(16))
@@ -241,7 +241,7 @@ def _delivery_id(moment: datetime, digest: bytes) -> str:
     return f"msg_{uuid.UUID(int=bits)}"
 
 
-def headers(delivery: Delivery, held: Sequence[Secret], moment: datetime) -> Headers:
+def build_headers(delivery: Delivery, held: Sequence[Secret], moment: datetime) -> Headers:
     """Return the headers of a try at this moment, signed with all secrets that have not ended."""
     timestamp = str(int(moment.timestamp()))
     signed = f"{delivery.id}.{timestamp}.{delivery.body}".encode()
@@ -263,17 +263,17 @@ def _signature(secret: str, content: bytes) -> str:
     return base64.b64encode(hmac.digest(key, content, "sha256")).decode()
 
 
-def rotated(held: Sequence[Secret], moment: datetime) -> tuple[Secret, ...]:
+def rotate_secrets(held: Sequence[Secret], moment: datetime) -> tuple[Secret, ...]:
     """Return a new secret, and those that sign beside it until they end."""
     newest, *older = held
     return (
         Secret(new_secret(), None),
-        Secret(newest.text, moment + ROTATION),
+        Secret(newest.text, moment + ROTATION_OVERLAP),
         *(secret for secret in older if secret.until is not None and moment < secret.until),
     )
 
 
-def wait(made: int, retries: Sequence[int], reply: "Reply | None") -> int | None:
+def retry_wait(made: int, retries: Sequence[int], reply: "Reply | None") -> int | None:
     """Return the seconds to wait after a try that failed; None to give up.
 
     `retries` are the seconds after the first, the second, … try. Who asks for more in Retry-After
@@ -301,21 +301,21 @@ def _retry_after(text: str) -> int | None:
 def check_host(url: str, allowed: Collection[str]) -> None:
     """Raise UnprocessableError unless a submission's `webhook_url` is at one of the hosts."""
     try:
-        scheme, host, port, _ = outbound.parsed(url)
+        scheme, host, port, _ = outbound.parse_url(url)
     except outbound.FetchError as error:
         raise UnprocessableError("webhook_url", str(error)) from error
-    if is_allowed(scheme, host, port, allowed):
+    if is_allowed_host(scheme, host, port, allowed):
         return
     raise UnprocessableError("webhook_url", "its host is none that the tenant allows.")
 
 
-def allows(url: str, allowed: Collection[str]) -> bool:
+def is_allowed_url(url: str, allowed: Collection[str]) -> bool:
     """Whether a submission's `webhook_url` is still at one of the hosts."""
-    scheme, host, port, _ = outbound.parsed(url)
-    return is_allowed(scheme, host, port, allowed)
+    scheme, host, port, _ = outbound.parse_url(url)
+    return is_allowed_host(scheme, host, port, allowed)
 
 
-def is_allowed(scheme: str, host: str, port: int, allowed: Collection[str]) -> bool:
+def is_allowed_host(scheme: str, host: str, port: int, allowed: Collection[str]) -> bool:
     """Whether a host is one of these; one on another port than HTTPS's is there with its port."""
     if scheme == "https" and port == outbound.HTTPS_PORT:
         return host in allowed

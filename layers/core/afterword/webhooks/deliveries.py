@@ -9,7 +9,7 @@ from afterword.webhooks import SUBMISSIONS, Event
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from afterword.generations import Ended
+    from afterword.generations.ends import End
     from afterword.runtime.queue import Queue
     from afterword.tenants.registry import Registry
     from afterword.webhooks import Delivery, Endpoint
@@ -28,7 +28,7 @@ class WebhookDeliveries:
         """Return the endpoints of a tenant."""
         return self._store.endpoints(tenant)
 
-    def announce(self, ended: "Ended", endpoints: "Sequence[Endpoint]") -> None:
+    def announce(self, ended: "End", endpoints: "Sequence[Endpoint]") -> None:
         """Begin a delivery to each of its tenant's endpoints that asked for ends.
 
         However often it is called for one end, each endpoint has one delivery about it. The message
@@ -38,13 +38,13 @@ class WebhookDeliveries:
             if not endpoint.enabled or Event.FINISHED not in endpoint.events:
                 continue
             if endpoint.id != SUBMISSIONS:
-                self._begin(webhooks.finished(endpoint, ended))
+                self._begin(webhooks.build_end_delivery(endpoint, ended))
             elif ended.webhook_url is not None and self._allowed(ended, ended.webhook_url):
-                self._begin(webhooks.finished(endpoint, ended, ended.webhook_url))
+                self._begin(webhooks.build_end_delivery(endpoint, ended, ended.webhook_url))
 
-    def _allowed(self, ended: "Ended", url: str) -> bool:
+    def _allowed(self, ended: "End", url: str) -> bool:
         """Whether the tenant allows the URL still: it did when it was submitted."""
-        return webhooks.allows(url, self._registry.rules(ended.tenant).webhook_hosts)
+        return webhooks.is_allowed_url(url, self._registry.rules(ended.tenant).webhook_hosts)
 
     def _begin(self, delivery: "Delivery") -> None:
         if self._store.add(delivery):
@@ -55,7 +55,7 @@ class WebhookDeliveries:
         endpoint = self._enabled(tenant, endpoint_id)
         if endpoint.url is None:
             raise ConflictError("Each submission says where its webhook goes: submit one.")
-        delivery = webhooks.test(endpoint)
+        delivery = webhooks.build_test_delivery(endpoint)
         self._store.add(delivery)
         self._send(delivery)
         return delivery

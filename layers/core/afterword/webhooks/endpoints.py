@@ -6,11 +6,11 @@ from afterword import clock, webhooks
 from afterword.errors import ConflictError, NotFoundError, UnprocessableError
 from afterword.runtime.outbound import FetchError
 from afterword.webhooks import (
-    ASKED_FOR,
     MAX_ENDPOINTS,
     MAX_HOSTS,
     MAX_LABEL,
     SUBMISSIONS,
+    SUBSCRIBABLE_EVENTS,
     Change,
     Endpoint,
     Event,
@@ -42,7 +42,11 @@ class WebhookEndpoints:
         self._fetcher = fetcher
 
     def create(
-        self, tenant: str, url: str, label: str = "", events: "Sequence[Event]" = ASKED_FOR
+        self,
+        tenant: str,
+        url: str,
+        label: str = "",
+        events: "Sequence[Event]" = SUBSCRIBABLE_EVENTS,
     ) -> tuple[Endpoint, str]:
         """Create an endpoint; return it and its secret, which is never shown again.
 
@@ -86,7 +90,7 @@ class WebhookEndpoints:
         """
         endpoint = self._store.endpoint(tenant, endpoint_id)
         held = self._secrets.get(tenant, endpoint_id, endpoint.secret_version)
-        held = webhooks.rotated(held, clock.now())
+        held = webhooks.rotate_secrets(held, clock.now())
         self._store.rotate(endpoint, self._secrets.put(tenant, endpoint_id, held))
         return endpoint, held[0].text
 
@@ -117,7 +121,7 @@ class WebhookEndpoints:
             endpoint = self._store.endpoint(tenant, SUBMISSIONS)
         except NotFoundError:
             if hosts:
-                _, secret = self._create(tenant, SUBMISSIONS, None, "", ASKED_FOR)
+                _, secret = self._create(tenant, SUBMISSIONS, None, "", SUBSCRIBABLE_EVENTS)
         else:
             if not hosts:
                 self._secrets.remove(tenant, SUBMISSIONS)
@@ -133,7 +137,7 @@ class WebhookEndpoints:
                 raise UnprocessableError("url", str(error)) from error
         if change.label is not None and len(change.label) > MAX_LABEL:
             raise UnprocessableError("label", f"it has more than {MAX_LABEL} characters.")
-        if change.events is not None and not set(change.events) <= set(ASKED_FOR):
-            raise UnprocessableError("events", f"there are: {', '.join(ASKED_FOR)}.")
+        if change.events is not None and not set(change.events) <= set(SUBSCRIBABLE_EVENTS):
+            raise UnprocessableError("events", f"there are: {', '.join(SUBSCRIBABLE_EVENTS)}.")
         if change.events is not None and not change.events:
             raise UnprocessableError("events", "name at least one.")

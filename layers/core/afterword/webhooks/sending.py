@@ -13,7 +13,7 @@ from afterword.errors import NotFoundError
 from afterword.runtime import telemetry
 from afterword.runtime.outbound import FetchError
 from afterword.webhooks import (
-    FAILING,
+    DISABLED_AFTER,
     SEND_SECONDS,
     SUBMISSIONS,
     DeliveryStatus,
@@ -26,14 +26,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from afterword.runtime.outbound import Fetcher, Reply
-    from afterword.runtime.queue import Nudge, Queue
+    from afterword.runtime.queue import Message, Queue
     from afterword.webhooks import Delivery
     from afterword.webhooks.secrets import WebhookSecrets
     from afterword.webhooks.store import WebhookStore
 
-LEASE = timedelta(seconds=SEND_SECONDS + 30)
+SEND_LEASE = timedelta(seconds=SEND_SECONDS + 30)
 """For so long a try is its sender's alone: the try, and the calls of AWS around it."""
-GONE = 410
+HTTP_GONE = 410
 _SUCCESS = range(200, 300)
 _FIRST = 1
 
@@ -58,7 +58,7 @@ class Sender:
         self._retries = retries
         self._tell = tell
 
-    def send_batch(self, nudges: "Sequence[Nudge]") -> list[str]:
+    def send_batch(self, nudges: "Sequence[Message]") -> list[str]:
         """Try the deliveries at once, and return the message ids of those that must come again.
 
         None waits for another: a receiver that hangs takes its own thread's time alone.
@@ -67,7 +67,7 @@ class Sender:
             again = list(threads.map(self._comes_again, nudges))
         return [nudge.message_id for nudge, comes in zip(nudges, again, strict=True) if comes]
 
-    def _comes_again(self, nudge: "Nudge") -> bool:
+    def _comes_again(self, nudge: "Message") -> bool:
         """Try a delivery. What AWS does not let it do, another delivery of the message does."""
         try:
             seconds = self._send(nudge)
@@ -81,7 +81,7 @@ class Sender:
             )
         return True
 
-    def _send(self, nudge: "Nudge") -> int | None:
+    def _send(self, nudge: "Message") -> int | None:
         """Try a delivery if it is due; return after how many seconds it is due, None for never."""
         endpoint_id, _, delivery_id = nudge.id.partition("/")
         try:
@@ -93,9 +93,9 @@ class Sender:
             return None
         if clock.to_millis(delivery.next_at) > clock.to_millis(now):
             return _seconds(delivery.next_at - now)
-        claimed = self._store.claim(delivery, now + LEASE)
+        claimed = self._store.claim(delivery, now + SEND_LEASE)
         if claimed is None:  # this may be the message of the sender that has it, and may die
-            return _seconds(LEASE)
+            return _seconds(SEND_LEASE)
         endpoint = self._endpoint(claimed)
         if endpoint is None:
             self._store.note(claimed, DeliveryStatus.FAILED, None)
@@ -113,7 +113,7 @@ class Sender:
     def _try(self, endpoint: Endpoint, delivery: "Delivery") -> int | None:
         held = self._secrets.get(delivery.tenant, endpoint.id, endpoint.secret_version)
         at, started = clock.now(), time.monotonic()
-        reply, why = self._post(endpoint, delivery, webhooks.headers(delivery, held, at))
+        reply, why = self._post(endpoint, delivery, webhooks.build_headers(delivery, held, at))
         tried = Try(at, None if reply is None else reply.status, why, time.monotonic() - started)
         facts = {
             "generation_id": delivery.generation,
@@ -128,8 +128,8 @@ class Sender:
             telemetry.logger().info("a webhook is delivered", extra=facts)
             return None
         telemetry.logger().info("a webhook was not taken", extra={**facts, "why": why})
-        gone = reply is not None and reply.status == GONE
-        seconds = None if gone else webhooks.wait(delivery.made, self._retries, reply)
+        gone = reply is not None and reply.status == HTTP_GONE
+        seconds = None if gone else webhooks.retry_wait(delivery.made, self._retries, reply)
         if self._disabled(endpoint, delivery, gone=gone) or seconds is None:
             self._store.note(delivery, DeliveryStatus.FAILED, tried)
             return None
@@ -156,7 +156,7 @@ class Sender:
         if endpoint.id == SUBMISSIONS:
             return False
         since = self._store.failing(endpoint)
-        failing = delivery.made > _FIRST and clock.now() - since >= FAILING
+        failing = delivery.made > _FIRST and clock.now() - since >= DISABLED_AFTER
         if not gone and not failing:
             return False
         disabled = self._store.disable(endpoint, Disabled.GONE if gone else Disabled.FAILING)

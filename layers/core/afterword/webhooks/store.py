@@ -10,7 +10,7 @@ What a sender writes is conditional on its attempt, so that a late one changes n
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from afterword import clock
@@ -32,8 +32,9 @@ from afterword.runtime.dynamodb import (
     text,
     time_of,
 )
+from afterword.runtime.pages import Page
 from afterword.webhooks import (
-    KEPT,
+    DELIVERY_RETENTION,
     Change,
     Delivery,
     DeliveryStatus,
@@ -52,14 +53,6 @@ if TYPE_CHECKING:
 
 TRIES_KEPT = 20
 _NO_ENDPOINT = "There is no such webhook."
-
-
-@dataclass(frozen=True, slots=True)
-class DeliveryPage:
-    """A part of a log, newest first. The next part comes `after` this; None at the end."""
-
-    items: tuple[Delivery, ...]
-    after: str | None
 
 
 class WebhookStore:
@@ -184,7 +177,7 @@ class WebhookStore:
 
     def deliveries(
         self, tenant: str, endpoint_id: str, limit: int, after: str | None = None
-    ) -> DeliveryPage:
+    ) -> Page[Delivery]:
         """Return a page of an endpoint's deliveries, newest first."""
         page = next(
             self._table.pages(
@@ -196,7 +189,7 @@ class WebhookStore:
             )
         )
         found = tuple(_delivery(item) for item in page.items if not _expired(item))
-        return DeliveryPage(found, None if page.last is None else page.last["sk"]["S"])
+        return Page(found, None if page.last is None else page.last["sk"]["S"])
 
     def claim(self, delivery: Delivery, lease_until: "datetime") -> Delivery | None:
         """Take a delivery for a try; None if another sender has it, or has ended it."""
@@ -242,7 +235,7 @@ class WebhookStore:
                 "attempt": number(delivery.attempt + 1),
                 "made": number(0),
                 "next_at": millis(now),
-                "expires_at": seconds(now + KEPT),
+                "expires_at": seconds(now + DELIVERY_RETENTION),
             },
             condition=_unclaimed(delivery),
             returns_item=True,
@@ -301,7 +294,7 @@ def _delivery_item(delivery: Delivery) -> Item:
         "made": {"N": "0"},
         "attempt": {"N": "0"},
         "tries": {"L": []},
-        "expires_at": seconds(delivery.created_at + KEPT),
+        "expires_at": seconds(delivery.created_at + DELIVERY_RETENTION),
     }
 
 

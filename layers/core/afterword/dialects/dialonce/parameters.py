@@ -55,7 +55,7 @@ def submission(body: bytes, flow: str, deadline: "timedelta | None" = None) -> S
     if not (mail.subject.strip() or mail.body.strip()):
         raise InvalidRequestError("subject, body: the mail is empty; one of them needs a text.")
     if mail.template is not None:
-        placeholders.parse(mail.template)
+        placeholders.parse_template(mail.template)
     inputs = {"subject": mail.subject, "body": mail.body}
     if mail.metadata is not None:
         inputs["metadata"] = sent.texts["metadata"]

@@ -22,11 +22,13 @@ from afterword.errors import (
     UnprocessableError,
 )
 from afterword.files import StoredFile
-from afterword.flows.inputs import Input, Kind, declared
-from afterword.generations import Listed, Page, Status
+from afterword.flows.inputs import Input, Kind, declared_inputs
+from afterword.generations import Status
+from afterword.generations.details import GenerationDetail
 from afterword.handlers import paging
 from afterword.handlers.http import STATUSES, Request, Response, bearer_token
 from afterword.runtime import json_text
+from afterword.runtime.pages import Page
 from afterword.tenants.keys import ApiKey
 from afterword.tenants.registry import StoredFlow
 
@@ -80,7 +82,7 @@ def text_gen_id(request: Request) -> str:
     raise InvalidRequestError("text_gen_id: it is not a valid UUID.")
 
 
-def owned(listed: Listed, flow: str) -> Listed:
+def owned(listed: GenerationDetail, flow: str) -> GenerationDetail:
     """Return a generation of the key's app; raise NotFoundError if it is another flow's."""
     if listed.generation.flow != flow:
         raise NotFoundError("There is no such generation.")
@@ -123,11 +125,11 @@ def update(body: bytes) -> Update | None:
     return Update(title)
 
 
-def app(key: ApiKey, flow: StoredFlow, generations: Sequence[Listed]) -> Response:
+def app(key: ApiKey, flow: StoredFlow, generations: Sequence[GenerationDetail]) -> Response:
     """Return the app, with its sessions or its text generations, newest first."""
     document = json.loads(flow.document)
     chat = document.get("type") == "chat"
-    inputs = declared(flow.document)
+    inputs = declared_inputs(flow.document)
     shown = _fitting(generations, _session if chat else _read)
     texts = {
         "id": _json(str(uuid.uuid5(_APPS, f"{key.tenant}#{flow.id}"))),
@@ -140,13 +142,13 @@ def app(key: ApiKey, flow: StoredFlow, generations: Sequence[Listed]) -> Respons
     return Response(status=HTTPStatus.OK, body=json_text.render_object(texts))
 
 
-def text_generation(listed: Listed) -> Response:
+def text_generation(listed: GenerationDetail) -> Response:
     """Return a TextGenerationRead."""
     text, _ = _rendered(listed, _read)
     return Response(status=HTTPStatus.OK, body=text)
 
 
-def text_generations(page: Page, limit: int) -> Response:
+def text_generations(page: Page[GenerationDetail], limit: int) -> Response:
     """Return a list of TextGenerationRead, with a link to the next page if there is one."""
     shown = _fitting(page.items, _read)
     after = page.after if len(shown) == len(page.items) else page.items[len(shown) - 1].order
@@ -176,7 +178,9 @@ def _size(text: str) -> int:
     return len(_json(text).encode())
 
 
-def _rendered(listed: Listed, render: Callable[[Listed], Json]) -> tuple[str, int]:
+def _rendered(
+    listed: GenerationDetail, render: Callable[[GenerationDetail], Json]
+) -> tuple[str, int]:
     """Return a generation as JSON, and the bytes that it has in a function's response.
 
     Without its inputs where no response could have them.
@@ -189,7 +193,9 @@ def _rendered(listed: Listed, render: Callable[[Listed], Json]) -> tuple[str, in
     return text, size
 
 
-def _fitting(generations: Sequence[Listed], render: Callable[[Listed], Json]) -> list[str]:
+def _fitting(
+    generations: Sequence[GenerationDetail], render: Callable[[GenerationDetail], Json]
+) -> list[str]:
     """Render the first ones that fit into PAGE_BYTES; the first one in any case."""
     shown: list[str] = []
     size = 0
@@ -226,7 +232,7 @@ def _field(each: Input) -> Json:
     }
 
 
-def _read(listed: Listed) -> Json:
+def _read(listed: GenerationDetail) -> Json:
     generation = listed.generation
     completion = generation.completion
     return {
@@ -240,7 +246,7 @@ def _read(listed: Listed) -> Json:
     }
 
 
-def _inputs(listed: Listed) -> Json:
+def _inputs(listed: GenerationDetail) -> Json:
     """Return the inputs as they were sent; of a file, what is known of it."""
     inputs: Json = dict(listed.inputs)
     by_input: dict[str, list[Json]] = {}
@@ -255,7 +261,7 @@ def _file(file: StoredFile) -> Json:
     return {"name": file.name, "type": file.media_type, "size": file.size}
 
 
-def _meta_data(listed: Listed) -> Json:
+def _meta_data(listed: GenerationDetail) -> Json:
     generation = listed.generation
     completion = generation.completion
     return {
@@ -274,7 +280,7 @@ def _meta_data(listed: Listed) -> Json:
     }
 
 
-def _logs(listed: Listed) -> str:
+def _logs(listed: GenerationDetail) -> str:
     """Return what has happened, a line for each event."""
     generation = listed.generation
     lines = [f"{_time(generation.created_at)} submitted to {generation.flow}"]
@@ -295,7 +301,7 @@ def _logs(listed: Listed) -> str:
     return "\n".join(lines)
 
 
-def _session(listed: Listed) -> Json:
+def _session(listed: GenerationDetail) -> Json:
     """Return a chat session: what was asked, and the answer once it is there."""
     generation = listed.generation
     inputs = [text for _, text in _texts(listed)]
@@ -307,7 +313,7 @@ def _session(listed: Listed) -> Json:
     return {"id": generation.id, "title": generation.title, "data": turns}
 
 
-def _texts(listed: Listed) -> list[tuple[str, str]]:
+def _texts(listed: GenerationDetail) -> list[tuple[str, str]]:
     return [
         (name, value if isinstance(value, str) else "\n".join(value))
         for name, value in listed.inputs.items()
@@ -325,7 +331,7 @@ def _turn(message: str, key: str, files: list[Json], *, is_bot: bool) -> Json:
     }
 
 
-def _seconds(listed: Listed) -> float | None:
+def _seconds(listed: GenerationDetail) -> float | None:
     finished_at = listed.generation.finished_at
     if finished_at is None:
         return None

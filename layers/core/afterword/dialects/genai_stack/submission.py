@@ -11,7 +11,7 @@ from afterword.tenants.registry import StoredFlow
 def submission(request: http.Request, flow: StoredFlow) -> Submission:
     """Parse a request; raise InvalidRequestError, or UnprocessableError naming an input."""
     sent = form.parse(request.headers.get("content-type", ""), request.body)
-    values, files = inputs.check(inputs.declared(flow.document), sent)
+    values, files = inputs.check_inputs(inputs.declared_inputs(flow.document), sent)
     return Submission(
         dialect=genai_stack.NAME,
         flow=flow.id,

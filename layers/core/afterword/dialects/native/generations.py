@@ -22,24 +22,24 @@ from afterword.errors import (
 from afterword.flows import inputs
 from afterword.generations import (
     MAX_DEADLINE,
+    MAX_REFERENCE,
     MIN_DEADLINE,
     Completion,
-    Found,
     Generation,
     Output,
-    Search,
     Status,
     Submission,
     Values,
 )
-from afterword.generations.items import MAX_REFERENCE
+from afterword.generations.details import GenerationFilter
 from afterword.handlers import paging
 from afterword.handlers.http import Request, Response
 from afterword.knowledge import MAX_NAME
-from afterword.knowledge.selection import Knowledge, Named, Wanted
+from afterword.knowledge.selection import ContextFilterLabels, ContextFilterRequest, Knowledge
 from afterword.limits import Allowance
 from afterword.runtime import json_text
 from afterword.runtime.json_text import JsonObject
+from afterword.runtime.pages import Page
 from afterword.tenants.keys import ApiKey
 from afterword.tenants.registry import Registry, StoredFlow
 
@@ -164,7 +164,7 @@ def read(generation: Generation) -> Response:
     return _response(HTTPStatus.OK, generation, {})
 
 
-def asked_for(request: Request, key: ApiKey) -> tuple[str | None, Search]:
+def asked_for(request: Request, key: ApiKey) -> tuple[str | None, GenerationFilter]:
     """Return the one flow that a list is asked for, None for all, and what else of it.
 
     Raises InvalidRequestError, and ForbiddenError if the key is for another flow.
@@ -178,7 +178,7 @@ def asked_for(request: Request, key: ApiKey) -> tuple[str | None, Search]:
     flow = query.get("flow", key.flow)
     if key.flow not in {None, flow}:
         raise ForbiddenError("The API key is for another flow.")
-    return flow, Search(
+    return flow, GenerationFilter(
         limit=_limit(query.get("limit", str(PAGE))),
         statuses=frozenset(_status(each) for each in query["status"].split(","))
         if "status" in query
@@ -190,7 +190,7 @@ def asked_for(request: Request, key: ApiKey) -> tuple[str | None, Search]:
     )
 
 
-def page(found: Found, request: Request) -> Response:
+def page(found: Page[Generation], request: Request) -> Response:
     """Return a page, with a link to the next one if there is one."""
     shown_ones, after = _fitting(found)
     link = None
@@ -308,7 +308,7 @@ def _error(generation: Generation) -> native.Json | None:
 def _inputs(values: Mapping[str, object], flow: StoredFlow) -> Values:
     pairs = _pairs(native.member(values, "inputs"))
     try:
-        checked, _ = inputs.check(inputs.declared(flow.document), pairs)
+        checked, _ = inputs.check_inputs(inputs.declared_inputs(flow.document), pairs)
     except UnprocessableError as error:
         raise UnprocessableError(f"inputs.{error.field}", error.message) from error
     return checked
@@ -352,30 +352,32 @@ def _deadline(values: Mapping[str, object]) -> timedelta | None:
     return None if seconds is None else timedelta(seconds=seconds)
 
 
-def _wanted(context: Mapping[str, object], flow: StoredFlow) -> Mapping[str, Wanted]:
+def _wanted(context: Mapping[str, object], flow: StoredFlow) -> Mapping[str, ContextFilterRequest]:
     """Return what is wanted of the knowledge base; refuse steps that do not choose from it."""
     if not context:
         return {}
     steps = {step["name"]: step for step in json.loads(flow.document)["steps"]}
     native.check_members("context", context, steps)
-    wanted: dict[str, Wanted] = {}
+    wanted: dict[str, ContextFilterRequest] = {}
     for name in context:
         field = f"context.{name}"
         if steps[name].get("context") is None:
             raise UnprocessableError(field, "this step chooses no context.")
         chosen = native.member(context, name, "context")
         native.check_members(field, chosen, {"folders", "tags"})
-        wanted[name] = Wanted(_named(chosen, "folders", field), _named(chosen, "tags", field))
+        wanted[name] = ContextFilterRequest(
+            _named(chosen, "folders", field), _named(chosen, "tags", field)
+        )
     return wanted
 
 
-def _named(chosen: Mapping[str, object], kind: str, within: str) -> Named | None:
+def _named(chosen: Mapping[str, object], kind: str, within: str) -> ContextFilterLabels | None:
     """Return the folders or tags of a choice: all for an empty list, None for no list at all."""
     sent = native.member(chosen, kind, within)
     field = f"{within}.{kind}"
     native.check_members(field, sent, {"ids", "names"})
     ids, names = (_labels(f"{field}.{each}", sent.get(each)) for each in ("ids", "names"))
-    return None if ids is None and names is None else Named(ids or (), names or ())
+    return None if ids is None and names is None else ContextFilterLabels(ids or (), names or ())
 
 
 def _labels(field: str, sent: object) -> tuple[str, ...] | None:
@@ -431,7 +433,7 @@ def _after(query: Mapping[str, str]) -> str | None:
     return None if cursor is None else paging.decode(cursor, "cursor", paging.GENERATION)
 
 
-def _fitting(found: Found) -> tuple[list[str], str | None]:
+def _fitting(found: Page[Generation]) -> tuple[list[str], str | None]:
     """Return the first ones that fit into PAGE_BYTES, and what the next page comes after."""
     texts: list[str] = []
     size = 0

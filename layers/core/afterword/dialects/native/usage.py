@@ -18,7 +18,9 @@ def report(request: Request, key: ApiKey, statistics: Statistics) -> Response:
     for name in request.query:
         if name not in _PARAMETERS:
             raise UnprocessableError("query", f"there are: {', '.join(_PARAMETERS)}.")
-    first, last = usage_report.days(request.query.get("from"), request.query.get("to"))
-    by = usage_report.by(request.query.get("by"))
-    found = usage_report.report(statistics, prices.table(), key.tenant, first, last, by, key.flow)
-    return native.answer(HTTPStatus.OK, usage_report.shown(found))
+    first, last = usage_report.parse_days(request.query.get("from"), request.query.get("to"))
+    by = usage_report.parse_grouping(request.query.get("by"))
+    found = usage_report.build_report(
+        statistics, prices.load_prices(), key.tenant, first, last, by, key.flow
+    )
+    return native.answer(HTTPStatus.OK, usage_report.render_report(found))

@@ -9,10 +9,11 @@ from afterword.dialects import native
 from afterword.errors import InvalidRequestError, UnprocessableError
 from afterword.handlers.http import Request, Response
 from afterword.runtime.outbound import MAX_URL
+from afterword.runtime.pages import Page
 from afterword.tenants.keys import ApiKey
 from afterword.webhooks import (
-    ASKED_FOR,
     MAX_LABEL,
+    SUBSCRIBABLE_EVENTS,
     Change,
     Delivery,
     Endpoint,
@@ -21,7 +22,6 @@ from afterword.webhooks import (
     rfc3339,
 )
 from afterword.webhooks.endpoints import WebhookEndpoints
-from afterword.webhooks.store import DeliveryPage
 
 PAGE = 20
 MAX_PAGE = 100
@@ -39,7 +39,7 @@ def create(request: Request, key: ApiKey, endpoints: WebhookEndpoints) -> Respon
     owner = tenant(key)
     values = native.sent(request, ("url", "label", "events")).values
     url = native.required_text(values, "url", MAX_URL)
-    label, events = _label(values) or "", _events(values) or ASKED_FOR
+    label, events = _label(values) or "", _events(values) or SUBSCRIBABLE_EVENTS
     endpoint, secret = endpoints.create(owner, url, label, events)
     headers = {"location": f"/v1/webhooks/{endpoint.id}"}
     return native.answer(
@@ -101,7 +101,7 @@ def page_asked_for(request: Request) -> tuple[int, str | None]:
     return int(text), after
 
 
-def deliveries(endpoint_id: str, page: DeliveryPage, limit: int) -> Response:
+def deliveries(endpoint_id: str, page: Page[Delivery], limit: int) -> Response:
     """Return a page of an endpoint's log, with a link to the next one if there is one."""
     body: native.Json = {"deliveries": [delivery_shown(each) for each in page.items]}
     if page.after is None:
@@ -124,7 +124,7 @@ def _events(values: Mapping[str, object]) -> tuple[Event, ...] | None:
     value = values.get("events")
     if value is None:
         return None
-    there = [event.value for event in ASKED_FOR]
+    there = [event.value for event in SUBSCRIBABLE_EVENTS]
     if (
         not isinstance(value, list)
         or not value

@@ -15,7 +15,7 @@ from afterword.generations import Generation, Output, Reason, Status, Submission
 from afterword.handlers import http
 from afterword.handlers.http import STATUSES, Request, Response, bearer_token
 from afterword.knowledge import MAX_NAME
-from afterword.knowledge.selection import Knowledge, Named, Wanted
+from afterword.knowledge.selection import ContextFilterLabels, ContextFilterRequest, Knowledge
 from afterword.runtime import json_text
 from afterword.tenants.keys import ApiKey
 from afterword.tenants.registry import StoredFlow
@@ -60,7 +60,7 @@ def submission(
     """Parse a request; raise InvalidRequestError, or UnprocessableError naming the field."""
     sent = json_text.parse_object(request.body)
     form = _member(sent.values, "flow")
-    values, files = inputs.check(inputs.declared(flow.document), _pairs(form))
+    values, files = inputs.check_inputs(inputs.declared_inputs(flow.document), _pairs(form))
     user = sent.values.get(USER)
     if user is not None and (not isinstance(user, str) or len(user) > MAX_USER):
         raise UnprocessableError(USER, f"it must be a string of up to {MAX_USER} characters.")
@@ -190,10 +190,12 @@ def _pairs(form: Mapping[str, object]) -> list[tuple[str, str]]:
     return pairs
 
 
-def _wanted(overrides: Mapping[str, object], flow: StoredFlow) -> Mapping[str, Wanted]:
+def _wanted(
+    overrides: Mapping[str, object], flow: StoredFlow
+) -> Mapping[str, ContextFilterRequest]:
     """Return what `steps` wants of the knowledge base; refuse steps that do not choose from it."""
     steps = {step["name"]: step for step in json.loads(flow.document)["steps"]}
-    wanted: dict[str, Wanted] = {}
+    wanted: dict[str, ContextFilterRequest] = {}
     for name in overrides:
         if name not in steps:
             there = ", ".join(sorted(steps))
@@ -206,21 +208,21 @@ def _wanted(overrides: Mapping[str, object], flow: StoredFlow) -> Mapping[str, W
         if steps[name].get("context") is None:
             raise UnprocessableError(field, "this step chooses no context.")
         _check_members(field, context, {"folders", "tags"})
-        wanted[name] = Wanted(
+        wanted[name] = ContextFilterRequest(
             _named(context, "folders", field),
             _named(context, "tags", field),
         )
     return wanted
 
 
-def _named(context: Mapping[str, object], kind: str, field: str) -> Named | None:
+def _named(context: Mapping[str, object], kind: str, field: str) -> ContextFilterLabels | None:
     """Return the folders or tags of an override: all for an empty list, None for no list at all."""
     sent = _member(context, kind, field)
     _check_members(f"{field}.{kind}", sent, {"ids", "names"})
     lists = {name: _labels(f"{field}.{kind}.{name}", sent.get(name)) for name in ("ids", "names")}
     if lists["ids"] is None and lists["names"] is None:
         return None
-    return Named(lists["ids"] or (), lists["names"] or ())
+    return ContextFilterLabels(lists["ids"] or (), lists["names"] or ())
 
 
 def _labels(field: str, sent: object) -> tuple[str, ...] | None:

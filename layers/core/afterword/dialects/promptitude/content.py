@@ -16,7 +16,7 @@ from afterword.errors import ForbiddenError, InvalidRequestError
 from afterword.handlers import paging
 from afterword.handlers.http import Request, Response
 from afterword.knowledge import Content, Folder, Label
-from afterword.knowledge.store import ContentPage
+from afterword.runtime.pages import Page
 from afterword.tenants.keys import ApiKey
 
 PAGE = 1_000
@@ -61,7 +61,7 @@ def folders(found: Sequence[Folder]) -> Response:
     return promptitude.answer(HTTPStatus.OK, "OK", results)
 
 
-def contents(folder_id: str, page: ContentPage, limit: int) -> Response:
+def contents(folder_id: str, page: Page[Content], limit: int) -> Response:
     """Return a page of a folder's contents, with a link to the next one if there is one.
 
     A page is of one query, which DynamoDB ends after 1 MB, so it fits into a function's response.

@@ -150,13 +150,13 @@ def _document(sent: _Sent, fetcher: Callable[[], Fetcher]) -> _Document | None:
     if sent.file is not None:
         content = sent.file.content
         name = sent.file.name[:MAX_NAME]
-        return _Document(documents.text_of(_FILE, content, SECONDS), name)
+        return _Document(documents.extract_text(_FILE, content, SECONDS), name)
     if url is not None:
         try:
             content = fetcher().fetch(url, SECONDS, MAX_BYTES)
         except FetchError as error:
             raise UnprocessableError(_URL, str(error)) from error
-        read = documents.text_of(_URL, content, ends - time.monotonic())
+        read = documents.extract_text(_URL, content, ends - time.monotonic())
         return _Document(read, _file_name(url), url if len(url) <= MAX_SOURCE else None)
     if text is not None and not text.strip():
         raise UnprocessableError(_TEXT, "it is empty.")

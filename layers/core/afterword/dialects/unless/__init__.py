@@ -23,7 +23,8 @@ from afterword.errors import (
 )
 from afterword.flows import inputs
 from afterword.flows.inputs import Input, Kind
-from afterword.generations import Generation, Listed, Source, Status, Submission
+from afterword.generations import Generation, Source, Status, Submission
+from afterword.generations.details import GenerationDetail
 from afterword.handlers import http
 from afterword.handlers.http import STATUSES, Request, Response, bearer_token
 from afterword.runtime import json_text
@@ -100,7 +101,7 @@ def submission(request: Request, flow: StoredFlow) -> Submission:
     which have their defaults. `metadata` is kept as the text that was sent.
     """
     sent = json_text.parse_object(request.body)
-    declared = inputs.declared(flow.document)
+    declared = inputs.declared_inputs(flow.document)
     asked = _question(declared)
     query = _query(sent.values, asked)
     session = _required(sent.values, "sessionId")
@@ -110,7 +111,7 @@ def submission(request: Request, flow: StoredFlow) -> Submission:
     metadata = _metadata(sent)
     if metadata is not None:
         external["metadata"] = metadata
-    values, _ = inputs.check(declared, [(asked.name, query)])
+    values, _ = inputs.check_inputs(declared, [(asked.name, query)])
     return Submission(
         dialect=NAME,
         flow=flow.id,
@@ -130,7 +131,7 @@ def question_id(request: Request) -> str:
     return found
 
 
-def owned(listed: Listed, flow: str | None) -> Listed:
+def owned(listed: GenerationDetail, flow: str | None) -> GenerationDetail:
     """Return a question to the flow, if one is given; raise NotFoundError if it is another's."""
     if flow not in {None, listed.generation.flow}:
         raise NotFoundError("There is no such generation.")
@@ -152,7 +153,9 @@ def unanswered(generation: Generation) -> Response:
     return Response(status=HTTPStatus.OK, body=_json(body))
 
 
-def answered(listed: Listed, earlier: Sequence[Listed], languages: "Languages") -> Response:
+def answered(
+    listed: GenerationDetail, earlier: Sequence[GenerationDetail], languages: "Languages"
+) -> Response:
     """Return an answer, with the conversation up to it. `earlier` may have the question itself.
 
     Of a long conversation the oldest turns are left out, so that it fits into a response.
@@ -271,7 +274,7 @@ def _metadata(sent: json_text.JsonObject) -> str | None:
     return text
 
 
-def _turns(listed: Listed, languages: "Languages") -> list[Json]:
+def _turns(listed: GenerationDetail, languages: "Languages") -> list[Json]:
     """Return the turn of a question, and that of its answer if it has one."""
     generation = listed.generation
     asked = _asked(listed)
@@ -310,7 +313,7 @@ def _turns(listed: Listed, languages: "Languages") -> list[Json]:
     return turns
 
 
-def _asked(listed: Listed) -> str:
+def _asked(listed: GenerationDetail) -> str:
     """Return the question: the first input; of what another API has submitted, all of them."""
     texts = [text if isinstance(text, str) else "\n".join(text) for text in listed.inputs.values()]
     return "\n".join(texts[:1] if listed.generation.dialect == NAME else texts)

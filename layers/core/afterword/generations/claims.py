@@ -1,0 +1,70 @@
+"""The claim that a worker holds on a generation, and the calls of models under a claim."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from afterword.generations import Completion, ContextFilter
+
+if TYPE_CHECKING:
+    from afterword.files import StoredFile
+    from afterword.generations import Values
+
+
+@dataclass(frozen=True, slots=True)
+class TokenUsage:
+    """What one answer of a model took. A flow of several steps has one of each."""
+
+    model: str
+    tokens_in: int
+    tokens_out: int
+
+
+@dataclass(slots=True)
+class ModelCall:
+    """A model that an attempt has asked: since when and until when, by the clock, it waited.
+
+    It still waits without the one, and has no answer, or none yet, without the other.
+    """
+
+    model: str
+    since: datetime
+    until: datetime | None = None
+    answer: TokenUsage | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """A generation that one worker holds until its lease ends, with what it needs to run it.
+
+    `attempt` is the fence: a write of this claim counts only while the item still has it.
+    `failures` are the attempts that ended in a timeout or a lost worker; throttling adds none.
+    `results` are those of the flow's first steps, which earlier attempts have finished. `order` is
+    its place among the questions of its conversation. `asked` is what this attempt has asked models
+    so far.
+    """
+
+    tenant: str
+    id: str
+    attempt: int
+    failures: int
+    flow: str
+    flow_version: int
+    created_at: datetime
+    deadline_at: datetime
+    inputs: "Values"
+    template: str | None
+    files: "tuple[StoredFile, ...]" = ()
+    results: tuple[Completion, ...] = ()
+    context: Mapping[str, ContextFilter] = field(default_factory=dict)
+    conversation: str | None = None
+    order: str = ""
+    place: str | None = None
+    notify: bool = False
+    asked: list[ModelCall] = field(default_factory=list, compare=False)
+
+    @property
+    def unsettled(self) -> bool:
+        """Whether something is left to do when it ends (afterword.engine.outbox)."""
+        return self.place is not None or self.notify
