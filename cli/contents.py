@@ -103,7 +103,7 @@ def add(  # noqa: PLR0913, PLR0917 - a command's options are its parameters
     tags = tuple(tag or ())
     _check_labels(folder, tags)
     there = stack.of(context)
-    there.registry.tenant(tenant)
+    there.registry.get_tenant(tenant)
     found = content_files.find(paths, folder, id_prefix)
     adding = _Adding(there.contents, tenant, tags, source_base, id_prefix, move=move, dry=dry_run)
     ends: list[End] = []
@@ -132,8 +132,8 @@ def list_contents(
 ) -> None:
     """List a tenant's contents by folder and name, and its folders with how many each has."""
     there = stack.of(context)
-    there.registry.tenant(tenant)
-    folders = there.contents.folders(tenant)
+    there.registry.get_tenant(tenant)
+    folders = there.contents.list_folders(tenant)
     if folder is not None:
         folders = [_folder(folders, tenant, folder)]
     each = sorted(
@@ -190,11 +190,11 @@ def remove(
     if folder is None and not references:
         raise typer.BadParameter("give at least one, or --folder", param_hint="REFERENCE")
     there = stack.of(context)
-    there.registry.tenant(tenant)
+    there.registry.get_tenant(tenant)
     if folder is None:
         _remove_each(there.contents, tenant, references or [])
         return
-    chosen = _folder(there.contents.folders(tenant), tenant, folder)
+    chosen = _folder(there.contents.list_folders(tenant), tenant, folder)
     ids = [content.id for content in _contents(there.contents, tenant, chosen.id)]
     if ids and not yes:
         question = f"Remove all contents of folder {chosen.name} of tenant {tenant} ({len(ids)})?"
@@ -237,7 +237,7 @@ class _Adding:
         ids = {folder_id(self._tenant, name) for name in names}
         self._known = {
             content.external_id: content
-            for folder in ids & {folder.id for folder in self._contents.folders(self._tenant)}
+            for folder in ids & {folder.id for folder in self._contents.list_folders(self._tenant)}
             for content in _contents(self._contents, self._tenant, folder)
             if content.external_id is not None
         }
@@ -479,7 +479,7 @@ def _contents(contents: "ContentStore", tenant: str, folder: str | None) -> "Ite
     """Return the contents of a folder, or all, page by page."""
     after = None
     while True:
-        page = contents.contents(tenant, folder, PAGE, after)
+        page = contents.list_contents(tenant, folder, PAGE, after)
         yield from page.items
         after = page.after
         if after is None:

@@ -27,8 +27,8 @@ app = typer.Typer(
 def list_dead_letters(context: typer.Context, tenant: TenantId, *, as_json: AsJson = False) -> None:
     """List a tenant's dead letters that were not submitted again, newest first."""
     there = stack.of(context)
-    there.registry.tenant(tenant)
-    letters = there.listings.dead_letters(tenant)
+    there.registry.get_tenant(tenant)
+    letters = there.listings.list_dead_letters(tenant)
     if as_json:
         result_json([_facts(letter) for letter in letters])
         return
@@ -69,9 +69,11 @@ def resubmit(
     if not every and not ids:
         raise typer.BadParameter("give at least one, or --all", param_hint="ID")
     there = stack.of(context)
-    there.registry.tenant(tenant)
+    there.registry.get_tenant(tenant)
     if every:
-        ids = [letter.id for letter in there.listings.dead_letters(tenant)][::-1]  # oldest first
+        ids = [letter.id for letter in there.listings.list_dead_letters(tenant)][
+            ::-1
+        ]  # oldest first
         if not ids:
             say(f"Tenant {tenant} has no dead letters.")
     ends: list[dict[str, str | None]] = []

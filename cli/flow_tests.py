@@ -118,7 +118,7 @@ def run(  # noqa: PLR0913, PLR0917 - a command's options are its parameters
             f" it goes on: `afterword watch {tenant} {generation_id}` waits for it."
         )
         raise typer.Exit(1)
-    results = there.store.results(tenant, generation_id)
+    results = there.store.get_step_results(tenant, generation_id)
     if not as_json:
         for step, result in zip(steps, results, strict=False):
             say(f"Result of step {step.step}:\n{indent(result.text, '    ')}\n")

@@ -42,8 +42,8 @@ def list_flows(
 ) -> None:
     """List a tenant's flows in their newest versions."""
     registry = stack.of(context).registry
-    registry.tenant(tenant)
-    flows = registry.flows(tenant)
+    registry.get_tenant(tenant)
+    flows = registry.list_flows(tenant)
     if as_json:
         result_json(
             [
@@ -78,15 +78,15 @@ def show(
 
 def stored(registry: "Registry", tenant: str, flow: str, version: int | None) -> "StoredFlow":
     """Return a version of a tenant's flow, the newest if None; raise NotFoundError."""
-    registry.tenant(tenant)
-    newest = registry.flow(tenant, flow)
+    registry.get_tenant(tenant)
+    newest = registry.get_flow(tenant, flow)
     if version is None:
         return newest
     if version > newest.version:
         raise NotFoundError(
             f"Flow {flow} has no version {version}: the newest is {newest.version}."
         )
-    return registry.flow(tenant, flow, version)
+    return registry.get_flow(tenant, flow, version)
 
 
 def _name(flow: "StoredFlow") -> str:

@@ -63,7 +63,7 @@ def submit(  # noqa: PLR0913, PLR0917 - a command's options are its parameters
     within = None if deadline is None else timedelta(seconds=deadline)
     submission = parameters.submission(sent, flow, within)
     there = stack.of(context)
-    there.registry.tenant(tenant)
+    there.registry.get_tenant(tenant)
     with plain_log():
         generation_id = there.submitter.submit(tenant, submission)
     if not watch:
@@ -91,7 +91,7 @@ def watch(
 ) -> None:
     """Wait for a generation and print its text; exit code 1 if it failed."""
     there = stack.of(context)
-    there.registry.tenant(tenant)
+    there.registry.get_tenant(tenant)
     generation = follow(there.store, tenant, generation_id, timeout)
     if not generation.status.terminal:
         say(
@@ -109,7 +109,7 @@ def cancel(
 ) -> None:
     """Cancel a generation that is not finished; exit code 1 if it has finished already."""
     with plain_log():
-        status = stack.of(context).endings.cancel(tenant, generation_id)
+        status = stack.of(context).outbox.cancel(tenant, generation_id)
     if status is not Status.CANCELED:
         say(f"afterword: Generation {generation_id} cannot be canceled: it has {status}.")
         raise typer.Exit(1)

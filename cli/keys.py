@@ -47,8 +47,8 @@ def create(  # noqa: PLR0913 - a command's options are its parameters
 def list_keys(context: typer.Context, tenant: TenantId, *, as_json: AsJson = False) -> None:
     """List a tenant's keys, live and revoked, oldest first."""
     registry = stack.of(context).registry
-    registry.tenant(tenant)
-    keys = registry.keys(tenant)
+    registry.get_tenant(tenant)
+    keys = registry.list_keys(tenant)
     if as_json:
         result_json([_facts(key) for key in keys])
         return

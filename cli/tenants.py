@@ -62,8 +62,8 @@ def limits(  # noqa: PLR0913 - a command's options are its parameters
     }
     given = {name: _limit(name, text) for name, text in options.items() if text is not None}
     there = stack.of(context)
-    there.registry.tenant(tenant)
-    holding = replace(there.registry.limits(tenant), **given)
+    there.registry.get_tenant(tenant)
+    holding = replace(there.registry.get_limits(tenant), **given)
     if given:
         there.registry.set_limits(tenant, holding)
         say(
@@ -79,7 +79,7 @@ def webhook_hosts(
     tenant: TenantId,
     hosts: Annotated[
         list[str] | None,
-        typer.Argument(metavar="HOST", help="Hosts such as hooks.example.com, in place of all."),
+        typer.Argument(metavar="HOST", help="Hosts such as hooks.example.com, in slot of all."),
     ] = None,
     *,
     none: Annotated[bool, typer.Option("--none", help="Allow none.")] = False,
@@ -93,7 +93,7 @@ def webhook_hosts(
     if none and hosts:
         raise typer.BadParameter("takes all away: give no HOST beside it", param_hint="--none")
     there = stack.of(context)
-    there.registry.tenant(tenant)
+    there.registry.get_tenant(tenant)
     secret = None
     if hosts or none:
         secret = there.webhook_endpoints.set_hosts(tenant, {host.lower() for host in hosts or ()})
@@ -101,7 +101,7 @@ def webhook_hosts(
             f"Set the webhook hosts of tenant {tenant}; the old ones may hold for up to"
             f" {CACHE_SECONDS:.0f} seconds more."
         )
-    holding = sorted(there.registry.rules(tenant).webhook_hosts)
+    holding = sorted(there.registry.get_rules(tenant).webhook_hosts)
     if as_json:
         result_json({"tenant": tenant, "hosts": holding, "secret": secret})
         return
@@ -129,7 +129,7 @@ def _limit(name: str, text: str) -> int | None:
 
 def _show(there: Services, tenant: str, limits: Limits, *, as_json: bool) -> None:
     """Print each limit and what is used of it: nothing is counted of a tenant without limits."""
-    used = there.usage.used(tenant) if limits.any else None
+    used = there.quotas.get_status(tenant) if limits.any else None
     rows = {
         "requests_per_minute": (limits.requests_per_minute, used and used.requests),
         "running_at_once": (limits.running_at_once, used and used.running),

@@ -31,7 +31,7 @@ def add(
 ) -> None:
     """Add a webhook. Its secret is printed this once."""
     there = stack.of(context)
-    there.registry.tenant(tenant)
+    there.registry.get_tenant(tenant)
     endpoint, secret = there.webhook_endpoints.create(tenant, url, label)
     if as_json:
         result_json({**endpoint_shown(endpoint), "secret": secret})
@@ -47,8 +47,8 @@ def add(
 def list_webhooks(context: typer.Context, tenant: TenantId, *, as_json: AsJson = False) -> None:
     """List a tenant's webhooks, oldest first."""
     there = stack.of(context)
-    there.registry.tenant(tenant)
-    endpoints = there.webhook_store.endpoints(tenant)
+    there.registry.get_tenant(tenant)
+    endpoints = there.webhook_store.list_endpoints(tenant)
     if as_json:
         result_json([endpoint_shown(endpoint) for endpoint in endpoints])
         return
@@ -72,7 +72,7 @@ def show(
     context: typer.Context, tenant: TenantId, webhook: WebhookId, *, as_json: AsJson = False
 ) -> None:
     """Show a webhook, and whether it fails."""
-    endpoint = stack.of(context).webhook_store.endpoint(tenant, webhook)
+    endpoint = stack.of(context).webhook_store.get_endpoint(tenant, webhook)
     if as_json:
         result_json(endpoint_shown(endpoint))
         return
@@ -117,7 +117,7 @@ def send_test(
     context: typer.Context, tenant: TenantId, webhook: WebhookId, *, as_json: AsJson = False
 ) -> None:
     """Send a webhook a test; `deliveries` shows what came of it."""
-    _begun(stack.of(context).webhook_deliveries.test(tenant, webhook), as_json=as_json)
+    _begun(stack.of(context).webhook_deliveries.start_test(tenant, webhook), as_json=as_json)
 
 
 @app.command()
@@ -131,8 +131,8 @@ def deliveries(
 ) -> None:
     """Show what was sent to a webhook, newest first, and what it answered."""
     store = stack.of(context).webhook_store
-    store.endpoint(tenant, webhook)
-    found = store.deliveries(tenant, webhook, limit).items
+    store.get_endpoint(tenant, webhook)
+    found = store.list_deliveries(tenant, webhook, limit).items
     if as_json:
         result_json([delivery_shown(delivery) for delivery in found])
         return
@@ -165,7 +165,7 @@ def replay(
     as_json: AsJson = False,
 ) -> None:
     """Send a delivery once more, with the same id and the same bytes."""
-    begun = stack.of(context).webhook_deliveries.replay(tenant, webhook, delivery)
+    begun = stack.of(context).webhook_deliveries.restart(tenant, webhook, delivery)
     _begun(begun, as_json=as_json)
 
 

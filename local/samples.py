@@ -194,7 +194,7 @@ class Samples:
         replayed = self._webhook()
         again = self._post(f"/v1/webhooks/{replayed}/test")["id"]
         fresh = self._webhook()
-        test = webhooks.build_test_delivery(self._webhooks.endpoint(TENANT, fresh))
+        test = webhooks.build_test_delivery(self._webhooks.get_endpoint(TENANT, fresh))
         self._webhooks.add(test)
         canceled, ended = self._queued(), self._queued()
         for generation in (canceled, ended):  # and nobody is told of that

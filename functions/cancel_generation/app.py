@@ -13,6 +13,6 @@ def handler(request: http.Request, key: ApiKey) -> http.Response:
     store = services().store
     generation = generations.owned(store.get(key.tenant, request.path["id"]), key)
     if not generation.status.terminal:
-        services().endings.cancel(key.tenant, generation.id)
+        services().outbox.cancel(key.tenant, generation.id)
         generation = store.get(key.tenant, generation.id)
     return generations.canceled(generation)

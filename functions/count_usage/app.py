@@ -9,4 +9,4 @@ from afterword.services import services
 @schedule.task
 def handler(seconds: float) -> Mapping[str, int]:
     """Sum up within the seconds that are left; return how many hours."""
-    return {"hours": services().statistics.count(seconds)}
+    return {"hours": services().statistics.count_hours(seconds)}

@@ -13,6 +13,6 @@ def handler(request: http.Request, key: ApiKey) -> http.Response:
     content.check_key(key)
     contents = services().contents
     draft = content_form.draft(
-        request, lambda: services().fetcher, lambda: contents.folders(key.tenant)
+        request, lambda: services().fetcher, lambda: contents.list_folders(key.tenant)
     )
     return content.shown(contents.create(key.tenant, draft))

@@ -10,8 +10,8 @@ from afterword.tenants.keys import ApiKey, Scope
 @http.endpoint(genai_stack, Scope.SUBMIT)
 def handler(request: http.Request, key: ApiKey) -> http.Response:
     """Accept what the form asks for, and show the generation that it has become."""
-    flow = services().registry.flow(key.tenant, genai_stack.app_flow(key))
+    flow = services().registry.get_flow(key.tenant, genai_stack.app_flow(key))
     generation_id = services().submitter.submit(
         key.tenant, submission(request, flow), http.idempotency_key(request), flow
     )
-    return genai_stack.text_generation(services().store.listed(key.tenant, generation_id))
+    return genai_stack.text_generation(services().store.get_detail(key.tenant, generation_id))

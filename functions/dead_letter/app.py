@@ -19,6 +19,6 @@ def handler(letters: Sequence[Message], _seconds: float) -> Sequence[str]:
 
 def _bury(letter: Message) -> Status | None:
     facts = {"MessageId": letter.message_id, **letter.attributes}
-    return services().endings.give_up(
+    return services().outbox.fail_unclaimed(
         letter.tenant, letter.id, Reason.DEAD_LETTER, MESSAGE, letter=facts
     )

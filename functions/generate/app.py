@@ -9,6 +9,6 @@ from afterword.services import services
 
 
 @sqs.consumer(queue.read_message)
-def handler(nudges: Sequence[Message], seconds: float) -> Sequence[str]:
+def handler(messages: Sequence[Message], seconds: float) -> Sequence[str]:
     """Run each generation within the seconds that are left; return what must come again."""
-    return services().worker.run_batch(nudges, seconds)
+    return services().worker.run_batch(messages, seconds)

@@ -11,7 +11,7 @@ from afterword.tenants.keys import ApiKey, Scope
 def handler(request: http.Request, key: ApiKey) -> http.Response:
     """Run a flow; what takes too long to be waited for goes on, and is in its log later."""
     started = waiting.now()
-    flow = services().registry.flow(key.tenant, promptitude.flow_id(request, key))
+    flow = services().registry.get_flow(key.tenant, promptitude.flow_id(request, key))
     submission = promptitude.submission(request, key, flow, lambda: services().knowledge)
     generation_id = services().submitter.submit(
         key.tenant, submission, http.idempotency_key(request), flow

@@ -12,11 +12,13 @@ from afterword.tenants.keys import ApiKey, Scope
 def handler(request: http.Request, key: ApiKey) -> http.Response:
     """Tell how an answer is coming along, and the conversation once it is there."""
     flow = unless.website(request, key, services().registry)
-    asked = unless.owned(services().store.listed(key.tenant, unless.question_id(request)), flow)
+    asked = unless.owned(services().store.get_detail(key.tenant, unless.question_id(request)), flow)
     if asked.generation.completion is None:
         return unless.unanswered(asked.generation)
     session, earlier = asked.conversation, list[GenerationDetail]()
     if session is not None:
         flow = asked.generation.flow
-        earlier = services().listings.conversation(key.tenant, flow, session, until=asked.order)
+        earlier = services().listings.read_conversation(
+            key.tenant, flow, session, until=asked.order
+        )
     return unless.answered(asked, earlier, languages())

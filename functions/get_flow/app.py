@@ -11,4 +11,4 @@ from afterword.tenants.keys import ApiKey, Scope
 def handler(request: http.Request, key: ApiKey) -> http.Response:
     """Show a flow in the version that is asked for, the newest by default."""
     flow, version = flows.flow_id(request, key), flows.version(request)
-    return flows.shown(services().registry.flow(key.tenant, flow, version))
+    return flows.shown(services().registry.get_flow(key.tenant, flow, version))

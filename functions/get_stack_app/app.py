@@ -9,6 +9,6 @@ from afterword.tenants.keys import ApiKey, Scope
 @http.endpoint(genai_stack, Scope.READ)
 def handler(_request: http.Request, key: ApiKey) -> http.Response:
     """Show the app's form, and what was generated last."""
-    flow = services().registry.flow(key.tenant, genai_stack.app_flow(key))
-    page = services().listings.page(key.tenant, flow.id, genai_stack.PAGE)
+    flow = services().registry.get_flow(key.tenant, genai_stack.app_flow(key))
+    page = services().listings.read_page(key.tenant, flow.id, genai_stack.PAGE)
     return genai_stack.app(key, flow, page.items)

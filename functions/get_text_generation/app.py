@@ -10,5 +10,5 @@ from afterword.tenants.keys import ApiKey, Scope
 def handler(request: http.Request, key: ApiKey) -> http.Response:
     """Show a generation of the app."""
     generation_id, flow = genai_stack.text_gen_id(request), genai_stack.app_flow(key)
-    listed = services().store.listed(key.tenant, generation_id)
+    listed = services().store.get_detail(key.tenant, generation_id)
     return genai_stack.text_generation(genai_stack.owned(listed, flow))

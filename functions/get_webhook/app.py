@@ -11,4 +11,4 @@ from afterword.tenants.keys import ApiKey, Scope
 def handler(request: http.Request, key: ApiKey) -> http.Response:
     """Show an endpoint, and whether its tries fail."""
     tenant = webhooks.tenant(key)
-    return webhooks.shown(services().webhook_store.endpoint(tenant, request.path["webhookId"]))
+    return webhooks.shown(services().webhook_store.get_endpoint(tenant, request.path["webhookId"]))

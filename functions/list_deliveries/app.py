@@ -13,6 +13,6 @@ def handler(request: http.Request, key: ApiKey) -> http.Response:
     tenant, endpoint_id = webhooks.tenant(key), request.path["webhookId"]
     limit, after = webhooks.page_asked_for(request)
     store = services().webhook_store
-    store.endpoint(tenant, endpoint_id)
-    page = store.deliveries(tenant, endpoint_id, limit, after)
+    store.get_endpoint(tenant, endpoint_id)
+    page = store.list_deliveries(tenant, endpoint_id, limit, after)
     return webhooks.deliveries(endpoint_id, page, limit)

@@ -11,4 +11,4 @@ from afterword.tenants.keys import ApiKey, Scope
 def handler(request: http.Request, key: ApiKey) -> http.Response:
     """List the versions of a flow, newest first."""
     flow = flows.flow_id(request, key)
-    return flows.versions(flow, services().registry.versions(key.tenant, flow))
+    return flows.versions(flow, services().registry.list_versions(key.tenant, flow))

@@ -13,5 +13,5 @@ def handler(request: http.Request, key: ApiKey) -> http.Response:
     content.check_key(key)
     limit, after = content.page_asked_for(request)
     folder = request.path["folderId"]
-    page = services().contents.contents(key.tenant, folder, limit, after)
+    page = services().contents.list_contents(key.tenant, folder, limit, after)
     return content.contents(folder, page, limit)

@@ -11,4 +11,4 @@ from afterword.tenants.keys import ApiKey, Scope
 def handler(request: http.Request, key: ApiKey) -> http.Response:  # noqa: ARG001 - nothing is asked
     """List the tenant's folders, and how many contents each has."""
     content.check_key(key)
-    return content.folders(services().contents.folders(key.tenant))
+    return content.folders(services().contents.list_folders(key.tenant))

@@ -11,5 +11,5 @@ from afterword.tenants.keys import ApiKey, Scope
 def handler(request: http.Request, key: ApiKey) -> http.Response:
     """List a page of generations; the Link header leads to the next."""
     flow, search = generations.asked_for(request, key)
-    flows = services().registry.flow_ids(key.tenant) if flow is None else [flow]
+    flows = services().registry.list_flow_ids(key.tenant) if flow is None else [flow]
     return generations.page(services().listings.search(key.tenant, flows, search), request)

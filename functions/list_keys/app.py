@@ -11,4 +11,4 @@ from afterword.tenants.keys import ApiKey, Scope
 def handler(request: http.Request, key: ApiKey) -> http.Response:  # noqa: ARG001 - nothing is asked
     """List the keys, live and revoked, oldest first."""
     native.whole_tenant(key)
-    return keys.listed(services().registry.keys(key.tenant))
+    return keys.listed(services().registry.list_keys(key.tenant))

@@ -10,5 +10,5 @@ from afterword.tenants.keys import ApiKey, Scope
 def handler(request: http.Request, key: ApiKey) -> http.Response:
     """List a page of generations; the Link header leads to the next."""
     limit, after = genai_stack.page_asked_for(request)
-    page = services().listings.page(key.tenant, genai_stack.app_flow(key), limit, after)
+    page = services().listings.read_page(key.tenant, genai_stack.app_flow(key), limit, after)
     return genai_stack.text_generations(page, limit)

@@ -10,5 +10,5 @@ from afterword.tenants.keys import ApiKey, Scope
 @http.endpoint(native, Scope.ADMIN)
 def handler(_request: http.Request, key: ApiKey) -> http.Response:
     """List them, oldest first."""
-    endpoints = services().webhook_store.endpoints(webhooks.tenant(key))
+    endpoints = services().webhook_store.list_endpoints(webhooks.tenant(key))
     return webhooks.listed(endpoints)

@@ -12,4 +12,4 @@ def handler(request: http.Request, key: ApiKey) -> http.Response:
     """Send it again, with the same id and the same bytes."""
     tenant, path = webhooks.tenant(key), request.path
     deliveries = services().webhook_deliveries
-    return webhooks.begun(deliveries.replay(tenant, path["webhookId"], path["deliveryId"]))
+    return webhooks.begun(deliveries.restart(tenant, path["webhookId"], path["deliveryId"]))

@@ -9,6 +9,6 @@ from afterword.services import services
 
 
 @sqs.consumer(queue.read_message)
-def handler(nudges: Sequence[Message], _seconds: float) -> Sequence[str]:
+def handler(messages: Sequence[Message], _seconds: float) -> Sequence[str]:
     """Try the deliveries at once; return what must come again."""
-    return services().webhook_sender.send_batch(nudges)
+    return services().webhook_sender.send_batch(messages)

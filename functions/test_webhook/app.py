@@ -11,4 +11,6 @@ from afterword.tenants.keys import ApiKey, Scope
 def handler(request: http.Request, key: ApiKey) -> http.Response:
     """Send an endpoint a test, on the way of all webhooks."""
     tenant = webhooks.tenant(key)
-    return webhooks.begun(services().webhook_deliveries.test(tenant, request.path["webhookId"]))
+    return webhooks.begun(
+        services().webhook_deliveries.start_test(tenant, request.path["webhookId"])
+    )

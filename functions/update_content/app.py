@@ -14,6 +14,6 @@ def handler(request: http.Request, key: ApiKey) -> http.Response:
     contents = services().contents
     found = contents.get(key.tenant, request.path["contentId"])
     change = content_form.change(
-        request, lambda: services().fetcher, lambda: contents.folders(key.tenant)
+        request, lambda: services().fetcher, lambda: contents.list_folders(key.tenant)
     )
     return content.shown(contents.update(key.tenant, found.id, change))

@@ -12,7 +12,7 @@ def handler(request: http.Request, key: ApiKey) -> http.Response:
     generation_id, flow = genai_stack.text_gen_id(request), genai_stack.app_flow(key)
     update = genai_stack.update(request.body)
     if update is None:
-        listed = services().store.listed(key.tenant, generation_id)
+        listed = services().store.get_detail(key.tenant, generation_id)
         return genai_stack.text_generation(genai_stack.owned(listed, flow))
     listed = services().store.set_title(key.tenant, generation_id, flow, update.title)
     return genai_stack.text_generation(listed)

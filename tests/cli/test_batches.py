@@ -72,7 +72,7 @@ class Api:
             lease = clock.now() + timedelta(minutes=1)
             claim = services().store.claim(item["tenant"]["S"], item["id"]["S"], lease)
             if claim is not None:
-                services().endings.succeed(claim, completion("Hi"))
+                services().outbox.succeed(claim, completion("Hi"))
         following, _ = turns(self.calls)[-1]
         self.inbox.take(following)
 

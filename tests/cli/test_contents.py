@@ -59,7 +59,7 @@ def items() -> list[dict[str, Any]]:
 
 def by_external_id(tenant: str = "demo") -> dict[str, Content]:
     """Return a tenant's contents by external id."""
-    page = services().contents.contents(tenant, None, 100, None)
+    page = services().contents.list_contents(tenant, None, 100, None)
     assert page.after is None
     return {content.external_id or "": content for content in page.items}
 
@@ -82,8 +82,8 @@ def test_a_folder_becomes_contents(afterword: Afterword, manual: Path) -> None:
     }
     for content in added.values():
         assert (content.folder.name, content.tags, content.source) == ("Manual", (), None)
-    selection = services().contents.selection("demo", (), ())
-    texts = {each.passage.text for each in services().contents.candidates(selection)}
+    selection = services().contents.select("demo", (), ())
+    texts = {each.passage.text for each in services().contents.read_candidates(selection)}
     assert {"A contract.", "A letter."} <= texts
 
 
@@ -395,7 +395,7 @@ def test_wrong_options_of_add_are_usage_errors(
 ) -> None:
     """A path that is not there, or an address that is none, ends with exit code 2."""
     assert message in usage_error(afterword(*ADD, *arguments))
-    assert store.folders("demo") == []
+    assert store.list_folders("demo") == []
 
 
 @pytest.mark.parametrize(

@@ -66,7 +66,7 @@ def bury(store: GenerationStore, set_clock: SetClock) -> Bury:
         store.claim(tenant, generation_id, clock.now() + timedelta(seconds=30))
         set_clock.advance(minutes=1)
         letter = {"MessageId": f"message-{next(numbers)}", **facts}
-        status = services().endings.give_up(
+        status = services().outbox.fail_unclaimed(
             tenant, generation_id, Reason.DEAD_LETTER, "Too often.", letter
         )
         assert status is Status.FAILED
@@ -136,7 +136,7 @@ def test_a_dead_letter_is_submitted_again(
     )
     generation = store.get("demo", new)
     assert (generation.status, generation.retry_of) == (Status.QUEUED, old)
-    submission, _ = store.submission("demo", new)
+    submission, _ = store.get_submission("demo", new)
     assert (submission.inputs, submission.external) == (SUBMISSION.inputs, SUBMISSION.external)
     assert bodies() == [{"tenant": "demo", "id": new}]
     assert store.get("demo", old).status is Status.FAILED

@@ -102,7 +102,7 @@ class Worker:
     def wait(self, seconds: float) -> None:
         """Let the seconds go by; claim it, and the next time end it."""
         self._set_clock.advance(seconds=seconds)
-        store, endings = services().store, services().endings
+        store, endings = services().store, services().outbox
         if self.claim is None:
             self.claim = store.claim("demo", only_id(), clock.now() + timedelta(minutes=1))
             assert self.claim is not None
@@ -238,7 +238,7 @@ def test_files_go_with_it(afterword: Afterword, worker: Worker, tmp_path: Path) 
         ("notes", "a.txt"),
         ("notes", "b.txt"),
     ]
-    assert services().store.file(worker.claim.files[1]) == b"Text of b.txt"
+    assert services().store.read_file(worker.claim.files[1]) == b"Text of b.txt"
 
 
 def test_a_failure_ends_with_its_reason(afterword: Afterword, worker: Worker) -> None:

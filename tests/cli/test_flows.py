@@ -79,7 +79,7 @@ def test_a_flow_may_name_what_is_not_there_yet(
             f"afterword: steps[0].context.tags: There is no tag Lamps {yet}\n"
         ),
     )
-    assert [flow.id for flow in registry.flows("demo")] == ["greeting"]
+    assert [flow.id for flow in registry.list_flows("demo")] == ["greeting"]
 
 
 @pytest.mark.usefixtures("registry")
@@ -114,7 +114,7 @@ def test_a_wrong_file_saves_nothing(afterword: Afterword, registry: Registry, fi
             f"{file}:10: steps[0].max_tokens: Input should be less than or equal to 100000\n"
         ),
     )
-    assert registry.flows("demo") == []
+    assert registry.list_flows("demo") == []
 
 
 def test_flows_are_listed(

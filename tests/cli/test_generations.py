@@ -79,17 +79,17 @@ class Worker:
     def hand_back(self) -> None:
         """Hand it back, as when the model is throttled."""
         assert self._claim is not None
-        assert self._store.hand_back(self._claim, failed=False)
+        assert self._store.requeue(self._claim, failed=False)
 
     def succeed(self) -> None:
         """Store the completion."""
         assert self._claim is not None
-        assert services().endings.succeed(self._claim, self.completion)
+        assert services().outbox.succeed(self._claim, self.completion)
 
     def fail(self) -> None:
         """Store that the model refused."""
         assert self._claim is not None
-        assert services().endings.fail(self._claim, Reason.REFUSED_CONTENT, "The model refused it.")
+        assert services().outbox.fail(self._claim, Reason.REFUSED_CONTENT, "The model refused it.")
 
 
 @pytest.fixture

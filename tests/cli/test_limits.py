@@ -79,7 +79,7 @@ def test_limits_are_set_one_by_one(afterword: Afterword, registry: Registry) -> 
     for options, limits in steps:
         result = afterword(*LIMITS, *options, "--json")
         assert (result.exit_code, result.stderr) == (0, CHANGED)
-        assert registry.limits("demo") == limits
+        assert registry.get_limits("demo") == limits
         shown = json.loads(result.stdout)
         assert shown["requests_per_minute"]["limit"] == limits.requests_per_minute
         assert shown["running_at_once"]["limit"] == limits.running_at_once
@@ -91,7 +91,7 @@ def test_to_show_the_limits_changes_nothing(afterword: Afterword, registry: Regi
     limits = Limits(requests_per_minute=1, running_at_once=2, tokens_per_month=3)
     registry.set_limits("demo", limits)
     afterword(*LIMITS)
-    assert registry.limits("demo") == limits
+    assert registry.get_limits("demo") == limits
 
 
 @pytest.mark.parametrize(
@@ -114,7 +114,7 @@ def test_a_wrong_limit_is_a_usage_error(
     error = usage_error(afterword(*LIMITS, "--tokens-per-month", "7", option, text))
     assert f"Invalid value for {option}:" in error
     assert message in error
-    assert registry.limits("demo") == Limits(running_at_once=5)
+    assert registry.get_limits("demo") == Limits(running_at_once=5)
 
 
 @pytest.mark.parametrize("options", [(), ("--running-at-once", "5")])
@@ -126,4 +126,4 @@ def test_limits_need_a_tenant(afterword: Afterword, options: tuple[str, ...]) ->
         "",
         "afterword: There is no tenant nobody.\n",
     )
-    assert services().registry.limits("nobody") == Limits()
+    assert services().registry.get_limits("nobody") == Limits()

@@ -20,7 +20,7 @@ def test_a_tenant_is_created(afterword: Afterword, registry: Registry) -> None:
     result = afterword("tenant", "create", "demo", "--name", "Demo [Ltd]")
     assert (result.exit_code, result.stdout) == (0, "")
     assert result.stderr == "Created tenant demo (Demo [Ltd]).\n"
-    assert registry.tenant("demo").name == "Demo [Ltd]"
+    assert registry.get_tenant("demo").name == "Demo [Ltd]"
 
 
 def test_a_taken_or_malformed_id_creates_no_tenant(
@@ -41,7 +41,7 @@ def test_a_taken_or_malformed_id_creates_no_tenant(
             " digit: 'de/mo' is not.\n"
         ),
     )
-    assert registry.tenant("demo").name == "Demo"
+    assert registry.get_tenant("demo").name == "Demo"
 
 
 def test_a_key_is_shown_once_and_its_secret_not_stored(
@@ -59,7 +59,7 @@ def test_a_key_is_shown_once_and_its_secret_not_stored(
             " It is shown this once: keep it somewhere safe.\n"
         ),
     )
-    stored = registry.key(credential.key_id)
+    stored = registry.get_key(credential.key_id)
     assert stored is not None
     assert stored.matches(credential.secret)
     assert stored.scopes == {Scope.SUBMIT, Scope.READ}
@@ -125,12 +125,12 @@ def test_a_key_can_be_for_one_flow(afterword: Afterword, registry: Registry) -> 
     registry.put_flow("demo", "mail-reply", "{}")
     result = afterword("key", "create", "demo", "--flow", "mail-reply")
     assert ", for the flow mail-reply alone)" in result.stderr
-    (key,) = registry.keys("demo")
+    (key,) = registry.list_keys("demo")
     assert key.flow == "mail-reply"
     assert "mail-reply" in afterword("key", "list", "demo").stdout
     absent = afterword("key", "create", "demo", "--flow", "absent")
     assert (absent.exit_code, absent.stderr) == (1, "afterword: There is no flow absent.\n")
-    assert len(registry.keys("demo")) == 1
+    assert len(registry.list_keys("demo")) == 1
 
 
 def test_a_key_of_another_tenant_is_not_revoked(afterword: Afterword, registry: Registry) -> None:
@@ -143,7 +143,7 @@ def test_a_key_of_another_tenant_is_not_revoked(afterword: Afterword, registry: 
         1,
         f"afterword: Tenant demo has no key {foreign.id}.\n",
     )
-    stored = registry.key(foreign.id)
+    stored = registry.get_key(foreign.id)
     assert stored is not None
     assert stored.revoked_at is None
 

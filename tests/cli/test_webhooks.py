@@ -39,13 +39,13 @@ def test_a_webhook_is_added(afterword: Afterword) -> None:
     added = afterword("webhook", "add", "demo", URL, "--label", "Help desk")
     assert added.exit_code == 0
     assert re.fullmatch(r"whsec_[A-Za-z0-9+/]{43}=\n", added.stdout)
-    (endpoint,) = services().webhook_store.endpoints("demo")
+    (endpoint,) = services().webhook_store.list_endpoints("demo")
     assert (endpoint.url, endpoint.label) == (URL, "Help desk")
     assert added.stderr == (
         f"This is the secret of webhook {endpoint.id} of tenant demo."
         " It is shown this once: keep it somewhere safe.\n"
     )
-    assert services().registry.rules("demo").webhooks
+    assert services().registry.get_rules("demo").webhooks
 
 
 @pytest.mark.parametrize(
@@ -77,9 +77,9 @@ def test_webhooks_are_listed_and_shown(afterword: Afterword, webhook: str) -> No
     assert heads == ["ID", "URL", "LABEL", "CREATED (UTC)", "STATE"]
     assert row == [webhook, URL, "2026-11-10 09:00", "enabled"]
     store = services().webhook_store
-    store.failing(store.endpoint("demo", webhook))
+    store.mark_failing(store.get_endpoint("demo", webhook))
     assert "failing since 2026-11-10 09:00" in afterword("webhook", "show", "demo", webhook).stdout
-    store.disable(store.endpoint("demo", webhook), Disabled.GONE)
+    store.disable(store.get_endpoint("demo", webhook), Disabled.GONE)
     shown = json.loads(afterword("webhook", "show", "demo", webhook, "--json").stdout)
     assert (shown["enabled"], shown["disabled_reason"]) == (False, "gone")
     assert json.loads(afterword("webhook", "list", "demo", "--json").stdout) == [shown]
@@ -90,8 +90,8 @@ def test_a_webhook_is_removed(afterword: Afterword, webhook: str) -> None:
     """It is gone, with its count."""
     removed = afterword("webhook", "remove", "demo", webhook)
     assert (removed.stdout, removed.stderr) == ("", f"Removed webhook {webhook} of tenant demo.\n")
-    assert services().webhook_store.endpoints("demo") == []
-    assert not services().registry.rules("demo").webhooks
+    assert services().webhook_store.list_endpoints("demo") == []
+    assert not services().registry.get_rules("demo").webhooks
 
 
 def test_a_secret_is_rotated(afterword: Afterword, webhook: str) -> None:
@@ -108,10 +108,10 @@ def test_a_test_and_its_replay(afterword: Afterword, webhook: str, set_clock: Se
     begun = afterword("webhook", "test", "demo", webhook).stdout.strip()
     assert messages() == [{"tenant": "demo", "id": f"{webhook}/{begun}"}]
     store = services().webhook_store
-    claimed = store.claim(store.delivery("demo", webhook, begun), START + timedelta(seconds=45))
+    claimed = store.claim(store.get_delivery("demo", webhook, begun), START + timedelta(seconds=45))
     assert claimed is not None
     tried = Try(set_clock(), 500, "it answers with status 500", 0.1)
-    store.note(claimed, DeliveryStatus.FAILED, tried)
+    store.record_try(claimed, DeliveryStatus.FAILED, tried)
     shown = afterword("webhook", "deliveries", "demo", webhook).stdout.splitlines()
     assert [word for word in shown[1].split("  ") if word] == [
         begun,
@@ -140,11 +140,11 @@ def test_hosts_of_submissions(afterword: Afterword) -> None:
     expected = {"tenant": "demo", "hosts": ["c.example.com"], "secret": None}
     assert json.loads(second.stdout) == expected
     assert afterword("tenant", "webhook-hosts", "demo").stdout == "c.example.com\n"
-    assert services().registry.rules("demo").webhook_hosts == {"c.example.com"}
+    assert services().registry.get_rules("demo").webhook_hosts == {"c.example.com"}
     assert "as each submission says" in afterword("webhook", "show", "demo", SUBMISSIONS).stdout
     assert afterword("tenant", "webhook-hosts", "demo", "--none").stderr == HOSTS_SET
-    assert services().registry.rules("demo").webhook_hosts == frozenset()
-    assert services().webhook_store.endpoints("demo") == []
+    assert services().registry.get_rules("demo").webhook_hosts == frozenset()
+    assert services().webhook_store.list_endpoints("demo") == []
 
 
 @pytest.mark.parametrize("host", ["https://a.example", "a.example/x", "*", "a b", "", "-"])

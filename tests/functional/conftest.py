@@ -171,7 +171,7 @@ def webhook_queue(
 ) -> WebhookQueue:
     """Return the queue that the sender is given its messages by."""
     queue = WebhookQueue(load_event)
-    monkeypatch.setattr(queues.Queue, "hide", lambda _, *hidden: queue.hide(*hidden))
+    monkeypatch.setattr(queues.Queue, "change_visibility", lambda _, *hidden: queue.hide(*hidden))
     return queue
 
 

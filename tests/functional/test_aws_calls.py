@@ -181,7 +181,7 @@ def test_ten_notices_take_one_call_of_eventbridge(
     records = []
     for number in range(10):
         cuid = json.loads(submit(submission_event, context)["body"])["process_cuid"]
-        services().endings.cancel("demo", cuid)
+        services().outbox.cancel("demo", cuid)
         body = json.dumps({"tenant": "demo", "id": cuid})
         records.append({"messageId": str(number), "receiptHandle": "", "body": body})
     calls.clear()

@@ -43,7 +43,7 @@ def test_what_has_ended_is_not_canceled(native: Native) -> None:
     generation_id = native.submitted()
     claim = services().store.claim("demo", generation_id, clock.now() + timedelta(minutes=1))
     assert claim is not None
-    services().endings.succeed(claim, completion("In May."))
+    services().outbox.succeed(claim, completion("In May."))
     refused = problem(409, "It has succeeded already.")
     assert native.ask("cancel_generation", generation_id) == refused
     assert native.ask("get_generation", generation_id)["body"]["output"] == "In May."
@@ -56,7 +56,7 @@ def test_what_a_worker_holds_is_canceled(native: Native) -> None:
     assert claim is not None
     body = native.ask("cancel_generation", generation_id)["body"]
     assert (body["status"], body["attempts"]) == ("canceled", 1)
-    assert not services().endings.succeed(claim, completion("In May."))
+    assert not services().outbox.succeed(claim, completion("In May."))
 
 
 def test_a_canceled_generation_gives_its_place_back(tenant: Tenant, native: Native) -> None:

@@ -87,7 +87,7 @@ def ask(  # noqa: PLR0913, PLR0917 - all that a generation touches
         return read(handler(event, CONTEXT)), model
 
     def clients_items() -> list[str]:
-        page = services().listings.page(tenant.id, "joke", 1)
+        page = services().listings.read_page(tenant.id, "joke", 1)
         return [listed.generation.id for listed in page.items]
 
     return send
@@ -95,7 +95,7 @@ def ask(  # noqa: PLR0913, PLR0917 - all that a generation touches
 
 def sources(tenant: Tenant) -> tuple[Source, ...]:
     """Return the sources of the newest generation."""
-    (listed,) = services().listings.page(tenant.id, "joke", 1).items
+    (listed,) = services().listings.read_page(tenant.id, "joke", 1).items
     assert listed.generation.completion is not None
     return listed.generation.completion.sources
 
@@ -239,8 +239,8 @@ def test_what_looks_like_a_name_stays_as_it_is(ask: Ask, question: str) -> None:
 def test_what_was_chosen_is_kept_with_the_request(ask: Ask, tenant: Tenant) -> None:
     """A retry asks for the same folders again."""
     ask("How many days to deliver?", {"step1": {"context": {"folders": {"names": ["Shipping"]}}}})
-    (listed,) = services().listings.page(tenant.id, "joke", 1).items
-    submission, status = services().store.submission(tenant.id, listed.generation.id)
+    (listed,) = services().listings.read_page(tenant.id, "joke", 1).items
+    submission, status = services().store.get_submission(tenant.id, listed.generation.id)
     assert status is Status.SUCCEEDED
     assert submission.context["step1"].folders == (folder_id(tenant.id, "Shipping"),)
     assert submission.context["step1"].tags is None
@@ -261,5 +261,5 @@ def test_a_knowledge_base_that_is_too_large_fails_with_what_to_do(
     result, _ = ask("How many days to deliver?")
     assert result["statusCode"] == 422
     assert "choose fewer folders or tags" in result["body"]["message"]
-    (listed,) = services().listings.page(tenant.id, "joke", 1).items
+    (listed,) = services().listings.read_page(tenant.id, "joke", 1).items
     assert listed.generation.reason is Reason.KNOWLEDGE_TOO_LARGE

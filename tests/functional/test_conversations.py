@@ -51,8 +51,8 @@ def submit(
 
 def history(question_id: str, tenant: str = "demo") -> list[GenerationDetail]:
     """Return the conversation up to a question."""
-    last = services().store.listed(tenant, question_id)
-    return services().listings.conversation(tenant, CHAT, SESSION, until=last.order)
+    last = services().store.get_detail(tenant, question_id)
+    return services().listings.read_conversation(tenant, CHAT, SESSION, until=last.order)
 
 
 def questions(turns: list[GenerationDetail]) -> list[object]:
@@ -238,8 +238,8 @@ def test_a_long_conversation_is_read_in_part(run: Run) -> None:
     for number in range(4):
         ids.append(submit(f"Question {number}"))
         run(ids[-1])
-    last = services().store.listed("demo", ids[-1])
-    newest = services().listings.conversation("demo", CHAT, SESSION, until=last.order, limit=2)
+    last = services().store.get_detail("demo", ids[-1])
+    newest = services().listings.read_conversation("demo", CHAT, SESSION, until=last.order, limit=2)
     assert questions(newest) == ["Question 2", "Question 3"]
 
 

@@ -52,7 +52,7 @@ def succeed(*models: str | None, flow: str = "mail-reply", tenant: str = "demo")
         assert done is not None
         claim = done
     together = answered(last, 100 * len(models), 10 * len(models))
-    assert services().endings.succeed(claim, together)
+    assert services().outbox.succeed(claim, together)
 
 
 def counted(*, succeeded: int = 0, canceled: int = 0, answers: int = 0, **failures: int) -> Tally:
@@ -74,7 +74,7 @@ def cell(model: str | None = "small", flow: str = "mail-reply", day: date = DAY)
 
 def used(first: date = DAY, last: date = DAY) -> dict[Cell, Tally]:
     """Return what the tenant has used."""
-    return services().statistics.used("demo", first, last)
+    return services().statistics.get_tallies("demo", first, last)
 
 
 def rows() -> list[dict[str, Any]]:
@@ -132,7 +132,7 @@ def test_ends_are_counted_by_flow_and_model(read: Read) -> None:
 def test_an_end_without_a_model(read: Read) -> None:
     """What needed no model, or had no answer yet, is counted under none."""
     succeed(None)
-    services().endings.cancel("demo", begun().id)
+    services().outbox.cancel("demo", begun().id)
     assert read() == {cell(None): counted(succeeded=1, canceled=1)}
 
 
@@ -156,7 +156,7 @@ def test_failures_are_counted_by_reason(read: Read) -> None:
         (Reason.EMPTY_OUTPUT, answered()),
         (Reason.REFUSED_CONTENT, None),
     ):
-        assert services().endings.fail(begun(), reason, "No.", answer)
+        assert services().outbox.fail(begun(), reason, "No.", answer)
     assert read() == {
         cell(None): counted(refused_content=1),
         cell(): counted(empty_output=2, answers=2),
@@ -174,10 +174,13 @@ def test_steps_that_are_finished_count_whatever_comes_after(
         ids.append(claim.id)
     failing = services().store.finish_step(begun(), answered())
     assert failing is not None
-    services().endings.cancel("demo", ids[0])
-    assert services().endings.fail(failing, Reason.TOO_LONG, "No.", answered("big", 200, 20))
+    services().outbox.cancel("demo", ids[0])
+    assert services().outbox.fail(failing, Reason.TOO_LONG, "No.", answered("big", 200, 20))
     set_clock.advance(minutes=2)
-    assert services().endings.give_up("demo", ids[1], Reason.DEADLINE, "Too late.") is Status.FAILED
+    assert (
+        services().outbox.fail_unclaimed("demo", ids[1], Reason.DEADLINE, "Too late.")
+        is Status.FAILED
+    )
     assert read() == {
         cell("big"): counted(too_long=1, answers=1),
         cell(): counted(canceled=1, deadline=1, answers=3),
@@ -234,7 +237,7 @@ def test_tenants_are_apart(
     count()
     assert used() == one
     for tenant in ("demo-2", other_tenant.id):
-        theirs = services().statistics.used(tenant, DAY, DAY)
+        theirs = services().statistics.get_tallies(tenant, DAY, DAY)
         assert [each.tenant for each in theirs] == [tenant]
 
 
@@ -305,9 +308,9 @@ def test_what_is_deleted_stays_counted(read: Read) -> None:
     """A generation that its owner deletes has been used all the same."""
     claim = services().store.finish_step(begun(), answered("big"))
     assert claim is not None
-    assert services().endings.succeed(claim, answered("small", 200, 20))
+    assert services().outbox.succeed(claim, answered("small", 200, 20))
     failed = begun()
-    assert services().endings.fail(failed, Reason.EMPTY_OUTPUT, "No.", answered())
+    assert services().outbox.fail(failed, Reason.EMPTY_OUTPUT, "No.", answered())
     for each in (claim, failed):
         services().store.delete("demo", each.id)
     assert read() == {

@@ -1,4 +1,4 @@
-"""Every call of AWS on a generation's way, as the place where the process dies.
+"""Every call of AWS on a generation's way, as the slot where the process dies.
 
 A process dies before a call, or after the call has taken effect but before its answer is there;
 from then on it makes no call. Then others recover: the client sends its request again with the same
@@ -58,9 +58,9 @@ CALLS = {
     # eight shards, the item, its next due time, the message;
     # the end, that it is settled
     "plain": Calls(submission=6, stored=5, worker=5, sweeper=11, dead_letter=2, deliver=0),
-    # between limits and big text: whether it is there, and a place: refused since the tenant has no
+    # between limits and big text: whether it is there, and a slot: refused since the tenant has no
     # usage yet, made, refused in a new minute, taken;
-    # after an end: the place and the tokens, the notice; the deliverer: the end, the webhooks,
+    # after an end: the slot and the tokens, the notice; the deliverer: the end, the webhooks,
     # the event, settled
     "limited": Calls(submission=11, stored=10, worker=7, sweeper=11, dead_letter=3, deliver=4),
 }
@@ -182,8 +182,8 @@ class World:
         for _ in range(MINUTES):
             while self.work() or self.deliver():
                 pass
-            ends = [services().store.ended("demo", generation_id) for generation_id in self.ids()]
-            if all(ended is not None and ended.settled for ended in ends):
+            ends = [services().store.get_end("demo", generation_id) for generation_id in self.ids()]
+            if all(ended is not None and ended.dispatched for ended in ends):
                 return
             self.clock.advance(minutes=1)
             self.sweep()
@@ -224,8 +224,8 @@ def only_generation(world: World) -> tuple[Status, str | None]:
     assert json.loads(world.submit()["body"]) == {"process_cuid": generation_id}
     generation = services().store.get("demo", generation_id)
     spent = 0 if generation.completion is None else TOKENS
-    if services().registry.limits("demo").any:
-        usage = Quotas(clients().dynamodb, REFERENCES["QuotasTable"]).used("demo")
+    if services().registry.get_limits("demo").any:
+        usage = Quotas(clients().dynamodb, REFERENCES["QuotasTable"]).get_status("demo")
         assert (usage.running, usage.tokens) == (0, spent)
         assert set(world.published) == {generation_id}
     else:
@@ -319,8 +319,8 @@ def test_a_notice_whose_function_dies_is_repeated(world: World, calls: int) -> N
 def test_a_place_comes_back_from_a_submission_that_died_before_its_item(
     world: World, moment: str
 ) -> None:
-    """When all places are taken by lost submissions, the next refused one gives them back."""
-    for taken in (8, 3):  # the place is the eighth call, and later the third
+    """When all slots are taken by lost submissions, the next refused one gives them back."""
+    for taken in (8, 3):  # the slot is the eighth call, and later the third
         world.event["headers"]["idempotency-key"] = f"lost-{taken}"
         assert world.fate.strikes(taken - (moment == "after-call"), world.submit)
     world.event["headers"]["idempotency-key"] = "case-457"

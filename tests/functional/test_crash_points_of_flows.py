@@ -74,7 +74,7 @@ def asked(use_model: Callable[[FakeModel], None]) -> Counter[str]:
 def event(client: Client) -> Event:
     """Return a submission of the form, with an idempotency key."""
     services().registry.put_flow(client.tenant, "letters", json.dumps(FLOW))
-    scopes = services().registry.keys(client.tenant)[0].scopes
+    scopes = services().registry.list_keys(client.tenant)[0].scopes
     key = services().registry.create_key(client.tenant, scopes, flow="letters")[1]
     bound = Client(client.load, client.tenant, "letters", key)
     event = bound.event("create_text_generation")

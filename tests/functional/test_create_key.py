@@ -40,7 +40,7 @@ def test_a_key_is_shown_once(administration: Administration) -> None:
     assert made.call("list_flows")["statusCode"] == 200
     assert made.call("list_keys")["statusCode"] == 403
     assert shown in administration.call("list_keys")["body"]["keys"]
-    stored = services().registry.key(credential.key_id)
+    stored = services().registry.get_key(credential.key_id)
     assert stored is not None
     assert credential.secret not in repr(stored)
 
@@ -80,9 +80,9 @@ def test_what_does_not_fit_is_named(
     administration: Administration, body: object, field: str, message: str
 ) -> None:
     """A member that does not fit is named, and no key is made."""
-    before = len(services().registry.keys("demo"))
+    before = len(services().registry.list_keys("demo"))
     assert administration.call("create_key", body) == invalid((field, message))
-    assert len(services().registry.keys("demo")) == before
+    assert len(services().registry.list_keys("demo")) == before
 
 
 def test_only_an_administrator_may_create(

@@ -240,7 +240,7 @@ def test_files_are_kept_in_the_bucket_for_the_worker(
     assert form.get(generation_id) == result
     assert stored() == Stored(items=1, messages=1, objects=3)
     claimed = claim(form, generation_id)
-    assert [(file.input, services().store.file(file)) for file in claimed.files] == [
+    assert [(file.input, services().store.read_file(file)) for file in claimed.files] == [
         ("sources", notes),
         ("sources", b"a,b\n1,2\n3,4\n"),
         ("photo", PNG),
@@ -290,7 +290,7 @@ def test_two_tenants_files_do_not_meet(
         )
         (files[client.tenant],) = claim(client, body_of(result)["id"]).files
     for tenant_id, file in files.items():
-        assert services().store.file(file) == tenant_id.encode()
+        assert services().store.read_file(file) == tenant_id.encode()
         assert file.key.startswith(f"{tenant_id}/")
 
 
@@ -513,7 +513,7 @@ def test_the_same_key_for_another_form_is_refused(
     assert read_item("demo", generation_id) == before
     assert (stored().items, stored().messages) == (1, 1)
     (file,) = claim(form, generation_id).files
-    assert services().store.file(file) == PNG
+    assert services().store.read_file(file) == PNG
 
 
 def test_a_malformed_key_is_refused(form: Client, stored: Callable[[], Stored]) -> None:

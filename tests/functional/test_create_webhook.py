@@ -46,7 +46,7 @@ def test_an_endpoint_is_created(webhooks: Webhooks) -> None:
             "disabled_reason": None,
         },
     }
-    assert services().registry.rules("demo").webhooks
+    assert services().registry.get_rules("demo").webhooks
 
 
 def test_a_secret_is_kept_encrypted_and_apart(webhooks: Webhooks) -> None:
@@ -110,8 +110,8 @@ def test_what_does_not_fit_is_named(
     """What is wrong is refused by its name, and nothing is stored."""
     result = webhooks.send("create_webhook", webhooks.event("create_webhook", body=body))
     assert result == problem(422, message, field)
-    assert services().webhook_store.endpoints("demo") == []
-    assert not services().registry.rules("demo").webhooks
+    assert services().webhook_store.list_endpoints("demo") == []
+    assert not services().registry.get_rules("demo").webhooks
 
 
 def test_a_tenant_has_so_many_and_no_more(webhooks: Webhooks) -> None:
@@ -130,7 +130,7 @@ def test_without_its_secret_there_is_no_endpoint(
     cut_off("ssm.PutParameter")
     result = webhooks.call("create_webhook", url=URL)
     assert result == problem(503, "Try again in a moment.", retry_after="1")
-    assert services().webhook_store.endpoints("demo") == []
+    assert services().webhook_store.list_endpoints("demo") == []
 
 
 @pytest.mark.parametrize("name", HANDLERS)

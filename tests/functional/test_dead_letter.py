@@ -53,7 +53,7 @@ def test_a_dead_letter_fails_its_generation(
 def test_a_dead_letter_keeps_what_sqs_says_of_it(event: Event, context: LambdaContext) -> None:
     """How often the message was received, and when it was sent, stays with the generation."""
     handler(event, context)
-    (letter,) = services().listings.dead_letters("demo")
+    (letter,) = services().listings.list_dead_letters("demo")
     assert (letter.id, letter.message_id) == (ID, MESSAGE_ID)
     assert letter.facts == event["Records"][0]["attributes"]
 

@@ -48,7 +48,7 @@ def result(text: str) -> Completion:
 
 def used() -> QuotaStatus:
     """Return what the tenant uses."""
-    return Quotas(clients().dynamodb, REFERENCES["QuotasTable"]).used("demo")
+    return Quotas(clients().dynamodb, REFERENCES["QuotasTable"]).get_status("demo")
 
 
 def everything() -> str:
@@ -76,7 +76,7 @@ def test_what_has_ended_is_deleted_with_all_its_texts(
     generation_id = services().submitter.submit("demo", submission)
     claim = services().store.finish_step(claimed(generation_id), result(text))
     assert claim is not None
-    services().endings.succeed(claim, result(text))
+    services().outbox.succeed(claim, result(text))
     services().store.set_title("demo", generation_id, FLOW, WORD)
     assert WORD in everything()
     gone = native.ask("delete_generation", generation_id)
@@ -90,20 +90,22 @@ def test_what_is_deleted_is_found_by_nobody(
 ) -> None:
     """It is absent everywhere: here, in lists and conversations, and for every dialect."""
     generation_id = native.submitted(external_ref="case-457", conversation="s")
-    services().endings.give_up("demo", generation_id, Reason.DEAD_LETTER, "No.", {"MessageId": "m"})
+    services().outbox.fail_unclaimed(
+        "demo", generation_id, Reason.DEAD_LETTER, "No.", {"MessageId": "m"}
+    )
     order = services().store.get("demo", generation_id).order
     assert native.ask("delete_generation", generation_id)["statusCode"] == 204
     for name in ("get", "cancel", "delete", "retry"):
         assert native.ask(f"{name}_generation", generation_id) == NOT_FOUND
     assert native.pages() == native.pages(external_ref="case-457") == [[]]
     store = services().store
-    assert services().listings.page("demo", FLOW, 100).items == ()
-    assert services().listings.conversation("demo", FLOW, "s", until=order) == []
-    assert list(services().listings.dead_letters("demo")) == []
+    assert services().listings.read_page("demo", FLOW, 100).items == ()
+    assert services().listings.read_conversation("demo", FLOW, "s", until=order) == []
+    assert list(services().listings.list_dead_letters("demo")) == []
     for note in (
         lambda: store.set_title("demo", generation_id, FLOW, "x"),
         lambda: store.rate("demo", generation_id, FLOW, 1),
-        lambda: services().endings.cancel("demo", generation_id),
+        lambda: services().outbox.cancel("demo", generation_id),
     ):
         with pytest.raises(NotFoundError):
             note()
@@ -141,9 +143,9 @@ def test_a_late_worker_changes_nothing(
     native.ask("cancel_generation", generation_id)
     native.ask("delete_generation", generation_id)
     before = read_item("demo", generation_id)
-    assert not services().endings.succeed(claim, result(WORD))
+    assert not services().outbox.succeed(claim, result(WORD))
     assert services().store.finish_step(claim, result(WORD)) is None
-    assert not services().store.hand_back(claim, failed=True)
+    assert not services().store.requeue(claim, failed=True)
     use_model(saying(WORD))
     assert generate(message_event(generation_id), LambdaContext()) == {"batchItemFailures": []}
     assert read_item("demo", generation_id) == before
@@ -155,7 +157,7 @@ def test_what_is_not_settled_yet_is_settled_after_it(
     set_clock: SetClock,
     read_item: ReadItem,
 ) -> None:
-    """A place comes back and the tokens are counted, though the process died that was to do it."""
+    """A slot comes back and the tokens are counted, though the process died that was to do it."""
     services().registry.set_limits(tenant.id, Limits(running_at_once=1))
     generation_id = native.submitted()
     claim = services().store.finish_step(claimed(generation_id), result(WORD))
@@ -182,9 +184,9 @@ def test_its_end_is_made_known_all_the_same(
     services().store.put("demo", generation_id, submission, terms)
     services().store.cancel("demo", generation_id)
     assert native.ask("delete_generation", generation_id)["statusCode"] == 204
-    ended = services().store.ended("demo", generation_id)
+    ended = services().store.get_end("demo", generation_id)
     assert ended is not None
-    assert (ended.status, ended.settled, ended.notify) == (Status.CANCELED, False, True)
+    assert (ended.status, ended.dispatched, ended.notify) == (Status.CANCELED, False, True)
     event = load_event("deliver")
     event["Records"][0]["body"] = json.dumps({"tenant": "demo", "id": generation_id})
     assert deliver(event, LambdaContext()) == {"batchItemFailures": []}
@@ -194,12 +196,12 @@ def test_its_end_is_made_known_all_the_same(
 def test_it_is_counted_as_before(native: Native, set_clock: SetClock) -> None:
     """The statistics have it still: what was paid was paid."""
     generation_id = native.submitted()
-    services().endings.succeed(claimed(generation_id), result(WORD))
+    services().outbox.succeed(claimed(generation_id), result(WORD))
     hour = set_clock().replace(minute=0, second=0, microsecond=0)
-    before = list(services().listings.ended_during(hour, "demo"))
+    before = list(services().listings.read_ended(hour, "demo"))
     assert len(before) == 1
     native.ask("delete_generation", generation_id)
-    assert list(services().listings.ended_during(hour, "demo")) == before
+    assert list(services().listings.read_ended(hour, "demo")) == before
 
 
 def test_a_key_stands_for_what_was_deleted(
@@ -207,7 +209,7 @@ def test_a_key_stands_for_what_was_deleted(
 ) -> None:
     """A client that repeats its submission after the deletion makes no second generation.
 
-    It takes no place either, and once the deleted one has expired, the key is free.
+    It takes no slot either, and once the deleted one has expired, the key is free.
     """
     services().registry.set_limits(tenant.id, Limits(running_at_once=1))
     generation_id = native.submit(idempotency_key="case-457")["body"]["id"]

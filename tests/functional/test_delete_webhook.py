@@ -16,7 +16,7 @@ def test_an_endpoint_is_removed(webhooks: Webhooks) -> None:
     assert (result["statusCode"], result["body"]) == (204, None)
     for name in ("get_webhook", "delete_webhook"):
         assert webhooks.call(name, created["id"]) == problem(404, NO_WEBHOOK)
-    assert not services().registry.rules("demo").webhooks
+    assert not services().registry.get_rules("demo").webhooks
     name = f"/afterword/{REFERENCES['WebhooksTable']}/demo/{created['id']}"
     with pytest.raises(clients().ssm.exceptions.ParameterNotFound):
         clients().ssm.get_parameter(Name=name)
@@ -26,8 +26,8 @@ def test_the_others_stay(webhooks: Webhooks) -> None:
     """A tenant with another endpoint has that still."""
     first, second = webhooks.created(), webhooks.created()
     webhooks.call("delete_webhook", first["id"])
-    assert [each.id for each in services().webhook_store.endpoints("demo")] == [second["id"]]
-    assert services().registry.rules("demo").webhooks
+    assert [each.id for each in services().webhook_store.list_endpoints("demo")] == [second["id"]]
+    assert services().registry.get_rules("demo").webhooks
 
 
 def test_the_submissions_endpoint_goes_with_the_hosts(webhooks: Webhooks) -> None:

@@ -38,9 +38,9 @@ def published(calls: list[Call]) -> list[Mapping[str, Any]]:
 
 def settled(generation_id: str = ID) -> bool:
     """Whether nothing is left to do for a generation that has ended."""
-    ended = services().store.ended("demo", generation_id)
+    ended = services().store.get_end("demo", generation_id)
     assert ended is not None
-    return ended.settled
+    return ended.dispatched
 
 
 @pytest.fixture
@@ -97,9 +97,9 @@ def test_every_end_is_published(
 ) -> None:
     """Failures come with their reason, and cancellations as what they are."""
     if end == "canceled":
-        services().endings.cancel("demo", ID)
+        services().outbox.cancel("demo", ID)
     else:
-        services().endings.give_up("demo", ID, Reason.DEADLINE, "Too late.")
+        services().outbox.fail_unclaimed("demo", ID, Reason.DEADLINE, "Too late.")
     assert handler(event, context) == {"batchItemFailures": []}
     (entry,) = published(calls)
     detail = json.loads(entry["Detail"])
@@ -110,7 +110,7 @@ def test_a_notice_that_comes_twice_is_published_once(
     event: Event, context: LambdaContext, calls: list[Call]
 ) -> None:
     """What is settled needs no other event."""
-    services().endings.cancel("demo", ID)
+    services().outbox.cancel("demo", ID)
     for _ in range(2):
         assert handler(event, context) == {"batchItemFailures": []}
     assert len(published(calls)) == 1
@@ -136,7 +136,7 @@ def test_an_event_that_is_refused_comes_again(
     """EventBridge refuses single events inside a 200: just these come again."""
     put(OTHER_ID)
     for generation_id in (ID, OTHER_ID):
-        services().endings.cancel("demo", generation_id)
+        services().outbox.cancel("demo", generation_id)
     (record,) = event["Records"]
     event["Records"].append(
         {**record, "messageId": "2", "body": record["body"].replace(ID, OTHER_ID)}
@@ -154,7 +154,7 @@ def test_what_is_published_and_not_noted_comes_again(
     event: Event, context: LambdaContext, cut_off: Callable[[str], None], calls: list[Call]
 ) -> None:
     """When the table is out of reach after the event, the notice comes again."""
-    services().endings.cancel("demo", ID)
+    services().outbox.cancel("demo", ID)
     cut_off("dynamodb.UpdateItem")
     assert handler(event, context)["batchItemFailures"] != []
     assert len(published(calls)) == 1
@@ -165,7 +165,7 @@ def test_a_bus_out_of_reach_brings_all_notices_again(
     event: Event, context: LambdaContext, cut_off: Callable[[str], None]
 ) -> None:
     """When EventBridge is out of reach the invocation fails, and SQS delivers the batch again."""
-    services().endings.cancel("demo", ID)
+    services().outbox.cancel("demo", ID)
     cut_off("eventbridge.PutEvents")
     with pytest.raises(EndpointConnectionError):
         handler(event, context)
@@ -180,7 +180,7 @@ def test_without_anybody_to_hear_of_it_no_notice_is_sent(
     terms = SubmissionOptions(flow_version=1, retention=timedelta(days=30))
     services().store.put("demo", OTHER_ID, SUBMISSION, terms)
     calls.clear()
-    services().endings.cancel("demo", OTHER_ID)
+    services().outbox.cancel("demo", OTHER_ID)
     assert settled(OTHER_ID)
     assert [call.operation for call in calls if call.operation.startswith("sqs")] == []
     assert stored().items == 2
@@ -189,7 +189,7 @@ def test_without_anybody_to_hear_of_it_no_notice_is_sent(
 
 def ended() -> None:
     """Let the generation of the sample event end."""
-    services().endings.cancel("demo", ID)
+    services().outbox.cancel("demo", ID)
 
 
 def told(webhooks: Webhooks, webhook: str) -> list[Mapping[str, Any]]:
@@ -239,7 +239,7 @@ def test_a_notice_that_comes_twice_makes_one_delivery(
     webhook = webhooks.created()["id"]
     ended()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(services().store, "settled", lambda *_: None)
+        patch.setattr(services().store, "mark_dispatched", lambda *_: None)
         handler(event, context)
         handler(event, context)
     (delivery,) = webhooks.log(webhook)
@@ -279,7 +279,7 @@ def test_webhooks_that_are_not_begun_come_again(
 ) -> None:
     """When a delivery cannot be begun the notice comes again, and the end is not settled."""
     webhooks.created()
-    services().endings.cancel("demo", ID)
+    services().outbox.cancel("demo", ID)
     cut_off(operation)
     assert handler(event, context)["batchItemFailures"] != []
     assert not settled()
@@ -294,7 +294,7 @@ def test_a_submissions_own_address_is_told(
     submission = replace(SUBMISSION, webhook_url=URL)
     services().store.put("demo", OTHER_ID, submission, terms)
     for generation_id in (ID, OTHER_ID):
-        services().endings.cancel("demo", generation_id)
+        services().outbox.cancel("demo", generation_id)
     (record,) = event["Records"]
     other = {**record, "messageId": "2", "body": record["body"].replace(ID, OTHER_ID)}
     event["Records"] = [record, other]
@@ -303,7 +303,7 @@ def test_a_submissions_own_address_is_told(
     assert (delivery.url, delivery.generation) == (URL, OTHER_ID)
     third = "019a6f3e-7c00-7000-8000-000000000003"
     services().store.put("demo", third, submission, terms)
-    services().endings.cancel("demo", third)
+    services().outbox.cancel("demo", third)
     services().webhook_endpoints.set_hosts("demo", ["other.example.com"])
     event["Records"] = [{**record, "body": record["body"].replace(ID, third)}]
     assert handler(event, context) == {"batchItemFailures": []}

@@ -104,7 +104,7 @@ def test_a_throttled_message_is_reported(
     event: Event, context: LambdaContext, use_model: Callable[[FakeModel], None]
 ) -> None:
     """A message whose model is unavailable is reported, and its generation is queued."""
-    services().queue.put_off = lambda *_: None  # type: ignore[method-assign]  # a sample receipt
+    services().queue.change_visibility = lambda *_: None  # type: ignore[method-assign]  # a sample receipt
     use_model(raising(ModelUnavailableError("Busy.")))
     assert handler(event, context) == {"batchItemFailures": [{"itemIdentifier": MESSAGE_ID}]}
     assert (generation().status, generation().attempt) == (Status.QUEUED, 1)

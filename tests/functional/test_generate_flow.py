@@ -174,7 +174,7 @@ def test_a_canceled_generation_is_a_conflict(generate: Generate, time: Time) -> 
 
     def cancel(seconds: float) -> None:
         sleep(seconds)
-        services().endings.cancel("demo", id_for_key("demo", "a-key"))
+        services().outbox.cancel("demo", id_for_key("demo", "a-key"))
 
     time.sleep = cancel  # type: ignore[method-assign] # for once
     result = generate()

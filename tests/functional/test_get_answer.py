@@ -94,7 +94,7 @@ def test_a_running_question_is_processing(visitor: Visitor) -> None:
     assert claim is not None
     expected = answer({"questionId": question_id, "status": "PROCESSING"})
     assert visitor.answer(question_id) == expected
-    services().store.hand_back(claim, failed=False)
+    services().store.requeue(claim, failed=False)
     expected = answer({"questionId": question_id, "status": "PENDING"})
     assert visitor.answer(question_id) == expected
 
@@ -103,7 +103,7 @@ def test_a_failed_question_says_why(visitor: Visitor) -> None:
     """A question that failed is ERROR, with the reason and a sentence."""
     question_id = visitor.asked()
     message = "It was not finished in time."
-    services().store.give_up("demo", question_id, Reason.DEADLINE, message)
+    services().store.fail_unclaimed("demo", question_id, Reason.DEADLINE, message)
     assert visitor.answer(question_id) == answer(
         {"questionId": question_id, "status": "ERROR", "error": f"deadline: {message}"}
     )
@@ -112,7 +112,7 @@ def test_a_failed_question_says_why(visitor: Visitor) -> None:
 def test_a_canceled_question_says_so(visitor: Visitor) -> None:
     """A question that was canceled is ERROR."""
     question_id = visitor.asked()
-    services().endings.cancel("demo", question_id)
+    services().outbox.cancel("demo", question_id)
     assert error_of(visitor.answer(question_id)) == "It was canceled."
 
 
@@ -205,8 +205,8 @@ def test_an_earlier_question_without_an_answer_stands_alone(
     for name in ("Open", "Failed", "Canceled", "Last"):
         ids.append(visitor.asked(f"{name}?"))
         set_clock.advance(seconds=1)
-    services().store.give_up("demo", ids[1], Reason.DEADLINE, "Too late.")
-    services().endings.cancel("demo", ids[2])
+    services().store.fail_unclaimed("demo", ids[1], Reason.DEADLINE, "Too late.")
+    services().outbox.cancel("demo", ids[2])
     finish("demo", ids[3], "Done.")
     assert turns(visitor.chat(ids[3])) == [
         ("user", "Open?"),
@@ -241,7 +241,7 @@ def test_the_index_may_lag_behind(visitor: Visitor, monkeypatch: pytest.MonkeyPa
     """An answer has its own question even while the index does not know it."""
     question_id = visitor.asked("New?")
     finish("demo", question_id, "Yes.")
-    monkeypatch.setattr(services().listings, "conversation", lambda *_, **__: [])
+    monkeypatch.setattr(services().listings, "read_conversation", lambda *_, **__: [])
     assert turns(visitor.chat(question_id)) == [("user", "New?"), ("bot", "Yes.")]
 
 

@@ -54,7 +54,7 @@ def finish(generation_id: str) -> None:
     """Let a worker succeed."""
     claim = services().store.claim("demo", generation_id, clock.now() + timedelta(seconds=70))
     assert claim is not None
-    services().endings.succeed(claim, completion(TEXT))
+    services().outbox.succeed(claim, completion(TEXT))
 
 
 def test_a_result_is_there_later(ask: Ask, submitted: str) -> None:
@@ -68,7 +68,7 @@ def test_a_result_is_there_later(ask: Ask, submitted: str) -> None:
 @pytest.mark.parametrize(("reason", "code"), [(Reason.DEADLINE, 504), (Reason.DEAD_LETTER, 502)])
 def test_a_failure_is_told(ask: Ask, submitted: str, reason: Reason, code: int) -> None:
     """A failed invocation has its reason as the message, and a code that fits it."""
-    services().endings.give_up("demo", submitted, reason, "It is over.")
+    services().outbox.fail_unclaimed("demo", submitted, reason, "It is over.")
     result = ask(submitted)
     assert (result["statusCode"], result["body"]["message"]) == (code, f"{reason}: It is over.")
     assert result["body"]["results"]["logId"] == submitted

@@ -35,7 +35,7 @@ def succeed(generation_id: str, done: Completion) -> None:
     """End a generation as the worker does."""
     claim = services().store.claim("demo", generation_id, clock.now() + timedelta(minutes=1))
     assert claim is not None
-    services().endings.succeed(claim, done)
+    services().outbox.succeed(claim, done)
 
 
 def put(dialect: str, **external: str) -> str:

@@ -81,7 +81,7 @@ def test_a_generation_that_was_handed_back_is_pending(
     generation_id: str, claimed: Claim, read: Read
 ) -> None:
     """A generation that was throttled is `pending` again, and its log says why it waits."""
-    services().store.hand_back(claimed, failed=False)
+    services().store.requeue(claimed, failed=False)
     logs = "attempt 1 was handed back, the next one is queued"
     assert read() == answer(shown(generation_id, HELLO, logs=logs, attempts=1))
 
@@ -143,7 +143,7 @@ def test_a_canceled_generation_has_failed(
 ) -> None:
     """A generation that was canceled is `failed`, and its log says that it was canceled."""
     set_clock.advance(seconds=2.5)
-    services().endings.cancel("demo", generation_id)
+    services().outbox.cancel("demo", generation_id)
     logs = f"{LATER} canceled in 2.5 s, attempt 0"
     expected = shown(
         generation_id, HELLO, "failed", logs=logs, finished_at=LATER, seconds=2.5, attempts=0
@@ -156,7 +156,7 @@ def test_attempts_are_counted(
 ) -> None:
     """A generation that came to its end with the second attempt says so."""
     store = services().store
-    store.hand_back(claimed, failed=True)
+    store.requeue(claimed, failed=True)
     again = store.claim("demo", generation_id, clock.now() + timedelta(seconds=70))
     assert again is not None
     set_clock.advance(seconds=1)

@@ -38,9 +38,9 @@ def end(
     assert claim is not None
     answered = Completion(text="Hi", model=model, stop_reason=STOP, tokens_in=1_000, tokens_out=500)
     if good:
-        assert services().endings.succeed(claim, answered)
+        assert services().outbox.succeed(claim, answered)
     else:
-        assert services().endings.fail(claim, Reason.INVALID_OUTPUT, "No.", answered)
+        assert services().outbox.fail(claim, Reason.INVALID_OUTPUT, "No.", answered)
 
 
 def used(
@@ -194,7 +194,7 @@ def test_a_read_costs_little_while_the_count_runs(
     """A quarter takes one query of the table, and four for each hour that is not summed up."""
     end()
     set_clock.advance(hours=4)
-    services().statistics.count(600)
+    services().statistics.count_hours(600)
     administration.call("list_flows")  # the key is known from now on
     calls.clear()
     query = {"from": "2026-08-11", "to": "2026-11-10"}

@@ -157,7 +157,7 @@ def test_a_new_version_of_the_flow_does_not_make_it_another_request(submit: Subm
     """A retry after the owner saved the flow again is still the same request."""
     generation_id = process(submit("order-17"))
     registry = services().registry
-    registry.put_flow("demo", "mail-reply", registry.flow("demo", "mail-reply").document)
+    registry.put_flow("demo", "mail-reply", registry.get_flow("demo", "mail-reply").document)
     assert process(submit("order-17")) == generation_id
     assert services().store.get("demo", generation_id).flow_version == 1
 

@@ -45,7 +45,7 @@ def test_an_event_becomes_a_generation(
     generation = services().store.get("demo", generation_id)
     assert (generation.dialect, generation.flow) == ("native", FLOW)
     assert generation.external == {"external_ref": '"case-457"'}
-    assert services().store.listed("demo", generation_id).inputs == MAIL["inputs"]
+    assert services().store.get_detail("demo", generation_id).inputs == MAIL["inputs"]
 
 
 def bad(event: Event, **changes: object) -> Event:
@@ -118,7 +118,7 @@ def test_a_file_becomes_a_batch(inbox: Inbox, calls: list[Call]) -> None:
 
     ids = [line_id("demo", batch.id, line) for line in (1, 3)]
     for generation_id in ids:
-        services().endings.cancel("demo", generation_id)
+        services().outbox.cancel("demo", generation_id)
     assert inbox.take(following) == []
     assert services().batches.get("demo", batch.id).state is State.FINISHED
     written = clients().s3.get_object(Bucket=BUCKET, Key=f"results/demo/{batch.id}.jsonl")
@@ -178,8 +178,8 @@ def test_a_batch_waits_for_its_tenants_limits(
     assert (batch.state, delay, stored().items) == (State.READING, 5, 2)
     assert batch.read < 4
     ids = [line_id("demo", batch.id, line) for line in (1, 3, 4)]
-    for generation_id in services().store.found("demo", ids):
-        services().endings.cancel("demo", generation_id)
+    for generation_id in services().store.get_many("demo", ids):
+        services().outbox.cancel("demo", generation_id)
     inbox.take(following)
     batch = services().batches.get("demo", batch.id)
     assert batch.state is not State.READING

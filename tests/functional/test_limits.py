@@ -1,4 +1,4 @@
-"""A tenant's limits: who is refused, with what, and when a place comes back."""
+"""A tenant's limits: who is refused, with what, and when a slot comes back."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -38,7 +38,7 @@ def limit(tenant_id: str = "demo", **given: int) -> None:
 
 def used(tenant_id: str = "demo") -> QuotaStatus:
     """Return what a tenant uses."""
-    return Quotas(clients().dynamodb, REFERENCES["QuotasTable"]).used(tenant_id)
+    return Quotas(clients().dynamodb, REFERENCES["QuotasTable"]).get_status(tenant_id)
 
 
 def cuid(result: Mapping[str, Any]) -> str:
@@ -49,7 +49,7 @@ def cuid(result: Mapping[str, Any]) -> str:
 
 
 def full(number: int) -> Mapping[str, Any]:
-    """Return the whole result of a submission that finds no place."""
+    """Return the whole result of a submission that finds no slot."""
     what = f"The limit is {number} open at once, and so many are."
     return refusal(429, what, **{"retry-after": "5"})
 
@@ -101,7 +101,7 @@ def test_open_generations_are_limited(
     use_model: Callable[[FakeModel], None],
     stored: Callable[[], Stored],
 ) -> None:
-    """With all places taken a submission is refused, and accepted again after the next end."""
+    """With all slots taken a submission is refused, and accepted again after the next end."""
     limit(running_at_once=2)
     first, _ = cuid(submit()), cuid(submit())
     before = stored()
@@ -120,14 +120,16 @@ def test_every_end_gives_its_place_back(
     use_model: Callable[[FakeModel], None],
     end: str,
 ) -> None:
-    """However a generation ends, its place is free again."""
+    """However a generation ends, its slot is free again."""
     limit(running_at_once=1)
     generation_id = cuid(submit())
     match end:
         case "canceled":
-            services().endings.cancel("demo", generation_id)
+            services().outbox.cancel("demo", generation_id)
         case "dead":
-            services().endings.give_up("demo", generation_id, Reason.DEAD_LETTER, "Too often.")
+            services().outbox.fail_unclaimed(
+                "demo", generation_id, Reason.DEAD_LETTER, "Too often."
+            )
         case _:
             answer = '{"nom_du_client": "Jean"}' if end == "succeeded" else "no JSON"
             use_model(saying(answer))
@@ -173,7 +175,7 @@ def test_tokens_belong_to_the_month_of_their_end(submit: Submit, set_clock: SetC
     ended = services().store.succeed(claimed, completion('{"nom_du_client": "Jean"}'))
     assert ended is not None
     set_clock.advance(seconds=1)
-    services().endings.settle(ended)
+    services().outbox.dispatch(ended)
     assert used() == QuotaStatus(requests=0, running=0, tokens=0)
     set_clock.advance(seconds=-1)
     assert used().tokens == TOKENS
@@ -185,12 +187,12 @@ def test_a_december_ends_with_its_year(submit: Submit, set_clock: SetClock) -> N
     set_clock.moment = datetime(2026, 12, 31, 23, 59, tzinfo=UTC)
     usage = Quotas(clients().dynamodb, REFERENCES["QuotasTable"])
     generation_id = cuid(submit())
-    services().endings.cancel("demo", generation_id)
-    ended = services().store.ended("demo", generation_id)
+    services().outbox.cancel("demo", generation_id)
+    ended = services().store.get_end("demo", generation_id)
     assert ended is not None
-    place = usage.admit("demo", generation_id, Limits(tokens_per_month=1))
-    assert isinstance(place, Admission)
-    usage.settle(replace(ended, place=place.place, tokens=1))
+    slot = usage.admit("demo", generation_id, Limits(tokens_per_month=1))
+    assert isinstance(slot, Admission)
+    usage.count_end(replace(ended, slot=slot.slot, tokens=1))
     result = submit()
     assert (result["statusCode"], result["headers"]["retry-after"]) == (429, "60")
 
@@ -217,9 +219,9 @@ def test_an_end_that_is_settled_twice_counts_once(
     use_model(saying('{"nom_du_client": "Jean"}'))
     generation_id = cuid(submit())
     generate(message_event(generation_id), CONTEXT)
-    ended = services().store.ended("demo", generation_id)
+    ended = services().store.get_end("demo", generation_id)
     assert ended is not None
-    services().endings.settle(ended)
+    services().outbox.dispatch(ended)
     assert used() == QuotaStatus(requests=1, running=0, tokens=TOKENS)
 
 
@@ -230,9 +232,9 @@ def test_who_is_too_late_with_the_same_key_counts_nothing(
     load_event: Callable[[str], Event],
     monkeypatch: pytest.MonkeyPatch,
     *,
-    settled: bool,
+    dispatched: bool,
 ) -> None:
-    """A request that is overtaken by its own repetition neither keeps a place nor counts again."""
+    """A request that is overtaken by its own repetition neither keeps a slot nor counts again."""
     limit(running_at_once=1, tokens_per_month=1_000_000)
     store = services().store
     exists = store.exists
@@ -245,10 +247,10 @@ def test_who_is_too_late_with_the_same_key_counts_nothing(
         assert claim is not None
         ended = store.succeed(claim, completion("Dear Ada,"))
         assert ended is not None
-        if settled:
-            services().endings.settle(ended)
+        if dispatched:
+            services().outbox.dispatch(ended)
         else:
-            Quotas(clients().dynamodb, REFERENCES["QuotasTable"]).settle(ended)
+            Quotas(clients().dynamodb, REFERENCES["QuotasTable"]).count_end(ended)
         return there
 
     monkeypatch.setattr(store, "exists", live_a_whole_life)
@@ -259,25 +261,25 @@ def test_who_is_too_late_with_the_same_key_counts_nothing(
     assert (used().running, used().tokens) == (0, TOKENS)
 
 
-def test_another_request_with_the_key_of_an_ended_one_keeps_no_place(
+def test_another_request_with_the_key_of_an_ended_one_keeps_no_slot(
     submission_event: Event, submit: Submit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A refused request gives back the place that it had taken."""
+    """A refused request gives back the slot that it had taken."""
     limit(running_at_once=1)
-    services().endings.cancel("demo", cuid(submit("case-457")))
+    services().outbox.cancel("demo", cuid(submit("case-457")))
     monkeypatch.setattr(services().store, "exists", lambda *_: False)  # it was asked too early
     submission_event["body"] = '{"subject": "Another", "body": "mail"}'
     assert submit("case-457")["statusCode"] == 422
     assert used().running == 0
 
 
-def test_a_repeated_request_needs_no_place(submit: Submit) -> None:
+def test_a_repeated_request_needs_no_slot(submit: Submit) -> None:
     """With its idempotency key a client gets its answer again, however full it is."""
     limit(running_at_once=1, requests_per_minute=1)
     generation_id = cuid(submit("case-457"))
     assert cuid(submit("case-457")) == generation_id
     assert submit("case-458")["statusCode"] == 429
-    services().endings.cancel("demo", generation_id)
+    services().outbox.cancel("demo", generation_id)
     assert cuid(submit("case-457")) == generation_id
     assert used() == QuotaStatus(requests=1, running=0, tokens=0)
 
@@ -285,7 +287,7 @@ def test_a_repeated_request_needs_no_place(submit: Submit) -> None:
 def test_the_place_of_a_submission_that_was_never_stored_comes_back(
     submit: Submit, set_clock: SetClock, cut_off: Callable[[str], None]
 ) -> None:
-    """A place is given back a minute after its process failed, when somebody else needs it."""
+    """A slot is given back a minute after its process failed, when somebody else needs it."""
     limit(running_at_once=1)
     usage = Quotas(clients().dynamodb, REFERENCES["QuotasTable"])
     lost = id_for_key("demo", "lost")
@@ -304,20 +306,20 @@ def test_the_place_of_a_submission_that_was_never_stored_comes_back(
 def test_the_place_of_an_end_that_was_not_settled_comes_back(
     submit: Submit, set_clock: SetClock
 ) -> None:
-    """A generation that has ended needs no sweeper to give its place to the next."""
+    """A generation that has ended needs no sweeper to give its slot to the next."""
     limit(running_at_once=1)
     services().store.cancel("demo", cuid(submit()))
     assert submit() == full(1)
     set_clock.advance(seconds=61)
     generation_id = cuid(submit())
-    services().endings.cancel("demo", generation_id)
+    services().outbox.cancel("demo", generation_id)
     assert used().running == 0
 
 
 def test_a_long_line_of_old_places_is_looked_at_from_its_end(
     submit: Submit, set_clock: SetClock
 ) -> None:
-    """The oldest places are looked at first, a few at a time."""
+    """The oldest slots are looked at first, a few at a time."""
     limit(running_at_once=admission.CHECKED_SLOTS + 1)
     ids = []
     for _ in range(admission.CHECKED_SLOTS + 1):
@@ -341,7 +343,7 @@ def test_tenants_do_not_share_limits(submit: Submit, their_submission_event: Eve
 
 
 def test_reading_is_not_limited(submit: Submit, reading_event: Callable[[str], Event]) -> None:
-    """Who has no place left can still read what there is."""
+    """Who has no slot left can still read what there is."""
     limit(running_at_once=1, requests_per_minute=1, tokens_per_month=1)
     generation_id = cuid(submit())
     assert submit()["statusCode"] == 429
@@ -351,7 +353,7 @@ def test_reading_is_not_limited(submit: Submit, reading_event: Callable[[str], E
 def test_limits_may_change_while_generations_are_open(
     tenant: Tenant, submit: Submit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What was accepted without limits takes no place, and what has one gives it back without."""
+    """What was accepted without limits takes no slot, and what has one gives it back without."""
     monkeypatch.setattr(admission, "CACHE_SECONDS", 0.0)
     before = cuid(submit())
     limit(running_at_once=1)
@@ -361,7 +363,7 @@ def test_limits_may_change_while_generations_are_open(
     cuid(submit())
     assert used().running == 1
     for generation_id in (before, during):
-        services().endings.cancel(tenant.id, generation_id)
+        services().outbox.cancel(tenant.id, generation_id)
     assert used().running == 0
 
 
@@ -395,7 +397,7 @@ def test_too_many_at_the_same_moment_are_refused(
 
 
 def test_a_place_lasts_as_long_as_its_generation(submit: Submit, set_clock: SetClock) -> None:
-    """However long it waits, an open generation keeps its place."""
+    """However long it waits, an open generation keeps its slot."""
     limit(running_at_once=1)
     cuid(submit())
     set_clock.advance(minutes=59)

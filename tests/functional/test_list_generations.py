@@ -105,7 +105,7 @@ def test_statuses_are_chosen(native: Native, set_clock: SetClock) -> None:
         native.ask("cancel_generation", generation_id)
     claim = services().store.claim("demo", ids[1], clock.now() + timedelta(minutes=1))
     assert claim is not None
-    services().endings.succeed(claim, completion("In May."))
+    services().outbox.succeed(claim, completion("In May."))
     assert native.pages(status="canceled", limit="2") == [[ids[0], ids[3]], [ids[6]]]
     assert native.pages(status="canceled,succeeded") == [[ids[0], ids[1], ids[3], ids[6]]]
     assert native.pages(status="running") == [[]]
@@ -259,7 +259,7 @@ def test_a_page_fits_into_a_response(native: Native, set_clock: SetClock) -> Non
     for generation_id in ids:
         claim = services().store.claim("demo", generation_id, clock.now() + timedelta(minutes=1))
         assert claim is not None
-        services().endings.succeed(claim, completion('"' * 600_000))
+        services().outbox.succeed(claim, completion('"' * 600_000))
     event = native.load_event("list_generations")
     event["headers"]["authorization"] = f"Bearer {native.key}"
     pages = native.pages()
@@ -274,7 +274,7 @@ def test_an_order_is_the_stored_one(native: Native) -> None:
     """A generation's place in lists is told from itself, as its item has it."""
     generation_id = native.submitted()
     found = services().store.get("demo", generation_id)
-    listed = services().store.listed("demo", generation_id)
+    listed = services().store.get_detail("demo", generation_id)
     assert found.order == listed.order == list_order(START, generation_id)
 
 

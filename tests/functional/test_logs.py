@@ -73,7 +73,7 @@ def told(lines: list[Line]) -> list[tuple[str, str | None]]:
 @pytest.fixture
 def no_put_off(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let messages be put off whose receipts are samples."""
-    monkeypatch.setattr(Queue, "hide", lambda *_: None)
+    monkeypatch.setattr(Queue, "change_visibility", lambda *_: None)
 
 
 @pytest.mark.usefixtures("no_put_off")
@@ -115,7 +115,7 @@ def test_an_id_is_followed_from_the_api_to_the_end(  # noqa: PLR0913, PLR0917 - 
         "succeeded",
         "succeeded",
     )
-    counted = ("TimeInQueue", "HandedBack", "Succeeded")
+    counted = ("TimeInQueue", "Requeued", "Succeeded")
     assert [name for line in metrics for name in counted if name in line] == list(counted)
 
 

@@ -109,7 +109,7 @@ def put(tenant: Tenant, set_clock: SetClock) -> Callable[..., None]:  # noqa: AR
             template=template,
             external={},
         )
-        version = services().registry.flow(tenant.id, FLOW).version
+        version = services().registry.get_flow(tenant.id, FLOW).version
         terms = SubmissionOptions(flow_version=version, retention=timedelta(days=30))
         services().store.put(tenant.id, generation_id, submission, terms)
 
@@ -124,7 +124,7 @@ def run(
     monkeypatch: pytest.MonkeyPatch,
 ) -> Work:
     """Return a function that runs the worker with a model that thinks for THINKS seconds."""
-    monkeypatch.setattr(Queue, "hide", lambda *_: None)  # a sample receipt
+    monkeypatch.setattr(Queue, "change_visibility", lambda *_: None)  # a sample receipt
 
     def run(answer: Answer) -> None:
         def think(prompt: Prompt) -> Completion:
@@ -203,7 +203,7 @@ def test_what_is_handed_back(
     run(says("Dear Ada,"))
     assert metric_lines() == [
         expected({"TimeInQueue": 0}, attempt=1),
-        of_model({"TimeInModel": 1500, "HandedBack": 1}, at=1.5, attempt=1),
+        of_model({"TimeInModel": 1500, "Requeued": 1}, at=1.5, attempt=1),
         of_model({**ANSWERED, "Succeeded": 1, "Failed": 0}, at=3.0, attempt=2),
     ]
 
@@ -216,8 +216,8 @@ def test_what_times_out_for_the_last_time(
     for _ in range(3):
         run(fails(ModelTimedOutError("No answer.")))
     assert metric_lines()[1:] == [
-        of_model({"TimeInModel": 1500, "HandedBack": 1}, at=1.5, attempt=1),
-        of_model({"TimeInModel": 1500, "HandedBack": 1}, at=3.0, attempt=2),
+        of_model({"TimeInModel": 1500, "Requeued": 1}, at=1.5, attempt=1),
+        of_model({"TimeInModel": 1500, "Requeued": 1}, at=3.0, attempt=2),
         of_model(
             {"TimeInModel": 1500, "Succeeded": 0, "Failed": 1},
             at=4.5,
@@ -266,7 +266,7 @@ def test_steps_of_an_earlier_attempt_are_not_counted_again(
     run(answer)
     assert metric_lines()[1:] == [
         of_model(ANSWERED, "small", at=3.0, attempt=1),
-        of_model({"TimeInModel": 1500, "HandedBack": 1}, "big", at=3.0, attempt=1),
+        of_model({"TimeInModel": 1500, "Requeued": 1}, "big", at=3.0, attempt=1),
     ]
     run(says("Dear Ada,"))
     assert metric_lines() == [
@@ -300,7 +300,7 @@ def test_what_is_canceled_while_it_runs(
     put()
 
     def answer(_: Prompt) -> Completion:
-        services().endings.cancel("demo", ID)
+        services().outbox.cancel("demo", ID)
         return completion("Too late")
 
     run(answer)

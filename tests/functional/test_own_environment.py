@@ -53,7 +53,7 @@ from tests.harness.roles import USED_BY_LAMBDA
 
 ID, OTHER_ID = "019a6f3e-7c00-7000-8000-000000000001", "019a6f3e-7c00-7000-8000-000000000002"
 BIG = "x" * 20_000
-PLACE = "1794301200000-00000000"
+SLOT = "1794301200000-00000000"
 SHARED = frozenset[str](parsed_template()["Globals"]["Function"]["Environment"]["Variables"])
 """The variables that all functions have."""
 
@@ -97,14 +97,14 @@ def put(
     inputs: Mapping[str, str],
     external: Mapping[str, str],
     generation_id: str = ID,
-    place: str = PLACE,
+    slot: str = SLOT,
 ) -> None:
     """Queue the generation of the sample events, which has limits and is to be made known."""
     submission = Submission(
         dialect="dialonce", flow=FLOW, inputs=inputs, template=None, external=external
     )
     terms = SubmissionOptions(
-        flow_version=1, retention=timedelta(days=30), place=place, notify=generation_id == ID
+        flow_version=1, retention=timedelta(days=30), slot=slot, notify=generation_id == ID
     )
     services().store.put("demo", generation_id, submission, terms)
 
@@ -124,7 +124,7 @@ def ask_after_another() -> None:
         external={},
         conversation="session-1",
     )
-    terms = SubmissionOptions(flow_version=1, retention=timedelta(days=30), place=PLACE)
+    terms = SubmissionOptions(flow_version=1, retention=timedelta(days=30), slot=SLOT)
     for generation_id in (generations.new_id(), OTHER_ID):
         services().store.put("demo", generation_id, question, terms)
 
@@ -176,13 +176,14 @@ def test_what_is_open_to_everybody_has_and_needs_nothing(  # noqa: PLR0913, PLR0
     assert unused(folder) == set()
 
 
-def lose_place(generation_id: str) -> None:
+def lose_slot(generation_id: str) -> None:
     """End a generation of a tenant with limits, as a process does that dies before it settles."""
-    limits = services().registry.limits("demo")
+    limits = services().registry.get_limits("demo")
     usage = Quotas(clients().dynamodb, REFERENCES["QuotasTable"])
-    place = usage.admit("demo", generation_id, limits)
-    assert isinstance(place, Admission)
-    put({"body": "B"}, {}, generation_id, place.place)
+    slot = usage.admit("demo", generation_id, limits)
+    assert isinstance(slot, Admission)
+    assert slot.slot is not None
+    put({"body": "B"}, {}, generation_id, slot.slot)
     services().store.cancel("demo", generation_id)
 
 
@@ -194,8 +195,8 @@ def test_submitting_has_what_it_needs(
 ) -> None:
     """The submitting function uses all its variables and permissions, and no other."""
     services().registry.set_limits("demo", Limits(running_at_once=2))
-    lose_place(ID)
-    lose_place(OTHER_ID)
+    lose_slot(ID)
+    lose_slot(OTHER_ID)
     set_clock.advance(minutes=2)
     asked = run_alone("submit_mail_generation")
     submission_event["body"] = f'{{"subject": "A", "body": "{BIG}"}}'
@@ -325,8 +326,8 @@ def test_a_form_has_what_it_needs(
 ) -> None:
     """The form's function uses all its variables and permissions, and no other."""
     services().registry.set_limits("demo", Limits(running_at_once=2))
-    lose_place(ID)
-    lose_place(OTHER_ID)
+    lose_slot(ID)
+    lose_slot(OTHER_ID)
     set_clock.advance(minutes=2)
     asked = run_alone("create_text_generation")
     fields = (("topic", "Snow"), ("story", BIG), ("sources", ("a.txt", b"Hello")))
@@ -380,8 +381,8 @@ def test_running_a_flow_has_what_it_needs(  # noqa: PLR0913, PLR0917 - what it i
     """The generating function uses all its variables and permissions, and no other."""
     monkeypatch.setattr(waiting, "WAIT_SECONDS", 0.0)
     services().registry.set_limits("demo", Limits(running_at_once=2))
-    lose_place(ID)
-    lose_place(OTHER_ID)
+    lose_slot(ID)
+    lose_slot(OTHER_ID)
     set_clock.advance(minutes=2)
     user = {"userId": "x" * 200}
     event = load_event("generate_flow")
@@ -438,8 +439,8 @@ def test_a_question_has_what_it_needs(
 ) -> None:
     """The question's function uses all its variables and permissions, and no other."""
     services().registry.set_limits("demo", Limits(running_at_once=2))
-    lose_place(ID)
-    lose_place(OTHER_ID)
+    lose_slot(ID)
+    lose_slot(OTHER_ID)
     set_clock.advance(minutes=2)
     chat = json.dumps({**json.loads(FLOW_DOCUMENT), "type": "chat"})
     services().registry.put_flow("demo", FLOW, chat)
@@ -584,8 +585,8 @@ def test_submitting_to_the_native_api_has_what_it_needs(
 ) -> None:
     """The native API's submitting function uses all its variables and permissions, and no other."""
     services().registry.set_limits("demo", Limits(running_at_once=2))
-    lose_place(ID)
-    lose_place(OTHER_ID)
+    lose_slot(ID)
+    lose_slot(OTHER_ID)
     set_clock.advance(minutes=2)
     services().contents.create("demo", Draft(name="Refunds", text="Soon.", folder="Help"))
     step = {"name": "answer", "prompt": "{{text}}", "context": {}}
@@ -611,10 +612,10 @@ def test_submitting_again_has_what_it_needs(
 ) -> None:
     """The retrying function uses all its variables and permissions, and no other."""
     failed = native.submitted(inputs={"text": BIG})
-    services().endings.cancel("demo", failed)
+    services().outbox.cancel("demo", failed)
     services().registry.set_limits("demo", Limits(running_at_once=2))
-    lose_place(ID)
-    lose_place(OTHER_ID)
+    lose_slot(ID)
+    lose_slot(OTHER_ID)
     set_clock.advance(minutes=2)
     asked = run_alone("retry_generation")
     assert native.ask("retry_generation", failed)["statusCode"] == 202
@@ -652,7 +653,7 @@ def test_canceling_and_deleting_have_what_they_need(
     services().registry.set_limits(tenant.id, Limits(running_at_once=5))
     put({"body": BIG}, {"metadata": f'{{"a": "{BIG}"}}'})
     ended = native.submitted(inputs={"text": BIG})
-    services().endings.cancel("demo", ended)
+    services().outbox.cancel("demo", ended)
     for name, generation_id, status in (
         ("cancel_generation", ID, 200),
         ("delete_generation", ended, 204),

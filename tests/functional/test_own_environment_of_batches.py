@@ -21,7 +21,7 @@ from tests.functional.test_own_environment import (
     ID,
     OTHER_ID,
     Recorder,
-    lose_place,
+    lose_slot,
     messages_in,
     ours,
     unused,
@@ -116,7 +116,7 @@ def test_the_intake_has_what_it_needs(  # noqa: PLR0913, PLR0917 - all that it d
     """The intake uses all its variables and permissions, and no other."""
     services().registry.set_limits(tenant.id, Limits(running_at_once=9))
     for generation_id in (ID, OTHER_ID):
-        lose_place(generation_id)
+        lose_slot(generation_id)
     services().registry.set_limits(tenant.id, Limits(running_at_once=2))
     set_clock.advance(minutes=2)
     draft = Draft(name="Refunds", text="Two weeks.", folder="Help")
@@ -146,12 +146,12 @@ def test_the_intake_has_what_it_needs(  # noqa: PLR0913, PLR0917 - all that it d
     generation_id = batches.line_id(tenant.id, following["batch"], 1)
     claim = services().store.claim(tenant.id, generation_id, clock.now() + timedelta(seconds=60))
     assert claim is not None
-    services().endings.succeed(claim, completion(BIG))
+    services().outbox.succeed(claim, completion(BIG))
     assert inbox.take(following) == []
     limited = created("intake/demo/more.jsonl", file(*[{**asks, "context": {}}] * 3))
     inbox.take(limited)
     message, _ = turns(calls)[-1]
-    services().batches.take(
+    services().batches.take_lease(
         tenant.id, message["batch"], message["turn"], clock.now() + timedelta(minutes=1)
     )
     assert inbox.take(message) == ["0"]

@@ -239,7 +239,7 @@ def test_an_outage_leaves_no_word_in_the_log(  # noqa: PLR0913, PLR0917 - all th
     for _ in range(2):
         watch.attempt(lambda: generate(message_event(cuid), LambdaContext()))
         use_model(raising(ModelUnavailableError("Busy.")))
-    watch.attempt(lambda: services().endings.cancel("demo", cuid))
+    watch.attempt(lambda: services().outbox.cancel("demo", cuid))
     watch.attempt(lambda: services().submitter.retry("demo", cuid))
     watch.attempt(lambda: dead_letter(message_event(cuid), LambdaContext()))
     watch.attempt(lambda: deliver(message_event(cuid), LambdaContext()))
@@ -411,7 +411,7 @@ class Life:
 
     def cancel(self) -> None:
         """Cancel it."""
-        services().endings.cancel("demo", self.id)
+        services().outbox.cancel("demo", self.id)
 
     def retry(self) -> None:
         """Submit it again, and go on with the new one."""
@@ -472,7 +472,7 @@ def _is_settled_by_the_sweeper(life: Life) -> None:
 
 def _is_a_dead_letter(life: Life) -> None:
     life.bury()
-    letters = list(services().listings.dead_letters("demo"))
+    letters = list(services().listings.list_dead_letters("demo"))
     assert [letter.id for letter in letters] == [life.id]
     print(letters)  # noqa: T201 - what `afterword dead-letters` may show to an operator
 
@@ -523,7 +523,7 @@ def test_a_whole_life_tells_nobody_a_word(  # noqa: PLR0913, PLR0917 - with all 
         watch.tell_another(read(spying, LambdaContext()))
     their_submission_event["headers"]["idempotency-key"] = IDEMPOTENCY_KEY
     watch.tell_another(submit(their_submission_event, LambdaContext()))
-    for spy in (services().endings.cancel, services().submitter.retry):
+    for spy in (services().outbox.cancel, services().submitter.retry):
         with pytest.raises(AfterwordError) as refused:
             spy(other_tenant.id, life.id)
         watch.others.append(str(refused.value))

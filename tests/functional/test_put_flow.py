@@ -45,7 +45,7 @@ def test_a_flow_is_saved_as_its_next_version(
     set_clock.advance(minutes=1)
     renamed = {**CHAT, "id": "chat", "name": "Talk"}
     assert administration.call("put_flow", renamed, flowId="chat") == saved(2, 1, name="Talk")
-    stored = services().registry.flow("demo", "chat")
+    stored = services().registry.get_flow("demo", "chat")
     assert Flow.model_validate_json(stored.document).name == "Talk"
     assert administration.call("get_flow", flowId="chat")["body"]["flow"] == renamed
 
@@ -72,7 +72,7 @@ def test_each_wrong_field_is_named(administration: Administration) -> None:
         ("steps[1].max_tokens", "Input should be a valid integer."),
     )
     with pytest.raises(NotFoundError):
-        services().registry.flow("demo", "chat")
+        services().registry.get_flow("demo", "chat")
 
 
 @pytest.mark.parametrize(

@@ -69,7 +69,7 @@ def test_a_rating_and_a_result_do_not_get_in_each_others_way(rate: Rate, submitt
     claim = services().store.claim("demo", submitted, clock.now() + timedelta(seconds=70))
     assert claim is not None
     rate(submitted, rating(2))
-    services().endings.succeed(claim, completion(TEXT))
+    services().outbox.succeed(claim, completion(TEXT))
     rate(submitted, rating(3))
     generation = services().store.get("demo", submitted)
     assert generation.completion is not None

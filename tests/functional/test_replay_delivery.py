@@ -56,7 +56,7 @@ def test_a_replay_has_the_whole_schedule(
     receiver.answers = [500]
     for _ in range(2):
         while webhook_queue.deliver(delivery):
-            set_clock.advance(seconds=webhook_queue.put_off[-1])
+            set_clock.advance(seconds=webhook_queue.hidden_for[-1])
         webhooks.call("update_webhook", webhook, enabled=True)
         webhooks.call("replay_delivery", webhook, delivery.id)
     assert len(receiver.posts) == 16

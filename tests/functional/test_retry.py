@@ -30,7 +30,7 @@ def dead(tenant: Tenant, set_clock: SetClock) -> str:
     assert set_clock()
     generation_id = services().submitter.submit(tenant.id, SUBMISSION)
     facts = {"MessageId": "m-1", "ApproximateReceiveCount": "1000"}
-    services().endings.give_up("demo", generation_id, Reason.DEAD_LETTER, "Too often.", facts)
+    services().outbox.fail_unclaimed("demo", generation_id, Reason.DEAD_LETTER, "Too often.", facts)
     return generation_id
 
 
@@ -42,9 +42,9 @@ def test_a_retry_is_a_new_generation_of_the_same_submission(dead: str, set_clock
     retry = services().store.get("demo", retry_id)
     assert (retry.id != dead, retry.retry_of, retry.status) == (True, dead, Status.QUEUED)
     assert retry.deadline_at == set_clock() + timedelta(minutes=10)
-    assert services().store.submission("demo", retry_id) == (SUBMISSION, Status.QUEUED)
+    assert services().store.get_submission("demo", retry_id) == (SUBMISSION, Status.QUEUED)
     assert services().store.get("demo", dead) == before
-    assert list(services().listings.dead_letters("demo")) == []
+    assert list(services().listings.list_dead_letters("demo")) == []
 
 
 def test_a_retry_is_sent_to_the_worker(dead: str, stored: Callable[[], Stored]) -> None:
@@ -61,7 +61,7 @@ def test_however_often_it_is_retried_it_is_one_generation(
     first = services().submitter.retry("demo", dead).id
     assert services().submitter.retry("demo", dead).id == first
     assert stored().items == 2
-    services().endings.cancel("demo", first)
+    services().outbox.cancel("demo", first)
     second = services().submitter.retry("demo", first).id
     assert services().store.get("demo", second).retry_of == first
 
@@ -75,7 +75,7 @@ def test_only_what_failed_or_was_canceled_is_retried(tenant: Tenant) -> None:
         "demo", generation_id, services().store.get("demo", generation_id).deadline_at
     )
     assert claim is not None
-    services().endings.succeed(claim, completion("Dear Ada,"))
+    services().outbox.succeed(claim, completion("Dear Ada,"))
     with pytest.raises(ConflictError, match="is succeeded: only what failed"):
         services().submitter.retry("demo", generation_id)
 
@@ -86,7 +86,7 @@ def test_a_foreign_generation_cannot_be_retried(dead: str, other_tenant: Tenant)
         services().submitter.retry(other_tenant.id, dead)
 
 
-def test_a_retry_needs_a_place(dead: str, stored: Callable[[], Stored]) -> None:
+def test_a_retry_needs_a_slot(dead: str, stored: Callable[[], Stored]) -> None:
     """The tenant's limits hold for retries too, and the dead letter stays where it is."""
     services.cache_clear()
     services().registry.set_limits("demo", Limits(running_at_once=1))
@@ -95,7 +95,7 @@ def test_a_retry_needs_a_place(dead: str, stored: Callable[[], Stored]) -> None:
     with pytest.raises(LimitedError):
         services().submitter.retry("demo", dead)
     assert stored() == before
-    assert [letter.id for letter in services().listings.dead_letters("demo")] == [dead]
+    assert [letter.id for letter in services().listings.list_dead_letters("demo")] == [dead]
 
 
 def test_the_retry_of_a_lost_one_is_found_again(

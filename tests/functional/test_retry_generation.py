@@ -19,7 +19,7 @@ from tests.harness.native_generations import (
 def failed(native: Native) -> str:
     """Return the id of a generation that has failed."""
     generation_id = native.submitted(external_ref="case-457", deadline_seconds=60)
-    services().endings.give_up("demo", generation_id, Reason.DEADLINE, "Too late.")
+    services().outbox.fail_unclaimed("demo", generation_id, Reason.DEADLINE, "Too late.")
     return generation_id
 
 

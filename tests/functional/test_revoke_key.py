@@ -22,10 +22,10 @@ def test_a_revoked_key_is_taken_no_more(
     made, key = services().registry.create_key("demo", [Scope.READ])
     result = administration.call("revoke_key", keyId=made.id)
     assert (result["statusCode"], result["body"]) == (204, None)
-    revoked = services().registry.key(made.id)
+    revoked = services().registry.get_key(made.id)
     set_clock.advance(minutes=1)
     assert administration.call("revoke_key", keyId=made.id) == result
-    assert services().registry.key(made.id) == revoked
+    assert services().registry.get_key(made.id) == revoked
     assert revoked is not None
     assert revoked.revoked_at is not None
     refused = Administration(administration.load, key).call("list_flows")
@@ -39,7 +39,7 @@ def test_a_foreign_key_looks_like_none(
     theirs, _ = services().registry.create_key(other_tenant.id, [Scope.READ])
     for key_id in (theirs.id, "AbCdEfGhIjKl", "no id", "x" * 3_000):
         assert administration.call("revoke_key", keyId=key_id) == NO_SUCH_KEY
-    assert services().registry.key(theirs.id) == theirs
+    assert services().registry.get_key(theirs.id) == theirs
 
 
 def test_only_an_administrator_may_revoke(

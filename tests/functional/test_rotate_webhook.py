@@ -63,6 +63,6 @@ def test_two_rotations_at_once(webhooks: Webhooks) -> None:
     endpoint = webhooks.endpoint(created["id"])
     services().webhook_store.rotate(endpoint, 7)
     store = services().webhook_store
-    store.endpoint = lambda *_: endpoint  # type: ignore[method-assign] # as it was read before
+    store.get_endpoint = lambda *_: endpoint  # type: ignore[method-assign] # as it was read before
     refused = problem(409, "Its secret was rotated by somebody else: try again.")
     assert webhooks.call("rotate_webhook", created["id"]) == refused

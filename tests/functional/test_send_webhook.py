@@ -109,7 +109,7 @@ def test_a_webhook_is_retried_as_the_schedule_says(
     receiver.answers = [500]
     for wait in RETRIES:
         assert webhook_queue.deliver(begun) == [begun.id]
-        assert webhook_queue.put_off[-1] == wait
+        assert webhook_queue.hidden_for[-1] == wait
         assert only(webhooks, begun).next_at == clock.now() + timedelta(seconds=wait)
         set_clock.advance(seconds=wait)
     assert webhook_queue.deliver(begun) == []
@@ -171,7 +171,7 @@ def test_who_asks_for_more_time_gets_it(  # noqa: PLR0913, PLR0917 - what it is 
         asked = format_datetime(clock.now() + timedelta(hours=1), usegmt=True)
     receiver.answers = [(503, {"retry-after": asked})]
     assert webhook_queue.deliver(begun) == [begun.id]
-    assert webhook_queue.put_off == [waited]
+    assert webhook_queue.hidden_for == [waited]
 
 
 def test_a_message_that_comes_early_waits(
@@ -182,7 +182,7 @@ def test_a_message_that_comes_early_waits(
     webhook_queue.deliver(begun)
     set_clock.advance(seconds=2)
     assert webhook_queue.deliver(begun) == [begun.id]
-    assert webhook_queue.put_off == [5, 3]
+    assert webhook_queue.hidden_for == [5, 3]
     assert len(receiver.posts) == 1
 
 
@@ -193,13 +193,13 @@ def test_one_delivery_is_sent_by_one_sender_at_a_time(
     claimed = services().webhook_store.claim(begun, clock.now() + timedelta(seconds=45))
     assert claimed is not None
     assert webhook_queue.deliver(begun) == [begun.id]
-    assert (receiver.posts, webhook_queue.put_off) == ([], [45])
+    assert (receiver.posts, webhook_queue.hidden_for) == ([], [45])
     set_clock.advance(seconds=46)
     assert webhook_queue.deliver(begun) == []
     assert len(receiver.posts) == 1
     late = Try(clock.now(), 500, "it answers with status 500", 1.0)
-    assert not services().webhook_store.note(claimed, PENDING, late, clock.now())
-    (found,) = services().webhook_store.deliveries("demo", begun.endpoint, 10).items
+    assert not services().webhook_store.record_try(claimed, PENDING, late, clock.now())
+    (found,) = services().webhook_store.list_deliveries("demo", begun.endpoint, 10).items
     assert found.status == "delivered"
 
 
@@ -211,7 +211,7 @@ def test_who_read_a_delivery_before_a_try_does_not_send_it(
     webhook_queue.deliver(begun)
     lease = clock.now() + timedelta(seconds=45)
     assert services().webhook_store.claim(begun, lease) is None
-    (found,) = services().webhook_store.deliveries("demo", begun.endpoint, 10).items
+    (found,) = services().webhook_store.list_deliveries("demo", begun.endpoint, 10).items
     assert (found.made, found.attempt) == (1, 1)
     assert services().webhook_store.claim(found, lease) is not None
 

@@ -129,7 +129,7 @@ def test_a_retry_goes_on_where_the_last_attempt_stopped(
     model = answering()
     assert run(generation_id, model) == {"batchItemFailures": []}
     assert asked(model) == ["A title for: Lyon, {{country}}, Nîmes (France {{poem}})"]
-    ended = services().store.ended("demo", generation_id)
+    ended = services().store.get_end("demo", generation_id)
     assert ended is not None
     assert (ended.status, ended.tokens) == (Status.SUCCEEDED, 3 * EACH)
 
@@ -221,8 +221,8 @@ def test_what_ends_between_steps_has_their_tokens(run: Run) -> None:
     flow(NAMES, POEM)
     generation_id = submit()
     run(generation_id, answering("Rhyme", ModelUnavailableError("Busy.")))
-    services().endings.cancel("demo", generation_id)
-    ended = services().store.ended("demo", generation_id)
+    services().outbox.cancel("demo", generation_id)
+    ended = services().store.get_end("demo", generation_id)
     assert ended is not None
     assert ended.tokens == EACH
 
@@ -270,7 +270,7 @@ def test_a_structured_result_that_is_none_fails(run: Run, answer: str) -> None:
         Reason.INVALID_OUTPUT,
         "The model's output is not the array that the flow's step names wants.",
     )
-    ended = services().store.ended("demo", generation_id)
+    ended = services().store.get_end("demo", generation_id)
     assert ended is not None
     assert ended.tokens == EACH
 

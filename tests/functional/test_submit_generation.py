@@ -41,7 +41,7 @@ def worker(monkeypatch: pytest.MonkeyPatch) -> list[float]:
                 item["tenant"]["S"], item["id"]["S"], clock.now() + timedelta(minutes=1)
             )
             if claim is not None:
-                services().endings.succeed(claim, completion("In May."))
+                services().outbox.succeed(claim, completion("In May."))
 
     def monotonic() -> float:
         return 1000.0 + sum(pauses)
@@ -72,7 +72,7 @@ def test_a_submission_is_accepted(native: Native, stored: Callable[[], Stored]) 
         "body": generation(generation_id, external_ref="case-457", metadata={"queue": 7, "n": 1.1}),
     }
     assert stored() == Stored(items=1, messages=1, objects=0)
-    submission, status = services().store.submission("demo", generation_id)
+    submission, status = services().store.get_submission("demo", generation_id)
     assert (submission.inputs, status) == (QUESTION["inputs"], Status.QUEUED)
 
 
@@ -115,7 +115,7 @@ def test_all_members_of_a_submission_are_taken(tenant: Tenant, native: Native) -
         }
     )
     assert result["statusCode"] == 202, result
-    submission, _ = services().store.submission("demo", result["body"]["id"])
+    submission, _ = services().store.get_submission("demo", result["body"]["id"])
     assert submission.inputs == {"text": "A", "number": "1.5", "sure": "true", "tags": ["x", "y"]}
     assert submission.deadline == timedelta(seconds=60)
     assert submission.conversation == "session-1"
@@ -250,7 +250,7 @@ def test_the_same_key_is_the_same_generation(native: Native, stored: Callable[[]
     """A repeated submission is answered with the first; another one is refused."""
     first = native.submit(idempotency_key="case-457")
     assert native.submit(idempotency_key="case-457") == first
-    services().endings.cancel("demo", first["body"]["id"])
+    services().outbox.cancel("demo", first["body"]["id"])
     again = native.submit(idempotency_key="case-457")
     assert (again["statusCode"], again["body"]["status"]) == (200, "canceled")
     assert stored().items == 1
@@ -343,7 +343,7 @@ def test_who_may_not_submit_is_told(tenant: Tenant, load_event: Callable[[str], 
 def test_a_failure_says_why(native: Native) -> None:
     """What failed has its reason and message, and a link to retry it."""
     generation_id = native.submitted()
-    services().endings.give_up("demo", generation_id, Reason.DEADLINE, "Too late.")
+    services().outbox.fail_unclaimed("demo", generation_id, Reason.DEADLINE, "Too late.")
     path = f"/v1/generations/{generation_id}"
     assert native.ask("get_generation", generation_id)["body"] == generation(
         generation_id,

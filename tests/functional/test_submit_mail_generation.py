@@ -89,7 +89,7 @@ def test_a_submission_has_the_newest_version_of_its_flow(
     submission_event: Event, context: LambdaContext
 ) -> None:
     """A submission runs with the flow as it stands at its acceptance."""
-    flow = services().registry.flow("demo", FLOW)
+    flow = services().registry.get_flow("demo", FLOW)
     services().registry.put_flow("demo", FLOW, flow.document)
     assert send('{"subject": "A", "body": "B"}', submission_event, context).flow_version == 2
 

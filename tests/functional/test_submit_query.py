@@ -64,7 +64,7 @@ def test_a_question_is_the_flows_first_text(visitor: Visitor) -> None:
         {"name": "more", "required": False},
     ]
     put_flow(visitor.tenant, inputs=inputs)
-    listed = services().store.listed("demo", visitor.asked("Where is {{tone}} [x]?"))
+    listed = services().store.get_detail("demo", visitor.asked("Where is {{tone}} [x]?"))
     assert list(listed.inputs.items()) == [("what", "Where is {{tone}} [x]?"), ("tone", "warm")]
     assert listed.conversation == SESSION
 
@@ -72,7 +72,7 @@ def test_a_question_is_the_flows_first_text(visitor: Visitor) -> None:
 def test_a_flow_without_inputs_takes_a_question(visitor: Visitor) -> None:
     """A flow that declares nothing asks for one text: the query."""
     put_flow(visitor.tenant, inputs=[])
-    listed = services().store.listed("demo", visitor.asked("Hello?"))
+    listed = services().store.get_detail("demo", visitor.asked("Hello?"))
     assert listed.inputs == {"text": "Hello?"}
 
 

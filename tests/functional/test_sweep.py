@@ -20,7 +20,7 @@ from tests.harness.fake_model import completion
 
 ID = "019a6f3e-7c00-7000-8000-000000000001"
 LEASE = timedelta(seconds=310)
-PLACE = "1794301200000-00000000"
+SLOT = "1794301200000-00000000"
 SUBMISSION = Submission(
     dialect="dialonce", flow=FLOW, inputs={"body": "Hello"}, template=None, external={}
 )
@@ -77,7 +77,7 @@ def test_what_is_on_time_is_left_alone(
 
 
 def test_what_was_never_sent_is_sent(sweep: Sweep, set_clock: SetClock) -> None:
-    """A generation whose message could not be sent at its submission is sent once it is overdue."""
+    """A generation whose message could not be sent at its submission is sent once it is stalled."""
     put()
     set_clock.moment += STALLED_AFTER
     assert sweep() == {"sent": 1}
@@ -199,13 +199,13 @@ def test_a_run_ends_before_its_time_is_up(
 
 
 def test_two_sweepers_at_once_send_once(sweep: Sweep, set_clock: SetClock) -> None:
-    """Of two sweepers that see the same generation overdue, one sends."""
+    """Of two sweepers that see the same generation stalled, one sends."""
     put()
     set_clock.moment += STALLED_AFTER
-    seen = list(services().store.overdue(10))
+    seen = list(services().store.list_stalled(10))
     assert sweep() == {"sent": 1}
     later = clock.now() + STALLED_AFTER
-    assert [services().store.postpone(overdue, later) for overdue in seen] == [False]
+    assert [services().store.postpone(stalled, later) for stalled in seen] == [False]
     assert received() == [("demo", ID)]
 
 
@@ -222,24 +222,24 @@ def test_what_changes_while_the_sweeper_looks_is_not_touched(
     put()
     set_clock.moment += after
     store = services().store
-    overdue = store.overdue
+    stalled = store.list_stalled
 
-    def overdue_until_now(limit: int) -> list[Stalled]:
-        found = list(overdue(limit))
+    def stalled_until_now(limit: int) -> list[Stalled]:
+        found = list(stalled(limit))
         claim = store.claim("demo", ID, clock.now() + LEASE)
         assert claim is not None
         if status is Status.SUCCEEDED:
             assert store.succeed(claim, completion("Hi"))
         return found
 
-    monkeypatch.setattr(store, "overdue", overdue_until_now)
+    monkeypatch.setattr(store, "list_stalled", stalled_until_now)
     assert "sent" not in sweep()
     assert store.get("demo", ID).status is status
     assert received() == []
 
 
 def test_an_idle_run_costs_a_query_for_each_shard(sweep: Sweep, calls: list[Call]) -> None:
-    """When nothing is overdue, each of the index's eight shards is asked once, and nothing else."""
+    """When nothing is stalled, each of the index's eight shards is asked once, and nothing else."""
     assert sweep() == {}
     assert [call.operation for call in calls] == ["dynamodb.Query"] * 8
 
@@ -248,7 +248,7 @@ def test_an_end_that_nobody_settled_is_settled(
     sweep: Sweep, set_clock: SetClock, calls: list[Call], log_lines: Callable[[], list[Any]]
 ) -> None:
     """What a process left to do that died at the end of a generation is done two minutes later."""
-    terms = SubmissionOptions(flow_version=1, retention=timedelta(days=30), place=PLACE)
+    terms = SubmissionOptions(flow_version=1, retention=timedelta(days=30), slot=SLOT)
     services().store.put("demo", ID, SUBMISSION, terms)
     services().store.cancel("demo", ID)
     set_clock.moment += STALLED_AFTER - timedelta(milliseconds=1)
@@ -278,7 +278,7 @@ def test_an_end_that_was_not_made_known_is_repeated(sweep: Sweep, set_clock: Set
     )
     assert notices["Attributes"]["ApproximateNumberOfMessages"] == "5"
     assert received() == []
-    services().store.settled("demo", ID)
+    services().store.mark_dispatched("demo", ID)
     set_clock.advance(days=1)
     assert sweep() == {}
 

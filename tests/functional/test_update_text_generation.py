@@ -147,7 +147,7 @@ def test_a_generation_that_has_ended_can_have_a_title(
         case "failed":
             services().store.fail(claim(generation_id), Reason.REFUSED_CONTENT, "Refused.")
         case _:
-            services().endings.cancel("demo", generation_id)
+            services().outbox.cancel("demo", generation_id)
     ended = body_of(client.get(generation_id))
     item = read_item("demo", generation_id)
     assert client.set_title(generation_id, "Refunds") == answer(ended | {"title": "Refunds"})
@@ -164,7 +164,7 @@ def test_a_worker_and_a_title_lose_nothing_of_each_other(
     assert body_of(client.get(generation_id))["title"] == "before the claim"
     running = body_of(client.set_title(generation_id, "while it runs"))
     assert (running["status"], running["title"]) == ("processing", "while it runs")
-    assert store.hand_back(first, failed=False)
+    assert store.requeue(first, failed=False)
     assert body_of(client.set_title(generation_id, "handed back"))["status"] == "pending"
     second = claim(generation_id)
     client.set_title(generation_id, "again")

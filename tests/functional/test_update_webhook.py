@@ -49,7 +49,7 @@ def test_an_endpoint_is_disabled_and_enabled(webhooks: Webhooks, set_clock: SetC
         "disabled_reason": "owner",
     }
     set_clock.advance(days=1)
-    services().webhook_store.failing(webhooks.endpoint(created["id"]))
+    services().webhook_store.mark_failing(webhooks.endpoint(created["id"]))
     assert webhooks.call("update_webhook", created["id"], enabled=True)["body"] == created
 
 

@@ -37,12 +37,12 @@ def test_an_allowed_host_is_kept_with_the_request(tenant: Tenant) -> None:
     services().webhook_endpoints.set_hosts(tenant.id, ["hooks.example.com"])
     generation_id = services().submitter.submit(tenant.id, SUBMISSION)
     services().store.cancel(tenant.id, generation_id)
-    ended = services().store.ended(tenant.id, generation_id)
+    ended = services().store.get_end(tenant.id, generation_id)
     assert ended is not None
-    assert (ended.webhook_url, ended.notify, ended.settled) == (URL, True, False)
+    assert (ended.webhook_url, ended.notify, ended.dispatched) == (URL, True, False)
     retry_id = services().submitter.retry(tenant.id, generation_id).id
-    assert services().store.submission(tenant.id, retry_id)[0].webhook_url == URL
-    assert services().webhook_store.endpoint(tenant.id, SUBMISSIONS).url is None
+    assert services().store.get_submission(tenant.id, retry_id)[0].webhook_url == URL
+    assert services().webhook_store.get_endpoint(tenant.id, SUBMISSIONS).url is None
 
 
 def test_another_address_is_another_request() -> None:
@@ -57,7 +57,7 @@ def test_a_tenant_without_webhooks_sends_no_notices(tenant: Tenant) -> None:
     submission = replace(SUBMISSION, webhook_url=None)
     generation_id = services().submitter.submit(tenant.id, submission)
     services().store.cancel(tenant.id, generation_id)
-    ended = services().store.ended(tenant.id, generation_id)
+    ended = services().store.get_end(tenant.id, generation_id)
     assert ended is not None
     assert not ended.notify
 
@@ -68,6 +68,6 @@ def test_a_tenant_with_a_webhook_has_its_ends_told(tenant: Tenant, webhooks: Web
     submission = replace(SUBMISSION, webhook_url=None)
     generation_id = services().submitter.submit(tenant.id, submission)
     services().store.cancel(tenant.id, generation_id)
-    ended = services().store.ended(tenant.id, generation_id)
+    ended = services().store.get_end(tenant.id, generation_id)
     assert ended is not None
     assert ended.notify

@@ -167,7 +167,7 @@ def quick_worker(monkeypatch: pytest.MonkeyPatch) -> None:
                 lease = clock.now() + timedelta(minutes=1)
                 claim = services().store.claim(item["tenant"]["S"], item["id"]["S"], lease)
                 assert claim is not None
-                services().endings.succeed(claim, completion("Hi"))
+                services().outbox.succeed(claim, completion("Hi"))
 
     monkeypatch.setattr(waiting, "time", SimpleNamespace(monotonic=time.monotonic, sleep=finish))
 
@@ -208,14 +208,14 @@ def anew(tenant: Tenant) -> Mapping[str, Callable[[], Mapping[str, str]]]:
 
     def ended() -> Mapping[str, str]:
         place = queued()
-        services().endings.cancel(tenant.id, place["id"])
+        services().outbox.cancel(tenant.id, place["id"])
         return place
 
     def key() -> Mapping[str, str]:
         return {"keyId": services().registry.create_key(tenant.id, [Scope.READ])[0].id}
 
     def webhook() -> Mapping[str, str]:
-        for endpoint in services().webhook_store.endpoints(tenant.id):
+        for endpoint in services().webhook_store.list_endpoints(tenant.id):
             services().webhook_endpoints.remove(tenant.id, endpoint.id)
         endpoint, _ = services().webhook_endpoints.create(tenant.id, "https://hooks.example.com/")
         return {"webhookId": endpoint.id}
@@ -263,7 +263,7 @@ def world(  # noqa: PLR0913, PLR0917 - all that there is to ask
         },
     )
     webhook, _ = services().webhook_endpoints.create(tenant.id, "https://hooks.example.com/")
-    delivery = services().webhook_deliveries.test(tenant.id, webhook.id)
+    delivery = services().webhook_deliveries.start_test(tenant.id, webhook.id)
     parameters |= {"webhookId": webhook.id, "deliveryId": delivery.id}
     parameters["batchId"] = services().batch_requests.accept(tenant.id, FLOW, None, None).id
     gateway = Gateway(deployment)

@@ -98,15 +98,15 @@ class Webhooks:
 
     def endpoint(self, webhook: str) -> Endpoint:
         """Return an endpoint as it is stored."""
-        return services().webhook_store.endpoint(self.tenant, webhook)
+        return services().webhook_store.get_endpoint(self.tenant, webhook)
 
     def log(self, webhook: str) -> Sequence[Delivery]:
         """Return all deliveries to an endpoint, newest first."""
-        return services().webhook_store.deliveries(self.tenant, webhook, 100).items
+        return services().webhook_store.list_deliveries(self.tenant, webhook, 100).items
 
     def tested(self, webhook: str) -> Delivery:
         """Begin a test of an endpoint, and return its delivery."""
-        return services().webhook_deliveries.test(self.tenant, webhook)
+        return services().webhook_deliveries.start_test(self.tenant, webhook)
 
 
 def problem(status: int, detail: str, field: str | None = None, **headers: str) -> Result:
@@ -177,12 +177,12 @@ class Queue:
     """The queue's part towards the sender: what it is given, and for how long it is put off."""
 
     load: Callable[[str], Event]
-    put_off: list[int] = field(default_factory=list)
+    hidden_for: list[int] = field(default_factory=list)
 
     def hide(self, receipt_handle: str, seconds: int) -> None:
         """Note for how long a message is put off."""
         assert receipt_handle
-        self.put_off.append(seconds)
+        self.hidden_for.append(seconds)
 
     def deliver(self, *deliveries: Delivery) -> list[str]:
         """Give the sender messages that name deliveries; return those that must come again."""

@@ -132,8 +132,8 @@ def test_a_worker_that_loses_an_action_does_not_work(dev: Dev, tenant: Tenant) -
         wait_for_denial(dev, "dynamodb:UpdateItem")
         assert tenant.read(process)["status"] == "started"
     sqs = session().client("sqs", endpoint_url=dev.account().endpoint)
-    nudge = json.dumps({"tenant": tenant.id, "id": process})  # as the sweeper would, in time
-    sqs.send_message(QueueUrl=dev.account().outputs()["QueueUrl"], MessageBody=nudge)
+    message = json.dumps({"tenant": tenant.id, "id": process})  # as the sweeper would, in time
+    sqs.send_message(QueueUrl=dev.account().outputs()["QueueUrl"], MessageBody=message)
     assert tenant.finish(process)["response"] == "Zeppelin."
 
 

@@ -140,7 +140,7 @@ def test_a_handler_is_denied_what_its_role_lacks(
     assert get_flow(event, LambdaContext())["statusCode"] == 200
     withhold(Grant("get_flow", "dynamodb:GetItem", "${RegistryTable.Arn}"))
     assert get_flow(event, LambdaContext())["statusCode"] == 503
-    assert services().registry.flow(tenant.id, FLOW)
+    assert services().registry.get_flow(tenant.id, FLOW)
 
 
 def test_a_shared_policy_is_each_functions_own(

@@ -241,7 +241,7 @@ class TwoTenants(RuleBasedStateMachine):
         holds = before["status"]["S"] == Status.RUNNING and int(before["attempt"]["N"]) == (
             claim.attempt
         )
-        endings = services().endings
+        endings = services().outbox
         stored = (
             endings.succeed(claim, completion(f"late, of attempt {claim.attempt}"))
             if succeeds
@@ -269,12 +269,12 @@ class TwoTenants(RuleBasedStateMachine):
         status = Status(known.seen["status"]["S"])
         if known.tenant == tenant:
             ended = status if status.terminal else Status.CANCELED
-            assert services().endings.cancel(tenant, known.id) is ended
+            assert services().outbox.cancel(tenant, known.id) is ended
             return
         with pytest.raises(NotFoundError) as theirs:
-            services().endings.cancel(tenant, known.id)
+            services().outbox.cancel(tenant, known.id)
         with pytest.raises(NotFoundError) as absent:
-            services().endings.cancel(tenant, ABSENT)
+            services().outbox.cancel(tenant, ABSENT)
         assert str(theirs.value) == str(absent.value)
 
     @precondition(lambda self: self._known)
@@ -387,7 +387,7 @@ class TwoTenants(RuleBasedStateMachine):
         assert [item["pk"]["S"] for item in found] in ([], [LIMITED])
         open_ids = {known.id for known in self._of(LIMITED) if not _ended(known.seen)}
         assert len(open_ids) <= (LIMITS.running_at_once or 0)
-        used = services().endings._usage.used(LIMITED)  # noqa: SLF001 - nothing else shows it
+        used = services().quotas.get_status(LIMITED)
         assert set(found[0]["open"]["M"] if found else ()) == open_ids
         assert (used.running, used.tokens, used.requests) == (
             len(open_ids),
@@ -450,7 +450,7 @@ class TwoTenants(RuleBasedStateMachine):
         answer, meanwhile = self._answer, self._meanwhile
         self._answer, self._meanwhile = "answers", "nothing"
         if meanwhile == "canceled":
-            services().endings.cancel(tenant, generation_id)
+            services().outbox.cancel(tenant, generation_id)
         elif meanwhile == "overtaken":
             known.wasted += 1
             self._clock.advance(minutes=6)

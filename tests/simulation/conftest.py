@@ -1,4 +1,4 @@
-"""Fixtures of the simulation: it takes the place of the clock, of threads, of AWS and the model."""
+"""Fixtures of the simulation: it takes the slot of the clock, of threads, of AWS and the model."""
 
 import random
 from collections.abc import Callable, Iterator
@@ -75,7 +75,7 @@ def simulate(
             start_afresh()
         random.seed(seed)  # what the worker and botocore wait at random
         world = World(seed, tenants, submission)
-        put_in_place(world, seed, answer, monkeypatch)
+        put_in_slot(world, seed, answer, monkeypatch)
         if mutate is not None:
             mutate()
         try:
@@ -103,7 +103,7 @@ def start_afresh() -> None:
         clients().dynamodb.delete_item(TableName=table, Key=key)
 
 
-def put_in_place(
+def put_in_slot(
     world: World, seed: int, answer: Callable[..., object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Let the code meet the world wherever it would meet time, chance, threads, AWS or a model."""

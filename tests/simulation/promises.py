@@ -34,7 +34,7 @@ class Promise(StrEnum):
     PUBLISHED = "each end is made known"
     PUBLISHED_TRUE = "what is made known is the end that is stored"
     PLACES = "a tenant has no more open than its limit"
-    PLACES_BACK = "each place is given back, or to be had when it is needed"
+    PLACES_BACK = "each slot is given back, or to be had when it is needed"
     TOKENS = "the tokens of each generation are counted once"
     COUNTED = "each generation that ended is counted once, with the tokens of its answers"
     NOT_DUE = "nothing is due when all is done"
@@ -199,7 +199,7 @@ class Promises:
         """See what a tenant with limits uses."""
         held = len(item["open"]["M"])
         if held > self.cap:
-            self.broken(Promise.PLACES, tenant, f"{held} places are taken")
+            self.broken(Promise.PLACES, tenant, f"{held} slots are taken")
 
     def opened(self, items: Mapping[str, Attributes]) -> None:
         """See the generations after one was accepted."""
@@ -236,7 +236,7 @@ class Promises:
     def usage_is(self, running: int, tokens: int, items: Mapping[str, Attributes]) -> None:
         """Check what the tenant with limits uses when nothing of it is open."""
         if running:
-            raise BrokenError(Promise.PLACES_BACK, f"{running} places are still held")
+            raise BrokenError(Promise.PLACES_BACK, f"{running} slots are still held")
         stored = sum(
             int(item[name]["N"])
             for item in items.values()

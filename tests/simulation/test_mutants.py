@@ -83,7 +83,7 @@ def note_first(params: Params) -> None:
     """Note that an end is made known before it is."""
     for entry in params["Entries"]:
         detail = json.loads(entry["Detail"])
-        services().store.settled(detail["tenant"], detail["id"])
+        services().store.mark_dispatched(detail["tenant"], detail["id"])
 
 
 def one_object_for_all_attempts(patch: pytest.MonkeyPatch) -> None:
@@ -149,7 +149,7 @@ def accept_nothing(
     terms: SubmissionOptions,
 ) -> PutResult:
     """Say that a submission is accepted, and store nothing."""
-    return PutResult(Status.QUEUED, terms.place, same=True)
+    return PutResult(Status.QUEUED, terms.slot, same=True)
 
 
 MUTANTS = [
@@ -232,7 +232,7 @@ MUTANTS = [
     Mutant(
         "an end that stays on the index",
         {Promise.NOT_DUE},
-        lambda patch: patch.setattr(GenerationStore, "settled", lambda *_: None),
+        lambda patch: patch.setattr(GenerationStore, "mark_dispatched", lambda *_: None),
         slow=True,
     ),
     Mutant(
@@ -248,20 +248,20 @@ MUTANTS = [
         slow=True,
     ),
     Mutant(
-        "a place given back, and tokens counted, twice",
+        "a slot given back, and tokens counted, twice",
         {Promise.TOKENS},
         change=lambda sent: always(sent, sent["UpdateExpression"].startswith("REMOVE #open")),
         soonest=6,
         slow=True,
     ),
     Mutant(
-        "a place never given back",
+        "a slot never given back",
         {Promise.PLACES_BACK},
         lambda patch: patch.setattr(Quotas, "_give_back", lambda *_: None),
         slow=True,
     ),
     Mutant(
-        "places without a limit",
+        "slots without a limit",
         {Promise.PLACES},
         change=lambda sent: always(
             sent,

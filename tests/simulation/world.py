@@ -182,13 +182,13 @@ class World:
         ]
         if len(probes) != CAP:
             raise BrokenError(Promise.PLACES_BACK, f"{len(probes)} of {CAP} were let in")
-        used = Quotas(clients().dynamodb, USAGE).used(self._limited.id)
+        used = Quotas(clients().dynamodb, USAGE).get_status(self._limited.id)
         self.promises.usage_is(used.running, used.tokens, self._items())
 
     def _check_statistics(self) -> None:
         day = self.clock().date()
         for tenant in (self._limited, self._free):
-            used = services().statistics.used(tenant.id, day, day)
+            used = services().statistics.get_tallies(tenant.id, day, day)
             self.promises.counted(tenant.id, used.values())
 
     # --- clients
@@ -262,7 +262,7 @@ class World:
                 self.promises.cancel_answered(pk, where, item)
 
         self._invoke(
-            "cancel", lambda _: services().endings.cancel(tenant, generation_id), 25, canceled
+            "cancel", lambda _: services().outbox.cancel(tenant, generation_id), 25, canceled
         )
 
     # --- functions
@@ -366,10 +366,10 @@ class World:
         """Wait; botocore does before it tries again."""
         self.scheduler.pause(seconds)
 
-    def begun(self, thread: Thread, nudge: object) -> None:
+    def begun(self, thread: Thread, message: object) -> None:
         """Note which generation a worker's thread is about."""
-        assert isinstance(nudge, QueueMessage)
-        thread.pk = f"{nudge.tenant}#{nudge.id}"
+        assert isinstance(message, QueueMessage)
+        thread.pk = f"{message.tenant}#{message.id}"
         thread.name = f"{thread.process.name}/{self._label(thread.pk)}"
 
     def generate(self, prompt: Prompt, timeout: float) -> Completion:
@@ -580,8 +580,8 @@ class World:
         return self._labels.setdefault(pk, f"g{len(self._labels) + 1}") if "#" in pk else pk
 
     def _about(self, body: str) -> str:
-        nudge = json.loads(body)
-        return self._label(f"{nudge['tenant']}#{nudge['id']}")
+        message = json.loads(body)
+        return self._label(f"{message['tenant']}#{message['id']}")
 
     def _step(self, what: str) -> None:
         self._note(f"{self.scheduler.running().name}: {what}")

@@ -79,11 +79,11 @@ def test_storage_works_with_the_layers_data(session: botocore.session.Session) -
 
         sqs: Any = session.create_client("sqs")
         url = sqs.create_queue(QueueName="q")["QueueUrl"]
-        sqs.send_message(QueueUrl=url, MessageBody="nudge")
+        sqs.send_message(QueueUrl=url, MessageBody="message")
         message = sqs.receive_message(QueueUrl=url)["Messages"][0]
         receipt = message["ReceiptHandle"]
         sqs.change_message_visibility(QueueUrl=url, ReceiptHandle=receipt, VisibilityTimeout=1)
-        assert message["Body"] == "nudge"
+        assert message["Body"] == "message"
 
         s3: Any = session.create_client("s3")
         where = {"LocationConstraint": "eu-west-1"}

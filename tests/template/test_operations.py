@@ -29,7 +29,7 @@ OURS = {
     "Succeeded",
     "Failed",
     "Canceled",
-    "HandedBack",
+    "Requeued",
 }
 """The metrics that afterword/engine/metrics.py writes."""
 

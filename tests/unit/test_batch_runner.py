@@ -50,7 +50,7 @@ class NumberedLines:
             template=f"Reply {content.decode()}.",
             external={},
         )
-        return mail, services().registry.flow(batch.tenant, FLOW)
+        return mail, services().registry.get_flow(batch.tenant, FLOW)
 
     def result(self, line: int, generation_id: str, generation: Generation | None) -> str:
         """Return the line's number, its generation's id and its status."""
@@ -93,7 +93,7 @@ def put(content: bytes) -> Batch:
 def taken(batch: Batch, number: int = 0, seconds: float = 60) -> BatchLease:
     """Take a batch for a turn."""
     lease = clock.now() + timedelta(seconds=seconds)
-    turn = services().batches.take(batch.tenant, batch.id, number, lease)
+    turn = services().batches.take_lease(batch.tenant, batch.id, number, lease)
     assert isinstance(turn, BatchLease)
     return turn
 
@@ -110,7 +110,7 @@ def run(
 def end(batch: Batch, *lines: int) -> None:
     """End the generations of some lines."""
     for line in lines:
-        services().endings.cancel("demo", line_id("demo", batch.id, line))
+        services().outbox.cancel("demo", line_id("demo", batch.id, line))
 
 
 def results(batch: Batch) -> list[Any]:
@@ -155,14 +155,14 @@ def test_a_lost_message_of_a_turn_is_done_again(runner: BatchRunner, set_clock: 
     """Of two readers of a batch one does nothing, and whoever is too late changes nothing."""
     batch = put(b"1\n2\n")
     lost = taken(batch)
-    assert services().batches.take("demo", batch.id, 0, clock.now()) == 60
+    assert services().batches.take_lease("demo", batch.id, 0, clock.now()) == 60
     set_clock.advance(seconds=61)
     turn = taken(batch)
     with pytest.raises(LeaseLostError):
         runner.run(lost, time.monotonic() + 60)
     batch, following = run(runner, turn)
     assert (batch.state, following) == (State.RUNNING, timedelta(seconds=4))
-    assert services().batches.take("demo", batch.id, 0, clock.now()) == 0
+    assert services().batches.take_lease("demo", batch.id, 0, clock.now()) == 0
     set_clock.advance(minutes=5)
     taken(batch, 1)
 
@@ -183,16 +183,16 @@ def test_a_message_of_the_next_turn_waits_for_the_one_before(set_clock: SetClock
     """The next turn's message, sent before the batch was given back, is not lost."""
     batch = put(b"1\n")
     taken(batch)
-    assert services().batches.take("demo", batch.id, 1, clock.now()) == 60
+    assert services().batches.take_lease("demo", batch.id, 1, clock.now()) == 60
     set_clock.advance(seconds=60)
     assert taken(batch, 1).number == 2
-    assert services().batches.take("demo", batch.id, 0, clock.now()) == 0
+    assert services().batches.take_lease("demo", batch.id, 0, clock.now()) == 0
 
 
 def test_what_is_given_up_is_taken_again_at_once(runner: BatchRunner) -> None:
     """A reader that cannot go on gives its turn back, and the same message goes on."""
     batch = put(b"1\n")
-    services().batches.give_up(taken(batch))
+    services().batches.release_lease(taken(batch))
     assert run(runner, taken(batch))[0].state is State.RUNNING
 
 
@@ -288,7 +288,7 @@ def other_mail(_: NumberedLines, batch: Batch, content: bytes) -> tuple[Submissi
     mail = Submission(
         dialect="native", flow=FLOW, inputs={"text": content.decode()}, template=None, external={}
     )
-    return mail, services().registry.flow(batch.tenant, FLOW)
+    return mail, services().registry.get_flow(batch.tenant, FLOW)
 
 
 def test_a_generation_that_is_gone_is_missing(runner: BatchRunner) -> None:
@@ -383,7 +383,7 @@ def test_a_line_that_is_too_long_is_bad(
     batch = put(b"1\n1234\n2\n")
     batch, _ = run(runner, taken(batch))
     assert batch.counts == Counts(accepted=2, bad=1)
-    assert services().batches.bad(batch, 1, 3) == {2: "It has more than 1000000 bytes."}
+    assert services().batches.read_bad(batch, 1, 3) == {2: "It has more than 1000000 bytes."}
 
 
 @pytest.mark.usefixtures("runner")

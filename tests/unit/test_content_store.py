@@ -184,20 +184,20 @@ def assert_sound(*tenants: str) -> None:
 
 def passages(contents: ContentStore, *, folder: str = "", tag: str = "") -> list[tuple[str, str]]:
     """Return titles and texts of the passages of a folder or a tag of `demo`, or of all."""
-    selection = contents.selection(
+    selection = contents.select(
         "demo",
         [folder_id("demo", folder)] if folder else [],
         [tag_id("demo", tag)] if tag else [],
     )
     return [
         (candidate.origin.title, candidate.passage.text)
-        for candidate in contents.candidates(selection)
+        for candidate in contents.read_candidates(selection)
     ]
 
 
 def version(contents: ContentStore, *, folder: str = "", tag: str = "") -> str:
     """Return the version of what `passages` are of."""
-    return contents.selection(
+    return contents.select(
         "demo",
         [folder_id("demo", folder)] if folder else [],
         [tag_id("demo", tag)] if tag else [],
@@ -255,17 +255,17 @@ def test_tenants_do_not_see_each_other(contents: ContentStore) -> None:
         lambda: contents.get("other", mine.id),
         lambda: contents.update("other", mine.id, Change(name="Mine")),
         lambda: contents.remove("other", mine.id),
-        lambda: contents.contents("other", mine.folder.id, 10, None),
+        lambda: contents.list_contents("other", mine.folder.id, 10, None),
     ):
         with pytest.raises(NotFoundError):
             act()
-    assert contents.contents("other", None, 10, None).items == (theirs,)
-    assert contents.labels("other", [mine.folder.id], [mine.tags[0].id]) == set()
-    assert [folder.id for folder in contents.folders("other")] == [theirs.folder.id]
+    assert contents.list_contents("other", None, 10, None).items == (theirs,)
+    assert contents.find_labels("other", [mine.folder.id], [mine.tags[0].id]) == set()
+    assert [folder.id for folder in contents.list_folders("other")] == [theirs.folder.id]
     for folders in ((), (mine.folder.id,), (theirs.folder.id,)):
-        found = contents.candidates(contents.selection("other", folders, ()))
+        found = contents.read_candidates(contents.select("other", folders, ()))
         assert {candidate.origin.content for candidate in found} <= {theirs.id}
-    assert list(contents.candidates(contents.selection("other", [mine.folder.id], ()))) == []
+    assert list(contents.read_candidates(contents.select("other", [mine.folder.id], ()))) == []
     contents.remove("other", theirs.id)
     assert contents.get("demo", "hours-1") == mine
     assert_sound("demo", "other")
@@ -284,7 +284,7 @@ def test_external_ids_are_unique(contents: ContentStore) -> None:
     for act in acts:
         with pytest.raises(ConflictError, match=r"^There is a content with this external id\.$"):
             act()
-    page = contents.contents("demo", None, 10, None)
+    page = contents.list_contents("demo", None, 10, None)
     assert {content.id: content for content in page.items} == {
         content.id: content for content in (first, second, third)
     }
@@ -406,7 +406,7 @@ def test_a_content_moves_to_another_folder(contents: ContentStore) -> None:
     moved = contents.update("demo", created.id, Change(folder="web"))
     assert moved.folder.id == folder_id("demo", "Web")
     assert contents.get("demo", "hours-1") == moved
-    assert contents.folders("demo") == [
+    assert contents.list_folders("demo") == [
         Folder(folder_id("demo", "Shop"), "Shop", 0),
         Folder(folder_id("demo", "Web"), "Web", 2),
     ]
@@ -453,7 +453,7 @@ def test_a_removed_content_leaves_nothing(contents: ContentStore) -> None:
         with pytest.raises(NotFoundError, match=r"^There is no such content\.$"):
             act("demo", created.id)
     assert contents.find("demo", "hours-1") is None
-    assert contents.folders("demo") == [Folder(folder_id("demo", "Shop"), "Shop", 0)]
+    assert contents.list_folders("demo") == [Folder(folder_id("demo", "Shop"), "Shop", 0)]
     assert (passages(contents), objects()) == ([], {})
     assert_sound("demo")
 
@@ -688,7 +688,7 @@ def test_two_puts_at_once_make_one_content(contents: ContentStore, before_call: 
     before_call(WRITE, lambda: contents.put("demo", theirs) and None)
     mine, outcome = contents.put("demo", OPENING)
     assert outcome is ContentChange.UPDATED
-    assert contents.contents("demo", None, 10, None).items == (mine,)
+    assert contents.list_contents("demo", None, 10, None).items == (mine,)
     assert (mine.name, mine.revision) == ("Opening hours", 2)
     assert_sound("demo")
 
@@ -878,9 +878,9 @@ def test_folders_are_listed_by_name(contents: ContentStore) -> None:
     """A tenant's folders come in order of their names, whatever their case, with their counts."""
     for name in ("zoo", "Ärzte", "Shop", "shop", "apples"):
         contents.create("demo", replace(OPENING, external_id=None, folder=name))
-    listed = [(folder.name, folder.contents) for folder in contents.folders("demo")]
+    listed = [(folder.name, folder.contents) for folder in contents.list_folders("demo")]
     assert listed == [("apples", 1), ("Shop", 2), ("zoo", 1), ("Ärzte", 1)]
-    assert contents.folders("other") == []
+    assert contents.list_folders("other") == []
 
 
 @pytest.mark.parametrize("limit", [1, 2, 3, 4, 7, 100])
@@ -899,7 +899,7 @@ def test_contents_are_listed_page_by_page(
     def walk(folder: str | None) -> Iterator[Content]:
         after = None
         while True:
-            page = contents.contents("demo", folder, limit, after)
+            page = contents.list_contents("demo", folder, limit, after)
             assert len(page.items) <= limit
             assert page.total == (7 if folder is None else len(expected))
             yield from page.items
@@ -926,16 +926,16 @@ def test_a_page_may_end_early(contents: ContentStore) -> None:
         return True
 
     change_answer("dynamodb.Query", cut_short)
-    first = contents.contents("demo", None, 10, None)
+    first = contents.list_contents("demo", None, 10, None)
     assert len(first.items) == 1
-    rest = contents.contents("demo", None, 10, first.after)
+    rest = contents.list_contents("demo", None, 10, first.after)
     assert {*first.items, *rest.items} == {*made}
     assert (len(rest.items), rest.after) == (2, None)
 
 
 def test_an_empty_tenant_has_an_empty_page(contents: ContentStore) -> None:
     """Where nothing was ever added there are no contents, and that is no error."""
-    assert contents.contents("demo", None, 10, None) == Page((), None, 0)
+    assert contents.list_contents("demo", None, 10, None) == Page((), None, 0)
 
 
 def test_an_unknown_folder_is_not_found(contents: ContentStore) -> None:
@@ -943,9 +943,9 @@ def test_an_unknown_folder_is_not_found(contents: ContentStore) -> None:
     created = contents.create("demo", OPENING)
     for unknown in (NO_FOLDER, "", "Shop", "x" * 3_000, created.tags[0].id):
         with pytest.raises(NotFoundError, match=r"^There is no such folder\.$"):
-            contents.contents("demo", unknown, 10, None)
+            contents.list_contents("demo", unknown, 10, None)
     contents.remove("demo", created.id)
-    page = contents.contents("demo", created.folder.id, 10, None)
+    page = contents.list_contents("demo", created.folder.id, 10, None)
     assert page == Page((), None, 0)
 
 
@@ -958,9 +958,9 @@ def test_what_no_page_has_said_is_refused(contents: ContentStore, after: str) ->
     created = contents.create("demo", OPENING)
     for folder in (None, created.folder.id):
         with pytest.raises(InvalidRequestError, match=r"^after: "):
-            contents.contents("demo", folder, 10, after)
+            contents.list_contents("demo", folder, 10, after)
     with pytest.raises(InvalidRequestError, match=r"^after: "):
-        contents.contents("demo", created.folder.id, 10, f"{NO_FOLDER}#{created.id}")
+        contents.list_contents("demo", created.folder.id, 10, f"{NO_FOLDER}#{created.id}")
 
 
 def test_labels_that_are_there_are_known(contents: ContentStore, calls: list[Call]) -> None:
@@ -969,10 +969,13 @@ def test_labels_that_are_there_are_known(contents: ContentStore, calls: list[Cal
     folder, tag = created.folder.id, created.tags[0].id
     many = [new_id() for _ in range(150)]
     calls.clear()
-    assert contents.labels("demo", [folder, tag, *many, "Shop", ""], [tag, folder]) == {folder, tag}
+    assert contents.find_labels("demo", [folder, tag, *many, "Shop", ""], [tag, folder]) == {
+        folder,
+        tag,
+    }
     assert [call.operation for call in calls] == ["dynamodb.BatchGetItem"] * 2
-    assert contents.labels("demo", [tag], [folder]) == set()
-    assert contents.labels("demo", [], []) == set()
+    assert contents.find_labels("demo", [tag], [folder]) == set()
+    assert contents.find_labels("demo", [], []) == set()
 
 
 # --- selections -----------------------------------------------------------------------------------
@@ -994,7 +997,7 @@ def test_candidates_are_passages_in_order(contents: ContentStore) -> None:
         expected[created.id] = [
             (origin, passage) for passage in cut_passages(draft.text if number % 5 else BIG)
         ]
-    found = list(contents.candidates(contents.selection("demo", [], [])))
+    found = list(contents.read_candidates(contents.select("demo", [], [])))
     in_order = list(dict.fromkeys(candidate.origin.content for candidate in found))
     assert set(in_order) == set(expected)
     assert [(candidate.origin, candidate.passage) for candidate in found] == [
@@ -1014,12 +1017,12 @@ def test_a_selection_is_of_any_folder_and_any_tag(contents: ContentStore) -> Non
         contents.create("demo", Draft(name=name, text="Text.", folder=folder, tags=tags))
 
     def names(folders: str, tags: str) -> str:
-        selection = contents.selection(
+        selection = contents.select(
             "demo",
             [folder_id("demo", name) for name in folders],
             [tag_id("demo", name) for name in tags],
         )
-        found = contents.candidates(selection)
+        found = contents.read_candidates(selection)
         return "".join(sorted(candidate.origin.title for candidate in found))
 
     assert names("", "") == "abcde"
@@ -1038,7 +1041,7 @@ def test_what_is_no_id_selects_nothing(contents: ContentStore, bad: str) -> None
     """A selection by what cannot be an id is of nothing, rather than of everything."""
     contents.create("demo", OPENING)
     for folders, tags in (([bad], []), ([], [bad])):
-        assert list(contents.candidates(contents.selection("demo", folders, tags))) == []
+        assert list(contents.read_candidates(contents.select("demo", folders, tags))) == []
 
 
 @pytest.mark.parametrize(
@@ -1066,12 +1069,12 @@ def test_a_version_changes_with_what_is_selected(
     concerned: list[dict[str, str]] = [{}, {"folder": "Shop"}, {"tag": "Public"}]
     others = [{"folder": "Other"}, {"tag": "Elsewhere"}, {"folder": "Never"}]
     before = [version(contents, **each) for each in (*concerned, *others)]
-    foreign = contents.selection("other", [], []).version
+    foreign = contents.select("other", [], []).version
     change(contents, there)
     after = [version(contents, **each) for each in (*concerned, *others)]
     changed = [old != new for old, new in zip(before, after, strict=True)]
     assert changed == [True, True, True, False, False, False]
-    assert contents.selection("other", [], []).version == foreign
+    assert contents.select("other", [], []).version == foreign
 
 
 def test_a_version_never_comes_back(contents: ContentStore) -> None:
@@ -1091,7 +1094,7 @@ def test_versions_of_several_folders_do_not_add_up(contents: ContentStore) -> No
     seen = set()
     for name in ("A", "B", "A", "A", "B"):
         contents.create("demo", Draft(name="x", text="Text.", folder=name))
-        seen.add(contents.selection("demo", folders, []).version)
+        seen.add(contents.select("demo", folders, []).version)
     assert len(seen) == 5
 
 
@@ -1100,7 +1103,7 @@ def test_a_version_is_read_once(contents: ContentStore, calls: list[Call]) -> No
     contents.create("demo", OPENING)
     calls.clear()
     folders = [folder_id("demo", str(number)) for number in range(100)]
-    contents.selection("demo", folders, [tag_id("demo", "Public")])
+    contents.select("demo", folders, [tag_id("demo", "Public")])
     (call,) = calls
     assert call.operation == "dynamodb.BatchGetItem"
     assert call.params["RequestItems"][TABLE]["ConsistentRead"] is True
@@ -1113,7 +1116,7 @@ def test_a_content_that_is_moved_during_the_reading_is_given_once(
     names = {folder_id("demo", name): name for name in ("A", "B")}
     first, second = sorted(names)
     content = contents.create("demo", replace(OPENING, folder=names[first]))
-    found = contents.candidates(contents.selection("demo", [first, second], []))
+    found = contents.read_candidates(contents.select("demo", [first, second], []))
     read = [next(found)]
     contents.update("demo", content.id, Change(folder=names[second]))
     read += found
@@ -1135,10 +1138,10 @@ def test_a_selection_by_tags_does_not_read_without_bound(
         passages(contents, tag="Public")
     assert [call.operation for call in calls] == ["dynamodb.BatchGetItem", "dynamodb.Query"]
     folders = [folder_id("demo", str(number)) for number in range(2)]
-    assert len(list(contents.candidates(contents.selection("demo", folders, [])))) == 5
+    assert len(list(contents.read_candidates(contents.select("demo", folders, [])))) == 5
     monkeypatch.setattr(content_store, "MAX_SCANNED", 4)  # over all folders together
     with pytest.raises(SelectionTooLargeError):
-        list(contents.candidates(contents.selection("demo", folders, [])))
+        list(contents.read_candidates(contents.select("demo", folders, [])))
 
 
 def test_a_selection_has_at_most_a_hundred_folders_or_tags(contents: ContentStore) -> None:
@@ -1146,8 +1149,8 @@ def test_a_selection_has_at_most_a_hundred_folders_or_tags(contents: ContentStor
     many = [new_id() for _ in range(101)]
     for folders, tags in ((many, []), ([], many)):
         with pytest.raises(SelectionTooLargeError, match=r"Select fewer, or none for all"):
-            contents.selection("demo", folders, tags)
-    assert list(contents.candidates(contents.selection("demo", [], many[:100]))) == []
+            contents.select("demo", folders, tags)
+    assert list(contents.read_candidates(contents.select("demo", [], many[:100]))) == []
 
 
 # --- what is refused ------------------------------------------------------------------------------
@@ -1283,21 +1286,21 @@ def test_whatever_is_done_the_counts_are_right(
             "tags": {tag.name.casefold() for tag in content.tags},
             "external_id": content.external_id,
         }
-        for content in contents.contents("demo", None, 100, None).items
+        for content in contents.list_contents("demo", None, 100, None).items
     }
     assert found == {
         each: {name: value for name, value in has.items() if name != "text"}
         for each, has in model.items()
     }
-    folders = {folder.name.casefold(): folder.contents for folder in contents.folders("demo")}
+    folders = {folder.name.casefold(): folder.contents for folder in contents.list_folders("demo")}
     assert {name: count for name, count in folders.items() if count} == Counter(
         has["folder"] for has in model.values()
     )
     for tag in "xyz":
         assert {
             candidate.origin.content
-            for candidate in contents.candidates(
-                contents.selection("demo", [], [tag_id("demo", tag)])
+            for candidate in contents.read_candidates(
+                contents.select("demo", [], [tag_id("demo", tag)])
             )
         } == {each for each, has in model.items() if tag in has["tags"]}
     assert_sound("demo")

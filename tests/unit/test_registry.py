@@ -33,7 +33,7 @@ def everything() -> str:
 def test_a_tenant_is_created_and_found(registry: Registry) -> None:
     """A tenant has an id, a name and the time of its making."""
     created = registry.create_tenant("acme", "Acme, Inc.")
-    assert created == registry.tenant("acme") == Tenant("acme", "Acme, Inc.", START)
+    assert created == registry.get_tenant("acme") == Tenant("acme", "Acme, Inc.", START)
 
 
 def test_a_tenant_is_created_once(registry: Registry) -> None:
@@ -41,7 +41,7 @@ def test_a_tenant_is_created_once(registry: Registry) -> None:
     with pytest.raises(ConflictError) as refused:
         registry.create_tenant("demo", "Somebody else")
     assert str(refused.value) == "There is a tenant demo already."
-    assert registry.tenant("demo").name == "Demo Ltd"
+    assert registry.get_tenant("demo").name == "Demo Ltd"
 
 
 @pytest.mark.parametrize("text", ["", "-a", "_a", "a b", "a#b", "a/b", "é", "a" * 65, "a\n"])
@@ -62,14 +62,14 @@ def test_an_absent_tenant_has_nothing(registry: Registry) -> None:
     """Nothing can be made for a tenant that is not there."""
     before = everything()
     for attempt in (
-        lambda: registry.tenant("nobody"),
+        lambda: registry.get_tenant("nobody"),
         lambda: registry.create_key("nobody", [Scope.READ]),
         lambda: registry.put_flow("nobody", "mail", "{}"),
     ):
         with pytest.raises(NotFoundError) as refused:
             attempt()
         assert str(refused.value) == "There is no tenant nobody."
-    assert (registry.keys("nobody"), registry.flows("nobody")) == ([], [])
+    assert (registry.list_keys("nobody"), registry.list_flows("nobody")) == ([], [])
     assert everything() == before
 
 
@@ -87,8 +87,8 @@ def test_a_key_is_created_and_found_by_its_id(registry: Registry) -> None:
         created_at=START,
         revoked_at=None,
     )
-    assert registry.key(created.id) == created
-    assert registry.key("abcdefghijkl") is None
+    assert registry.get_key(created.id) == created
+    assert registry.get_key("abcdefghijkl") is None
 
 
 def test_a_secret_is_not_stored(registry: Registry) -> None:
@@ -119,7 +119,7 @@ def test_keys_are_listed_oldest_first(registry: Registry, set_clock: SetClock) -
         made.append(registry.create_key("demo", [Scope.READ])[0])
         registry.create_key("other", [Scope.READ])
     registry.revoke_key("demo", made[1].id)
-    listed = registry.keys("demo")
+    listed = registry.list_keys("demo")
     assert [key.id for key in listed] == [key.id for key in made]
     assert [key.revoked_at is not None for key in listed] == [False, True, False, False, False]
 
@@ -131,7 +131,7 @@ def test_a_key_is_revoked_once(registry: Registry, set_clock: SetClock) -> None:
     registry.revoke_key("demo", created.id)
     set_clock.advance(minutes=1)
     registry.revoke_key("demo", created.id)
-    revoked = registry.key(created.id)
+    revoked = registry.get_key(created.id)
     assert revoked is not None
     assert revoked.revoked_at == START + timedelta(minutes=1)
 
@@ -154,9 +154,9 @@ def test_a_flow_has_versions_that_stay(registry: Registry, set_clock: SetClock) 
     second = registry.put_flow("demo", "mail", '{"a": 2}')
     assert first == StoredFlow("mail", 1, '{"a": 1}', START)
     assert second == StoredFlow("mail", 2, '{"a": 2}', START + timedelta(minutes=1))
-    assert registry.flow("demo", "mail") == second
-    assert registry.flow("demo", "mail", 1) == first
-    assert registry.flow("demo", "mail", 2) == second
+    assert registry.get_flow("demo", "mail") == second
+    assert registry.get_flow("demo", "mail", 1) == first
+    assert registry.get_flow("demo", "mail", 2) == second
 
 
 @pytest.mark.parametrize(
@@ -179,7 +179,7 @@ def test_a_flow_that_is_absent_or_foreign_is_not_found(
     """Another tenant's flow looks like one that is not there; what can be no id is not repeated."""
     registry.put_flow("demo", "mail", "{}")
     with pytest.raises(NotFoundError) as refused:
-        registry.flow(tenant, flow, version)
+        registry.get_flow(tenant, flow, version)
     named = f"There is no flow {flow}." if is_name(flow) else "There is no such flow."
     assert str(refused.value) == named
 
@@ -189,7 +189,7 @@ def test_the_newest_version_of_each_flow_is_listed(registry: Registry) -> None:
     for flow in ("mail", "answer", "mail", "mail-2"):
         registry.put_flow("demo", flow, "{}")
     registry.put_flow("other", "secret", "{}")
-    assert [(flow.id, flow.version) for flow in registry.flows("demo")] == [
+    assert [(flow.id, flow.version) for flow in registry.list_flows("demo")] == [
         ("answer", 1),
         ("mail", 2),
         ("mail-2", 1),
@@ -212,7 +212,10 @@ def test_two_who_save_a_flow_at_once_do_not_lose_one(registry: Registry) -> None
     with pytest.raises(ConflictError) as refused:
         registry.put_flow("demo", "mail", '"ours"')
     assert str(refused.value) == "Flow mail was saved by somebody else: try again."
-    assert (registry.flow("demo", "mail").version, registry.flow("demo", "mail").document) == (
+    assert (
+        registry.get_flow("demo", "mail").version,
+        registry.get_flow("demo", "mail").document,
+    ) == (
         1,
         '"theirs"',
     )
@@ -222,23 +225,23 @@ def test_what_can_be_no_flow_costs_no_call(registry: Registry, calls: list[Call]
     """A path's orchestrator that is no name, however long, is refused without asking the table."""
     for flow in ("", "mail#1", "é", "x" * 3_000):
         with pytest.raises(NotFoundError):
-            registry.flow("demo", flow)
+            registry.get_flow("demo", flow)
     assert calls == []
 
 
 def test_a_tenant_has_no_limits_at_first(registry: Registry) -> None:
     """A new tenant, and one that is not there, has none."""
-    assert registry.limits("demo") == registry.limits("absent") == Limits()
+    assert registry.get_limits("demo") == registry.get_limits("absent") == Limits()
 
 
 def test_limits_are_set_and_taken_away(registry: Registry) -> None:
     """Setting limits replaces them all, and leaves the tenant as it is."""
-    tenant = registry.tenant("demo")
+    tenant = registry.get_tenant("demo")
     every = Limits(requests_per_minute=60, running_at_once=5, tokens_per_month=1_000_000)
     for limits in (every, Limits(running_at_once=7), Limits()):
         registry.set_limits("demo", limits)
-        assert registry.limits("demo") == limits
-    assert registry.tenant("demo") == tenant
+        assert registry.get_limits("demo") == limits
+    assert registry.get_tenant("demo") == tenant
 
 
 @pytest.mark.parametrize("limit", [0, -1])
@@ -246,7 +249,7 @@ def test_a_limit_below_one_is_refused(registry: Registry, limit: int) -> None:
     """A tenant that may do nothing is one without a key."""
     with pytest.raises(InvalidRequestError, match="running_at_once: "):
         registry.set_limits("demo", Limits(running_at_once=limit))
-    assert registry.limits("demo") == Limits()
+    assert registry.get_limits("demo") == Limits()
 
 
 def test_limits_are_a_tenants(registry: Registry) -> None:
@@ -254,7 +257,7 @@ def test_limits_are_a_tenants(registry: Registry) -> None:
     with pytest.raises(NotFoundError):
         registry.set_limits("absent", Limits(running_at_once=1))
     with pytest.raises(NotFoundError):
-        registry.tenant("absent")
+        registry.get_tenant("absent")
 
 
 def test_a_key_may_be_for_one_flow(registry: Registry) -> None:
@@ -263,11 +266,11 @@ def test_a_key_may_be_for_one_flow(registry: Registry) -> None:
     bound, _ = registry.create_key("demo", [Scope.READ], "the app's", flow="mail")
     free, _ = registry.create_key("demo", [Scope.READ])
     assert (bound.flow, free.flow) == ("mail", None)
-    assert registry.key(bound.id) == bound
-    assert registry.key(free.id) == free
+    assert registry.get_key(bound.id) == bound
+    assert registry.get_key(free.id) == free
     registry.put_flow("demo", "mail", '{"name": "changed"}')
     registry.revoke_key("demo", bound.id)
-    found = {key.id: (key.flow, key.revoked_at) for key in registry.keys("demo")}
+    found = {key.id: (key.flow, key.revoked_at) for key in registry.list_keys("demo")}
     assert found == {bound.id: ("mail", START), free.id: (None, None)}
 
 
@@ -288,6 +291,6 @@ def test_what_is_saved_is_what_is_read(registry: Registry) -> None:
     """A flow and a key are returned with the times that they are read with later."""
     registry.create_tenant("saved", "Saved")
     flow = registry.put_flow("saved", "a", "{}")
-    assert registry.flow("saved", "a") == flow
+    assert registry.get_flow("saved", "a") == flow
     key, _ = registry.create_key("saved", [Scope.READ])
-    assert registry.key(key.id) == key
+    assert registry.get_key(key.id) == key

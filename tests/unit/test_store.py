@@ -66,12 +66,12 @@ def put(
     generation_id: str = ID,
     submission: Submission = SUBMISSION,
     *,
-    place: str | None = None,
+    slot: str | None = None,
     notify: bool = False,
 ) -> None:
     """Put a generation of the tenant `demo` that is kept for 30 days."""
     terms = SubmissionOptions(
-        flow_version=3, retention=timedelta(days=30), place=place, notify=notify
+        flow_version=3, retention=timedelta(days=30), slot=slot, notify=notify
     )
     store.put("demo", generation_id, submission, terms)
 
@@ -85,7 +85,7 @@ def claim(store: GenerationStore) -> Claim:
 
 def give_up(store: GenerationStore, generation_id: str = ID) -> End | Status | None:
     """Give the generation up, as for a dead letter."""
-    return store.give_up("demo", generation_id, Reason.DEAD_LETTER, "Delivered too often.")
+    return store.fail_unclaimed("demo", generation_id, Reason.DEAD_LETTER, "Delivered too often.")
 
 
 def query(index: str, **keys: str) -> list[str]:
@@ -314,11 +314,11 @@ def test_a_result_is_stored_and_read_back(
         created_at=START,
         finished_at=START + timedelta(seconds=5),
         tokens=completion("").tokens_in + completion("").tokens_out,
-        place=None,
+        slot=None,
         notify=False,
-        settled=True,
+        dispatched=True,
     )
-    assert store.ended("demo", ID) == ended
+    assert store.get_end("demo", ID) == ended
     generation = store.get("demo", ID)
     assert generation.status is Status.SUCCEEDED
     assert generation.completion == completion("Dear Ada,")
@@ -361,14 +361,14 @@ def test_an_answer_of_no_use_has_its_tokens_counted(store: GenerationStore) -> N
     assert ended.tokens == completion("").tokens_in + completion("").tokens_out > 0
 
 
-@pytest.mark.parametrize(("place", "notify"), [("1-a", False), (None, True)])
+@pytest.mark.parametrize(("slot", "notify"), [("1-a", False), (None, True)])
 @pytest.mark.parametrize("end", ["succeed", "fail"])
 def test_an_end_that_leaves_something_to_do_is_due_until_it_is_settled(
-    store: GenerationStore, read_item: ReadItem, end: str, place: str | None, *, notify: bool
+    store: GenerationStore, read_item: ReadItem, end: str, slot: str | None, *, notify: bool
 ) -> None:
     """The write that ends it leaves it on the index of what is due, and settling takes it off."""
     generation_id = generations.new_id()
-    put(store, generation_id, place=place, notify=notify)
+    put(store, generation_id, slot=slot, notify=notify)
     claimed = store.claim("demo", generation_id, clock.now() + LEASE)
     assert claimed is not None
     if end == "succeed":
@@ -376,26 +376,26 @@ def test_an_end_that_leaves_something_to_do_is_due_until_it_is_settled(
     else:
         ended = store.fail(claimed, Reason.TOO_LONG, "The mail is too long.")
     assert ended is not None
-    assert (ended.place, ended.notify) == (place, notify)
-    assert not ended.settled
+    assert (ended.slot, ended.notify) == (slot, notify)
+    assert not ended.dispatched
     item = read_item("demo", generation_id)
     assert item["due_at"] == {"N": str(MILLIS + 120_000)}
     assert "lease_until" not in item
-    store.settled("demo", generation_id)
-    store.settled("demo", generation_id)
+    store.mark_dispatched("demo", generation_id)
+    store.mark_dispatched("demo", generation_id)
     after = {name: value for name, value in item.items() if not name.startswith("due_")}
     assert read_item("demo", generation_id) == after
-    assert store.ended("demo", generation_id) == replace(ended, settled=True)
+    assert store.get_end("demo", generation_id) == replace(ended, dispatched=True)
 
 
 def test_only_what_has_ended_is_settled(store: GenerationStore, read_item: ReadItem) -> None:
     """Nothing takes an open generation off the index of what is due, nor makes an item."""
     before = read_item("demo", ID)
-    store.settled("demo", ID)
-    store.settled("demo", "019a6f3e-7c00-7000-8000-000000000002")
+    store.mark_dispatched("demo", ID)
+    store.mark_dispatched("demo", "019a6f3e-7c00-7000-8000-000000000002")
     assert read_item("demo", ID) == before
     assert clients().dynamodb.scan(TableName=TABLE)["Count"] == 1
-    assert store.ended("demo", ID) is None
+    assert store.get_end("demo", ID) is None
 
 
 def test_many_ends_are_told_at_once(store: GenerationStore, calls: list[Call]) -> None:
@@ -406,7 +406,7 @@ def test_many_ends_are_told_at_once(store: GenerationStore, calls: list[Call]) -
     assert claimed is not None
     ended = store.succeed(claimed, completion("Hi"))
     calls.clear()
-    assert store.ends("demo", [ID, absent, finished]) == {absent: None, finished: ended}
+    assert store.get_ends("demo", [ID, absent, finished]) == {absent: None, finished: ended}
     assert [call.operation for call in calls] == ["dynamodb.BatchGetItem"]
 
 
@@ -414,7 +414,7 @@ def test_a_generation_just_submitted_does_not_count_as_absent(
     store: GenerationStore, calls: list[Call]
 ) -> None:
     """The read of ends is a consistent one: absent once is absent for good."""
-    store.ends("demo", [ID])
+    store.get_ends("demo", [ID])
     (call,) = calls
     assert call.params["RequestItems"][TABLE]["ConsistentRead"] is True
 
@@ -426,7 +426,7 @@ def test_what_was_not_read_is_not_taken_for_absent(
     key = {"pk": {"S": f"demo#{ID}"}}
     answer = {"Responses": {}, "UnprocessedKeys": {TABLE: {"Keys": [key]}}}
     monkeypatch.setattr(clients().dynamodb, "batch_get_item", lambda **_: answer)  # moto reads all
-    assert store.ends("demo", [ID]) == {}
+    assert store.get_ends("demo", [ID]) == {}
 
 
 @pytest.mark.parametrize("failed", [False, True])
@@ -435,7 +435,7 @@ def test_a_generation_is_handed_back(
 ) -> None:
     """Handed back it is queued, to be claimed at once; only a failure spends the budget."""
     queued = read_item("demo", ID)
-    assert store.hand_back(claim(store), failed=failed) is True
+    assert store.requeue(claim(store), failed=failed) is True
     spent = {"N": str(int(failed))}
     assert read_item("demo", ID) == queued | {"attempt": {"N": "1"}, "failures": spent}
     again = claim(store)
@@ -450,7 +450,7 @@ def test_an_open_generation_can_be_canceled(
     claimed = claim(store) if status == "running" else None
     ended = store.cancel("demo", ID)
     assert isinstance(ended, End)
-    assert (ended.status, ended.settled) == (Status.CANCELED, False)
+    assert (ended.status, ended.dispatched) == (Status.CANCELED, False)
     generation = store.get("demo", ID)
     assert (generation.status, generation.finished_at) == (Status.CANCELED, clock.now())
     before = read_item("demo", ID)
@@ -513,7 +513,7 @@ def test_what_is_not_there_cannot_be_canceled(
         pytest.param(
             lambda store, late: store.fail(late, Reason.TIMED_OUT, "Too slow."), id="fail"
         ),
-        pytest.param(lambda store, late: store.hand_back(late, failed=True), id="hand back"),
+        pytest.param(lambda store, late: store.requeue(late, failed=True), id="hand back"),
     ],
 )
 @pytest.mark.parametrize("since", ["taken over", "handed back", "finished", "given up", "canceled"])
@@ -534,7 +534,7 @@ def test_a_late_writer_loses(
     else:
         newer = claim(store)
         if since == "handed back":
-            store.hand_back(newer, failed=False)
+            store.requeue(newer, failed=False)
         elif since == "finished":
             store.succeed(newer, completion("in time"))
     before = read_item("demo", ID)
@@ -562,7 +562,7 @@ def test_a_terminal_generation_never_changes(
     assert store.claim("demo", ID, clock.now() + LEASE) is None
     assert store.succeed(claimed, completion("another")) is None
     assert store.fail(claimed, Reason.TIMED_OUT, "Too slow.") is None
-    assert store.hand_back(claimed, failed=True) is False
+    assert store.requeue(claimed, failed=True) is False
     assert give_up(store) == store.cancel("demo", ID) == Status(status)
     assert read_item("demo", ID) == before
 
@@ -577,7 +577,7 @@ def test_what_nobody_holds_can_be_given_up(
         set_clock.moment += LEASE + timedelta(milliseconds=1)
     ended = give_up(store)
     assert isinstance(ended, End)
-    assert (ended.status, ended.reason, ended.settled) == (
+    assert (ended.status, ended.reason, ended.dispatched) == (
         Status.FAILED,
         Reason.DEAD_LETTER,
         False,
@@ -613,7 +613,7 @@ def test_work_between_submission_and_completion_does_not_touch_the_index_of_what
     due = [read_item("demo", ID)[name] for name in ("due_at", "due_shard")]
     for _ in range(3):
         set_clock.advance(minutes=3)
-        store.hand_back(claim(store), failed=False)
+        store.requeue(claim(store), failed=False)
         claim(store)
         set_clock.moment += LEASE + timedelta(seconds=1)
         assert [read_item("demo", ID)[name] for name in ("due_at", "due_shard")] == due
@@ -742,7 +742,7 @@ def test_whatever_happens_the_rules_hold(
             case 3 | 4 | 5, _:
                 set_clock.advance(seconds=rng.randrange(60))
             case 6 | 7, Claim():
-                store.hand_back(held, failed=rng.random() < 1 / 2)
+                store.requeue(held, failed=rng.random() < 1 / 2)
             case 8, Claim():
                 store.succeed(held, completion(f"attempt {held.attempt}"))
             case 9, Claim():
@@ -778,15 +778,15 @@ def test_what_is_overdue_is_found_oldest_first(store: GenerationStore, set_clock
         put(store, ids[-1])
     store.succeed(claim(store), completion("Hi"))
     set_clock.moment = START + timedelta(minutes=2, seconds=10)
-    assert [overdue.id for overdue in store.overdue(100)] == ids[1:11]
-    assert [overdue.id for overdue in store.overdue(3)] == ids[1:4]
+    assert [overdue.id for overdue in store.list_stalled(100)] == ids[1:11]
+    assert [overdue.id for overdue in store.list_stalled(3)] == ids[1:4]
 
 
 def test_what_is_overdue_is_told_as_it_stands(store: GenerationStore, set_clock: SetClock) -> None:
     """An overdue generation comes with what its repair depends on."""
     claim(store)
     set_clock.advance(minutes=2)
-    assert list(store.overdue(10)) == [
+    assert list(store.list_stalled(10)) == [
         Stalled(
             tenant="demo",
             id=ID,
@@ -805,10 +805,10 @@ def test_an_end_that_is_not_settled_is_overdue(store: GenerationStore, set_clock
     """Two minutes after an end that nobody has settled, the sweeper is told how it was."""
     ended = give_up(store)
     set_clock.advance(minutes=2)
-    (overdue,) = store.overdue(10)
+    (overdue,) = store.list_stalled(10)
     assert (overdue.status, overdue.ended) == (Status.FAILED, ended)
-    store.settled("demo", ID)
-    assert list(store.overdue(10)) == []
+    store.mark_dispatched("demo", ID)
+    assert list(store.list_stalled(10)) == []
 
 
 FACTS = {"MessageId": "m-1", "ApproximateReceiveCount": "200", "SentTimestamp": "1794301200000"}
@@ -822,8 +822,8 @@ def test_a_dead_letter_is_kept_with_its_facts_until_it_is_retried(
     put(store, newer)
     for generation_id in (ID, newer):
         set_clock.advance(seconds=1)
-        store.give_up("demo", generation_id, Reason.DEAD_LETTER, "Too often.", FACTS)
-    letters = list(services().listings.dead_letters("demo"))
+        store.fail_unclaimed("demo", generation_id, Reason.DEAD_LETTER, "Too often.", FACTS)
+    letters = list(services().listings.list_dead_letters("demo"))
     assert [letter.id for letter in letters] == [newer, ID]
     assert letters[1] == DeadLetter(
         id=ID,
@@ -833,20 +833,20 @@ def test_a_dead_letter_is_kept_with_its_facts_until_it_is_retried(
         message_id="m-1",
         facts={"ApproximateReceiveCount": "200", "SentTimestamp": "1794301200000"},
     )
-    assert list(services().listings.dead_letters("other")) == []
-    store.retried("demo", ID, generations.new_id())
-    assert [letter.id for letter in services().listings.dead_letters("demo")] == [newer]
+    assert list(services().listings.list_dead_letters("other")) == []
+    store.mark_retried("demo", ID, generations.new_id())
+    assert [letter.id for letter in services().listings.list_dead_letters("demo")] == [newer]
 
 
 def test_an_expired_dead_letter_is_not_listed(
     store: GenerationStore, set_clock: SetClock, read_item: ReadItem
 ) -> None:
     """A dead letter that has expired is gone, though DynamoDB has not deleted it yet."""
-    store.give_up("demo", ID, Reason.DEAD_LETTER, "Too often.", FACTS)
+    store.fail_unclaimed("demo", ID, Reason.DEAD_LETTER, "Too often.", FACTS)
     set_clock.advance(days=30, seconds=-1)
-    assert [letter.id for letter in services().listings.dead_letters("demo")] == [ID]
+    assert [letter.id for letter in services().listings.list_dead_letters("demo")] == [ID]
     set_clock.advance(seconds=1)
-    assert list(services().listings.dead_letters("demo")) == []
+    assert list(services().listings.list_dead_letters("demo")) == []
     assert "dead_letter_of" in read_item("demo", ID)
 
 
@@ -864,19 +864,20 @@ def test_what_dynamodb_has_no_time_for_is_read_again(monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(clients().dynamodb, "batch_get_item", answer)  # moto reads all
     assert [
-        listed.generation.id for listed in services().listings.page("demo", "mail-reply", 10).items
+        listed.generation.id
+        for listed in services().listings.read_page("demo", "mail-reply", 10).items
     ] == [ID]
     answers += [nothing] * 10
     with pytest.raises(UnavailableError):
-        services().listings.page("demo", "mail-reply", 10)
+        services().listings.read_page("demo", "mail-reply", 10)
 
 
 def test_what_was_asked_for_is_read_back(store: GenerationStore) -> None:
     """A submission comes back as it was made, with the deadline that it had."""
     asked = replace(SUBMISSION, deadline=timedelta(hours=1))
-    assert store.submission("demo", ID) == (asked, Status.QUEUED)
+    assert store.get_submission("demo", ID) == (asked, Status.QUEUED)
     with pytest.raises(NotFoundError):
-        store.submission("other", ID)
+        store.get_submission("other", ID)
 
 
 def test_it_is_known_whether_a_generation_exists(
@@ -895,13 +896,13 @@ def test_a_look_is_postponed_once(
 ) -> None:
     """Of two sweepers that saw the same, one moves the due time on, and nothing else changes."""
     set_clock.advance(minutes=2)
-    (overdue,) = store.overdue(10)
+    (overdue,) = store.list_stalled(10)
     before = read_item("demo", ID)
     later = START + timedelta(minutes=5)
     assert store.postpone(overdue, later) is True
     assert read_item("demo", ID) == before | {"due_at": {"N": str(MILLIS + 300_000)}}
     assert store.postpone(overdue, later + timedelta(minutes=1)) is False
-    assert list(store.overdue(10)) == []
+    assert list(store.list_stalled(10)) == []
 
 
 @pytest.mark.parametrize("since", ["claimed", "finished", "given up"])
@@ -910,7 +911,7 @@ def test_what_has_changed_is_not_postponed(
 ) -> None:
     """A sweeper that comes too late changes nothing, and brings no finished one back."""
     set_clock.advance(minutes=2)
-    (overdue,) = store.overdue(10)
+    (overdue,) = store.list_stalled(10)
     if since == "given up":
         give_up(store)
     else:
@@ -952,7 +953,7 @@ def pages(limit: int, tenant: str = "demo") -> list[list[str]]:
     """Return the ids of each page of a flow's generations."""
     found, after = [], None
     while True:
-        page = services().listings.page(tenant, "mail-reply", limit, after)
+        page = services().listings.read_page(tenant, "mail-reply", limit, after)
         found.append([listed.generation.id for listed in page.items])
         after = page.after
         if after is None:
@@ -966,7 +967,7 @@ def test_files_are_stored_apart_and_read_back(
     generation_id = generations.new_id()
     put(store, generation_id, WITH_FILES)
     assert stored().objects == 2
-    listed = store.listed("demo", generation_id)
+    listed = store.get_detail("demo", generation_id)
     folder, writer = f"demo/{generation_id}", WITH_FILES.fingerprint()
     assert listed.files == (
         StoredFile(
@@ -984,13 +985,13 @@ def test_files_are_stored_apart_and_read_back(
             key=f"{folder}/file-2-{writer}",
         ),
     )
-    assert [store.file(file) for file in listed.files] == [b"# Hello", b"\x89PNG"]
+    assert [store.read_file(file) for file in listed.files] == [b"# Hello", b"\x89PNG"]
     claimed = store.claim("demo", generation_id, clock.now() + LEASE)
     assert claimed is not None
     assert (claimed.files, claimed.inputs) == (listed.files, WITH_FILES.inputs)
     assert "Hello" not in str(read_item("demo", generation_id))
     asked = replace(WITH_FILES, deadline=timedelta(hours=1))
-    assert store.submission("demo", generation_id) == (asked, Status.RUNNING)
+    assert store.get_submission("demo", generation_id) == (asked, Status.RUNNING)
 
 
 def test_another_submissions_files_leave_the_first_ones_alone(store: GenerationStore) -> None:
@@ -1000,21 +1001,21 @@ def test_another_submissions_files_leave_the_first_ones_alone(store: GenerationS
     other = replace(WITH_FILES, files=(replace(FILES[0], content=b"# Other"), FILES[1]))
     terms = SubmissionOptions(flow_version=3, retention=timedelta(days=30))
     assert not store.put("demo", generation_id, other, terms).same
-    files = store.listed("demo", generation_id).files
-    assert [store.file(file) for file in files] == [b"# Hello", b"\x89PNG"]
+    files = store.get_detail("demo", generation_id).files
+    assert [store.read_file(file) for file in files] == [b"# Hello", b"\x89PNG"]
 
 
 def test_without_files_the_item_has_none(store: GenerationStore, read_item: ReadItem) -> None:
     """A submission without files is stored as it was before there were any."""
     assert "files" not in read_item("demo", ID)["request"]["S"]
-    assert store.listed("demo", ID).files == ()
+    assert store.get_detail("demo", ID).files == ()
     assert claim(store).files == ()
 
 
 def test_a_generation_is_listed_with_what_was_asked_for(store: GenerationStore) -> None:
     """What is listed has the generation as its owner reads it, its inputs, and its tokens."""
     order = f"{MILLIS}#{ID}"
-    queued = store.listed("demo", ID)
+    queued = store.get_detail("demo", ID)
     assert queued == GenerationDetail(
         generation=store.get("demo", ID),
         order=order,
@@ -1024,8 +1025,8 @@ def test_a_generation_is_listed_with_what_was_asked_for(store: GenerationStore) 
     store.succeed(claim(store), completion("Hi"))
     ended = replace(queued, generation=store.get("demo", ID))
     assert (ended.generation.tokens_in, ended.generation.tokens_out) == (120, 40)
-    assert store.listed("demo", ID) == ended
-    page = services().listings.page("demo", "mail-reply", 100)
+    assert store.get_detail("demo", ID) == ended
+    page = services().listings.read_page("demo", "mail-reply", 100)
     assert (page.items, page.after) == ((ended,), None)
 
 
@@ -1044,7 +1045,7 @@ def test_what_is_absent_or_foreign_is_neither_listed_nor_titled(
     """Another tenant's, an absent and a malformed id are not found, and nothing is made of them."""
     before = read_item("demo", ID)
     attempts: list[Callable[[], GenerationDetail]] = [
-        lambda: store.listed(tenant, generation_id),
+        lambda: store.get_detail(tenant, generation_id),
         lambda: store.set_title(tenant, generation_id, "mail-reply", "x"),
         lambda: store.set_title(tenant, generation_id, "mail-reply", None),
     ]
@@ -1076,7 +1077,7 @@ def test_a_page_has_its_flows_generations_only(store: GenerationStore) -> None:
     foreign = generations.new_id()
     store.put("other", foreign, SUBMISSION, terms)
     assert (pages(10), pages(10, "other")) == ([[ID]], [[foreign]])
-    assert services().listings.page("demo", "absent", 10) == Page(items=(), after=None)
+    assert services().listings.read_page("demo", "absent", 10) == Page(items=(), after=None)
 
 
 def test_a_page_leaves_out_what_has_expired(store: GenerationStore, set_clock: SetClock) -> None:
@@ -1110,7 +1111,7 @@ def test_a_page_with_big_texts_is_in_order(
         made.append(generations.new_id())
         put(store, made[-1], replace(SUBMISSION, inputs={"body": str(number) * 20_000}))
     calls.clear()
-    page = services().listings.page("demo", "mail-reply", 12)
+    page = services().listings.read_page("demo", "mail-reply", 12)
     assert [listed.generation.id for listed in page.items] == made[::-1]
     assert [listed.inputs["body"] for listed in page.items] == [
         str(number) * 20_000 for number in reversed(range(12))
@@ -1133,7 +1134,7 @@ def test_no_page_has_more_texts_than_fit_into_memory(
         made.append(generations.new_id())
         put(store, made[-1], replace(SUBMISSION, inputs={"body": ["x" * 10_000, "y" * 10_000]}))
     calls.clear()
-    page = services().listings.page("demo", "mail-reply", 100)
+    page = services().listings.read_page("demo", "mail-reply", 100)
     ids = [listed.generation.id for listed in page.items]
     assert (ids, page.after) == (made[:-21:-1], page.items[-1].order)
     assert [call.operation for call in calls].count("s3.GetObject") == 20
@@ -1145,7 +1146,7 @@ def test_a_title_is_set_and_taken_away(store: GenerationStore, read_item: ReadIt
     claim(store)
     before = read_item("demo", ID)
     listed = store.set_title("demo", ID, "mail-reply", "A claim")
-    assert (listed, listed.generation.title) == (store.listed("demo", ID), "A claim")
+    assert (listed, listed.generation.title) == (store.get_detail("demo", ID), "A claim")
     assert read_item("demo", ID) == before | {"title": {"S": "A claim"}}
     assert store.set_title("demo", ID, "mail-reply", "").generation.title == ""
     assert store.set_title("demo", ID, "mail-reply", None).generation.title is None
@@ -1182,12 +1183,12 @@ def test_a_title_and_the_workers_writes_stand_side_by_side(
     for step in range(3):
         claimed = claim(store)
         store.set_title("demo", ID, "mail-reply", f"title {step}")
-        assert store.hand_back(claimed, failed=True)
+        assert store.requeue(claimed, failed=True)
         assert read_item("demo", ID)["title"] == {"S": f"title {step}"}
     claimed = claim(store)
     store.set_title("demo", ID, "mail-reply", "running")
     assert store.succeed(claimed, completion("Hi")) is not None
-    listed = store.listed("demo", ID)
+    listed = store.get_detail("demo", ID)
     found = listed.generation
     assert (found.title, found.completion) == ("running", completion("Hi"))
     ended = read_item("demo", ID)

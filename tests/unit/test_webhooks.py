@@ -39,9 +39,9 @@ ENDED = End(
     created_at=START,
     finished_at=START + timedelta(seconds=2),
     tokens=10,
-    place=None,
+    slot=None,
     notify=True,
-    settled=False,
+    dispatched=False,
 )
 
 

@@ -89,7 +89,7 @@ class Work:
         running = Worker(
             self.store,
             services().listings,
-            services().endings,
+            services().outbox,
             services().registry,
             services().queue,
             services().knowledge,

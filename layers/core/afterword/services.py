@@ -101,7 +101,7 @@ class Services:
             return BedrockRanking(lambda: self._clients.bedrock_agent_runtime, knowledge_base_id)
         from afterword.knowledge.lexical import LexicalRanking
 
-        return LexicalRanking(self.contents.candidates)
+        return LexicalRanking(self.contents.read_candidates)
 
     @cached_property
     def knowledge(self) -> "Knowledge":
@@ -118,7 +118,7 @@ class Services:
         return self._queue(self.settings.queue_url)
 
     @cached_property
-    def usage(self) -> "Quotas":
+    def quotas(self) -> "Quotas":
         """What tenants with limits use."""
         from afterword.limits.quotas import Quotas
 
@@ -132,13 +132,13 @@ class Services:
         return Metrics(self.settings.stack, by_flow=self.settings.flow_metrics)
 
     @cached_property
-    def endings(self) -> "Outbox":
+    def outbox(self) -> "Outbox":
         """The one way to end a generation."""
         from afterword.engine.outbox import Outbox
 
         notices = self._queue(self.settings.notify_queue_url)
         metrics = self.metrics if self.has_metrics else None
-        return Outbox(self.store, self.usage, notices, metrics)
+        return Outbox(self.store, self.quotas, notices, metrics)
 
     @cached_property
     def submitter(self) -> "Submitter":
@@ -150,7 +150,7 @@ class Services:
             self.registry,
             self.store,
             self.queue,
-            Limiter(self.registry, self.usage, self.store, self.endings),
+            Limiter(self.registry, self.quotas, self.store, self.outbox),
             retention_days=self.settings.retention_days,
             notify=self.settings.event_bus is not None,
         )
@@ -170,7 +170,7 @@ class Services:
         return Worker(
             self.store,
             self.listings,
-            self.endings,
+            self.outbox,
             self.registry,
             self.queue,
             self.knowledge,
@@ -184,7 +184,7 @@ class Services:
         """The sweeper."""
         from afterword.engine.sweeper import Sweeper
 
-        return Sweeper(self.store, self.queue, self.endings)
+        return Sweeper(self.store, self.queue, self.outbox)
 
     @cached_property
     def notifier(self) -> "Notifier":

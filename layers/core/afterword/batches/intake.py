@@ -120,7 +120,7 @@ class Intake:
 
     def _hide(self, message: IntakeMessage, seconds: int) -> None:
         try:
-            self._queue.hide(message.receipt_handle, seconds)
+            self._queue.change_visibility(message.receipt_handle, seconds)
         except (BotoCoreError, ClientError):
             telemetry.logger().warning("it stays hidden until it would have been lost")
 
@@ -197,7 +197,7 @@ class Intake:
         self._run(tenant, batch_id, 0, seconds, over)
 
     def _create(self, tenant: str, batch_id: str, source: Source) -> None:
-        self._registry.tenant(tenant)
+        self._registry.get_tenant(tenant)
         now = clock.now()
         self._store.create(
             Batch(
@@ -214,7 +214,7 @@ class Intake:
         """Do a turn of a batch, and see to the next one."""
         until = time.monotonic() + seconds
         lease = clock.now() + timedelta(seconds=max(0.0, over - time.monotonic())) + LEASE_MARGIN
-        turn = self._store.take(tenant, batch_id, number, lease)
+        turn = self._store.take_lease(tenant, batch_id, number, lease)
         if isinstance(turn, int):
             if turn:
                 raise RetryLater(turn)
@@ -226,7 +226,7 @@ class Intake:
                 telemetry.logger().info("another reader has taken it over")
                 return
             except (BotoCoreError, ClientError, UnavailableError):
-                self._store.give_up(turn)
+                self._store.release_lease(turn)
                 raise
             if pause is not None:
                 delay = min(pause, MAX_DELAY)

@@ -228,13 +228,13 @@ class BatchRunner:
 
     def _ended(self, batch: Batch, last: int) -> Batch:
         """Count the lines up to `last`, in order and up to the first that has not ended."""
-        bad = self._store.bad(batch, batch.ended + 1, last)
+        bad = self._store.read_bad(batch, batch.ended + 1, last)
         ids = {
             line: line_id(batch.tenant, batch.id, line)
             for line in range(batch.ended + 1, last + 1)
             if line not in bad
         }
-        ends = self._generations.ends(batch.tenant, ids.values()) if ids else {}
+        ends = self._generations.get_ends(batch.tenant, ids.values()) if ids else {}
         counts = {name: getattr(batch.counts, name) for name in Counts.__slots__}
         ended = batch.ended
         for line in range(batch.ended + 1, last + 1):
@@ -277,9 +277,9 @@ class BatchRunner:
         for some in batched(
             range(batch.written + 1, (batch.lines or 0) + 1), RESULTS_PER_READ, strict=False
         ):
-            bad = self._store.bad(batch, some[0], some[-1])
+            bad = self._store.read_bad(batch, some[0], some[-1])
             ids = {line: line_id(batch.tenant, batch.id, line) for line in some if line not in bad}
-            found = self._generations.found(batch.tenant, ids.values()) if ids else {}
+            found = self._generations.get_many(batch.tenant, ids.values()) if ids else {}
             rendered = []
             for line in some:
                 if line in bad:

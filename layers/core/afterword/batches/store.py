@@ -86,7 +86,9 @@ class BatchStore:
             return outcome.item is not None and _batch(outcome.item).source == source
         return True
 
-    def take(self, tenant: str, batch_id: str, turn: int, lease: datetime) -> BatchLease | int:
+    def take_lease(
+        self, tenant: str, batch_id: str, turn: int, lease: datetime
+    ) -> BatchLease | int:
         """Take a batch for the message of a turn.
 
         Returns its turn; or for how many seconds another reader has it, 0 if there is nothing to
@@ -122,7 +124,7 @@ class BatchStore:
             return None
         return replace(turn, batch=batch)
 
-    def give_up(self, turn: BatchLease) -> None:
+    def release_lease(self, turn: BatchLease) -> None:
         """End a turn's lease, so that its message can take the batch again at once."""
         self._table.update(
             _key(turn.batch.tenant, turn.batch.id),
@@ -139,7 +141,7 @@ class BatchStore:
         }
         self._table.put(item)
 
-    def bad(self, batch: Batch, first: int, last: int) -> dict[int, str]:
+    def read_bad(self, batch: Batch, first: int, last: int) -> dict[int, str]:
         """Return the bad lines from `first` to `last`, and why each is bad."""
         found: dict[int, str] = {}
         first_item = f"{batch.id}#{max(0, first - LINES_PER_WRITE):06}"

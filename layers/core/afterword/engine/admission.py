@@ -17,66 +17,70 @@ if TYPE_CHECKING:
 CACHE_SECONDS = 60.0
 """How long a tenant's limits are remembered, and so how long old ones may still hold."""
 CHECKED_SLOTS = 25
-"""How many of the oldest places are looked at when there is none left."""
+"""How many of the oldest slots are looked at when there is none left."""
 STORE_GRACE = timedelta(seconds=60)
-"""A place is taken before its generation is stored; no function takes so long in between."""
+"""A slot is taken before its generation is stored; no function takes so long in between."""
 
 
 class Limiter:
     """Lets submissions in, or refuses them. Tenants without limits cost nothing more."""
 
     def __init__(
-        self, registry: "Registry", usage: "Quotas", store: "GenerationStore", endings: "Outbox"
+        self, registry: "Registry", quotas: "Quotas", store: "GenerationStore", outbox: "Outbox"
     ) -> None:
         self._registry = registry
-        self._usage = usage
+        self._quotas = quotas
         self._store = store
-        self._endings = endings
+        self._outbox = outbox
         self._known: dict[str, tuple[float, Rules]] = {}
 
     def admit(self, tenant: str, generation_id: str, *, new: bool) -> Admission:
         """Let a generation in.
 
-        One that may not be `new`, and is there, needs no place. It is given back when the end is
+        One that may not be `new`, and is there, needs no slot. It is given back when the end is
         settled. Raises LimitedError, which says when it is worth to try again.
         """
-        limits = self.rules(tenant).limits
+        limits = self.get_rules(tenant).limits
         if not limits.any or (not new and self._store.exists(tenant, generation_id)):
             return Admission(id=generation_id)
-        found = self._usage.admit(tenant, generation_id, limits)
-        if isinstance(found, QuotaExceeded) and found.open and self._give_back_lost(tenant, found):
-            found = self._usage.admit(tenant, generation_id, limits)
+        found = self._quotas.admit(tenant, generation_id, limits)
+        if (
+            isinstance(found, QuotaExceeded)
+            and found.open
+            and self._release_lost_slots(tenant, found)
+        ):
+            found = self._quotas.admit(tenant, generation_id, limits)
         if isinstance(found, QuotaExceeded):
             raise LimitedError(found.what, found.retry_after, found.allowances)
         return found
 
-    def give_back(self, tenant: str, generation_id: str, place: str) -> None:
-        """Give a place back that was taken for a generation that another submission had stored."""
-        self._usage.release(tenant, generation_id, place)
+    def release_slot(self, tenant: str, generation_id: str, slot: str) -> None:
+        """Give a slot back that was taken for a generation that another submission had stored."""
+        self._quotas.release(tenant, generation_id, slot)
 
-    def _give_back_lost(self, tenant: str, full: "QuotaExceeded") -> bool:
-        """Give back the places of processes that died; return whether there were any.
+    def _release_lost_slots(self, tenant: str, full: "QuotaExceeded") -> bool:
+        """Give back the slots of processes that died; return whether there were any.
 
-        One died between taking the place and storing its generation, or giving it back because
+        One died between taking the slot and storing its generation, or giving it back because
         that was stored by another, or between the end and settling it.
         """
         before = clock.now() - STORE_GRACE
-        old = {held: place for held, place in full.open.items() if slot_taken_at(place) < before}
+        old = {held: slot for held, slot in full.open.items() if slot_taken_at(slot) < before}
         oldest = sorted(old, key=lambda held: slot_taken_at(old[held]))[:CHECKED_SLOTS]
-        ends = self._store.ends(tenant, oldest) if oldest else {}
+        ends = self._store.get_ends(tenant, oldest) if oldest else {}
         for generation_id, ended in ends.items():
-            place = old[generation_id]
-            if ended is None or ended.settled or ended.place != place:
-                self._usage.release(tenant, generation_id, place)
+            slot = old[generation_id]
+            if ended is None or ended.dispatched or ended.slot != slot:
+                self._quotas.release(tenant, generation_id, slot)
             else:
-                self._endings.settle(ended)
+                self._outbox.dispatch(ended)
         return bool(ends)
 
-    def rules(self, tenant: str) -> Rules:
+    def get_rules(self, tenant: str) -> Rules:
         """Return what holds for a tenant's submissions, as of CACHE_SECONDS ago at the oldest."""
         now = time.monotonic()
         until, rules = self._known.get(tenant, (0.0, Rules()))
         if until <= now:
-            rules = self._registry.rules(tenant)
+            rules = self._registry.get_rules(tenant)
             self._known[tenant] = (now + CACHE_SECONDS, rules)
         return rules

@@ -59,13 +59,13 @@ _OUT_OF_TIME = "The worker's invocation ended before the model answered."
 
 
 class Worker:
-    """Runs generations with one model, for nudges that came in one batch."""
+    """Runs generations with one model, for messages that came in one batch."""
 
     def __init__(  # noqa: PLR0913, PLR0917 - what running a generation touches
         self,
         store: "GenerationStore",
         listings: "Listings",
-        endings: "Outbox",
+        outbox: "Outbox",
         registry: "Registry",
         queue: "Queue",
         knowledge: "Knowledge",
@@ -75,7 +75,7 @@ class Worker:
     ) -> None:
         self._store = store
         self._listings = listings
-        self._endings = endings
+        self._outbox = outbox
         self._registry = registry
         self._queue = queue
         self._knowledge = knowledge
@@ -84,8 +84,8 @@ class Worker:
         self._metrics = metrics
         self._flow = lru_cache(maxsize=256)(self._load_flow)  # a version never changes
 
-    def run_batch(self, nudges: "Sequence[Message]", seconds: float) -> list[str]:
-        """Run all nudges at once; return the message ids of those that must come again.
+    def run_batch(self, messages: "Sequence[Message]", seconds: float) -> list[str]:
+        """Run all messages at once; return the message ids of those that must come again.
 
         `seconds` is what is left of the invocation. What raises (a bug, or storage that is out of
         reach) comes again when its message does. What has not finished in time is handed back, and
@@ -94,50 +94,50 @@ class Worker:
         log = telemetry.logger()
         started = time.monotonic()
         claims: dict[str, Claim] = {}
-        executor = ThreadPoolExecutor(max_workers=len(nudges), thread_name_prefix="generation")
+        executor = ThreadPoolExecutor(max_workers=len(messages), thread_name_prefix="generation")
         try:
             futures = {
-                executor.submit(self._run, nudge, started + seconds, claims): nudge
-                for nudge in nudges
+                executor.submit(self._run, message, started + seconds, claims): message
+                for message in messages
             }
             finished, _ = wait(futures, timeout=max(0.0, seconds - WRITE_SECONDS / 2))
         finally:
             executor.shutdown(wait=False, cancel_futures=True)
         again: list[str] = []
-        for future, nudge in futures.items():
+        for future, message in futures.items():
             if future not in finished:
-                claim = claims.get(nudge.message_id)
-                with log.append_context_keys(generation_id=nudge.id, tenant=nudge.tenant):
-                    if claim is None or not self._time_out(claim, nudge, _OUT_OF_TIME):
-                        again.append(nudge.message_id)
+                claim = claims.get(message.message_id)
+                with log.append_context_keys(generation_id=message.id, tenant=message.tenant):
+                    if claim is None or not self._time_out(claim, message, _OUT_OF_TIME):
+                        again.append(message.message_id)
             elif (error := future.exception()) is not None:
-                facts = {"generation_id": nudge.id, "tenant": nudge.tenant}
+                facts = {"generation_id": message.id, "tenant": message.tenant}
                 log.error("the worker failed", exc_info=error, extra=facts)
-                again.append(nudge.message_id)
+                again.append(message.message_id)
             elif not future.result():
-                again.append(nudge.message_id)
+                again.append(message.message_id)
         return again
 
-    def _run(self, nudge: "Message", ends: float, claims: "dict[str, Claim]") -> bool:
+    def _run(self, message: "Message", ends: float, claims: "dict[str, Claim]") -> bool:
         """Run one generation; return whether its message is done with.
 
         `ends` is monotonic; `claims` gets the claim, by the id of its message.
         """
         log = telemetry.logger()
-        log.thread_safe_append_keys(generation_id=nudge.id, tenant=nudge.tenant)
+        log.thread_safe_append_keys(generation_id=message.id, tenant=message.tenant)
         try:
             lease = timedelta(seconds=ends - time.monotonic()) + LEASE_MARGIN
-            claim = self._store.claim(nudge.tenant, nudge.id, clock.now() + lease)
+            claim = self._store.claim(message.tenant, message.id, clock.now() + lease)
             if claim is None:
                 log.info("nothing to claim: finished, held by another worker, or gone")
                 return True
-            claims[nudge.message_id] = claim
-            self._metrics.claimed(claim)
-            return self._generate(claim, nudge, ends)
+            claims[message.message_id] = claim
+            self._metrics.record_claim(claim)
+            return self._generate(claim, message, ends)
         finally:
             log.thread_safe_clear_keys()
 
-    def _generate(self, claim: "Claim", nudge: "Message", ends: float) -> bool:
+    def _generate(self, claim: "Claim", message: "Message", ends: float) -> bool:
         answer: Completion | None = None
         try:
             self._check(claim)
@@ -161,14 +161,14 @@ class Worker:
                 answer = self._ask(claim, flow, last, template, files, earlier, ends)
                 completion = outputs.finish_answer(answer, last, template)
         except ModelUnavailableError as error:
-            return self._hand_back(claim, nudge, str(error), error.retry_after)
+            return self._hand_back(claim, message, str(error), error.retry_after)
         except ModelTimedOutError as error:
-            return self._time_out(claim, nudge, str(error))
+            return self._time_out(claim, message, str(error))
         except FailedError as error:
             spent = None if answer is None else _all_together(claim, answer)
             return self._fail(claim, error.reason, str(error), spent)
         completion = _all_together(claim, completion)
-        stored = self._endings.succeed(claim, completion)
+        stored = self._outbox.succeed(claim, completion)
         self._log_end(claim, stored=stored, status=Status.SUCCEEDED, completion=completion)
         return True
 
@@ -192,14 +192,14 @@ class Worker:
         if not claim.files:
             return attachments.PreparedFiles()
         return attachments.prepare_files(
-            claim.files, steps, self._model.documents, self._store.file, _until(claim, ends)
+            claim.files, steps, self._model.documents, self._store.read_file, _until(claim, ends)
         )
 
     def _earlier(self, claim: "Claim") -> "Sequence[GenerationDetail]":
         """Return the earlier questions of the claim's conversation, oldest first."""
         if claim.conversation is None:
             return ()
-        questions = self._listings.conversation(
+        questions = self._listings.read_conversation(
             claim.tenant, claim.flow, claim.conversation, until=claim.order
         )
         return [each for each in questions if each.generation.id != claim.id]
@@ -268,7 +268,7 @@ class Worker:
             before = build_question(step.context, earlier[-1].inputs, results)
             questions.append(f"{before}\n{question}")
         chosen = claim.context.get(step.name, ContextFilter())
-        return self._knowledge.passages(
+        return self._knowledge.find_passages(
             claim.tenant,
             step.context.folders if chosen.folders is None else chosen.folders,
             step.context.tags if chosen.tags is None else chosen.tags,
@@ -278,23 +278,23 @@ class Worker:
 
     def _load_flow(self, tenant: str, flow: str, version: int) -> Flow:
         try:
-            stored = self._registry.flow(tenant, flow, version)
+            stored = self._registry.get_flow(tenant, flow, version)
         except NotFoundError as error:
             raise FailedError(Reason.FLOW_MISSING, f"Flow {flow} is gone.") from error
         return Flow.model_validate_json(stored.document)
 
-    def _time_out(self, claim: "Claim", nudge: "Message", why: str) -> bool:
+    def _time_out(self, claim: "Claim", message: "Message", why: str) -> bool:
         """Spend one of the generation's failures: hand it back, or fail it with the last one."""
         if _seconds_until(claim.deadline_at) < MIN_MODEL_SECONDS:
             return self._fail(claim, Reason.DEADLINE, _PAST_DEADLINE)
         if claim.failures + 1 >= MAX_FAILURES:
             return self._fail(claim, Reason.TIMED_OUT, why)
-        return self._hand_back(claim, nudge, why, retry_after=None, failed=True)
+        return self._hand_back(claim, message, why, retry_after=None, failed=True)
 
     def _hand_back(
         self,
         claim: "Claim",
-        nudge: "Message",
+        message: "Message",
         why: str,
         retry_after: float | None,
         *,
@@ -306,23 +306,23 @@ class Worker:
         """
         left = _seconds_until(claim.deadline_at) - MIN_MODEL_SECONDS
         if left <= (retry_after or 0.0):
-            message = f"The model could not be asked again before the deadline. {why}"
-            return self._fail(claim, Reason.DEADLINE, message)
+            explanation = f"The model could not be asked again before the deadline. {why}"
+            return self._fail(claim, Reason.DEADLINE, explanation)
         seconds = min(max(_backoff(claim.attempt), retry_after or 0.0), left)
         delay = max(1, int(seconds))
-        if not self._store.hand_back(claim, failed=failed):
+        if not self._store.requeue(claim, failed=failed):
             return True
-        self._metrics.handed_back(claim)
-        self._queue.put_off(nudge, delay)
+        self._metrics.record_requeue(claim)
+        self._queue.change_visibility(message.receipt_handle, delay)
         telemetry.logger().warning(
             "handed back", extra={"why": why, "attempt": claim.attempt, "retry_in": delay}
         )
         return False
 
     def _fail(
-        self, claim: "Claim", reason: Reason, message: str, answer: Completion | None = None
+        self, claim: "Claim", reason: Reason, explanation: str, answer: Completion | None = None
     ) -> bool:
-        stored = self._endings.fail(claim, reason, message, answer)
+        stored = self._outbox.fail(claim, reason, explanation, answer)
         self._log_end(claim, stored=stored, status=Status.FAILED, reason=reason)
         return True
 

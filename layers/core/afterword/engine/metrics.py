@@ -40,16 +40,16 @@ class Metrics:
         self._stack = stack
         self._by_flow = by_flow
 
-    def claimed(self, claim: "Claim") -> None:
+    def record_claim(self, claim: "Claim") -> None:
         """Count the time from the submission to the first claim; a later one counts nothing."""
         if claim.attempt == 1:
             self._write(claim, {"TimeInQueue": _millis(claim.created_at, clock.now())})
 
-    def handed_back(self, claim: "Claim") -> None:
+    def record_requeue(self, claim: "Claim") -> None:
         """Count an attempt that has queued its generation again, and what it took."""
-        self._attempt(claim, {"HandedBack": 1}, claim.asked)
+        self._attempt(claim, {"Requeued": 1}, claim.asked)
 
-    def ended(self, ended: "End", asked: "Sequence[ModelCall]" = ()) -> None:
+    def record_end(self, ended: "End", asked: "Sequence[ModelCall]" = ()) -> None:
         """Count an end, and what the attempt took that has come to it, if one has."""
         if ended.status is Status.CANCELED:
             outcome = {"Canceled": 1}

@@ -111,8 +111,8 @@ class Notifier:
         """
         ends: dict[str, End] = {}
         for notice in notices:
-            ended = self._store.ended(notice.tenant, notice.id)
-            if ended is not None and not ended.settled:
+            ended = self._store.get_end(notice.tenant, notice.id)
+            if ended is not None and not ended.dispatched:
                 ends[notice.message_id] = ended
         known: dict[str, Sequence[Endpoint]] = {}
         announced = {
@@ -136,8 +136,8 @@ class Notifier:
         """Begin the webhooks of an end; `known` are the endpoints of each tenant of a batch."""
         try:
             if ended.tenant not in known:
-                known[ended.tenant] = self._webhooks.endpoints(ended.tenant)
-            self._webhooks.announce(ended, known[ended.tenant])
+                known[ended.tenant] = self._webhooks.list_endpoints(ended.tenant)
+            self._webhooks.start_deliveries(ended, known[ended.tenant])
         except (BotoCoreError, ClientError) as error:
             telemetry.logger().warning(
                 "its webhooks are not begun",
@@ -148,7 +148,7 @@ class Notifier:
 
     def _settled(self, ended: End) -> bool:
         try:
-            self._store.settled(ended.tenant, ended.id)
+            self._store.mark_dispatched(ended.tenant, ended.id)
         except (BotoCoreError, ClientError) as error:
             telemetry.logger().warning("published, but not noted", extra={"why": str(error)})
             return False

@@ -33,12 +33,12 @@ class Outbox:
     def __init__(
         self,
         store: "GenerationStore",
-        usage: "Quotas",
+        quotas: "Quotas",
         notices: "Queue",
         metrics: "Metrics | None" = None,
     ) -> None:
         self._store = store
-        self._usage = usage
+        self._quotas = quotas
         self._notices = notices
         self._metrics = metrics
 
@@ -52,7 +52,7 @@ class Outbox:
         """Store why it failed, and what an answer that was of no use took. False like `succeed`."""
         return self._ended(self._store.fail(claim, reason, message, answer), claim)
 
-    def give_up(
+    def fail_unclaimed(
         self,
         tenant: str,
         generation_id: str,
@@ -65,7 +65,7 @@ class Outbox:
         That is running while somebody has a live lease on it, and None if there is none such.
         `letter` are the facts of its dead letter, which are kept with it.
         """
-        outcome = self._store.give_up(tenant, generation_id, reason, message, letter)
+        outcome = self._store.fail_unclaimed(tenant, generation_id, reason, message, letter)
         if isinstance(outcome, End):
             telemetry.logger().warning("given up", extra=_facts(outcome))
             self._ended(outcome)
@@ -84,18 +84,18 @@ class Outbox:
             return outcome.status
         return outcome
 
-    def settle(self, ended: End) -> None:
+    def dispatch(self, ended: End) -> None:
         """Do what is left to do for a generation that has ended.
 
         A notice is settled by who makes it known (afterword.engine.notifications), until when it is
         repeated.
         """
-        if ended.place is not None:
-            self._usage.settle(ended)
+        if ended.slot is not None:
+            self._quotas.count_end(ended)
         if ended.notify:
             self._notices.send(ended.tenant, ended.id)
         else:
-            self._store.settled(ended.tenant, ended.id)
+            self._store.mark_dispatched(ended.tenant, ended.id)
 
     def _ended(self, ended: End | None, claim: "Claim | None" = None) -> bool:
         """Count an end that was just written, by a claim if there is one, and settle it.
@@ -105,10 +105,10 @@ class Outbox:
         if ended is None:
             return False
         if self._metrics is not None:
-            self._metrics.ended(ended, () if claim is None else claim.asked)
-        if not ended.settled:
+            self._metrics.record_end(ended, () if claim is None else claim.asked)
+        if not ended.dispatched:
             try:
-                self.settle(ended)
+                self.dispatch(ended)
             except (BotoCoreError, ClientError) as error:
                 telemetry.logger().warning(
                     "ended, but not settled yet",

@@ -1,4 +1,4 @@
-"""Submitting: the item is the acceptance, the message only a nudge."""
+"""Submitting: the item is the acceptance, the message only a message."""
 
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -79,7 +79,7 @@ class Submitter:
         NotFoundError, ConflictError unless it failed or was canceled and its retry was not deleted,
         and LimitedError.
         """
-        submission, status = self._store.submission(tenant, generation_id)
+        submission, status = self._store.get_submission(tenant, generation_id)
         if status not in {Status.FAILED, Status.CANCELED}:
             raise ConflictError(
                 f"Generation {generation_id} is {status}: only what failed or was canceled can be"
@@ -87,7 +87,7 @@ class Submitter:
             )
         retry_id = generations.id_for_retry(tenant, generation_id)
         accepted = self._accept(tenant, retry_id, submission, new=False, retry_of=generation_id)
-        self._store.retried(tenant, generation_id, retry_id)
+        self._store.mark_retried(tenant, generation_id, retry_id)
         return accepted
 
     def _accept(  # noqa: PLR0913 - what an acceptance depends on
@@ -101,8 +101,8 @@ class Submitter:
         retry_of: str | None = None,
     ) -> Admission:
         """Accept a submission under an id that is new, or may be there already."""
-        flow = flow or self._registry.flow(tenant, submission.flow)
-        rules = self._limiter.rules(tenant)
+        flow = flow or self._registry.get_flow(tenant, submission.flow)
+        rules = self._limiter.get_rules(tenant)
         url = submission.webhook_url
         if url is not None:
             webhooks.check_host(url, rules.webhook_hosts)
@@ -112,12 +112,12 @@ class Submitter:
             retention=self._retention,
             deadline=submission.deadline or flow.deadline or DEADLINE,
             retry_of=retry_of,
-            place=admission.slot,
+            slot=admission.slot,
             notify=self._notify or rules.webhooks or url is not None,
         )
         there = self._store.put(tenant, generation_id, submission, terms)
-        if terms.place is not None and terms.place != there.place:
-            self._limiter.give_back(tenant, generation_id, terms.place)
+        if terms.slot is not None and terms.slot != there.slot:
+            self._limiter.release_slot(tenant, generation_id, terms.slot)
         if there.deleted:
             raise ConflictError("Its generation was deleted: it is not made again.")
         if not there.same:
@@ -125,10 +125,10 @@ class Submitter:
         if there.status is Status.QUEUED:  # who submitted it first may have failed to send it
             # Not the logger's context: threads share it, and a batch is submitted by several.
             facts = {"generation_id": generation_id, "tenant": tenant, "flow": submission.flow}
-            self._nudge(tenant, generation_id, facts)
+            self._send(tenant, generation_id, facts)
         return admission
 
-    def _nudge(self, tenant: str, generation_id: str, facts: "Mapping[str, object]") -> None:
+    def _send(self, tenant: str, generation_id: str, facts: "Mapping[str, object]") -> None:
         try:
             self._queue.send(tenant, generation_id)
         except (BotoCoreError, ClientError) as error:

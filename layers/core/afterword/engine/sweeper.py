@@ -29,10 +29,10 @@ STOP_SECONDS = 10.0
 class Sweeper:
     """Walks the generations that are overdue. Two sweepers at once do no harm."""
 
-    def __init__(self, store: "GenerationStore", queue: "Queue", endings: "Outbox") -> None:
+    def __init__(self, store: "GenerationStore", queue: "Queue", outbox: "Outbox") -> None:
         self._store = store
         self._queue = queue
-        self._endings = endings
+        self._outbox = outbox
 
     def sweep(self, seconds: float) -> Counter[str]:
         """Repair what is overdue, oldest first; return how many came to which end.
@@ -43,7 +43,7 @@ class Sweeper:
         """
         stop = time.monotonic() + seconds - STOP_SECONDS
         ends: Counter[str] = Counter()
-        for overdue in self._store.overdue(MAX_PER_RUN):
+        for overdue in self._store.list_stalled(MAX_PER_RUN):
             if time.monotonic() > stop:
                 break
             ends[self._repair(overdue)] += 1
@@ -59,7 +59,9 @@ class Sweeper:
             return "waiting" if self._store.postpone(overdue, later) else "changed"
         if now >= overdue.deadline_at:
             message = "It was not finished before its deadline."
-            status = self._endings.give_up(overdue.tenant, overdue.id, Reason.DEADLINE, message)
+            status = self._outbox.fail_unclaimed(
+                overdue.tenant, overdue.id, Reason.DEADLINE, message
+            )
             return "failed" if status is Status.FAILED else "changed"
         return self._send_again(overdue, now)
 
@@ -72,7 +74,7 @@ class Sweeper:
             return "changed"
         log = telemetry.logger()
         try:
-            self._endings.settle(ended)
+            self._outbox.dispatch(ended)
         except (BotoCoreError, ClientError) as error:
             log.warning("not settled", extra={**_facts(overdue), "why": str(error)})
             return "unsettled"

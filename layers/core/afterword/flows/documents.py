@@ -89,7 +89,7 @@ def list_warnings(
         wanted: {label_id for _, kind, _, label_id in named if kind == wanted}
         for wanted in ("folder", "tag")
     }
-    there = contents().labels(tenant, ids["folder"], ids["tag"])
+    there = contents().find_labels(tenant, ids["folder"], ids["tag"])
     for name, kind, label, label_id in named:
         if label_id not in there:
             warning = (

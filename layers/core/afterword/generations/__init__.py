@@ -147,7 +147,7 @@ class Submission:
 class SubmissionOptions:
     """What a submission is accepted under, beside what was asked for.
 
-    `retry_of` is the generation that this one repeats. `place` is what it has under its tenant's
+    `retry_of` is the generation that this one repeats. `slot` is what it has under its tenant's
     limits (afterword.limits.quotas), and `notify` says that somebody is to hear of its end.
     """
 
@@ -155,7 +155,7 @@ class SubmissionOptions:
     retention: timedelta
     deadline: timedelta = DEADLINE
     retry_of: str | None = None
-    place: str | None = None
+    slot: str | None = None
     notify: bool = False
 
 
@@ -229,7 +229,7 @@ class Generation:
 
     @property
     def order(self) -> str:
-        """Its place in every list that it is in: the newest is the greatest."""
+        """Its slot in every list that it is in: the newest is the greatest."""
         return list_order(self.created_at, self.id)
 
 
@@ -252,7 +252,7 @@ def id_for_retry(tenant: str, generation_id: str) -> str:
 
 
 def list_order(created_at: datetime, generation_id: str) -> str:
-    """Return a generation's place in every list that it is in: the newest is the greatest."""
+    """Return a generation's slot in every list that it is in: the newest is the greatest."""
     return f"{clock.to_millis(created_at):013d}#{generation_id}"
 
 

@@ -41,7 +41,7 @@ class Claim:
     `attempt` is the fence: a write of this claim counts only while the item still has it.
     `failures` are the attempts that ended in a timeout or a lost worker; throttling adds none.
     `results` are those of the flow's first steps, which earlier attempts have finished. `order` is
-    its place among the questions of its conversation. `asked` is what this attempt has asked models
+    its slot among the questions of its conversation. `asked` is what this attempt has asked models
     so far.
     """
 
@@ -60,11 +60,11 @@ class Claim:
     context: Mapping[str, ContextFilter] = field(default_factory=dict)
     conversation: str | None = None
     order: str = ""
-    place: str | None = None
+    slot: str | None = None
     notify: bool = False
     asked: list[ModelCall] = field(default_factory=list, compare=False)
 
     @property
-    def unsettled(self) -> bool:
+    def has_outbox(self) -> bool:
         """Whether something is left to do when it ends (afterword.engine.outbox)."""
-        return self.place is not None or self.notify
+        return self.slot is not None or self.notify

@@ -31,7 +31,7 @@ class GenerationFilter:
 class GenerationDetail:
     """A generation as it is listed, with what was asked for.
 
-    `order` is its place in the list. `conversation` is what it is a question of, if it is of one.
+    `order` is its slot in the list. `conversation` is what it is a question of, if it is of one.
     """
 
     generation: Generation

@@ -30,9 +30,9 @@ class End:
     created_at: datetime
     finished_at: datetime
     tokens: int
-    place: str | None
+    slot: str | None
     notify: bool
-    settled: bool
+    dispatched: bool
     webhook_url: str | None = None
 
 

@@ -58,7 +58,7 @@ TOMBSTONE_ATTRIBUTES = frozenset(
     {
         "pk", "tenant", "id", "dialect", "flow", "flow_version", "status", "reason", "attempt",
         "failures", "created_at", "deadline_at", "finished_at", "expires_at", "deleted_at",
-        "retry_of", "place", "notify", "due_shard", "due_at", "list_key", "ended_in", "answers",
+        "retry_of", "slot", "notify", "due_shard", "due_at", "list_key", "ended_in", "answers",
         "tokens_in", "tokens_out",
     }
 )  # fmt: skip
@@ -127,8 +127,8 @@ class Items:
             item["webhook_url"] = {"S": submission.webhook_url}
         if terms.retry_of is not None:
             item["retry_of"] = {"S": terms.retry_of}
-        if terms.place is not None:
-            item["place"] = {"S": terms.place}
+        if terms.slot is not None:
+            item["slot"] = {"S": terms.slot}
         if terms.notify:
             item["notify"] = {"BOOL": True}
         for name, text in texts.items():
@@ -193,7 +193,7 @@ class Items:
             context=_context(request),
             conversation=_conversation(item),
             order=item["list_order"]["S"],
-            place=slot_of(item),
+            slot=slot_of(item),
             notify="notify" in item,
         )
 
@@ -368,16 +368,16 @@ def read_end(item: Item) -> End:
         created_at=time_of(item, "created_at"),
         finished_at=time_of(item, "finished_at"),
         tokens=sum(tokens_of(item)),
-        place=slot_of(item),
+        slot=slot_of(item),
         notify="notify" in item,
-        settled="due_at" not in item,
+        dispatched="due_at" not in item,
         webhook_url=_webhook_url(item),
     )
 
 
 def slot_of(item: Item) -> str | None:
-    """Return the place that a generation has under its tenant's limits, None without limits."""
-    return item["place"]["S"] if "place" in item else None
+    """Return the slot that a generation has under its tenant's limits, None without limits."""
+    return item["slot"]["S"] if "slot" in item else None
 
 
 def results_of(item: Item) -> list[Item]:

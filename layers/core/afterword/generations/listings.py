@@ -51,7 +51,7 @@ class Listings:
         self._table = Table(dynamodb, table)
         self._items = Items(payloads)
 
-    def page(
+    def read_page(
         self, tenant: str, flow: str, limit: int, after: str | None = None
     ) -> Page[GenerationDetail]:
         """Return up to `limit` (at most 100) of a flow's generations, newest first.
@@ -134,7 +134,7 @@ class Listings:
                 if order < last:
                     yield order, item["pk"]["S"]
 
-    def conversation(
+    def read_conversation(
         self, tenant: str, flow: str, conversation: str, *, until: str, limit: int = MAX_TURNS
     ) -> list[GenerationDetail]:
         """Return the newest questions of a conversation, oldest first, up to the order `until`.
@@ -153,7 +153,7 @@ class Listings:
         there = [found[key] for key in keys if is_there(found.get(key))]
         return _each(self._items.listed, there, _characters)[::-1]
 
-    def ended_during(self, hour: "datetime", tenant: str | None = None) -> Iterator[Outcome]:
+    def read_ended(self, hour: "datetime", tenant: str | None = None) -> Iterator[Outcome]:
         """Yield what ended in an hour that begins then, of one tenant or of all.
 
         Takes a query for each of END_SHARDS and each further page. What has just ended may be
@@ -166,7 +166,7 @@ class Listings:
             for page in self._table.pages(condition, index="by_end"):
                 yield from map(items.read_outcome, page.items)
 
-    def dead_letters(self, tenant: str) -> Iterator[DeadLetter]:
+    def list_dead_letters(self, tenant: str) -> Iterator[DeadLetter]:
         """Yield a tenant's dead letters that were not retried, newest first, a page at a time."""
         condition = equals("dead_letter_of", text(tenant))
         for page in self._table.pages(condition, index="by_dead_letter", descending=True):

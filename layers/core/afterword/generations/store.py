@@ -68,7 +68,7 @@ class PutResult(NamedTuple):
     """What is there under an id that was put: of this very submission if it is the `same`."""
 
     status: Status
-    place: str | None
+    slot: str | None
     same: bool
     deleted: bool = False
 
@@ -98,11 +98,11 @@ class GenerationStore:
         expired = at_most("expires_at", seconds(clock.now()))
         failed = self._table.put(item, absent("pk") | expired)
         if failed is None:
-            return PutResult(status=Status.QUEUED, place=terms.place, same=True)
+            return PutResult(status=Status.QUEUED, slot=terms.slot, same=True)
         there = failed.item or {}
         return PutResult(
             status=Status(there["status"]["S"]),
-            place=items.slot_of(there),
+            slot=items.slot_of(there),
             same=there.get("fingerprint") == item["fingerprint"],
             deleted="deleted_at" in there,
         )
@@ -111,18 +111,18 @@ class GenerationStore:
         """Return a tenant's generation, consistently; raise NotFoundError if it has none such."""
         return self._items.generation(self._found(tenant, generation_id))
 
-    def results(self, tenant: str, generation_id: str) -> tuple[Completion, ...]:
+    def get_step_results(self, tenant: str, generation_id: str) -> tuple[Completion, ...]:
         """Return what the first steps of a generation's flow have come to; `get` has the last.
 
         Raises NotFoundError like `get`.
         """
         return self._items.results(self._found(tenant, generation_id))
 
-    def file(self, file: "StoredFile") -> bytes:
+    def read_file(self, file: "StoredFile") -> bytes:
         """Return the content of a generation's file."""
         return self._payloads.get_file(file.key)
 
-    def listed(self, tenant: str, generation_id: str) -> GenerationDetail:
+    def get_detail(self, tenant: str, generation_id: str) -> GenerationDetail:
         """Return a tenant's generation with what was asked for; raise NotFoundError like `get`."""
         return self._items.listed(self._found(tenant, generation_id))
 
@@ -174,7 +174,7 @@ class GenerationStore:
             raise NotFoundError("There is no such generation.")
         return outcome
 
-    def submission(self, tenant: str, generation_id: str) -> tuple[Submission, Status]:
+    def get_submission(self, tenant: str, generation_id: str) -> tuple[Submission, Status]:
         """Return what was asked for, and where it stands; raise NotFoundError if there is none."""
         item = self._found(tenant, generation_id)
         return self._items.submission(item), Status(item["status"]["S"])
@@ -183,12 +183,12 @@ class GenerationStore:
         """Whether the tenant has such a generation, by a consistent read."""
         return is_there(self._read(tenant, generation_id))
 
-    def ended(self, tenant: str, generation_id: str) -> End | None:
+    def get_end(self, tenant: str, generation_id: str) -> End | None:
         """Return how a generation ended; None while it has not, or if there is none."""
         item = self._read(tenant, generation_id)
         return items.read_end(item) if item is not None and _terminal(item) else None
 
-    def ends(self, tenant: str, generation_ids: Collection[str]) -> Mapping[str, End | None]:
+    def get_ends(self, tenant: str, generation_ids: Collection[str]) -> Mapping[str, End | None]:
         """Return, of up to 100 generations, those that have ended, and None for what is not there.
 
         One that is open is not in the answer, nor is what DynamoDB did not read this time.
@@ -205,7 +205,7 @@ class GenerationStore:
                 ends[generation_id] = items.read_end(item)
         return ends
 
-    def found(self, tenant: str, generation_ids: Collection[str]) -> Mapping[str, Generation]:
+    def get_many(self, tenant: str, generation_ids: Collection[str]) -> Mapping[str, Generation]:
         """Return, of up to 100 generations, those that are there, consistently."""
         read = self._table.get_all(_key(tenant, generation_id) for generation_id in generation_ids)
         with ThreadPoolExecutor(max_workers=READERS) as executor:
@@ -287,7 +287,7 @@ class GenerationStore:
             }
         return self._finish(claim, Status.FAILED, attributes)
 
-    def hand_back(self, claim: Claim, *, failed: bool) -> bool:
+    def requeue(self, claim: Claim, *, failed: bool) -> bool:
         """Queue the generation again; `failed` spends the failure budget, throttling does not.
 
         False if the claim is no longer the generation's.
@@ -301,7 +301,7 @@ class GenerationStore:
         )
         return not isinstance(outcome, ConditionFailed)
 
-    def overdue(self, limit: int) -> Iterator[Stalled]:
+    def list_stalled(self, limit: int) -> Iterator[Stalled]:
         """Yield up to `limit` generations whose due time has passed, oldest first.
 
         They are open, or their end is not settled. Takes a query for each of DUE_SHARDS and each
@@ -331,7 +331,7 @@ class GenerationStore:
         )
         return not isinstance(outcome, ConditionFailed)
 
-    def give_up(
+    def fail_unclaimed(
         self,
         tenant: str,
         generation_id: str,
@@ -392,7 +392,7 @@ class GenerationStore:
             raise NotFoundError("There is no such generation.")
         return Status(item["status"]["S"])
 
-    def settled(self, tenant: str, generation_id: str) -> None:
+    def mark_dispatched(self, tenant: str, generation_id: str) -> None:
         """Note that nothing is left to do for a generation that has ended."""
         self._table.update(
             _key(tenant, generation_id),
@@ -438,7 +438,7 @@ class GenerationStore:
                     extra={"generation_id": generation_id, "tenant": tenant, "why": str(error)},
                 )
 
-    def retried(self, tenant: str, generation_id: str, retry_id: str) -> None:
+    def mark_retried(self, tenant: str, generation_id: str, retry_id: str) -> None:
         """Note which generation repeats one that has ended: no dead letter to look at any more."""
         self._table.update(
             _key(tenant, generation_id),
@@ -451,7 +451,7 @@ class GenerationStore:
         now = clock.now()
         attributes = {**_end(status, claim.id, now), **attributes}
         gone = ["lease_until"]
-        if claim.unsettled:
+        if claim.has_outbox:
             attributes["due_at"] = millis(now + STALLED_AFTER)
         else:
             gone += ["due_shard", "due_at"]

@@ -35,7 +35,7 @@ def wait_for_end(
     pause = _FIRST
     while (left := ends - now()) > 0:
         time.sleep(min(pause, left))
-        if store.ended(tenant, generation_id) is not None:
+        if store.get_end(tenant, generation_id) is not None:
             break
         pause = min(1.5 * pause, _LONGEST)
     return store.get(tenant, generation_id)

@@ -44,7 +44,7 @@ class Knowledge:
         self._ranking = ranking
         self._building = threading.Lock()  # the worker's threads may all be the first
 
-    def choose(
+    def resolve_filters(
         self,
         tenant: str,
         wanted: Mapping[str, ContextFilterRequest],
@@ -64,7 +64,7 @@ class Knowledge:
         }
         there: Collection[str] = ()
         if any(asked.values()):
-            there = self._contents().labels(tenant, asked["folder"], asked["tag"])
+            there = self._contents().find_labels(tenant, asked["folder"], asked["tag"])
         for kind, by_step in (("folder", folders), ("tag", tags)):
             for step, ids in by_step.items():
                 for label, text in (ids or {}).items():
@@ -76,7 +76,7 @@ class Knowledge:
             for step in wanted
         }
 
-    def passages(
+    def find_passages(
         self,
         tenant: str,
         folders: Sequence[str],
@@ -93,7 +93,7 @@ class Knowledge:
         with self._building:
             contents, ranking = self._contents(), self._ranking()
         try:
-            selection = contents.selection(
+            selection = contents.select(
                 tenant,
                 _ids(tenant, folders, folder_id),
                 _ids(tenant, tags, tag_id),

@@ -181,7 +181,7 @@ class ContentStore:
             return
         raise _busy()
 
-    def folders(self, tenant: str) -> "list[Folder]":
+    def list_folders(self, tenant: str) -> "list[Folder]":
         """Return the folders by name, with those that are empty by now. Takes a query."""
         found = [
             items.folder_of(item)
@@ -190,7 +190,7 @@ class ContentStore:
         ]
         return sorted(found, key=lambda folder: (folder.name.casefold(), folder.name))
 
-    def contents(
+    def list_contents(
         self, tenant: str, folder_id: str | None, limit: int, after: str | None
     ) -> Page[Content]:
         """Return up to `limit` contents of a folder, or of all, those of a folder oldest first.
@@ -219,7 +219,7 @@ class ContentStore:
             total=items.count_of(counted),
         )
 
-    def labels(self, tenant: str, folders: Collection[str], tags: Collection[str]) -> set[str]:
+    def find_labels(self, tenant: str, folders: Collection[str], tags: Collection[str]) -> set[str]:
         """Return which of these ids are of folders and tags that there are, even empty ones.
 
         Takes a read for each 100 of them.
@@ -234,9 +234,7 @@ class ContentStore:
             for found in self._read(tenant, some)
         }
 
-    def selection(
-        self, tenant: str, folders: Collection[str], tags: Collection[str]
-    ) -> "Selection":
+    def select(self, tenant: str, folders: Collection[str], tags: Collection[str]) -> "Selection":
         """Return what is in any of the folders and has any of the tags, by ids. Takes a read.
 
         Its version is that of its folders, else of its tags, else of all: it changes with each
@@ -261,7 +259,7 @@ class ContentStore:
             tags=frozenset(tags),
         )
 
-    def candidates(self, selection: "Selection") -> "Iterator[Candidate]":
+    def read_candidates(self, selection: "Selection") -> "Iterator[Candidate]":
         """Yield the passages of a selection, those of a content together and in order.
 
         Takes a query for each folder, and for each further megabyte, and an S3 get for each text

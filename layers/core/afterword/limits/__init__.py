@@ -22,7 +22,7 @@ class Limits:
     tokens_per_month: int | None = None
 
     @property
-    def places(self) -> int:
+    def slots(self) -> int:
         """How many generations may be open at once."""
         return min(self.running_at_once or MAX_RUNNING, MAX_RUNNING)
 

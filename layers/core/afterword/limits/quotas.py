@@ -2,14 +2,14 @@
 
 One item per tenant, whose `pk` is its id:
 
-open             ids of the generations that have a place, and which: since when, and a random part
+open             ids of the generations that have a slot, and which: since when, and a random part
 minute           the minute of the clock that `requests` counts, in minutes since the epoch
 requests         submissions accepted in it
 tokens_2026_11   tokens of the generations that ended in that month; one such for each month
 
-An admission is one conditional write over all of it. A place is given back, and the tokens counted,
-in one write too, which happens only while this very place is there: so once per generation, though
-others take a place for the same id, who submit the same with the same idempotency key.
+An admission is one conditional write over all of it. A slot is given back, and the tokens counted,
+in one write too, which happens only while this very slot is there: so once per generation, though
+others take a slot for the same id, who submit the same with the same idempotency key.
 """
 
 import secrets
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from afterword.limits import Limits
 
 SLOT_RETRY_SECONDS = 5
-"""When to try again for a place: when one is given back, nobody knows."""
+"""When to try again for a slot: when one is given back, nobody knows."""
 _TRIES = 10
 
 
@@ -51,7 +51,7 @@ _TRIES = 10
 class QuotaExceeded:
     """Why there is no room: what is used up, and after how many seconds it is worth to try again.
 
-    `open` is not empty if places are: who has which. `allowances` are what is left.
+    `open` is not empty if slots are: who has which. `allowances` are what is left.
     """
 
     what: str
@@ -76,27 +76,27 @@ class Quotas:
         self._table = Table(dynamodb, table)
 
     def admit(self, tenant: str, generation_id: str, limits: "Limits") -> Admission | QuotaExceeded:
-        """Count a submission and give its generation a place, or say why there is no room.
+        """Count a submission and give its generation a slot, or say why there is no room.
 
-        A generation that has a place keeps that, and is not counted again.
+        A generation that has a slot keeps that, and is not counted again.
         """
         new_minute = False
         for _ in range(_TRIES):
             now = clock.now()
-            place = f"{clock.to_millis(now)}-{secrets.token_hex(4)}"
-            outcome = self._admit(tenant, generation_id, place, limits, now, new_minute=new_minute)
+            slot = f"{clock.to_millis(now)}-{secrets.token_hex(4)}"
+            outcome = self._admit(tenant, generation_id, slot, limits, now, new_minute=new_minute)
             if not isinstance(outcome, ConditionFailed):
                 return Admission(
-                    id=generation_id, slot=place, allowances=_allowances(outcome, limits, now)
+                    id=generation_id, slot=slot, allowances=_allowances(outcome, limits, now)
                 )
             item = outcome.item
             if item is None:
                 self._create(tenant)
                 continue
             if generation_id in item["open"]["M"]:
-                place = item["open"]["M"][generation_id]["S"]
+                slot = item["open"]["M"][generation_id]["S"]
                 return Admission(
-                    id=generation_id, slot=place, allowances=_allowances(item, limits, now)
+                    id=generation_id, slot=slot, allowances=_allowances(item, limits, now)
                 )
             full = _full(item, limits, now)
             if full is not None:
@@ -110,7 +110,7 @@ class Quotas:
         self,
         tenant: str,
         generation_id: str,
-        place: str,
+        slot: str,
         limits: "Limits",
         now: datetime,
         *,
@@ -118,9 +118,9 @@ class Quotas:
     ) -> Item | ConditionFailed:
         """Let it in, unless what is there stands against it."""
         this_minute = number(_minute_of(now))
-        place_of_it = f"open.{generation_id}"
-        condition = exists("pk") & absent(place_of_it) & fewer("open", limits.places)
-        sets: dict[str, Value] = {place_of_it: text(place)}
+        slot_path = f"open.{generation_id}"
+        condition = exists("pk") & absent(slot_path) & fewer("open", limits.slots)
+        sets: dict[str, Value] = {slot_path: text(slot)}
         if new_minute:
             condition &= below("minute", this_minute)
             sets |= {"minute": this_minute, "requests": number(1)}
@@ -146,26 +146,24 @@ class Quotas:
             condition=absent("pk"),
         )
 
-    def settle(self, ended: "End") -> None:
-        """Give the place of a generation that has ended back, and count its tokens, once."""
+    def count_end(self, ended: "End") -> None:
+        """Give the slot of a generation that has ended back, and count its tokens, once."""
         month = _tokens_of(ended.finished_at)
-        self._give_back(ended.tenant, ended.id, ended.place or "", month, ended.tokens)
+        self._release(ended.tenant, ended.id, ended.slot or "", month, ended.tokens)
 
-    def release(self, tenant: str, generation_id: str, place: str) -> None:
-        """Give a place back that no generation has."""
-        self._give_back(tenant, generation_id, place, _tokens_of(clock.now()), 0)
+    def release(self, tenant: str, generation_id: str, slot: str) -> None:
+        """Give a slot back that no generation has."""
+        self._release(tenant, generation_id, slot, _tokens_of(clock.now()), 0)
 
-    def _give_back(
-        self, tenant: str, generation_id: str, place: str, month: str, tokens: int
-    ) -> None:
+    def _release(self, tenant: str, generation_id: str, slot: str, month: str, tokens: int) -> None:
         self._table.update(
             _key(tenant),
             removes=[f"open.{generation_id}"],
             adds={month: tokens},
-            condition=equals(f"open.{generation_id}", text(place)),
+            condition=equals(f"open.{generation_id}", text(slot)),
         )
 
-    def used(self, tenant: str) -> QuotaStatus:
+    def get_status(self, tenant: str) -> QuotaStatus:
         """Return what a tenant uses; nothing if it has no limits, since then nothing is counted."""
         now = clock.now()
         item = self._table.get(_key(tenant))
@@ -195,11 +193,11 @@ def _what_is_full(item: Item, limits: "Limits", now: datetime) -> QuotaExceeded 
             retry_after=_until_next_month(now),
             open={},
         )
-    if len(item["open"]["M"]) >= limits.places:
+    if len(item["open"]["M"]) >= limits.slots:
         return QuotaExceeded(
-            what=f"The limit is {limits.places} open at once, and so many are.",
+            what=f"The limit is {limits.slots} open at once, and so many are.",
             retry_after=SLOT_RETRY_SECONDS,
-            open={generation_id: place["S"] for generation_id, place in item["open"]["M"].items()},
+            open={generation_id: slot["S"] for generation_id, slot in item["open"]["M"].items()},
         )
     minute, made = _minute(item), int(item["requests"]["N"])
     if requests is not None and minute >= _minute_of(now) and made >= requests:
@@ -229,8 +227,8 @@ def _allowances(item: Item, limits: "Limits", now: datetime) -> tuple[Allowance,
         allowances.append(
             Allowance(
                 name="running-at-once",
-                limit=limits.places,
-                left=max(0, limits.places - len(item["open"]["M"])),
+                limit=limits.slots,
+                left=max(0, limits.slots - len(item["open"]["M"])),
                 unit="concurrent-requests",
             )
         )
@@ -248,9 +246,9 @@ def _allowances(item: Item, limits: "Limits", now: datetime) -> tuple[Allowance,
     return tuple(allowances)
 
 
-def slot_taken_at(place: str) -> datetime:
-    """Return when a place was taken."""
-    return clock.from_millis(int(place.partition("-")[0]))
+def slot_taken_at(slot: str) -> datetime:
+    """Return when a slot was taken."""
+    return clock.from_millis(int(slot.partition("-")[0]))
 
 
 def _minute(item: Item) -> int:

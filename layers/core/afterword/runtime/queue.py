@@ -27,7 +27,7 @@ class Message:
 
 
 class Queue:
-    """Sends nudges to one queue, and puts off the ones that were received."""
+    """Sends messages to one queue, and puts off the ones that were received."""
 
     def __init__(self, sqs: "SQSClient", url: str) -> None:
         self._sqs = sqs
@@ -55,15 +55,11 @@ class Queue:
         """Send on a message as it was received."""
         self._sqs.send_message(QueueUrl=self._url, MessageBody=body)
 
-    def hide(self, receipt_handle: str, seconds: int) -> None:
-        """Let a received message come again after that many seconds, up to 12 hours."""
+    def change_visibility(self, receipt_handle: str, seconds: int) -> None:
+        """Redeliver a received message after that many seconds, up to 12 hours."""
         self._sqs.change_message_visibility(
             QueueUrl=self._url, ReceiptHandle=receipt_handle, VisibilityTimeout=seconds
         )
-
-    def put_off(self, nudge: Message, seconds: int) -> None:
-        """Let a received nudge come again after that many seconds, up to 12 hours."""
-        self.hide(nudge.receipt_handle, seconds)
 
 
 def read_message(record: Mapping[str, Any]) -> Message | None:

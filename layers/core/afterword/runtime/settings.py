@@ -42,7 +42,7 @@ class Settings:
 
     @property
     def queue_url(self) -> str:
-        """URL of the SQS queue that nudges the worker."""
+        """URL of the SQS queue that messages the worker."""
         return self._required("AFTERWORD_QUEUE_URL")
 
     @property

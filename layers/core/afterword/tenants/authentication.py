@@ -42,7 +42,7 @@ class Authenticator:
         now = time.monotonic()
         until, api_key = self._known.get(key_id, (0.0, None))
         if api_key is None or until <= now:
-            api_key = self._registry.key(key_id)
+            api_key = self._registry.get_key(key_id)
             if api_key is not None:
                 if len(self._known) >= _CACHE_SIZE:
                     self._known.clear()

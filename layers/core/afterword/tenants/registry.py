@@ -106,18 +106,18 @@ class Registry:
             raise ConflictError(f"There is a tenant {tenant_id} already.")
         return tenant
 
-    def tenant(self, tenant_id: str) -> Tenant:
+    def get_tenant(self, tenant_id: str) -> Tenant:
         """Return a tenant; raise NotFoundError if there is none of this id."""
         item = self._table.get(_tenant_key(tenant_id))
         if item is None:
             raise NotFoundError(f"There is no tenant {tenant_id}.")
         return Tenant(tenant_id, item["name"]["S"], time_of(item, "created_at"))
 
-    def limits(self, tenant_id: str) -> Limits:
+    def get_limits(self, tenant_id: str) -> Limits:
         """Return a tenant's limits: none for one that is not there, which has no keys either."""
-        return self.rules(tenant_id).limits
+        return self.get_rules(tenant_id).limits
 
-    def rules(self, tenant_id: str) -> Rules:
+    def get_rules(self, tenant_id: str) -> Rules:
         """Return what holds for a tenant's submissions; nothing for one that is not there."""
         item = self._table.get(_tenant_key(tenant_id)) or {}
         limits = {
@@ -152,7 +152,7 @@ class Registry:
 
     def set_limits(self, tenant_id: str, limits: Limits) -> None:
         """Set a tenant's limits: functions that have them cached keep the old for up to 60 s."""
-        self.tenant(tenant_id)
+        self.get_tenant(tenant_id)
         for name, limit in asdict(limits).items():
             if limit is not None and limit < 1:
                 raise InvalidRequestError(f"{name}: {limit} is below 1.")
@@ -167,9 +167,9 @@ class Registry:
 
         With a `flow`, which must exist, the key is for that flow alone.
         """
-        self.tenant(tenant_id)
+        self.get_tenant(tenant_id)
         if flow is not None:
-            self.flow(tenant_id, flow)
+            self.get_flow(tenant_id, flow)
         credential, key_string = keys.generate_key()
         api_key = ApiKey(
             id=credential.key_id,
@@ -196,7 +196,7 @@ class Registry:
         self._table.transact([Put(item), Put(_key(f"tenant#{tenant_id}", f"key#{api_key.id}"))])
         return api_key, key_string
 
-    def key(self, key_id: str) -> ApiKey | None:
+    def get_key(self, key_id: str) -> ApiKey | None:
         """Return a key by its id, live or revoked, or None."""
         item = self._table.get(_key(f"key#{key_id}", "key"))
         if item is None:
@@ -212,10 +212,10 @@ class Registry:
             flow=item["flow"]["S"] if "flow" in item else None,
         )
 
-    def keys(self, tenant_id: str) -> list[ApiKey]:
+    def list_keys(self, tenant_id: str) -> list[ApiKey]:
         """Return a tenant's keys, live and revoked, oldest first."""
         ids = [item["sk"]["S"].removeprefix("key#") for item in self._query(tenant_id, "key#")]
-        found = [key for key_id in ids if (key := self.key(key_id)) is not None]
+        found = [key for key_id in ids if (key := self.get_key(key_id)) is not None]
         return sorted(found, key=lambda key: key.created_at)
 
     def revoke_key(self, tenant_id: str, key_id: str) -> None:
@@ -236,7 +236,7 @@ class Registry:
         Unless it is to be saved `again`, a newest version with the same document stays the newest.
         Raises ConflictError when somebody else saves the same flow at this moment.
         """
-        self.tenant(tenant_id)
+        self.get_tenant(tenant_id)
         if not is_name(flow_id):
             raise InvalidRequestError(f"A flow's id is {NAME_RULE}: {flow_id!r} is not.")
         if len(document.encode()) > MAX_FLOW_BYTES:
@@ -261,7 +261,7 @@ class Registry:
             raise ConflictError(f"Flow {flow_id} was saved by somebody else: try again.") from error
         return flow
 
-    def flow(self, tenant_id: str, flow_id: str, version: int | None = None) -> StoredFlow:
+    def get_flow(self, tenant_id: str, flow_id: str, version: int | None = None) -> StoredFlow:
         """Return a version of a tenant's flow, the newest by default; raise NotFoundError."""
         sort_key = f"flow#{flow_id}" if version is None else f"version#{flow_id}#{version}"
         if not is_name(flow_id):  # anything a client can write in a path: not repeated to anybody
@@ -271,15 +271,15 @@ class Registry:
             raise NotFoundError(f"There is no flow {flow_id}.")
         return _flow(item)
 
-    def flows(self, tenant_id: str) -> list[StoredFlow]:
+    def list_flows(self, tenant_id: str) -> list[StoredFlow]:
         """Return the newest version of each of a tenant's flows, by id."""
         return [_flow(item) for item in self._query(tenant_id, "flow#")]
 
-    def flow_ids(self, tenant_id: str) -> list[str]:
+    def list_flow_ids(self, tenant_id: str) -> list[str]:
         """Return the ids of a tenant's flows, in order."""
         return [item["flow"]["S"] for item in self._query(tenant_id, "flow#", ("flow",))]
 
-    def versions(self, tenant_id: str, flow_id: str) -> list[FlowVersion]:
+    def list_versions(self, tenant_id: str, flow_id: str) -> list[FlowVersion]:
         """Return the versions of a tenant's flow, newest first; raise NotFoundError."""
         if not is_name(flow_id):  # anything a client can write in a path: not repeated to anybody
             raise NotFoundError("There is no such flow.")

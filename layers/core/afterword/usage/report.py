@@ -89,7 +89,7 @@ def build_report(  # noqa: PLR0913, PLR0917 - what a report depends on
     flow: str | None = None,
 ) -> Report:
     """Return what a tenant has used, of one flow or of all."""
-    used = statistics.used(tenant, first, last, flow)
+    used = statistics.get_tallies(tenant, first, last, flow)
     groups: dict[tuple[str | None, ...], dict[Cell, Tally]] = {}
     for cell, tally in used.items():
         names = {Grouping.DAY: str(cell.day), Grouping.FLOW: cell.flow, Grouping.MODEL: cell.model}

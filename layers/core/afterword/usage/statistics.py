@@ -102,7 +102,7 @@ class Statistics:
         self._table = Table(dynamodb, table)
         self._listings = listings
 
-    def count(self, seconds: float) -> int:
+    def count_hours(self, seconds: float) -> int:
         """Sum the hours up that can change no more, oldest first; return how many.
 
         `seconds` is what is left of the invocation. Two at once do no harm.
@@ -111,7 +111,7 @@ class Statistics:
         hour = self._counted_until()
         hours = 0
         while hour + _HOUR + COUNT_GRACE <= clock.now() and time.monotonic() <= stop:
-            counts = _summed(hour, self._listings.ended_during(hour))
+            counts = _summed(hour, self._listings.read_ended(hour))
             for cell, count in counts.items():
                 self._keep(cell, hour, count)
             hour += _HOUR
@@ -120,7 +120,7 @@ class Statistics:
         telemetry.logger().info("counted", extra={"hours": hours, "until": hour.isoformat()})
         return hours
 
-    def used(
+    def get_tallies(
         self, tenant: str, first: date, last: date, flow: str | None = None
     ) -> dict[Cell, Tally]:
         """Return what a tenant has used from the first day to the last, of one flow or of all.
@@ -135,7 +135,7 @@ class Statistics:
                 sums.setdefault(cell, Counter()).update(count)
         hour = max(until, datetime(first.year, first.month, first.day, tzinfo=UTC))
         while hour <= clock.now() and hour.date() <= last:
-            for cell, count in _summed(hour, self._listings.ended_during(hour, tenant)).items():
+            for cell, count in _summed(hour, self._listings.read_ended(hour, tenant)).items():
                 sums.setdefault(cell, Counter()).update(count)
             hour += _HOUR
         return {

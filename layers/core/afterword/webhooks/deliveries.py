@@ -1,4 +1,4 @@
-"""Begins deliveries of webhooks: first the item, then the message, which is only a nudge."""
+"""Begins deliveries of webhooks: first the item, then the message, which is only a message."""
 
 from typing import TYPE_CHECKING
 
@@ -24,11 +24,11 @@ class WebhookDeliveries:
         self._store = store
         self._queue = queue
 
-    def endpoints(self, tenant: str) -> "Sequence[Endpoint]":
+    def list_endpoints(self, tenant: str) -> "Sequence[Endpoint]":
         """Return the endpoints of a tenant."""
-        return self._store.endpoints(tenant)
+        return self._store.list_endpoints(tenant)
 
-    def announce(self, ended: "End", endpoints: "Sequence[Endpoint]") -> None:
+    def start_deliveries(self, ended: "End", endpoints: "Sequence[Endpoint]") -> None:
         """Begin a delivery to each of its tenant's endpoints that asked for ends.
 
         However often it is called for one end, each endpoint has one delivery about it. The message
@@ -44,13 +44,13 @@ class WebhookDeliveries:
 
     def _allowed(self, ended: "End", url: str) -> bool:
         """Whether the tenant allows the URL still: it did when it was submitted."""
-        return webhooks.is_allowed_url(url, self._registry.rules(ended.tenant).webhook_hosts)
+        return webhooks.is_allowed_url(url, self._registry.get_rules(ended.tenant).webhook_hosts)
 
     def _begin(self, delivery: "Delivery") -> None:
         if self._store.add(delivery):
             self._send(delivery)
 
-    def test(self, tenant: str, endpoint_id: str) -> "Delivery":
+    def start_test(self, tenant: str, endpoint_id: str) -> "Delivery":
         """Send an endpoint a webhook about nothing; raise NotFoundError, or ConflictError."""
         endpoint = self._enabled(tenant, endpoint_id)
         if endpoint.url is None:
@@ -60,19 +60,19 @@ class WebhookDeliveries:
         self._send(delivery)
         return delivery
 
-    def replay(self, tenant: str, endpoint_id: str, delivery_id: str) -> "Delivery":
+    def restart(self, tenant: str, endpoint_id: str, delivery_id: str) -> "Delivery":
         """Begin a delivery anew, with the same id and the same bytes.
 
         Raises NotFoundError, and ConflictError while it is sent, or its endpoint is disabled.
         """
-        delivery = self._store.delivery(tenant, endpoint_id, delivery_id)
+        delivery = self._store.get_delivery(tenant, endpoint_id, delivery_id)
         self._enabled(tenant, endpoint_id)
         begun = self._store.restart(delivery)
         self._send(begun)
         return begun
 
     def _enabled(self, tenant: str, endpoint_id: str) -> "Endpoint":
-        endpoint = self._store.endpoint(tenant, endpoint_id)
+        endpoint = self._store.get_endpoint(tenant, endpoint_id)
         if not endpoint.enabled:
             raise ConflictError("The webhook is disabled: enable it first.")
         return endpoint

@@ -53,7 +53,7 @@ class WebhookEndpoints:
         Raises UnprocessableError, and ConflictError when the tenant has MAX_ENDPOINTS.
         """
         self._check(Change(url=url, label=label, events=tuple(events)))
-        there = [each for each in self._store.endpoints(tenant) if each.id != SUBMISSIONS]
+        there = [each for each in self._store.list_endpoints(tenant) if each.id != SUBMISSIONS]
         if len(there) >= MAX_ENDPOINTS:
             raise ConflictError(f"A tenant has {MAX_ENDPOINTS} webhooks at most.")
         self._registry.count_webhook(tenant, 1)
@@ -88,7 +88,7 @@ class WebhookEndpoints:
 
         Raises NotFoundError, and ConflictError when somebody else rotates it at this moment.
         """
-        endpoint = self._store.endpoint(tenant, endpoint_id)
+        endpoint = self._store.get_endpoint(tenant, endpoint_id)
         held = self._secrets.get(tenant, endpoint_id, endpoint.secret_version)
         held = webhooks.rotate_secrets(held, clock.now())
         self._store.rotate(endpoint, self._secrets.put(tenant, endpoint_id, held))
@@ -101,7 +101,7 @@ class WebhookEndpoints:
         """
         if endpoint_id == SUBMISSIONS:
             raise ConflictError("It is there as long as the tenant allows hosts for webhook_url.")
-        endpoint = self._store.endpoint(tenant, endpoint_id)
+        endpoint = self._store.get_endpoint(tenant, endpoint_id)
         self._secrets.remove(tenant, endpoint_id)
         if self._store.remove_endpoint(endpoint):
             self._registry.count_webhook(tenant, -1)
@@ -118,7 +118,7 @@ class WebhookEndpoints:
             raise UnprocessableError("host", f"{len(hosts)} are more than {MAX_HOSTS}.")
         secret = None
         try:
-            endpoint = self._store.endpoint(tenant, SUBMISSIONS)
+            endpoint = self._store.get_endpoint(tenant, SUBMISSIONS)
         except NotFoundError:
             if hosts:
                 _, secret = self._create(tenant, SUBMISSIONS, None, "", SUBSCRIBABLE_EVENTS)

@@ -58,34 +58,34 @@ class Sender:
         self._retries = retries
         self._tell = tell
 
-    def send_batch(self, nudges: "Sequence[Message]") -> list[str]:
+    def send_batch(self, messages: "Sequence[Message]") -> list[str]:
         """Try the deliveries at once, and return the message ids of those that must come again.
 
         None waits for another: a receiver that hangs takes its own thread's time alone.
         """
-        with ThreadPoolExecutor(len(nudges)) as threads:
-            again = list(threads.map(self._comes_again, nudges))
-        return [nudge.message_id for nudge, comes in zip(nudges, again, strict=True) if comes]
+        with ThreadPoolExecutor(len(messages)) as threads:
+            again = list(threads.map(self._comes_again, messages))
+        return [message.message_id for message, comes in zip(messages, again, strict=True) if comes]
 
-    def _comes_again(self, nudge: "Message") -> bool:
+    def _comes_again(self, message: "Message") -> bool:
         """Try a delivery. What AWS does not let it do, another delivery of the message does."""
         try:
-            seconds = self._send(nudge)
+            seconds = self._send(message)
             if seconds is None:
                 return False
-            self._queue.put_off(nudge, seconds)
+            self._queue.change_visibility(message.receipt_handle, seconds)
         except (BotoCoreError, ClientError) as error:
             telemetry.logger().warning(
                 "a webhook could not be sent",
-                extra={"tenant": nudge.tenant, "delivery": nudge.id, "why": str(error)},
+                extra={"tenant": message.tenant, "delivery": message.id, "why": str(error)},
             )
         return True
 
-    def _send(self, nudge: "Message") -> int | None:
+    def _send(self, message: "Message") -> int | None:
         """Try a delivery if it is due; return after how many seconds it is due, None for never."""
-        endpoint_id, _, delivery_id = nudge.id.partition("/")
+        endpoint_id, _, delivery_id = message.id.partition("/")
         try:
-            delivery = self._store.delivery(nudge.tenant, endpoint_id, delivery_id)
+            delivery = self._store.get_delivery(message.tenant, endpoint_id, delivery_id)
         except NotFoundError:
             return None
         now = clock.now()
@@ -98,14 +98,14 @@ class Sender:
             return _seconds(SEND_LEASE)
         endpoint = self._endpoint(claimed)
         if endpoint is None:
-            self._store.note(claimed, DeliveryStatus.FAILED, None)
+            self._store.record_try(claimed, DeliveryStatus.FAILED, None)
             return None
         return self._try(endpoint, claimed)
 
     def _endpoint(self, delivery: "Delivery") -> Endpoint | None:
         """Return the delivery's endpoint; None if it is gone or disabled."""
         try:
-            endpoint = self._store.endpoint(delivery.tenant, delivery.endpoint)
+            endpoint = self._store.get_endpoint(delivery.tenant, delivery.endpoint)
         except NotFoundError:
             return None
         return endpoint if endpoint.enabled else None
@@ -123,18 +123,18 @@ class Sender:
             "try": delivery.made,
         }
         if reply is not None and reply.status in _SUCCESS:
-            self._store.note(delivery, DeliveryStatus.DELIVERED, tried)
-            self._store.recovered(endpoint)
+            self._store.record_try(delivery, DeliveryStatus.DELIVERED, tried)
+            self._store.mark_recovered(endpoint)
             telemetry.logger().info("a webhook is delivered", extra=facts)
             return None
         telemetry.logger().info("a webhook was not taken", extra={**facts, "why": why})
         gone = reply is not None and reply.status == HTTP_GONE
         seconds = None if gone else webhooks.retry_wait(delivery.made, self._retries, reply)
         if self._disabled(endpoint, delivery, gone=gone) or seconds is None:
-            self._store.note(delivery, DeliveryStatus.FAILED, tried)
+            self._store.record_try(delivery, DeliveryStatus.FAILED, tried)
             return None
         next_at = clock.now() + timedelta(seconds=seconds)
-        self._store.note(delivery, DeliveryStatus.PENDING, tried, next_at)
+        self._store.record_try(delivery, DeliveryStatus.PENDING, tried, next_at)
         return seconds
 
     def _post(
@@ -155,7 +155,7 @@ class Sender:
         """
         if endpoint.id == SUBMISSIONS:
             return False
-        since = self._store.failing(endpoint)
+        since = self._store.mark_failing(endpoint)
         failing = delivery.made > _FIRST and clock.now() - since >= DISABLED_AFTER
         if not gone and not failing:
             return False

@@ -65,7 +65,7 @@ class WebhookStore:
         """Store a new endpoint, in the place of one of the same id if there is any."""
         self._table.put(_endpoint_item(endpoint))
 
-    def endpoint(self, tenant: str, endpoint_id: str) -> Endpoint:
+    def get_endpoint(self, tenant: str, endpoint_id: str) -> Endpoint:
         """Return an endpoint; raise NotFoundError."""
         item = None
         if is_endpoint_id(endpoint_id):
@@ -74,7 +74,7 @@ class WebhookStore:
             raise NotFoundError(_NO_ENDPOINT)
         return _endpoint(item)
 
-    def endpoints(self, tenant: str) -> list[Endpoint]:
+    def list_endpoints(self, tenant: str) -> list[Endpoint]:
         """Return a tenant's endpoints, oldest first."""
         condition = equals("pk", text(tenant)) & begins_with("sk", "endpoint#")
         pages = self._table.pages(condition, consistent=True)
@@ -96,7 +96,7 @@ class WebhookStore:
         enabled = ("disabled_at", "disabled_reason", "failing_since")
         removes = enabled if change.enabled is True else ()
         if not sets and not removes:
-            return self.endpoint(tenant, endpoint_id)
+            return self.get_endpoint(tenant, endpoint_id)
         if not is_endpoint_id(endpoint_id):
             raise NotFoundError(_NO_ENDPOINT)
         outcome = self._table.update(
@@ -120,7 +120,7 @@ class WebhookStore:
         if isinstance(outcome, ConditionFailed):
             raise ConflictError("Its secret was rotated by somebody else: try again.")
 
-    def failing(self, endpoint: Endpoint) -> "datetime":
+    def mark_failing(self, endpoint: Endpoint) -> "datetime":
         """Note that its tries fail, and return since when."""
         if endpoint.failing_since is not None:
             return endpoint.failing_since
@@ -132,7 +132,7 @@ class WebhookStore:
         )
         return now
 
-    def recovered(self, endpoint: Endpoint) -> None:
+    def mark_recovered(self, endpoint: Endpoint) -> None:
         """Note that a try has not failed."""
         if endpoint.failing_since is not None:
             self._table.update(
@@ -166,7 +166,7 @@ class WebhookStore:
         failed = self._table.put(_delivery_item(delivery), absent("pk"))
         return failed is None or failed.item is None or _delivery(failed.item).attempt == 0
 
-    def delivery(self, tenant: str, endpoint_id: str, delivery_id: str) -> Delivery:
+    def get_delivery(self, tenant: str, endpoint_id: str, delivery_id: str) -> Delivery:
         """Return a delivery; raise NotFoundError."""
         item = None
         if is_endpoint_id(endpoint_id) and is_delivery_id(delivery_id):
@@ -175,7 +175,7 @@ class WebhookStore:
             raise NotFoundError("There is no such delivery.")
         return _delivery(item)
 
-    def deliveries(
+    def list_deliveries(
         self, tenant: str, endpoint_id: str, limit: int, after: str | None = None
     ) -> Page[Delivery]:
         """Return a page of an endpoint's deliveries, newest first."""
@@ -202,7 +202,7 @@ class WebhookStore:
         )
         return None if isinstance(outcome, ConditionFailed) else _delivery(outcome)
 
-    def note(
+    def record_try(
         self,
         claimed: Delivery,
         status: DeliveryStatus,

@@ -144,7 +144,7 @@ class Lines:
         known = (tenant, flow_id)
         if known not in self._flows:
             try:
-                self._flows[known] = self._registry.flow(tenant, flow_id)
+                self._flows[known] = self._registry.get_flow(tenant, flow_id)
             except NotFoundError as error:
                 self._flows[known] = error
         flow = self._flows[known]

@@ -84,7 +84,7 @@ def flow(sent: JsonObject, key: ApiKey, registry: Registry) -> StoredFlow:
     if key.flow not in {None, named}:
         raise ForbiddenError("The API key is for another flow.")
     try:
-        return registry.flow(key.tenant, named)
+        return registry.get_flow(key.tenant, named)
     except NotFoundError as error:
         raise UnprocessableError("flow", "there is no such flow.") from error
 
@@ -111,7 +111,7 @@ def submission(
         template=None,
         external=_external(sent),
         deadline=_deadline(values) or deadline,
-        context=knowledge().choose(tenant, wanted, "context.{}") if wanted else {},
+        context=knowledge().resolve_filters(tenant, wanted, "context.{}") if wanted else {},
         conversation=native.text(values, "conversation", MAX_CONVERSATION),
         webhook_url=native.text(values, "webhook_url", MAX_URL),
     )

@@ -73,7 +73,7 @@ def submission(
         external={} if user is None else {USER: json.dumps(user)},
         files=files,
         deadline=http.deadline(request),
-        context=knowledge().choose(key.tenant, wanted) if wanted else {},
+        context=knowledge().resolve_filters(key.tenant, wanted) if wanted else {},
     )
 
 

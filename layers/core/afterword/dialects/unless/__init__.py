@@ -72,7 +72,7 @@ def flow(request: Request, key: ApiKey, registry: Registry) -> StoredFlow:
         return _theirs(registry, key, named)
     chats = [
         flow
-        for flow in registry.flows(key.tenant)
+        for flow in registry.list_flows(key.tenant)
         if json.loads(flow.document).get("type") == "chat"
     ]
     if len(chats) != 1:
@@ -209,7 +209,7 @@ def _website(request: Request, key: ApiKey) -> str | None:
 
 def _theirs(registry: Registry, key: ApiKey, flow: str) -> StoredFlow:
     try:
-        return registry.flow(key.tenant, flow)
+        return registry.get_flow(key.tenant, flow)
     except NotFoundError as error:
         raise ForbiddenError(_NOT_THEIRS) from error
 
@@ -287,7 +287,7 @@ def _turns(listed: GenerationDetail, languages: "Languages") -> list[Json]:
             "sender": "user",
             "message": asked,
             "metadata": [],
-            "languageCode": languages.code(asked),
+            "languageCode": languages.detect(asked),
             "showMetadata": False,
             "canGetFeedback": False,
             "feedback": "",
@@ -305,7 +305,7 @@ def _turns(listed: GenerationDetail, languages: "Languages") -> list[Json]:
                 "canGetFeedback": True,
                 "message": completion.text,
                 "metadata": [_source(generation.tenant, each) for each in completion.sources],
-                "languageCode": languages.code(completion.text),
+                "languageCode": languages.detect(completion.text),
                 "showMetadata": False,
                 "feedback": "",
             }

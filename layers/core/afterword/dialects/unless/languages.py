@@ -24,7 +24,7 @@ class Languages:
 
         self._model = fasttext.load_model(str(_model_file()))
 
-    def code(self, text: str) -> str:
+    def detect(self, text: str) -> str:
         """Return the code of a text's language, such as `en`; UNKNOWN where nothing tells it."""
         words = " ".join(text[:CHARACTERS].split())
         if words.isupper():  # which the model takes for a text of foreign names
