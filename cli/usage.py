@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from afterword import prices, usage_report
+from afterword.dialects.native.usage import build_report
 from afterword.usage_report import DEFAULT_DAYS, MAX_DAYS
 from cli import stack
 from cli.arguments import AsJson, TenantId
@@ -45,7 +46,7 @@ def show(  # noqa: PLR0913 - a command's options are its parameters
         there.statistics, prices.table(), tenant, *days, usage_report.by(by)
     )
     if as_json:
-        result_json(usage_report.shown(report))
+        result_json(build_report(report))
         return
     result_table(
         (

@@ -5,10 +5,11 @@ import json
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from types import get_original_bases
+from typing import Any, is_typeddict
 
 import yaml
-from pydantic import TypeAdapter
+from pydantic import BaseModel, ConfigDict, TypeAdapter, with_config
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode
 from pydantic_core import core_schema
 
@@ -60,6 +61,7 @@ SECURITY: Mapping[str, Mapping[str, str]] = {
         "description": "The same key, as clients of GenAI Stack may send it.",
     },
 }
+_DOCSTRINGS = ConfigDict(use_attribute_docstrings=True)
 HEADER = "# Made by `make openapi` from the models in openapi/. Change those.\n"
 
 
@@ -72,6 +74,16 @@ class _Untitled(GenerateJsonSchema):
     def model_schema(self, schema: core_schema.ModelSchema) -> Json:
         described = super().model_schema(schema)
         described.pop("title", None)
+        return described
+
+    def typed_dict_schema(self, schema: core_schema.TypedDictSchema) -> Json:
+        described = super().typed_dict_schema(schema)
+        described.pop("title", None)
+        for base in filter(is_typeddict, get_original_bases(schema["cls"])):
+            inherited = _adapter(base).json_schema(schema_generator=_Untitled)
+            for name, field in inherited["properties"].items():
+                if "description" in field:
+                    described["properties"][name].setdefault("description", field["description"])
         return described
 
     def default_schema(self, schema: core_schema.WithDefaultSchema) -> Json:
@@ -156,12 +168,21 @@ def _schemas(described: Sequence[Operation]) -> tuple[Mapping[int, Json], Json]:
     models = {id(model): model for operation in described for model in _models(operation)}
     mode: JsonSchemaMode = "validation"
     by_key, rest = TypeAdapter.json_schemas(
-        [(key, mode, TypeAdapter(model)) for key, model in models.items()],
+        [(key, mode, _adapter(model)) for key, model in models.items()],
         ref_template="#/components/schemas/{model}",
         schema_generator=_Untitled,
     )
     schemas = {key: schema for (key, _), schema in by_key.items()}
     return schemas, dict(sorted(rest.get("$defs", {}).items()))
+
+
+def _adapter(model: Any) -> TypeAdapter[Any]:  # noqa: ANN401 - any type that pydantic describes
+    """Return the adapter of a model, with the docstrings below a TypedDict's fields."""
+    if is_typeddict(model):
+        return TypeAdapter(with_config(_DOCSTRINGS)(model))
+    if isinstance(model, type) and issubclass(model, BaseModel):
+        return TypeAdapter(model)
+    return TypeAdapter(model, config=_DOCSTRINGS)
 
 
 def _operation(operation: Operation, schemas: Mapping[int, Json]) -> Json:

@@ -7,13 +7,13 @@ from afterword.keys import ApiKey, Scope
 
 @http.endpoint(promptitude, Scope.SUBMIT)
 def handler(request: http.Request, key: ApiKey) -> http.Response:
-    """Run a flow; what takes too long to be waited for goes on, and is in its log later."""
+    """Run a flow and wait; a run that outlasts the wait goes on, and its result is in the log."""
     started = waiting.now()
-    flow = services.registry().flow(key.tenant, promptitude.flow_id(request, key))
-    submission = promptitude.submission(request, key, flow, services.knowledge)
+    flow = services.registry().flow(key.tenant, promptitude.read_flow_id(request, key))
+    submission = promptitude.parse_submission(request, key, flow, services.knowledge)
     generation_id = services.submitter().submit(
         key.tenant, submission, http.idempotency_key(request), flow
     )
-    return promptitude.generated(
+    return promptitude.render_run(
         waiting.until_ended(services.store(), key.tenant, generation_id, started)
     )

@@ -8,13 +8,14 @@ from afterword.keys import ApiKey, Scope
 
 @http.endpoint(unless, Scope.READ)
 def handler(request: http.Request, key: ApiKey) -> http.Response:
-    """Tell how an answer is coming along, and the conversation once it is there."""
-    flow = unless.website(request, key, services.registry())
-    asked = unless.owned(services.store().listed(key.tenant, unless.question_id(request)), flow)
-    if asked.generation.completion is None:
-        return unless.unanswered(asked.generation)
-    session, earlier = asked.conversation, list[Listed]()
+    """Return the state of an answer, and the conversation once completed."""
+    flow = unless.require_website(request, key, services.registry())
+    listed = services.store().listed(key.tenant, unless.parse_question_id(request))
+    question = unless.require_access(listed, flow)
+    if question.generation.completion is None:
+        return unless.render_unanswered(question.generation)
+    session, earlier = question.conversation, list[Listed]()
     if session is not None:
-        flow = asked.generation.flow
-        earlier = services.listings().conversation(key.tenant, flow, session, until=asked.order)
-    return unless.answered(asked, earlier, services.languages())
+        flow = question.generation.flow
+        earlier = services.listings().conversation(key.tenant, flow, session, until=question.order)
+    return unless.render_answered(question, earlier)

@@ -8,5 +8,5 @@ from afterword.keys import ApiKey, Scope
 
 @http.endpoint(native, Scope.READ)
 def handler(request: http.Request, key: ApiKey) -> http.Response:
-    """Show generations, tokens and what they cost, by day, flow and model."""
-    return usage.report(request, key, services.statistics())
+    """Return generations, tokens and their cost, by day, flow and model."""
+    return usage.render_usage(request, key, services.statistics())

@@ -9,4 +9,4 @@ from afterword.keys import ApiKey, Scope
 @http.endpoint(native, Scope.READ)
 def handler(request: http.Request, key: ApiKey) -> http.Response:  # noqa: ARG001 - nothing is asked
     """List the flows that the key may see, in their newest versions."""
-    return flows.listed(services.registry().flows(key.tenant), key)
+    return flows.render_flows(services.registry().flows(key.tenant), key)

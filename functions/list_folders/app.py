@@ -9,5 +9,5 @@ from afterword.keys import ApiKey, Scope
 @http.endpoint(promptitude, Scope.READ)
 def handler(request: http.Request, key: ApiKey) -> http.Response:  # noqa: ARG001 - nothing is asked
     """List the tenant's folders, and how many contents each has."""
-    content.check_key(key)
-    return content.folders(services.contents().folders(key.tenant))
+    content.require_access(key)
+    return content.render_folders(services.contents().folders(key.tenant))

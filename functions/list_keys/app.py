@@ -9,5 +9,5 @@ from afterword.keys import ApiKey, Scope
 @http.endpoint(native, Scope.ADMIN)
 def handler(request: http.Request, key: ApiKey) -> http.Response:  # noqa: ARG001 - nothing is asked
     """List the keys, live and revoked, oldest first."""
-    native.whole_tenant(key)
-    return keys.listed(services.registry().keys(key.tenant))
+    http.require_whole_tenant(key)
+    return keys.render_keys(services.registry().keys(key.tenant))

@@ -8,9 +8,11 @@ from afterword.keys import ApiKey, Scope
 
 @http.endpoint(promptitude, Scope.ADMIN)
 def handler(request: http.Request, key: ApiKey) -> http.Response:
-    """Change what is sent, and leave the rest as it is."""
-    content.check_key(key)
+    """Change the fields that the request has; the others stay."""
+    content.require_access(key)
     contents = services.contents()
     found = contents.get(key.tenant, request.path["contentId"])
-    change = content_form.change(request, services.fetcher, lambda: contents.folders(key.tenant))
-    return content.shown(contents.update(key.tenant, found.id, change))
+    change = content_form.parse_change(
+        request, services.fetcher, lambda: contents.folders(key.tenant)
+    )
+    return content.render_content(contents.update(key.tenant, found.id, change))

@@ -8,8 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from afterword import authentication, clock, keys, services
-from afterword.dialects import genai_stack
+from afterword import authentication, clock, keys, paging, services
 from afterword.http import LambdaHandler
 from afterword.keys import Scope
 from functions.get_mail_generation.app import handler as get_mail_generation
@@ -249,7 +248,7 @@ def test_an_app_shows_no_more_than_fits(
 
     And no more than a hundred in any case.
     """
-    monkeypatch.setattr(genai_stack, "PAGE_BYTES", 50_000)
+    monkeypatch.setattr(paging, "PAGE_BYTES", 50_000)
     made = []
     for _ in range(4):
         made.append(client.submitted(("text", BIG)))

@@ -5,8 +5,8 @@ from collections.abc import Callable
 
 import pytest
 
-from afterword import languages
-from afterword.languages import CHARACTERS, UNKNOWN, Languages
+from afterword.dialects.unless import languages
+from afterword.dialects.unless.languages import CHARACTERS, UNKNOWN, Languages
 
 QUESTIONS = {
     "en": (

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from afterword.fetching import Fetcher
     from afterword.intake import Intake, Requests
     from afterword.knowledge import Knowledge
-    from afterword.languages import Languages
     from afterword.listings import Listings
     from afterword.metrics import Metrics
     from afterword.notifications import Bus, Notifier
@@ -197,14 +196,6 @@ def fetcher() -> "Fetcher":
     from afterword.fetching import Fetcher
 
     return Fetcher(settings().fetch_allowed)
-
-
-@cache
-def languages() -> "Languages":
-    """Return what tells languages."""
-    from afterword.languages import Languages
-
-    return Languages()
 
 
 @cache

@@ -1,4 +1,4 @@
-"""The form of a text generation. Apart from the rest, because only it needs to parse forms."""
+"""The form of a text generation. Only the submission imports this module, which parses forms."""
 
 from afterword import http, inputs
 from afterword.dialects import genai_stack
@@ -7,7 +7,7 @@ from afterword.generations import Submission
 from afterword.registry import StoredFlow
 
 
-def submission(request: http.Request, flow: StoredFlow) -> Submission:
+def parse_submission(request: http.Request, flow: StoredFlow) -> Submission:
     """Parse a request; raise InvalidRequestError, or UnprocessableError naming an input."""
     sent = form.parse(request.headers.get("content-type", ""), request.body)
     values, files = inputs.check(inputs.declared(flow.document), sent)
