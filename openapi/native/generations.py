@@ -107,7 +107,8 @@ SECTION = Section(
             tag=TAG,
             summary="Submit a generation",
             description="Answers at once; the text comes later, at `Location`. With"
-            f" `Prefer: wait=N` the answer waits for the end, up to `N` seconds and {MAX_WAIT} at most.",
+            f" `Prefer: wait=N` the answer waits for the end, up to `N` seconds and {MAX_WAIT} at"
+            " most.",
             parameters=(
                 IDEMPOTENCY_KEY,
                 header(

@@ -25,7 +25,7 @@ class Schema:
 
 
 Uuid = Annotated[str, Schema(format="uuid")]
-Time = Annotated[str, Schema(format="date-time")]
+Time = Annotated[str, Schema(format="date-time", pattern=r"T[0-9:]{8}\.[0-9]{3}Z$")]
 """A time in UTC, such as `2026-11-10T09:00:00.000Z` (RFC 3339)."""
 Day = Annotated[str, Schema(format="date")]
 Sentence = Annotated[str, Schema(minLength=1)]
