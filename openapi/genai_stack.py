@@ -22,8 +22,8 @@ from openapi.operations import (
     Section,
     errors,
     json_body,
+    page_parameters,
     path,
-    query,
 )
 
 TAG = "GenAI Stack"
@@ -86,14 +86,7 @@ SECTION = Section(
             tag=TAG,
             summary="List the app's generations",
             description="Newest first, from all APIs.",
-            parameters=(
-                query(
-                    "limit",
-                    "The maximum number of generations.",
-                    Annotated[int, Field(ge=1, le=PAGE)],
-                ),
-                query("after", "The cursor of the page, from the `Link` of the page before."),
-            ),
+            parameters=page_parameters("generations", PAGE),
             answers={
                 200: Answer(
                     description="A page of generations.",

@@ -113,6 +113,14 @@ def query(name: str, description: str, model: Model = str, *, required: bool = F
     )
 
 
+def page_parameters(kind: str, maximum: int, cursor: str = "after") -> tuple[Parameter, Parameter]:
+    """Return the parameters of a list's page: its limit and its cursor."""
+    return (
+        query("limit", f"The maximum number of {kind}.", Annotated[int, Field(ge=1, le=maximum)]),
+        query(cursor, "The cursor of the page, from the `Link` of the page before."),
+    )
+
+
 def header(name: str, description: str, model: Model = str) -> Parameter:
     """Return a header, which may be left out."""
     return Parameter(name=name, place="header", model=model, description=description)

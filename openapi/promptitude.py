@@ -35,8 +35,8 @@ from openapi.operations import (
     Strict,
     errors,
     json_body,
+    page_parameters,
     path,
-    query,
 )
 
 TAG = "Promptitude"
@@ -232,10 +232,7 @@ SECTION = Section(
             summary="List a folder's contents",
             parameters=(
                 path("folderId", "The folder.", UUID),
-                query(
-                    "limit", "The maximum number of contents.", Annotated[int, Field(ge=1, le=PAGE)]
-                ),
-                query("after", "The cursor of the page, from the `Link` of the page before."),
+                *page_parameters("contents", PAGE),
             ),
             answers={
                 200: Answer(description="A page of contents.", model=ContentsAnswer, headers=NEXT)

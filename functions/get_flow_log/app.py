@@ -1,4 +1,4 @@
-"""`GET /v1/logs/{logId}`: what came of a flow's invocation."""
+"""`GET /v1/logs/{logId}`: the log of a run."""
 
 from afterword import http, services
 from afterword.dialects import promptitude

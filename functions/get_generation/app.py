@@ -1,4 +1,4 @@
-"""`GET /v1/generations/{id}`: a generation, whichever dialect it came through."""
+"""`GET /v1/generations/{id}`: a generation of any dialect."""
 
 from afterword import http, services
 from afterword.dialects import native

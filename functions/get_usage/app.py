@@ -1,4 +1,4 @@
-"""`GET /v1/usage`: what the tenant has used."""
+"""`GET /v1/usage`: the tenant's usage."""
 
 from afterword import http, services
 from afterword.dialects import native

@@ -7,7 +7,7 @@ from afterword.keys import ApiKey, Scope
 
 
 @http.endpoint(promptitude, Scope.READ)
-def handler(request: http.Request, key: ApiKey) -> http.Response:  # noqa: ARG001 - nothing is asked
+def handler(request: http.Request, key: ApiKey) -> http.Response:  # noqa: ARG001 - no parameters
     """List the tenant's folders, and how many contents each has."""
     content.require_access(key)
     return content.render_folders(services.contents().folders(key.tenant))

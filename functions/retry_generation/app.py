@@ -1,4 +1,4 @@
-"""`POST /v1/generations/{id}/retry`: submits what failed or was canceled once more."""
+"""`POST /v1/generations/{id}/retry`: submits a failed or canceled generation again."""
 
 from afterword import http, services
 from afterword.dialects import native

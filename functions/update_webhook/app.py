@@ -1,4 +1,4 @@
-"""`PATCH /v1/webhooks/{webhookId}`: what its owner changes of a webhook endpoint."""
+"""`PATCH /v1/webhooks/{webhookId}`: a change of a webhook endpoint."""
 
 from afterword import http, services
 from afterword.dialects import native

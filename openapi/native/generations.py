@@ -29,6 +29,7 @@ from openapi.operations import (
     Strict,
     header,
     json_body,
+    page_parameters,
     path,
     query,
 )
@@ -161,12 +162,7 @@ SECTION = Section(
                 ),
                 query("created_after", "The generations are created then or later.", datetime),
                 query("created_before", "The generations are created earlier.", datetime),
-                query(
-                    "limit",
-                    "The maximum number of generations.",
-                    Annotated[int, Field(ge=1, le=MAX_PAGE)],
-                ),
-                query("cursor", "The cursor of the page, from the `Link` of the page before."),
+                *page_parameters("generations", MAX_PAGE, "cursor"),
             ),
             answers={
                 200: Answer(

@@ -24,8 +24,8 @@ from openapi.operations import (
     Section,
     Strict,
     json_body,
+    page_parameters,
     path,
-    query,
 )
 from openapi.problem import problems
 
@@ -155,12 +155,7 @@ SECTION = Section(
             summary="List the deliveries of a webhook",
             parameters=(
                 ID,
-                query(
-                    "limit",
-                    "The maximum number of deliveries.",
-                    Annotated[int, Field(ge=1, le=MAX_PAGE)],
-                ),
-                query("after", "The cursor of the page, from the `Link` of the page before."),
+                *page_parameters("deliveries", MAX_PAGE),
             ),
             answers={
                 200: Answer(description="A page of deliveries.", model=DeliveryList, headers=NEXT)

@@ -117,7 +117,7 @@ def test_what_takes_too_long_goes_on(generate: Generate, time: Time) -> None:
     time.work_after = 100.0
     result = generate()
     cuid = log_id(result)
-    message = f"It takes longer: the result will be at /v1/logs/{cuid}."
+    message = f"The run takes longer: its result will be at /v1/logs/{cuid}."
     assert read(result) == answer(504, message, {"logId": cuid})
     assert time.now - 1000.0 == pytest.approx(waiting.WAIT_SECONDS)
     assert services.store().get("demo", cuid).status is Status.QUEUED
@@ -178,7 +178,7 @@ def test_a_canceled_generation_is_a_conflict(generate: Generate, time: Time) -> 
 
     time.sleep = cancel  # type: ignore[method-assign] # for once
     result = generate()
-    assert read(result) == answer(409, "It was canceled.", {"logId": log_id(result)})
+    assert read(result) == answer(409, "The run was canceled.", {"logId": log_id(result)})
 
 
 @pytest.mark.parametrize(

@@ -112,7 +112,7 @@ def test_a_canceled_question_says_so(visitor: Visitor) -> None:
     """A question that was canceled is ERROR."""
     question_id = visitor.asked()
     services.endings().cancel("demo", question_id)
-    assert error_of(visitor.answer(question_id)) == "It was canceled."
+    assert error_of(visitor.answer(question_id)) == "The question was canceled."
 
 
 def test_the_seeds_example_is_answered(visitor: Visitor, set_clock: SetClock) -> None:

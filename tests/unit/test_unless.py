@@ -146,7 +146,7 @@ def test_texts_of_the_longest_are_taken() -> None:
             Status.FAILED,
             {"status": "ERROR", "error": "timed_out: The model did not answer in time."},
         ),
-        (Status.CANCELED, {"status": "ERROR", "error": "It was canceled."}),
+        (Status.CANCELED, {"status": "ERROR", "error": "The question was canceled."}),
     ],
 )
 def test_a_question_is_shown_in_unless_words(status: Status, shown: Mapping[str, str]) -> None:

@@ -4,7 +4,8 @@ Each function raises UnprocessableError, which names the member, for a value tha
 """
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
+from enum import StrEnum
 
 from afterword.errors import UnprocessableError
 
@@ -55,6 +56,18 @@ def read_whole_number(values: Mapping[str, object], name: str, least: int, most:
     if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
         raise UnprocessableError(name, f"must be a whole number from {least} to {most}.")
     return value
+
+
+def parse_choices[T: StrEnum](name: str, value: object, known: Sequence[T]) -> tuple[T, ...]:
+    """Return the choices of a list, each once in the order sent."""
+    choices = {each.value: each for each in known}
+    if (
+        not isinstance(value, list)
+        or not value
+        or not all(isinstance(each, str) and each in choices for each in value)
+    ):
+        raise UnprocessableError(name, f"must be a list of one or more of: {', '.join(choices)}.")
+    return tuple(choices[each] for each in dict.fromkeys(value))
 
 
 def write_scalar(value: object) -> str | None:

@@ -1,6 +1,6 @@
-"""JSON Schema of response fields, for openapi.yaml: what a Python type alone does not say.
+"""Annotations of response fields, with the JSON Schema that a Python type alone lacks.
 
-No import of pydantic, which reads the annotations only where openapi.yaml is made.
+pydantic reads them when openapi/ writes openapi.yaml. No function imports pydantic for them.
 """
 
 from typing import Annotated, Any

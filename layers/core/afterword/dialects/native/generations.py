@@ -143,7 +143,7 @@ def require_access(generation: Generation, key: ApiKey) -> Generation:
 def render_canceled(generation: Generation) -> Response:
     """Return a canceled generation; raise ConflictError for one with another end."""
     if generation.status is not Status.CANCELED:
-        raise ConflictError(f"It has {generation.status} already.")
+        raise ConflictError(f"The generation has {generation.status} already.")
     return render_generation(generation)
 
 

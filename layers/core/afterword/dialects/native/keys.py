@@ -8,7 +8,7 @@ from afterword import clock
 from afterword.dialects import native
 from afterword.errors import NotFoundError, UnprocessableError
 from afterword.http import Request, Response
-from afterword.json_members import read_text
+from afterword.json_members import parse_choices, read_text
 from afterword.keys import ApiKey, Scope, is_key_id
 from afterword.registry import Registry
 
@@ -23,7 +23,7 @@ _DEFAULT = (Scope.SUBMIT, Scope.READ)
 def create(request: Request, key: ApiKey, registry: Registry) -> Response:
     """Create a key; without scopes in the request, to submit and read."""
     values = native.parse_members(request, _MEMBERS).values
-    scopes = _parse_scopes(values.get("scopes", list(_DEFAULT)))
+    scopes = parse_choices("scopes", values.get("scopes", list(_DEFAULT)), list(Scope))
     label = read_text(values, "label", MAX_LABEL) or ""
     flow = read_text(values, "flow", MAX_LABEL)
     try:
@@ -51,17 +51,6 @@ def revoke(request: Request, key: ApiKey, registry: Registry) -> Response:
     except NotFoundError as error:
         raise NotFoundError(missing) from error
     return Response(status=HTTPStatus.NO_CONTENT, body="")
-
-
-def _parse_scopes(value: object) -> set[Scope]:
-    there = [scope.value for scope in Scope]
-    if (
-        not isinstance(value, list)
-        or not value
-        or not all(isinstance(scope, str) and scope in there for scope in value)
-    ):
-        raise UnprocessableError("scopes", f"must be a list of one or more of: {', '.join(there)}.")
-    return {Scope(scope) for scope in value}
 
 
 def _build_key(key: ApiKey) -> "responses.Key":

@@ -10,7 +10,7 @@ from afterword.dialects import native
 from afterword.errors import UnprocessableError
 from afterword.fetching import MAX_URL
 from afterword.http import Request, Response
-from afterword.json_members import read_text, require_text
+from afterword.json_members import parse_choices, read_text, require_text
 from afterword.keys import ApiKey
 from afterword.paging import Paging
 from afterword.webhook_endpoints import WebhookEndpoints
@@ -159,13 +159,4 @@ def _parse_label(values: Mapping[str, object]) -> str | None:
 
 def _parse_events(values: Mapping[str, object]) -> tuple[Event, ...] | None:
     value = values.get("events")
-    if value is None:
-        return None
-    there = [event.value for event in ASKED_FOR]
-    if (
-        not isinstance(value, list)
-        or not value
-        or not all(isinstance(each, str) and each in there for each in value)
-    ):
-        raise UnprocessableError("events", f"must be a list of one or more of: {', '.join(there)}.")
-    return tuple(dict.fromkeys(Event(each) for each in value))
+    return None if value is None else parse_choices("events", value, ASKED_FOR)

@@ -104,7 +104,7 @@ def render_run(generation: Generation) -> Response:
     """Return the result of a generation after the wait; 504 for one that is not finished."""
     log_id = generation.id
     if not generation.status.terminal:
-        message = f"It takes longer: the result will be at /v1/logs/{log_id}."
+        message = f"The run takes longer: its result will be at /v1/logs/{log_id}."
         return _render_run_error(HTTPStatus.GATEWAY_TIMEOUT, message, {"logId": log_id})
     if generation.completion is None:
         return _render_failure(generation, {"logId": log_id})
@@ -129,7 +129,7 @@ def render_log(generation: Generation) -> Response:
     if not generation.status.terminal:
         running: RunningAnswer = {
             "code": 202,
-            "message": "It is not finished yet.",
+            "message": "The run is not finished yet.",
             "error": False,
             "results": run,
         }
@@ -190,7 +190,7 @@ def _choose_status(generation: Generation) -> HTTPStatus:
 
 def _explain(generation: Generation) -> str:
     if generation.reason is None:
-        return "It was canceled."
+        return "The run was canceled."
     return f"{generation.reason}: {generation.message}"
 
 

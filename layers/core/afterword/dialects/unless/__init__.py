@@ -153,7 +153,7 @@ def render_unanswered(generation: Generation) -> Response:
     """Return the state of a question without an answer, and the reason if there will be none."""
     body: AsyncAnswer = {"questionId": generation.id, "status": _STATUSES[generation.status]}
     if generation.status is Status.CANCELED:
-        body["error"] = "It was canceled."
+        body["error"] = "The question was canceled."
     elif generation.status is Status.FAILED:
         body["error"] = f"{generation.reason}: {generation.message}"
     return Response(status=HTTPStatus.OK, body=render(body))
