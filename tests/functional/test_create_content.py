@@ -277,9 +277,9 @@ ONE = "text, file, fileUrl"
 @pytest.mark.parametrize(
     ("body", "result"),
     [
-        ({}, refusal(ONE, "one of them is needed.")),
-        ({"name": "A", "fileUrl": "", "text": None}, refusal(ONE, "one of them is needed.")),
-        ({"text": "A", "fileUrl": "https://a.example"}, refusal(ONE, "only one of them is taken.")),
+        ({}, refusal(ONE, "one of them must be sent.")),
+        ({"name": "A", "fileUrl": "", "text": None}, refusal(ONE, "one of them must be sent.")),
+        ({"text": "A", "fileUrl": "https://a.example"}, refusal(ONE, "must not be sent together.")),
         ({"text": "A"}, refusal("name", "must be present.")),
         ({"name": "A", "text": ""}, refusal("text", "must not be blank.")),
         ({"name": "A", "text": " \n"}, refusal("text", "must not be blank.")),
@@ -360,7 +360,7 @@ def test_bad_forms(contents: Contents) -> None:
     assert contents.submit(("name", ("a.txt", b"A")), sent) == refusal("name", "must be a text.")
     twice = "must be sent once."
     assert contents.submit(sent, sent) == refusal("file", twice)
-    assert contents.submit(("text", "A"), sent) == refusal(ONE, "only one of them is taken.")
+    assert contents.submit(("text", "A"), sent) == refusal(ONE, "must not be sent together.")
     assert contents.post("text/plain", b"Hello")["statusCode"] == 400
     assert contents.post("multipart/form-data; boundary=a", b"--a\r\n")["statusCode"] == 400
     assert stored() == NOTHING

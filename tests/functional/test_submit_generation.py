@@ -131,7 +131,7 @@ def test_all_members_of_a_submission_are_taken(tenant: Tenant, native: Native) -
         (
             {"inputs": {"text": {}}},
             "inputs",
-            "each must be a text, a number, true, false, or a list of these.",
+            "must have texts, numbers, true, false, or lists of these.",
         ),
         ({"inputs": {"other": "A"}}, "inputs.other", "there is no such input; there are: text."),
         ({"external_ref": ""}, "external_ref", "must be a text of 1 to 255 characters."),

@@ -207,7 +207,7 @@ def test_a_website_is_needed_where_it_is_not_clear(
         ({"visitorId": 1}, "visitorId: must be a string of 1 to 255 characters."),
         ({"segmentId": {}}, "segmentId: must be a string of 0 to 255 characters."),
         ({"audienceId": "x" * 256}, "audienceId: must be a string of 0 to 255 characters."),
-        ({"conversationName": 1}, "conversationName: it must be a string of 0 to 255 characters."),
+        ({"conversationName": 1}, "conversationName: must be a string of 0 to 255 characters."),
         ({"metadata": "x"}, "metadata: must be a JSON object."),
         ({"metadata": []}, "metadata: must be a JSON object."),
         ({"metadata": {"a": "x" * 1_000_000}}, "metadata: must be at most 1000000 bytes."),
@@ -279,7 +279,7 @@ def test_a_deadline_is_taken(visitor: Visitor) -> None:
     result = visitor.post(json.dumps(ASKED), afterword_deadline="30")
     generation = services.store().get("demo", json.loads(result["body"])["questionId"])
     assert (generation.deadline_at - generation.created_at).total_seconds() == 30
-    message = "Afterword-Deadline: it is not a whole number of seconds from 10 to 21600."
+    message = "Afterword-Deadline: must be a whole number of seconds from 10 to 21600."
     assert visitor.post(json.dumps(ASKED), afterword_deadline="soon") == refusal(400, message)
 
 

@@ -150,7 +150,7 @@ def test_an_update_is_repeated_without_a_trace(contents: Contents, content_id: s
         ),
         (
             {"text": "A", "fileUrl": "https://a.example"},
-            refusal("text, file, fileUrl", "only one of them is taken."),
+            refusal("text, file, fileUrl", "must not be sent together."),
         ),
         (
             {"externalId": "e" * 256},

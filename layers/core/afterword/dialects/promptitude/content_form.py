@@ -144,7 +144,7 @@ def _read_document(sent: _Sent, fetcher: Callable[[], Fetcher]) -> _Document | N
     """Return the document of the form, or that of its URL; None without one."""
     text, url = sent.texts.get(_TEXT), sent.texts.get(_URL)
     if sum(each is not None for each in (text, sent.file, url)) > 1:
-        raise UnprocessableError(f"{_TEXT}, {_FILE}, {_URL}", "only one of them must be sent.")
+        raise UnprocessableError(f"{_TEXT}, {_FILE}, {_URL}", "must not be sent together.")
     ends = time.monotonic() + SECONDS
     if sent.file is not None:
         content = sent.file.content
