@@ -13,6 +13,7 @@ from afterword import clock
 from afterword.dialects.dialonce import parameters
 from afterword.generations import MAX_DEADLINE, MIN_DEADLINE, Generation, Status
 from afterword.runtime import json_text
+from afterword.runtime.json_text import JsonText
 from cli import stack
 from cli.arguments import AsJson, FlowId, TenantId
 from cli.terminal import console, plain_log, result, result_json, say
@@ -61,7 +62,7 @@ def submit(  # noqa: PLR0913, PLR0917 - a command's options are its parameters
             "has the whole mail: give no other part of it", param_hint="--file"
         )
     within = None if deadline is None else timedelta(seconds=deadline)
-    submission = parameters.submission(sent, flow, within)
+    submission = parameters.parse_submission(sent, flow, within)
     there = stack.of(context)
     there.registry.get_tenant(tenant)
     with plain_log():
@@ -120,19 +121,23 @@ def _mail(
     subject: str | None, body: str | None, metadata: str | None, template: Path | None
 ) -> bytes:
     """Return the API's JSON body. The metadata stay as they are written."""
-    members = {"subject": json.dumps(subject or ""), "body": json.dumps(body or "")}
+    members = {
+        "subject": JsonText(json.dumps(subject or "")),
+        "body": JsonText(json.dumps(body or "")),
+    }
     if metadata is not None:
         try:
             json.loads(metadata)
         except (ValueError, RecursionError) as error:
             raise typer.BadParameter(f"is not JSON: {error}", param_hint="--metadata") from error
-        members["metadata"] = metadata
+        members["metadata"] = JsonText(metadata)
     if template is not None:
         try:
-            members["template"] = json.dumps(_read(template, "--template").decode())
+            text = _read(template, "--template").decode()
+            members["template"] = JsonText(json.dumps(text))
         except UnicodeDecodeError as error:
             raise typer.BadParameter(f"{template} is not UTF-8", param_hint="--template") from error
-    return json_text.render_object(members).encode("utf-8", "surrogatepass")
+    return json_text.render(members).encode("utf-8", "surrogatepass")
 
 
 def _read(path: Path, option: str) -> bytes:

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from afterword.dialects.native.usage import build_report
 from afterword.usage import prices
 from afterword.usage import report as usage_report
 from afterword.usage.report import DEFAULT_DAYS, MAX_DAYS
@@ -46,7 +47,7 @@ def show(  # noqa: PLR0913 - a command's options are its parameters
         there.statistics, prices.load_prices(), tenant, *days, usage_report.parse_grouping(by)
     )
     if as_json:
-        result_json(usage_report.render_report(report))
+        result_json(build_report(report))
         return
     result_table(
         (

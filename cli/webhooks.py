@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from afterword.dialects.native.webhooks import delivery_shown, endpoint_shown
+from afterword.dialects.native.webhooks import build_delivery, build_webhook
 from afterword.webhooks import ROTATION_OVERLAP, Delivery, Endpoint
 from cli import stack
 from cli.arguments import AsJson, TenantId
@@ -34,7 +34,7 @@ def add(
     there.registry.get_tenant(tenant)
     endpoint, secret = there.webhook_endpoints.create(tenant, url, label)
     if as_json:
-        result_json({**endpoint_shown(endpoint), "secret": secret})
+        result_json({**build_webhook(endpoint), "secret": secret})
         return
     result(secret)
     say(
@@ -50,7 +50,7 @@ def list_webhooks(context: typer.Context, tenant: TenantId, *, as_json: AsJson =
     there.registry.get_tenant(tenant)
     endpoints = there.webhook_store.list_endpoints(tenant)
     if as_json:
-        result_json([endpoint_shown(endpoint) for endpoint in endpoints])
+        result_json([build_webhook(endpoint) for endpoint in endpoints])
         return
     result_table(
         ("ID", "URL", "LABEL", "CREATED (UTC)", "STATE"),
@@ -74,7 +74,7 @@ def show(
     """Show a webhook, and whether it fails."""
     endpoint = stack.of(context).webhook_store.get_endpoint(tenant, webhook)
     if as_json:
-        result_json(endpoint_shown(endpoint))
+        result_json(build_webhook(endpoint))
         return
     result_table(
         ("FIELD", "VALUE"),
@@ -103,7 +103,7 @@ def rotate(
     """Give a webhook a new secret, printed this once; the old one signs beside it for a day."""
     endpoint, secret = stack.of(context).webhook_endpoints.rotate(tenant, webhook)
     if as_json:
-        result_json({**endpoint_shown(endpoint), "secret": secret})
+        result_json({**build_webhook(endpoint), "secret": secret})
         return
     result(secret)
     say(
@@ -134,7 +134,7 @@ def deliveries(
     store.get_endpoint(tenant, webhook)
     found = store.list_deliveries(tenant, webhook, limit).items
     if as_json:
-        result_json([delivery_shown(delivery) for delivery in found])
+        result_json([build_delivery(delivery) for delivery in found])
         return
     result_table(
         ("ID", "EVENT", "GENERATION", "CREATED (UTC)", "STATUS", "TRIES", "LAST ANSWER"),
@@ -171,7 +171,7 @@ def replay(
 
 def _begun(delivery: Delivery, *, as_json: bool) -> None:
     if as_json:
-        result_json(delivery_shown(delivery))
+        result_json(build_delivery(delivery))
         return
     result(delivery.id)
     say(f"It will be sent to webhook {delivery.endpoint} in a moment.")

@@ -1,7 +1,7 @@
-"""The API's description: openapi.yaml is made from the models that are here.
+"""The API's description: the source of openapi.yaml.
 
-Nothing of this is in a layer. No handler imports it: they read most requests by hand, since
-pydantic is a fifth of a cold start. What keeps models and handlers the same are the tests of
-tests/fuzz, which ask every operation good, bad and hostile things and hold each answer against
-openapi.yaml.
+No layer has this package. Its requests are pydantic models; handlers read most requests by hand,
+since pydantic is a fifth of a cold start. Its responses are the TypedDicts of the dialects, which
+mypy holds against the code that renders them. The tests of tests/fuzz send good, bad and hostile
+requests to every operation and hold each answer against openapi.yaml.
 """

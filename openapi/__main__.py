@@ -1,8 +1,7 @@
-"""`python -m openapi`: write openapi.yaml and what is served of it.
+"""`python -m openapi`: write openapi.yaml and the served openapi.json.
 
-With `--check` it writes nothing: it fails if the files are not what openapi/ says, or if a client
-of the released API (released.yaml) would break. With `--release` the API as it is now becomes the
-released one.
+`--check` writes nothing: the command fails if a file differs from openapi/, or if a client of the
+released API (released.yaml) would break. `--release` makes the present API the released one.
 """
 
 import argparse
@@ -16,11 +15,13 @@ from openapi.document import JSON_FILE, RELEASED_FILE, ROOT, YAML_FILE, as_json,
 
 
 def main() -> int:
-    """Write the files, or say what is wrong with them."""
+    """Write the files, or print their problems."""
     parser = argparse.ArgumentParser(prog="python -m openapi", description=__doc__)
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--check", action="store_true", help="write nothing; fail on a difference")
-    which.add_argument("--release", action="store_true", help="take what is for the released API")
+    which.add_argument(
+        "--release", action="store_true", help="make the present API the released one"
+    )
     arguments = parser.parse_args()
     described = document()
     files = {YAML_FILE: as_yaml(described), JSON_FILE: as_json(described)}
@@ -36,9 +37,9 @@ def main() -> int:
 
 
 def stale(files: dict[Path, str]) -> list[str]:
-    """Return a sentence for each file that has not this text."""
+    """Return a sentence for each file that differs from its text."""
     return [
-        f"{path.relative_to(ROOT)} is not what openapi/ says: run make openapi"
+        f"{path.relative_to(ROOT)} differs from openapi/: run make openapi"
         for path, text in files.items()
         if not path.exists() or path.read_text() != text
     ]

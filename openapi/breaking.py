@@ -1,10 +1,10 @@
-"""What of a changed API would break a client of the released one.
+"""The changes of an API that would break a client of the released one.
 
-A client of the released API sends what that described, and reads what that described. So each
-schema of a request must still take all that it took, and each schema of a response must give
-nothing that was not described. What a client has no reason to notice is no change: a new operation,
-a parameter that may be left out, one more member of a response. Both documents are ours, so only
-what pydantic writes is understood: no `allOf`, no `not`, references to components alone.
+A client of the released API relies on its description. So each schema of a request must still take
+all values that the released schema takes. Each schema of a response must give no value that the
+released schema lacks. Clients do not notice a new operation, a new optional parameter, or a new
+member of a response. Both documents come from pydantic, so the comparison knows no `allOf`, no
+`not`, and references to components alone.
 """
 
 import json
@@ -19,17 +19,17 @@ _LEAST = ("minimum", "exclusiveMinimum", "minLength", "minItems", "minProperties
 _MOST = ("maximum", "exclusiveMaximum", "maxLength", "maxItems", "maxProperties")
 _SAME = ("pattern", "format", "contentMediaType", "uniqueItems")
 _PROBLEM = 400
-"""From here on a status says that something is wrong."""
+"""The first status of an error."""
 
 
 def changes(released: Json, now: Json) -> list[str]:
-    """Return a sentence for each change that breaks a client; none if there is no such change."""
+    """Return a sentence for each change that breaks a client."""
     return list(_Comparison(released, now).paths())
 
 
 @dataclass(frozen=True)
 class _Side:
-    """A schema, and the document in which it stands."""
+    """A schema and its document."""
 
     document: Json
     schema: Json
@@ -50,18 +50,18 @@ class _Side:
 
     @property
     def branches(self) -> list["_Side"]:
-        """What a value may be: one of these."""
+        """The alternatives of a value."""
         schema = self.schema
         return [self.at(each) for each in schema.get("anyOf") or schema.get("oneOf") or ()]
 
     @property
     def values(self) -> list[Any] | None:
-        """The only values that there are, None for others."""
+        """The allowed values, None for a schema without a list of them."""
         return [self.schema["const"]] if "const" in self.schema else self.schema.get("enum")
 
     @property
     def types(self) -> set[str]:
-        """The types that a value may have; none for any."""
+        """The types of a value; an empty set for any."""
         types = self.schema.get("type", ())
         return {types} if isinstance(types, str) else set(types)
 
@@ -80,15 +80,15 @@ class _Comparison:
                 route = f"{method.upper()} {path}"
                 found = self.now["paths"].get(path, {}).get(method)
                 if found is None:
-                    yield f"{route}: it is gone"
+                    yield f"{route}: is gone"
                     continue
                 self.seen.clear()
-                for what in self.operation(operation, found):
-                    yield f"{route}: {what}"
+                for change in self.operation(operation, found):
+                    yield f"{route}: {change}"
 
     def operation(self, released: Json, now: Json) -> Iterator[str]:
         if released.get("operationId") != now.get("operationId"):
-            yield f"its operationId was {released.get('operationId')}"
+            yield f"the operationId was {released.get('operationId')}"
         yield from _security(released.get("security") or [], now.get("security") or [])
         yield from self.parameters(
             {(each["in"], each["name"]): each for each in released.get("parameters", ())},
@@ -143,20 +143,20 @@ class _Comparison:
                 yield f"the response {status} has a body now"
         for status in now:
             if status not in released and int(status) < _PROBLEM:
-                yield f"it may answer {status} now"
+                yield f"may answer {status} now"
 
     def sent(self, where: str, released: Json, now: Json) -> Iterator[str]:
-        """Yield what the released schema took and the new one does not take."""
+        """Yield values that the released schema takes and the new one does not."""
         sub, sup = _Side(self.released, released), _Side(self.now, now)
         yield from self.fits(where, sub, sup, answer=False)
 
     def answered(self, where: str, released: Json, now: Json) -> Iterator[str]:
-        """Yield what the new schema may give and the released one never gave."""
+        """Yield values that the new schema may give and the released one does not."""
         sub, sup = _Side(self.now, now), _Side(self.released, released)
         yield from self.fits(where, sub, sup, answer=True)
 
     def fits(self, where: str, sub: _Side, sup: _Side, *, answer: bool) -> Iterator[str]:
-        """Yield what may be of `sub` and not of `sup`."""
+        """Yield values of `sub` that are none of `sup`."""
         sub, sup = sub.resolved(), sup.resolved()
         if sub.names and sup.names:
             pair = (sub.names[-1], sup.names[-1], answer)
@@ -172,7 +172,7 @@ class _Comparison:
             yield from self.value(where, sub, sup, answer=answer)
 
     def one_of(self, where: str, sub: _Side, sup: _Side, *, answer: bool) -> Iterator[str]:
-        """Yield why a value fits none of the branches, of the one that it is most like."""
+        """Yield the misfits of a value with the branch of its type."""
         before = set(self.seen)
         problems: list[list[str]] = []
         for branch in sup.branches:
@@ -185,7 +185,7 @@ class _Comparison:
         yield from problems[0]
 
     def value(self, where: str, sub: _Side, sup: _Side, *, answer: bool) -> Iterator[str]:
-        said = "it may be {} now" if answer else "it may not be {} any more"
+        said = "may be {} now" if answer else "may not be {} any more"
         known = sup.types | ({"integer"} if "number" in sup.types else set())
         if sup.types and not (sub.types and sub.types <= known):
             others = ", ".join(sorted(sub.types - known)) or "anything"
@@ -208,30 +208,30 @@ class _Comparison:
         mine, theirs = sub.schema.get("properties", {}), sup.schema.get("properties", {})
         for name in sup.schema.get("required", ()):
             if name not in sub.schema.get("required", ()):
-                yield f"{where}.{name}: " + ("it may be missing" if answer else "it is needed now")
+                yield f"{where}.{name}: " + ("may be missing" if answer else "is needed now")
         gone = theirs.keys() - mine.keys() if answer else mine.keys() - theirs.keys()
         for name in sorted(gone):
-            yield f"{where}.{name}: it is gone"
+            yield f"{where}.{name}: is gone"
         for name in mine.keys() & theirs.keys():
             sides = sub.at(mine[name]), sup.at(theirs[name])
             yield from self.fits(f"{where}.{name}", *sides, answer=answer)
         rest, taken = (side.schema.get("additionalProperties", True) for side in (sub, sup))
         if taken is False and rest is not False and not answer:
-            yield f"{where}: it takes no other members any more"
+            yield f"{where}: takes no other members any more"
         elif isinstance(taken, Mapping) and rest is not False:
             yield from self.fits(f"{where}.*", sub.at(rest), sup.at(taken), answer=answer)
 
 
 def _security(released: list[Json], now: list[Json]) -> Iterator[str]:
     if not released and now:
-        yield "it takes a key now"
+        yield "takes a key now"
     for scheme in released:
         if now and scheme not in now:
             yield f"the key is not taken as {', '.join(scheme)} any more"
 
 
 def _limits(where: str, sub: Json, sup: Json) -> Iterator[str]:
-    """Yield the limits that hold for `sup` and not for `sub`."""
+    """Yield the limits of `sup` that `sub` lacks."""
     for name in _LEAST:
         if name in sup and not sub.get(name, float("-inf")) >= sup[name]:
             yield f"{where}: {name} {sub.get(name, 'none')} does not fit {sup[name]}"

@@ -1,14 +1,15 @@
-"""The OpenAPI document: what the sections say, as OpenAPI 3.1 writes it."""
+"""The OpenAPI document: the sections in the form of OpenAPI 3.1."""
 
 import base64
 import json
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from types import get_original_bases
+from typing import Any, is_typeddict
 
 import yaml
-from pydantic import TypeAdapter
+from pydantic import BaseModel, ConfigDict, TypeAdapter, with_config
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode
 from pydantic_core import core_schema
 
@@ -31,15 +32,15 @@ SECTIONS: Sequence[Section] = (
 )
 INTRODUCTION = """\
 Submit a request, get an id, come back for the text. One engine speaks five APIs: its own, and those
-of four services, so that their clients work unchanged. What was submitted through one can be read
-through the others by the same tenant.
+of four services, so that their clients work unchanged. A tenant can read a generation through each
+of them, whichever API took the submission.
 
 *An accepted generation always reaches one terminal state with one stored result; the model may be
 called more than once.*
 
-A key looks like `aw_…`. It belongs to one tenant, has the scopes `submit`, `read` and `admin` or
-some of these, and can be bound to one of the tenant's flows. What is another tenant's looks the
-same as what is not there.
+A key looks like `aw_…`. Each key belongs to one tenant, has one or more of the scopes `submit`,
+`read` and `admin`, and can be bound to one of the tenant's flows. Another tenant's resources look
+the same as absent ones.
 """
 SECURITY: Mapping[str, Mapping[str, str]] = {
     "bearer": {
@@ -60,11 +61,12 @@ SECURITY: Mapping[str, Mapping[str, str]] = {
         "description": "The same key, as clients of GenAI Stack may send it.",
     },
 }
+_DOCSTRINGS = ConfigDict(use_attribute_docstrings=True)
 HEADER = "# Made by `make openapi` from the models in openapi/. Change those.\n"
 
 
 class _Untitled(GenerateJsonSchema):
-    """JSON Schemas without titles, which only repeat the names."""
+    """JSON Schemas without titles, which repeat the names."""
 
     def field_title_should_be_set(self, schema: object) -> bool:  # noqa: ARG002 - of none
         return False
@@ -74,10 +76,20 @@ class _Untitled(GenerateJsonSchema):
         described.pop("title", None)
         return described
 
+    def typed_dict_schema(self, schema: core_schema.TypedDictSchema) -> Json:
+        described = super().typed_dict_schema(schema)
+        described.pop("title", None)
+        for base in filter(is_typeddict, get_original_bases(schema["cls"])):
+            inherited = _adapter(base).json_schema(schema_generator=_Untitled)
+            for name, field in inherited["properties"].items():
+                if "description" in field:
+                    described["properties"][name].setdefault("description", field["description"])
+        return described
+
     def default_schema(self, schema: core_schema.WithDefaultSchema) -> Json:
         described = super().default_schema(schema)
         if "default" in described and described["default"] is None:
-            del described["default"]  # it is as if it were not sent
+            del described["default"]  # null counts as not sent
         return described
 
     def enum_schema(self, schema: core_schema.EnumSchema) -> Json:
@@ -115,14 +127,14 @@ def document() -> Json:
 
 
 def as_yaml(described: Json) -> str:
-    """Return the document as openapi.yaml has it."""
+    """Return the document in the form of openapi.yaml."""
     return HEADER + yaml.dump(
         described, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100
     )
 
 
 def as_json(described: Json) -> str:
-    """Return the document as it is served."""
+    """Return the document in the form that clients get."""
     return json.dumps(described, ensure_ascii=False, separators=(",", ":"))
 
 
@@ -152,16 +164,25 @@ def _models(operation: Operation) -> Iterator[Any]:
 
 
 def _schemas(described: Sequence[Operation]) -> tuple[Mapping[int, Json], Json]:
-    """Return the schema of each model by the model's identity, and the components they refer to."""
+    """Return each model's schema by the model's identity, and the components of all."""
     models = {id(model): model for operation in described for model in _models(operation)}
     mode: JsonSchemaMode = "validation"
     by_key, rest = TypeAdapter.json_schemas(
-        [(key, mode, TypeAdapter(model)) for key, model in models.items()],
+        [(key, mode, _adapter(model)) for key, model in models.items()],
         ref_template="#/components/schemas/{model}",
         schema_generator=_Untitled,
     )
     schemas = {key: schema for (key, _), schema in by_key.items()}
     return schemas, dict(sorted(rest.get("$defs", {}).items()))
+
+
+def _adapter(model: Any) -> TypeAdapter[Any]:  # noqa: ANN401 - any type that pydantic describes
+    """Return the adapter of a model, with the docstrings below a TypedDict's fields."""
+    if is_typeddict(model):
+        return TypeAdapter(with_config(_DOCSTRINGS)(model))
+    if isinstance(model, type) and issubclass(model, BaseModel):
+        return TypeAdapter(model)
+    return TypeAdapter(model, config=_DOCSTRINGS)
 
 
 def _operation(operation: Operation, schemas: Mapping[int, Json]) -> Json:
@@ -224,7 +245,7 @@ def _answer(answer: Answer, schemas: Mapping[int, Json]) -> Json:
 
 
 def _event(name: str) -> Json:
-    """Return the sample event of an operation's function, which the tests send."""
+    """Return the sample event of an operation's function, as the tests send it."""
     event: Json = json.loads((ROOT / "events" / f"{name}.json").read_text())
     if event.get("isBase64Encoded"):
         event["body"] = base64.b64decode(event["body"]).decode(errors="replace")

@@ -1,4 +1,4 @@
-"""What an operation of the API is, and what the dialects' descriptions are made with."""
+"""Operations of the API, and the parts of the dialects' descriptions."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,10 +15,9 @@ FORM, MULTIPART = "application/x-www-form-urlencoded", "multipart/form-data"
 
 
 class Described(BaseModel):
-    """A JSON object whose fields are described by the docstrings below them.
+    """A JSON object of a request; docstrings below its fields describe them.
 
-    One that is sent may have members that are not known, which are ignored. One that is answered
-    may get more members later.
+    Unknown members are ignored.
     """
 
     model_config = ConfigDict(use_attribute_docstrings=True)
@@ -31,7 +30,7 @@ class Strict(Described):
 
 
 type Model = Any
-"""A type that pydantic can describe: a model, or an annotation such as `list[Model]`."""
+"""A type that pydantic can describe: a model, a TypedDict, or an annotation such as `list[…]`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +46,7 @@ class Parameter:
 
 @dataclass(frozen=True, kw_only=True)
 class Body:
-    """A request's body: its model in each form that it is taken in."""
+    """A request's body: a model for each media type."""
 
     models: Mapping[str, Model]
     required: bool = True
@@ -55,7 +54,7 @@ class Body:
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """A response. `headers` are its own by name, with their descriptions; None for no body."""
+    """A response. `headers` are descriptions by name; a model of None stands for no body."""
 
     description: str
     model: Model | None = None
@@ -65,7 +64,7 @@ class Answer:
 
 @dataclass(frozen=True, kw_only=True)
 class Operation:
-    """A method of a path. `name` is its function's folder; `keys` the schemes of its API key."""
+    """A method of a path. `name` is the function's folder; `keys` the schemes of the API key."""
 
     name: str
     route: str
@@ -79,18 +78,18 @@ class Operation:
 
     @property
     def method(self) -> str:
-        """Its method, in lower case as OpenAPI has it."""
+        """The method in lower case, as in OpenAPI."""
         return self.route.partition(" ")[0].lower()
 
     @property
     def path(self) -> str:
-        """Its path, with parameters in braces."""
+        """The path, with parameters in braces."""
         return self.route.partition(" ")[2]
 
 
 @dataclass(frozen=True)
 class Section:
-    """A section of the page: its tag, what it is about, and its operations in order."""
+    """A section of the page: its tag, its description, and its operations in order."""
 
     tag: str
     description: str
@@ -98,7 +97,7 @@ class Section:
 
 
 def json_body(model: Model, *, required: bool = True) -> Body:
-    """Return a body that is taken as JSON alone."""
+    """Return a body in JSON alone."""
     return Body(models={JSON: model}, required=required)
 
 
@@ -114,6 +113,14 @@ def query(name: str, description: str, model: Model = str, *, required: bool = F
     )
 
 
+def page_parameters(kind: str, maximum: int, cursor: str = "after") -> tuple[Parameter, Parameter]:
+    """Return the parameters of a list's page: its limit and its cursor."""
+    return (
+        query("limit", f"The maximum number of {kind}.", Annotated[int, Field(ge=1, le=maximum)]),
+        query(cursor, "The cursor of the page, from the `Link` of the page before."),
+    )
+
+
 def header(name: str, description: str, model: Model = str) -> Parameter:
     """Return a header, which may be left out."""
     return Parameter(name=name, place="header", model=model, description=description)
@@ -121,32 +128,31 @@ def header(name: str, description: str, model: Model = str) -> Parameter:
 
 IDEMPOTENCY_KEY = header(
     "Idempotency-Key",
-    "All submissions of one tenant with the same key are one generation: the same request again"
-    " gets the same answer, another one is 422.",
+    "All submissions of one tenant with the same key are one generation. The same request gets the"
+    " same answer, another request is 422.",
     Annotated[str, Field(pattern=r"^[!-~]{1,255}$", examples=["order-4711"])],
 )
 DEADLINE = header(
     "Afterword-Deadline",
-    "In how many seconds the text is of use at most. Without it the flow's deadline holds, or an"
-    " hour.",
+    "The seconds until the deadline. Without this header the flow's deadline holds, or an hour.",
     Annotated[
         int,
         Field(ge=int(MIN_DEADLINE.total_seconds()), le=int(MAX_DEADLINE.total_seconds())),
     ],
 )
 DELETED = "The `Idempotency-Key` stands for a generation that was deleted."
-RETRY_AFTER = {"Retry-After": "In how many seconds to try again."}
+RETRY_AFTER = {"Retry-After": "The seconds until the next try."}
 NEXT = {"Link": 'Leads to the next page: `<…>; rel="next"`. The last page has none.'}
 
 _WRONG: Mapping[int, str] = {
-    400: "The request cannot be read, and the message names what is wrong. Nothing is stored.",
-    401: "There is no key, or it is malformed, unknown or revoked.",
-    403: "The key may not do this.",
-    404: "There is no such thing. What is another tenant's looks the same as what is absent.",
-    409: "It is not as this needs it to be.",
+    400: "The request cannot be read; the message names the fault. Nothing is stored.",
+    401: "The key is missing, malformed, unknown or revoked.",
+    403: "The key does not allow this request.",
+    404: "The resource is absent, or another tenant's: both look the same.",
+    409: "The state of the resource does not allow this request.",
     413: f"The body is larger than {MAX_BODY_BYTES:,} bytes.",
-    422: "Something does not fit, and the message names it; or the `Idempotency-Key` stands for"
-    " another request. Nothing is stored.",
+    422: "A field does not fit, and the message names the field; or the `Idempotency-Key` stands"
+    " for another request. Nothing is stored.",
     429: "A limit of the tenant is reached. Nothing is stored.",
     503: "Storage cannot be reached.",
 }

@@ -1,4 +1,4 @@
-"""What is open to everybody: whether the API answers, and what it is."""
+"""Operations that are open to everybody: health, description and documentation page."""
 
 from typing import Literal
 
@@ -9,8 +9,8 @@ from openapi.problem import problems
 TAG = "Service"
 PAGE = MEDIA_TYPES["docs.html"]
 SCRIPT, STYLE = MEDIA_TYPES["docs/page.js"], MEDIA_TYPES["docs/page.css"]
-CACHED = {"ETag": "Stands for what is answered.", "Cache-Control": "`public, max-age=300`"}
-UNCHANGED = {304: Answer(description="`If-None-Match` has the tag already.", headers=CACHED)}
+CACHED = {"ETag": "The entity tag of the file.", "Cache-Control": "`public, max-age=300`"}
+UNCHANGED = {304: Answer(description="`If-None-Match` has the current tag.", headers=CACHED)}
 File = Literal["page.css", "page.js", "swagger-ui-bundle.js", "swagger-ui.css"]
 
 
@@ -28,8 +28,8 @@ SECTION = Section(
             name="health",
             route="GET /health",
             tag=TAG,
-            summary="See whether the API answers",
-            answers={200: Answer(description="It answers.", model=Health)},
+            summary="Check that the API answers",
+            answers={200: Answer(description="The API answers.", model=Health)},
         ),
         Operation(
             name="get_openapi",

@@ -9,10 +9,10 @@ from afterword.tenants.keys import ApiKey, Scope
 
 @http.endpoint(native, Scope.SUBMIT)
 def handler(request: http.Request, key: ApiKey) -> http.Response:
-    """Cancel a generation; one that was canceled before stays so."""
+    """Cancel a generation; a canceled one stays canceled."""
     store = services().store
-    generation = generations.owned(store.get(key.tenant, request.path["id"]), key)
+    generation = generations.require_access(store.get(key.tenant, request.path["id"]), key)
     if not generation.status.terminal:
         services().outbox.cancel(key.tenant, generation.id)
         generation = store.get(key.tenant, generation.id)
-    return generations.canceled(generation)
+    return generations.render_canceled(generation)

@@ -9,10 +9,10 @@ from afterword.tenants.keys import ApiKey, Scope
 
 @http.endpoint(promptitude, Scope.ADMIN)
 def handler(request: http.Request, key: ApiKey) -> http.Response:
-    """Read what is sent, and add it to the knowledge base."""
-    content.check_key(key)
+    """Add a content to the knowledge base."""
+    content.require_access(key)
     contents = services().contents
-    draft = content_form.draft(
+    draft = content_form.parse_draft(
         request, lambda: services().fetcher, lambda: contents.list_folders(key.tenant)
     )
-    return content.shown(contents.create(key.tenant, draft))
+    return content.render_content(contents.create(key.tenant, draft))

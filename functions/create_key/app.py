@@ -9,6 +9,6 @@ from afterword.tenants.keys import ApiKey, Scope
 
 @http.endpoint(native, Scope.ADMIN)
 def handler(request: http.Request, key: ApiKey) -> http.Response:
-    """Create a key, and show it this once."""
-    native.whole_tenant(key)
+    """Create a key, shown this once."""
+    http.require_whole_tenant(key)
     return keys.create(request, key, services().registry)

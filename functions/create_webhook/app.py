@@ -9,5 +9,5 @@ from afterword.tenants.keys import ApiKey, Scope
 
 @http.endpoint(native, Scope.ADMIN)
 def handler(request: http.Request, key: ApiKey) -> http.Response:
-    """Create an endpoint, and show its secret this once."""
+    """Create an endpoint, and return its secret this once."""
     return webhooks.create(request, key, services().webhook_endpoints)

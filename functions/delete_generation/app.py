@@ -9,6 +9,6 @@ from afterword.tenants.keys import ApiKey, Scope
 
 @http.endpoint(native, Scope.SUBMIT)
 def handler(request: http.Request, key: ApiKey) -> http.Response:
-    """Delete a generation: nobody finds it from then on."""
+    """Delete a generation and its texts."""
     services().store.delete(key.tenant, request.path["id"], key.flow)
-    return generations.deleted()
+    return generations.render_deleted()

@@ -10,6 +10,6 @@ from afterword.tenants.keys import ApiKey, Scope
 @http.endpoint(native, Scope.ADMIN)
 def handler(request: http.Request, key: ApiKey) -> http.Response:
     """Remove an endpoint and its secrets."""
-    tenant = webhooks.tenant(key)
+    tenant = webhooks.require_tenant(key)
     services().webhook_endpoints.remove(tenant, request.path["webhookId"])
-    return webhooks.removed()
+    return webhooks.render_removed()

@@ -9,13 +9,13 @@ from afterword.tenants.keys import ApiKey, Scope
 
 @http.endpoint(promptitude, Scope.SUBMIT)
 def handler(request: http.Request, key: ApiKey) -> http.Response:
-    """Run a flow; what takes too long to be waited for goes on, and is in its log later."""
+    """Run a flow and wait; a run that outlasts the wait goes on, and its result is in the log."""
     started = waiting.now()
-    flow = services().registry.get_flow(key.tenant, promptitude.flow_id(request, key))
-    submission = promptitude.submission(request, key, flow, lambda: services().knowledge)
+    flow = services().registry.get_flow(key.tenant, promptitude.read_flow_id(request, key))
+    submission = promptitude.parse_submission(request, key, flow, lambda: services().knowledge)
     generation_id = services().submitter.submit(
-        key.tenant, submission, http.idempotency_key(request), flow
+        key.tenant, submission, http.read_idempotency_key(request), flow
     )
-    return promptitude.generated(
+    return promptitude.render_run(
         waiting.wait_for_end(services().store, key.tenant, generation_id, started)
     )

@@ -9,6 +9,8 @@ from afterword.tenants.keys import ApiKey, Scope
 
 @http.endpoint(native, Scope.READ)
 def handler(request: http.Request, key: ApiKey) -> http.Response:
-    """Return a batch, with a URL for its results once it is finished."""
-    batch = services().batches.get(key.tenant, batches.batch_id(request))
-    return batches.found(batches.owned(batch, key), services().batch_files.download_url)
+    """Return a batch, with a URL for the results of a finished one."""
+    batch = services().batches.get(key.tenant, batches.read_batch_id(request))
+    return batches.render_batch(
+        batches.require_access(batch, key), services().batch_files.download_url
+    )

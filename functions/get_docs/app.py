@@ -1,4 +1,4 @@
-"""`GET /docs`: a page that shows what the API is."""
+"""`GET /docs`: the documentation page of the API."""
 
 from collections.abc import Mapping
 

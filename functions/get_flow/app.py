@@ -9,6 +9,6 @@ from afterword.tenants.keys import ApiKey, Scope
 
 @http.endpoint(native, Scope.READ)
 def handler(request: http.Request, key: ApiKey) -> http.Response:
-    """Show a flow in the version that is asked for, the newest by default."""
-    flow, version = flows.flow_id(request, key), flows.version(request)
-    return flows.shown(services().registry.get_flow(key.tenant, flow, version))
+    """Return a flow in the query's version, the newest by default."""
+    flow, version = flows.read_flow_id(request, key), flows.parse_version(request)
+    return flows.render_flow(services().registry.get_flow(key.tenant, flow, version))

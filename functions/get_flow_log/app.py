@@ -1,4 +1,4 @@
-"""`GET /v1/logs/{logId}`: what came of a flow's invocation."""
+"""`GET /v1/logs/{logId}`: the log of a run."""
 
 from afterword.dialects import promptitude
 from afterword.handlers import http
@@ -8,6 +8,6 @@ from afterword.tenants.keys import ApiKey, Scope
 
 @http.endpoint(promptitude, Scope.READ)
 def handler(request: http.Request, key: ApiKey) -> http.Response:
-    """Show an invocation: its result, who it was for, and its rating."""
+    """Return a run: its result, its user and its rating."""
     generation = services().store.get(key.tenant, request.path["logId"])
-    return promptitude.log(promptitude.owned(generation, key))
+    return promptitude.render_log(promptitude.require_access(generation, key))

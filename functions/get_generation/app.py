@@ -1,4 +1,4 @@
-"""`GET /v1/generations/{id}`: a generation, whichever dialect it came through."""
+"""`GET /v1/generations/{id}`: a generation of any dialect."""
 
 from afterword.dialects import native
 from afterword.dialects.native import generations
@@ -9,6 +9,6 @@ from afterword.tenants.keys import ApiKey, Scope
 
 @http.endpoint(native, Scope.READ)
 def handler(request: http.Request, key: ApiKey) -> http.Response:
-    """Show a generation: where it stands, and what it came to."""
+    """Return a generation: its status and its output."""
     generation = services().store.get(key.tenant, request.path["id"])
-    return generations.read(generations.owned(generation, key))
+    return generations.render_generation(generations.require_access(generation, key))

@@ -8,7 +8,8 @@ from afterword.tenants.keys import ApiKey, Scope
 
 @http.endpoint(dialonce, Scope.READ)
 def handler(request: http.Request, key: ApiKey) -> http.Response:
-    """Tell how a mail's reply is coming along, and the reply once it is there."""
-    flow = dialonce.orchestrator(request, key)
+    """Return the state of a mail's reply, and the reply once completed."""
+    flow = dialonce.read_flow_id(request, key)
     generation = services().store.get(key.tenant, request.path["processCuid"])
-    return dialonce.output(generation, flow)
+    dialonce.require_access(generation, flow)
+    return dialonce.render_generation(generation)

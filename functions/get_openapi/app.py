@@ -1,4 +1,4 @@
-"""`GET /openapi.json`: what the API is, as OpenAPI has it."""
+"""`GET /openapi.json`: the description of the API, in OpenAPI."""
 
 from collections.abc import Mapping
 

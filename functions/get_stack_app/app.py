@@ -8,7 +8,7 @@ from afterword.tenants.keys import ApiKey, Scope
 
 @http.endpoint(genai_stack, Scope.READ)
 def handler(_request: http.Request, key: ApiKey) -> http.Response:
-    """Show the app's form, and what was generated last."""
-    flow = services().registry.get_flow(key.tenant, genai_stack.app_flow(key))
+    """Return the app's form and its last generations."""
+    flow = services().registry.get_flow(key.tenant, genai_stack.require_app(key))
     page = services().listings.read_page(key.tenant, flow.id, genai_stack.PAGE)
-    return genai_stack.app(key, flow, page.items)
+    return genai_stack.render_app(key, flow, page.items)

@@ -8,7 +8,7 @@ from afterword.tenants.keys import ApiKey, Scope
 
 @http.endpoint(genai_stack, Scope.READ)
 def handler(request: http.Request, key: ApiKey) -> http.Response:
-    """Show a generation of the app."""
-    generation_id, flow = genai_stack.text_gen_id(request), genai_stack.app_flow(key)
+    """Return a generation of the app."""
+    generation_id, flow = genai_stack.parse_text_gen_id(request), genai_stack.require_app(key)
     listed = services().store.get_detail(key.tenant, generation_id)
-    return genai_stack.text_generation(genai_stack.owned(listed, flow))
+    return genai_stack.render_text_generation(genai_stack.require_access(listed, flow))

@@ -1,4 +1,4 @@
-"""`GET /v1/usage`: what the tenant has used."""
+"""`GET /v1/usage`: the tenant's usage."""
 
 from afterword.dialects import native
 from afterword.dialects.native import usage
@@ -9,5 +9,5 @@ from afterword.tenants.keys import ApiKey, Scope
 
 @http.endpoint(native, Scope.READ)
 def handler(request: http.Request, key: ApiKey) -> http.Response:
-    """Show generations, tokens and what they cost, by day, flow and model."""
-    return usage.report(request, key, services().statistics)
+    """Return generations, tokens and their cost, by day, flow and model."""
+    return usage.render_usage(request, key, services().statistics)

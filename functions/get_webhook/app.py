@@ -9,6 +9,8 @@ from afterword.tenants.keys import ApiKey, Scope
 
 @http.endpoint(native, Scope.ADMIN)
 def handler(request: http.Request, key: ApiKey) -> http.Response:
-    """Show an endpoint, and whether its tries fail."""
-    tenant = webhooks.tenant(key)
-    return webhooks.shown(services().webhook_store.get_endpoint(tenant, request.path["webhookId"]))
+    """Return an endpoint, with the failure of its tries if they fail."""
+    tenant = webhooks.require_tenant(key)
+    return webhooks.render_webhook(
+        services().webhook_store.get_endpoint(tenant, request.path["webhookId"])
+    )

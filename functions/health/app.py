@@ -1,4 +1,4 @@
-"""`GET /health`: the API answers. Asks nothing of AWS, so it tells nothing about it."""
+"""`GET /health`: the API answers, without a call of AWS."""
 
 from collections.abc import Mapping
 from typing import Any

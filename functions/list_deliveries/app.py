@@ -9,10 +9,10 @@ from afterword.tenants.keys import ApiKey, Scope
 
 @http.endpoint(native, Scope.ADMIN)
 def handler(request: http.Request, key: ApiKey) -> http.Response:
-    """Show a page of what was sent, newest first."""
-    tenant, endpoint_id = webhooks.tenant(key), request.path["webhookId"]
-    limit, after = webhooks.page_asked_for(request)
+    """Return a page of deliveries, newest first."""
+    tenant, endpoint_id = webhooks.require_tenant(key), request.path["webhookId"]
+    limit, after = webhooks.parse_page(request)
     store = services().webhook_store
     store.get_endpoint(tenant, endpoint_id)
     page = store.list_deliveries(tenant, endpoint_id, limit, after)
-    return webhooks.deliveries(endpoint_id, page, limit)
+    return webhooks.render_deliveries(endpoint_id, page, limit)

@@ -8,6 +8,6 @@ from afterword.tenants.keys import ApiKey, Scope
 
 
 @http.endpoint(native, Scope.READ)
-def handler(request: http.Request, key: ApiKey) -> http.Response:  # noqa: ARG001 - nothing is asked
+def handler(request: http.Request, key: ApiKey) -> http.Response:  # noqa: ARG001 - no parameters
     """List the flows that the key may see, in their newest versions."""
-    return flows.listed(services().registry.list_flows(key.tenant), key)
+    return flows.render_flows(services().registry.list_flows(key.tenant), key)

@@ -10,8 +10,8 @@ from afterword.tenants.keys import ApiKey, Scope
 @http.endpoint(promptitude, Scope.READ)
 def handler(request: http.Request, key: ApiKey) -> http.Response:
     """List a page of the folder's contents; the Link header leads to the next."""
-    content.check_key(key)
-    limit, after = content.page_asked_for(request)
+    content.require_access(key)
+    limit, after = content.parse_page(request)
     folder = request.path["folderId"]
     page = services().contents.list_contents(key.tenant, folder, limit, after)
-    return content.contents(folder, page, limit)
+    return content.render_contents(folder, page, limit)

@@ -8,7 +8,7 @@ from afterword.tenants.keys import ApiKey, Scope
 
 
 @http.endpoint(promptitude, Scope.READ)
-def handler(request: http.Request, key: ApiKey) -> http.Response:  # noqa: ARG001 - nothing is asked
+def handler(request: http.Request, key: ApiKey) -> http.Response:  # noqa: ARG001 - no parameters
     """List the tenant's folders, and how many contents each has."""
-    content.check_key(key)
-    return content.folders(services().contents.list_folders(key.tenant))
+    content.require_access(key)
+    return content.render_folders(services().contents.list_folders(key.tenant))

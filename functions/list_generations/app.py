@@ -10,6 +10,6 @@ from afterword.tenants.keys import ApiKey, Scope
 @http.endpoint(native, Scope.READ)
 def handler(request: http.Request, key: ApiKey) -> http.Response:
     """List a page of generations; the Link header leads to the next."""
-    flow, search = generations.asked_for(request, key)
+    flow, search = generations.parse_search(request, key)
     flows = services().registry.list_flow_ids(key.tenant) if flow is None else [flow]
-    return generations.page(services().listings.search(key.tenant, flows, search), request)
+    return generations.render_page(services().listings.search(key.tenant, flows, search), request)

@@ -8,7 +8,7 @@ from afterword.tenants.keys import ApiKey, Scope
 
 
 @http.endpoint(native, Scope.ADMIN)
-def handler(request: http.Request, key: ApiKey) -> http.Response:  # noqa: ARG001 - nothing is asked
+def handler(request: http.Request, key: ApiKey) -> http.Response:  # noqa: ARG001 - no parameters
     """List the keys, live and revoked, oldest first."""
-    native.whole_tenant(key)
-    return keys.listed(services().registry.list_keys(key.tenant))
+    http.require_whole_tenant(key)
+    return keys.render_keys(services().registry.list_keys(key.tenant))

@@ -9,6 +9,6 @@ from afterword.tenants.keys import ApiKey, Scope
 
 @http.endpoint(native, Scope.ADMIN)
 def handler(_request: http.Request, key: ApiKey) -> http.Response:
-    """List them, oldest first."""
-    endpoints = services().webhook_store.list_endpoints(webhooks.tenant(key))
-    return webhooks.listed(endpoints)
+    """List the endpoints, oldest first."""
+    endpoints = services().webhook_store.list_endpoints(webhooks.require_tenant(key))
+    return webhooks.render_webhooks(endpoints)

@@ -11,9 +11,9 @@ from afterword.tenants.keys import ApiKey, Scope
 @http.endpoint(native, Scope.ADMIN)
 def handler(request: http.Request, key: ApiKey) -> http.Response:
     """Save a flow as its next version, unless the newest is the same."""
-    flow_id = flows.flow_id(request, key)
-    flow = documents.parse_flow(flows.sent(request, flow_id))
+    flow_id = flows.read_flow_id(request, key)
+    flow = documents.parse_flow(flows.parse_flow(request, flow_id))
     warnings = list(documents.list_warnings(lambda: services().contents, key.tenant, flow))
     document = documents.render_document(flow)
     saved = services().registry.put_flow(key.tenant, flow_id, document, again=False)
-    return flows.saved(saved, warnings)
+    return flows.render_saved(saved, warnings)

@@ -9,7 +9,7 @@ from afterword.tenants.keys import ApiKey, Scope
 
 @http.endpoint(native, Scope.ADMIN)
 def handler(request: http.Request, key: ApiKey) -> http.Response:
-    """Send it again, with the same id and the same bytes."""
-    tenant, path = webhooks.tenant(key), request.path
+    """Send a delivery again, with the same id and the same bytes."""
+    tenant, path = webhooks.require_tenant(key), request.path
     deliveries = services().webhook_deliveries
-    return webhooks.begun(deliveries.restart(tenant, path["webhookId"], path["deliveryId"]))
+    return webhooks.render_begun(deliveries.restart(tenant, path["webhookId"], path["deliveryId"]))

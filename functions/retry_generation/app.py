@@ -1,4 +1,4 @@
-"""`POST /v1/generations/{id}/retry`: submits what failed or was canceled once more."""
+"""`POST /v1/generations/{id}/retry`: submits a failed or canceled generation again."""
 
 from afterword.dialects import native
 from afterword.dialects.native import generations
@@ -9,8 +9,8 @@ from afterword.tenants.keys import ApiKey, Scope
 
 @http.endpoint(native, Scope.SUBMIT)
 def handler(request: http.Request, key: ApiKey) -> http.Response:
-    """Accept a new generation of the same submission, the same one however often it is asked."""
+    """Accept a new generation of the same submission, one and the same for all retries."""
     store = services().store
-    failed = generations.owned(store.get(key.tenant, request.path["id"]), key)
+    failed = generations.require_access(store.get(key.tenant, request.path["id"]), key)
     accepted = services().submitter.retry(key.tenant, failed.id)
-    return generations.accepted(store.get(key.tenant, accepted.id), accepted.allowances)
+    return generations.render_accepted(store.get(key.tenant, accepted.id), accepted.allowances)

@@ -9,6 +9,6 @@ from afterword.tenants.keys import ApiKey, Scope
 
 @http.endpoint(native, Scope.ADMIN)
 def handler(request: http.Request, key: ApiKey) -> http.Response:
-    """Revoke a key for good; it may be taken for up to 60 seconds more."""
-    native.whole_tenant(key)
+    """Revoke a key for good; the key may still work for up to 60 seconds."""
+    http.require_whole_tenant(key)
     return keys.revoke(request, key, services().registry)

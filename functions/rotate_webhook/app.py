@@ -10,5 +10,7 @@ from afterword.tenants.keys import ApiKey, Scope
 @http.endpoint(native, Scope.ADMIN)
 def handler(request: http.Request, key: ApiKey) -> http.Response:
     """Give an endpoint a new secret; the old one signs beside it for a day."""
-    tenant = webhooks.tenant(key)
-    return webhooks.rotated(*services().webhook_endpoints.rotate(tenant, request.path["webhookId"]))
+    tenant = webhooks.require_tenant(key)
+    return webhooks.render_rotated(
+        *services().webhook_endpoints.rotate(tenant, request.path["webhookId"])
+    )

@@ -10,16 +10,16 @@ from afterword.tenants.keys import ApiKey, Scope
 
 @http.endpoint(native, Scope.SUBMIT)
 def handler(request: http.Request, key: ApiKey) -> http.Response:
-    """Accept a submission; what it comes to is fetched from the Location that comes back."""
+    """Accept a submission; the Location of the response has its generation."""
     started = waiting.now()
-    sent = native.sent(request, generations.MEMBERS)
-    flow = generations.flow(sent, key, services().registry)
-    submission = generations.submission(
-        sent, key.tenant, flow, lambda: services().knowledge, http.deadline(request)
+    sent = native.parse_members(request, generations.MEMBERS)
+    flow = generations.require_flow(sent, key, services().registry)
+    submission = generations.parse_submission(
+        sent, key.tenant, flow, lambda: services().knowledge, http.read_deadline(request)
     )
-    wait = generations.wait(request)
+    wait = generations.parse_wait(request)
     accepted = services().submitter.accept(
-        key.tenant, submission, http.idempotency_key(request), flow
+        key.tenant, submission, http.read_idempotency_key(request), flow
     )
     generation = waiting.wait_for_end(services().store, key.tenant, accepted.id, started, wait or 0)
-    return generations.accepted(generation, accepted.allowances, wait)
+    return generations.render_accepted(generation, accepted.allowances, wait)

@@ -10,9 +10,9 @@ from afterword.tenants.keys import ApiKey, Scope
 @http.endpoint(dialonce, Scope.SUBMIT)
 def handler(request: http.Request, key: ApiKey) -> http.Response:
     """Accept a mail to be answered; the reply is fetched with the process id that comes back."""
-    flow = dialonce.orchestrator(request, key)
-    submission = parameters.submission(request.body, flow, http.deadline(request))
+    flow = dialonce.read_flow_id(request, key)
+    submission = parameters.parse_submission(request.body, flow, http.read_deadline(request))
     generation_id = services().submitter.submit(
-        key.tenant, submission, http.idempotency_key(request)
+        key.tenant, submission, http.read_idempotency_key(request)
     )
-    return dialonce.accepted(generation_id)
+    return dialonce.render_accepted(generation_id)

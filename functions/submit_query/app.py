@@ -9,8 +9,8 @@ from afterword.tenants.keys import ApiKey, Scope
 @http.endpoint(unless, Scope.SUBMIT)
 def handler(request: http.Request, key: ApiKey) -> http.Response:
     """Accept a question; its answer is fetched with the question id that comes back."""
-    flow = unless.flow(request, key, services().registry)
+    flow = unless.require_flow(request, key, services().registry)
     generation_id = services().submitter.submit(
-        key.tenant, unless.submission(request, flow), http.idempotency_key(request), flow
+        key.tenant, unless.parse_submission(request, flow), http.read_idempotency_key(request), flow
     )
-    return unless.accepted(generation_id)
+    return unless.render_accepted(generation_id)

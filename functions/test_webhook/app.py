@@ -9,8 +9,8 @@ from afterword.tenants.keys import ApiKey, Scope
 
 @http.endpoint(native, Scope.ADMIN)
 def handler(request: http.Request, key: ApiKey) -> http.Response:
-    """Send an endpoint a test, on the way of all webhooks."""
-    tenant = webhooks.tenant(key)
-    return webhooks.begun(
+    """Send an endpoint a test, like any delivery."""
+    tenant = webhooks.require_tenant(key)
+    return webhooks.render_begun(
         services().webhook_deliveries.start_test(tenant, request.path["webhookId"])
     )

@@ -9,11 +9,11 @@ from afterword.tenants.keys import ApiKey, Scope
 
 @http.endpoint(promptitude, Scope.ADMIN)
 def handler(request: http.Request, key: ApiKey) -> http.Response:
-    """Change what is sent, and leave the rest as it is."""
-    content.check_key(key)
+    """Change the fields that the request has; the others stay."""
+    content.require_access(key)
     contents = services().contents
     found = contents.get(key.tenant, request.path["contentId"])
-    change = content_form.change(
+    change = content_form.parse_change(
         request, lambda: services().fetcher, lambda: contents.list_folders(key.tenant)
     )
-    return content.shown(contents.update(key.tenant, found.id, change))
+    return content.render_content(contents.update(key.tenant, found.id, change))

@@ -1,4 +1,4 @@
-"""`PATCH /v1/webhooks/{webhookId}`: what its owner changes of a webhook endpoint."""
+"""`PATCH /v1/webhooks/{webhookId}`: a change of a webhook endpoint."""
 
 from afterword.dialects import native
 from afterword.dialects.native import webhooks
@@ -9,7 +9,7 @@ from afterword.tenants.keys import ApiKey, Scope
 
 @http.endpoint(native, Scope.ADMIN)
 def handler(request: http.Request, key: ApiKey) -> http.Response:
-    """Change an endpoint; enabling it lets it begin anew."""
-    tenant, change = webhooks.tenant(key), webhooks.change(request)
+    """Change an endpoint; an enabled one begins anew."""
+    tenant, change = webhooks.require_tenant(key), webhooks.parse_change(request)
     endpoint_id = request.path["webhookId"]
-    return webhooks.shown(services().webhook_endpoints.change(tenant, endpoint_id, change))
+    return webhooks.render_webhook(services().webhook_endpoints.change(tenant, endpoint_id, change))

@@ -1,4 +1,4 @@
-"""afterword's own API, a section for each kind of thing that it has."""
+"""afterword's own API, a section for each kind of resource."""
 
 from openapi.native import batches, flows, generations, keys, usage, webhooks
 

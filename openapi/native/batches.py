@@ -1,21 +1,19 @@
 """Batches: `/v1/batches`."""
 
-from datetime import datetime
 from typing import Annotated, Literal
 from uuid import UUID
 
 from pydantic import Field
-from pydantic.experimental.missing_sentinel import MISSING
 
-from afterword.batches import MAX_FILE_BYTES, MAX_LINES, State
+from afterword.batches import MAX_FILE_BYTES, MAX_LINES
 from afterword.dialects.native.batches import LINES_TYPES
+from afterword.dialects.native.responses.batches import Batch
 from afterword.handlers.http import MAX_BODY_BYTES
 from openapi.operations import (
     IDEMPOTENCY_KEY,
     JSON,
     Answer,
     Body,
-    Described,
     Operation,
     Section,
     Strict,
@@ -25,65 +23,17 @@ from openapi.problem import problems
 
 TAG = "Batches"
 KEYS = ("bearer",)
-_Count = Annotated[int, Field(ge=0)]
 Lines = Annotated[str, Field(description="A submission on each line.")]
 
 
 class Upload(Strict):
-    """A batch whose file is put later, to the URL that is answered."""
+    """A batch whose file comes later, to the `upload_url` of the response."""
 
     upload: Literal[True] | None = None
 
 
-class LineCounts(Described):
-    """What became of the lines so far."""
-
-    accepted: _Count
-    bad: _Count
-    """That are no submission; reported with their numbers."""
-    succeeded: _Count
-    failed: _Count
-    canceled: _Count
-    missing: _Count
-    """Whose generations were deleted, or are kept no longer."""
-
-
-class BatchFailure(Described):
-    """Why a batch could not go on."""
-
-    message: str
-
-
-class BatchLinks(Described):
-    """Where a batch is, as a path."""
-
-    self: str
-
-
-class Batch(Described):
-    """A batch, and how far it has come."""
-
-    id: UUID
-    status: State
-    created_at: datetime
-    finished_at: datetime | None
-    lines: _Count | None
-    """How many there are; null until they are counted."""
-    read: _Count
-    """Lines that are submitted, or bad."""
-    ended: _Count
-    """Lines whose generations have ended, in order."""
-    counts: LineCounts
-    error: BatchFailure | None
-    results_url: str | None
-    """Where the results are, for an hour, once it is finished: a line for each line."""
-    upload_url: str | MISSING = MISSING
-    """Where the file is to be put (PUT), while it waits for one."""
-    links: BatchLinks
-
-
-AGAIN = {"Retry-After": "While it is not finished: in how many seconds to look again."}
-ACCEPTED = {"Location": "Where it is from now on.", **AGAIN}
+AGAIN = {"Retry-After": "While the batch is open: the seconds until the next request."}
+ACCEPTED = {"Location": "The path of the batch.", **AGAIN}
 SECTION = Section(
     TAG,
     "Many submissions at once, as JSON Lines; bad lines are reported while good ones go on.",
@@ -94,13 +44,15 @@ SECTION = Section(
             tag=TAG,
             summary="Submit a batch",
             description=f"The file is the body, a submission on each of up to {MAX_LINES:,} lines"
-            f" and {MAX_BODY_BYTES:,} bytes. A bigger one, up to {MAX_FILE_BYTES:,} bytes, is put"
-            " to the `upload_url` that `{}` as JSON is answered with.",
+            f" and {MAX_BODY_BYTES:,} bytes. A bigger file, up to {MAX_FILE_BYTES:,} bytes,"
+            " goes to the `upload_url` that the response to `{}` as JSON has.",
             parameters=(IDEMPOTENCY_KEY,),
             body=Body(models={JSON: Upload, **dict.fromkeys(sorted(LINES_TYPES), Lines)}),
             answers={
-                201: Answer(description="It waits for its file.", model=Batch, headers=ACCEPTED),
-                202: Answer(description="It is accepted.", model=Batch, headers=ACCEPTED),
+                201: Answer(
+                    description="The batch waits for its file.", model=Batch, headers=ACCEPTED
+                ),
+                202: Answer(description="The batch is accepted.", model=Batch, headers=ACCEPTED),
             }
             | problems(400, 401, 403, 413, 422, 503),
             keys=KEYS,
@@ -109,7 +61,7 @@ SECTION = Section(
             name="get_batch",
             route="GET /v1/batches/{batchId}",
             tag=TAG,
-            summary="Read how a batch is coming along",
+            summary="Read the progress of a batch",
             parameters=(path("batchId", "The batch.", UUID),),
             answers={200: Answer(description="The batch.", model=Batch, headers=AGAIN)}
             | problems(401, 403, 404, 413, 503),

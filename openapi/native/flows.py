@@ -1,14 +1,19 @@
 """Flows: `/v1/flows`."""
 
-from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import Field
 from pydantic.experimental.missing_sentinel import MISSING
 
-from afterword.flows.flow import Flow, FlowType
-from openapi.operations import Answer, Described, Operation, Section, json_body, path, query
-from openapi.problem import WrongMember, problems
+from afterword.dialects.native.responses.flows import (
+    FlowList,
+    FlowSaved,
+    FlowShown,
+    FlowVersions,
+)
+from afterword.flows.flow import Flow
+from openapi.operations import Answer, Operation, Section, json_body, path, query
+from openapi.problem import problems
 
 TAG = "Flows"
 KEYS = ("bearer",)
@@ -17,66 +22,16 @@ ID = path("flowId", "The flow.", Annotated[str, Field(pattern=NAME)])
 
 
 class FlowDocument(Flow):
-    """A flow as its owner writes it."""
+    """A flow in the form of its owner."""
 
     id: Annotated[str, Field(pattern=NAME)] | MISSING = MISSING  # type: ignore[assignment]
-    """That of the path, if it is sent."""
-
-
-class FlowHead(Described):
-    """A flow in one version."""
-
-    id: str
-    version: Annotated[int, Field(ge=1)]
-    created_at: datetime
-    """When this version was saved."""
-
-
-class FlowSummary(FlowHead):
-    """A flow in its newest version, without its steps."""
-
-    name: str
-    type: FlowType
-
-
-class FlowList(Described):
-    """All flows that a key may see."""
-
-    flows: list[FlowSummary]
-
-
-class FlowShown(FlowHead):
-    """A flow in one version, with the document that was saved."""
-
-    flow: dict[str, Any]
-
-
-class FlowSaved(FlowShown):
-    """A flow that was saved."""
-
-    warnings: list[WrongMember]
-    """What may be a mistake in it."""
-
-
-class FlowVersion(Described):
-    """A version of a flow."""
-
-    version: Annotated[int, Field(ge=1)]
-    created_at: datetime
-
-
-class FlowVersions(Described):
-    """The versions of a flow."""
-
-    id: str
-    versions: list[FlowVersion]
-    """Newest first."""
+    """The id in the path, or left out."""
 
 
 SECTION = Section(
     TAG,
-    "Saved configurations of how texts are generated. Each change is a new version, and a"
-    " generation keeps the one that it was submitted to.",
+    "Saved configurations of the generation of texts. Each change is a new version, and a"
+    " generation keeps the version of its submission.",
     (
         Operation(
             name="list_flows",
@@ -95,11 +50,13 @@ SECTION = Section(
             parameters=(
                 ID,
                 query(
-                    "version", "The newest without it.", Annotated[int, Field(ge=1, le=999_999_999)]
+                    "version",
+                    "A version; the newest without this parameter.",
+                    Annotated[int, Field(ge=1, le=999_999_999)],
                 ),
             ),
             answers={200: Answer(description="The flow.", model=FlowShown)}
-            | problems(401, 403, 404, 413, 422, 503, s422="The version is no whole number."),
+            | problems(401, 403, 404, 413, 422, 503, s422="The version must be a whole number."),
             keys=KEYS,
         ),
         Operation(
@@ -113,7 +70,7 @@ SECTION = Section(
             answers={200: Answer(description="The flow.", model=FlowSaved)}
             | problems(
                 *(400, 401, 403, 409, 413, 422, 503),
-                s409="It was saved by somebody else meanwhile.",
+                s409="Another request saved the flow meanwhile.",
             ),
             keys=KEYS,
         ),

@@ -5,17 +5,17 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from pydantic import Field
-from pydantic.experimental.missing_sentinel import MISSING
 
 from afterword.dialects.native.generations import (
     MAX_CONVERSATION,
-    MAX_LABELS,
     MAX_METADATA_BYTES,
     MAX_PAGE,
     MAX_URL,
     MAX_WAIT,
 )
-from afterword.generations import MAX_DEADLINE, MAX_REFERENCE, MIN_DEADLINE, Reason, Status
+from afterword.dialects.native.responses.generations import Generation, GenerationList
+from afterword.generations import MAX_DEADLINE, MAX_REFERENCE, MIN_DEADLINE, Status
+from afterword.handlers.context_filters import MAX_LABELS
 from afterword.knowledge import MAX_NAME
 from openapi.operations import (
     DEADLINE,
@@ -23,12 +23,12 @@ from openapi.operations import (
     IDEMPOTENCY_KEY,
     NEXT,
     Answer,
-    Described,
     Operation,
     Section,
     Strict,
     header,
     json_body,
+    page_parameters,
     path,
     query,
 )
@@ -51,25 +51,25 @@ class Labels(Strict):
 
 
 class Knowledge(Strict):
-    """Other folders or tags for a step than it has."""
+    """Folders or tags for a step, instead of its own."""
 
     folders: Labels | None = None
     tags: Labels | None = None
 
 
 class Submission(Strict):
-    """What a generation is to be made of."""
+    """The request for a generation."""
 
     flow: _Name
     """The flow's id."""
     inputs: dict[str, _Value | list[_Value]] | None = None
-    """The flow's inputs by name; a list for one that may be sent several times."""
+    """The flow's inputs by name; a list for an input that may be repeated."""
     external_ref: Annotated[str, Field(min_length=1, max_length=MAX_REFERENCE)] | None = None
-    """Your own id for it, by which generations can be listed. Never in the prompt."""
+    """Your own id, a filter of lists. Never in the prompt."""
     metadata: Annotated[
         dict[str, Any] | None,
         Field(
-            description=f"Handed back to the letter, never in the prompt; up to"
+            description=f"Returned to the letter, never in the prompt; up to"
             f" {MAX_METADATA_BYTES:,} bytes."
         ),
     ] = None
@@ -79,105 +79,23 @@ class Submission(Strict):
         ]
         | None
     ) = None
-    """For how long it is of use. Without it the flow's deadline holds, or an hour."""
+    """The seconds until the deadline; without this member the flow's, or an hour."""
     webhook_url: Annotated[str, Field(min_length=1, max_length=MAX_URL)] | None = None
-    """Is told of the end, if the tenant allows its host."""
+    """Receives the end, if the tenant allows the host."""
     context: dict[str, Knowledge] | None = None
-    """Other folders or tags for steps, by the steps' names."""
+    """Folders or tags for steps, by the steps' names."""
     conversation: Annotated[str, Field(min_length=1, max_length=MAX_CONVERSATION)] | None = None
-    """The same one goes on with the conversation."""
-
-
-class Source(Described):
-    """A content whose passages were in the prompt."""
-
-    content: str
-    """Its id."""
-    title: str
-    folder: str
-    """Its folder's id."""
-    external_id: str | None
-    source: str | None
-    """Where it is to be read."""
-    used: bool
-    """Whether the output cites it, or draws on it."""
-
-
-class Used(Described):
-    """What a generation took."""
-
-    model: str | None
-    tokens_in: int
-    tokens_out: int | None
-
-
-class Failure(Described):
-    """Why a generation has failed."""
-
-    reason: Reason
-    """To decide by."""
-    message: str | None
-    """To read."""
-
-
-class Links(Described):
-    """What can be done with a generation, as paths."""
-
-    self: str
-    cancel: str | MISSING = MISSING
-    """While it is open."""
-    retry: str | MISSING = MISSING
-    """Once it has failed or was canceled."""
-
-
-class Generation(Described):
-    """A generation, whichever API it came through."""
-
-    id: UUID
-    status: Status
-    flow: str
-    flow_version: int
-    dialect: str
-    """The API that it came through."""
-    created_at: datetime
-    finished_at: datetime | None
-    deadline_at: datetime
-    """Unless it has ended by then, it fails."""
-    attempts: int
-    external_ref: str | None
-    """As it was sent."""
-    metadata: dict[str, Any] | None
-    """As they were sent, to the letter."""
-    output: str | list[Any] | dict[str, Any] | None
-    """A text, an array or an object, as the flow's last step says; null unless it has succeeded."""
-    sources: list[Source]
-    """What the output was given to read, the best first."""
-    usage: Used | None
-    error: Failure | None
-    retry_of: UUID | None
-    """The generation that this one does again."""
-    title: str | None
-    rating: int | None
-    links: Links
-
-
-class GenerationList(Described):
-    """A page of generations."""
-
-    items: list[Generation]
-    """Newest first."""
-    next: str | None
-    """The path of the next page, as in `Link`."""
+    """The same id goes on with the conversation."""
 
 
 RATE_LIMIT = {
-    "RateLimit-Policy": "The tenant's limits, if it has some"
+    "RateLimit-Policy": "The tenant's limits, if there are any"
     " (draft-ietf-httpapi-ratelimit-headers-10).",
-    "RateLimit": "What is left of them.",
+    "RateLimit": "The rest of the limits.",
 }
-AGAIN = {"Retry-After": "While it is open: in how many seconds to look again."}
-ACCEPTED = {"Location": "Where it is from now on.", **AGAIN, **RATE_LIMIT}
-PREFERRED = {"Preference-Applied": "For how long it was waited, if that was preferred."}
+AGAIN = {"Retry-After": "While the generation is open: the seconds until the next request."}
+ACCEPTED = {"Location": "The path of the generation.", **AGAIN, **RATE_LIMIT}
+PREFERRED = {"Preference-Applied": "The seconds of the wait, if the request preferred one."}
 READ = Answer(description="The generation.", model=Generation, headers=AGAIN)
 SECTION = Section(
     TAG,
@@ -188,13 +106,14 @@ SECTION = Section(
             route="POST /v1/generations",
             tag=TAG,
             summary="Submit a generation",
-            description="Answers at once, and the text comes later, at `Location`; or, with"
-            f" `Prefer: wait=N`, when it has ended or `N` seconds have gone, {MAX_WAIT} at most.",
+            description="Answers at once; the text comes later, at `Location`. With"
+            f" `Prefer: wait=N` the answer waits for the end, up to `N` seconds and {MAX_WAIT} at"
+            " most.",
             parameters=(
                 IDEMPOTENCY_KEY,
                 header(
                     "Prefer",
-                    "`wait=N`: answer only when it has ended, or after `N` seconds (RFC 7240).",
+                    "`wait=N`: wait for the end, up to `N` seconds (RFC 7240).",
                     Annotated[str, Field(examples=["wait=10"])],
                 ),
                 DEADLINE,
@@ -202,10 +121,12 @@ SECTION = Section(
             body=json_body(Submission),
             answers={
                 202: Answer(
-                    description="It is accepted.", model=Generation, headers=ACCEPTED | PREFERRED
+                    description="The generation is accepted.",
+                    model=Generation,
+                    headers=ACCEPTED | PREFERRED,
                 ),
                 200: Answer(
-                    description="It has ended by now.",
+                    description="The generation has ended already.",
                     model=Generation,
                     headers=ACCEPTED | PREFERRED,
                 ),
@@ -218,8 +139,8 @@ SECTION = Section(
             route="GET /v1/generations",
             tag=TAG,
             summary="List generations",
-            description="Newest first, whichever API they came through. One that was just"
-            " submitted may be missing for a moment.",
+            description="Newest first, from all APIs. A new generation may be missing for a"
+            " moment.",
             parameters=(
                 query(
                     "status",
@@ -232,16 +153,15 @@ SECTION = Section(
                         ),
                     ],
                 ),
-                query("flow", "Of this flow."),
+                query("flow", "The flow of the generations."),
                 query(
                     "external_ref",
-                    "With this `external_ref`.",
+                    "The `external_ref` of the generations.",
                     Annotated[str, Field(min_length=1, max_length=MAX_REFERENCE)],
                 ),
-                query("created_after", "Created then or later.", datetime),
-                query("created_before", "Created earlier.", datetime),
-                query("limit", "How many at most.", Annotated[int, Field(ge=1, le=MAX_PAGE)]),
-                query("cursor", "Where the page begins, from the `Link` of the one before."),
+                query("created_after", "The generations are created then or later.", datetime),
+                query("created_before", "The generations are created earlier.", datetime),
+                *page_parameters("generations", MAX_PAGE, "cursor"),
             ),
             answers={
                 200: Answer(
@@ -267,24 +187,32 @@ SECTION = Section(
             summary="Cancel a generation",
             parameters=(ID,),
             answers={200: READ}
-            | problems(401, 403, 404, 409, 413, 503, s409="It has ended otherwise already."),
+            | problems(
+                401, 403, 404, 409, 413, 503, s409="The generation has another end already."
+            ),
             keys=KEYS,
         ),
         Operation(
             name="retry_generation",
             route="POST /v1/generations/{id}/retry",
             tag=TAG,
-            summary="Submit what has failed once more",
-            description="Makes a new generation of the same request; the same one, however often"
-            " it is asked.",
+            summary="Submit a failed generation again",
+            description="Makes one new generation of the same request, the same one for all"
+            " retries.",
             parameters=(ID,),
             answers={
-                202: Answer(description="It is accepted.", model=Generation, headers=ACCEPTED),
-                200: Answer(description="It has ended by now.", model=Generation, headers=ACCEPTED),
+                202: Answer(
+                    description="The generation is accepted.", model=Generation, headers=ACCEPTED
+                ),
+                200: Answer(
+                    description="The generation has ended already.",
+                    model=Generation,
+                    headers=ACCEPTED,
+                ),
             }
             | problems(
                 *(401, 403, 404, 409, 413, 422, 429, 503),
-                s409="It has neither failed nor was it canceled, or its retry was deleted.",
+                s409="The generation neither failed nor was canceled, or its retry was deleted.",
             ),
             keys=KEYS,
         ),
@@ -294,8 +222,10 @@ SECTION = Section(
             tag=TAG,
             summary="Delete a generation and its texts",
             parameters=(ID,),
-            answers={204: Answer(description="It is not there any more.")}
-            | problems(401, 403, 404, 409, 413, 503, s409="It has not ended: cancel it first."),
+            answers={204: Answer(description="The generation is deleted.")}
+            | problems(
+                401, 403, 404, 409, 413, 503, s409="The generation has not ended: cancel it first."
+            ),
             keys=KEYS,
         ),
     ),

@@ -1,14 +1,14 @@
 """API keys: `/v1/keys`."""
 
-from datetime import datetime
 from typing import Annotated
 
 from pydantic import Field
 from pydantic.experimental.missing_sentinel import MISSING
 
 from afterword.dialects.native.keys import MAX_LABEL
+from afterword.dialects.native.responses.keys import CreatedKey, KeyList
 from afterword.tenants.keys import Scope
-from openapi.operations import Answer, Described, Operation, Section, Strict, json_body, path
+from openapi.operations import Answer, Operation, Section, Strict, json_body, path
 from openapi.problem import problems
 
 TAG = "Keys"
@@ -16,46 +16,20 @@ KEYS = ("bearer",)
 
 
 class NewKey(Strict):
-    """A key that is to be created."""
+    """A new key."""
 
     scopes: Annotated[list[Scope], Field(min_length=1)] | MISSING = MISSING
-    """To submit and read, without it."""
+    """To submit and read, without this member."""
     label: Annotated[str, Field(min_length=1, max_length=MAX_LABEL)] | None = None
-    """What it is for."""
+    """The purpose of the key."""
     flow: Annotated[str, Field(min_length=1, max_length=MAX_LABEL)] | None = None
-    """The one flow that it is for; all without it."""
-
-
-class Key(Described):
-    """A key, without its secret."""
-
-    id: str
-    label: str
-    scopes: list[Scope]
-    flow: str | None
-    """The one flow that it is for; null for all."""
-    created_at: datetime
-    revoked_at: datetime | None
-
-
-class CreatedKey(Key):
-    """A key as it is shown once."""
-
-    key: str
-    """What is sent from now on."""
-
-
-class KeyList(Described):
-    """All keys."""
-
-    keys: list[Key]
-    """Live and revoked, oldest first."""
+    """The one flow of the key; all flows without this member."""
 
 
 SECTION = Section(
     TAG,
-    "What a tenant's programs identify themselves with. Takes a key with the scope `admin` that is"
-    " bound to no flow.",
+    "The credentials of a tenant's programs. Takes a key with the scope `admin` that is bound to no"
+    " flow.",
     (
         Operation(
             name="list_keys",
@@ -81,7 +55,7 @@ SECTION = Section(
             route="DELETE /v1/keys/{keyId}",
             tag=TAG,
             summary="Revoke a key for good",
-            description="It may still be taken for up to 60 seconds.",
+            description="The key may still work for up to 60 seconds.",
             parameters=(
                 path(
                     "keyId",
@@ -89,7 +63,8 @@ SECTION = Section(
                     Annotated[str, Field(pattern="^[A-Za-z0-9]{12}$")],
                 ),
             ),
-            answers={204: Answer(description="It is revoked.")} | problems(401, 403, 404, 413, 503),
+            answers={204: Answer(description="The key is revoked.")}
+            | problems(401, 403, 404, 413, 503),
             keys=KEYS,
         ),
     ),

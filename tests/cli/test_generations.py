@@ -279,13 +279,13 @@ def test_a_mail_stands_although_its_message_cannot_be_sent(afterword: Afterword)
     [
         (
             ("submit", "demo", FLOW),
-            "afterword: subject, body: the mail is empty; one of them needs a text.\n",
+            "afterword: subject, body: one of them must be a text that is not blank.\n",
         ),
         (("submit", "demo", "none", "--body", "x"), "afterword: There is no flow none.\n"),
         (("submit", "nobody", FLOW, "--body", "x"), "afterword: There is no tenant nobody.\n"),
         (
             (*MAIL, "--metadata", "[]"),
-            "afterword: metadata: it must be a JSON object.\n",
+            "afterword: metadata: must be a JSON object.\n",
         ),
         (("watch", "nobody", "x"), "afterword: There is no tenant nobody.\n"),
         (("watch", "demo", "x"), "afterword: There is no such generation.\n"),

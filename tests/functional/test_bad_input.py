@@ -14,7 +14,7 @@ NOTHING = Stored(items=0, messages=0, objects=0)
 HALF_A_PAIR = "The body has half of a surrogate pair (\\ud800 to \\udfff), which is no character."
 TOO_DEEP = "The body is nested deeper than 64 levels."
 TOO_MANY_DIGITS = "The body has a number with more digits than are taken."
-EMPTY_MAIL = "subject, body: the mail is empty; one of them needs a text."
+EMPTY_MAIL = "subject, body: one of them must be a text that is not blank."
 
 
 def mail(**fields: object) -> str:
@@ -47,28 +47,30 @@ BAD = [
     pytest.param("[]", "The body must be a JSON object.", id="an array"),
     pytest.param('"mail"', "The body must be a JSON object.", id="a string"),
     pytest.param("null", "The body must be a JSON object.", id="null"),
-    pytest.param("{}", "subject: it is missing. body: it is missing.", id="no subject, no body"),
-    pytest.param('{"body": "B"}', "subject: it is missing.", id="no subject"),
-    pytest.param('{"subject": "A"}', "body: it is missing.", id="no body"),
+    pytest.param(
+        "{}", "subject: must be present. body: must be present.", id="no subject, no body"
+    ),
+    pytest.param('{"body": "B"}', "subject: must be present.", id="no subject"),
+    pytest.param('{"subject": "A"}', "body: must be present.", id="no body"),
     pytest.param(mail(subject="", body=""), EMPTY_MAIL, id="subject and body empty"),
     pytest.param(mail(subject=" \n", body="\t\u00a0"), EMPTY_MAIL, id="subject and body blank"),
     *(
         pytest.param(
             mail(**{field: value}),
-            f"{field}: it must be a string.",
+            f"{field}: must be a string.",
             id=f"{field}: {json.dumps(value)}",
         )
         for field in ("subject", "body", "template", "external_ref")
         for value in (1, True, ["a"], {"a": 1})
     ),
     *(
-        pytest.param(mail(**{field: None}), f"{field}: it must be a string.", id=f"{field}: null")
+        pytest.param(mail(**{field: None}), f"{field}: must be a string.", id=f"{field}: null")
         for field in ("subject", "body")
     ),
     *(
         pytest.param(
             mail(**{field: value}),
-            f"{field}: it must be a JSON object.",
+            f"{field}: must be a JSON object.",
             id=f"{field}: {json.dumps(value)}",
         )
         for field in ("metadata", "external_metadata")
@@ -76,8 +78,7 @@ BAD = [
     ),
     pytest.param(
         mail(subject=1, body=None, metadata="x"),
-        "subject: it must be a string. body: it must be a string."
-        " metadata: it must be a JSON object.",
+        "subject: must be a string. body: must be a string. metadata: must be a JSON object.",
         id="three wrong types",
     ),
     *(
@@ -112,7 +113,7 @@ BAD = [
     ),
     pytest.param(
         mail(external_ref="x" * 1_000_000),
-        "external_ref: it has more than 1000000 bytes.",
+        "external_ref: must be at most 1000000 bytes.",
         id="too much external data",
     ),
     pytest.param(

@@ -44,7 +44,7 @@ def test_what_has_ended_is_not_canceled(native: Native) -> None:
     claim = services().store.claim("demo", generation_id, clock.now() + timedelta(minutes=1))
     assert claim is not None
     services().outbox.succeed(claim, completion("In May."))
-    refused = problem(409, "It has succeeded already.")
+    refused = problem(409, "The generation has succeeded already.")
     assert native.ask("cancel_generation", generation_id) == refused
     assert native.ask("get_generation", generation_id)["body"]["output"] == "In May."
 

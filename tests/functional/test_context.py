@@ -186,12 +186,12 @@ def test_what_a_request_does_not_choose_stays(ask: Ask) -> None:
             {"tags": {"ids": [tag_id("other", "private")]}},
             f'tags: there is no tag "{tag_id("other", "private")}".',
         ),
-        ({"folders": "Terms"}, "folders: it must be a JSON object."),
-        ({"folders": {"ids": "Terms"}}, "folders.ids: it must be a list of up to 100 strings."),
-        ({"tags": {"names": [7]}}, "tags.names: each must be a string of 1 to 200 characters."),
-        ({"tags": {"names": [" "]}}, "tags.names: each must be a string of 1 to 200 characters."),
-        ({"folder": {}}, "it has folders and tags, and nothing else."),
-        ({"folders": {"id": []}}, "folders: it has ids and names, and nothing else."),
+        ({"folders": "Terms"}, "folders: must be a JSON object."),
+        ({"folders": {"ids": "Terms"}}, "folders.ids: must be a list of up to 100 texts."),
+        ({"tags": {"names": [7]}}, "tags.names: must have texts of 1 to 200 characters."),
+        ({"tags": {"names": [" "]}}, "tags.names: must have texts of 1 to 200 characters."),
+        ({"folder": {}}, "must be one of: folders, tags."),
+        ({"folders": {"id": []}}, "must be one of: ids, names."),
     ],
 )
 def test_a_choice_that_cannot_be_is_refused_by_name(

@@ -124,20 +124,20 @@ def test_the_key_is_each_tenants_own(event: Event, other_tenant: Tenant) -> None
 @pytest.mark.parametrize(
     ("media_type", "body", "status", "detail"),
     [
-        ("application/jsonl", "", 400, f"The body does not have 1 to {MAX_LINES} lines."),
+        ("application/jsonl", "", 400, f"The body must have 1 to {MAX_LINES} lines."),
         (
             "application/x-ndjson; charset=utf-8",
             "{}\n" * (MAX_LINES + 1),
             400,
-            f"The body does not have 1 to {MAX_LINES} lines.",
+            f"The body must have 1 to {MAX_LINES} lines.",
         ),
         ("application/json", "[]", 400, "The body must be a JSON object."),
-        ("application/json", '{"upload": 1}', 422, "upload: it must be true, or left out."),
+        ("application/json", '{"upload": 1}', 422, "upload: must be true, or left out."),
         (
             "application/json",
             '{"file": 1}',
             422,
-            "file: there is no such member; there are: upload.",
+            "file: must be one of: upload.",
         ),
     ],
 )

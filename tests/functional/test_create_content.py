@@ -277,12 +277,12 @@ ONE = "text, file, fileUrl"
 @pytest.mark.parametrize(
     ("body", "result"),
     [
-        ({}, refusal(ONE, "one of them is needed.")),
-        ({"name": "A", "fileUrl": "", "text": None}, refusal(ONE, "one of them is needed.")),
-        ({"text": "A", "fileUrl": "https://a.example"}, refusal(ONE, "only one of them is taken.")),
-        ({"text": "A"}, refusal("name", "it is missing.")),
-        ({"name": "A", "text": ""}, refusal("text", "it is empty.")),
-        ({"name": "A", "text": " \n"}, refusal("text", "it is empty.")),
+        ({}, refusal(ONE, "one of them must be sent.")),
+        ({"name": "A", "fileUrl": "", "text": None}, refusal(ONE, "one of them must be sent.")),
+        ({"text": "A", "fileUrl": "https://a.example"}, refusal(ONE, "must not be sent together.")),
+        ({"text": "A"}, refusal("name", "must be present.")),
+        ({"name": "A", "text": ""}, refusal("text", "must not be blank.")),
+        ({"name": "A", "text": " \n"}, refusal("text", "must not be blank.")),
         ({"name": " ", "text": "A"}, refusal("name", "it must not be blank.")),
         ({"name": "a" * 201, "text": "A"}, refusal("name", "it is longer than 200 characters.")),
         ({"name": "A", "text": "A", "folder": " "}, refusal("folder", "it must not be blank.")),
@@ -292,7 +292,7 @@ ONE = "text, file, fileUrl"
         ),
         (
             {"name": "A", "text": "A", "externalId": "e" * 256},
-            refusal("externalId", "it must be a text of up to 255 characters, not blank."),
+            refusal("externalId", "must be a text of up to 255 characters, not blank."),
         ),
         (
             {"name": "A", "text": "A", "source": "s" * 2_001},
@@ -304,30 +304,30 @@ ONE = "text, file, fileUrl"
         ),
         (
             {"name": "A", "text": "A", "colour": "red", "size": None, "bits": []},
-            refusal("colour, size, bits", f"there is no such field; there are: {FIELDS}."),
+            refusal("colour, size, bits", f"must be one of: {FIELDS}."),
         ),
         (
             {"name": "A", "text": "A", **{f"n{number}": 1 for number in range(11)}},
             refusal(
                 "n0, n1, n2, n3, n4, n5, n6, n7, n8, n9, …",
-                f"there is no such field; there are: {FIELDS}.",
+                f"must be one of: {FIELDS}.",
             ),
         ),
         (
             {"name": ["A", "B"], "text": "A"},
-            refusal("name", "it is there several times; it is taken once."),
+            refusal("name", "must be sent once."),
         ),
-        ({"name": [], "text": "A"}, refusal("name", "it must not be a list.")),
+        ({"name": [], "text": "A"}, refusal("name", "must not be a list.")),
         (
             {"name": "A", "file": "A"},
             refusal(
                 "file",
-                "it must be a file of a multipart form; `text` takes a text, `fileUrl` a URL.",
+                "must be a file of a multipart form; `text` takes a text, `fileUrl` a URL.",
             ),
         ),
         (
             {"name": "A", "text": "A", "folder": "019a6f3e-7c00-7000-8000-000000000001"},
-            refusal("folder", "there is no folder of this id."),
+            refusal("folder", "must be a name, or the id of an existing folder."),
         ),
         ("", answer(400, "The body is not JSON: Expecting value at line 1, column 1.")),
         ("[]", answer(400, "The body must be a JSON object.")),
@@ -357,10 +357,10 @@ def test_a_bad_request_names_what_is_wrong(
 def test_bad_forms(contents: Contents) -> None:
     """A file in the place of a text, two files, and a body that is no form are refused."""
     sent = ("file", ("a.txt", b"Hello there."))
-    assert contents.submit(("name", ("a.txt", b"A")), sent) == refusal("name", "it must be a text.")
-    twice = "it is there several times; it is taken once."
+    assert contents.submit(("name", ("a.txt", b"A")), sent) == refusal("name", "must be a text.")
+    twice = "must be sent once."
     assert contents.submit(sent, sent) == refusal("file", twice)
-    assert contents.submit(("text", "A"), sent) == refusal(ONE, "only one of them is taken.")
+    assert contents.submit(("text", "A"), sent) == refusal(ONE, "must not be sent together.")
     assert contents.post("text/plain", b"Hello")["statusCode"] == 400
     assert contents.post("multipart/form-data; boundary=a", b"--a\r\n")["statusCode"] == 400
     assert stored() == NOTHING
@@ -379,7 +379,7 @@ def test_a_folder_may_be_given_by_its_id(contents: Contents, other_tenant: Tenan
     assert contents.created(folder=" terms ")["folder"]["id"] == folder["id"]
     theirs = folder_id(other_tenant.id, "Terms")
     services().contents.create(other_tenant.id, Draft(name="A", text="B", folder="Terms"))
-    expected = refusal("folder", "there is no folder of this id.")
+    expected = refusal("folder", "must be a name, or the id of an existing folder.")
     assert contents.create({"name": "A", "text": "B", "folder": theirs}) == expected
 
 

@@ -18,7 +18,7 @@ from tests.harness.administration import (
     problem,
 )
 
-SCOPES = "it must be a list of one or more of: submit, read, admin."
+SCOPES = "must be a list of one or more of: submit, read, admin."
 
 
 def test_a_key_is_shown_once(administration: Administration) -> None:
@@ -69,11 +69,11 @@ def test_a_key_for_one_flow(administration: Administration) -> None:
         ({"scopes": "read"}, "scopes", SCOPES),
         ({"scopes": ["write"]}, "scopes", SCOPES),
         ({"scopes": [["read"]]}, "scopes", SCOPES),
-        ({"label": 7}, "label", "it must be a text of 1 to 200 characters."),
-        ({"label": "x" * 201}, "label", "it must be a text of 1 to 200 characters."),
-        ({"flow": "absent"}, "flow", "there is no such flow."),
-        ({"flow": "no id"}, "flow", "there is no such flow."),
-        ({"name": "A"}, "name", "there is no such member; there are: flow, label, scopes."),
+        ({"label": 7}, "label", "must be a text of 1 to 200 characters."),
+        ({"label": "x" * 201}, "label", "must be a text of 1 to 200 characters."),
+        ({"flow": "absent"}, "flow", "must be the id of a flow."),
+        ({"flow": "no id"}, "flow", "must be the id of a flow."),
+        ({"name": "A"}, "name", "must be one of: flow, label, scopes."),
     ],
 )
 def test_what_does_not_fit_is_named(

@@ -518,7 +518,7 @@ def test_the_same_key_for_another_form_is_refused(
 
 def test_a_malformed_key_is_refused(form: Client, stored: Callable[[], Stored]) -> None:
     """A key is visible ASCII; any other gets 400."""
-    message = "Idempotency-Key: it is not 1 to 255 visible ASCII characters."
+    message = "Idempotency-Key: must be 1 to 255 visible ASCII characters."
     assert form.submit(TOPIC, idempotency_key="case 457") == refusal(400, message)
     assert stored() == NOTHING
 
@@ -535,7 +535,7 @@ def test_a_deadline_out_of_bounds_is_refused(
     form: Client, stored: Callable[[], Stored], seconds: str
 ) -> None:
     """A deadline is ten seconds to six hours; any other gets 400."""
-    message = "Afterword-Deadline: it is not a whole number of seconds from 10 to 21600."
+    message = "Afterword-Deadline: must be a whole number of seconds from 10 to 21600."
     assert form.submit(TOPIC, afterword_deadline=seconds) == refusal(400, message)
     assert stored() == NOTHING
 

@@ -64,8 +64,8 @@ def test_a_secret_is_kept_encrypted_and_apart(webhooks: Webhooks) -> None:
 @pytest.mark.parametrize(
     ("body", "field", "message"),
     [
-        ("{}", "url", "it is missing."),
-        ('{"url": 1}', "url", "it must be a text of 1 to 8000 characters."),
+        ("{}", "url", "must be present."),
+        ('{"url": 1}', "url", "must be a text of 1 to 8000 characters."),
         ('{"url": "http://hooks.example.com/"}', "url", NOT_HTTPS),
         ('{"url": "https://hooks.example.com:8443/"}', "url", NOT_HTTPS),
         ('{"url": "http://169.254.169.254/latest/"}', "url", NOT_HTTPS),
@@ -85,22 +85,22 @@ def test_a_secret_is_kept_encrypted_and_apart(webhooks: Webhooks) -> None:
         (
             f'{{"url": "{URL}", "label": "{"x" * 201}"}}',
             "label",
-            "it must be a text of up to 200 characters.",
+            "must be a text of up to 200 characters.",
         ),
         (
             f'{{"url": "{URL}", "events": []}}',
             "events",
-            "it must be a list of one or more of: generation.finished.",
+            "must be a list of one or more of: generation.finished.",
         ),
         (
             f'{{"url": "{URL}", "events": ["webhook.test"]}}',
             "events",
-            "it must be a list of one or more of: generation.finished.",
+            "must be a list of one or more of: generation.finished.",
         ),
         (
             f'{{"url": "{URL}", "secret": "x"}}',
             "secret",
-            "there is no such member; there are: events, label, url.",
+            "must be one of: events, label, url.",
         ),
     ],
 )

@@ -14,9 +14,7 @@ from functions.sweep.app import handler as sweep
 from tests.conftest import FLOW, FLOW_DOCUMENT, Event, LambdaContext, SetClock, Stored
 from tests.functional.conftest import refusal
 
-MALFORMED = refusal(
-    400, "Afterword-Deadline: it is not a whole number of seconds from 10 to 21600."
-)
+MALFORMED = refusal(400, "Afterword-Deadline: must be a whole number of seconds from 10 to 21600.")
 
 type Submit = Callable[..., dict[str, Any]]
 

@@ -84,8 +84,8 @@ def test_an_end_is_published_as_a_thin_event(
         "status": "succeeded",
         "reason": None,
         "attempts": 1,
-        "created_at": "2026-11-10T09:00:00+00:00",
-        "finished_at": "2026-11-10T09:00:03.500000+00:00",
+        "created_at": "2026-11-10T09:00:00.000Z",
+        "finished_at": "2026-11-10T09:00:03.500Z",
         "seconds": 3.5,
     }
     assert settled()

@@ -117,7 +117,7 @@ def test_what_takes_too_long_goes_on(generate: Generate, time: Time) -> None:
     time.work_after = 100.0
     result = generate()
     cuid = log_id(result)
-    message = f"It takes longer: the result will be at /v1/logs/{cuid}."
+    message = f"The run takes longer: its result will be at /v1/logs/{cuid}."
     assert read(result) == answer(504, message, {"logId": cuid})
     assert time.now - 1000.0 == pytest.approx(waiting.WAIT_SECONDS)
     assert services().store.get("demo", cuid).status is Status.QUEUED
@@ -178,7 +178,7 @@ def test_a_canceled_generation_is_a_conflict(generate: Generate, time: Time) -> 
 
     time.sleep = cancel  # type: ignore[method-assign] # for once
     result = generate()
-    assert read(result) == answer(409, "It was canceled.", {"logId": log_id(result)})
+    assert read(result) == answer(409, "The run was canceled.", {"logId": log_id(result)})
 
 
 @pytest.mark.parametrize(
@@ -186,25 +186,25 @@ def test_a_canceled_generation_is_a_conflict(generate: Generate, time: Time) -> 
     [
         ("", 400, "The body is not JSON"),
         ("[]", 400, "The body must be a JSON object."),
-        ({"flow": []}, 422, "flow: it must be a JSON object."),
-        ({"flow": {"inputs": "x"}}, 422, "flow.inputs: it must be a JSON object."),
+        ({"flow": []}, 422, "flow: must be a JSON object."),
+        ({"flow": {"inputs": "x"}}, 422, "flow.inputs: must be a JSON object."),
         ({}, 422, "name: it is missing."),
         ({"flow": {"inputs": {"name": None}}}, 422, "name: it is missing."),
         ({"flow": {"inputs": {"name": " "}}}, 422, "name: it is empty."),
         ({"flow": {"inputs": {"name": "a", "age": 1}}}, 422, "age: there is no such input"),
         ({"flow": {"inputs": {"name": ["a", "b"]}}}, 422, "name: it is there 2 times"),
-        ({"flow": {"inputs": {"name": {"a": 1}}}}, 400, "flow.inputs: a value must be"),
-        ({**REQUEST, "userId": 7}, 422, "userId: it must be a string"),
-        ({**REQUEST, "userId": "x" * 256}, 422, "userId: it must be a string"),
+        ({"flow": {"inputs": {"name": {"a": 1}}}}, 400, "flow.inputs: must have strings"),
+        ({**REQUEST, "userId": 7}, 422, "userId: must be a string"),
+        ({**REQUEST, "userId": "x" * 256}, 422, "userId: must be a string"),
         (
             {**REQUEST, "steps": {"step9": {}}},
             422,
-            'steps: there is no step "step9"; the flow has: step1.',
+            'steps: must be of: step1; not "step9".',
         ),
         (
             {**REQUEST, "steps": {"step1": {"context": {"folders": {"ids": ["a"]}}}}},
             422,
-            "steps.step1.context: this step chooses no context.",
+            "steps.step1.context: must be left out: this step chooses no context.",
         ),
     ],
 )

@@ -113,7 +113,7 @@ def test_a_canceled_question_says_so(visitor: Visitor) -> None:
     """A question that was canceled is ERROR."""
     question_id = visitor.asked()
     services().outbox.cancel("demo", question_id)
-    assert error_of(visitor.answer(question_id)) == "It was canceled."
+    assert error_of(visitor.answer(question_id)) == "The question was canceled."
 
 
 def test_the_seeds_example_is_answered(visitor: Visitor, set_clock: SetClock) -> None:
@@ -396,7 +396,7 @@ def test_an_answer_names_the_contents_that_it_is_from(
 
 def test_a_question_id_is_needed(visitor: Visitor) -> None:
     """Without a question id the answer is 400."""
-    missing = refusal(400, "questionId: it is missing.")
+    missing = refusal(400, "questionId: must be present.")
     assert visitor.answer("") == missing
     event = visitor.event("get_answer")
     del event["queryStringParameters"]
@@ -427,7 +427,7 @@ def test_account_and_website_must_be_the_keys_own(visitor: Visitor, other_tenant
         assert bound(visitor, WEBSITE).answer(own, x_website_id=website) == NOT_THEIRS
     headers = {"x_account_id": "demo", "x_website_id": WEBSITE, "x_user_email": "a@example.com"}
     assert visitor.answer(own, **headers) == visitor.answer(own)
-    refused = refusal(400, "x-user-email: it is not an e-mail address.")
+    refused = refusal(400, "x-user-email: must be an e-mail address.")
     assert visitor.answer(own, x_user_email="nobody") == refused
 
 

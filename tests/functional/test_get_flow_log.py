@@ -60,7 +60,7 @@ def finish(generation_id: str) -> None:
 def test_a_result_is_there_later(ask: Ask, submitted: str) -> None:
     """What took too long to be waited for is in its log, with who it was for."""
     shown = {"logId": submitted, "flowId": "joke", "userId": "user-1", "rating": 0}
-    assert ask(submitted) == answer(202, "It is not finished yet.", shown)
+    assert ask(submitted) == answer(202, "The run is not finished yet.", shown)
     finish(submitted)
     assert ask(submitted) == answer(200, "OK", {"result": TEXT, **shown})
 

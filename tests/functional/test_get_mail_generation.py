@@ -75,7 +75,7 @@ def test_a_finished_generation_is_completed(process_cuid: str, read: Read) -> No
     """A generation that succeeded is `completed` and has its text."""
     text = 'Bonjour Jean Dupont,\n"Merci" — 😀'
     services().store.succeed(claim(process_cuid), completion(text))
-    assert read() == shown("completed", json.dumps(text))
+    assert read() == shown("completed", json.dumps(text, ensure_ascii=False))
     assert json.loads(read()["body"])["response"] == text
 
 
@@ -97,7 +97,7 @@ def test_a_big_result_comes_from_the_bucket(process_cuid: str, read: Read) -> No
     services().store.succeed(claim(process_cuid), completion(text))
     listed = clients().s3.list_objects_v2(Bucket=REFERENCES["Bucket"])["Contents"]
     assert [found["Key"] for found in listed] == [f"demo/{process_cuid}/text-1"]
-    assert read() == shown("completed", json.dumps(text))
+    assert read() == shown("completed", json.dumps(text, ensure_ascii=False))
 
 
 def test_without_the_bucket_a_big_result_comes_later(

@@ -9,8 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from afterword import clock
-from afterword.dialects import genai_stack
-from afterword.handlers import LambdaHandler
+from afterword.handlers import LambdaHandler, paging
 from afterword.services import services
 from afterword.tenants import authentication, keys
 from afterword.tenants.keys import Scope
@@ -251,7 +250,7 @@ def test_an_app_shows_no_more_than_fits(
 
     And no more than a hundred in any case.
     """
-    monkeypatch.setattr(genai_stack, "PAGE_BYTES", 50_000)
+    monkeypatch.setattr(paging, "PAGE_BYTES", 50_000)
     made = []
     for _ in range(4):
         made.append(client.submitted(("text", BIG)))

@@ -171,7 +171,7 @@ def test_thirty_days_by_day_are_the_default(administration: Administration) -> N
         ),
         ({"by": "hour"}, "by", "it must be one or more of: day, flow, model."),
         ({"by": ""}, "by", "it must be one or more of: day, flow, model."),
-        ({"since": "2026-11-01"}, "query", "there are: from, to, by."),
+        ({"since": "2026-11-01"}, "query", "must be of: from, to, by."),
     ],
 )
 def test_what_cannot_be_asked_for(

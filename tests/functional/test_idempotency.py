@@ -20,7 +20,7 @@ from tests.harness.fake_model import completion
 
 LEASE = timedelta(seconds=70)
 REUSED = refusal(422, "The Idempotency-Key was used before, for another request.")
-MALFORMED = refusal(400, "Idempotency-Key: it is not 1 to 255 visible ASCII characters.")
+MALFORMED = refusal(400, "Idempotency-Key: must be 1 to 255 visible ASCII characters.")
 
 type Submit = Callable[..., dict[str, Any]]
 

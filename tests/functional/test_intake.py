@@ -132,7 +132,7 @@ def test_a_file_becomes_a_batch(inbox: Inbox, calls: list[Call]) -> None:
         {"line": 1, "id": ids[0], **canceled, "external_ref": None},
         {"line": 2, "error": {"reason": "bad_line", "message": bad_json}},
         {"line": 3, "id": ids[1], **canceled, "external_ref": "case-458"},
-        {"line": 4, "error": {"reason": "bad_line", "message": "flow: there is no such flow."}},
+        {"line": 4, "error": {"reason": "bad_line", "message": "flow: must be the id of a flow."}},
     ]
     assert letters() == []
 

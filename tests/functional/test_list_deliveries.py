@@ -7,8 +7,8 @@ import pytest
 from tests.conftest import SetClock
 from tests.harness.webhooks import Queue, Receiver, Webhooks, problem
 
-LIMIT = "limit: it is not a whole number from 1 to 100."
-AFTER = "after: it is none of the API's; follow the Link header."
+LIMIT = "limit: must be a whole number from 1 to 100."
+AFTER = "after: must be a cursor of a Link header."
 
 
 def test_the_log_has_each_try(

@@ -26,7 +26,7 @@ def test_versions_are_listed_newest_first(
         set_clock.advance(minutes=1)
         services().registry.put_flow("demo", FLOW, FLOW_DOCUMENT)
     versions = [
-        {"version": number, "created_at": f"2026-11-10T09:{number - 1:02}:00+00:00"}
+        {"version": number, "created_at": f"2026-11-10T09:{number - 1:02}:00.000Z"}
         for number in range(12, 0, -1)
     ]
     expected = answer(200, {"id": FLOW, "versions": versions})

@@ -33,7 +33,7 @@ def test_flows_are_listed_in_their_newest_versions(
     services().registry.put_flow("demo", "chat", chat)
     set_clock.advance(minutes=5)
     services().registry.put_flow("demo", "chat", chat)
-    shown = {"id": "chat", "version": 2, "created_at": "2026-11-10T09:05:00+00:00"}
+    shown = {"id": "chat", "version": 2, "created_at": "2026-11-10T09:05:00.000Z"}
     assert administration.call("list_flows") == answer(
         200, {"flows": [{**shown, "name": "Chat", "type": "chat"}, MAILS]}
     )

@@ -78,7 +78,7 @@ def test_another_folders_page_is_none_of_this_one(contents: Contents) -> None:
 def test_a_limit_is_1_to_1000(contents: Contents, limit: str) -> None:
     """Any other limit is refused; 1 and 1000 are taken."""
     contents.created(folder="Terms")
-    message = "limit: it is not a whole number from 1 to 1000."
+    message = "limit: must be a whole number from 1 to 1000."
     assert contents.list(TERMS, limit=limit) == answer(400, message)
     for taken in ("1", "1000"):
         assert contents.list(TERMS, limit=taken)["statusCode"] == 200
@@ -87,9 +87,9 @@ def test_a_limit_is_1_to_1000(contents: Contents, limit: str) -> None:
 @pytest.mark.parametrize(
     ("after", "message"),
     [
-        ("?", "after: it is none of the API's; follow the Link header."),
-        ("é", "after: it is none of the API's; follow the Link header."),
-        ("_w", "after: it is none of the API's; follow the Link header."),
+        ("?", "after: must be a cursor of a Link header."),
+        ("é", "after: must be a cursor of a Link header."),
+        ("_w", "after: must be a cursor of a Link header."),
         ("", STRANGE),
         (base64.b64encode(b"content#").decode(), STRANGE),
         (base64.b64encode(f"{TERMS}#~".encode()).decode(), STRANGE),

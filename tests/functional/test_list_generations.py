@@ -23,7 +23,7 @@ from tests.harness.native_generations import (
 )
 
 OTHER = "other"
-NO_TIME = "created_after: it is not a time like 2026-11-10T09:00:00Z; a + has to be sent as %2B."
+NO_TIME = "created_after: must be a time like 2026-11-10T09:00:00Z; a + must be sent as %2B."
 
 
 @pytest.fixture
@@ -178,19 +178,19 @@ def test_times_are_chosen(native: Native, set_clock: SetClock) -> None:
 @pytest.mark.parametrize(
     ("query", "detail"),
     [
-        ({"limit": "0"}, "limit: it is not a whole number from 1 to 100."),
-        ({"limit": "101"}, "limit: it is not a whole number from 1 to 100."),
-        ({"limit": "x"}, "limit: it is not a whole number from 1 to 100."),
+        ({"limit": "0"}, "limit: must be a whole number from 1 to 100."),
+        ({"limit": "101"}, "limit: must be a whole number from 1 to 100."),
+        ({"limit": "x"}, "limit: must be a whole number from 1 to 100."),
         (
             {"status": "done"},
-            f"status: it is not one or several, separated by commas, of: {', '.join(Status)}.",
+            f"status: must be one or several, separated by commas, of: {', '.join(Status)}.",
         ),
-        ({"external_ref": ""}, "external_ref: it is not a text of 1 to 255 characters."),
-        ({"cursor": "x"}, "cursor: it is none of the API's; follow the Link header."),
-        ({"cursor": "é"}, "cursor: it is none of the API's; follow the Link header."),
+        ({"external_ref": ""}, "external_ref: must be a text of 1 to 255 characters."),
+        ({"cursor": "x"}, "cursor: must be a cursor of a Link header."),
+        ({"cursor": "é"}, "cursor: must be a cursor of a Link header."),
         (
             {"page": "2"},
-            f"The query has an unknown parameter; there are: {', '.join(sorted(PARAMETERS))}.",
+            f"query: must be of: {', '.join(sorted(PARAMETERS))}.",
         ),
         *(
             (

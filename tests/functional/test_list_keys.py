@@ -33,8 +33,8 @@ def test_keys_are_listed_without_their_secrets(
         "label": "dashboard",
         "scopes": ["read"],
         "flow": FLOW,
-        "created_at": "2026-11-10T09:01:00+00:00",
-        "revoked_at": "2026-11-10T09:01:00+00:00",
+        "created_at": "2026-11-10T09:01:00.000Z",
+        "revoked_at": "2026-11-10T09:01:00.000Z",
     }
     assert secret.split("_")[2] not in str(result)
 

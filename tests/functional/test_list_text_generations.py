@@ -13,6 +13,7 @@ import pytest
 from afterword import clock
 from afterword.dialects import genai_stack
 from afterword.generations import Reason, new_id
+from afterword.handlers import paging
 from afterword.runtime.clients import clients
 from afterword.services import services
 from functions.submit_mail_generation.app import handler as submit_mail
@@ -247,7 +248,7 @@ def test_what_was_submitted_through_dialonce_is_listed_and_read(
 )
 def test_a_limit_is_a_whole_number_up_to_a_hundred(client: Client, limit: str) -> None:
     """Any other limit gets 400."""
-    message = "limit: it is not a whole number from 1 to 100."
+    message = "limit: must be a whole number from 1 to 100."
     assert client.list(limit=limit) == refusal(400, message)
 
 
@@ -269,7 +270,7 @@ def test_a_limit_is_a_whole_number_up_to_a_hundred(client: Client, limit: str) -
 )
 def test_a_page_begins_where_a_link_says(client: Client, after: str) -> None:
     """An `after` that is in no link gets 400."""
-    message = "after: it is none of the API's; follow the Link header."
+    message = "after: must be a cursor of a Link header."
     assert client.list(after=after) == refusal(400, message)
 
 
@@ -280,7 +281,7 @@ def test_a_page_of_big_texts_ends_early(
     client: Client, set_clock: SetClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A page ends before it has more than a response can, and its link goes on from there."""
-    monkeypatch.setattr(genai_stack, "PAGE_BYTES", 50_000)
+    monkeypatch.setattr(paging, "PAGE_BYTES", 50_000)
     made = submit(client, set_clock, "a", BIG, BIG, BIG, "b", BIG * 3, "c", BIG)
     pages = [ids(page) for page in client.pages(limit="5")]
     assert [each for page in pages for each in page] == made

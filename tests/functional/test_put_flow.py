@@ -30,7 +30,7 @@ def saved(version: int, minute: int, *warnings: tuple[str, str], **fields: objec
     body = {
         "id": "chat",
         "version": version,
-        "created_at": f"2026-11-10T09:{minute:02}:00+00:00",
+        "created_at": f"2026-11-10T09:{minute:02}:00.000Z",
         "flow": {"id": "chat", **CHAT, **fields},
         "warnings": [{"field": field, "message": message} for field, message in warnings],
     }
@@ -78,7 +78,7 @@ def test_each_wrong_field_is_named(administration: Administration) -> None:
 @pytest.mark.parametrize(
     ("body", "field", "message"),
     [
-        ({**CHAT, "id": "talk"}, "id", "it must be that of the path, or left out."),
+        ({**CHAT, "id": "talk"}, "id", "must be the id in the path, or left out."),
         (
             {**CHAT, "steps": [{**STEP, "prompt": "{{who}}"}]},
             "steps[0].prompt",

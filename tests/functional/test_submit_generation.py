@@ -125,38 +125,42 @@ def test_all_members_of_a_submission_are_taken(tenant: Tenant, native: Native) -
 @pytest.mark.parametrize(
     ("members", "field", "message"),
     [
-        ({"flow": None}, "flow", "it is missing."),
-        ({"flow": 1}, "flow", "it must be a text of 1 to 200 characters."),
-        ({"flow": "none"}, "flow", "there is no such flow."),
-        ({"inputs": []}, "inputs", "it must be a JSON object."),
+        ({"flow": None}, "flow", "must be present."),
+        ({"flow": 1}, "flow", "must be a text of 1 to 200 characters."),
+        ({"flow": "none"}, "flow", "must be the id of a flow."),
+        ({"inputs": []}, "inputs", "must be a JSON object."),
         ({"inputs": {}}, "inputs.text", "it is missing."),
         (
             {"inputs": {"text": {}}},
             "inputs",
-            "each must be a text, a number, true, false, or a list of these.",
+            "must have texts, numbers, true, false, or lists of these.",
         ),
         ({"inputs": {"other": "A"}}, "inputs.other", "there is no such input; there are: text."),
-        ({"external_ref": ""}, "external_ref", "it must be a text of 1 to 255 characters."),
-        ({"external_ref": 7}, "external_ref", "it must be a text of 1 to 255 characters."),
-        ({"metadata": "A"}, "metadata", "it must be a JSON object."),
-        ({"metadata": {"a": "x" * 16_000}}, "metadata", "it has more than 16000 bytes."),
+        ({"external_ref": ""}, "external_ref", "must be a text of 1 to 255 characters."),
+        ({"external_ref": 7}, "external_ref", "must be a text of 1 to 255 characters."),
+        ({"metadata": "A"}, "metadata", "must be a JSON object."),
+        ({"metadata": {"a": "x" * 16_000}}, "metadata", "must be at most 16000 bytes."),
         (
             {"deadline_seconds": 9},
             "deadline_seconds",
-            "it must be a whole number from 10 to 21600.",
+            "must be a whole number from 10 to 21600.",
         ),
         (
             {"deadline_seconds": True},
             "deadline_seconds",
-            "it must be a whole number from 10 to 21600.",
+            "must be a whole number from 10 to 21600.",
         ),
-        ({"conversation": " "}, "conversation", "it must be a text of 1 to 255 characters."),
-        ({"context": {"x": {}}}, "context.x", "there is no such member; there are: reply."),
-        ({"context": {"reply": {}}}, "context.reply", "this step chooses no context."),
+        ({"conversation": " "}, "conversation", "must be a text of 1 to 255 characters."),
+        ({"context": {"x": {}}}, "context.x", "must be one of: reply."),
+        (
+            {"context": {"reply": {}}},
+            "context.reply",
+            "must be left out: this step chooses no context.",
+        ),
         (
             {"color": "red"},
             "color",
-            f"there is no such member; there are: {', '.join(sorted(MEMBERS))}.",
+            f"must be one of: {', '.join(sorted(MEMBERS))}.",
         ),
     ],
 )
@@ -185,14 +189,14 @@ def test_a_choice_of_context_is_checked_by_name(tenant: Tenant, native: Native) 
     assert choose({"folders": {"names": ["None"]}}) == invalid(
         folders, 'there is no folder "None".'
     )
-    known = "there is no such member; there are:"
+    known = "must be one of:"
     assert choose({"pages": {}}) == invalid("context.answer.pages", f"{known} folders, tags.")
     assert choose({"folders": {"n": 1}}) == invalid(f"{folders}.n", f"{known} ids, names.")
     assert choose({"folders": {"ids": "A"}}) == invalid(
-        f"{folders}.ids", "it must be a list of up to 100 texts."
+        f"{folders}.ids", "must be a list of up to 100 texts."
     )
     assert choose({"folders": {"ids": [""]}}) == invalid(
-        f"{folders}.ids", "each must be a text of 1 to 200 characters."
+        f"{folders}.ids", "must have texts of 1 to 200 characters."
     )
 
 

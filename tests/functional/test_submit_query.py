@@ -121,7 +121,7 @@ def test_an_address_must_look_like_one(
     visitor: Visitor, stored: Callable[[], Stored], email: str
 ) -> None:
     """What is no address is refused, and not repeated."""
-    refused = refusal(400, "x-user-email: it is not an e-mail address.")
+    refused = refusal(400, "x-user-email: must be an e-mail address.")
     assert visitor.post(json.dumps(ASKED), x_user_email=email) == refused
     assert stored() == NOTHING
 
@@ -185,7 +185,7 @@ def test_a_website_is_needed_where_it_is_not_clear(
     put_flow(visitor.tenant, type="chat" if count else "text_generation")
     if count:
         put_flow(visitor.tenant, id="second")
-    message = f"x-website-id: it is needed, as the account has {count} flows of the type chat."
+    message = f"x-website-id: must be sent, as the account has {count} flows of the type chat."
     assert visitor.ask() == refusal(400, message)
     assert stored() == before
 
@@ -193,24 +193,24 @@ def test_a_website_is_needed_where_it_is_not_clear(
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"query": None}, "query: it is missing."),
-        ({"query": 7}, "query: it must be a string."),
-        ({"query": ""}, "query: it is empty."),
-        ({"query": " \n\t\u00a0"}, "query: it is empty."),
-        ({"query": "x" * 10_001}, "query: it has 10001 characters; at most 10000 are taken."),
-        ({"query": "x" * 102_400}, "query: it has 102400 characters; at most 10000 are taken."),
-        ({"sessionId": None}, "sessionId: it is missing."),
-        ({"sessionId": ""}, "sessionId: it must be a string of 1 to 255 characters."),
-        ({"sessionId": "x" * 256}, "sessionId: it must be a string of 1 to 255 characters."),
-        ({"sessionId": ["s"]}, "sessionId: it must be a string of 1 to 255 characters."),
-        ({"visitorId": None}, "visitorId: it is missing."),
-        ({"visitorId": 1}, "visitorId: it must be a string of 1 to 255 characters."),
-        ({"segmentId": {}}, "segmentId: it must be a string of 0 to 255 characters."),
-        ({"audienceId": "x" * 256}, "audienceId: it must be a string of 0 to 255 characters."),
-        ({"conversationName": 1}, "conversationName: it must be a string of 0 to 255 characters."),
-        ({"metadata": "x"}, "metadata: it must be a JSON object."),
-        ({"metadata": []}, "metadata: it must be a JSON object."),
-        ({"metadata": {"a": "x" * 1_000_000}}, "metadata: it has more than 1000000 bytes."),
+        ({"query": None}, "query: must be present."),
+        ({"query": 7}, "query: must be a string."),
+        ({"query": ""}, "query: must not be blank."),
+        ({"query": " \n\t\u00a0"}, "query: must not be blank."),
+        ({"query": "x" * 10_001}, "query: must be at most 10000 characters, not 10001."),
+        ({"query": "x" * 102_400}, "query: must be at most 10000 characters, not 102400."),
+        ({"sessionId": None}, "sessionId: must be present."),
+        ({"sessionId": ""}, "sessionId: must be a string of 1 to 255 characters."),
+        ({"sessionId": "x" * 256}, "sessionId: must be a string of 1 to 255 characters."),
+        ({"sessionId": ["s"]}, "sessionId: must be a string of 1 to 255 characters."),
+        ({"visitorId": None}, "visitorId: must be present."),
+        ({"visitorId": 1}, "visitorId: must be a string of 1 to 255 characters."),
+        ({"segmentId": {}}, "segmentId: must be a string of 0 to 255 characters."),
+        ({"audienceId": "x" * 256}, "audienceId: must be a string of 0 to 255 characters."),
+        ({"conversationName": 1}, "conversationName: must be a string of 0 to 255 characters."),
+        ({"metadata": "x"}, "metadata: must be a JSON object."),
+        ({"metadata": []}, "metadata: must be a JSON object."),
+        ({"metadata": {"a": "x" * 1_000_000}}, "metadata: must be at most 1000000 bytes."),
     ],
 )
 def test_a_body_that_is_wrong_is_refused(
@@ -242,7 +242,7 @@ def test_a_body_that_is_no_object_is_refused(visitor: Visitor, body: str, messag
 def test_a_flow_may_take_less(visitor: Visitor) -> None:
     """A question that is longer than the flow's input is refused as what the client sent."""
     put_flow(visitor.tenant, inputs=[{"name": "what", "max_length": 5}])
-    message = "query: it has 6 characters; at most 5 are taken."
+    message = "query: must be at most 5 characters, not 6."
     assert visitor.ask("123456") == refusal(400, message)
     assert visitor.ask("12345")["statusCode"] == 200
     put_flow(visitor.tenant, inputs=[{"name": "what", "max_length": 50_000, "kind": "long_text"}])
@@ -257,7 +257,9 @@ def test_a_flow_that_asks_for_more_is_refused(
     put_flow(visitor.tenant, inputs=[*CHAT["inputs"], {"name": "product"}])
     assert visitor.ask() == refusal(400, "product: it is missing.")
     put_flow(visitor.tenant, inputs=[{"name": "count", "kind": "number"}])
-    assert visitor.ask() == refusal(400, "query: the website's flow asks for no text.")
+    assert visitor.ask() == refusal(
+        400, "query: must go to a website whose flow has an input of text."
+    )
     assert stored() == NOTHING
 
 
@@ -277,7 +279,7 @@ def test_a_deadline_is_taken(visitor: Visitor) -> None:
     result = visitor.post(json.dumps(ASKED), afterword_deadline="30")
     generation = services().store.get("demo", json.loads(result["body"])["questionId"])
     assert (generation.deadline_at - generation.created_at).total_seconds() == 30
-    message = "Afterword-Deadline: it is not a whole number of seconds from 10 to 21600."
+    message = "Afterword-Deadline: must be a whole number of seconds from 10 to 21600."
     assert visitor.post(json.dumps(ASKED), afterword_deadline="soon") == refusal(400, message)
 
 

@@ -101,7 +101,7 @@ def test_a_content_moves_to_a_folder_by_its_id(contents: Contents, content_id: s
         ("Other", 2),
         ("Terms", 0),
     ]
-    missing = refusal("folder", "there is no folder of this id.")
+    missing = refusal("folder", "must be a name, or the id of an existing folder.")
     assert contents.update(content_id, {"folder": content_id}) == missing
 
 
@@ -143,20 +143,20 @@ def test_an_update_is_repeated_without_a_trace(contents: Contents, content_id: s
     ("body", "result"),
     [
         ({"name": " "}, refusal("name", "it must not be blank.")),
-        ({"text": ""}, refusal("text", "it is empty.")),
+        ({"text": ""}, refusal("text", "must not be blank.")),
         (
             {"fileUrl": "x"},
             refusal("fileUrl", "it is no address such as https://example.com/terms.pdf."),
         ),
         (
             {"text": "A", "fileUrl": "https://a.example"},
-            refusal("text, file, fileUrl", "only one of them is taken."),
+            refusal("text, file, fileUrl", "must not be sent together."),
         ),
         (
             {"externalId": "e" * 256},
-            refusal("externalId", "it must be a text of up to 255 characters, not blank."),
+            refusal("externalId", "must be a text of up to 255 characters, not blank."),
         ),
-        ({"id": "1"}, refusal("id", f"there is no such field; there are: {FIELDS}.")),
+        ({"id": "1"}, refusal("id", f"must be one of: {FIELDS}.")),
         ("[]", answer(400, "The body must be a JSON object.")),
     ],
 )

@@ -83,12 +83,12 @@ def test_without_a_title_nothing_changes(
 @pytest.mark.parametrize(
     ("title", "message"),
     [
-        ("x" * 256, "it has 256 characters; at most 255 are taken."),
-        (7, "it must be a string or null."),
-        (1.5, "it must be a string or null."),
-        (True, "it must be a string or null."),
-        ([], "it must be a string or null."),
-        ({"text": "x"}, "it must be a string or null."),
+        ("x" * 256, "must be at most 255 characters, not 256."),
+        (7, "must be a string or null."),
+        (1.5, "must be a string or null."),
+        (True, "must be a string or null."),
+        ([], "must be a string or null."),
+        ({"text": "x"}, "must be a string or null."),
     ],
     ids=range(6),
 )

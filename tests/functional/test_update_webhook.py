@@ -68,13 +68,13 @@ def test_a_change_leaves_it_disabled(webhooks: Webhooks) -> None:
 @pytest.mark.parametrize(
     ("body", "field", "message"),
     [
-        ('{"label": null}', "label", "it cannot be null; leave it out to keep it."),
-        ('{"enabled": 1}', "enabled", "it must be true or false."),
+        ('{"label": null}', "label", "must not be null; without this member the value stays."),
+        ('{"enabled": 1}', "enabled", "must be true or false."),
         ('{"url": "http://a.example/"}', "url", "it must be an https address, on port 443."),
         (
             '{"id": "x"}',
             "id",
-            "there is no such member; there are: enabled, events, label, url.",
+            "must be one of: enabled, events, label, url.",
         ),
     ],
 )

@@ -28,7 +28,7 @@ HANDLERS: Mapping[str, Callable[[Event, LambdaContext], dict[str, Any]]] = {
     "get_usage": get_usage,
     "count_usage": count_usage,
 }
-STARTED = "2026-11-10T09:00:00+00:00"
+STARTED = "2026-11-10T09:00:00.000Z"
 """START as the API writes it."""
 type Result = dict[str, Any]
 

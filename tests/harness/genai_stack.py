@@ -224,7 +224,7 @@ def unprocessable(field: str, message: str) -> Result:
 
 NO_APP = refusal(404, "No stack app is found for this API key.")
 NO_SUCH_GENERATION = refusal(404, "There is no such generation.")
-NO_UUID = refusal(400, "text_gen_id: it is not a valid UUID.")
+NO_UUID = refusal(400, "text_gen_id: must be a valid UUID.")
 
 
 def shown(  # noqa: PLR0913 - what a generation has

@@ -80,7 +80,7 @@ def test_an_end_is_an_event(  # noqa: PLR0913, PLR0917 - what is compared
     assert (event["source"], event["detail-type"]) == ("afterword", "GenerationFinished")
     detail = event["detail"]
     assert detail.pop("created_at") < detail["finished_at"]
-    assert detail.pop("finished_at").endswith("+00:00")
+    assert detail.pop("finished_at").endswith("Z")
     assert 0 < detail.pop("seconds") < RECEIVED_SECONDS
     assert detail == {
         "tenant": tenant.id,

@@ -52,11 +52,11 @@ class NumberedLines:
         )
         return mail, services().registry.get_flow(batch.tenant, FLOW)
 
-    def result(self, line: int, generation_id: str, generation: Generation | None) -> str:
+    def render_result(self, line: int, generation_id: str, generation: Generation | None) -> str:
         """Return the line's number, its generation's id and its status."""
         return json.dumps([line, generation_id, generation and generation.status])
 
-    def bad(self, line: int, error: str) -> str:
+    def render_bad(self, line: int, error: str) -> str:
         """Return the line's number and the error."""
         return json.dumps([line, error])
 
@@ -220,7 +220,9 @@ def test_time_runs_out_between_lines(runner: BatchRunner, monkeypatch: pytest.Mo
 def test_results_are_written_in_parts(runner: BatchRunner, monkeypatch: pytest.MonkeyPatch) -> None:
     """Big results are written part by part, a part a turn if time is short, each line once."""
     monkeypatch.setattr(batch_runner, "WRITTEN_AT_ONCE", 2)
-    monkeypatch.setattr(NumberedLines, "bad", lambda _, line, why: json.dumps([line, why * 90_000]))
+    monkeypatch.setattr(
+        NumberedLines, "render_bad", lambda _, line, why: json.dumps([line, why * 90_000])
+    )
     batch = put(b"x\n" * 9)
     turn = taken(batch)
     services().batches.put_bad(batch, 1, dict.fromkeys(range(1, 10), "It is no number."))

@@ -98,18 +98,18 @@ def schema(document: Json, name: str) -> Json:
 type Change = Callable[[Json], object]
 
 BREAKING: dict[str, tuple[Change, str]] = {
-    "a path goes": (lambda new: new["paths"].pop("/things"), "POST /things: it is gone"),
+    "a path goes": (lambda new: new["paths"].pop("/things"), "POST /things: is gone"),
     "an operation goes": (
         lambda new: new["paths"]["/things/{id}"].pop("get"),
-        "GET /things/{id}: it is gone",
+        "GET /things/{id}: is gone",
     ),
     "an operation has another id": (
         lambda new: post(new).update(operationId="make_thing"),
-        "POST /things: its operationId was create_thing",
+        "POST /things: the operationId was create_thing",
     ),
     "an operation takes a key": (
         lambda new: new["paths"]["/things/{id}"]["get"].update(security=[{"bearer": []}]),
-        "GET /things/{id}: it takes a key now",
+        "GET /things/{id}: takes a key now",
     ),
     "a key is not taken there": (
         lambda new: post(new)["security"].pop(),
@@ -147,38 +147,38 @@ BREAKING: dict[str, tuple[Change, str]] = {
     ),
     "a member is needed": (
         lambda new: schema(new, "Sent")["required"].append("kind"),
-        "POST /things: body.kind: it is needed now",
+        "POST /things: body.kind: is needed now",
     ),
     "a needed member comes": (
         lambda new: (
             sent(new).update(new={"type": "string"}),
             schema(new, "Sent")["required"].append("new"),
         ),
-        "POST /things: body.new: it is needed now",
+        "POST /things: body.new: is needed now",
     ),
     "a member is not taken": (
         lambda new: sent(new).pop("size"),
-        "POST /things: body.size: it is gone",
+        "POST /things: body.size: is gone",
     ),
     "a choice goes": (
         lambda new: sent(new)["kind"]["enum"].remove("b"),
-        'POST /things: body.kind: it may not be "b" any more',
+        'POST /things: body.kind: may not be "b" any more',
     ),
     "a text becomes a choice": (
         lambda new: sent(new).update(name={"type": "string", "enum": ["a"]}),
-        "POST /things: body.name: it may not be anything else any more",
+        "POST /things: body.name: may not be anything else any more",
     ),
     "a member has another type": (
         lambda new: sent(new).update(name={"type": "integer"}),
-        "POST /things: body.name: it may not be string any more",
+        "POST /things: body.name: may not be string any more",
     ),
     "a number becomes a whole one": (
         lambda new: sent(new)["size"].update(type="integer"),
-        "POST /things: body.size: it may not be number any more",
+        "POST /things: body.size: may not be number any more",
     ),
     "null is not taken": (
         lambda new: sent(new).update(note={"type": "string"}),
-        "POST /things: body.note: it may not be null any more",
+        "POST /things: body.note: may not be null any more",
     ),
     "a text is shorter": (
         lambda new: sent(new)["name"].update(maxLength=9),
@@ -198,7 +198,7 @@ BREAKING: dict[str, tuple[Change, str]] = {
     ),
     "an item has another type": (
         lambda new: sent(new)["tags"].update(items={"type": "integer"}),
-        "POST /things: body.tags[]: it may not be string any more",
+        "POST /things: body.tags[]: may not be string any more",
     ),
     "a response goes": (
         lambda new: post(new)["responses"].pop("404"),
@@ -206,7 +206,7 @@ BREAKING: dict[str, tuple[Change, str]] = {
     ),
     "a good response comes": (
         lambda new: post(new)["responses"].update({"202": {}}),
-        "POST /things: it may answer 202 now",
+        "POST /things: may answer 202 now",
     ),
     "a header goes": (
         lambda new: post(new)["responses"]["200"].pop("headers"),
@@ -222,31 +222,31 @@ BREAKING: dict[str, tuple[Change, str]] = {
     ),
     "a member is not given": (
         lambda new: seen(new).pop("text"),
-        "POST /things: response 200.text: it is gone",
+        "POST /things: response 200.text: is gone",
     ),
     "a member may be missing": (
         lambda new: schema(new, "Seen")["required"].remove("id"),
-        "POST /things: response 200.id: it may be missing",
+        "POST /things: response 200.id: may be missing",
     ),
     "a value is given that was not": (
         lambda new: seen(new)["status"]["enum"].append("lost"),
-        'POST /things: response 200.status: it may be "lost" now',
+        'POST /things: response 200.status: may be "lost" now',
     ),
     "a choice becomes a text": (
         lambda new: seen(new).update(status={"type": "string"}),
-        "POST /things: response 200.status: it may be anything else now",
+        "POST /things: response 200.status: may be anything else now",
     ),
     "another type is given": (
         lambda new: seen(new).update(id={"type": "integer"}),
-        "POST /things: response 200.id: it may be integer now",
+        "POST /things: response 200.id: may be integer now",
     ),
     "any type is given": (
         lambda new: seen(new).update(id={}),
-        "POST /things: response 200.id: it may be anything now",
+        "POST /things: response 200.id: may be anything now",
     ),
     "null is given": (
         lambda new: seen(new).update(id={"anyOf": [seen(new)["id"], {"type": "null"}]}),
-        "POST /things: response 200.id: it may be null now",
+        "POST /things: response 200.id: may be null now",
     ),
     "another format is given": (
         lambda new: seen(new)["id"].pop("format"),
@@ -258,11 +258,11 @@ BREAKING: dict[str, tuple[Change, str]] = {
     ),
     "another rest is given": (
         lambda new: seen(new)["more"].update(additionalProperties={"type": "integer"}),
-        "POST /things: response 200.more.*: it may be integer now",
+        "POST /things: response 200.more.*: may be integer now",
     ),
     "other items are given": (
         lambda new: seen(new)["parts"].update(items={"type": "string"}),
-        "POST /things: response 200.parts[]: it may be string now",
+        "POST /things: response 200.parts[]: may be string now",
     ),
 }
 HARMLESS: dict[str, Change] = {

@@ -22,3 +22,9 @@ def test_milliseconds_are_kept(seed: int) -> None:
     moment = clock.from_millis(millis)
     assert moment.tzinfo is UTC
     assert clock.to_millis(moment) == millis
+
+
+def test_a_time_is_written_to_the_millisecond_in_utc() -> None:
+    """Every time of an API has one form, with three digits of a second and a Z."""
+    assert clock.to_rfc3339(datetime(2026, 11, 10, 9, tzinfo=UTC)) == "2026-11-10T09:00:00.000Z"
+    assert clock.to_rfc3339(clock.from_millis(1_794_301_203_500)) == "2026-11-10T09:00:03.500Z"

@@ -61,7 +61,7 @@ def make_generation(status: Status, external: Mapping[str, str] | None = None) -
 def why_refused(body: bytes) -> str:
     """Return why a body is refused."""
     with pytest.raises(InvalidRequestError) as refused:
-        parameters.submission(body, "mail-reply")
+        parameters.parse_submission(body, "mail-reply")
     return str(refused.value)
 
 
@@ -82,7 +82,7 @@ def why_refused(body: bytes) -> str:
 )
 def test_the_key_is_where_a_client_may_put_it(headers: Mapping[str, str], key: str | None) -> None:
     """The key is a bearer token, else the value of `x-api-key`."""
-    assert (dialonce.api_key(make_request(headers)) or None) == key
+    assert (dialonce.read_api_key(make_request(headers)) or None) == key
 
 
 def key_of(tenant: str, flow: str | None = None) -> ApiKey:
@@ -101,17 +101,17 @@ def key_of(tenant: str, flow: str | None = None) -> ApiKey:
 
 def test_a_company_is_the_tenant() -> None:
     """A path's orchestrator is given to the company of the key; any other company is absent."""
-    assert dialonce.orchestrator(make_request(), key_of("demo")) == "mail-reply"
+    assert dialonce.read_flow_id(make_request(), key_of("demo")) == "mail-reply"
     with pytest.raises(NotFoundError) as refused:
-        dialonce.orchestrator(make_request(), key_of("other"))
+        dialonce.read_flow_id(make_request(), key_of("other"))
     assert str(refused.value) == "There is no such company."
 
 
 def test_a_key_of_one_flow_opens_no_other() -> None:
     """With a key that is bound to a flow, other orchestrators are absent."""
-    assert dialonce.orchestrator(make_request(), key_of("demo", "mail-reply")) == "mail-reply"
+    assert dialonce.read_flow_id(make_request(), key_of("demo", "mail-reply")) == "mail-reply"
     with pytest.raises(NotFoundError, match=r"There is no such flow\."):
-        dialonce.orchestrator(make_request(), key_of("demo", "answers"))
+        dialonce.read_flow_id(make_request(), key_of("demo", "answers"))
 
 
 def test_a_mail_becomes_a_submission() -> None:
@@ -121,7 +121,7 @@ def test_a_mail_becomes_a_submission() -> None:
         ' "template": "Cher [nom],", "external_ref": "case\\u002d457",'
         ' "external_metadata": { "user_id":"abc" }, "unknown": [1]}'
     )
-    assert parameters.submission(body.encode(), "mail-reply") == Submission(
+    assert parameters.parse_submission(body.encode(), "mail-reply") == Submission(
         dialect="dialonce",
         flow="mail-reply",
         inputs={"subject": "Réclamation", "body": "Bonjour", "metadata": '{"n" : 1.10}'},
@@ -151,7 +151,7 @@ def test_what_is_optional_may_be_left_out_or_null(
 ) -> None:
     """Only subject and body are needed; null is as good as nothing, and external data stay."""
     body = json.dumps({"subject": "A", "body": "B", **sent}).encode()
-    assert parameters.submission(body, "mail-reply") == Submission(
+    assert parameters.parse_submission(body, "mail-reply") == Submission(
         dialect="dialonce",
         flow="mail-reply",
         inputs={"subject": "A", "body": "B", **inputs},
@@ -164,17 +164,17 @@ def test_what_is_optional_may_be_left_out_or_null(
 def test_one_of_subject_and_body_is_enough(subject: str, body: str) -> None:
     """A mail with only a subject, or only a body, is a mail."""
     mail = json.dumps({"subject": subject, "body": body}).encode()
-    assert parameters.submission(mail, "f").inputs == {"subject": subject, "body": body}
+    assert parameters.parse_submission(mail, "f").inputs == {"subject": subject, "body": body}
 
 
 def test_external_data_have_a_limit_of_their_own() -> None:
     """What is handed back has at most a million bytes, so that the answer always fits."""
     text = "é" * 499_999
     most = f'{{"subject": "A", "body": "B", "external_ref": "{text}"}}'.encode()
-    assert parameters.submission(most, "f").external == {"external_ref": f'"{text}"'}
+    assert parameters.parse_submission(most, "f").external == {"external_ref": f'"{text}"'}
     for name, value in (("external_ref", f'"{text}x"'), ("external_metadata", f'{{"a":"{text}"}}')):
         body = f'{{"subject": "A", "body": "B", "{name}": {value}}}'.encode()
-        assert why_refused(body) == f"{name}: it has more than 1000000 bytes."
+        assert why_refused(body) == f"{name}: must be at most 1000000 bytes."
 
 
 def test_a_template_with_too_many_placeholders_is_refused() -> None:
@@ -187,7 +187,7 @@ def test_a_template_with_too_many_placeholders_is_refused() -> None:
 
 def test_a_submission_is_answered_with_its_process_id() -> None:
     """The answer to a submission is a TextProcessOutput."""
-    response = dialonce.accepted("019a6f3e-7c00-7000-8000-000000000001")
+    response = dialonce.render_accepted("019a6f3e-7c00-7000-8000-000000000001")
     assert (response.status, response.body) == (
         HTTPStatus.OK,
         '{"process_cuid": "019a6f3e-7c00-7000-8000-000000000001"}',
@@ -199,14 +199,14 @@ def test_a_submission_is_answered_with_its_process_id() -> None:
     [
         (Status.QUEUED, "started", "null"),
         (Status.RUNNING, "started", "null"),
-        (Status.SUCCEEDED, "completed", '"Dear Ada,\\n\\u201c\\u00e9\\u201d"'),
+        (Status.SUCCEEDED, "completed", '"Dear Ada,\\n“é”"'),
         (Status.FAILED, "failed", "null"),
         (Status.CANCELED, "failed", "null"),
     ],
 )
 def test_a_generation_is_shown_in_dialonces_words(status: Status, shown: str, text: str) -> None:
     """Each status has its word, and only a completed generation has a response."""
-    response = dialonce.output(make_generation(status), "mail-reply")
+    response = dialonce.render_generation(make_generation(status))
     assert response.status == HTTPStatus.OK
     assert response.body == (
         f'{{"status": "{shown}", "response": {text},'
@@ -217,7 +217,7 @@ def test_a_generation_is_shown_in_dialonces_words(status: Status, shown: str, te
 def test_external_data_are_shown_as_they_were_sent() -> None:
     """What the caller wants back stands in the answer to the letter."""
     external = {"external_ref": '"\\u0041"', "external_metadata": '{"n" :1.10,\n"e":1e400}'}
-    response = dialonce.output(make_generation(Status.QUEUED, external), "mail-reply")
+    response = dialonce.render_generation(make_generation(Status.QUEUED, external))
     assert response.body == (
         '{"status": "started", "response": null, "external_ref": "\\u0041",'
         ' "external_metadata": {"n" :1.10,\n"e":1e400}}'
@@ -227,7 +227,7 @@ def test_external_data_are_shown_as_they_were_sent() -> None:
 def test_a_generation_belongs_to_its_orchestrator() -> None:
     """Another orchestrator of the same company does not have it."""
     with pytest.raises(NotFoundError) as refused:
-        dialonce.output(make_generation(Status.QUEUED), "other-flow")
+        dialonce.require_access(make_generation(Status.QUEUED), "other-flow")
     assert str(refused.value) == "There is no such generation."
 
 
@@ -247,7 +247,7 @@ def test_an_error_has_dialonces_shape(
     error: type[AfterwordError], status: int, phrase: str
 ) -> None:
     """Every error is its status, a sentence and the status's name."""
-    response = dialonce.error(error('It is "like" this.'))
+    response = dialonce.render_error(error('It is "like" this.'))
     assert response.status == status
     assert json.loads(response.body) == {
         "statusCode": status,

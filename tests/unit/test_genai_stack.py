@@ -11,7 +11,7 @@ import pytest
 
 from afterword.dialects import genai_stack
 from afterword.dialects.genai_stack import Update
-from afterword.dialects.genai_stack.submission import submission
+from afterword.dialects.genai_stack.submission import parse_submission
 from afterword.errors import (
     AfterwordError,
     ConflictError,
@@ -27,6 +27,7 @@ from afterword.errors import (
 from afterword.files import StoredFile, SubmittedFile
 from afterword.generations import Generation, Reason, Status, Submission
 from afterword.generations.details import GenerationDetail
+from afterword.handlers import paging
 from afterword.handlers.http import Request
 from afterword.limits import LimitedError
 from afterword.runtime.pages import Page
@@ -131,52 +132,52 @@ def test_a_key_is_in_the_header_or_else_in_the_query(
     headers: Mapping[str, str], query: Mapping[str, str], key: str | None
 ) -> None:
     """`Authorization` goes before `token`, also where it has no key of use."""
-    assert genai_stack.api_key(make_request(headers=headers, query=query)) == key
+    assert genai_stack.read_api_key(make_request(headers=headers, query=query)) == key
 
 
 def test_an_app_is_the_flow_of_the_key() -> None:
     """A key that is for no flow is for no app."""
-    assert genai_stack.app_flow(make_key()) == FLOW
+    assert genai_stack.require_app(make_key()) == FLOW
     with pytest.raises(NotFoundError) as refused:
-        genai_stack.app_flow(make_key(None))
+        genai_stack.require_app(make_key(None))
     assert str(refused.value) == "No stack app is found for this API key."
 
 
 @pytest.mark.parametrize("text", [ID, ID.upper(), ID[:20] + ID[20:].upper()])
 def test_an_id_is_a_uuid_in_either_case(text: str) -> None:
     """An id is a UUID with its hyphens, and stands in lower case from here on."""
-    assert genai_stack.text_gen_id(make_request(text_gen_id=text)) == ID
+    assert genai_stack.parse_text_gen_id(make_request(text_gen_id=text)) == ID
 
 
 @pytest.mark.parametrize("version", [1, 3, 4, 5, 7, 15])
 def test_a_uuid_of_any_version_is_one(version: int) -> None:
     """What an id's bits say of its version and variant decides nothing."""
     text = str(uuid.UUID(int=uuid.UUID(ID).int & ~(0xF << 76) | version << 76))
-    assert genai_stack.text_gen_id(make_request(text_gen_id=text)) == text
+    assert genai_stack.parse_text_gen_id(make_request(text_gen_id=text)) == text
 
 
 @pytest.mark.parametrize("text", ["", "x", f"{{{ID}}}", f"urn:uuid:{ID}", ID.replace("-", "")])
 def test_anything_else_is_no_id(text: str) -> None:
     """What Python would read as a UUID as well is none in a path."""
     with pytest.raises(InvalidRequestError) as refused:
-        genai_stack.text_gen_id(make_request(text_gen_id=text))
-    assert str(refused.value) == "text_gen_id: it is not a valid UUID."
+        genai_stack.parse_text_gen_id(make_request(text_gen_id=text))
+    assert str(refused.value) == "text_gen_id: must be a valid UUID."
 
 
 def test_a_generation_is_its_apps() -> None:
     """Another flow's generation is as absent as any."""
     listed = make_listed()
-    assert genai_stack.owned(listed, listed.generation.flow) is listed
+    assert genai_stack.require_access(listed, listed.generation.flow) is listed
     with pytest.raises(NotFoundError) as refused:
-        genai_stack.owned(listed, "other")
+        genai_stack.require_access(listed, "other")
     assert str(refused.value) == "There is no such generation."
 
 
 def test_a_page_has_a_hundred_where_nothing_is_said() -> None:
     """The first hundred are what a request without a query asks for."""
-    assert genai_stack.page_asked_for(make_request()) == (100, None)
-    assert genai_stack.page_asked_for(make_request(query={"limit": "1"})) == (1, None)
-    assert genai_stack.page_asked_for(make_request(query={"limit": "100"})) == (100, None)
+    assert genai_stack.parse_page(make_request()) == (100, None)
+    assert genai_stack.parse_page(make_request(query={"limit": "1"})) == (1, None)
+    assert genai_stack.parse_page(make_request(query={"limit": "100"})) == (100, None)
 
 
 @pytest.mark.parametrize("padding", ["", "=", "=="])
@@ -187,7 +188,7 @@ def test_a_cursor_is_where_a_page_ended(padding: str) -> None:
     if padding and (len(cursor) + len(padding)) % 4:
         padding = ""
     asked = make_request(query={"after": cursor + padding})
-    assert genai_stack.page_asked_for(asked) == (100, order)
+    assert genai_stack.parse_page(asked) == (100, order)
 
 
 @pytest.mark.parametrize(
@@ -203,7 +204,7 @@ def test_a_cursor_is_where_a_page_ended(padding: str) -> None:
 )
 def test_an_update_has_a_title_or_nothing(body: bytes, update: Update | None) -> None:
     """Null is a title to be taken away; without one there is nothing to change."""
-    assert genai_stack.update(body) == update
+    assert genai_stack.parse_update(body) == update
 
 
 def test_a_form_becomes_a_submission() -> None:
@@ -215,7 +216,7 @@ def test_a_form_becomes_a_submission() -> None:
         b"--B--\r\n"
     )
     headers = {"content-type": "multipart/form-data; boundary=B", "afterword-deadline": "60"}
-    assert submission(make_request(headers=headers, body=body), flow) == Submission(
+    assert parse_submission(make_request(headers=headers, body=body), flow) == Submission(
         dialect="genai_stack",
         flow=FLOW,
         inputs={"topic": "Snow"},
@@ -243,12 +244,14 @@ def test_a_form_becomes_a_submission() -> None:
 )
 def test_each_status_has_a_word(status: Status, shown: str) -> None:
     """Every status of a generation is one of the four that are shown."""
-    assert json.loads(genai_stack.text_generation(make_listed(status)).body)["status"] == shown
+    assert (
+        json.loads(genai_stack.render_text_generation(make_listed(status)).body)["status"] == shown
+    )
 
 
 def test_a_success_is_shown_whole() -> None:
     """A text is shown with its model, tokens and times, to the millisecond."""
-    response = genai_stack.text_generation(make_listed(Status.SUCCEEDED))
+    response = genai_stack.render_text_generation(make_listed(Status.SUCCEEDED))
     assert (response.status, response.headers) == (200, {})
     assert json.loads(response.body) == {
         "id": ID,
@@ -280,7 +283,7 @@ def test_files_are_shown_without_where_they_are() -> None:
     """An input of files has what is known of each: one by itself, several as a list."""
     file = {"name": "me.png", "type": "image/png", "size": 48}
     for files, shown in (((PHOTO,), file), ((PHOTO, PHOTO), [file, file])):
-        response = genai_stack.text_generation(make_listed(files=files))
+        response = genai_stack.render_text_generation(make_listed(files=files))
         assert json.loads(response.body)["inputs"] == {"text": "Hello", "photo": shown}
         assert PHOTO.key not in response.body
 
@@ -295,7 +298,7 @@ def test_files_are_shown_without_where_they_are() -> None:
 def test_an_app_shows_its_kind_of_generations(kind: str, shown: str, empty: str) -> None:
     """An app has text generations or sessions, and the other list is empty."""
     listed = [make_listed(), make_listed(Status.SUCCEEDED, generation_id=OTHER_ID)]
-    body = json.loads(genai_stack.app(make_key(), make_flow(type=kind), listed).body)
+    body = json.loads(genai_stack.render_app(make_key(), make_flow(type=kind), listed).body)
     assert body["stack_type"] == kind
     assert [each["id"] for each in body[shown]] == [ID, OTHER_ID]
     assert body[empty] == []
@@ -303,7 +306,7 @@ def test_an_app_shows_its_kind_of_generations(kind: str, shown: str, empty: str)
 
 def test_a_flow_without_a_type_is_a_form() -> None:
     """A flow that was saved before there were types shows text generations."""
-    body = json.loads(genai_stack.app(make_key(), make_flow(), []).body)
+    body = json.loads(genai_stack.render_app(make_key(), make_flow(), []).body)
     assert body["stack_type"] == "text_generation"
 
 
@@ -311,7 +314,7 @@ def test_a_flow_without_a_type_is_a_form() -> None:
 def test_a_session_has_an_answer_once_there_is_one(status: Status) -> None:
     """A session begins with all that was asked, and has the text only of one that succeeded."""
     listed = make_listed(status, inputs={"q": "Why?", "k": ["a", "b"]}, files=(PHOTO,))
-    body = json.loads(genai_stack.app(make_key(), make_flow(type="chat"), [listed]).body)
+    body = json.loads(genai_stack.render_app(make_key(), make_flow(type="chat"), [listed]).body)
     (session,) = body["chat_sessions"]
     asked, *answers = session["data"]
     assert asked == {
@@ -329,7 +332,7 @@ def test_a_session_has_an_answer_once_there_is_one(status: Status) -> None:
 def test_a_session_may_have_no_text() -> None:
     """A session of files alone has an empty question."""
     listed = make_listed(inputs={}, files=(PHOTO,))
-    body = json.loads(genai_stack.app(make_key(), make_flow(type="chat"), [listed]).body)
+    body = json.loads(genai_stack.render_app(make_key(), make_flow(type="chat"), [listed]).body)
     (asked,) = body["chat_sessions"][0]["data"]
     assert (asked["message"], asked["chatKey"], len(asked["files"])) == ("", "", 1)
 
@@ -337,16 +340,16 @@ def test_a_session_may_have_no_text() -> None:
 def test_the_last_page_has_no_link() -> None:
     """A link is there only where there is more."""
     items = (make_listed(), make_listed(generation_id=OTHER_ID))
-    last = genai_stack.text_generations(Page(items=items, after=None), 2)
+    last = genai_stack.render_text_generations(Page(items=items, after=None), 2)
     assert (len(json.loads(last.body)), last.headers) == (2, {})
-    more = genai_stack.text_generations(Page(items=items, after=items[1].order), 2)
+    more = genai_stack.render_text_generations(Page(items=items, after=items[1].order), 2)
     assert more.body == last.body
     assert more.headers == {"link": more.headers["link"]}
 
 
 def test_a_page_of_expired_ones_leads_on() -> None:
     """A page may be empty and have a link all the same."""
-    page = genai_stack.text_generations(Page(items=(), after=f"1794301200000#{ID}"), 2)
+    page = genai_stack.render_text_generations(Page(items=(), after=f"1794301200000#{ID}"), 2)
     assert page.body == "[]"
     assert "link" in page.headers
 
@@ -355,13 +358,13 @@ def test_a_generation_that_is_too_big_for_a_page_has_one_to_itself(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A page has one generation at least, so that a list always comes to its end."""
-    monkeypatch.setattr(genai_stack, "PAGE_BYTES", 10)
+    monkeypatch.setattr(paging, "PAGE_BYTES", 10)
     items = (make_listed(), make_listed(generation_id=OTHER_ID))
-    page = genai_stack.text_generations(Page(items=items, after=None), 2)
+    page = genai_stack.render_text_generations(Page(items=items, after=None), 2)
     assert [each["id"] for each in json.loads(page.body)] == [ID]
     cursor = base64.urlsafe_b64encode(items[0].order.encode()).decode().rstrip("=")
     assert page.headers["link"] == f'</api/v1/generations?limit=2&after={cursor}>; rel="next"'
-    last = genai_stack.text_generations(Page(items=items[1:], after=None), 2)
+    last = genai_stack.render_text_generations(Page(items=items[1:], after=None), 2)
     assert last.headers == {}
 
 
@@ -381,13 +384,13 @@ def test_a_generation_that_is_too_big_for_a_page_has_one_to_itself(
 )
 def test_errors_are_fastapis(error: AfterwordError, status: HTTPStatus) -> None:
     """An error has its status and one sentence, `detail`."""
-    response = genai_stack.error(error)
+    response = genai_stack.render_error(error)
     assert (response.status, response.body) == (status, '{"detail": "Why."}')
 
 
 def test_a_field_that_does_not_fit_is_named_as_fastapi_does() -> None:
     """What is wrong with a field is a list of where, what and of which type."""
-    response = genai_stack.error(UnprocessableError("topic", "it is missing."))
+    response = genai_stack.render_error(UnprocessableError("topic", "it is missing."))
     assert response.status == HTTPStatus.UNPROCESSABLE_CONTENT
     assert json.loads(response.body) == {
         "detail": [{"loc": ["body", "topic"], "msg": "it is missing.", "type": "value_error"}]

@@ -601,26 +601,22 @@ def test_json_is_taken(body: str, pairs: Pairs) -> None:
         ),
         pytest.param(
             b'[{"input_key": "a", "input_value": 1}, {"a": "walnut"}]',
-            "Item 2 of the JSON list: it must be an object that has input_key, a string,"
-            " and input_value.",
+            "Item 2 of the JSON list: must be an object with input_key, a string, and input_value.",
             id="a list of something else",
         ),
         pytest.param(
             b'["walnut"]',
-            "Item 1 of the JSON list: it must be an object that has input_key, a string,"
-            " and input_value.",
+            "Item 1 of the JSON list: must be an object with input_key, a string, and input_value.",
             id="a list of texts",
         ),
         pytest.param(
             b'[{"input_key": "walnut"}]',
-            "Item 1 of the JSON list: it must be an object that has input_key, a string,"
-            " and input_value.",
+            "Item 1 of the JSON list: must be an object with input_key, a string, and input_value.",
             id="a pair without a value",
         ),
         pytest.param(
             b'[{"input_key": null, "input_value": "walnut"}]',
-            "Item 1 of the JSON list: it must be an object that has input_key, a string,"
-            " and input_value.",
+            "Item 1 of the JSON list: must be an object with input_key, a string, and input_value.",
             id="a pair without a key",
         ),
         pytest.param(
@@ -726,12 +722,12 @@ def test_an_input_called_like_the_fields_of_a_pair_is_sent_as_a_pair() -> None:
     [
         pytest.param(
             b"input_key=a&input_value=walnut&input_key=b",
-            "input_key is there 2 times and input_value 1 times: each key needs one value.",
+            "input_key, input_value: must be sent equally often, not 2 and 1 times.",
             id="a key too many",
         ),
         pytest.param(
             b"input_value=walnut",
-            "input_key is there 0 times and input_value 1 times: each key needs one value.",
+            "input_key, input_value: must be sent equally often, not 0 and 1 times.",
             id="a value without a key",
         ),
         pytest.param(
@@ -759,7 +755,7 @@ def test_pairs_that_do_not_add_up_are_refused(body: bytes, message: str) -> None
 def test_a_file_is_no_key() -> None:
     """A key is a text: a file in its place is refused."""
     body = body_of(part(f'{KEY}; filename="k"', CONTENT), part(VALUE, CONTENT))
-    assert refusal(MULTIPART, body) == "input_key (pair 1): it must be a text."
+    assert refusal(MULTIPART, body) == "input_key (pair 1): must be a text."
 
 
 def test_a_form_has_a_thousand_fields_at_most() -> None:

@@ -30,11 +30,11 @@ from tests.conftest import Event, LambdaContext, Tenant
 class PlainDialect:
     """A dialect whose key is a header of its own and whose errors are one word."""
 
-    def api_key(self, request: Request, /) -> str | None:
+    def read_api_key(self, request: Request, /) -> str | None:
         """Return the header `key`."""
         return request.headers.get("key")
 
-    def error(self, error: AfterwordError, /) -> Response:
+    def render_error(self, error: AfterwordError, /) -> Response:
         """Return the error's name."""
         return Response(status=http.STATUSES[type(error)], body=json.dumps(type(error).__name__))
 

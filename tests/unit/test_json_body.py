@@ -7,7 +7,7 @@ import pytest
 
 from afterword.errors import InvalidRequestError
 from afterword.runtime import json_text
-from afterword.runtime.json_text import MAX_DEPTH
+from afterword.runtime.json_text import MAX_DEPTH, JsonText
 from tests.harness.seeds import SEEDS, seeded
 
 TOO_DEEP = "The body is nested deeper than 64 levels."
@@ -184,12 +184,22 @@ def test_any_object_is_taken_apart_into_its_texts(seed: int) -> None:
     assert parsed.values == {json.loads(name): json.loads(text) for name, text in members.items()}
 
 
-def test_an_object_is_rendered_from_texts() -> None:
-    """Rendering escapes names and leaves the values as they are."""
-    texts = {'a "quoted" name': "1.10", "é": '{"b" :  1e400}'}
-    assert (
-        json_text.render_object(texts) == '{"a \\"quoted\\" name": 1.10, "\\u00e9": {"b" :  1e400}}'
+def test_json_texts_in_an_object_stay_to_the_letter() -> None:
+    """An object is rendered with its characters unescaped, and a JsonText in it as it is."""
+    members = {
+        'a "quoted" name': JsonText("1.10"),
+        "é": "ü",
+        "within": {"kept": JsonText('{"b" :  1e400}'), "list": [1, None]},
+    }
+    assert json_text.render(members) == (
+        '{"a \\"quoted\\" name": 1.10, "é": "ü",'
+        ' "within": {"kept": {"b" :  1e400}, "list": [1, null]}}'
     )
+
+
+def test_an_array_is_rendered_from_texts() -> None:
+    """The items of an array are JSON texts that stay as they are."""
+    assert json_text.render({"a": json_text.render_array(["1.10", "{}"])}) == '{"a": [1.10, {}]}'
 
 
 def _space(rng: random.Random) -> str:

@@ -96,6 +96,22 @@ def test_models_have_the_names_that_the_services_gave_them() -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "base", "field"),
+    [
+        ("SecretWebhook", "Webhook", "url"),
+        ("UsageGroup", "UsageCounts", "cost"),
+        ("RunError", "PromptitudeError", "code"),
+        ("FlowSaved", "FlowShown", "created_at"),
+    ],
+)
+def test_a_field_is_described_wherever_it_is_inherited(name: str, base: str, field: str) -> None:
+    """A response has the descriptions of the responses that it extends."""
+    schemas = DOCUMENT["components"]["schemas"]
+    described = schemas[base]["properties"][field]["description"]
+    assert schemas[name]["properties"][field]["description"] == described
+
+
+@pytest.mark.parametrize(
     "route", [route for route, operation in OPERATIONS.items() if "requestBody" in operation]
 )
 def test_examples_are_what_the_tests_send(route: str) -> None:

@@ -45,7 +45,11 @@ class Esperanto:
         return "eo"
 
 
-LANGUAGES = cast("Languages", Esperanto())
+@pytest.fixture(autouse=True)
+def _esperanto(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tell one language in all tests, without the model."""
+    languages = cast("Languages", Esperanto())
+    monkeypatch.setattr(unless, "_languages", lambda: languages)
 
 
 def make_request(body: str = BODY, headers: Mapping[str, str] | None = None) -> Request:
@@ -84,7 +88,7 @@ def make_listed(status: Status, text: str = "Because.") -> GenerationDetail:
 
 def history(listed: GenerationDetail, *earlier: GenerationDetail) -> Any:  # noqa: ANN401 - JSON
     """Return the history of an answer."""
-    body = json.loads(unless.answered(listed, earlier, LANGUAGES).body)
+    body = json.loads(unless.render_answered(listed, earlier).body)
     return body["chatData"]["history"]
 
 
@@ -101,12 +105,12 @@ def history(listed: GenerationDetail, *earlier: GenerationDetail) -> Any:  # noq
 )
 def test_the_key_is_where_a_client_may_put_it(headers: Mapping[str, str], key: str | None) -> None:
     """The key is that of `x-api-key`, else that of `Authorization: Bearer`."""
-    assert unless.api_key(make_request(headers=headers)) == key
+    assert unless.read_api_key(make_request(headers=headers)) == key
 
 
 def test_a_question_becomes_a_submission() -> None:
     """A question is an input of its flow, in its session's conversation."""
-    assert unless.submission(
+    assert unless.parse_submission(
         make_request(headers={"afterword-deadline": "60"}), FLOW
     ) == Submission(
         dialect="unless",
@@ -122,14 +126,14 @@ def test_a_question_becomes_a_submission() -> None:
 def test_an_empty_text_is_a_text() -> None:
     """An optional field may be empty, and an empty object is metadata."""
     body = BODY[:-1] + ', "segmentId": "", "metadata": { }}'
-    external = unless.submission(make_request(body), FLOW).external
+    external = unless.parse_submission(make_request(body), FLOW).external
     assert external == {"visitorId": '"v"', "segmentId": '""', "metadata": "{ }"}
 
 
 def test_texts_of_the_longest_are_taken() -> None:
     """Ids of 255 characters and a question of 10,000 are taken, of whatever characters."""
     long = {"query": "é" * 10_000, "sessionId": "😀" * 255, "visitorId": "v" * 255}
-    submission = unless.submission(make_request(json.dumps(long)), FLOW)
+    submission = unless.parse_submission(make_request(json.dumps(long)), FLOW)
     assert submission.inputs == {"question": long["query"]}
     assert submission.conversation == long["sessionId"]
 
@@ -143,12 +147,12 @@ def test_texts_of_the_longest_are_taken() -> None:
             Status.FAILED,
             {"status": "ERROR", "error": "timed_out: The model did not answer in time."},
         ),
-        (Status.CANCELED, {"status": "ERROR", "error": "It was canceled."}),
+        (Status.CANCELED, {"status": "ERROR", "error": "The question was canceled."}),
     ],
 )
 def test_a_question_is_shown_in_unless_words(status: Status, shown: Mapping[str, str]) -> None:
     """Each status has its word, and an error its sentence."""
-    response = unless.unanswered(make_listed(status).generation)
+    response = unless.render_unanswered(make_listed(status).generation)
     assert response.status is HTTPStatus.OK
     assert json.loads(response.body) == {"questionId": ID, **shown}
 
@@ -186,9 +190,9 @@ def test_both_turns_have_a_language() -> None:
 def test_a_question_belongs_to_its_website(mine: str | None) -> None:
     """A question is the website's that it was sent to, and another's 404."""
     listed = make_listed(Status.QUEUED)
-    assert unless.owned(listed, mine) is listed
+    assert unless.require_access(listed, mine) is listed
     with pytest.raises(NotFoundError, match="There is no such generation"):
-        unless.owned(listed, "another")
+        unless.require_access(listed, "another")
 
 
 @pytest.mark.parametrize(
@@ -207,7 +211,7 @@ def test_a_question_belongs_to_its_website(mine: str | None) -> None:
 )
 def test_an_error_is_one_sentence(error: AfterwordError, status: int) -> None:
     """An error is `{"error": "…"}` with its status; what does not fit a flow is 400 too."""
-    response = unless.error(error)
+    response = unless.render_error(error)
     assert (response.status, json.loads(response.body)) == (status, {"error": str(error)})
 
 

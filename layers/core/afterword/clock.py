@@ -16,3 +16,8 @@ def to_millis(moment: datetime) -> int:
 def from_millis(millis: int) -> datetime:
     """Return the aware UTC time of that many milliseconds since the epoch."""
     return datetime.fromtimestamp(millis / 1000, UTC)
+
+
+def to_rfc3339(moment: datetime) -> str:
+    """Return a UTC time such as `2026-11-10T09:00:00.000Z` (RFC 3339)."""
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

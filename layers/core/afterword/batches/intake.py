@@ -60,7 +60,7 @@ class IntakeMessage:
 class Requests(LineFormat, Protocol):
     """How events, and the lines of batches, say what they ask for."""
 
-    def requested(self, tenant: str, detail: "JsonObject", /) -> "tuple[Submission, StoredFlow]":
+    def parse_event(self, tenant: str, detail: "JsonObject", /) -> "tuple[Submission, StoredFlow]":
         """Return what is asked for, and of which flow; an AfterwordError says why it is bad."""
         ...
 
@@ -165,7 +165,7 @@ class Intake:
             values={name: value for name, value in detail.values.items() if name != "tenant"},
             texts={name: text for name, text in detail.texts.items() if name != "tenant"},
         )
-        submission, flow = self._requests.requested(tenant, sent)
+        submission, flow = self._requests.parse_event(tenant, sent)
         self._submitter.submit(tenant, submission, f"event {event_id}", flow)
 
     # --- batches ---------------------------------------------------------------------------------

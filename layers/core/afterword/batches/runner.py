@@ -60,11 +60,13 @@ class LineFormat(Protocol):
         """Return what a line asks for, and of which flow; an AfterwordError says why it is bad."""
         ...
 
-    def result(self, line: int, generation_id: str, generation: "Generation | None", /) -> str:
+    def render_result(
+        self, line: int, generation_id: str, generation: "Generation | None", /
+    ) -> str:
         """Return the result of a line as one line; None is one that is not there any more."""
         ...
 
-    def bad(self, line: int, error: str, /) -> str:
+    def render_bad(self, line: int, error: str, /) -> str:
         """Return the result of a bad line as one line."""
         ...
 
@@ -283,7 +285,9 @@ class BatchRunner:
             rendered = []
             for line in some:
                 if line in bad:
-                    rendered.append(self._lines.bad(line, bad[line]))
+                    rendered.append(self._lines.render_bad(line, bad[line]))
                 else:
-                    rendered.append(self._lines.result(line, ids[line], found.get(ids[line])))
+                    rendered.append(
+                        self._lines.render_result(line, ids[line], found.get(ids[line]))
+                    )
             yield some[-1], "".join(f"{row}\n" for row in rendered).encode()

@@ -55,8 +55,8 @@ class Bus:
             "tenant": endpoint.tenant,
             "id": endpoint.id,
             "reason": endpoint.disabled_reason,
-            "failing_since": endpoint.failing_since and endpoint.failing_since.isoformat(),
-            "disabled_at": at.isoformat(),
+            "failing_since": endpoint.failing_since and clock.to_rfc3339(endpoint.failing_since),
+            "disabled_at": clock.to_rfc3339(at),
         }
         answer = self._events.put_events(Entries=[self._entry(DISABLED_DETAIL_TYPE, at, told)])
         return answer["Entries"][0].get("ErrorCode")
@@ -166,7 +166,7 @@ def event_detail(ended: End) -> dict[str, object]:
         "status": ended.status,
         "reason": ended.reason,
         "attempts": ended.attempt,
-        "created_at": ended.created_at.isoformat(),
-        "finished_at": ended.finished_at.isoformat(),
+        "created_at": clock.to_rfc3339(ended.created_at),
+        "finished_at": clock.to_rfc3339(ended.finished_at),
         "seconds": round((ended.finished_at - ended.created_at).total_seconds(), 3),
     }

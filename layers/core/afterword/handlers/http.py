@@ -81,11 +81,11 @@ type Endpoint = Callable[[Request, ApiKey], Response]
 class Dialect(Protocol):
     """What a handler needs of its dialect; each module in afterword.dialects is one."""
 
-    def api_key(self, request: Request, /) -> str | None:
+    def read_api_key(self, request: Request, /) -> str | None:
         """Return the API key that the request carries, wherever this dialect puts it."""
         ...
 
-    def error(self, error: AfterwordError, /) -> Response:
+    def render_error(self, error: AfterwordError, /) -> Response:
         """Return the dialect's response for an error."""
         ...
 
@@ -109,7 +109,7 @@ def endpoint(dialect: Dialect, scope: Scope) -> Callable[[Endpoint], LambdaHandl
                     log.info("refused", extra={"status": response.status, "why": _why(error)})
                 except (BotoCoreError, ClientError):
                     log.exception("AWS is out of reach")
-                    response = dialect.error(UnavailableError("Try again in a moment."))
+                    response = dialect.render_error(UnavailableError("Try again in a moment."))
                 return _result(response)
 
         cold_start.end()
@@ -120,7 +120,7 @@ def endpoint(dialect: Dialect, scope: Scope) -> Callable[[Endpoint], LambdaHandl
 
 def _serve(event: Event, dialect: Dialect, scope: Scope, serve: Endpoint) -> Response:
     request = _request(event)
-    api_key = services().authenticator.authenticate(dialect.api_key(request), scope)
+    api_key = services().authenticator.authenticate(dialect.read_api_key(request), scope)
     if len(request.body) > MAX_BODY_BYTES:
         raise TooLargeError(
             f"The body has {len(request.body)} bytes; at most {MAX_BODY_BYTES} are taken."
@@ -149,7 +149,7 @@ def _why(error: AfterwordError) -> str:
 
 
 def _refusal(dialect: Dialect, error: AfterwordError) -> Response:
-    response = dialect.error(error)
+    response = dialect.render_error(error)
     if not isinstance(error, LimitedError):
         return response
     headers = {**response.headers, "retry-after": str(error.retry_after)}
@@ -163,13 +163,13 @@ def _result(response: Response) -> dict[str, Any]:
     return {"statusCode": int(response.status), "headers": headers, "body": response.body}
 
 
-def bearer_token(request: Request) -> str | None:
+def read_bearer_token(request: Request) -> str | None:
     """Return the credential of an `Authorization: Bearer` header (RFC 6750, section 2.1)."""
     scheme, _, token = request.headers.get("authorization", "").strip().partition(" ")
     return token.strip() if scheme.lower() == "bearer" else None
 
 
-def idempotency_key(request: Request) -> str | None:
+def read_idempotency_key(request: Request) -> str | None:
     """Return the request's `Idempotency-Key`, None without one.
 
     Raises InvalidRequestError unless it is 1 to 255 visible ASCII characters. The quotes of the
@@ -178,11 +178,11 @@ def idempotency_key(request: Request) -> str | None:
     """
     key = request.headers.get("idempotency-key")
     if key is not None and not _IDEMPOTENCY_KEY.fullmatch(key):
-        raise InvalidRequestError("Idempotency-Key: it is not 1 to 255 visible ASCII characters.")
+        raise InvalidRequestError("Idempotency-Key: must be 1 to 255 visible ASCII characters.")
     return key
 
 
-def deadline(request: Request) -> timedelta | None:
+def read_deadline(request: Request) -> timedelta | None:
     """Return the request's `Afterword-Deadline`: in how many seconds its text is of use at most.
 
     None without one; raises InvalidRequestError unless it is a whole number that afterword takes.
@@ -197,5 +197,20 @@ def deadline(request: Request) -> timedelta | None:
             return sent
     shortest, longest = (int(bound.total_seconds()) for bound in (MIN_DEADLINE, MAX_DEADLINE))
     raise InvalidRequestError(
-        f"Afterword-Deadline: it is not a whole number of seconds from {shortest} to {longest}."
+        f"Afterword-Deadline: must be a whole number of seconds from {shortest} to {longest}."
     )
+
+
+def require_access(flow: str | None, allowed: str | None, kind: str = "generation") -> None:
+    """Raise NotFoundError for a thing of another flow than the allowed one; None allows all.
+
+    The message is that of an absent thing.
+    """
+    if allowed not in {None, flow}:
+        raise NotFoundError(f"There is no such {kind}.")
+
+
+def require_whole_tenant(key: ApiKey) -> None:
+    """Raise ForbiddenError if the key is bound to a flow."""
+    if key.flow is not None:
+        raise ForbiddenError("The API key is for one flow alone.")

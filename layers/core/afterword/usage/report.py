@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from afterword import clock
 from afterword.errors import UnprocessableError
 from afterword.usage import statistics
-from afterword.usage.prices import format_amount
 
 if TYPE_CHECKING:
     from afterword.usage.prices import Prices
@@ -108,22 +107,6 @@ def build_report(  # noqa: PLR0913, PLR0917 - what a report depends on
     )
 
 
-def render_report(report: Report) -> dict[str, object]:
-    """Return a report as JSON: costs are decimal texts, null where one is unknown."""
-    return {
-        "from": str(report.first),
-        "to": str(report.last),
-        "by": list(report.by),
-        "groups": [{**group.names, **_counts(group)} for group in report.groups],
-        "total": _counts(report.total),
-        "prices": {
-            "currency": report.prices.currency,
-            "as_of": report.prices.as_of,
-            "unpriced_models": list(report.unpriced),
-        },
-    }
-
-
 def _group(
     names: "Mapping[Grouping, str | None]", used: "Mapping[Cell, Tally]", prices: "Prices"
 ) -> Group:
@@ -144,18 +127,3 @@ def _unpriced(used: "Collection[Cell]", prices: "Prices") -> "Iterable[Cell]":
 
 def _order(names: tuple[str | None, ...]) -> tuple[str, ...]:
     return tuple(name or "" for name in names)
-
-
-def _counts(group: Group) -> dict[str, object]:
-    tally = group.tally
-    return {
-        "generations": tally.generations,
-        "succeeded": tally.succeeded,
-        "failed": tally.failed,
-        "canceled": tally.canceled,
-        "failures": dict(tally.failures),
-        "answers": tally.answers,
-        "tokens_in": tally.tokens_in,
-        "tokens_out": tally.tokens_out,
-        "cost": format_amount(group.cost),
-    }

@@ -194,8 +194,8 @@ def build_end_delivery(endpoint: Endpoint, ended: "End", url: str | None = None)
         "flow": ended.flow,
         "flow_version": ended.flow_version,
         "dialect": ended.dialect,
-        "created_at": rfc3339(ended.created_at),
-        "finished_at": rfc3339(ended.finished_at),
+        "created_at": clock.to_rfc3339(ended.created_at),
+        "finished_at": clock.to_rfc3339(ended.finished_at),
     }
     digest = hashlib.sha256(f"{endpoint.tenant}#{endpoint.id}#{ended.id}".encode()).digest()
     delivery_id = _delivery_id(ended.finished_at, digest)
@@ -226,7 +226,7 @@ def _begun(  # noqa: PLR0913, PLR0917 - what a delivery is made of
         event=event,
         generation=generation,
         url=url,
-        body=json.dumps({"type": event, "timestamp": rfc3339(moment), "data": data}),
+        body=json.dumps({"type": event, "timestamp": clock.to_rfc3339(moment), "data": data}),
         status=DeliveryStatus.PENDING,
         created_at=now,
         next_at=now,
@@ -325,8 +325,3 @@ def is_allowed_host(scheme: str, host: str, port: int, allowed: Collection[str])
 def is_host(text: str) -> bool:
     """Whether the text is a host in lower-case ASCII, with or without a port."""
     return _HOST.fullmatch(text) is not None
-
-
-def rfc3339(moment: datetime) -> str:
-    """Return a UTC time as RFC 3339 has it, in milliseconds."""
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -3,23 +3,31 @@
 Two endpoints under `/api/companies/{companyCuid}/orchestrators/{orchestratorCuid}`:
 `POST generation-async` takes MailGenerationAsyncParameters and answers TextProcessOutput,
 `GET generation-async/{processCuid}` answers MailGenerationAsyncOutput. A company is a tenant, an
-orchestrator a flow. Not public, and so ours: the key in `Authorization: Bearer` or `x-api-key`,
-and errors as `{"statusCode", "message", "error"}`.
+orchestrator a flow. The service does not publish where the key stands, nor its errors. Here the key
+stands in `Authorization: Bearer` or `x-api-key`; errors are `{"statusCode", "message", "error"}`.
 """
 
-import json
 from collections.abc import Mapping
 from http import HTTPStatus
+from typing import TYPE_CHECKING, Literal
 
 from afterword.errors import AfterwordError, NotFoundError
 from afterword.generations import Generation, Status
-from afterword.handlers.http import STATUSES, Request, Response, bearer_token
-from afterword.runtime import json_text
+from afterword.handlers import http
+from afterword.handlers.http import STATUSES, Request, Response, read_bearer_token
+from afterword.runtime.json_text import JsonText, render
 from afterword.tenants.keys import ApiKey
+
+if TYPE_CHECKING:
+    from afterword.dialects.dialonce.responses import (
+        DialonceError,
+        MailGenerationAsyncOutput,
+        TextProcessOutput,
+    )
 
 NAME = "dialonce"
 
-_STATUSES: Mapping[Status, str] = {
+_STATUSES: Mapping[Status, Literal["started", "completed", "failed"]] = {
     Status.QUEUED: "started",
     Status.RUNNING: "started",
     Status.SUCCEEDED: "completed",
@@ -28,47 +36,52 @@ _STATUSES: Mapping[Status, str] = {
 }
 
 
-def api_key(request: Request) -> str | None:
+def read_api_key(request: Request) -> str | None:
     """Return the key of `Authorization: Bearer`, else of `x-api-key`."""
-    return bearer_token(request) or request.headers.get("x-api-key")
+    return read_bearer_token(request) or request.headers.get("x-api-key")
 
 
-def orchestrator(request: Request, key: ApiKey) -> str:
-    """Return the orchestrator of the path.
+def read_flow_id(request: Request, key: ApiKey) -> str:
+    """Return the flow that the path's orchestrator is.
 
     Raises NotFoundError unless the company is the key's tenant, and if the key is for another flow.
     """
     if request.path["companyCuid"] != key.tenant:
         raise NotFoundError("There is no such company.")
     flow = request.path["orchestratorCuid"]
-    if key.flow not in {None, flow}:
-        raise NotFoundError("There is no such flow.")
+    http.require_access(flow, key.flow, "flow")
     return flow
 
 
-def accepted(generation_id: str) -> Response:
+def require_access(generation: Generation, flow: str) -> None:
+    """Raise NotFoundError if a generation is another orchestrator's."""
+    http.require_access(generation.flow, flow)
+
+
+def render_accepted(generation_id: str) -> Response:
     """Return a TextProcessOutput."""
-    return Response(status=HTTPStatus.OK, body=json.dumps({"process_cuid": generation_id}))
+    output: TextProcessOutput = {"process_cuid": generation_id}
+    return Response(status=HTTPStatus.OK, body=render(output))
 
 
-def output(generation: Generation, flow: str) -> Response:
-    """Return a MailGenerationAsyncOutput; raise NotFoundError if it is another orchestrator's."""
-    if generation.flow != flow:
-        raise NotFoundError("There is no such generation.")
-    text = None if generation.completion is None else generation.completion.text
-    body = json_text.render_object(
-        {
-            "status": json.dumps(_STATUSES[generation.status]),
-            "response": json.dumps(text),
-            "external_ref": generation.external.get("external_ref", "null"),
-            "external_metadata": generation.external.get("external_metadata", "null"),
-        }
-    )
-    return Response(status=HTTPStatus.OK, body=body)
+def render_generation(generation: Generation) -> Response:
+    """Return a MailGenerationAsyncOutput."""
+    completion = generation.completion
+    output: MailGenerationAsyncOutput = {
+        "status": _STATUSES[generation.status],
+        "response": None if completion is None else completion.text,
+        "external_ref": JsonText(generation.external.get("external_ref", "null")),
+        "external_metadata": JsonText(generation.external.get("external_metadata", "null")),
+    }
+    return Response(status=HTTPStatus.OK, body=render(output))
 
 
-def error(error: AfterwordError) -> Response:
+def render_error(error: AfterwordError) -> Response:
     """Return an error as `{"statusCode": 404, "message": "…", "error": "Not Found"}`."""
     status = STATUSES[type(error)]
-    body = {"statusCode": status, "message": str(error), "error": status.phrase}
-    return Response(status=status, body=json.dumps(body))
+    body: DialonceError = {
+        "statusCode": int(status),
+        "message": str(error),
+        "error": status.phrase,
+    }
+    return Response(status=status, body=render(body))

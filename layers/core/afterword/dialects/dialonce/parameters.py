@@ -1,7 +1,6 @@
 """MailGenerationAsyncParameters, the body of a submission.
 
-Apart from the rest of the dialect, because only the submission pays for importing pydantic: a fifth
-of a cold start.
+Only the submission imports this module: pydantic is a fifth of a cold start.
 """
 
 from typing import TYPE_CHECKING
@@ -19,17 +18,17 @@ if TYPE_CHECKING:
 
 _EXTERNAL = ("external_ref", "external_metadata")
 MAX_EXTERNAL_BYTES = 1_000_000
-"""What is handed back has to fit into one response of Lambda, 6 MB, beside the text."""
-_WORDS = {
-    "missing": "it is missing.",
-    "string_type": "it must be a string.",
-    "dict_type": "it must be a JSON object.",
+"""External data stand beside the text in one response of Lambda, 6 MB."""
+_MESSAGES = {
+    "missing": "must be present.",
+    "string_type": "must be a string.",
+    "dict_type": "must be a JSON object.",
 }
 """pydantic's error types, in words of JSON instead of Python."""
 
 
 class MailGenerationAsyncParameters(BaseModel):
-    """The body of a submission. Fields that are not known are ignored."""
+    """The body of a submission. Unknown fields are ignored."""
 
     model_config = ConfigDict(strict=True, hide_input_in_errors=True)
 
@@ -41,11 +40,11 @@ class MailGenerationAsyncParameters(BaseModel):
     external_metadata: dict[str, object] | None = None
 
 
-def submission(body: bytes, flow: str, deadline: "timedelta | None" = None) -> Submission:
-    """Parse a MailGenerationAsyncParameters; raise InvalidRequestError naming what is wrong.
+def parse_submission(body: bytes, flow: str, deadline: "timedelta | None" = None) -> Submission:
+    """Parse a MailGenerationAsyncParameters; raise InvalidRequestError naming the field.
 
-    A mail needs a subject or a body that is not blank. `external_ref` and `external_metadata` are
-    kept as the text that was sent.
+    A mail needs a subject or a body that is not blank. `external_ref` and `external_metadata` keep
+    their text to the letter.
     """
     sent = json_text.parse_object(body)
     try:
@@ -53,7 +52,7 @@ def submission(body: bytes, flow: str, deadline: "timedelta | None" = None) -> S
     except ValidationError as error:
         raise InvalidRequestError(_explain(error)) from error
     if not (mail.subject.strip() or mail.body.strip()):
-        raise InvalidRequestError("subject, body: the mail is empty; one of them needs a text.")
+        raise InvalidRequestError("subject, body: one of them must be a text that is not blank.")
     if mail.template is not None:
         placeholders.parse_template(mail.template)
     inputs = {"subject": mail.subject, "body": mail.body}
@@ -62,7 +61,7 @@ def submission(body: bytes, flow: str, deadline: "timedelta | None" = None) -> S
     external = {name: sent.texts[name] for name in _EXTERNAL if name in sent.texts}
     for name, text in external.items():
         if len(text.encode()) > MAX_EXTERNAL_BYTES:
-            raise InvalidRequestError(f"{name}: it has more than {MAX_EXTERNAL_BYTES} bytes.")
+            raise InvalidRequestError(f"{name}: must be at most {MAX_EXTERNAL_BYTES} bytes.")
     return Submission(
         dialect=dialonce.NAME,
         flow=flow,
@@ -75,6 +74,6 @@ def submission(body: bytes, flow: str, deadline: "timedelta | None" = None) -> S
 
 def _explain(error: ValidationError) -> str:
     return " ".join(
-        f"{'.'.join(map(str, problem['loc']))}: {_WORDS.get(problem['type'], problem['msg'])}"
+        f"{'.'.join(map(str, problem['loc']))}: {_MESSAGES.get(problem['type'], problem['msg'])}"
         for problem in error.errors(include_url=False, include_input=False)
     )

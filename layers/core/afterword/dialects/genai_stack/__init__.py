@@ -1,20 +1,19 @@
 """GenAI Stack's text generation API.
 
 `GET /api/v1/apps`, `GET` and `POST /api/v1/generations`, `GET` and `PATCH
-/api/v1/generations/{text_gen_id}`. An app is the flow that the API key is bound to. Not public, and
-so ours: statuses beyond `pending`, and errors, `{"detail": …}`, which are those of FastAPI, with
-which the service is built.
+/api/v1/generations/{text_gen_id}`. An app is the flow that the API key is bound to. The service
+publishes neither the statuses beyond `pending` nor its errors. Here errors are `{"detail": …}`,
+those of FastAPI, with which the service is built.
 """
 
 import json
-import re
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
 from http import HTTPStatus
-from urllib.parse import urlencode
+from typing import TYPE_CHECKING, Literal
 
+from afterword import clock
 from afterword.errors import (
     AfterwordError,
     InvalidRequestError,
@@ -25,24 +24,32 @@ from afterword.files import StoredFile
 from afterword.flows.inputs import Input, Kind, declared_inputs
 from afterword.generations import Status
 from afterword.generations.details import GenerationDetail
-from afterword.handlers import paging
-from afterword.handlers.http import STATUSES, Request, Response, bearer_token
+from afterword.handlers import http, paging
+from afterword.handlers.http import STATUSES, Request, Response, read_bearer_token
+from afterword.handlers.paging import Paging
 from afterword.runtime import json_text
+from afterword.runtime.json_text import render, render_array
 from afterword.runtime.pages import Page
 from afterword.tenants.keys import ApiKey
 from afterword.tenants.registry import StoredFlow
 
+if TYPE_CHECKING:
+    from afterword.dialects.genai_stack.responses import (
+        ChatSession,
+        ChatTurn,
+        FastApiError,
+        StackApp,
+        TextGenerationRead,
+    )
+
 NAME = "genai_stack"
 PAGE = 100
-"""Generations of a page, and the most that may be asked for."""
-MAX_RESPONSE_BYTES = 6_000_000
-"""A function's response, with the body as a JSON string in it, may have 6 MB."""
-PAGE_BYTES = 5_000_000
-"""A page ends before it is longer."""
+"""Generations of a page, the maximum too."""
 MAX_TITLE = 255
 TOO_LARGE = "(too large to be shown)"
+_PAGING = Paging(size=PAGE, maximum=PAGE, key=paging.GENERATION_KEY)
 _APPS = uuid.UUID("5a9f4f0e-0f0b-4c53-9d4e-3c8f4a1de6b7")
-_STATUSES: Mapping[Status, str] = {
+_STATUSES: Mapping[Status, Literal["pending", "processing", "completed", "failed"]] = {
     Status.QUEUED: "pending",
     Status.RUNNING: "processing",
     Status.SUCCEEDED: "completed",
@@ -53,25 +60,25 @@ _STATUSES: Mapping[Status, str] = {
 type Json = dict[str, object]
 
 
-def api_key(request: Request) -> str | None:
+def read_api_key(request: Request) -> str | None:
     """Return the key of `Authorization: Bearer`; of `?token=` if there is no such header."""
     if "authorization" in request.headers:
-        return bearer_token(request)
+        return read_bearer_token(request)
     return request.query.get("token")
 
 
-def app_flow(key: ApiKey) -> str:
-    """Return the flow that the key is bound to; raise NotFoundError if it is for none."""
+def require_app(key: ApiKey) -> str:
+    """Return the flow that the key is bound to; raise NotFoundError for a key without one."""
     if key.flow is None:
         raise NotFoundError("No stack app is found for this API key.")
     return key.flow
 
 
-def text_gen_id(request: Request) -> str:
-    """Return the path's generation id in lower case; raise InvalidRequestError if it is no UUID.
+def parse_text_gen_id(request: Request) -> str:
+    """Return the path's generation id in lower case; raise InvalidRequestError for other texts.
 
-    A UUID is 32 hexadecimal digits in either case (RFC 9562, section 4), with the four hyphens and
-    nothing around them: of what the standard library reads, only what it writes.
+    A UUID is 32 hexadecimal digits in either case (RFC 9562, section 4), with four hyphens and
+    nothing around them. The standard library reads more forms than this one, which it writes.
     """
     text = request.path["text_gen_id"].lower()
     try:
@@ -79,23 +86,18 @@ def text_gen_id(request: Request) -> str:
             return text
     except ValueError:
         pass
-    raise InvalidRequestError("text_gen_id: it is not a valid UUID.")
+    raise InvalidRequestError("text_gen_id: must be a valid UUID.")
 
 
-def owned(listed: GenerationDetail, flow: str) -> GenerationDetail:
-    """Return a generation of the key's app; raise NotFoundError if it is another flow's."""
-    if listed.generation.flow != flow:
-        raise NotFoundError("There is no such generation.")
+def require_access(listed: GenerationDetail, flow: str) -> GenerationDetail:
+    """Return a generation of the key's app; raise NotFoundError for another flow's."""
+    http.require_access(listed.generation.flow, flow)
     return listed
 
 
-def page_asked_for(request: Request) -> tuple[int, str | None]:
-    """Return the query's `limit` (1 to PAGE) and where the page begins; raise for others."""
-    limit = request.query.get("limit", str(PAGE))
-    if not re.fullmatch(r"[0-9]{1,3}", limit) or not 1 <= int(limit) <= PAGE:
-        raise InvalidRequestError(f"limit: it is not a whole number from 1 to {PAGE}.")
-    after = request.query.get("after")
-    return int(limit), None if after is None else paging.decode(after, "after", paging.GENERATION)
+def parse_page(request: Request) -> tuple[int, str | None]:
+    """Return the query's `limit`, and the sort key that the page comes after."""
+    return _PAGING.parse(request.query)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,10 +107,10 @@ class Update:
     title: str | None
 
 
-def update(body: bytes) -> Update | None:
-    """Return what a TextGenerationUpdate changes, None if nothing.
+def parse_update(body: bytes) -> Update | None:
+    """Parse a TextGenerationUpdate; None without a title.
 
-    Raises InvalidRequestError, or UnprocessableError for a title that is none.
+    Raises InvalidRequestError, or UnprocessableError for a title that does not fit.
     """
     values = json_text.parse_object(body).values
     if "title" not in values:
@@ -117,103 +119,70 @@ def update(body: bytes) -> Update | None:
     if title is None:
         return Update(None)
     if not isinstance(title, str):
-        raise UnprocessableError("title", "it must be a string or null.")
+        raise UnprocessableError("title", "must be a string or null.")
     if len(title) > MAX_TITLE:
         raise UnprocessableError(
-            "title", f"it has {len(title)} characters; at most {MAX_TITLE} are taken."
+            "title", f"must be at most {MAX_TITLE} characters, not {len(title)}."
         )
     return Update(title)
 
 
-def app(key: ApiKey, flow: StoredFlow, generations: Sequence[GenerationDetail]) -> Response:
+def render_app(key: ApiKey, flow: StoredFlow, generations: Sequence[GenerationDetail]) -> Response:
     """Return the app, with its sessions or its text generations, newest first."""
     document = json.loads(flow.document)
     chat = document.get("type") == "chat"
     inputs = declared_inputs(flow.document)
-    shown = _fitting(generations, _session if chat else _read)
-    texts = {
-        "id": _json(str(uuid.uuid5(_APPS, f"{key.tenant}#{flow.id}"))),
-        "data": _json({"name": document["name"], "inputs": [_field(each) for each in inputs]}),
-        "form_keys_data": _json({each.name: _field(each) for each in inputs}),
-        "stack_type": _json("chat" if chat else "text_generation"),
-        "chat_sessions": _array(shown if chat else []),
-        "text_generations": _array([] if chat else shown),
+    build: Callable[[GenerationDetail], ChatSession | TextGenerationRead]
+    build = _build_session if chat else _build_read
+    page = render_array(paging.fit(_render_within_limit(each, build) for each in generations))
+    app: StackApp = {
+        "id": str(uuid.uuid5(_APPS, f"{key.tenant}#{flow.id}")),
+        "data": {"name": document["name"], "inputs": [_build_field(each) for each in inputs]},
+        "form_keys_data": {each.name: _build_field(each) for each in inputs},
+        "stack_type": "chat" if chat else "text_generation",
+        "chat_sessions": page if chat else render_array([]),
+        "text_generations": render_array([]) if chat else page,
     }
-    return Response(status=HTTPStatus.OK, body=json_text.render_object(texts))
+    return Response(status=HTTPStatus.OK, body=render(app))
 
 
-def text_generation(listed: GenerationDetail) -> Response:
+def render_text_generation(listed: GenerationDetail) -> Response:
     """Return a TextGenerationRead."""
-    text, _ = _rendered(listed, _read)
-    return Response(status=HTTPStatus.OK, body=text)
+    return Response(status=HTTPStatus.OK, body=_render_within_limit(listed, _build_read))
 
 
-def text_generations(page: Page[GenerationDetail], limit: int) -> Response:
+def render_text_generations(page: Page[GenerationDetail], limit: int) -> Response:
     """Return a list of TextGenerationRead, with a link to the next page if there is one."""
-    shown = _fitting(page.items, _read)
-    after = page.after if len(shown) == len(page.items) else page.items[len(shown) - 1].order
-    headers = {}
-    if after is not None:
-        query = urlencode({"limit": limit, "after": paging.encode(after)})
-        headers["link"] = f'</api/v1/generations?{query}>; rel="next"'
-    return Response(status=HTTPStatus.OK, body=_array(shown), headers=headers)
+    texts = paging.fit(_render_within_limit(each, _build_read) for each in page.items)
+    whole = len(texts) == len(page.items)
+    after = page.after if whole else page.items[len(texts) - 1].order
+    next_path = _PAGING.next_path("/api/v1/generations", {"limit": limit}, after)
+    headers = paging.link_headers(next_path)
+    return Response(status=HTTPStatus.OK, body=render_array(texts), headers=headers)
 
 
-def error(error: AfterwordError) -> Response:
-    """Return an error as FastAPI does: `{"detail": "…"}`, or what is wrong with which field."""
-    detail: object = str(error)
+def render_error(error: AfterwordError) -> Response:
+    """Return an error as FastAPI does: `{"detail": "…"}`, or a problem for each field."""
+    body: FastApiError = {"detail": str(error)}
     if isinstance(error, UnprocessableError):
-        message = str(error).removeprefix(f"{error.field}: ")
-        detail = [{"loc": ["body", error.field], "msg": message, "type": "value_error"}]
-    return Response(status=STATUSES[type(error)], body=_json({"detail": detail}))
+        loc = ["body", error.field]
+        body = {"detail": [{"loc": loc, "msg": error.message, "type": "value_error"}]}
+    return Response(status=STATUSES[type(error)], body=render(body))
 
 
-def _json(value: object) -> str:
-    """Return JSON with its characters as they are: escaped, they may take three times the room."""
-    return json.dumps(value, ensure_ascii=False)
+def _render_within_limit(
+    listed: GenerationDetail,
+    build: "Callable[[GenerationDetail], ChatSession | TextGenerationRead]",
+) -> str:
+    """Return a generation as JSON, without its inputs if no response could have them."""
+    text = render(build(listed))
+    if paging.response_bytes(text) <= paging.MAX_RESPONSE_BYTES:
+        return text
+    return render(build(replace(listed, inputs=dict.fromkeys(listed.inputs, TOO_LARGE))))
 
 
-def _size(text: str) -> int:
-    """Return the bytes that a text has in a function's response."""
-    return len(_json(text).encode())
-
-
-def _rendered(
-    listed: GenerationDetail, render: Callable[[GenerationDetail], Json]
-) -> tuple[str, int]:
-    """Return a generation as JSON, and the bytes that it has in a function's response.
-
-    Without its inputs where no response could have them.
-    """
-    text = _json(render(listed))
-    size = _size(text)
-    if size > MAX_RESPONSE_BYTES:
-        text = _json(render(replace(listed, inputs=dict.fromkeys(listed.inputs, TOO_LARGE))))
-        size = _size(text)
-    return text, size
-
-
-def _fitting(
-    generations: Sequence[GenerationDetail], render: Callable[[GenerationDetail], Json]
-) -> list[str]:
-    """Render the first ones that fit into PAGE_BYTES; the first one in any case."""
-    shown: list[str] = []
-    size = 0
-    for listed in generations:
-        text, bytes_more = _rendered(listed, render)
-        size += bytes_more
-        if shown and size > PAGE_BYTES:
-            break
-        shown.append(text)
-    return shown
-
-
-def _array(texts: Sequence[str]) -> str:
-    return f"[{', '.join(texts)}]"
-
-
-def _field(each: Input) -> Json:
-    """Return how a form shows an input: its limits only where it has some."""
+def _build_field(each: Input) -> Json:
+    """Return an input as a field of a form, with those limits that are set."""
     limits = {
         "default": each.default,
         "options": list(each.options) or None,
@@ -232,45 +201,45 @@ def _field(each: Input) -> Json:
     }
 
 
-def _read(listed: GenerationDetail) -> Json:
+def _build_read(listed: GenerationDetail) -> "TextGenerationRead":
     generation = listed.generation
     completion = generation.completion
     return {
         "id": generation.id,
         "title": generation.title,
-        "inputs": _inputs(listed),
+        "inputs": _build_inputs(listed),
         "outputs": {} if completion is None else {"text": completion.text},
-        "logs": _logs(listed),
-        "meta_data": _meta_data(listed),
+        "logs": _write_logs(listed),
+        "meta_data": _build_meta_data(listed),
         "status": _STATUSES[generation.status],
     }
 
 
-def _inputs(listed: GenerationDetail) -> Json:
-    """Return the inputs as they were sent; of a file, what is known of it."""
+def _build_inputs(listed: GenerationDetail) -> Json:
+    """Return the inputs as sent; a file by its name, type and size."""
     inputs: Json = dict(listed.inputs)
     by_input: dict[str, list[Json]] = {}
     for file in listed.files:
-        by_input.setdefault(file.input, []).append(_file(file))
+        by_input.setdefault(file.input, []).append(_build_file(file))
     return inputs | {
         name: files if len(files) > 1 else files[0] for name, files in by_input.items()
     }
 
 
-def _file(file: StoredFile) -> Json:
+def _build_file(file: StoredFile) -> Json:
     return {"name": file.name, "type": file.media_type, "size": file.size}
 
 
-def _meta_data(listed: GenerationDetail) -> Json:
+def _build_meta_data(listed: GenerationDetail) -> Json:
     generation = listed.generation
     completion = generation.completion
     return {
         "flow": generation.flow,
         "flow_version": generation.flow_version,
         "attempts": generation.attempt,
-        "created_at": _time(generation.created_at),
-        "finished_at": generation.finished_at and _time(generation.finished_at),
-        "seconds": _seconds(listed),
+        "created_at": clock.to_rfc3339(generation.created_at),
+        "finished_at": generation.finished_at and clock.to_rfc3339(generation.finished_at),
+        "seconds": _count_seconds(listed),
         "model": completion and completion.model,
         "tokens_in": generation.tokens_in,
         "tokens_out": generation.tokens_out,
@@ -280,17 +249,17 @@ def _meta_data(listed: GenerationDetail) -> Json:
     }
 
 
-def _logs(listed: GenerationDetail) -> str:
-    """Return what has happened, a line for each event."""
+def _write_logs(listed: GenerationDetail) -> str:
+    """Return a line for each event of the generation."""
     generation = listed.generation
-    lines = [f"{_time(generation.created_at)} submitted to {generation.flow}"]
+    lines = [f"{clock.to_rfc3339(generation.created_at)} submitted to {generation.flow}"]
     if generation.status is Status.RUNNING:
         lines.append(f"attempt {generation.attempt} is running")
     elif generation.status is Status.QUEUED and generation.attempt:
         lines.append(f"attempt {generation.attempt} was handed back, the next one is queued")
     if generation.finished_at is not None:
-        how = f"{generation.status} in {_seconds(listed)} s, attempt {generation.attempt}"
-        lines.append(f"{_time(generation.finished_at)} {how}")
+        how = f"{generation.status} in {_count_seconds(listed)} s, attempt {generation.attempt}"
+        lines.append(f"{clock.to_rfc3339(generation.finished_at)} {how}")
     if generation.reason is not None:
         lines.append(f"{generation.reason}: {generation.message}")
     if generation.completion is not None and generation.completion.model is not None:
@@ -301,26 +270,27 @@ def _logs(listed: GenerationDetail) -> str:
     return "\n".join(lines)
 
 
-def _session(listed: GenerationDetail) -> Json:
-    """Return a chat session: what was asked, and the answer once it is there."""
+def _build_session(listed: GenerationDetail) -> "ChatSession":
+    """Return a chat session: the question, and the answer once completed."""
     generation = listed.generation
-    inputs = [text for _, text in _texts(listed)]
-    key = next((name for name, _ in _texts(listed)), "")
-    files = [_file(file) for file in listed.files]
-    turns = [_turn("\n".join(inputs), key, files, is_bot=False)]
+    inputs = [text for _, text in _join_inputs(listed)]
+    key = next((name for name, _ in _join_inputs(listed)), "")
+    files = [_build_file(file) for file in listed.files]
+    turns = [_build_turn("\n".join(inputs), key, files, is_bot=False)]
     if generation.completion is not None:
-        turns.append(_turn(generation.completion.text, key, [], is_bot=True))
+        turns.append(_build_turn(generation.completion.text, key, [], is_bot=True))
     return {"id": generation.id, "title": generation.title, "data": turns}
 
 
-def _texts(listed: GenerationDetail) -> list[tuple[str, str]]:
+def _join_inputs(listed: GenerationDetail) -> list[tuple[str, str]]:
+    """Return the inputs by name, each as one text."""
     return [
         (name, value if isinstance(value, str) else "\n".join(value))
         for name, value in listed.inputs.items()
     ]
 
 
-def _turn(message: str, key: str, files: list[Json], *, is_bot: bool) -> Json:
+def _build_turn(message: str, key: str, files: list[Json], *, is_bot: bool) -> "ChatTurn":
     return {
         "is_bot": is_bot,
         "message": message,
@@ -331,12 +301,8 @@ def _turn(message: str, key: str, files: list[Json], *, is_bot: bool) -> Json:
     }
 
 
-def _seconds(listed: GenerationDetail) -> float | None:
+def _count_seconds(listed: GenerationDetail) -> float | None:
     finished_at = listed.generation.finished_at
     if finished_at is None:
         return None
     return round((finished_at - listed.generation.created_at).total_seconds(), 3)
-
-
-def _time(moment: datetime) -> str:
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

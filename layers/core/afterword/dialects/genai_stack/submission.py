@@ -1,4 +1,4 @@
-"""The form of a text generation. Apart from the rest, because only it needs to parse forms."""
+"""The form of a text generation. Only the submission imports this module, which parses forms."""
 
 from afterword.dialects import genai_stack
 from afterword.dialects.genai_stack import form
@@ -8,7 +8,7 @@ from afterword.handlers import http
 from afterword.tenants.registry import StoredFlow
 
 
-def submission(request: http.Request, flow: StoredFlow) -> Submission:
+def parse_submission(request: http.Request, flow: StoredFlow) -> Submission:
     """Parse a request; raise InvalidRequestError, or UnprocessableError naming an input."""
     sent = form.parse(request.headers.get("content-type", ""), request.body)
     values, files = inputs.check_inputs(inputs.declared_inputs(flow.document), sent)
@@ -19,5 +19,5 @@ def submission(request: http.Request, flow: StoredFlow) -> Submission:
         template=None,
         external={},
         files=files,
-        deadline=http.deadline(request),
+        deadline=http.read_deadline(request),
     )

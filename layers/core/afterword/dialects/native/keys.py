@@ -1,13 +1,19 @@
-"""API keys, as the native API creates and shows them. A key's string is shown once."""
+"""API keys in the native API. A key's string is shown once."""
 
 from collections.abc import Iterable
 from http import HTTPStatus
+from typing import TYPE_CHECKING
 
+from afterword import clock
 from afterword.dialects import native
 from afterword.errors import NotFoundError, UnprocessableError
 from afterword.handlers.http import Request, Response
+from afterword.handlers.json_members import parse_choices, read_text
 from afterword.tenants.keys import ApiKey, Scope, is_key_id
 from afterword.tenants.registry import Registry
+
+if TYPE_CHECKING:
+    from afterword.dialects.native.responses import keys as responses
 
 MAX_LABEL = 200
 _MEMBERS = ("scopes", "label", "flow")
@@ -15,25 +21,27 @@ _DEFAULT = (Scope.SUBMIT, Scope.READ)
 
 
 def create(request: Request, key: ApiKey, registry: Registry) -> Response:
-    """Create the key that is asked for: to submit and read, unless it says otherwise."""
-    values = native.sent(request, _MEMBERS).values
-    scopes = _scopes(values.get("scopes", list(_DEFAULT)))
-    label = native.text(values, "label", MAX_LABEL) or ""
-    flow = native.text(values, "flow", MAX_LABEL)
+    """Create a key; without scopes in the request, to submit and read."""
+    values = native.parse_members(request, _MEMBERS).values
+    scopes = parse_choices("scopes", values.get("scopes", list(_DEFAULT)), list(Scope))
+    label = read_text(values, "label", MAX_LABEL) or ""
+    flow = read_text(values, "flow", MAX_LABEL)
     try:
         created, key_string = registry.create_key(key.tenant, scopes, label, flow)
     except NotFoundError as error:
-        raise UnprocessableError("flow", "there is no such flow.") from error
-    return native.answer(HTTPStatus.CREATED, {**_shown(created), "key": key_string})
+        raise UnprocessableError("flow", "must be the id of a flow.") from error
+    body: responses.CreatedKey = {**_build_key(created), "key": key_string}
+    return native.render_response(HTTPStatus.CREATED, body)
 
 
-def listed(keys: Iterable[ApiKey]) -> Response:
+def render_keys(keys: Iterable[ApiKey]) -> Response:
     """Return keys, live and revoked, without their secrets."""
-    return native.answer(HTTPStatus.OK, {"keys": [_shown(key) for key in keys]})
+    body: responses.KeyList = {"keys": [_build_key(key) for key in keys]}
+    return native.render_response(HTTPStatus.OK, body)
 
 
 def revoke(request: Request, key: ApiKey, registry: Registry) -> Response:
-    """Revoke the path's key, or leave it revoked; raise NotFoundError if the tenant has none."""
+    """Revoke the path's key, again or not; raise NotFoundError for an absent key."""
     key_id = request.path["keyId"]
     missing = "There is no such key."
     if not is_key_id(key_id):
@@ -45,26 +53,12 @@ def revoke(request: Request, key: ApiKey, registry: Registry) -> Response:
     return Response(status=HTTPStatus.NO_CONTENT, body="")
 
 
-def _scopes(value: object) -> set[Scope]:
-    """Return the scopes of a request."""
-    there = [scope.value for scope in Scope]
-    if (
-        not isinstance(value, list)
-        or not value
-        or not all(isinstance(scope, str) and scope in there for scope in value)
-    ):
-        raise UnprocessableError(
-            "scopes", f"it must be a list of one or more of: {', '.join(there)}."
-        )
-    return {Scope(scope) for scope in value}
-
-
-def _shown(key: ApiKey) -> native.Json:
+def _build_key(key: ApiKey) -> "responses.Key":
     return {
         "id": key.id,
         "label": key.label,
         "scopes": [scope for scope in Scope if scope in key.scopes],
         "flow": key.flow,
-        "created_at": key.created_at.isoformat(),
-        "revoked_at": None if key.revoked_at is None else key.revoked_at.isoformat(),
+        "created_at": clock.to_rfc3339(key.created_at),
+        "revoked_at": None if key.revoked_at is None else clock.to_rfc3339(key.revoked_at),
     }

@@ -1,166 +1,156 @@
-"""Webhook endpoints and their deliveries, as the native API takes and shows them."""
+"""Webhook endpoints and their deliveries in the native API."""
 
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from http import HTTPStatus
-from urllib.parse import urlencode
+from typing import TYPE_CHECKING
 
+from afterword import clock
 from afterword.dialects import native
-from afterword.errors import InvalidRequestError, UnprocessableError
+from afterword.errors import UnprocessableError
+from afterword.handlers import http, paging
 from afterword.handlers.http import Request, Response
+from afterword.handlers.json_members import parse_choices, read_text, require_text
+from afterword.handlers.paging import Paging
 from afterword.runtime.outbound import MAX_URL
 from afterword.runtime.pages import Page
 from afterword.tenants.keys import ApiKey
-from afterword.webhooks import (
-    MAX_LABEL,
-    SUBSCRIBABLE_EVENTS,
-    Change,
-    Delivery,
-    Endpoint,
-    Event,
-    is_delivery_id,
-    rfc3339,
-)
+from afterword.webhooks import MAX_LABEL, SUBSCRIBABLE_EVENTS, Change, Delivery, Endpoint, Event
 from afterword.webhooks.endpoints import WebhookEndpoints
 
-PAGE = 20
+if TYPE_CHECKING:
+    from afterword.dialects.native.responses import webhooks as responses
+
 MAX_PAGE = 100
-_MAX_DIGITS = 3
+_PAGING = Paging(size=20, maximum=MAX_PAGE, key=re.compile(r"msg_[0-9a-f-]{36}"))
 
 
-def tenant(key: ApiKey) -> str:
-    """Return the tenant of a key; raise ForbiddenError for a key that is for one flow alone."""
-    native.whole_tenant(key)
+def require_tenant(key: ApiKey) -> str:
+    """Return the tenant of a key; raise ForbiddenError for a key that is bound to a flow."""
+    http.require_whole_tenant(key)
     return key.tenant
 
 
 def create(request: Request, key: ApiKey, endpoints: WebhookEndpoints) -> Response:
-    """Create the endpoint that is asked for, and return it with its secret."""
-    owner = tenant(key)
-    values = native.sent(request, ("url", "label", "events")).values
-    url = native.required_text(values, "url", MAX_URL)
-    label, events = _label(values) or "", _events(values) or SUBSCRIBABLE_EVENTS
-    endpoint, secret = endpoints.create(owner, url, label, events)
+    """Create an endpoint, and return it with its secret."""
+    tenant = require_tenant(key)
+    values = native.parse_members(request, ("url", "label", "events")).values
+    url = require_text(values, "url", MAX_URL)
+    label, events = _parse_label(values) or "", _parse_events(values) or SUBSCRIBABLE_EVENTS
+    endpoint, secret = endpoints.create(tenant, url, label, events)
     headers = {"location": f"/v1/webhooks/{endpoint.id}"}
-    return native.answer(
-        HTTPStatus.CREATED, {**endpoint_shown(endpoint), "secret": secret}, headers
-    )
+    return native.render_response(HTTPStatus.CREATED, _build_secret(endpoint, secret), headers)
 
 
-def change(request: Request) -> Change:
-    """Return what a request changes of an endpoint; what it leaves out stays."""
-    values = native.sent(request, ("url", "label", "events", "enabled")).values
+def parse_change(request: Request) -> Change:
+    """Parse a change of an endpoint; members that are left out stay."""
+    values = native.parse_members(request, ("url", "label", "events", "enabled")).values
     for name, value in values.items():
         if value is None:
-            raise UnprocessableError(name, "it cannot be null; leave it out to keep it.")
+            raise UnprocessableError(name, "must not be null; without this member the value stays.")
     enabled = values.get("enabled")
     if enabled is not None and not isinstance(enabled, bool):
-        raise UnprocessableError("enabled", "it must be true or false.")
+        raise UnprocessableError("enabled", "must be true or false.")
     return Change(
-        url=native.text(values, "url", MAX_URL),
-        label=_label(values),
-        events=_events(values),
+        url=read_text(values, "url", MAX_URL),
+        label=_parse_label(values),
+        events=_parse_events(values),
         enabled=enabled,
     )
 
 
-def rotated(endpoint: Endpoint, secret: str) -> Response:
+def render_rotated(endpoint: Endpoint, secret: str) -> Response:
     """Return an endpoint with its new secret."""
-    return native.answer(HTTPStatus.OK, {**endpoint_shown(endpoint), "secret": secret})
+    return native.render_response(HTTPStatus.OK, _build_secret(endpoint, secret))
 
 
-def shown(endpoint: Endpoint) -> Response:
+def render_webhook(endpoint: Endpoint) -> Response:
     """Return an endpoint, without its secret."""
-    return native.answer(HTTPStatus.OK, endpoint_shown(endpoint))
+    return native.render_response(HTTPStatus.OK, build_webhook(endpoint))
 
 
-def listed(endpoints: Sequence[Endpoint]) -> Response:
+def render_webhooks(endpoints: Sequence[Endpoint]) -> Response:
     """Return a tenant's endpoints."""
-    return native.answer(HTTPStatus.OK, {"webhooks": [endpoint_shown(each) for each in endpoints]})
+    body: responses.WebhookList = {"webhooks": [build_webhook(each) for each in endpoints]}
+    return native.render_response(HTTPStatus.OK, body)
 
 
-def removed() -> Response:
-    """Return that there is nothing there any more."""
+def render_removed() -> Response:
+    """Return the empty response of a removal."""
     return Response(status=HTTPStatus.NO_CONTENT, body="")
 
 
-def begun(delivery: Delivery) -> Response:
-    """Return a delivery that will be tried."""
-    return native.answer(HTTPStatus.ACCEPTED, delivery_shown(delivery))
+def render_begun(delivery: Delivery) -> Response:
+    """Return a delivery that waits for its first try."""
+    return native.render_response(HTTPStatus.ACCEPTED, build_delivery(delivery))
 
 
-def page_asked_for(request: Request) -> tuple[int, str | None]:
-    """Return the query's `limit` and the delivery that the page comes after."""
-    text = request.query.get("limit", str(PAGE))
-    readable = text.isascii() and text.isdecimal() and len(text) <= _MAX_DIGITS
-    if not readable or not 1 <= int(text) <= MAX_PAGE:
-        raise InvalidRequestError(f"limit: it is not a whole number from 1 to {MAX_PAGE}.")
-    after = request.query.get("after")
-    if after is not None and not is_delivery_id(after):
-        raise InvalidRequestError("after: it is none of the API's; follow the Link header.")
-    return int(text), after
+def parse_page(request: Request) -> tuple[int, str | None]:
+    """Return the query's `limit`, and the delivery that the page comes after."""
+    return _PAGING.parse(request.query)
 
 
-def deliveries(endpoint_id: str, page: Page[Delivery], limit: int) -> Response:
+def render_deliveries(endpoint_id: str, page: Page[Delivery], limit: int) -> Response:
     """Return a page of an endpoint's log, with a link to the next one if there is one."""
-    body: native.Json = {"deliveries": [delivery_shown(each) for each in page.items]}
-    if page.after is None:
-        return native.answer(HTTPStatus.OK, body)
-    query = urlencode({"limit": limit, "after": page.after})
-    link = f'</v1/webhooks/{endpoint_id}/deliveries?{query}>; rel="next"'
-    return native.answer(HTTPStatus.OK, body, {"link": link})
+    body: responses.DeliveryList = {"deliveries": [build_delivery(each) for each in page.items]}
+    path = f"/v1/webhooks/{endpoint_id}/deliveries"
+    headers = paging.link_headers(_PAGING.next_path(path, {"limit": limit}, page.after))
+    return native.render_response(HTTPStatus.OK, body, headers)
 
 
-def _label(values: Mapping[str, object]) -> str | None:
-    label = values.get("label")
-    if label is None:
-        return None
-    if not isinstance(label, str) or len(label) > MAX_LABEL:
-        raise UnprocessableError("label", f"it must be a text of up to {MAX_LABEL} characters.")
-    return label
-
-
-def _events(values: Mapping[str, object]) -> tuple[Event, ...] | None:
-    value = values.get("events")
-    if value is None:
-        return None
-    there = [event.value for event in SUBSCRIBABLE_EVENTS]
-    if (
-        not isinstance(value, list)
-        or not value
-        or not all(isinstance(each, str) and each in there for each in value)
-    ):
-        raise UnprocessableError(
-            "events", f"it must be a list of one or more of: {', '.join(there)}."
-        )
-    return tuple(dict.fromkeys(Event(each) for each in value))
-
-
-def endpoint_shown(endpoint: Endpoint) -> native.Json:
+def build_webhook(endpoint: Endpoint) -> "responses.Webhook":
     """Return an endpoint as its owner sees it, without its secret."""
+    failing_since, disabled_at = endpoint.failing_since, endpoint.disabled_at
     return {
         "id": endpoint.id,
         "url": endpoint.url,
         "label": endpoint.label,
         "events": list(endpoint.events),
         "enabled": endpoint.enabled,
-        "created_at": rfc3339(endpoint.created_at),
-        "failing_since": endpoint.failing_since and rfc3339(endpoint.failing_since),
-        "disabled_at": endpoint.disabled_at and rfc3339(endpoint.disabled_at),
+        "created_at": clock.to_rfc3339(endpoint.created_at),
+        "failing_since": None if failing_since is None else clock.to_rfc3339(failing_since),
+        "disabled_at": None if disabled_at is None else clock.to_rfc3339(disabled_at),
         "disabled_reason": endpoint.disabled_reason,
     }
 
 
-def delivery_shown(delivery: Delivery) -> native.Json:
+def build_delivery(delivery: Delivery) -> "responses.Delivery":
     """Return a delivery as its owner sees it."""
+    next_at = delivery.next_at
     return {
         "id": delivery.id,
         "event": delivery.event,
         "generation": delivery.generation,
         "url": delivery.url,
         "status": delivery.status,
-        "created_at": rfc3339(delivery.created_at),
-        "next_at": delivery.next_at and rfc3339(delivery.next_at),
-        "tries": [{**asdict(tried), "at": rfc3339(tried.at)} for tried in delivery.tries],
+        "created_at": clock.to_rfc3339(delivery.created_at),
+        "next_at": None if next_at is None else clock.to_rfc3339(next_at),
+        "tries": [
+            {
+                "at": clock.to_rfc3339(each.at),
+                "status": each.status,
+                "note": each.note,
+                "seconds": each.seconds,
+            }
+            for each in delivery.tries
+        ],
         "body": delivery.body,
     }
+
+
+def _build_secret(endpoint: Endpoint, secret: str) -> "responses.SecretWebhook":
+    return {**build_webhook(endpoint), "secret": secret}
+
+
+def _parse_label(values: Mapping[str, object]) -> str | None:
+    label = values.get("label")
+    if label is None:
+        return None
+    if not isinstance(label, str) or len(label) > MAX_LABEL:
+        raise UnprocessableError("label", f"must be a text of up to {MAX_LABEL} characters.")
+    return label
+
+
+def _parse_events(values: Mapping[str, object]) -> tuple[Event, ...] | None:
+    value = values.get("events")
+    return None if value is None else parse_choices("events", value, SUBSCRIBABLE_EVENTS)

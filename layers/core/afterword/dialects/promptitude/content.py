@@ -1,100 +1,104 @@
 """Promptitude's contents and their folders: `/v1/content` and `/v1/content/folders`.
 
-Not public, and so ours: what creating and updating answer, and pages of contents.
+The service does not publish the answers to a creation and an update, and has no pages of contents.
 """
 
-import re
 from collections.abc import Sequence
-from dataclasses import replace
-from datetime import datetime
 from http import HTTPStatus
-from urllib.parse import urlencode
+from typing import TYPE_CHECKING
 
-from afterword.dialects import promptitude
-from afterword.dialects.promptitude import Json
-from afterword.errors import ForbiddenError, InvalidRequestError
-from afterword.handlers import paging
+from afterword import clock
+from afterword.handlers import http, paging
 from afterword.handlers.http import Request, Response
+from afterword.handlers.paging import Paging
 from afterword.knowledge import Content, Folder, Label
+from afterword.runtime.json_text import render
 from afterword.runtime.pages import Page
 from afterword.tenants.keys import ApiKey
 
+if TYPE_CHECKING:
+    from afterword.dialects.promptitude import responses
+
 PAGE = 1_000
-"""Contents of a page, and the most that may be asked for."""
+"""Contents of a page, the maximum too."""
+_PAGING = Paging(size=PAGE, maximum=PAGE)
 
 
-def check_key(key: ApiKey) -> None:
+def require_access(key: ApiKey) -> None:
     """Raise ForbiddenError for a key that is bound to a flow: contents are the tenant's."""
-    if key.flow is not None:
-        raise ForbiddenError("The API key is for one flow alone.")
+    http.require_whole_tenant(key)
 
 
-def page_asked_for(request: Request) -> tuple[int, str | None]:
-    """Return the query's `limit` (1 to PAGE) and where the page begins; raise for others."""
-    limit = request.query.get("limit", str(PAGE))
-    if not re.fullmatch(r"[0-9]{1,4}", limit) or not 1 <= int(limit) <= PAGE:
-        raise InvalidRequestError(f"limit: it is not a whole number from 1 to {PAGE}.")
-    after = request.query.get("after")
-    return int(limit), None if after is None else paging.decode(after, "after")
+def parse_page(request: Request) -> tuple[int, str | None]:
+    """Return the query's `limit`, and the sort key that the page comes after."""
+    return _PAGING.parse(request.query)
 
 
-def shown(content: Content) -> Response:
-    """Return a content as it has been stored."""
-    return promptitude.answer(HTTPStatus.OK, "OK", _content(content))
-
-
-def folders(found: Sequence[Folder]) -> Response:
-    """Return the folders."""
-    results: Json = {
-        "foldersCount": len(found),
-        "folders": [
-            {
-                "id": folder.id,
-                "name": folder.name,
-                "contentsCount": folder.contents,
-                "type": "folder",
-                "description": "",
-            }
-            for folder in found
-        ],
+def render_content(content: Content) -> Response:
+    """Return a stored content."""
+    answer: responses.ContentAnswer = {
+        "code": 200,
+        "message": "OK",
+        "error": False,
+        "results": _build_content(content),
     }
-    return promptitude.answer(HTTPStatus.OK, "OK", results)
+    return Response(status=HTTPStatus.OK, body=render(answer))
 
 
-def contents(folder_id: str, page: Page[Content], limit: int) -> Response:
+def render_folders(folders: Sequence[Folder]) -> Response:
+    """Return the folders."""
+    answer: responses.FoldersAnswer = {
+        "code": 200,
+        "message": "OK",
+        "error": False,
+        "results": {
+            "foldersCount": len(folders),
+            "folders": [
+                {
+                    "id": folder.id,
+                    "name": folder.name,
+                    "contentsCount": folder.contents,
+                    "type": "folder",
+                    "description": "",
+                }
+                for folder in folders
+            ],
+        },
+    }
+    return Response(status=HTTPStatus.OK, body=render(answer))
+
+
+def render_contents(folder_id: str, page: Page[Content], limit: int) -> Response:
     """Return a page of a folder's contents, with a link to the next one if there is one.
 
-    A page is of one query, which DynamoDB ends after 1 MB, so it fits into a function's response.
+    A page is one query, which DynamoDB ends after 1 MB, so it fits into a function's response.
     """
-    items = [_content(each) for each in page.items]
-    response = promptitude.answer(
-        HTTPStatus.OK, "OK", {"contentsCount": page.total, "contents": items}
-    )
-    if page.after is None:
-        return response
-    query = urlencode({"limit": limit, "after": paging.encode(page.after)})
-    link = f'</v1/content/folders/{folder_id}/contents?{query}>; rel="next"'
-    return replace(response, headers={"link": link})
+    contents = [_build_content(each) for each in page.items]
+    answer: responses.ContentsAnswer = {
+        "code": 200,
+        "message": "OK",
+        "error": False,
+        "results": {"contentsCount": page.total or 0 or 0, "contents": contents},
+    }
+    path = f"/v1/content/folders/{folder_id}/contents"
+    headers = paging.link_headers(_PAGING.next_path(path, {"limit": limit}, page.after))
+    return Response(status=HTTPStatus.OK, body=render(answer), headers=headers)
 
 
-def _content(content: Content) -> Json:
+def _build_content(content: Content) -> "responses.Content":
     return {
         "id": content.id,
         "name": content.name,
-        "folder": _label(content.folder),
-        "tags": [_label(tag) for tag in content.tags],
+        "folder": _build_label(content.folder),
+        "tags": [_build_label(tag) for tag in content.tags],
         "externalId": content.external_id,
         "source": content.source,
         "characters": content.characters,
         "passages": content.passages,
-        "createdAt": _time(content.created_at),
-        "updatedAt": _time(content.updated_at),
+        "createdAt": clock.to_rfc3339(content.created_at),
+        "updatedAt": clock.to_rfc3339(content.updated_at),
     }
 
 
-def _label(label: Label) -> Json:
+def _build_label(label: Label) -> "responses.Label":
     return {"id": label.id, "name": label.name}
-
-
-def _time(moment: datetime) -> str:
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,8 +1,8 @@
-"""The form of a content, as it is sent to be created or updated.
+"""The form of a content that is created or updated.
 
-Apart from the rest, because only these two need to parse forms and to read documents. `text`,
-`file` and `source` are ours. A field that is sent empty, as browsers send what nobody has filled
-in, is as if not sent, but for `text`, and for `tags`, which then are none.
+Only creation and update import this module, which parses forms and reads documents. `text`, `file`
+and `source` are additions to the service's fields. An empty field counts as not sent, because
+browsers send empty fields too. Exceptions: an empty `text` is refused, and empty `tags` remove all.
 """
 
 import re
@@ -30,7 +30,7 @@ from afterword.runtime.outbound import MAX_BYTES, Fetcher, FetchError
 GENERAL = "General"
 """The folder of contents that are created without one."""
 SECONDS = 20.0
-"""For a file to be fetched and read."""
+"""The time limit of fetching and reading a file."""
 
 _TEXT, _FILE, _URL = "text", "file", "fileUrl"
 _TEXTS = (_URL, "name", "folder", "externalId", "source", _TEXT)
@@ -44,7 +44,7 @@ type Folders = Callable[[], Collection[Folder]]
 
 @dataclass(frozen=True, slots=True)
 class _Sent:
-    """What was sent: texts by their fields, and nothing for what was not."""
+    """The fields of a form: texts by their names, a file, tags; None for those not sent."""
 
     texts: dict[str, str]
     file: Upload | None
@@ -53,71 +53,71 @@ class _Sent:
 
 @dataclass(frozen=True, slots=True)
 class _Document:
-    """A content's text, and what it is called and where it is from, if that is known."""
+    """A content's text, and its name and source if known."""
 
     text: str
     name: str | None = None
     source: str | None = None
 
 
-def draft(request: Request, fetcher: Callable[[], Fetcher], folders: Folders) -> Draft:
-    """Parse a content that is to be created, and read its file.
+def parse_draft(request: Request, fetcher: Callable[[], Fetcher], folders: Folders) -> Draft:
+    """Parse a new content, and read its file.
 
     Raises InvalidRequestError, or UnprocessableError naming the field.
     """
-    sent = _parsed(request)
-    document = _document(sent, fetcher)
+    sent = _parse_form(request)
+    document = _read_document(sent, fetcher)
     if document is None:
-        raise UnprocessableError(f"{_TEXT}, {_FILE}, {_URL}", "one of them is needed.")
+        raise UnprocessableError(f"{_TEXT}, {_FILE}, {_URL}", "one of them must be sent.")
     name = sent.texts.get("name", document.name)
     if not name:
-        raise UnprocessableError("name", "it is missing.")
+        raise UnprocessableError("name", "must be present.")
     return Draft(
         name=name,
         text=document.text,
-        folder=_folder(sent, folders) or GENERAL,
+        folder=_find_folder(sent, folders) or GENERAL,
         tags=sent.tags or (),
         external_id=sent.texts.get("externalId"),
         source=sent.texts.get("source", document.source),
     )
 
 
-def change(request: Request, fetcher: Callable[[], Fetcher], folders: Folders) -> Change:
-    """Parse what is to be changed of a content, and read its new file if there is one.
+def parse_change(request: Request, fetcher: Callable[[], Fetcher], folders: Folders) -> Change:
+    """Parse a change of a content, and read its new file if there is one.
 
     Raises InvalidRequestError, or UnprocessableError naming the field.
     """
-    sent = _parsed(request)
-    document = _document(sent, fetcher)
+    sent = _parse_form(request)
+    document = _read_document(sent, fetcher)
     return Change(
         name=sent.texts.get("name"),
         text=document.text if document else None,
-        folder=_folder(sent, folders),
+        folder=_find_folder(sent, folders),
         tags=sent.tags,
         external_id=sent.texts.get("externalId"),
         source=sent.texts.get("source", document.source if document else None),
     )
 
 
-def _parsed(request: Request) -> _Sent:
+def _parse_form(request: Request) -> _Sent:
     form = forms.read(request.headers.get("content-type", ""), request.body)
     sent = [(name, value) for name, value in form.fields if value is not None]
     _check_names([name for name, _ in form.fields] + sorted(form.emptied))
     if unfit := form.emptied - {"tags"}:
-        raise UnprocessableError(min(unfit), "it must not be a list.")
+        raise UnprocessableError(min(unfit), "must not be a list.")
     texts: dict[str, str] = {}
     tags: list[str] | None = [] if form.emptied else None
     file: Upload | None = None
     for name, value in sent:
         if name in texts or (name == _FILE and file):
-            raise UnprocessableError(name, "it is there several times; it is taken once.")
+            raise UnprocessableError(name, "must be sent once.")
         if isinstance(value, Upload):
             if name != _FILE:
-                raise UnprocessableError(name, "it must be a text.")
+                raise UnprocessableError(name, "must be a text.")
             file = value
         elif name == _FILE:
             raise UnprocessableError(
-                name, "it must be a file of a multipart form; `text` takes a text, `fileUrl` a URL."
+                name, "must be a file of a multipart form; `text` takes a text, `fileUrl` a URL."
             )
         elif name == "tags":
             tags = (tags or []) + [tag.strip() for tag in value.split(",")]
@@ -126,7 +126,7 @@ def _parsed(request: Request) -> _Sent:
     texts = {name: text for name, text in texts.items() if text or name == _TEXT}
     if not is_external_id(texts.get("externalId", "-")):
         raise UnprocessableError(
-            "externalId", f"it must be a text of up to {MAX_EXTERNAL_ID} characters, not blank."
+            "externalId", f"must be a text of up to {MAX_EXTERNAL_ID} characters, not blank."
         )
     return _Sent(texts, file, None if tags is None else tuple(dict.fromkeys(filter(None, tags))))
 
@@ -137,15 +137,15 @@ def _check_names(names: list[str]) -> None:
         more = ", …" if len(unknown) > _SHOWN else ""
         raise UnprocessableError(
             ", ".join(unknown[:_SHOWN]) + more,
-            f"there is no such field; there are: {', '.join(_FIELDS)}.",
+            f"must be one of: {', '.join(_FIELDS)}.",
         )
 
 
-def _document(sent: _Sent, fetcher: Callable[[], Fetcher]) -> _Document | None:
-    """Return the document that is sent, or fetched from where it is; None if there is none."""
+def _read_document(sent: _Sent, fetcher: Callable[[], Fetcher]) -> _Document | None:
+    """Return the document of the form, or that of its URL; None without one."""
     text, url = sent.texts.get(_TEXT), sent.texts.get(_URL)
     if sum(each is not None for each in (text, sent.file, url)) > 1:
-        raise UnprocessableError(f"{_TEXT}, {_FILE}, {_URL}", "only one of them is taken.")
+        raise UnprocessableError(f"{_TEXT}, {_FILE}, {_URL}", "must not be sent together.")
     ends = time.monotonic() + SECONDS
     if sent.file is not None:
         content = sent.file.content
@@ -157,25 +157,25 @@ def _document(sent: _Sent, fetcher: Callable[[], Fetcher]) -> _Document | None:
         except FetchError as error:
             raise UnprocessableError(_URL, str(error)) from error
         read = documents.extract_text(_URL, content, ends - time.monotonic())
-        return _Document(read, _file_name(url), url if len(url) <= MAX_SOURCE else None)
+        return _Document(read, _name_file(url), url if len(url) <= MAX_SOURCE else None)
     if text is not None and not text.strip():
-        raise UnprocessableError(_TEXT, "it is empty.")
+        raise UnprocessableError(_TEXT, "must not be blank.")
     return None if text is None else _Document(text)
 
 
-def _file_name(url: str) -> str:
+def _name_file(url: str) -> str:
     """Return the name of the file at a URL: the end of its path, or else its host."""
     parts = urlsplit(url)
     name = forms.shown_name(unquote(parts.path.rstrip("/").rpartition("/")[2]))
     return (name or parts.hostname or "")[:MAX_NAME]
 
 
-def _folder(sent: _Sent, folders: Folders) -> str | None:
-    """Return the name of the folder that is sent, which may be the id of one that is there."""
+def _find_folder(sent: _Sent, folders: Folders) -> str | None:
+    """Return the folder's name; the form may have the id of a folder instead."""
     folder = sent.texts.get("folder")
     if folder is None or not _UUID.fullmatch(folder):
         return folder
     for each in folders():
         if each.id == folder.lower():
             return each.name
-    raise UnprocessableError("folder", "there is no folder of this id.")
+    raise UnprocessableError("folder", "must be a name, or the id of an existing folder.")

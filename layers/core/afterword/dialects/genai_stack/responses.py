@@ -1,0 +1,77 @@
+"""GenAI Stack's responses, as openapi.yaml describes them."""
+
+from typing import Annotated, Literal, TypedDict
+
+from afterword.handlers.json_schema import Schema, Sentence, Uuid
+from afterword.runtime.json_text import JsonText
+
+
+class TextGenerationRead(TypedDict):
+    """A generation."""
+
+    id: Uuid
+    title: str | None
+    """Null until set."""
+    inputs: dict[str, object]
+    """As sent, with defaults; a file as `{"name", "type", "size"}`."""
+    outputs: dict[str, object]
+    """`{"text": "…"}` when completed, else `{}`."""
+    logs: str
+    """A line for each event of the generation."""
+    meta_data: dict[str, object]
+    """`flow`, `flow_version`, `attempts`, `created_at`, `finished_at`, `seconds`, `model`, tokens,
+    and the reason of a failure."""
+    status: Literal["pending", "processing", "completed", "failed"]
+
+
+class ChatTurn(TypedDict):
+    """A message of a chat."""
+
+    is_bot: bool
+    message: str
+    chatKey: str
+    """The input of the question."""
+    type: Literal["text"]
+    intermediate_steps: str
+    files: list[dict[str, object]]
+
+
+class ChatSession(TypedDict):
+    """A generation of a chat: a question, and its answer once completed."""
+
+    id: Uuid
+    title: str | None
+    data: list[ChatTurn]
+
+
+class StackApp(TypedDict):
+    """The flow that the key is bound to."""
+
+    id: Uuid
+    """The same for ever."""
+    data: dict[str, object]
+    """`{"name", "inputs": […]}`: the inputs in their order."""
+    form_keys_data: dict[str, object]
+    """The same inputs by name."""
+    stack_type: Literal["chat", "text_generation"]
+    chat_sessions: Annotated[JsonText, Schema(list[ChatSession])]
+    """Sessions of a chat, newest first; empty for other apps."""
+    text_generations: Annotated[JsonText, Schema(list[TextGenerationRead])]
+    """Generations of another app, newest first; empty for a chat."""
+
+
+class FastApiProblem(TypedDict):
+    """A field that does not fit."""
+
+    loc: list[str]
+    """The place of the field."""
+    msg: Sentence
+    """A sentence."""
+    type: Literal["value_error"]
+
+
+class FastApiError(TypedDict):
+    """The reason of a refusal."""
+
+    detail: Sentence | Annotated[list[FastApiProblem], Schema(minItems=1)]
+    """A sentence, or one for each field."""

@@ -1,0 +1,89 @@
+"""Responses with generations."""
+
+from typing import Annotated, Any, NotRequired, TypedDict
+
+from afterword.generations import Reason, Status
+from afterword.handlers.json_schema import Schema, Time, Uuid
+from afterword.runtime.json_text import JsonText
+
+
+class Source(TypedDict):
+    """A content whose passages were in the prompt."""
+
+    content: str
+    """The content's id."""
+    title: str
+    folder: str
+    """The folder's id."""
+    external_id: str | None
+    source: str | None
+    """The address for readers."""
+    used: bool
+    """Whether the output cites the content, or draws on it."""
+
+
+class Used(TypedDict):
+    """The tokens of a generation."""
+
+    model: str | None
+    tokens_in: int
+    tokens_out: int | None
+
+
+class Failure(TypedDict):
+    """The reason why a generation failed."""
+
+    reason: Reason
+    """For programs."""
+    message: str | None
+    """For readers."""
+
+
+class Links(TypedDict):
+    """The actions on a generation, as paths."""
+
+    self: str
+    cancel: NotRequired[str]
+    """While the generation is open."""
+    retry: NotRequired[str]
+    """Once the generation has failed or was canceled."""
+
+
+class Generation(TypedDict):
+    """A generation, submitted through any of the APIs."""
+
+    id: Uuid
+    status: Status
+    flow: str
+    flow_version: int
+    dialect: str
+    """The API of the submission."""
+    created_at: Time
+    finished_at: Time | None
+    deadline_at: Time
+    """A generation that is still open then fails."""
+    attempts: int
+    external_ref: Annotated[JsonText, Schema(str | None)]
+    """As sent."""
+    metadata: Annotated[JsonText, Schema(dict[str, Any] | None)]
+    """As sent, to the letter."""
+    output: Annotated[JsonText, Schema(str | list[Any] | dict[str, Any] | None)]
+    """A text, an array or an object, by the flow's last step; null unless succeeded."""
+    sources: list[Source]
+    """The contents in the prompt, the best first."""
+    usage: Used | None
+    error: Failure | None
+    retry_of: Uuid | None
+    """The generation that this one repeats."""
+    title: str | None
+    rating: int | None
+    links: Links
+
+
+class GenerationList(TypedDict):
+    """A page of generations."""
+
+    items: Annotated[JsonText, Schema(list[Generation])]
+    """Newest first."""
+    next: str | None
+    """The path of the next page, as in `Link`."""

@@ -1,0 +1,32 @@
+"""Responses with API keys."""
+
+from typing import TypedDict
+
+from afterword.handlers.json_schema import Time
+from afterword.tenants.keys import Scope
+
+
+class Key(TypedDict):
+    """A key, without its secret."""
+
+    id: str
+    label: str
+    scopes: list[Scope]
+    flow: str | None
+    """The one flow of the key; null for all."""
+    created_at: Time
+    revoked_at: Time | None
+
+
+class CreatedKey(Key):
+    """A new key, shown once."""
+
+    key: str
+    """The credential of later requests."""
+
+
+class KeyList(TypedDict):
+    """All keys."""
+
+    keys: list[Key]
+    """Live and revoked, oldest first."""

@@ -1,0 +1,75 @@
+"""Responses with webhooks and their deliveries."""
+
+from typing import Annotated, TypedDict
+
+from afterword.handlers.json_schema import Schema, Time, Uuid
+from afterword.webhooks import DeliveryStatus, Disabled, Event
+
+WebhookId = Annotated[str, Schema(pattern="^(wh_[a-z0-9]{20}|submissions)$")]
+DeliveryId = Annotated[str, Schema(pattern="^msg_[0-9a-f-]{36}$")]
+
+
+class Webhook(TypedDict):
+    """An address that receives events."""
+
+    id: WebhookId
+    url: str | None
+    """Null for the webhook of all `webhook_url` of submissions."""
+    label: str
+    events: list[Event]
+    enabled: bool
+    created_at: Time
+    failing_since: Time | None
+    """The time since which all tries failed."""
+    disabled_at: Time | None
+    disabled_reason: Disabled | None
+
+
+class SecretWebhook(Webhook):
+    """A webhook with its secret, shown once."""
+
+    secret: str
+    """The key of the deliveries' signatures, `whsec_…` (Standard Webhooks)."""
+
+
+class WebhookList(TypedDict):
+    """All webhooks."""
+
+    webhooks: list[Webhook]
+    """Oldest first."""
+
+
+class Try(TypedDict):
+    """A try of a delivery."""
+
+    at: Time
+    status: int | None
+    """The status of the answer; null without an answer."""
+    note: str
+    """The reason why there was no answer, or the fault of the answer."""
+    seconds: float
+
+
+class Delivery(TypedDict):
+    """An event on its way to a webhook."""
+
+    id: DeliveryId
+    """The `webhook-id`, equal on every try."""
+    event: Event
+    generation: Uuid | None
+    url: str | None
+    status: DeliveryStatus
+    created_at: Time
+    next_at: Time | None
+    """The time of the next try."""
+    tries: list[Try]
+    """The last ones."""
+    body: str
+    """The body of every try, to the byte."""
+
+
+class DeliveryList(TypedDict):
+    """A page of deliveries."""
+
+    deliveries: list[Delivery]
+    """Newest first."""
