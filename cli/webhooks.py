@@ -48,7 +48,7 @@ def list_webhooks(context: typer.Context, tenant: TenantId, *, as_json: AsJson =
     """List a tenant's webhooks, oldest first."""
     there = stack.of(context)
     there.registry.get_tenant(tenant)
-    endpoints = there.webhook_store.list_endpoints(tenant)
+    endpoints = there.webhook_store.read_endpoints(tenant)
     if as_json:
         result_json([build_webhook(endpoint) for endpoint in endpoints])
         return

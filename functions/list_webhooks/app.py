@@ -10,5 +10,5 @@ from afterword.tenants.keys import ApiKey, Scope
 @http.endpoint(native, Scope.ADMIN)
 def handler(_request: http.Request, key: ApiKey) -> http.Response:
     """List the endpoints, oldest first."""
-    endpoints = services().webhook_store.list_endpoints(webhooks.require_tenant(key))
+    endpoints = services().webhook_store.read_endpoints(webhooks.require_tenant(key))
     return webhooks.render_webhooks(endpoints)

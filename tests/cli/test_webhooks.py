@@ -39,7 +39,7 @@ def test_a_webhook_is_added(afterword: Afterword) -> None:
     added = afterword("webhook", "add", "demo", URL, "--label", "Help desk")
     assert added.exit_code == 0
     assert re.fullmatch(r"whsec_[A-Za-z0-9+/]{43}=\n", added.stdout)
-    (endpoint,) = services().webhook_store.list_endpoints("demo")
+    (endpoint,) = services().webhook_store.read_endpoints("demo")
     assert (endpoint.url, endpoint.label) == (URL, "Help desk")
     assert added.stderr == (
         f"This is the secret of webhook {endpoint.id} of tenant demo."
@@ -90,7 +90,7 @@ def test_a_webhook_is_removed(afterword: Afterword, webhook: str) -> None:
     """It is gone, with its count."""
     removed = afterword("webhook", "remove", "demo", webhook)
     assert (removed.stdout, removed.stderr) == ("", f"Removed webhook {webhook} of tenant demo.\n")
-    assert services().webhook_store.list_endpoints("demo") == []
+    assert services().webhook_store.read_endpoints("demo") == []
     assert not services().registry.get_rules("demo").webhooks
 
 
@@ -144,7 +144,7 @@ def test_hosts_of_submissions(afterword: Afterword) -> None:
     assert "as each submission says" in afterword("webhook", "show", "demo", SUBMISSIONS).stdout
     assert afterword("tenant", "webhook-hosts", "demo", "--none").stderr == HOSTS_SET
     assert services().registry.get_rules("demo").webhook_hosts == frozenset()
-    assert services().webhook_store.list_endpoints("demo") == []
+    assert services().webhook_store.read_endpoints("demo") == []
 
 
 @pytest.mark.parametrize("host", ["https://a.example", "a.example/x", "*", "a b", "", "-"])

@@ -110,7 +110,7 @@ def test_what_does_not_fit_is_named(
     """What is wrong is refused by its name, and nothing is stored."""
     result = webhooks.send("create_webhook", webhooks.event("create_webhook", body=body))
     assert result == problem(422, message, field)
-    assert services().webhook_store.list_endpoints("demo") == []
+    assert services().webhook_store.read_endpoints("demo") == []
     assert not services().registry.get_rules("demo").webhooks
 
 
@@ -130,7 +130,7 @@ def test_without_its_secret_there_is_no_endpoint(
     cut_off("ssm.PutParameter")
     result = webhooks.call("create_webhook", url=URL)
     assert result == problem(503, "Try again in a moment.", retry_after="1")
-    assert services().webhook_store.list_endpoints("demo") == []
+    assert services().webhook_store.read_endpoints("demo") == []
 
 
 @pytest.mark.parametrize("name", HANDLERS)

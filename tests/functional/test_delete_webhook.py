@@ -26,7 +26,7 @@ def test_the_others_stay(webhooks: Webhooks) -> None:
     """A tenant with another endpoint has that still."""
     first, second = webhooks.created(), webhooks.created()
     webhooks.call("delete_webhook", first["id"])
-    assert [each.id for each in services().webhook_store.list_endpoints("demo")] == [second["id"]]
+    assert [each.id for each in services().webhook_store.read_endpoints("demo")] == [second["id"]]
     assert services().registry.get_rules("demo").webhooks
 
 

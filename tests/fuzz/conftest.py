@@ -215,7 +215,7 @@ def anew(tenant: Tenant) -> Mapping[str, Callable[[], Mapping[str, str]]]:
         return {"keyId": services().registry.create_key(tenant.id, [Scope.READ])[0].id}
 
     def webhook() -> Mapping[str, str]:
-        for endpoint in services().webhook_store.list_endpoints(tenant.id):
+        for endpoint in services().webhook_store.read_endpoints(tenant.id):
             services().webhook_endpoints.remove(tenant.id, endpoint.id)
         endpoint, _ = services().webhook_endpoints.create(tenant.id, "https://hooks.example.com/")
         return {"webhookId": endpoint.id}

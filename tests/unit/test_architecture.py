@@ -532,7 +532,7 @@ def run_python(*arguments: str) -> str:
         check=True,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=180,
     ).stdout
 
 

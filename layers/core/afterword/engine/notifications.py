@@ -136,7 +136,7 @@ class Notifier:
         """Begin the webhooks of an end; `known` are the endpoints of each tenant of a batch."""
         try:
             if ended.tenant not in known:
-                known[ended.tenant] = self._webhooks.list_endpoints(ended.tenant)
+                known[ended.tenant] = self._webhooks.read_endpoints(ended.tenant)
             self._webhooks.start_deliveries(ended, known[ended.tenant])
         except (BotoCoreError, ClientError) as error:
             telemetry.logger().warning(

@@ -24,9 +24,9 @@ class WebhookDeliveries:
         self._store = store
         self._queue = queue
 
-    def list_endpoints(self, tenant: str) -> "Sequence[Endpoint]":
+    def read_endpoints(self, tenant: str) -> "Sequence[Endpoint]":
         """Return the endpoints of a tenant."""
-        return self._store.list_endpoints(tenant)
+        return self._store.read_endpoints(tenant)
 
     def start_deliveries(self, ended: "End", endpoints: "Sequence[Endpoint]") -> None:
         """Begin a delivery to each of its tenant's endpoints that asked for ends.

@@ -53,7 +53,7 @@ class WebhookEndpoints:
         Raises UnprocessableError, and ConflictError when the tenant has MAX_ENDPOINTS.
         """
         self._check(Change(url=url, label=label, events=tuple(events)))
-        there = [each for each in self._store.list_endpoints(tenant) if each.id != SUBMISSIONS]
+        there = [each for each in self._store.read_endpoints(tenant) if each.id != SUBMISSIONS]
         if len(there) >= MAX_ENDPOINTS:
             raise ConflictError(f"A tenant has {MAX_ENDPOINTS} webhooks at most.")
         self._registry.count_webhook(tenant, 1)

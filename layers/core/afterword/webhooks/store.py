@@ -74,7 +74,7 @@ class WebhookStore:
             raise NotFoundError(_NO_ENDPOINT)
         return _endpoint(item)
 
-    def list_endpoints(self, tenant: str) -> list[Endpoint]:
+    def read_endpoints(self, tenant: str) -> list[Endpoint]:
         """Return a tenant's endpoints, oldest first."""
         condition = equals("pk", text(tenant)) & begins_with("sk", "endpoint#")
         pages = self._table.pages(condition, consistent=True)
