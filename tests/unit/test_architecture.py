@@ -358,9 +358,8 @@ def test_no_package_has_a_name_of_its_modules() -> None:
     """A name of a package is no name of its modules: the import of a module would hide it."""
     for module, path in MODULES.items():
         if path.name == "__init__.py":
-            inner = {
-                other.rpartition(".")[2] for other in MODULES if other.startswith(f"{module}.")
-            }
+            parts = (other.rpartition(".") for other in MODULES)
+            inner = {name for parent, _, name in parts if parent == module}
             assert not inner & bound(tree(module)), module
 
 
