@@ -15,7 +15,7 @@ import pytest
 from botocore.client import BaseClient
 from botocore.exceptions import EndpointConnectionError
 
-from afterword import clients, clock, services, settings, telemetry, worker
+from afterword import clients, clock, fetching, services, settings, telemetry, worker
 from afterword.keys import Scope
 from afterword.models import provider
 from afterword.registry import Registry
@@ -239,6 +239,16 @@ def cut_off(aws: None) -> Callable[[str], None]:  # noqa: ARG001 - asked for its
             client.meta.events.register(f"before-call.{operation}", fail)
 
     return cut
+
+
+@pytest.fixture
+def no_internet(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no address lead anywhere: nothing is fetched, and no name server is asked."""
+
+    def resolve(_host: str, _port: int) -> list[str]:
+        raise OSError
+
+    monkeypatch.setattr(fetching, "_addresses", resolve)
 
 
 @pytest.fixture
