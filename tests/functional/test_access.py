@@ -1,6 +1,5 @@
 """Who may do what: keys, scopes, and other people's companies, orchestrators and processes."""
 
-import importlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -10,10 +9,9 @@ from typing import Any
 import pytest
 
 from afterword import authentication, keys, services
-from afterword.keys import Scope
 from functions.get_mail_generation.app import handler as read
 from functions.submit_mail_generation.app import handler as submit
-from tests.conftest import FLOW, FLOW_DOCUMENT, ROOT, Event, LambdaContext, Stored, Tenant
+from tests.conftest import FLOW, FLOW_DOCUMENT, Event, LambdaContext, Stored, Tenant
 from tests.functional.conftest import (
     NO_SUCH_COMPANY,
     NO_SUCH_GENERATION,
@@ -23,14 +21,6 @@ from tests.functional.conftest import (
 
 NOTHING = Stored(items=0, messages=0, objects=0)
 ABSENT = "019a6f3e-7c00-7000-8000-000000000009"
-PUBLIC = {"GET /health", "GET /openapi.json", "GET /docs", "GET /docs/{file}"}
-"""Routes that answer without a key: they show nothing that is not in the source."""
-ROUTES = {
-    event["routeKey"]: path.stem
-    for path in sorted((ROOT / "events").glob("*.json"))
-    if "routeKey" in (event := json.loads(path.read_text()))
-}
-"""The functions of all routes, by their events (tests/template shows that none is missing)."""
 
 
 @dataclass
@@ -142,41 +132,6 @@ def test_a_revoked_key_is_refused_after_a_minute(
     assert stored().items == 1
 
 
-def test_a_key_that_may_only_read_cannot_submit(
-    tenant: Tenant, submission_event: Event, context: LambdaContext, stored: Callable[[], Stored]
-) -> None:
-    """Submitting needs the scope `submit`."""
-    submission_event["headers"]["authorization"] = f"Bearer {tenant.key_with(Scope.READ)}"
-    message = "The API key does not have the scope 'submit'."
-    assert submit(submission_event, context) == refusal(403, message)
-    assert stored() == NOTHING
-
-
-def test_a_key_that_may_only_submit_cannot_read(
-    tenant: Tenant,
-    submission_event: Event,
-    reading_event: Callable[[str], Event],
-    context: LambdaContext,
-) -> None:
-    """Reading needs the scope `read`, even to read what the same key has submitted."""
-    submission_event["headers"]["authorization"] = f"Bearer {tenant.key_with(Scope.SUBMIT)}"
-    cuid = json.loads(submit(submission_event, context)["body"])["process_cuid"]
-    event = reading_event(cuid)
-    event["headers"]["authorization"] = f"Bearer {tenant.key_with(Scope.SUBMIT)}"
-    message = "The API key does not have the scope 'read'."
-    assert read(event, context) == refusal(403, message)
-
-
-def test_an_admin_key_may_neither_submit_nor_read(
-    tenant: Tenant, both: Callable[[Mapping[str, str]], list[dict[str, Any]]]
-) -> None:
-    """A scope is not more than its word: `admin` does not stand for the others."""
-    assert both({"x-api-key": tenant.key_with(Scope.ADMIN)}) == [
-        refusal(403, "The API key does not have the scope 'submit'."),
-        refusal(403, "The API key does not have the scope 'read'."),
-    ]
-
-
 @pytest.mark.usefixtures("other_tenant")
 @pytest.mark.parametrize("company", ["other", "absent", "DEMO", "demo ", "", "\ud800", "demo#x"])
 def test_a_foreign_company_is_an_absent_one(
@@ -280,21 +235,3 @@ def test_two_tenants_do_not_see_each_other(
     event["pathParameters"]["companyCuid"] = other_tenant.id
     assert event["pathParameters"]["orchestratorCuid"] == FLOW
     assert read(event, context) == NO_SUCH_GENERATION
-
-
-@pytest.mark.usefixtures("tenant")
-@pytest.mark.parametrize("route", ROUTES)
-def test_every_route_asks_for_a_key(
-    load_event: Callable[[str], Event], context: LambdaContext, route: str
-) -> None:
-    """Without a key each route answers 401, but for the few that are public."""
-    event = load_event(ROUTES[route])
-    event["headers"] = {
-        name: value
-        for name, value in event["headers"].items()
-        if name.lower() not in ("authorization", "x-api-key")
-    }
-    for name in ("queryStringParameters", "rawQueryString"):
-        event.pop(name, None)
-    answer = importlib.import_module(f"functions.{ROUTES[route]}.app").handler(event, context)
-    assert answer["statusCode"] == (200 if route in PUBLIC else 401)

@@ -11,13 +11,15 @@ from typing import Any
 
 import pytest
 
-from afterword import services, waiting
+from afterword import clients, services, waiting
 from afterword.keys import Scope
-from tests.conftest import FLOW, FLOW_DOCUMENT, SetClock, Stored, Tenant
+from tests.conftest import FLOW, FLOW_DOCUMENT, SetClock, Tenant
 from tests.harness import api as apis
 from tests.harness.api import Api
 from tests.harness.belongings import generation_parameters, make_belongings, submitted
+from tests.harness.deployment import REFERENCES
 from tests.harness.refusals import dialect_of, refusal
+from tests.harness.stand_in_aws import BUCKETS, TABLES
 
 PUBLIC = {"GET /health", "GET /openapi.json", "GET /docs", "GET /docs/{file}"}
 """Routes that answer without a key: they show nothing that is not in the source."""
@@ -103,6 +105,11 @@ NAMED = [
 FILTERED = {"list_generations"}
 """Functions whose parameter is a filter: nothing passes one with an unknown name."""
 
+OF_ENDED = {"delete_generation", "retry_generation"}
+"""Functions that a generation must have ended for."""
+MALFORMED = ("nonsense", "x#y", "a b", "é", "0" * 3_000)
+WRITES = ("PutItem", "UpdateItem", "DeleteItem", "TransactWriteItems", "BatchWriteItem")
+
 type KeyWith = Callable[..., str]
 
 
@@ -117,11 +124,35 @@ def key_with(tenant: Tenant) -> KeyWith:
 
 
 @pytest.fixture
+def all_items(aws: None) -> Callable[[], object]:  # noqa: ARG001 - asked for its effect
+    """Return a function that reads all items, the objects' keys and the number of messages."""
+
+    def read() -> object:
+        client = clients.dynamodb()
+        items = {name: client.scan(TableName=REFERENCES[name])["Items"] for name in TABLES}
+        return items, objects_and_messages()
+
+    return read
+
+
+def objects_and_messages() -> object:
+    """Return the keys of all objects, and how many messages there are."""
+    listed = [clients.s3().list_objects_v2(Bucket=REFERENCES[name]) for name in BUCKETS]
+    attributes = clients.sqs().get_queue_attributes(
+        QueueUrl=REFERENCES["Queue"], AttributeNames=["ApproximateNumberOfMessages"]
+    )
+    return [[each["Key"] for each in found.get("Contents", [])] for found in listed], attributes[
+        "Attributes"
+    ]
+
+
+@pytest.fixture
 def api(
     tenant: Tenant,
     set_clock: SetClock,
     no_internet: None,  # noqa: ARG001 - asked for its effect
     monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
 ) -> Api:
     """Return a client without a key, of a tenant who has one of each thing."""
     waited = SimpleNamespace(
@@ -129,7 +160,10 @@ def api(
         sleep=lambda seconds: set_clock.advance(seconds=seconds),
     )
     monkeypatch.setattr(waiting, "time", waited)
-    parameters = make_belongings(tenant) | generation_parameters(submitted(tenant))
+    generation_id = submitted(tenant)
+    if request.node.callspec.params.get("function") in OF_ENDED:
+        services.endings().cancel(tenant.id, generation_id)
+    parameters = make_belongings(tenant) | generation_parameters(generation_id)
     return Api("", parameters)
 
 
@@ -145,13 +179,14 @@ def test_every_route_is_here() -> None:
 
 @pytest.mark.parametrize("function", ROUTES)
 def test_without_a_key_every_route_refuses(
-    api: Api, stored: Callable[[], Stored], function: str
+    api: Api, all_items: Callable[[], object], function: str
 ) -> None:
     """Without a key each route answers 401 in its dialect's shape, and leaves no trace."""
-    before = stored()
+    before = all_items()
     expected = refusal(PATHS[function], 401, "An API key is needed.", www_authenticate="Bearer")
     assert api.call(function) == expected
-    assert stored() == before
+    assert api.call(function, body="no JSON") == expected
+    assert all_items() == before
 
 
 @pytest.mark.parametrize("route", sorted(PUBLIC))
@@ -163,33 +198,41 @@ def test_what_is_public_needs_no_key(route: str) -> None:
 
 @pytest.mark.parametrize("function", ROUTES)
 def test_every_route_needs_its_scope(
-    api: Api, key_with: KeyWith, stored: Callable[[], Stored], function: str
+    api: Api, key_with: KeyWith, all_items: Callable[[], object], function: str
 ) -> None:
     """A key with all other scopes is refused, and leaves no trace; one with the scope is good."""
-    needed, before = ROUTES[function].scope, stored()
+    needed = ROUTES[function].scope
     others = [scope for scope in Scope if scope is not needed]
     message = f"The API key does not have the scope '{needed}'."
-    refused = api.with_key(key_with(*others, flow=own_flow(function))).call(function)
-    assert refused == refusal(PATHS[function], 403, message)
-    assert stored() == before
+    refused = api.with_key(key_with(*others, flow=own_flow(function)))
+    before = all_items()
+    assert refused.call(function) == refusal(PATHS[function], 403, message)
+    assert refused.call(function, body="no JSON") == refusal(PATHS[function], 403, message)
+    assert all_items() == before
     good = api.with_key(key_with(needed, flow=own_flow(function))).call(function)
     assert good["statusCode"] not in {401, 403}, good
 
 
 @pytest.mark.parametrize("function", ROUTES)
 def test_a_key_for_another_flow(
-    api: Api, key_with: KeyWith, tenant: Tenant, stored: Callable[[], Stored], function: str
+    api: Api, key_with: KeyWith, tenant: Tenant, all_items: Callable[[], object], function: str
 ) -> None:
     """A key for another flow is refused, but where the route shows it its own flow's things."""
     services.registry().put_flow(tenant.id, "second", FLOW_DOCUMENT)
-    before, other = stored(), ROUTES[function].other
-    answer = api.with_key(key_with(*Scope, flow="second")).call(function)
+    client, other = api.with_key(key_with(*Scope, flow="second")), ROUTES[function].other
+    before = all_items()
+    answer = client.call(function)
     if other is None:
         assert answer["statusCode"] < 400
         assert api.parameters["id"] not in json.dumps(answer)
     else:
         assert answer == refusal(PATHS[function], *other)
-        assert stored() == before
+        assert all_items() == before
+    own = api.with_key(key_with(*Scope, flow=FLOW)).call(function)
+    if other == ONE_FLOW_ALONE:
+        assert own == answer
+    else:
+        assert own["statusCode"] not in {401, 403}, own
 
 
 @pytest.mark.parametrize(("function", "name"), NAMED)
@@ -197,16 +240,16 @@ def test_what_is_foreign_looks_like_what_is_not_there(  # noqa: PLR0913, PLR0917
     api: Api,
     key_with: KeyWith,
     other_tenant: Tenant,
-    stored: Callable[[], Stored],
+    all_items: Callable[[], object],
     function: str,
     name: str,
 ) -> None:
-    """Another tenant's id gets the answer of an absent one, byte for byte, and leaves no trace."""
+    """Another tenant's id gets the answer of an absent one, and so does what is no id."""
     theirs = make_belongings(other_tenant) | generation_parameters(submitted(other_tenant))
     services.registry().put_flow(other_tenant.id, "theirs", FLOW_DOCUMENT)
     theirs |= dict.fromkeys(("flow", "flowId", "orchestratorCuid"), "theirs")
     client = api.with_key(key_with(*Scope, flow=own_flow(function)))
-    before = stored()
+    before = all_items()
 
     def answer(value: str) -> Any:  # noqa: ANN401 - any JSON
         result = client.naming(**{name: value}).call(function)
@@ -215,7 +258,11 @@ def test_what_is_foreign_looks_like_what_is_not_there(  # noqa: PLR0913, PLR0917
     foreign = answer(theirs[name])
     assert foreign == answer(ABSENT if name not in {"flow", "flowId"} else "absent")
     assert foreign["statusCode"] == (200 if function in FILTERED else 404)
-    assert stored() == before
+    if function not in FILTERED:
+        for value in MALFORMED:
+            status = client.naming(**{name: value}).call(function)["statusCode"]
+            assert status == (400 if name == "text_gen_id" else 404)
+    assert all_items() == before
 
 
 @pytest.mark.parametrize("function", ROUTES)
@@ -223,11 +270,29 @@ def test_out_of_reach_of_aws_every_route_asks_to_come_back(
     api: Api, key_with: KeyWith, cut_off: Callable[[str], None], function: str
 ) -> None:
     """Without AWS each route answers 503 in its dialect's shape, to a key that is cached, too."""
-    client = api.with_key(key_with(*Scope, flow=own_flow(function)))
-    assert client.call("get_generation", id=ABSENT)["statusCode"] == 404
+    client = with_cached_key(api, key_with(*Scope, flow=own_flow(function)))
     for service in ("dynamodb", "s3", "sqs", "ssm"):
         cut_off(service)
     expected = refusal(PATHS[function], 503, "Try again in a moment.", retry_after="1")
     assert client.call(function) == expected
     services.authenticator.cache_clear()
     assert client.call(function) == expected
+
+
+@pytest.mark.parametrize("function", [name for name in ROUTES if PATHS[name][:4] != "GET "])
+def test_what_cannot_be_written_is_not_accepted(
+    api: Api, key_with: KeyWith, cut_off: Callable[[str], None], function: str
+) -> None:
+    """With reads alone a route that writes answers 503 in its dialect's shape, too."""
+    client = with_cached_key(api, key_with(*Scope, flow=own_flow(function)))
+    for operation in WRITES:
+        cut_off(f"dynamodb.{operation}")
+    expected = refusal(PATHS[function], 503, "Try again in a moment.", retry_after="1")
+    assert client.call(function) == expected
+
+
+def with_cached_key(api: Api, key: str) -> Api:
+    """Return a client with a key that was used before."""
+    client = api.with_key(key)
+    assert client.call("get_generation", id=ABSENT)["statusCode"] == 404
+    return client

@@ -11,7 +11,6 @@ from afterword import clients, clock, generations, services
 from afterword.errors import NotFoundError
 from afterword.files import SubmittedFile
 from afterword.generations import Completion, Reason, Status, Submission, Terms
-from afterword.keys import Scope
 from afterword.limits import Limits
 from afterword.payloads import INLINE_BYTES
 from afterword.usage import Usage, Used
@@ -261,23 +260,3 @@ def test_two_who_delete_at_once_do_it_once(
     monkeypatch.setattr(store, "_found", and_then_another)
     assert native.ask("delete_generation", generation_id) == NOT_FOUND
     assert "deleted_at" in read_item("demo", generation_id)
-
-
-def test_only_ones_own_generations_are_deleted(
-    native: Native,
-    tenant: Tenant,
-    other_tenant: Tenant,
-    load_event: Callable[[str], Event],
-    read_item: ReadItem,
-) -> None:
-    """Another tenant, and a key for another flow, find nothing to delete; a reader may not."""
-    generation_id = native.submitted()
-    native.ask("cancel_generation", generation_id)
-    before = read_item("demo", generation_id)
-    services.registry().put_flow(tenant.id, "other", '{"steps": []}')
-    _, bound = services.registry().create_key(tenant.id, [Scope.SUBMIT], flow="other")
-    for key in (other_tenant.key, bound):
-        assert Native(load_event, key).ask("delete_generation", generation_id) == NOT_FOUND
-    reader = Native(load_event, tenant.key_with(Scope.READ))
-    assert reader.ask("delete_generation", generation_id)["statusCode"] == 403
-    assert read_item("demo", generation_id) == before

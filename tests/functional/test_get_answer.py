@@ -3,7 +3,6 @@
 import json
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
@@ -430,15 +429,6 @@ def test_account_and_website_must_be_the_keys_own(visitor: Visitor, other_tenant
     assert visitor.answer(own, x_user_email="nobody") == refused
 
 
-def test_a_key_is_needed(visitor: Visitor, tenant: Tenant) -> None:
-    """Without a key the answer is 401, with one that may only submit it is 403."""
-    nobody = replace(visitor, key="")
-    refused = refusal(401, "An API key is needed.", www_authenticate="Bearer")
-    assert nobody.answer(ABSENT) == refused
-    submitter = replace(visitor, key=tenant.key_with(Scope.SUBMIT))
-    assert submitter.answer(ABSENT) == refusal(403, "The API key does not have the scope 'read'.")
-
-
 def test_the_sample_event_finds_nothing(tenant: Tenant, load_event: Callable[[str], Event]) -> None:
     """The sample event, with all of the headers, asks for a question that is not there."""
     event = load_event("get_answer")
@@ -457,11 +447,3 @@ def test_a_poll_is_one_read(visitor: Visitor, calls: list[Call]) -> None:
     visitor.answer(question_id)
     reads = ["dynamodb.GetItem", "dynamodb.Query", "dynamodb.BatchGetItem"]
     assert [call.operation for call in calls] == reads
-
-
-def test_storage_out_of_reach_is_told(visitor: Visitor, cut_off: Callable[[str], None]) -> None:
-    """When DynamoDB does not answer, the client is asked to try again."""
-    question_id = visitor.asked()
-    cut_off("dynamodb.GetItem")
-    again: Any = refusal(503, "Try again in a moment.", retry_after="1")
-    assert visitor.answer(question_id) == again

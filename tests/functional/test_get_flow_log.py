@@ -9,7 +9,6 @@ import pytest
 
 from afterword import clock, services
 from afterword.generations import Reason, Submission
-from afterword.keys import Scope
 from functions.get_flow_log.app import handler
 from functions.rate_flow_log.app import handler as rate
 from tests.conftest import Event, LambdaContext, Tenant
@@ -17,7 +16,6 @@ from tests.harness.fake_model import completion
 from tests.harness.promptitude import TEXT, answer, put_flow, read
 
 CONTEXT = LambdaContext()
-ABSENT = "019a6f3e-7c00-7000-8000-000000000009"
 SUBMISSION = Submission(
     dialect="promptitude",
     flow="joke",
@@ -81,16 +79,6 @@ def test_what_another_api_submitted_can_be_read(ask: Ask, tenant: Tenant) -> Non
     )
     generation_id = services.submitter().submit(tenant.id, mail)
     assert ask(generation_id)["body"]["results"]["userId"] is None
-
-
-def test_foreign_absent_and_malformed_ids_are_alike(
-    ask: Ask, submitted: str, other_tenant: Tenant
-) -> None:
-    """Another tenant's invocation, one that never was and what is no id: the same 404."""
-    expected = answer(404, "There is no such generation.")
-    assert ask(submitted, other_tenant.key) == ask(ABSENT) == ask("nonsense") == expected
-    _, key = services.registry().create_key("demo", [Scope.READ], flow="mail-reply")
-    assert ask(submitted, key) == expected
 
 
 @pytest.mark.parametrize("sent", [1, 2, 3, 0])

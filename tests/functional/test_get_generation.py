@@ -18,7 +18,7 @@ from functions.get_text_generation.app import handler as get_text_generation
 from tests.conftest import FLOW, Event, LambdaContext, Tenant
 from tests.functional.conftest import HEADERS
 from tests.harness.fake_model import completion
-from tests.harness.native_generations import NOT_FOUND, Native, generation, problem
+from tests.harness.native_generations import NOT_FOUND, Native, generation
 
 SOURCE = Source(
     content="c-1",
@@ -188,13 +188,3 @@ def test_a_key_for_one_flow_reads_that_alone(
         result = Native(load_event, key).ask("get_generation", generation_id)
         assert result["statusCode"] == status
         assert status == 200 or result == NOT_FOUND
-
-
-def test_who_may_only_submit_reads_nothing(
-    native: Native, tenant: Tenant, load_event: Callable[[str], Event]
-) -> None:
-    """Reading needs a key that may read."""
-    generation_id = native.submitted()
-    submitter = Native(load_event, tenant.key_with(Scope.SUBMIT))
-    refused = problem(403, "The API key does not have the scope 'read'.")
-    assert submitter.ask("get_generation", generation_id) == refused

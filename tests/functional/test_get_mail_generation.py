@@ -107,12 +107,6 @@ def test_without_the_bucket_a_big_result_comes_later(
     assert read() == TRY_AGAIN
 
 
-def test_without_the_table_nothing_can_be_said(read: Read, cut_off: Callable[[str], None]) -> None:
-    """When DynamoDB is out of reach, the caller is told to come again."""
-    cut_off("dynamodb.GetItem")
-    assert read() == TRY_AGAIN
-
-
 @pytest.mark.parametrize(
     ("reference", "metadata"),
     [

@@ -11,7 +11,6 @@ import pytest
 from afterword import authentication, clock, keys, services
 from afterword.dialects import genai_stack
 from afterword.http import LambdaHandler
-from afterword.keys import Scope
 from functions.get_mail_generation.app import handler as get_mail_generation
 from functions.submit_mail_generation.app import handler as submit_mail_generation
 from tests.conftest import FLOW, FLOW_DOCUMENT, Event, LambdaContext, SetClock, Stored, Tenant
@@ -366,32 +365,6 @@ def sent_with(event: Event, header: str | None, token: str | None, key: str) -> 
             event["headers"][name] = sent
 
 
-@pytest.mark.parametrize(
-    ("scope", "endpoints"),
-    [
-        (Scope.READ, ["create_text_generation", "update_text_generation"]),
-        (Scope.SUBMIT, ["get_stack_app", "list_text_generations", "get_text_generation"]),
-    ],
-)
-def test_a_key_without_the_scope_is_refused(
-    tenant: Tenant, client: Client, client_for: ClientFor, scope: Scope, endpoints: list[str]
-) -> None:
-    """Reading needs the scope `read`, submitting and changing a title `submit`."""
-    generation = client.submitted()
-    limited = client_for(tenant, FLOW, [scope])
-    needed = ({Scope.READ, Scope.SUBMIT} - {scope}).pop()
-    for endpoint in HANDLERS:
-        path = generation if "pathParameters" in client.event(endpoint) else None
-        result = send(endpoint, limited.event(endpoint, path))
-        if endpoint in endpoints:
-            assert result == refusal(403, f"The API key does not have the scope '{needed}'.")
-        else:
-            assert result["statusCode"] == 200
-    assert body_of(client.get(generation))["title"] == (
-        "Refunds" if scope is Scope.SUBMIT else None
-    )
-
-
 def test_a_revoked_key_is_refused_after_a_minute(
     client: Client, endpoint: str, event: Event, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -488,16 +461,6 @@ def test_an_apps_key_is_good_for_its_own_orchestrator_only(  # noqa: PLR0913, PL
     event["headers"]["authorization"] = f"Bearer {client.key}"
     event["pathParameters"]["orchestratorCuid"] = FLOW
     assert handler(event, LambdaContext())["statusCode"] == 200
-
-
-def test_without_the_table_the_caller_is_told_to_come_again(
-    client: Client, endpoint: str, event: Event, cut_off: Callable[[str], None]
-) -> None:
-    """When DynamoDB is out of reach, every endpoint says so in FastAPI's shape."""
-    assert client.app()["statusCode"] == 200
-    for operation in ("GetItem", "Query", "PutItem", "UpdateItem"):
-        cut_off(f"dynamodb.{operation}")
-    assert send(endpoint, event) == refusal(503, "Try again in a moment.", retry_after="1")
 
 
 def test_a_body_that_is_too_large_is_refused(

@@ -11,7 +11,7 @@ from afterword.models import ModelUnavailableError
 from functions.generate.app import handler as work
 from tests.conftest import Call, Event, LambdaContext, Tenant
 from tests.documents import pdf_files
-from tests.functional import unless
+from tests.harness import unless
 from tests.harness.contents import Contents
 from tests.harness.fake_model import FakeModel, raising, saying
 from tests.harness.unless import Visitor

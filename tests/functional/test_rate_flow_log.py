@@ -9,7 +9,6 @@ import pytest
 
 from afterword import clock, services
 from afterword.generations import Submission
-from afterword.keys import Scope
 from functions.rate_flow_log.app import handler
 from tests.conftest import Event, LambdaContext, Tenant
 from tests.harness.fake_model import completion
@@ -101,16 +100,3 @@ def test_what_is_no_rating_is_refused(
 def test_what_is_no_json_is_refused(rate: Rate, submitted: str) -> None:
     """A body that cannot be read is a 400."""
     assert rate(submitted, "3")["statusCode"] == 400
-
-
-def test_only_ones_own_results_are_rated(
-    rate: Rate, submitted: str, other_tenant: Tenant, read_item: ReadItem
-) -> None:
-    """Another tenant, or a key for another flow, finds nothing to rate."""
-    expected = answer(404, "There is no such generation.")
-    _, bound = services.registry().create_key("demo", [Scope.SUBMIT], flow="mail-reply")
-    before = read_item("demo", submitted)
-    assert rate(submitted, rating(3), other_tenant.key) == expected
-    assert rate(submitted, rating(3), bound) == expected
-    assert rate("nonsense", rating(3)) == expected
-    assert read_item("demo", submitted) == before

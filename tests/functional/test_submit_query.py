@@ -136,14 +136,6 @@ def test_a_key_may_come_as_a_bearer_token(visitor: Visitor) -> None:
     assert wrong.post(json.dumps(ASKED), authorization=f"Bearer {key}") == refused
 
 
-def test_a_key_is_needed(visitor: Visitor, tenant: Tenant) -> None:
-    """Without a key the answer is 401, with one that may only read it is 403."""
-    nobody = Visitor(visitor.load, visitor.tenant, "")
-    assert nobody.ask() == refusal(401, "An API key is needed.", www_authenticate="Bearer")
-    reader = Visitor(visitor.load, visitor.tenant, tenant.key_with(Scope.READ))
-    assert reader.ask() == refusal(403, "The API key does not have the scope 'submit'.")
-
-
 def test_account_and_website_must_be_the_keys_own(
     visitor: Visitor, other_tenant: Tenant, stored: Callable[[], Stored]
 ) -> None:
@@ -290,13 +282,6 @@ def test_limits_hold_here_too(visitor: Visitor, stored: Callable[[], Stored]) ->
     assert (refused["statusCode"], refused["headers"].keys() >= {"retry-after"}) == (429, True)
     assert list(json.loads(refused["body"])) == ["error"]
     assert stored() == before
-
-
-def test_storage_out_of_reach_is_told(visitor: Visitor, cut_off: Callable[[str], None]) -> None:
-    """When DynamoDB does not answer, the client is asked to try again."""
-    assert visitor.ask()["statusCode"] == 200
-    cut_off("dynamodb.PutItem")
-    assert visitor.ask() == refusal(503, "Try again in a moment.", retry_after="1")
 
 
 def test_a_question_leaves_no_word_in_the_log(

@@ -5,15 +5,12 @@ from collections.abc import Callable
 
 import pytest
 
-from afterword import services, settings
-from afterword.contents import folder_id
-from afterword.keys import Scope
+from afterword import settings
 from functions.update_content.app import handler
-from tests.conftest import FLOW, LambdaContext, SetClock, Tenant
+from tests.conftest import LambdaContext, SetClock, Tenant
 from tests.documents import docx_files
 from tests.fetching.servers import file, serving
 from tests.harness.contents import (
-    BOUND,
     FIELDS,
     NO_SUCH_CONTENT,
     REFUND,
@@ -205,17 +202,3 @@ def test_an_external_id_may_be_any_text(contents: Contents, external_id: str) ->
     """The path's id is taken as API Gateway has decoded it, and not decoded again."""
     content_id = contents.created(externalId=external_id)["id"]
     assert contents.update(external_id, {})["body"]["results"]["id"] == content_id
-
-
-def test_only_an_administrator_may_write(
-    contents: Contents, content_id: str, tenant: Tenant
-) -> None:
-    """A key without the scope `admin`, or for one flow, is refused."""
-    message = "The API key does not have the scope 'admin'."
-    reader = Contents(contents.load, tenant.key_with(Scope.READ))
-    assert reader.update(content_id, {"name": "A"}) == answer(403, message)
-    key = services.registry().create_key(tenant.id, [Scope.ADMIN], flow=FLOW)[1]
-    assert Contents(contents.load, key).update(content_id, {"name": "A"}) == BOUND
-    assert contents.list(folder_id("demo", "Terms"))["body"]["results"]["contents"][0]["name"] == (
-        "Refunds"
-    )

@@ -68,11 +68,6 @@ def no_flow(flow: str) -> Result:
 
 
 NO_SUCH_FLOW = problem(404, "Not Found", "There is no such flow.")
-NO_SUCH_KEY = problem(404, "Not Found", "There is no such key.")
-OTHER_FLOW = problem(403, "Forbidden", "The API key is for another flow.")
-BOUND = problem(403, "Forbidden", "The API key is for one flow alone.")
-OUT_OF_REACH = problem(503, "Service Unavailable", "Try again in a moment.", retry_after="1")
-NO_KEY = problem(401, "Unauthorized", "An API key is needed.", www_authenticate="Bearer")
 
 
 @dataclass(frozen=True)

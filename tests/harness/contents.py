@@ -48,7 +48,6 @@ def read(result: Mapping[str, Any]) -> Result:
 
 NO_SUCH_CONTENT = answer(404, "There is no such content.")
 NO_SUCH_FOLDER = answer(404, "There is no such folder.")
-BOUND = answer(403, "The API key is for one flow alone.")
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,10 @@ Nothing that moto answers changes. Under the profiler this was two thirds of a t
 from functools import cache
 from typing import Any
 
-from botocore.model import Shape, StructureShape
 from moto import backend_index
 from moto.core import responses
 from moto.core.constants import MISSING
+from moto.core.model import Shape, StructureShape
 from moto.core.serialize import AttributePickerContext, JSONSerializer, XFormedAttributePicker
 from moto.core.utils import get_value
 
@@ -23,8 +23,8 @@ def install() -> None:
     backend_index.backend_url_patterns.sort(key=lambda pattern: pattern[0] not in SERVICES)
     for name in ("method_names_from_class", "camelcase_to_underscores"):
         setattr(responses, name, cache(getattr(responses, name)))
-    XFormedAttributePicker.__call__ = _picked  # type: ignore[method-assign]
-    JSONSerializer._serialize_type_structure = _serialized  # type: ignore[method-assign]  # noqa: SLF001 - moto's own
+    setattr(XFormedAttributePicker, "__call__", _picked)  # noqa: B010
+    setattr(JSONSerializer, "_serialize_type_structure", _serialized)  # noqa: B010
 
 
 _possible_keys: dict[tuple[Shape, str, type], tuple[str, ...]] = {}

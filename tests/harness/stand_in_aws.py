@@ -17,11 +17,10 @@ import pytest
 from botocore.client import BaseClient
 from moto import mock_aws
 from moto.backends import get_backend
-from moto.core import DEFAULT_ACCOUNT_ID
 from moto.core.base_backend import BackendDict
 from moto.core.botocore_stubber import BotocoreStubber
 from moto.core.model_instances import reset_model_data
-from moto.core.models import botocore_stubber
+from moto.core.models import DEFAULT_ACCOUNT_ID, botocore_stubber
 
 from tests.harness import quick_moto
 from tests.harness.deployment import (
@@ -102,7 +101,8 @@ class EventHandlers:
     def set_back(self, clients: Iterable[BaseClient]) -> None:
         """Drop the handlers that were registered since a client was first passed."""
         for client in clients:
-            emitter = client.meta.events._emitter  # noqa: SLF001 - there is no way to list handlers
+            events: Any = client.meta.events
+            emitter = events._emitter  # noqa: SLF001 - there is no way to list handlers
             pristine = self._pristine.setdefault(client, copy(emitter))
             if emitter._lookup_cache is not self._lookups.get(client):  # noqa: SLF001 - new after each change
                 vars(emitter).update(vars(copy(pristine)))

@@ -34,7 +34,6 @@ HANDLERS: Mapping[str, Callable[[Event, LambdaContext], dict[str, Any]]] = {
     "test_webhook": test_webhook,
     "update_webhook": update_webhook,
 }
-BODYLESS = tuple(sorted(HANDLERS.keys() - {"create_webhook", "update_webhook"}))
 ABSENT = "wh_00000000000000000000"
 NO_WEBHOOK = "There is no such webhook."
 
