@@ -9,8 +9,6 @@ from typing import Any
 import pytest
 
 from afterword import authentication, keys, services
-from functions.get_mail_generation.app import handler as read
-from functions.submit_mail_generation.app import handler as submit
 from tests.conftest import FLOW, FLOW_DOCUMENT, Event, LambdaContext, Stored, Tenant
 from tests.functional.conftest import (
     NO_SUCH_COMPANY,
@@ -18,6 +16,7 @@ from tests.functional.conftest import (
     refusal,
     unauthorized,
 )
+from tests.harness.api import invoke
 
 NOTHING = Stored(items=0, messages=0, objects=0)
 ABSENT = "019a6f3e-7c00-7000-8000-000000000009"
@@ -45,7 +44,10 @@ def both(
         for event in (submission, reading):
             del event["headers"]["authorization"]
             event["headers"].update(headers)
-        return [submit(submission, context), read(reading, context)]
+        return [
+            invoke("submit_mail_generation", submission, context),
+            invoke("get_mail_generation", reading, context),
+        ]
 
     return send
 
@@ -86,7 +88,7 @@ def test_one_wrong_character_is_told_from_an_unknown_key(
     """A key with a typing mistake is told so."""
     mistyped = tenant.key[:20] + ("a" if tenant.key[20] != "a" else "b") + tenant.key[21:]
     submission_event["headers"]["authorization"] = f"Bearer {mistyped}"
-    assert submit(submission_event, context) == unauthorized(
+    assert invoke("submit_mail_generation", submission_event, context) == unauthorized(
         "The API key is malformed or mistyped."
     )
 
@@ -123,12 +125,14 @@ def test_a_revoked_key_is_refused_after_a_minute(
     """A key in use is refused a minute after its revocation at the latest."""
     monotonic = Monotonic()
     monkeypatch.setattr(authentication, "time", SimpleNamespace(monotonic=monotonic))
-    assert submit(submission_event, context)["statusCode"] == 200
+    assert invoke("submit_mail_generation", submission_event, context)["statusCode"] == 200
     credential = keys.parse(tenant.key)
     assert credential is not None
     services.registry().revoke_key(tenant.id, credential.key_id)
     monotonic.seconds = 60.0
-    assert submit(submission_event, context) == unauthorized("The API key is revoked.")
+    assert invoke("submit_mail_generation", submission_event, context) == unauthorized(
+        "The API key is revoked."
+    )
     assert stored().items == 1
 
 
@@ -145,8 +149,8 @@ def test_a_foreign_company_is_an_absent_one(
     reading = reading_event(ABSENT)
     for event in (submission_event, reading):
         event["pathParameters"]["companyCuid"] = company
-    assert submit(submission_event, context) == NO_SUCH_COMPANY
-    assert read(reading, context) == NO_SUCH_COMPANY
+    assert invoke("submit_mail_generation", submission_event, context) == NO_SUCH_COMPANY
+    assert invoke("get_mail_generation", reading, context) == NO_SUCH_COMPANY
     assert stored() == NOTHING
 
 
@@ -172,7 +176,7 @@ def test_a_foreign_orchestrator_is_an_absent_one(
     """Another tenant's orchestrator and one that does not exist get the same 404."""
     services.registry().put_flow(other_tenant.id, "theirs", FLOW_DOCUMENT)
     submission_event["pathParameters"]["orchestratorCuid"] = orchestrator
-    assert submit(submission_event, LambdaContext()) == refusal(404, message)
+    assert invoke("submit_mail_generation", submission_event) == refusal(404, message)
     assert stored() == NOTHING
 
 
@@ -203,8 +207,12 @@ def test_a_foreign_process_is_an_absent_one(
     cuid: str,
 ) -> None:
     """A process id that is foreign, absent or malformed gets the same 404, byte for byte."""
-    own = json.loads(submit(submission_event, context)["body"])["process_cuid"]
-    foreign = json.loads(submit(their_submission_event, context)["body"])["process_cuid"]
+    own = json.loads(invoke("submit_mail_generation", submission_event, context)["body"])[
+        "process_cuid"
+    ]
+    foreign = json.loads(invoke("submit_mail_generation", their_submission_event, context)["body"])[
+        "process_cuid"
+    ]
     asked = {
         "FOREIGN": foreign,
         "OTHER ORCHESTRATOR": own,
@@ -215,8 +223,8 @@ def test_a_foreign_process_is_an_absent_one(
     if cuid == "OTHER ORCHESTRATOR":
         services.registry().put_flow("demo", "second", FLOW_DOCUMENT)
         event["pathParameters"]["orchestratorCuid"] = "second"
-    assert read(event, context) == NO_SUCH_GENERATION
-    assert read(reading_event(own), context)["statusCode"] == 200
+    assert invoke("get_mail_generation", event, context) == NO_SUCH_GENERATION
+    assert invoke("get_mail_generation", reading_event(own), context)["statusCode"] == 200
 
 
 def test_two_tenants_do_not_see_each_other(
@@ -228,10 +236,12 @@ def test_two_tenants_do_not_see_each_other(
 ) -> None:
     """A tenant with the other one's address and its own key finds nothing there."""
     assert (tenant.id, other_tenant.id) == ("demo", "other")
-    own = json.loads(submit(submission_event, context)["body"])["process_cuid"]
+    own = json.loads(invoke("submit_mail_generation", submission_event, context)["body"])[
+        "process_cuid"
+    ]
     event = reading_event(own)
     event["headers"]["authorization"] = f"Bearer {other_tenant.key}"
-    assert read(event, context) == NO_SUCH_COMPANY
+    assert invoke("get_mail_generation", event, context) == NO_SUCH_COMPANY
     event["pathParameters"]["companyCuid"] = other_tenant.id
     assert event["pathParameters"]["orchestratorCuid"] == FLOW
-    assert read(event, context) == NO_SUCH_GENERATION
+    assert invoke("get_mail_generation", event, context) == NO_SUCH_GENERATION

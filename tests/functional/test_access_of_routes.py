@@ -193,7 +193,7 @@ def test_without_a_key_every_route_refuses(
 def test_what_is_public_needs_no_key(route: str) -> None:
     """The public routes answer without a key."""
     function = apis.routes()[route]
-    assert apis.call(function, Api().event(function))["statusCode"] == 200
+    assert apis.invoke(function, Api().event(function))["statusCode"] == 200
 
 
 @pytest.mark.parametrize("function", ROUTES)

@@ -10,8 +10,8 @@ from afterword.contents import Draft
 from afterword.flows import Flow
 from afterword.generations import Listed, Reason, Submission
 from afterword.models import ModelRefusedError, Prompt, Turn
-from functions.generate.app import handler as work
-from tests.conftest import Event, LambdaContext, SetClock, Tenant
+from tests.conftest import Event, SetClock, Tenant
+from tests.harness.api import invoke
 from tests.harness.fake_model import FakeModel, completion, raising
 
 SESSION = "session-123"
@@ -82,7 +82,7 @@ def run(
         for generation_id in ids:
             event = message_event(generation_id)
             event["Records"][0]["body"] = f'{{"tenant": "{of}", "id": "{generation_id}"}}'
-            assert work(event, LambdaContext()) == {"batchItemFailures": []}
+            assert invoke("generate", event) == {"batchItemFailures": []}
             set_clock.advance(seconds=1)
         return model
 

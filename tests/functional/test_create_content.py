@@ -12,10 +12,10 @@ from afterword.dialects.promptitude import content_form
 from afterword.errors import UnavailableError
 from afterword.fetching import Fetcher
 from afterword.generations import is_id
-from functions.create_content.app import handler
-from tests.conftest import LambdaContext, SetClock, Tenant
+from tests.conftest import SetClock, Tenant
 from tests.documents import docx_files, pdf_files
 from tests.fetching.servers import Server, file, redirect, serving
+from tests.harness.api import invoke
 from tests.harness.contents import (
     FIELDS,
     REFUND,
@@ -59,7 +59,7 @@ def refusal(field: str, message: str) -> Result:
 
 def test_the_sample_content_is_created(contents: Contents) -> None:
     """A text with a name, a folder, tags and a source is stored and shown."""
-    result = read(handler(contents.event("create_content"), LambdaContext()))
+    result = read(invoke("create_content", contents.event("create_content")))
     content_id = id_of(result)
     assert is_id(content_id)
     source = "https://example.com/refunds"

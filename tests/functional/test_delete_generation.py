@@ -14,12 +14,9 @@ from afterword.generations import Completion, Reason, Status, Submission, Terms
 from afterword.limits import Limits
 from afterword.payloads import INLINE_BYTES
 from afterword.usage import Usage, Used
-from functions.deliver.app import handler as deliver
-from functions.generate.app import handler as generate
-from functions.get_mail_generation.app import handler as get_mail_generation
-from functions.sweep.app import handler as sweep
-from tests.conftest import FLOW, Event, LambdaContext, SetClock, Stored, Tenant
+from tests.conftest import FLOW, Event, SetClock, Stored, Tenant
 from tests.functional.conftest import NO_SUCH_GENERATION
+from tests.harness.api import invoke
 from tests.harness.deployment import REFERENCES
 from tests.harness.fake_model import FakeModel, completion, saying
 from tests.harness.native_generations import NOT_FOUND, QUESTION, Native, problem
@@ -106,7 +103,7 @@ def test_what_is_deleted_is_found_by_nobody(
     event = load_event("get_mail_generation")
     event["headers"]["authorization"] = f"Bearer {tenant.key}"
     event["pathParameters"]["processCuid"] = generation_id
-    assert get_mail_generation(event, LambdaContext()) == NO_SUCH_GENERATION
+    assert invoke("get_mail_generation", event) == NO_SUCH_GENERATION
 
 
 @pytest.mark.parametrize("running", [False, True])
@@ -141,7 +138,7 @@ def test_a_late_worker_changes_nothing(
     assert services.store().finish_step(claim, result(WORD)) is None
     assert not services.store().hand_back(claim, failed=True)
     use_model(saying(WORD))
-    assert generate(message_event(generation_id), LambdaContext()) == {"batchItemFailures": []}
+    assert invoke("generate", message_event(generation_id)) == {"batchItemFailures": []}
     assert read_item("demo", generation_id) == before
 
 
@@ -160,7 +157,7 @@ def test_what_is_not_settled_yet_is_settled_after_it(
     assert native.ask("delete_generation", generation_id)["statusCode"] == 204
     assert used() == Used(requests=1, running=1, tokens=0)
     set_clock.advance(minutes=3)
-    assert sweep({}, LambdaContext())["settled"] == 1
+    assert invoke("sweep", {})["settled"] == 1
     assert used() == Used(requests=0, running=0, tokens=160)
     assert "due_at" not in read_item("demo", generation_id)
 
@@ -183,7 +180,7 @@ def test_its_end_is_made_known_all_the_same(
     assert (ended.status, ended.settled, ended.notify) == (Status.CANCELED, False, True)
     event = load_event("deliver")
     event["Records"][0]["body"] = json.dumps({"tenant": "demo", "id": generation_id})
-    assert deliver(event, LambdaContext()) == {"batchItemFailures": []}
+    assert invoke("deliver", event) == {"batchItemFailures": []}
     assert "due_at" not in read_item("demo", generation_id)
 
 

@@ -10,9 +10,8 @@ from afterword import clock, services
 from afterword.contents import Draft
 from afterword.generations import Reason, Submission
 from afterword.keys import Scope
-from functions.generate.app import handler as work
-from functions.get_answer.app import handler
 from tests.conftest import FLOW, Call, Event, LambdaContext, SetClock, Tenant
+from tests.harness.api import invoke
 from tests.harness.fake_model import FakeModel, saying
 from tests.harness.genai_stack import differences
 from tests.harness.unless import (
@@ -352,7 +351,7 @@ def test_a_worker_answers_and_remembers(
         use_model(model)
         question_id = visitor.asked(question)
         set_clock.advance(seconds=1)
-        assert work(message_event(question_id), WORKER) == {"batchItemFailures": []}
+        assert invoke("generate", message_event(question_id), WORKER) == {"batchItemFailures": []}
         said += [("user", question), ("bot", f"You said: {question}")]
         assert turns(visitor.chat(question_id)) == said
     assert "Zoë" in repr(model.prompts)
@@ -376,7 +375,7 @@ def test_an_answer_names_the_contents_that_it_is_from(
     model = saying("Within five days [1].")
     use_model(model)
     question_id = visitor.asked("When do refunds arrive within five days?")
-    assert work(message_event(question_id), WORKER) == {"batchItemFailures": []}
+    assert invoke("generate", message_event(question_id), WORKER) == {"batchItemFailures": []}
     bot = visitor.chat(question_id)["history"][1]
     assert [(each["documentId"], each["isUsedForAnswer"]) for each in bot["metadata"]] == [
         (refunds.id, True),
@@ -386,7 +385,7 @@ def test_an_answer_names_the_contents_that_it_is_from(
     assert (first["title"], first["source"], first["isPublic"]) == ("Refunds", address, True)
     assert first["trainingDataId"] == refunds.folder.id
     question_id = visitor.asked("Zyzzyva?", sessionId="another")
-    assert work(message_event(question_id), WORKER) == {"batchItemFailures": []}
+    assert invoke("generate", message_event(question_id), WORKER) == {"batchItemFailures": []}
     bot = visitor.chat(question_id)["history"][1]
     assert (bot["message"], bot["metadata"]) == ("The documents do not say.", [])
     assert len(model.prompts) == 1
@@ -398,7 +397,7 @@ def test_a_question_id_is_needed(visitor: Visitor) -> None:
     assert visitor.answer("") == missing
     event = visitor.event("get_answer")
     del event["queryStringParameters"]
-    assert handler(event, LambdaContext()) == missing
+    assert invoke("get_answer", event) == missing
 
 
 def test_what_is_not_there_is_not_found(
@@ -433,7 +432,7 @@ def test_the_sample_event_finds_nothing(tenant: Tenant, load_event: Callable[[st
     """The sample event, with all of the headers, asks for a question that is not there."""
     event = load_event("get_answer")
     event["headers"]["x-api-key"] = tenant.key
-    assert handler(event, LambdaContext()) == NO_SUCH_QUESTION
+    assert invoke("get_answer", event) == NO_SUCH_QUESTION
 
 
 def test_a_poll_is_one_read(visitor: Visitor, calls: list[Call]) -> None:

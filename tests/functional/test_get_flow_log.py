@@ -9,9 +9,8 @@ import pytest
 
 from afterword import clock, services
 from afterword.generations import Reason, Submission
-from functions.get_flow_log.app import handler
-from functions.rate_flow_log.app import handler as rate
 from tests.conftest import Event, LambdaContext, Tenant
+from tests.harness.api import invoke
 from tests.harness.fake_model import completion
 from tests.harness.promptitude import TEXT, answer, put_flow, read
 
@@ -42,7 +41,7 @@ def ask(tenant: Tenant, load_event: Callable[[str], Event]) -> Ask:
         event = load_event("get_flow_log")
         event["pathParameters"]["logId"] = log_id
         event["headers"]["authorization"] = f"Bearer {key}"
-        return read(handler(event, CONTEXT))
+        return read(invoke("get_flow_log", event, CONTEXT))
 
     return get
 
@@ -90,5 +89,5 @@ def test_a_rating_is_shown(
     event["pathParameters"]["logId"] = submitted
     event["headers"]["authorization"] = f"Bearer {tenant.key}"
     event["body"] = json.dumps({"rating": {"rating": sent}})
-    assert rate(event, CONTEXT)["statusCode"] == 200
+    assert invoke("rate_flow_log", event, CONTEXT)["statusCode"] == 200
     assert ask(submitted)["body"]["results"]["rating"] == sent

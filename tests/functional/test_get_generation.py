@@ -11,12 +11,12 @@ from afterword import clock, services
 from afterword.flows import Flow
 from afterword.generations import Completion, Output, Source, Submission
 from afterword.keys import Scope
-from functions.get_answer.app import handler as get_answer
 from functions.get_flow_log.app import handler as get_flow_log
 from functions.get_mail_generation.app import handler as get_mail_generation
 from functions.get_text_generation.app import handler as get_text_generation
 from tests.conftest import FLOW, Event, LambdaContext, Tenant
 from tests.functional.conftest import HEADERS
+from tests.harness.api import invoke
 from tests.harness.fake_model import completion
 from tests.harness.native_generations import NOT_FOUND, Native, generation
 
@@ -156,7 +156,7 @@ def test_a_native_generation_is_read_through_any_dialect(
     event = load_event("get_answer")
     event["headers"] = {"x-api-key": bound}
     event["queryStringParameters"] = {"questionId": generation_id}
-    answer = json.loads(get_answer(event, LambdaContext())["body"])
+    answer = json.loads(invoke("get_answer", event)["body"])
     assert answer["status"] == "DONE"
     assert [turn["message"] for turn in answer["chatData"]["history"]] == [
         "When does my policy end?",

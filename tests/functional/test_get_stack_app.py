@@ -20,9 +20,9 @@ from tests.harness.fake_model import completion
 from tests.harness.genai_stack import (
     BIG,
     DOCUMENTED_APP,
+    ENDPOINTS,
     FORM,
     FORM_DOCUMENT,
-    HANDLERS,
     NO_APP,
     Client,
     answer,
@@ -276,7 +276,7 @@ def test_an_expired_generation_is_not_shown(client: Client, set_clock: SetClock)
 # --- who gets in ----------------------------------------------------------------------------------
 
 
-@pytest.fixture(params=HANDLERS)
+@pytest.fixture(params=ENDPOINTS)
 def endpoint(request: pytest.FixtureRequest) -> str:
     """Return each of the API's endpoints."""
     name: str = request.param
@@ -307,7 +307,7 @@ def test_a_key_is_taken_in_the_header_and_in_the_query(
 ) -> None:
     """A key is good as a bearer token and as `token`; the header goes before."""
     generation = client.submitted()
-    for endpoint in HANDLERS:
+    for endpoint in ENDPOINTS:
         event = client.event(endpoint)
         if "pathParameters" in event:
             event["pathParameters"]["text_gen_id"] = generation
@@ -345,7 +345,7 @@ def test_without_a_good_key_nobody_gets_in(
     message: str,
 ) -> None:
     """No key, a malformed and an unknown one get 401, also where the query has a good one."""
-    for endpoint in HANDLERS:
+    for endpoint in ENDPOINTS:
         event = client.event(endpoint)
         sent_with(event, header, token, client.key)
         assert send(endpoint, event) == unauthorized(message)

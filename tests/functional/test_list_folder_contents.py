@@ -5,8 +5,7 @@ import base64
 import pytest
 
 from afterword.contents import folder_id
-from functions.list_folder_contents.app import handler
-from tests.conftest import LambdaContext
+from tests.harness.api import invoke
 from tests.harness.contents import (
     NO_SUCH_FOLDER,
     Contents,
@@ -24,7 +23,7 @@ def test_the_sample_folder_is_listed(contents: Contents) -> None:
     """The contents of a folder are listed with all that is known of them, and no text."""
     content_id = contents.created(folder="Terms", tags="shop", externalId="1", source="S")["id"]
     contents.created()
-    result = read(handler(contents.event("list_folder_contents"), LambdaContext()))
+    result = read(invoke("list_folder_contents", contents.event("list_folder_contents")))
     content = shown(content_id, folder="Terms", tags=["shop"], externalId="1", source="S")
     assert result == answer(200, "OK", {"contentsCount": 1, "contents": [content]})
 

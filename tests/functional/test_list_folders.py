@@ -3,8 +3,8 @@
 from collections.abc import Callable
 
 from afterword.contents import folder_id
-from functions.list_folders.app import handler
-from tests.conftest import LambdaContext, Tenant
+from tests.conftest import Tenant
+from tests.harness.api import invoke
 from tests.harness.contents import Contents, answer, read
 
 
@@ -21,7 +21,7 @@ def folder(name: str, count: int) -> dict[str, object]:
 
 def test_there_are_no_folders_at_first(contents: Contents) -> None:
     """A tenant without contents has no folders."""
-    result = read(handler(contents.event("list_folders"), LambdaContext()))
+    result = read(invoke("list_folders", contents.event("list_folders")))
     assert result == answer(200, "OK", {"foldersCount": 0, "folders": []})
 
 

@@ -13,9 +13,9 @@ import pytest
 from afterword import clients, clock, services
 from afterword.dialects import genai_stack
 from afterword.generations import Reason, new_id
-from functions.submit_mail_generation.app import handler as submit_mail
-from tests.conftest import FLOW, Event, LambdaContext, SetClock, Tenant
+from tests.conftest import FLOW, Event, SetClock, Tenant
 from tests.functional.conftest import ClientFor
+from tests.harness.api import invoke
 from tests.harness.deployment import REFERENCES
 from tests.harness.fake_model import completion
 from tests.harness.genai_stack import (
@@ -231,7 +231,7 @@ def test_what_was_submitted_through_dialonce_is_listed_and_read(
 ) -> None:
     """A mail that was sent to the same flow through Dialonce's API is a generation like others."""
     mail = {"subject": "A claim", "body": "Hello", "metadata": {"n": 1}, "template": "Hi [name]"}
-    result = submit_mail(submission_event | {"body": json.dumps(mail)}, LambdaContext())
+    result = invoke("submit_mail_generation", submission_event | {"body": json.dumps(mail)})
     generation_id = json.loads(result["body"])["process_cuid"]
     inputs = {"subject": "A claim", "body": "Hello", "metadata": '{"n": 1}'}
     assert client.get(generation_id) == answer(shown(generation_id, inputs))
@@ -328,7 +328,7 @@ def test_inputs_that_no_response_could_have_are_not_shown(
             "body": json.dumps({"subject": "A", "body": '"' * 2_000_000}),
             "pathParameters": {"companyCuid": "demo", "orchestratorCuid": app.flow},
         }
-        generation_id = json.loads(submit_mail(event, LambdaContext())["body"])["process_cuid"]
+        generation_id = json.loads(invoke("submit_mail_generation", event)["body"])["process_cuid"]
         claimed = services.store().claim("demo", generation_id, clock.now() + timedelta(minutes=1))
         assert claimed is not None
         assert claimed.inputs["body"] == '"' * 2_000_000

@@ -13,11 +13,10 @@ import pytest
 from afterword import clients, services
 from afterword.contents import Draft
 from afterword.generations import Generation, Reason, Status, Submission, Terms
-from functions.deliver.app import handler as deliver
-from functions.generate.app import handler as generate
-from tests.conftest import Call, Event, LambdaContext, Tenant
+from tests.conftest import Call, Event, Tenant
 from tests.functional.test_own_environment import ID
 from tests.harness import roles
+from tests.harness.api import invoke
 from tests.harness.webhooks import Queue, Receiver, Webhooks
 
 if TYPE_CHECKING:
@@ -122,7 +121,7 @@ def queue(
 
 def generated(message_event: Callable[[str], Event]) -> Generation:
     """Run the worker on the queued generation of the sample events; return what became of it."""
-    generate(message_event(ID), LambdaContext())
+    invoke("generate", message_event(ID))
     return services.store().get("demo", ID)
 
 
@@ -200,7 +199,7 @@ def test_ends_may_be_published(
     clients.events().create_event_bus(Name="company")
     queue(tenant)
     services.store().cancel(tenant.id, ID)
-    assert deliver(load_event("deliver"), LambdaContext()) == {"batchItemFailures": []}
+    assert invoke("deliver", load_event("deliver")) == {"batchItemFailures": []}
 
 
 def test_disabled_endpoints_may_be_published(

@@ -8,16 +8,16 @@ import pytest
 
 from afterword import clients, clock, services
 from afterword.generations import Submission, Terms
-from functions.deliver.app import handler as deliver
-from tests.conftest import FLOW, Call, Event, LambdaContext, SetClock
+from tests.conftest import FLOW, Call, Event, SetClock
 from tests.functional.test_own_environment import ID, ours, run_alone, unused
+from tests.harness.api import invoke
 from tests.harness.deployment import REFERENCES, Deployment
-from tests.harness.webhooks import HANDLERS, Queue, Receiver, Webhooks
+from tests.harness.webhooks import ENDPOINTS, Queue, Receiver, Webhooks
 
 __all__ = ["run_alone"]
 
 
-@pytest.mark.parametrize("name", HANDLERS)
+@pytest.mark.parametrize("name", ENDPOINTS)
 def test_a_function_of_webhooks_has_what_it_needs(
     deployment: Deployment,
     webhooks: Webhooks,
@@ -96,7 +96,7 @@ def test_announcing_has_what_it_needs(
     asked = run_alone("deliver")
     for cached in (services.webhook_store, services.webhook_deliveries):
         cached.cache_clear()
-    assert deliver(load_event("deliver"), LambdaContext()) == {"batchItemFailures": []}
+    assert invoke("deliver", load_event("deliver")) == {"batchItemFailures": []}
     assert asked == ours(deployment, "deliver")
     assert unused("deliver") == set()
     assert set_clock() == clock.now()

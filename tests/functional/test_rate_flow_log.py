@@ -9,8 +9,8 @@ import pytest
 
 from afterword import clock, services
 from afterword.generations import Submission
-from functions.rate_flow_log.app import handler
 from tests.conftest import Event, LambdaContext, Tenant
+from tests.harness.api import invoke
 from tests.harness.fake_model import completion
 from tests.harness.promptitude import TEXT, answer, put_flow, read
 
@@ -39,7 +39,7 @@ def rate(tenant: Tenant, load_event: Callable[[str], Event]) -> Rate:
         event["pathParameters"]["logId"] = log_id
         event["headers"]["authorization"] = f"Bearer {key}"
         event["body"] = body if isinstance(body, str) else json.dumps(body)
-        return read(handler(event, CONTEXT))
+        return read(invoke("rate_flow_log", event, CONTEXT))
 
     return post
 

@@ -8,8 +8,8 @@ import pytest
 from afterword import services
 from afterword.keys import Scope
 from afterword.limits import Limits
-from functions.submit_query.app import handler
-from tests.conftest import FLOW, Call, Event, LambdaContext, SetClock, Stored, Tenant
+from tests.conftest import FLOW, Call, Event, SetClock, Stored, Tenant
+from tests.harness.api import invoke
 from tests.harness.unless import (
     ASKED,
     CHAT,
@@ -49,7 +49,7 @@ def test_the_sample_event_is_accepted(
     """A question with all of the documented headers is accepted, with the id as a UUID."""
     event = load_event("submit_query")
     event["headers"]["x-api-key"] = tenant.key
-    result = handler(event, LambdaContext())
+    result = invoke("submit_query", event)
     question_id = json.loads(result["body"])["questionId"]
     assert result == answer({"questionId": question_id})
     assert stored() == Stored(items=1, messages=1, objects=0)

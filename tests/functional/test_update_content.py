@@ -6,10 +6,10 @@ from collections.abc import Callable
 import pytest
 
 from afterword import settings
-from functions.update_content.app import handler
-from tests.conftest import LambdaContext, SetClock, Tenant
+from tests.conftest import SetClock, Tenant
 from tests.documents import docx_files
 from tests.fetching.servers import file, serving
+from tests.harness.api import invoke
 from tests.harness.contents import (
     FIELDS,
     NO_SUCH_CONTENT,
@@ -55,7 +55,7 @@ def refusal(field: str, message: str) -> Result:
 
 def test_the_sample_content_is_updated(contents: Contents, content_id: str) -> None:
     """What is sent is changed and the rest stays, of the content with this external id."""
-    result = read(handler(contents.event("update_content"), LambdaContext()))
+    result = read(invoke("update_content", contents.event("update_content")))
     assert result == expected(content_id, tags=["shop"], characters=len(NEW))
     assert text_of(content_id) == NEW
 
@@ -110,7 +110,7 @@ def test_a_file_gives_a_new_text(contents: Contents, content_id: str) -> None:
     disposition = b'Content-Disposition: form-data; name="file"; filename="a.docx"\r\n\r\n'
     body = b"--XyZ\r\n" + disposition + document + b"\r\n--XyZ--\r\n"
     event |= {"body": base64.b64encode(body).decode(), "isBase64Encoded": True}
-    result = read(handler(event, LambdaContext()))
+    result = read(invoke("update_content", event))
     assert result == expected(content_id, characters=len(text_of(content_id)))
     assert NEW in text_of(content_id)
 

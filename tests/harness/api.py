@@ -1,4 +1,4 @@
-"""The functions by their names, called as Lambda calls them: with an event and a context."""
+"""The functions by their names, invoked with an event and a context, as Lambda does."""
 
 import importlib
 import json
@@ -8,8 +8,6 @@ from typing import Any
 from urllib.parse import urlencode
 
 from tests.conftest import ROOT, Event, LambdaContext
-
-type Result = Mapping[str, Any]
 
 
 def routes() -> dict[str, str]:
@@ -24,15 +22,15 @@ def load_event(name: str) -> Event:
     return event
 
 
-def call(function: str, event: Event, context: LambdaContext | None = None) -> Any:  # noqa: ANN401 - a function's own
-    """Call the handler of `functions/<function>/app.py`."""
-    handler: Callable[[Event, LambdaContext], Any] = importlib.import_module(
+def invoke(function: str, event: Event, context: LambdaContext | None = None) -> dict[str, Any]:
+    """Invoke the handler of `functions/<function>/app.py`, as Lambda does."""
+    handler: Callable[[Event, LambdaContext], dict[str, Any]] = importlib.import_module(
         f"functions.{function}.app"
     ).handler
     return handler(event, context or LambdaContext())
 
 
-def parsed(result: Result) -> dict[str, Any]:
+def parsed(result: Mapping[str, Any]) -> dict[str, Any]:
     """Return an HTTP result with its body parsed, None for no body."""
     return {**result, "body": json.loads(result["body"]) if result["body"] else None}
 
@@ -94,6 +92,6 @@ class Api:
         query: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
         **path: str,
-    ) -> Any:  # noqa: ANN401 - a result whose body is any JSON
+    ) -> dict[str, Any]:
         """Call a function with that event; return its result with the body parsed."""
-        return parsed(call(function, self.event(function, body, query, headers, **path)))
+        return parsed(invoke(function, self.event(function, body, query, headers, **path)))
