@@ -5,6 +5,7 @@ import os
 import random
 import re
 import signal
+import sys
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -225,7 +226,8 @@ def test_killed_workers_and_models_lose_nothing(
             items = {generation["id"]: generation for generation in generations}
             with capsys.disabled():
                 print(  # noqa: T201 - for the log of whoever runs it
-                    f"\n{totals(items, kills, time.monotonic() - started)}"
+                    f"\n{totals(items, kills, time.monotonic() - started)}",
+                    file=sys.stderr,  # which a process of xdist shows, too
                 )
 
         assert len(generations) == SUBMISSIONS
