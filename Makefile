@@ -43,7 +43,7 @@ test-long: .venv/ready ## run the long forms: all seeds, all hostile inputs, the
 	@$(PYTHON) -m pytest -m long -n auto --dist worksteal
 
 test-local: .venv/ready $(SAM_READY) $(STACK_READY) ## run the tests that drive the embedded stack over HTTP
-	@$(PYTHON) -m pytest -n 2 --dist loadgroup tests/local
+	@$(PYTHON) -m pytest tests/local
 
 test-sam: .venv/ready $(SAM_READY) $(STACK_READY) ## run the tests of `make sam-local` (Docker)
 	@$(PYTHON) -m pytest tests/sam_local

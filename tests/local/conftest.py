@@ -1,27 +1,13 @@
-"""One stack that most of these tests share.
-
-Two processes run them: one has the test that kills workers and then mostly waits, the other all the
-rest, one after the other.
-"""
+"""One stack that most of these tests share."""
 
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 
 import pytest
 
 from tests.local.driver import Dev, Tenant, running
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give the chaos to one process, and all that is left to another."""
-    for item in items:
-        if item.path.parent == Path(__file__).parent:
-            group = "chaos" if item.path.stem == "test_chaos" else "others"
-            item.add_marker(pytest.mark.xdist_group(group))
 
 
 @dataclass

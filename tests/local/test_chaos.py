@@ -5,7 +5,6 @@ import os
 import random
 import re
 import signal
-import sys
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -21,8 +20,8 @@ from afterword.flows import Flow, Step
 from local.aws import session
 from local.template import worker_seconds
 from local.terminal import LocalError
-from tests.harness.seeds import SEEDS, seeded
 from tests.local.driver import Account, Dev, Tenant, running, until
+from tests.harness.seeds import SEEDS, seeded
 
 SUBMISSIONS = 500
 ASK_THE_MODEL = 80  # of them; each takes the demo model 0.4 s on two idle cores
@@ -226,8 +225,7 @@ def test_killed_workers_and_models_lose_nothing(
             items = {generation["id"]: generation for generation in generations}
             with capsys.disabled():
                 print(  # noqa: T201 - for the log of whoever runs it
-                    f"\n{totals(items, kills, time.monotonic() - started)}",
-                    file=sys.stderr,  # which a process of xdist shows, too
+                    f"\n{totals(items, kills, time.monotonic() - started)}"
                 )
 
         assert len(generations) == SUBMISSIONS
