@@ -20,8 +20,8 @@ from afterword.flows import Flow, Step
 from local.aws import session
 from local.template import worker_seconds
 from local.terminal import LocalError
-from tests.local.driver import Account, Dev, Tenant, running, until
 from tests.harness.seeds import SEEDS, seeded
+from tests.local.driver import Account, Dev, Tenant, running, until
 
 SUBMISSIONS = 500
 ASK_THE_MODEL = 80  # of them; each takes the demo model 0.4 s on two idle cores
