@@ -222,7 +222,7 @@ def test_an_end_that_is_settled_twice_counts_once(
     assert used() == QuotaStatus(requests=1, running=0, tokens=TOKENS)
 
 
-@pytest.mark.parametrize("settled", [False, True])
+@pytest.mark.parametrize("dispatched", [False, True])
 def test_who_is_too_late_with_the_same_key_counts_nothing(
     submit: Submit,
     set_clock: SetClock,

@@ -489,7 +489,7 @@ def test_a_content_has_what_it_needs(
     key = services().registry.create_key(tenant.id, [Scope.ADMIN, Scope.READ])[1]
     terms, other = (
         services().contents.create("demo", Draft(name="A", text="B", folder=folder)).folder.id
-        for folder in ("SubmissionOptions", "Other")
+        for folder in ("Terms", "Other")
     )
     there = {"name": "A", "text": BIG, "externalId": "terms-1", "folder": terms}
     inside = "https://127.0.0.1/"

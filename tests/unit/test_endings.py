@@ -105,7 +105,7 @@ def test_an_end_stands_when_settling_it_fails(
     def out_of_reach(*_: object) -> None:
         raise EndpointConnectionError(endpoint_url="https://aws.invalid")
 
-    part = SimpleNamespace(settle=out_of_reach, send=out_of_reach)
+    part = SimpleNamespace(count_end=out_of_reach, send=out_of_reach)
     monkeypatch.setattr(outbox, broken, part)
     assert end(outbox, how)
     ended = services().store.get_end("demo", ID)
