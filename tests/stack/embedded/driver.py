@@ -22,7 +22,7 @@ from afterword.tenants.registry import Registry
 from local.aws import session
 from local.places import read
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 START_SECONDS = 240.0  # a first start builds
 FINISH_SECONDS = 240.0
 STOP_SECONDS = 180.0  # each process of a function leaves 17 MB of small files to remove

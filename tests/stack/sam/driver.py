@@ -22,7 +22,7 @@ from tests.stack.embedded.driver import (
     until,
 )
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 ID = re.compile(r"SAM_CONTAINER_ID: (\w+)")
 
 type Json = dict[str, Any]
