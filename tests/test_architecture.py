@@ -1,4 +1,4 @@
-"""The code's own rules: who may import whom, who may call AWS, and when."""
+"""The code's own rules: imports between packages, and the calls of AWS."""
 
 import ast
 import json

@@ -37,7 +37,7 @@ BUCKET = REFERENCES["BatchBucket"]
 
 
 class NumberedLines:
-    """Lines that are numbers; what is no number is bad."""
+    """Lines that are numbers; any other line is bad."""
 
     def parse(self, batch: Batch, content: bytes) -> tuple[Submission, StoredFlow]:
         """Return a mail with the number in it."""

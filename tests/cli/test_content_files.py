@@ -39,7 +39,7 @@ def made_of(content: bytes, name: str = "a.txt") -> tuple[str, str]:
 
 
 def test_a_folder_is_taken_with_all_that_is_in_it(root: Path) -> None:
-    """A file of a folder is known by its path in it, and belongs to a folder of the same name."""
+    """A file of a folder is known by its path in the folder, whose name its folder has."""
     write(root, "b.md", "a/c.md", "a/b/d e.txt")
     found = content_files.find([root], None, "")
     assert [(file.external_id, file.folder, file.named) for file in found.files] == [

@@ -154,7 +154,7 @@ def test_the_new_generation_says_whose_retry_it_is(afterword: Afterword, bury: B
 def test_submitting_twice_again_makes_one_generation(
     afterword: Afterword, bury: Bury, stored: Callable[[], Stored]
 ) -> None:
-    """Whoever runs the same command again gets the same new generation."""
+    """The same command, run again, shows the same new generation."""
     old = bury()
     first, second = afterword(*RESUBMIT, old), afterword(*RESUBMIT, old)
     assert (second.exit_code, second.stdout) == (0, first.stdout)

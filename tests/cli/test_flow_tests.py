@@ -159,7 +159,7 @@ def test_a_flow_is_shown_and_run(afterword: Afterword, worker: Worker) -> None:
 def test_each_steps_result_is_shown(
     afterword: Afterword, worker: Worker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What the first steps came to is shown before the flow's result, also when it fails."""
+    """The results of the first steps are shown before the flow's result, also when it fails."""
 
     def run_a_step(seconds: float) -> None:
         wait(seconds)

@@ -65,7 +65,7 @@ def test_a_document_that_is_cut_off_ends_well(media_type: str, content: bytes) -
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_a_document_with_changed_bytes_ends_well(seed: int) -> None:
-    """Whatever bytes of a document change, what comes of it is text or a failure."""
+    """A document with any changed bytes ends as a text or a failure."""
     rng = seeded(seed)
     for media_type, content in (
         (media_types.PDF, PDF_FILE),
@@ -229,7 +229,7 @@ def test_the_process_can_get_no_more_than_it_has(script: str) -> None:
 def test_a_process_that_is_taken_over_does_no_harm(
     script: str, message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whatever the process does instead of reading, the worker gets a failure in time."""
+    """A process that does anything but read gives the worker a failure in time."""
     monkeypatch.setattr(extraction, "_RUN", f"import os, time; {script}")
     began = time.monotonic()
     with pytest.raises(FailedError, match=message):
@@ -238,6 +238,6 @@ def test_a_process_that_is_taken_over_does_no_harm(
 
 
 def test_only_documents_are_read() -> None:
-    """What is no document is not asked for."""
+    """A file that is no document is not read."""
     with pytest.raises(ValueError, match="image/png"):
         extract(media_types.PNG, b"\x89PNG", 1)

@@ -63,7 +63,7 @@ def test_a_first_submission_takes_two_more(
 def test_a_big_submission_takes_one_more(
     submission_event: Event, context: LambdaContext, calls: list[Call], process_cuid: str
 ) -> None:
-    """What is too big for the item takes a put of its own, before the item's."""
+    """An input too big for the item takes a put of its own, before the item's."""
     assert process_cuid
     calls.clear()
     submission_event["body"] = json.dumps({"subject": "A", "body": "x" * 20_000})

@@ -16,7 +16,7 @@ from tests.harness.native_generations import (
 
 
 def test_an_open_generation_is_canceled(native: Native, set_clock: SetClock) -> None:
-    """What is open is canceled at once, and to cancel it again changes nothing."""
+    """An open generation is canceled at once, and another cancel changes nothing."""
     generation_id = native.submitted()
     set_clock.advance(seconds=1.5)
     path = f"/v1/generations/{generation_id}"

@@ -73,12 +73,12 @@ def cell(model: str | None = "small", flow: str = "mail-reply", day: date = DAY)
 
 
 def used(first: date = DAY, last: date = DAY) -> dict[Cell, Tally]:
-    """Return what the tenant has used."""
+    """Return the tenant's quotas."""
     return services().statistics.get_tallies("demo", first, last)
 
 
 def rows() -> list[dict[str, Any]]:
-    """Return what is in the table, but for how far it is counted."""
+    """Return the statistics' rows, without the position up to which ends are counted."""
     found = clients().dynamodb.scan(TableName=TABLE)["Items"]
     return [dict(item) for item in found if item["pk"]["S"] != "#"]
 
@@ -121,7 +121,7 @@ type Read = Callable[[], dict[Cell, Tally]]
 
 
 def test_ends_are_counted_by_flow_and_model(read: Read) -> None:
-    """What has ended is there at once, and stays when the generations are gone."""
+    """An end is counted at once, and its count outlives the generation."""
     succeed("small")
     succeed("small")
     succeed("big", flow="chat")
@@ -133,7 +133,7 @@ def test_ends_are_counted_by_flow_and_model(read: Read) -> None:
 
 
 def test_an_end_without_a_model(read: Read) -> None:
-    """What needed no model, or had no answer yet, is counted under none."""
+    """An end without a model, or without an answer yet, is counted under none."""
     succeed(None)
     services().outbox.cancel("demo", begun().id)
     assert read() == {cell(None): counted(succeeded=1, canceled=1)}
@@ -302,7 +302,7 @@ def test_a_count_stops_in_time(set_clock: SetClock, load_event: Callable[[str], 
 
 
 def test_a_model_with_an_endless_name(read: Read) -> None:
-    """What a provider calls its model is cut where it would be too long for a key."""
+    """A model's name is cut where it would be too long for a key."""
     succeed("m" * 5_000)
     assert read() == {cell("m" * MAX_MODEL_NAME): counted(succeeded=1, answers=1)}
 

@@ -1,10 +1,9 @@
-"""Every call of AWS on a generation's way, as the slot where the process dies.
+"""Every call of AWS on a generation's way, as the point where the process dies.
 
-A process dies before a call, or after the call has taken effect but before its answer is there;
-from then on it makes no call. Then others recover: the client sends its request again with the same
-idempotency key, the sweeper runs every minute, and other functions take what is in the queues. At
-the end each generation has one end, which is settled: its tenant's usage is counted and its end
-made known.
+A process dies before a call, or after the call's effect but before its answer, and makes no call any
+more. Then the others recover. The client sends its request again with the same idempotency key. The
+sweeper runs every minute, and other functions take the messages in the queues. At the end each
+generation has one end, which is dispatched: its tokens are counted and its end made known.
 """
 
 import json
@@ -171,7 +170,7 @@ class World:
         return bool(records)
 
     def lose_messages(self) -> None:
-        """Empty the queue: what is received is out of sight for longer than a test takes."""
+        """Empty the queue: a received message is out of sight for longer than a test takes."""
         while clients().sqs.receive_message(QueueUrl=REFERENCES["Queue"]).get("Messages"):
             pass
 

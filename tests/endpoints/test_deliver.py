@@ -60,7 +60,7 @@ def event(
 def test_an_end_is_published_as_a_thin_event(
     event: Event, context: LambdaContext, set_clock: SetClock, calls: list[Call]
 ) -> None:
-    """What ended, how and when is published on the owner's bus; no text goes with it."""
+    """An end is published on the owner's bus with status and times, and without a text."""
     set_clock.advance(seconds=2)
     claim = services().store.claim("demo", ID, clock.now() + timedelta(seconds=70))
     assert claim is not None
@@ -109,7 +109,7 @@ def test_every_end_is_published(
 def test_a_notice_that_comes_twice_is_published_once(
     event: Event, context: LambdaContext, calls: list[Call]
 ) -> None:
-    """What is settled needs no other event."""
+    """A dispatched end is published once."""
     services().outbox.cancel("demo", ID)
     for _ in range(2):
         assert invoke("deliver", event, context) == {"batchItemFailures": []}
@@ -193,7 +193,7 @@ def ended() -> None:
 
 
 def told(webhooks: Webhooks, webhook: str) -> list[Mapping[str, Any]]:
-    """Return what an endpoint is told."""
+    """Return the bodies that an endpoint is sent."""
     return [json.loads(delivery.body) for delivery in webhooks.log(webhook)]
 
 
@@ -235,7 +235,7 @@ def test_a_notice_that_comes_twice_makes_one_delivery(
     receiver: Receiver,
     webhook_queue: Queue,
 ) -> None:
-    """Whoever dies before the end is settled is followed by one who does it again, to no harm."""
+    """An end dispatched again, after a death before its mark, makes the same one delivery."""
     webhook = webhooks.created()["id"]
     ended()
     with pytest.MonkeyPatch.context() as patch:

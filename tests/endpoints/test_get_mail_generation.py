@@ -130,7 +130,7 @@ def test_external_data_come_back_byte_for_byte(
     reference: str,
     metadata: str,
 ) -> None:
-    """What was sent to be handed back comes back in the same bytes, before the end and after."""
+    """External data come back in the same bytes, before the end and after."""
     submission_event["body"] = (
         f'{{"external_metadata":{metadata},"subject":"A","external_ref" :  {reference},"body":"B"}}'
     )

@@ -194,7 +194,7 @@ def test_nothing_of_the_inside_is_told(  # noqa: PLR0913, PLR0917 - a worker's r
     status: str,
     line: str,
 ) -> None:
-    """Whatever a worker makes of it, a generation shows no name of a table, bucket, key or host."""
+    """No result of a worker shows a name of a table, bucket, key or host."""
     client_for(other_tenant).submitted(("text", "Theirs"))
     generation_id = client.submitted(("text", BIG))
     event = message_event(generation_id)

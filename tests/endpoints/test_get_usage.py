@@ -1,4 +1,4 @@
-"""What was used, through the native API: the handler with its event, under moto."""
+"""Usage through the native API: the handler with its event, under moto."""
 
 from collections.abc import Callable, Mapping
 from datetime import timedelta
@@ -120,7 +120,7 @@ def test_groups_are_as_it_is_asked_for(
 
 
 def test_a_model_without_a_price_has_no_cost(administration: Administration) -> None:
-    """What is not known is null and never nought, in each sum that it is in, and is named."""
+    """An unknown price is null and never nought, in each sum with it, and is named."""
     end(OWN)
     end()
     assert administration.call("get_usage", query={**NOVEMBER, "by": "model"}) == report(

@@ -1,4 +1,4 @@
-"""A tenant's limits: who is refused, with what, and when a slot comes back."""
+"""A tenant's limits: refusals, their contents, and the return of slots."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -34,7 +34,7 @@ def limit(tenant_id: str = "demo", **given: int) -> None:
 
 
 def used(tenant_id: str = "demo") -> QuotaStatus:
-    """Return what a tenant uses."""
+    """Return a tenant's quotas."""
     return Quotas(clients().dynamodb, REFERENCES["QuotasTable"]).get_status(tenant_id)
 
 
@@ -199,7 +199,7 @@ def test_a_useless_answer_counts_its_tokens(
     message_event: Callable[[str], Event],
     use_model: Callable[[FakeModel], None],
 ) -> None:
-    """What a model took for an answer that could not be used is the tenant's as well."""
+    """The tokens of an unusable answer are the tenant's as well."""
     limit(tokens_per_month=1_000_000)
     use_model(saying("no JSON"))
     invoke("generate", message_event(cuid(submit())), CONTEXT)
@@ -264,7 +264,7 @@ def test_another_request_with_the_key_of_an_ended_one_keeps_no_slot(
     """A refused request gives back the slot that it had taken."""
     limit(running_at_once=1)
     services().outbox.cancel("demo", cuid(submit("case-457")))
-    monkeypatch.setattr(services().store, "exists", lambda *_: False)  # it was asked too early
+    monkeypatch.setattr(services().store, "exists", lambda *_: False)  # asked too early
     submission_event["body"] = '{"subject": "Another", "body": "mail"}'
     assert submit("case-457")["statusCode"] == 422
     assert used().running == 0
@@ -340,7 +340,7 @@ def test_tenants_do_not_share_limits(submit: Submit, their_submission_event: Eve
 
 
 def test_reading_is_not_limited(submit: Submit, reading_event: Callable[[str], Event]) -> None:
-    """Who has no slot left can still read what there is."""
+    """A tenant with no slot left can still read."""
     limit(running_at_once=1, requests_per_minute=1, tokens_per_month=1)
     generation_id = cuid(submit())
     assert submit()["statusCode"] == 429
@@ -350,7 +350,7 @@ def test_reading_is_not_limited(submit: Submit, reading_event: Callable[[str], E
 def test_limits_may_change_while_generations_are_open(
     tenant: Tenant, submit: Submit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What was accepted without limits takes no slot, and what has one gives it back without."""
+    """A generation accepted without limits takes no slot; one with a slot gives it back later."""
     monkeypatch.setattr(admission, "CACHE_SECONDS", 0.0)
     before = cuid(submit())
     limit(running_at_once=1)

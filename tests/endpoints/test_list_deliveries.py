@@ -65,7 +65,7 @@ def test_pages_follow_on_each_other(webhooks: Webhooks, set_clock: SetClock) -> 
 
 
 def test_deliveries_are_kept_for_thirty_days(webhooks: Webhooks, set_clock: SetClock) -> None:
-    """What has expired is not shown, whether or not DynamoDB has deleted it."""
+    """An expired delivery is not shown, whether or not DynamoDB has deleted it."""
     webhook = webhooks.created()["id"]
     webhooks.tested(webhook)
     set_clock.advance(days=30)

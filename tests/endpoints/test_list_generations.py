@@ -148,7 +148,7 @@ def test_a_generation_is_found_by_its_reference(
 
 @pytest.mark.parametrize("reference", ['""', '"' + "x" * 256 + '"', "null"])
 def test_a_reference_that_cannot_be_looked_up_is_kept(native: Native, reference: str) -> None:
-    """What another dialect takes and is none here hinders nothing."""
+    """A reference that only another dialect takes hinders nothing."""
     mail = Submission(
         dialect="dialonce",
         flow=FLOW,
@@ -218,7 +218,7 @@ def test_what_cannot_be_asked_for_is_refused(
 
 
 def test_expired_generations_are_left_out(native: Native, set_clock: SetClock) -> None:
-    """What is past its retention is not listed, though DynamoDB has not deleted it yet."""
+    """An expired generation is not listed, though DynamoDB has not deleted it yet."""
     native.submitted()
     set_clock.advance(days=30)
     kept = native.submitted()

@@ -46,9 +46,9 @@ def call(load_event: Callable[[str], Event]) -> Callable[..., Line]:
 
 @pytest.fixture
 def lines_of(log: io.StringIO, capsys: pytest.CaptureFixture[str]) -> LinesOf:
-    """Return a function that gives what was written about a generation.
+    """Return a function that gives the log lines about a generation.
 
-    It fails if any line is about none, but for what a run of the sweeper says of itself.
+    Fails on a line about no generation, but for those of a sweeper's run on itself.
     """
     metrics: list[Line] = []
 
@@ -126,7 +126,7 @@ def test_an_id_is_followed_to_an_end_that_no_worker_made(
     load_event: Callable[[str], Event],
     lines_of: LinesOf,
 ) -> None:
-    """What the sweeper repairs and fails, and what became a dead letter, is told with its id."""
+    """Each end by the sweeper, and each dead letter, is logged with its generation's id."""
     lost, dead, canceled = native.submitted(), native.submitted(), native.submitted()
     native.ask("cancel_generation", canceled)
     call("dead_letter", bury, dead)
@@ -202,7 +202,7 @@ def test_each_line_of_a_batch_is_accepted_with_its_own_id(
     load_event: Callable[[str], Event],
     log_lines: Callable[[], list[dict[str, Any]]],
 ) -> None:
-    """They are submitted side by side, and no line of the log is about another generation."""
+    """A batch's lines are submitted side by side, and each log line has its own id."""
     inbox = Inbox(load_event("intake"))
     inbox.take(created(KEY, file(*[MAIL] * 50)))
     accepted = [line for line in log_lines() if line["message"] == "accepted"]

@@ -122,7 +122,7 @@ def ask_after_another() -> None:
 
 
 def unused(folder: str) -> set[str]:
-    """Return what a function may do and has not done in this test; Lambda does some of it."""
+    """Return the grants that a function has not used in this test; Lambda uses some of them."""
     deployed = roles.deployed()
     own = {grant for grant in deployed.in_force(folder) if grant.action not in USED_BY_LAMBDA}
     return {str(grant) for grant in own - deployed.used}

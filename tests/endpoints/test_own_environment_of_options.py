@@ -1,4 +1,4 @@
-"""What an owner may choose by the template's parameters: each choice comes with its permissions."""
+"""Options of an owner, the template's parameters: each choice comes with its permissions."""
 
 import json
 import threading

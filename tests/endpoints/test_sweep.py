@@ -133,7 +133,7 @@ def test_what_is_past_its_deadline_fails(
 
 
 def test_a_live_lease_may_outlast_the_deadline(sweep: Sweep, set_clock: SetClock) -> None:
-    """What a worker began before the deadline it may finish."""
+    """A worker may finish the attempt that began before the deadline."""
     put()
     set_clock.advance(minutes=59)
     claim = services().store.claim("demo", ID, clock.now() + LEASE)
@@ -144,7 +144,7 @@ def test_a_live_lease_may_outlast_the_deadline(sweep: Sweep, set_clock: SetClock
 
 
 def test_each_look_is_as_far_away_as_the_submission(sweep: Sweep, set_clock: SetClock) -> None:
-    """What waits in a long queue gets few messages more: after 2, 4, 8, 16 and 32 minutes."""
+    """A generation in a long queue gets few more messages: after 2, 4, 8, 16 and 32 minutes."""
     put()
     sent = []
     for minute in range(1, 70):
@@ -191,7 +191,7 @@ def test_a_run_ends_before_its_time_is_up(
     set_clock: SetClock,
     load_event: Callable[[str], Event],
 ) -> None:
-    """A run with no time left begins nothing; what it leaves is there for the next."""
+    """A run with no time left begins nothing, and leaves the rest to the next run."""
     put()
     set_clock.moment += STALLED_AFTER
     assert invoke("sweep", load_event("sweep"), LambdaContext(milliseconds=9_000)) == {}
@@ -247,7 +247,7 @@ def test_an_idle_run_costs_a_query_for_each_shard(sweep: Sweep, calls: list[Call
 def test_an_end_that_nobody_settled_is_settled(
     sweep: Sweep, set_clock: SetClock, calls: list[Call], log_lines: Callable[[], list[Any]]
 ) -> None:
-    """What a process left to do that died at the end of a generation is done two minutes later."""
+    """An end that a dead process left undispatched is dispatched two minutes later."""
     terms = SubmissionOptions(flow_version=1, retention=timedelta(days=30), slot=SLOT)
     services().store.put("demo", ID, SUBMISSION, terms)
     services().store.cancel("demo", ID)

@@ -140,7 +140,7 @@ def test_nothing_else_changes(client: Client, generation_id: str, read_item: Rea
 def test_a_generation_that_has_ended_can_have_a_title(
     client: Client, generation_id: str, read_item: ReadItem, how: str
 ) -> None:
-    """A title is no part of the result: it can change after the end, and the result stays."""
+    """A title can change after the end, and the result stays."""
     match how:
         case "completed":
             services().store.succeed(claim(generation_id), completion(BIG))
@@ -207,7 +207,7 @@ def test_a_worker_that_writes_at_the_same_moment_loses_nothing(
 def test_a_title_is_not_made_for_what_expires_meanwhile(
     client: Client, generation_id: str, set_clock: SetClock, read_item: ReadItem
 ) -> None:
-    """What has expired gets no title, though its item may still be there."""
+    """An expired generation gets no title, though its item may still be there."""
     before = read_item("demo", generation_id)
     set_clock.advance(days=30)
     assert client.set_title(generation_id, "x")["statusCode"] == 404

@@ -53,7 +53,7 @@ def test_another_address_is_another_request() -> None:
 
 
 def test_a_tenant_without_webhooks_sends_no_notices(tenant: Tenant) -> None:
-    """Nobody pays for a notice that nobody waits for."""
+    """No message is sent, and paid for, where no webhook waits for it."""
     submission = replace(SUBMISSION, webhook_url=None)
     generation_id = services().submitter.submit(tenant.id, submission)
     services().store.cancel(tenant.id, generation_id)

@@ -40,7 +40,7 @@ from tests.harness.deployment import REFERENCES
 from tests.harness.fake_model import FakeModel, completion, raising, saying
 
 SECONDS = 60.0
-"""What is left of the invocation, where it does not matter."""
+"""The rest of the invocation, for tests in which any will do."""
 TRUNCATED = (
     "The model's output ended before the template was filled: raise max_tokens, 300 now,"
     " in the flow's step reply."
@@ -170,7 +170,7 @@ def test_a_mail_is_answered(work: Work) -> None:
 
 
 def test_external_data_never_reach_the_model(work: Work) -> None:
-    """What the caller only wants back is in no prompt."""
+    """External data are in no prompt."""
     model = saying('{"name": "Ada"}')
     work.run(model, work.submit(), work.submit(template="Dear [name],"))
     assert len(model.prompts) == 2
@@ -271,7 +271,7 @@ def test_each_hand_back_waits_longer(
     part: float,
     expected: list[int],
 ) -> None:
-    """The backoff is anything up to a bound that doubles from 2 s to a minute, and at least 1 s."""
+    """The backoff is random, from 1 s to a bound that doubles from 2 s to a minute."""
     jitter(monkeypatch, part)
     nudge = work.submit()
     for _ in expected:
@@ -408,7 +408,7 @@ def test_throttling_in_between_spends_none_of_the_tries(work: Work) -> None:
     "reason", [Reason.REFUSED_CONTENT, Reason.TOO_LONG, Reason.MODEL_NOT_FOUND]
 )
 def test_a_refusal_fails_at_once(work: Work, calls: list[Call], reason: Reason) -> None:
-    """What will never work is not tried again, and says what its owner can do."""
+    """A permanent refusal is not tried again, and tells the owner the remedy."""
     nudge = work.submit()
     assert work.run(raising(ModelRefusedError(reason, "It is like this.")), nudge) == []
     assert failure(work.get(nudge)) == (Status.FAILED, reason, "It is like this.")
@@ -643,7 +643,7 @@ def test_a_batch_out_of_time_hands_back_what_has_not_finished(
     read_item: ReadItem,
     log_lines: Callable[[], list[dict[str, Any]]],
 ) -> None:
-    """What is still running when the time ends is queued again, and its thread's text is lost."""
+    """A generation still running when the time ends is requeued, and its thread's text is lost."""
     quick, stuck = work.submit("quick"), work.submit("stuck")
     go_on = threading.Event()
 

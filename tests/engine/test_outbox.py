@@ -1,4 +1,4 @@
-"""Ending generations: what is left to do, and who does it when that fails."""
+"""Ending generations: the dispatch that is left, and the sweeper's part when it fails."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -119,7 +119,7 @@ def test_an_end_stands_when_settling_it_fails(
 def test_a_bug_in_settling_is_not_hidden(
     outbox: Outbox, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
-    """What is not AWS's failure is raised."""
+    """A failure that is not AWS's is raised."""
     put(**BOTH)
     monkeypatch.setattr(outbox, "_quotas", None)
     with pytest.raises(AttributeError):

@@ -1,4 +1,4 @@
-"""What the fuzz tests ask: the endpoints, with a tenant, its key and its generation."""
+"""The subjects of the fuzz tests: the endpoints, with a tenant, its key and its generation."""
 
 import json
 import re
@@ -30,7 +30,7 @@ MANY = 20
 WAITING = (native.NAME, promptitude.NAME)
 """Dialects whose clients wait for a generation's end."""
 OWNED = ("/v1/content", "/v1/flows", "/v1/keys", "/v1/usage", "/v1/webhooks")
-"""What a key for one flow may not do, or not all of it."""
+"""Operations that a key for one flow may not do, or not all of it."""
 READS = re.compile(r"\w+\.(Get|BatchGet|Query|Scan|List)\w*")
 
 
@@ -187,7 +187,7 @@ def all_stored(stored: Callable[[], Stored]) -> Callable[[], Stored]:
 
 @pytest.fixture
 def anew(tenant: Tenant) -> Mapping[str, Callable[[], Mapping[str, str]]]:
-    """Return what makes things for the operations that use them up, by the operations' names."""
+    """Return the makers of the things that operations use up, by the operations' names."""
 
     def queued() -> Mapping[str, str]:
         return {"id": submitted(tenant)}

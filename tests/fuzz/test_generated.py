@@ -45,7 +45,7 @@ CASES = [
 def test_generated_requests(
     world: World, operation: Operation, mode: GenerationMode, seed: int, examples: int
 ) -> None:
-    """Whatever is sent, the answer is a documented one, and a refusal leaves nothing behind."""
+    """A generated request gets a documented answer, and a refusal leaves nothing behind."""
 
     def send(inputs: tuple[Case[Any], bool, bool]) -> None:
         case, known_place, known_key = inputs

@@ -1,4 +1,4 @@
-"""The generations table: who may change what, and what stays as it is."""
+"""The generations table: the writes that each may make, and the attributes that stay."""
 
 import zlib
 from collections.abc import Callable, Mapping
@@ -217,14 +217,14 @@ def test_what_is_absent_foreign_or_malformed_is_not_found(
 
 
 def test_a_malformed_id_costs_no_call(store: GenerationStore, calls: list[Call]) -> None:
-    """What cannot be an id is refused without asking the table."""
+    """A text that cannot be an id is refused without asking the table."""
     with pytest.raises(NotFoundError):
         store.get("demo", "g78ml9fz3qwk")
     assert calls == []
 
 
 def test_an_expired_generation_is_absent(store: GenerationStore, set_clock: SetClock) -> None:
-    """What has outlived its retention is not shown, though DynamoDB deletes it days later."""
+    """An expired generation is not shown, though DynamoDB deletes it days later."""
     set_clock.advance(days=30, milliseconds=-1)
     assert store.get("demo", ID).id == ID
     set_clock.advance(milliseconds=1)
@@ -355,7 +355,7 @@ def test_a_failure_is_stored_with_its_reason(
 
 
 def test_an_answer_of_no_use_has_its_tokens_counted(store: GenerationStore) -> None:
-    """What a model took for an answer that could not be used is stored with the failure."""
+    """The tokens of an unusable answer are stored with the failure."""
     ended = store.fail(claim(store), Reason.EMPTY_OUTPUT, "No text.", completion(""))
     assert ended is not None
     assert ended.tokens == completion("").tokens_in + completion("").tokens_out > 0
@@ -446,7 +446,7 @@ def test_a_generation_is_handed_back(
 def test_an_open_generation_can_be_canceled(
     store: GenerationStore, read_item: ReadItem, status: str
 ) -> None:
-    """What is queued or running is canceled at once, and no worker's write counts after."""
+    """A queued or running generation is canceled at once, and no worker's write counts after."""
     claimed = claim(store) if status == "running" else None
     ended = store.cancel("demo", ID)
     assert isinstance(ended, End)
@@ -476,7 +476,7 @@ def test_a_finished_generation_cannot_be_canceled(
 def test_an_expired_generation_cannot_be_canceled(
     store: GenerationStore, set_clock: SetClock, read_item: ReadItem, status: Status
 ) -> None:
-    """What has expired is not found, in whatever state, though DynamoDB has not deleted it yet."""
+    """An expired generation of any status is not found, though DynamoDB has not deleted it yet."""
     if status is not Status.QUEUED:
         claimed = claim(store)
         if status is Status.SUCCEEDED:
@@ -571,7 +571,7 @@ def test_a_terminal_generation_never_changes(
 def test_what_nobody_holds_can_be_given_up(
     store: GenerationStore, set_clock: SetClock, read_item: ReadItem, before: str
 ) -> None:
-    """What is queued, or was left by a lost worker, fails for good, with the reason given."""
+    """A queued generation, or a lost worker's, fails for good, with the reason given."""
     if before == "lease ran out":
         claim(store)
         set_clock.moment += LEASE + timedelta(milliseconds=1)
@@ -593,7 +593,7 @@ def test_what_nobody_holds_can_be_given_up(
 
 
 def test_what_is_held_cannot_be_given_up(store: GenerationStore, read_item: ReadItem) -> None:
-    """What somebody is working on is left alone, and whoever would give it up is told so."""
+    """A generation whose lease holds is left alone, and the caller is told its status."""
     claim(store)
     before = read_item("demo", ID)
     assert give_up(store) is Status.RUNNING
@@ -1013,7 +1013,7 @@ def test_without_files_the_item_has_none(store: GenerationStore, read_item: Read
 
 
 def test_a_generation_is_listed_with_what_was_asked_for(store: GenerationStore) -> None:
-    """What is listed has the generation as its owner reads it, its inputs, and its tokens."""
+    """A listed generation is as its owner reads it, with its inputs and its tokens."""
     order = f"{MILLIS}#{ID}"
     queued = store.get_detail("demo", ID)
     assert queued == GenerationDetail(
@@ -1156,7 +1156,7 @@ def test_a_title_is_set_and_taken_away(store: GenerationStore, read_item: ReadIt
 def test_a_malformed_id_gets_no_title_and_costs_no_call(
     store: GenerationStore, calls: list[Call]
 ) -> None:
-    """What can be no id is not asked for."""
+    """A text that can be no id is not asked for."""
     for generation_id in ("", "nonsense", ID.upper(), f"{{{ID}}}", "x" * 3_000):
         with pytest.raises(NotFoundError):
             store.set_title("demo", generation_id, "mail-reply", "x")

@@ -126,7 +126,7 @@ def problem(status: int, detail: str, field: str | None = None, **headers: str) 
 
 @dataclass
 class Receiver:
-    """Stands in for the fetcher: what was posted, and what is answered to it.
+    """Stands in for the fetcher: the requests that were posted, and their answers.
 
     Each answer is a status, a status with headers, or why there is none; the last one stays.
     """
@@ -164,7 +164,7 @@ def messages() -> list[dict[str, Any]]:
 
 @dataclass
 class Queue:
-    """The queue's part towards the sender: what it is given, and for how long it is put off."""
+    """The queue's part towards the sender: its messages, and their changes of visibility."""
 
     load: Callable[[str], Event]
     hidden_for: list[int] = field(default_factory=list)

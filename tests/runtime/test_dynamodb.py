@@ -312,7 +312,7 @@ def test_conditions_are_joined(
 
 
 def test_an_item_is_read_consistently(table: Table, calls: list[Call]) -> None:
-    """What was just written is found by its key, and what was not is None."""
+    """An item just written is found by its key; an absent one is None."""
     assert (table.get(KEY), table.get(ABSENT)) == (THING, None)
     assert [call.params["ConsistentRead"] for call in calls] == [True, True]
 

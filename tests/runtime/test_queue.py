@@ -1,4 +1,4 @@
-"""The queue: what a message says, and how a batch of them is answered."""
+"""The queue: the contents of a message, and the answer to a batch of them."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -46,7 +46,7 @@ def test_a_message_names_a_generation_and_nothing_else(calls: list[Call]) -> Non
 
 @pytest.mark.usefixtures("aws")
 def test_a_batch_is_consumed_and_its_failures_reported() -> None:
-    """A consumer gets all messages and the seconds left; what must come again is reported."""
+    """A consumer gets all messages and the seconds left; a failed message is reported."""
     seen: list[tuple[Sequence[Message], float]] = []
 
     def consume(messages: Sequence[Message], seconds: float) -> Sequence[str]:
@@ -77,7 +77,7 @@ def test_a_batch_is_consumed_and_its_failures_reported() -> None:
 def test_a_foreign_message_is_dropped(
     log_lines: Callable[[], list[dict[str, Any]]], body: str
 ) -> None:
-    """What afterword did not send is logged and done with, and the others are consumed."""
+    """A message of another sender is logged and deleted, and the others are consumed."""
     seen: list[Message] = []
 
     def consume(messages: Sequence[Message], _seconds: float) -> Sequence[str]:

@@ -12,7 +12,7 @@ type Consumer = Callable[[Sequence["Message"]], None]
 
 @dataclass(eq=False)
 class Message:
-    """A message. `received` is how often it was; it is in sight again at `visible_at`."""
+    """A message, received `received` times, which is in sight again at `visible_at`."""
 
     id: str
     body: str

@@ -1,4 +1,4 @@
-"""What afterword promises, checked at each write that takes effect and at the end of a run."""
+"""The promises of afterword, checked at each write that takes effect and at the end of a run."""
 
 import json
 from collections import Counter
@@ -18,7 +18,7 @@ type Attributes = Mapping[str, Any]
 
 
 class Promise(StrEnum):
-    """What holds whatever happens."""
+    """A promise that holds whatever happens."""
 
     ONE_END = "each accepted generation comes to an end"
     ANSWERS_STAND = "what was answered to a client is there"
@@ -50,7 +50,7 @@ class BrokenError(Exception):
 
 @dataclass(frozen=True)
 class ModelCall:
-    """What the model was asked for, and by which attempt of which generation."""
+    """A request to the model, and the attempt that made it."""
 
     pk: str
     attempt: int
@@ -62,7 +62,7 @@ END = (
     "model", "stop_reason", "tokens_in", "tokens_out", "request", "request_key", "external",
     "ended_in", "answers",
 )  # fmt: skip
-"""What never changes after the end."""
+"""Attributes that never change after the end."""
 
 
 @dataclass

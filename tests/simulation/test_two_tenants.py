@@ -1,8 +1,8 @@
 """Two tenants who do whatever they like, with flows of the same id; one of them has limits.
 
-The machine calls the real handlers over moto, in any order that Hypothesis thinks of: messages are
+The machine calls the real handlers over moto, in any order that Hypothesis thinks of. Messages are
 delivered late, twice or never, workers are lost and come back, time passes in the middle of it.
-Beside them it keeps what must have become of it all, and compares after each step.
+Beside them the machine keeps the state that must have come of it all, and compares after each step.
 """
 
 import json
@@ -59,7 +59,7 @@ FAILURES = 3
 ROUNDS = 12
 """So many hours, each with a sweeper and workers that live, bring everything to its end."""
 WRITTEN_AFTER_THE_END = frozenset({"due_at", "due_shard", "dead_letter_of", "retried_as"})
-"""What may change once a generation has ended: who has yet to look at it."""
+"""Attributes that may change after a generation's end, for those who have yet to look at it."""
 SHOWN = {"queued": "started", "running": "started", "succeeded": "completed"}
 
 type Item = Mapping[str, Any]
@@ -68,7 +68,7 @@ type Result = Mapping[str, Any]
 
 
 def model_call(answer: str) -> Completion:
-    """Return what a model answers, or raise what it does instead."""
+    """Return the model's answer, or raise its error."""
     match answer:
         case "throttles":
             raise ModelUnavailableError("Busy.")
@@ -97,7 +97,7 @@ ONE_OF_MANY = st.integers(min_value=0, max_value=10_000)
 REQUESTS = st.tuples(
     st.sampled_from(["claim", "claim", "refund"]), st.sampled_from([None, None, "60", "21600"])
 )
-"""What a mail is about, and its Afterword-Deadline."""
+"""The subject of a mail, and its Afterword-Deadline."""
 
 
 @dataclass
@@ -118,7 +118,7 @@ class Known:
 
 
 class TwoTenants(RuleBasedStateMachine):
-    """What two tenants, Lambda, SQS and the clock may do, and what must hold all the time."""
+    """The actions of two tenants, Lambda, SQS and the clock, and the rules that always hold."""
 
     samples: ClassVar[Mapping[str, Event]]
 
@@ -473,9 +473,9 @@ class TwoTenants(RuleBasedStateMachine):
     # --- AWS ------------------------------------------------------------------------------------
 
     def _receive(self) -> list[tuple[str, str]]:
-        """Take what is in the queues; return what the worker's new messages name.
+        """Take the queues' messages; return the generations that the worker's new messages name.
 
-        One that was put off comes into sight again by moto's own clock; it was taken before.
+        A message made invisible comes into sight by moto's own clock, and was taken before.
         """
         seen = {record["messageId"] for record in self._messages} | self._done
         received = _received(REFERENCES["Queue"])
@@ -592,7 +592,7 @@ def machine(
 def test_two_tenants_in_any_order_of_events(
     machine: type[TwoTenants], seed: int, examples: int
 ) -> None:
-    """Whatever happens in whatever order, the rules hold, and each tenant has its own."""
+    """The rules hold in any order of events, and each tenant has its own."""
     check_machine(machine, seed, examples, steps=25)
 
 

@@ -72,7 +72,7 @@ type Answer = Callable[[], object]
 
 @dataclass
 class Request:
-    """What a client wants, as often as it has to ask for it."""
+    """A client's request, and the number of times that it has to be sent."""
 
     tenant: Tenant
     marker: str
@@ -83,13 +83,13 @@ class Request:
 
 @dataclass
 class Context:
-    """What Lambda passes to a handler beside the event."""
+    """The context that Lambda passes to a handler beside the event."""
 
     aws_request_id: str
     milliseconds: int
 
     def get_remaining_time_in_millis(self) -> int:
-        """Return what is left of the invocation's time, when it begins."""
+        """Return the rest of the invocation's time, as of its begin."""
         return self.milliseconds
 
 
@@ -170,7 +170,7 @@ class World:
                 self.promises.text_read(pk, generation.completion.text, attempt(item))
 
     def _probe(self) -> None:
-        """Submit as much as may be open at once: it must all be let in."""
+        """Submit as many generations as may be open at once: all must be admitted."""
         for number in range(CAP):
             request = self._request(self._limited, f"probe-{number}", key=None, deadline=None)
             request.tries = 99
@@ -230,7 +230,7 @@ class World:
         )
 
     def _submitted(self, request: Request, answer: "Future[object]") -> None:
-        """Take the answer as its client does: what it did not get, it asks for again."""
+        """Take the answer as its client does, and ask again for one that did not come."""
         if answer.exception() is None:
             result = answer.result()
             assert isinstance(result, dict)

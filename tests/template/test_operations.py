@@ -1,4 +1,4 @@
-"""What an owner runs it by: alarms, the dashboard, gradual deployment, and the template's switches.
+"""The owner's operations: alarms, dashboard, gradual deployment, and the template's switches.
 
 Versions and deployments are looked at in what SAM makes of the template.
 """
@@ -63,7 +63,7 @@ def of_type(resources: Resources, kind: str) -> Resources:
 
 @pytest.fixture(scope="module")
 def made(template: Mapping[str, Any]) -> Resources:
-    """Return what SAM makes of the template with its defaults."""
+    """Return the template as SAM makes it with its defaults."""
     return expanded(template)
 
 

@@ -1,4 +1,4 @@
-"""What follows from a generation's end: its event, and its place given back."""
+"""The consequences of a generation's end: its event, and the return of its slot."""
 
 import os
 import signal

@@ -70,7 +70,7 @@ class Post:
 
     @property
     def data(self) -> Json:
-        """What it tells."""
+        """The event in its body."""
         data: Json = json.loads(self.body)["data"]
         return data
 
@@ -88,7 +88,7 @@ class Receiver:
     ended: threading.Event = field(default_factory=threading.Event)
 
     def taken(self, path: str) -> list[Post]:
-        """Return what came at a path and was taken."""
+        """Return the deliveries that came at a path and were taken."""
         return [post for post in list(self.posts) if (post.path, post.status) == (path, 200)]
 
     def answer(self) -> int | None:

@@ -70,12 +70,12 @@ class SamLocal:
         return ROOT / ".local" / str(self.port)
 
     def sam_log(self) -> str:
-        """Return what sam has printed."""
+        """Return the output of sam."""
         path = self.place / "sam.log"
         return path.read_text() if path.exists() else ""
 
     def facts(self) -> Json:
-        """Return what it announces."""
+        """Return the facts that the stack announces."""
         facts: Json = json.loads((self.place / "dev.json").read_text())
         return facts
 
