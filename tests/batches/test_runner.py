@@ -189,7 +189,7 @@ def test_a_message_of_the_next_turn_waits_for_the_one_before(set_clock: SetClock
     assert services().batches.take_lease("demo", batch.id, 0, clock.now()) == 0
 
 
-def test_what_is_given_up_is_taken_again_at_once(runner: BatchRunner) -> None:
+def test_a_released_lease_is_taken_again_at_once(runner: BatchRunner) -> None:
     """A reader that cannot go on gives its turn back, and the same message goes on."""
     batch = put(b"1\n")
     services().batches.release_lease(taken(batch))

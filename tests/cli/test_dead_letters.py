@@ -61,8 +61,8 @@ def bury(store: GenerationStore, set_clock: SetClock) -> Bury:
 
     def make(tenant: str = "demo", facts: dict[str, str] = FACTS) -> str:
         generation_id = new_id()
-        terms = SubmissionOptions(flow_version=1, retention=timedelta(days=7))
-        store.put(tenant, generation_id, SUBMISSION, terms)
+        options = SubmissionOptions(flow_version=1, retention=timedelta(days=7))
+        store.put(tenant, generation_id, SUBMISSION, options)
         store.claim(tenant, generation_id, clock.now() + timedelta(seconds=30))
         set_clock.advance(minutes=1)
         letter = {"MessageId": f"message-{next(numbers)}", **facts}

@@ -102,14 +102,14 @@ class Worker:
     def wait(self, seconds: float) -> None:
         """Let the seconds go by; claim it, and the next time end it."""
         self._set_clock.advance(seconds=seconds)
-        store, endings = services().store, services().outbox
+        store, outbox = services().store, services().outbox
         if self.claim is None:
             self.claim = store.claim("demo", only_id(), clock.now() + timedelta(minutes=1))
             assert self.claim is not None
         elif self.completion is not None:
-            assert endings.succeed(self.claim, self.completion)
+            assert outbox.succeed(self.claim, self.completion)
         else:
-            assert endings.fail(self.claim, Reason.REFUSED_CONTENT, "The model refused it.")
+            assert outbox.fail(self.claim, Reason.REFUSED_CONTENT, "The model refused it.")
 
 
 @pytest.fixture

@@ -91,7 +91,7 @@ def test_noise_is_refused(media_type: str) -> None:
     assert str(end).startswith("The document is damaged")
 
 
-def test_a_document_that_takes_too_long_is_given_up() -> None:
+def test_a_document_that_takes_too_long_is_ended() -> None:
     """A document whose reading does not end fails when its time is up."""
     began = time.monotonic()
     assert str(outcome(media_types.PDF, SLOW_FILE, seconds=1)) == TOO_SLOW
@@ -105,7 +105,7 @@ def test_a_document_that_takes_too_long_is_given_up() -> None:
         pytest.param(pdf_files.with_pictures_in_pictures(levels=8, copies=10), id="pictures"),
     ],
 )
-def test_a_document_that_takes_too_much_memory_is_given_up(bomb: bytes) -> None:
+def test_a_document_that_takes_too_much_memory_is_ended(bomb: bytes) -> None:
     """A document that grows beyond the memory it may have fails, and the next one is read."""
     assert len(bomb) < 1_000_000
     assert str(outcome(media_types.PDF, bomb)) == TOO_COMPLEX

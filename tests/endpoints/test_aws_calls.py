@@ -171,7 +171,7 @@ def test_a_tenant_with_limits_pays_for_them(
     ]
 
 
-def test_ten_notices_take_one_call_of_eventbridge(
+def test_ten_end_messages_take_one_call_of_eventbridge(
     submission_event: Event,
     context: LambdaContext,
     calls: list[Call],

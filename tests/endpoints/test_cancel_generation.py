@@ -56,7 +56,7 @@ def test_what_a_worker_holds_is_canceled(native: Native) -> None:
     assert not services().outbox.succeed(claim, completion("In May."))
 
 
-def test_a_canceled_generation_gives_its_place_back(tenant: Tenant, native: Native) -> None:
+def test_a_canceled_generation_gives_its_slot_back(tenant: Tenant, native: Native) -> None:
     """Where so many may be open at once, there is room for another one."""
     services().registry.set_limits(tenant.id, Limits(running_at_once=1))
     generation_id = native.submitted()

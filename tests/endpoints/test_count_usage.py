@@ -20,7 +20,7 @@ from tests.harness.deployment import REFERENCES
 
 DAY = date(2026, 11, 10)
 TABLE = REFERENCES["StatisticsTable"]
-TERMS = SubmissionOptions(flow_version=1, retention=timedelta(days=30))
+OPTIONS = SubmissionOptions(flow_version=1, retention=timedelta(days=30))
 pytestmark = pytest.mark.usefixtures("tenant", "set_clock")
 
 
@@ -37,7 +37,7 @@ def begun(flow: str = "mail-reply", tenant: str = "demo") -> Claim:
         dialect="native", flow=flow, inputs={"text": "A"}, template=None, external={}
     )
     generation_id = generations.new_id()
-    services().store.put(tenant, generation_id, submission, TERMS)
+    services().store.put(tenant, generation_id, submission, OPTIONS)
     claim = services().store.claim(tenant, generation_id, clock.now() + timedelta(minutes=1))
     assert claim is not None
     return claim
@@ -169,7 +169,7 @@ def test_failures_are_counted_by_reason(read: Read) -> None:
 def test_steps_that_are_finished_count_whatever_comes_after(
     read: Read, set_clock: SetClock
 ) -> None:
-    """The tokens of finished steps are counted of what is canceled, given up or fails later."""
+    """The tokens of finished steps are counted of what is canceled, or fails later."""
     ids = []
     for _ in range(2):
         claim = services().store.finish_step(begun(), answered())

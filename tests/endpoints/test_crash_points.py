@@ -1,6 +1,6 @@
 """Every call of AWS on a generation's way, as the point where the process dies.
 
-A process dies before a call, or after the call's effect but before its answer, and makes no call any
+A process dies before a call, or between its effect and its answer, and makes no call any
 more. Then the others recover. The client sends its request again with the same idempotency key. The
 sweeper runs every minute, and other functions take the messages in the queues. At the end each
 generation has one end, which is dispatched: its tokens are counted and its end made known.
@@ -308,7 +308,7 @@ def test_a_dead_letters_function_that_dies_comes_again(
 
 
 @each_call("deliver")
-def test_a_notice_whose_function_dies_is_repeated(world: World, calls: int) -> None:
+def test_an_end_message_whose_function_dies_is_repeated(world: World, calls: int) -> None:
     """Whichever call the notices' function dies at, the end is made known all the same."""
     world.submit()
     world.work()
@@ -318,7 +318,7 @@ def test_a_notice_whose_function_dies_is_repeated(world: World, calls: int) -> N
 
 
 @pytest.mark.parametrize("tenancy", ["limited"])
-def test_a_place_comes_back_from_a_submission_that_died_before_its_item(
+def test_a_slot_comes_back_from_a_submission_that_died_before_its_item(
     world: World, moment: str
 ) -> None:
     """When all slots are taken by lost submissions, the next refused one gives them back."""

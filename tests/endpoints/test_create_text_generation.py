@@ -552,7 +552,7 @@ def test_limits_are_told_in_fastapis_shape(
     assert stored() == before
 
 
-def test_what_does_not_fit_takes_no_place(form: Client) -> None:
+def test_a_bad_form_takes_no_slot(form: Client) -> None:
     """A form that is refused counts against no limit."""
     services().registry.set_limits("demo", Limits(requests_per_minute=1, running_at_once=1))
     assert form.submit(("topic", ""))["statusCode"] == 422

@@ -81,7 +81,7 @@ def test_what_has_ended_is_deleted_with_all_its_texts(
     assert stored().objects == 0
 
 
-def test_what_is_deleted_is_found_by_nobody(
+def test_a_deleted_generation_is_not_found(
     native: Native, tenant: Tenant, load_event: Callable[[str], Event]
 ) -> None:
     """A deleted generation is absent everywhere: here, in lists, and for every dialect."""
@@ -147,7 +147,7 @@ def test_a_late_worker_changes_nothing(
     assert read_item("demo", generation_id) == before
 
 
-def test_what_is_not_settled_yet_is_settled_after_it(
+def test_an_undispatched_end_is_dispatched_after_the_deletion(
     native: Native,
     tenant: Tenant,
     set_clock: SetClock,
@@ -167,7 +167,7 @@ def test_what_is_not_settled_yet_is_settled_after_it(
     assert "due_at" not in read_item("demo", generation_id)
 
 
-def test_its_end_is_made_known_all_the_same(
+def test_the_end_is_made_known_all_the_same(
     native: Native, load_event: Callable[[str], Event], read_item: ReadItem, stored: object
 ) -> None:
     """The end of a deleted generation still reaches its webhook endpoints."""
@@ -176,8 +176,8 @@ def test_its_end_is_made_known_all_the_same(
     submission = Submission(
         dialect="native", flow=FLOW, inputs={"text": WORD}, template=None, external={}
     )
-    terms = SubmissionOptions(flow_version=1, retention=timedelta(days=30), notify=True)
-    services().store.put("demo", generation_id, submission, terms)
+    options = SubmissionOptions(flow_version=1, retention=timedelta(days=30), notify=True)
+    services().store.put("demo", generation_id, submission, options)
     services().store.cancel("demo", generation_id)
     assert native.ask("delete_generation", generation_id)["statusCode"] == 204
     ended = services().store.get_end("demo", generation_id)
@@ -189,7 +189,7 @@ def test_its_end_is_made_known_all_the_same(
     assert "due_at" not in read_item("demo", generation_id)
 
 
-def test_it_is_counted_as_before(native: Native, set_clock: SetClock) -> None:
+def test_a_deleted_generation_is_counted_as_before(native: Native, set_clock: SetClock) -> None:
     """The statistics still count a deleted generation: its tokens were paid for."""
     generation_id = native.submitted()
     services().outbox.succeed(claimed(generation_id), result(WORD))

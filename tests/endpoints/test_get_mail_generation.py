@@ -66,7 +66,7 @@ def test_a_running_generation_has_started(process_cuid: str, read: Read) -> None
     assert read() == shown("started", "null")
 
 
-def test_a_generation_that_was_handed_back_has_started(process_cuid: str, read: Read) -> None:
+def test_a_requeued_generation_has_started(process_cuid: str, read: Read) -> None:
     """A generation that was throttled is `started` and has no response."""
     services().store.requeue(claim(process_cuid), failed=False)
     assert read() == shown("started", "null")

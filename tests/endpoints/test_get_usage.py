@@ -27,9 +27,9 @@ def end(
     submission = Submission(
         dialect="native", flow=flow, inputs={"text": "A"}, template=None, external={}
     )
-    terms = SubmissionOptions(flow_version=1, retention=timedelta(days=30))
+    options = SubmissionOptions(flow_version=1, retention=timedelta(days=30))
     generation_id = generations.new_id()
-    services().store.put(tenant, generation_id, submission, terms)
+    services().store.put(tenant, generation_id, submission, options)
     claim = services().store.claim(tenant, generation_id, clock.now() + timedelta(minutes=1))
     assert claim is not None
     answered = Completion(text="Hi", model=model, stop_reason=STOP, tokens_in=1_000, tokens_out=500)

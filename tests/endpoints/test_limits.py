@@ -111,7 +111,7 @@ def test_open_generations_are_limited(
 
 
 @pytest.mark.parametrize("end", ["canceled", "failed", "succeeded", "dead"])
-def test_every_end_gives_its_place_back(
+def test_every_end_gives_its_slot_back(
     submit: Submit,
     message_event: Callable[[str], Event],
     use_model: Callable[[FakeModel], None],
@@ -206,7 +206,7 @@ def test_a_useless_answer_counts_its_tokens(
     assert used().tokens == TOKENS
 
 
-def test_an_end_that_is_settled_twice_counts_once(
+def test_an_end_that_is_dispatched_twice_counts_once(
     submit: Submit,
     message_event: Callable[[str], Event],
     use_model: Callable[[FakeModel], None],
@@ -281,7 +281,7 @@ def test_a_repeated_request_needs_no_slot(submit: Submit) -> None:
     assert used() == QuotaStatus(requests=1, running=0, tokens=0)
 
 
-def test_the_place_of_a_submission_that_was_never_stored_comes_back(
+def test_the_slot_of_a_submission_that_was_never_stored_comes_back(
     submit: Submit, set_clock: SetClock, cut_off: Callable[[str], None]
 ) -> None:
     """A slot is given back a minute after its process failed, when somebody else needs it."""
@@ -300,7 +300,7 @@ def test_the_place_of_a_submission_that_was_never_stored_comes_back(
     assert used().running == 1
 
 
-def test_the_place_of_an_end_that_was_not_settled_comes_back(
+def test_the_slot_of_an_end_that_was_not_dispatched_comes_back(
     submit: Submit, set_clock: SetClock
 ) -> None:
     """A generation that has ended needs no sweeper to give its slot to the next."""
@@ -313,7 +313,7 @@ def test_the_place_of_an_end_that_was_not_settled_comes_back(
     assert used().running == 0
 
 
-def test_a_long_line_of_old_places_is_looked_at_from_its_end(
+def test_a_long_line_of_old_slots_is_looked_at_from_its_end(
     submit: Submit, set_clock: SetClock
 ) -> None:
     """The oldest slots are looked at first, a few at a time."""
@@ -393,7 +393,7 @@ def test_too_many_at_the_same_moment_are_refused(
     assert submit() == refusal(429, what, **{"retry-after": "1"})
 
 
-def test_a_place_lasts_as_long_as_its_generation(submit: Submit, set_clock: SetClock) -> None:
+def test_a_slot_lasts_as_long_as_its_generation(submit: Submit, set_clock: SetClock) -> None:
     """However long it waits, an open generation keeps its slot."""
     limit(running_at_once=1)
     cuid(submit())

@@ -90,7 +90,7 @@ def test_a_limit_is_1_to_1000(contents: Contents, limit: str) -> None:
         (base64.b64encode(f"{TERMS}#~".encode()).decode(), STRANGE),
     ],
 )
-def test_a_place_that_no_page_has_ended_at(contents: Contents, after: str, message: str) -> None:
+def test_a_cursor_that_no_page_has_ended_at(contents: Contents, after: str, message: str) -> None:
     """`after` is what a link has; everything else is refused."""
     contents.created(folder="Terms")
     assert contents.list(TERMS, after=after) == answer(400, message)

@@ -71,12 +71,12 @@ def told(lines: list[Line]) -> list[tuple[str, str | None]]:
 
 
 @pytest.fixture
-def no_put_off(monkeypatch: pytest.MonkeyPatch) -> None:
+def no_change_of_visibility(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let messages be put off whose receipts are samples."""
     monkeypatch.setattr(Queue, "change_visibility", lambda *_: None)
 
 
-@pytest.mark.usefixtures("no_put_off")
+@pytest.mark.usefixtures("no_change_of_visibility")
 def test_an_id_is_followed_from_the_api_to_the_end(  # noqa: PLR0913, PLR0917 - fixtures
     native: Native,
     call: Callable[..., Line],
@@ -158,7 +158,7 @@ def test_an_id_is_followed_to_an_end_that_no_worker_made(
 
 
 @pytest.mark.parametrize("broken", ["send", "mark_dispatched"])
-def test_what_is_settled_late_is_told_with_its_id(  # noqa: PLR0913, PLR0917 - fixtures
+def test_a_late_dispatch_is_told_with_its_id(  # noqa: PLR0913, PLR0917 - fixtures
     native: Native,
     set_clock: SetClock,
     load_event: Callable[[str], Event],

@@ -108,8 +108,8 @@ def put(tenant: Tenant, set_clock: SetClock) -> Callable[..., None]:  # noqa: AR
             external={},
         )
         version = services().registry.get_flow(tenant.id, FLOW).version
-        terms = SubmissionOptions(flow_version=version, retention=timedelta(days=30))
-        services().store.put(tenant.id, generation_id, submission, terms)
+        options = SubmissionOptions(flow_version=version, retention=timedelta(days=30))
+        services().store.put(tenant.id, generation_id, submission, options)
 
     return put
 
@@ -192,7 +192,7 @@ def test_an_answer_that_is_of_no_use(
 @pytest.mark.parametrize(
     "error", [ModelUnavailableError("Busy."), ModelTimedOutError("No answer.")]
 )
-def test_what_is_handed_back(
+def test_a_requeue(
     put: Callable[..., None], run: Work, metric_lines: MetricLines, error: Exception
 ) -> None:
     """An attempt that queues it again is counted; the next one's time in the queue is not."""

@@ -95,10 +95,10 @@ def put(
     submission = Submission(
         dialect="dialonce", flow=FLOW, inputs=inputs, template=None, external=external
     )
-    terms = SubmissionOptions(
+    options = SubmissionOptions(
         flow_version=1, retention=timedelta(days=30), slot=slot, notify=generation_id == ID
     )
-    services().store.put("demo", generation_id, submission, terms)
+    services().store.put("demo", generation_id, submission, options)
 
 
 def ask_after_another() -> None:
@@ -116,9 +116,9 @@ def ask_after_another() -> None:
         external={},
         conversation="session-1",
     )
-    terms = SubmissionOptions(flow_version=1, retention=timedelta(days=30), slot=SLOT)
+    options = SubmissionOptions(flow_version=1, retention=timedelta(days=30), slot=SLOT)
     for generation_id in (generations.new_id(), OTHER_ID):
-        services().store.put("demo", generation_id, question, terms)
+        services().store.put("demo", generation_id, question, options)
 
 
 def unused(folder: str) -> set[str]:
@@ -463,8 +463,8 @@ def test_an_answer_has_what_it_needs(
         external={},
         conversation="s",
     )
-    terms = SubmissionOptions(flow_version=1, retention=timedelta(days=30))
-    services().store.put("demo", ID, submission, terms)
+    options = SubmissionOptions(flow_version=1, retention=timedelta(days=30))
+    services().store.put("demo", ID, submission, options)
     somebody_else_succeeds(ID)
     event = question(load_event("get_answer"), tenant)
     asked = run_alone("get_answer")

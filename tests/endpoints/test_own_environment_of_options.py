@@ -116,8 +116,8 @@ def queue(
     submission = Submission(
         dialect="dialonce", flow="chosen", inputs={"body": "B"}, template=None, external={}
     )
-    terms = SubmissionOptions(flow_version=1, retention=timedelta(days=30), notify=True)
-    services().store.put(tenant.id, ID, submission, terms)
+    options = SubmissionOptions(flow_version=1, retention=timedelta(days=30), notify=True)
+    services().store.put(tenant.id, ID, submission, options)
 
 
 def generated(message_event: Callable[[str], Event]) -> Generation:

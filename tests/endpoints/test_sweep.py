@@ -244,12 +244,12 @@ def test_an_idle_run_costs_a_query_for_each_shard(sweep: Sweep, calls: list[Call
     assert [call.operation for call in calls] == ["dynamodb.Query"] * 8
 
 
-def test_an_end_that_nobody_settled_is_settled(
+def test_an_undispatched_end_is_dispatched(
     sweep: Sweep, set_clock: SetClock, calls: list[Call], log_lines: Callable[[], list[Any]]
 ) -> None:
     """An end that a dead process left undispatched is dispatched two minutes later."""
-    terms = SubmissionOptions(flow_version=1, retention=timedelta(days=30), slot=SLOT)
-    services().store.put("demo", ID, SUBMISSION, terms)
+    options = SubmissionOptions(flow_version=1, retention=timedelta(days=30), slot=SLOT)
+    services().store.put("demo", ID, SUBMISSION, options)
     services().store.cancel("demo", ID)
     set_clock.moment += STALLED_AFTER - timedelta(milliseconds=1)
     assert sweep() == {}
@@ -264,8 +264,8 @@ def test_an_end_that_nobody_settled_is_settled(
 
 def test_an_end_that_was_not_made_known_is_repeated(sweep: Sweep, set_clock: SetClock) -> None:
     """Until somebody notes that it is known, a notice is sent after 2, 4, 8, 16 and 32 minutes."""
-    terms = SubmissionOptions(flow_version=1, retention=timedelta(days=30), notify=True)
-    services().store.put("demo", ID, SUBMISSION, terms)
+    options = SubmissionOptions(flow_version=1, retention=timedelta(days=30), notify=True)
+    services().store.put("demo", ID, SUBMISSION, options)
     services().store.cancel("demo", ID)
     sent = []
     for minute in range(1, 60):
@@ -283,13 +283,13 @@ def test_an_end_that_was_not_made_known_is_repeated(sweep: Sweep, set_clock: Set
     assert sweep() == {}
 
 
-def test_what_cannot_be_settled_is_due_again(
+def test_an_end_that_cannot_be_dispatched_is_due_again(
     sweep: Sweep, set_clock: SetClock, cut_off: Callable[[str], None]
 ) -> None:
     """When the notices' queue is out of reach, the run goes on, and the next look comes."""
-    terms = SubmissionOptions(flow_version=1, retention=timedelta(days=30), notify=True)
+    options = SubmissionOptions(flow_version=1, retention=timedelta(days=30), notify=True)
     for number in range(3):
-        services().store.put("demo", numbered(number), SUBMISSION, terms)
+        services().store.put("demo", numbered(number), SUBMISSION, options)
         services().store.cancel("demo", numbered(number))
     cut_off("sqs.SendMessage")
     set_clock.moment += STALLED_AFTER

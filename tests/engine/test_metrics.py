@@ -167,7 +167,7 @@ def test_whatever_goes_wrong_is_logged_and_not_raised(
     )
 
 
-def test_nothing_is_written_where_nobody_collects_it(
+def test_nothing_is_written_where_nothing_collects_it(
     log_lines: Callable[[], list[dict[str, Any]]], capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The command line ends generations too, and prints no metrics."""

@@ -32,17 +32,17 @@ def outbox(aws: None, set_clock: SetClock) -> Outbox:  # noqa: ARG001 - for thei
 def put(*, limited: bool = False, notify: bool = False) -> None:
     """Queue a generation."""
     slot = "1794301200000-00000000" if limited else None
-    terms = SubmissionOptions(
+    options = SubmissionOptions(
         flow_version=1, retention=timedelta(days=30), slot=slot, notify=notify
     )
-    services().store.put("demo", ID, SUBMISSION, terms)
+    services().store.put("demo", ID, SUBMISSION, options)
 
 
 def end(outbox: Outbox, how: str) -> object:
     """End the generation in one of the ways that there are."""
     if how == "cancel":
         return outbox.cancel("demo", ID)
-    if how == "give up":
+    if how == "fail unclaimed":
         return outbox.fail_unclaimed("demo", ID, Reason.DEADLINE, "Too late.")
     claim = services().store.claim("demo", ID, clock.now() + timedelta(seconds=70))
     assert claim is not None
@@ -51,7 +51,7 @@ def end(outbox: Outbox, how: str) -> object:
     return outbox.succeed(claim, completion("Hi"))
 
 
-ways = pytest.mark.parametrize("how", ["succeed", "fail", "give up", "cancel"])
+ways = pytest.mark.parametrize("how", ["succeed", "fail", "fail unclaimed", "cancel"])
 
 
 def written(calls: list[Call]) -> list[tuple[str, str]]:
@@ -62,10 +62,10 @@ def written(calls: list[Call]) -> list[tuple[str, str]]:
 
 
 @ways
-def test_an_end_gives_the_place_back_and_sends_the_notice(
+def test_an_end_gives_the_slot_back_and_sends_the_message(
     outbox: Outbox, calls: list[Call], how: str
 ) -> None:
-    """However it ends: the usage is counted, and a notice sent, which its receiver settles."""
+    """Every end counts the tokens and sends a message; the receiver dispatches the end."""
     put(**BOTH)
     calls.clear()
     assert end(outbox, how)
@@ -83,7 +83,7 @@ def test_an_end_gives_the_place_back_and_sends_the_notice(
 def test_with_nothing_left_to_do_an_end_is_one_write(
     outbox: Outbox, calls: list[Call], how: str
 ) -> None:
-    """Most generations are settled by the write that ends them."""
+    """Most generations are dispatched by the write that ends them."""
     put()
     calls.clear()
     end(outbox, how)
@@ -92,7 +92,7 @@ def test_with_nothing_left_to_do_an_end_is_one_write(
 
 @ways
 @pytest.mark.parametrize("broken", ["_quotas", "_notices"])
-def test_an_end_stands_when_settling_it_fails(
+def test_an_end_stands_when_its_dispatch_fails(
     outbox: Outbox,
     monkeypatch: pytest.MonkeyPatch,
     log_lines: Callable[[], list[dict[str, Any]]],
@@ -116,7 +116,7 @@ def test_an_end_stands_when_settling_it_fails(
 
 
 @ways
-def test_a_bug_in_settling_is_not_hidden(
+def test_a_bug_in_the_dispatch_is_not_hidden(
     outbox: Outbox, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
     """A failure that is not AWS's is raised."""
@@ -126,7 +126,7 @@ def test_a_bug_in_settling_is_not_hidden(
         end(outbox, how)
 
 
-def test_what_does_not_end_is_not_settled(outbox: Outbox, calls: list[Call]) -> None:
+def test_an_open_generation_is_not_dispatched(outbox: Outbox, calls: list[Call]) -> None:
     """Giving up what is held, or ending what has ended, does nothing more."""
     put(**BOTH)
     claim = services().store.claim("demo", ID, clock.now() + timedelta(seconds=70))

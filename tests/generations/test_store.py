@@ -70,10 +70,10 @@ def put(
     notify: bool = False,
 ) -> None:
     """Put a generation of the tenant `demo` that is kept for 30 days."""
-    terms = SubmissionOptions(
+    options = SubmissionOptions(
         flow_version=3, retention=timedelta(days=30), slot=slot, notify=notify
     )
-    store.put("demo", generation_id, submission, terms)
+    store.put("demo", generation_id, submission, options)
 
 
 def claim(store: GenerationStore) -> Claim:
@@ -83,7 +83,7 @@ def claim(store: GenerationStore) -> Claim:
     return claimed
 
 
-def give_up(store: GenerationStore, generation_id: str = ID) -> End | Status | None:
+def fail_unclaimed(store: GenerationStore, generation_id: str = ID) -> End | Status | None:
     """Give the generation up, as for a dead letter."""
     return store.fail_unclaimed("demo", generation_id, Reason.DEAD_LETTER, "Delivered too often.")
 
@@ -161,7 +161,7 @@ def test_other_errors_of_the_table_are_not_taken_for_a_lost_condition(
         lambda: put(store),
         lambda: store.claim("demo", ID, START + LEASE),
         lambda: store.fail(claimed, Reason.TOO_LONG, "The mail is too long."),
-        lambda: give_up(store),
+        lambda: fail_unclaimed(store),
     ):
         with pytest.raises(ClientError, match="ResourceNotFoundException"):
             attempt()
@@ -363,7 +363,7 @@ def test_an_answer_of_no_use_has_its_tokens_counted(store: GenerationStore) -> N
 
 @pytest.mark.parametrize(("slot", "notify"), [("1-a", False), (None, True)])
 @pytest.mark.parametrize("end", ["succeed", "fail"])
-def test_an_end_that_leaves_something_to_do_is_due_until_it_is_settled(
+def test_an_end_is_due_until_it_is_dispatched(
     store: GenerationStore, read_item: ReadItem, end: str, slot: str | None, *, notify: bool
 ) -> None:
     """The write that ends it leaves it on the index of what is due, and settling takes it off."""
@@ -388,7 +388,7 @@ def test_an_end_that_leaves_something_to_do_is_due_until_it_is_settled(
     assert store.get_end("demo", generation_id) == replace(ended, dispatched=True)
 
 
-def test_only_what_has_ended_is_settled(store: GenerationStore, read_item: ReadItem) -> None:
+def test_only_an_end_is_dispatched(store: GenerationStore, read_item: ReadItem) -> None:
     """Nothing takes an open generation off the index of what is due, nor makes an item."""
     before = read_item("demo", ID)
     store.mark_dispatched("demo", ID)
@@ -430,7 +430,7 @@ def test_what_was_not_read_is_not_taken_for_absent(
 
 
 @pytest.mark.parametrize("failed", [False, True])
-def test_a_generation_is_handed_back(
+def test_a_generation_is_requeued(
     store: GenerationStore, read_item: ReadItem, *, failed: bool
 ) -> None:
     """Handed back it is queued, to be claimed at once; only a failure spends the budget."""
@@ -513,10 +513,12 @@ def test_what_is_not_there_cannot_be_canceled(
         pytest.param(
             lambda store, late: store.fail(late, Reason.TIMED_OUT, "Too slow."), id="fail"
         ),
-        pytest.param(lambda store, late: store.requeue(late, failed=True), id="hand back"),
+        pytest.param(lambda store, late: store.requeue(late, failed=True), id="requeue"),
     ],
 )
-@pytest.mark.parametrize("since", ["taken over", "handed back", "finished", "given up", "canceled"])
+@pytest.mark.parametrize(
+    "since", ["taken over", "requeued", "finished", "failed unclaimed", "canceled"]
+)
 def test_a_late_writer_loses(
     store: GenerationStore,
     set_clock: SetClock,
@@ -527,13 +529,13 @@ def test_a_late_writer_loses(
     """A worker whose claim is no longer the generation's changes nothing, and is told so."""
     late = claim(store)
     set_clock.moment += LEASE + timedelta(seconds=1)
-    if since == "given up":
-        give_up(store)
+    if since == "failed unclaimed":
+        fail_unclaimed(store)
     elif since == "canceled":
         assert store.cancel("demo", ID)
     else:
         newer = claim(store)
-        if since == "handed back":
+        if since == "requeued":
             store.requeue(newer, failed=False)
         elif since == "finished":
             store.succeed(newer, completion("in time"))
@@ -563,19 +565,19 @@ def test_a_terminal_generation_never_changes(
     assert store.succeed(claimed, completion("another")) is None
     assert store.fail(claimed, Reason.TIMED_OUT, "Too slow.") is None
     assert store.requeue(claimed, failed=True) is False
-    assert give_up(store) == store.cancel("demo", ID) == Status(status)
+    assert fail_unclaimed(store) == store.cancel("demo", ID) == Status(status)
     assert read_item("demo", ID) == before
 
 
 @pytest.mark.parametrize("before", ["queued", "lease ran out"])
-def test_what_nobody_holds_can_be_given_up(
+def test_an_unclaimed_generation_fails(
     store: GenerationStore, set_clock: SetClock, read_item: ReadItem, before: str
 ) -> None:
     """A queued generation, or a lost worker's, fails for good, with the reason given."""
     if before == "lease ran out":
         claim(store)
         set_clock.moment += LEASE + timedelta(milliseconds=1)
-    ended = give_up(store)
+    ended = fail_unclaimed(store)
     assert isinstance(ended, End)
     assert (ended.status, ended.reason, ended.dispatched) == (
         Status.FAILED,
@@ -592,17 +594,19 @@ def test_what_nobody_holds_can_be_given_up(
     assert "lease_until" not in read_item("demo", ID)
 
 
-def test_what_is_held_cannot_be_given_up(store: GenerationStore, read_item: ReadItem) -> None:
+def test_a_claimed_generation_does_not_fail_unclaimed(
+    store: GenerationStore, read_item: ReadItem
+) -> None:
     """A generation whose lease holds is left alone, and the caller is told its status."""
     claim(store)
     before = read_item("demo", ID)
-    assert give_up(store) is Status.RUNNING
+    assert fail_unclaimed(store) is Status.RUNNING
     assert read_item("demo", ID) == before
 
 
 def test_what_is_gone_needs_no_giving_up(store: GenerationStore) -> None:
     """Where there is no generation there is nothing to do, and no item comes to be."""
-    assert give_up(store, "019a6f3e-7c00-7000-8000-000000000002") is None
+    assert fail_unclaimed(store, "019a6f3e-7c00-7000-8000-000000000002") is None
     assert clients().dynamodb.scan(TableName=TABLE)["Count"] == 1
 
 
@@ -748,7 +752,7 @@ def test_whatever_happens_the_rules_hold(
             case 9, Claim():
                 store.fail(held, Reason.TIMED_OUT, f"attempt {held.attempt}")
             case 10, _ if rng.random() < 1 / 4:
-                give_up(store)
+                fail_unclaimed(store)
             case 11, _ if rng.random() < 1 / 4:
                 store.cancel("demo", ID)
             case _:
@@ -769,7 +773,9 @@ def test_whatever_happens_the_rules_hold(
     assert attempts == list(range(1, len(claims) + 1))
 
 
-def test_what_is_overdue_is_found_oldest_first(store: GenerationStore, set_clock: SetClock) -> None:
+def test_stalled_generations_are_found_oldest_first(
+    store: GenerationStore, set_clock: SetClock
+) -> None:
     """Over all shards, what is due and open is found in the order of its due time."""
     ids = [ID]
     for _ in range(12):
@@ -778,12 +784,14 @@ def test_what_is_overdue_is_found_oldest_first(store: GenerationStore, set_clock
         put(store, ids[-1])
     store.succeed(claim(store), completion("Hi"))
     set_clock.moment = START + timedelta(minutes=2, seconds=10)
-    assert [overdue.id for overdue in store.list_stalled(100)] == ids[1:11]
-    assert [overdue.id for overdue in store.list_stalled(3)] == ids[1:4]
+    assert [stalled.id for stalled in store.list_stalled(100)] == ids[1:11]
+    assert [stalled.id for stalled in store.list_stalled(3)] == ids[1:4]
 
 
-def test_what_is_overdue_is_told_as_it_stands(store: GenerationStore, set_clock: SetClock) -> None:
-    """An overdue generation comes with what its repair depends on."""
+def test_a_stalled_generation_is_told_as_it_stands(
+    store: GenerationStore, set_clock: SetClock
+) -> None:
+    """A stalled generation comes with what its repair depends on."""
     claim(store)
     set_clock.advance(minutes=2)
     assert list(store.list_stalled(10)) == [
@@ -801,12 +809,14 @@ def test_what_is_overdue_is_told_as_it_stands(store: GenerationStore, set_clock:
     ]
 
 
-def test_an_end_that_is_not_settled_is_overdue(store: GenerationStore, set_clock: SetClock) -> None:
+def test_an_end_that_is_not_dispatched_is_stalled(
+    store: GenerationStore, set_clock: SetClock
+) -> None:
     """Two minutes after an end that nobody has settled, the sweeper is told how it was."""
-    ended = give_up(store)
+    ended = fail_unclaimed(store)
     set_clock.advance(minutes=2)
-    (overdue,) = store.list_stalled(10)
-    assert (overdue.status, overdue.ended) == (Status.FAILED, ended)
+    (stalled,) = store.list_stalled(10)
+    assert (stalled.status, stalled.ended) == (Status.FAILED, ended)
     store.mark_dispatched("demo", ID)
     assert list(store.list_stalled(10)) == []
 
@@ -896,30 +906,30 @@ def test_a_look_is_postponed_once(
 ) -> None:
     """Of two sweepers that saw the same, one moves the due time on, and nothing else changes."""
     set_clock.advance(minutes=2)
-    (overdue,) = store.list_stalled(10)
+    (stalled,) = store.list_stalled(10)
     before = read_item("demo", ID)
     later = START + timedelta(minutes=5)
-    assert store.postpone(overdue, later) is True
+    assert store.postpone(stalled, later) is True
     assert read_item("demo", ID) == before | {"due_at": {"N": str(MILLIS + 300_000)}}
-    assert store.postpone(overdue, later + timedelta(minutes=1)) is False
+    assert store.postpone(stalled, later + timedelta(minutes=1)) is False
     assert list(store.list_stalled(10)) == []
 
 
-@pytest.mark.parametrize("since", ["claimed", "finished", "given up"])
+@pytest.mark.parametrize("since", ["claimed", "finished", "failed unclaimed"])
 def test_what_has_changed_is_not_postponed(
     store: GenerationStore, set_clock: SetClock, read_item: ReadItem, since: str
 ) -> None:
     """A sweeper that comes too late changes nothing, and brings no finished one back."""
     set_clock.advance(minutes=2)
-    (overdue,) = store.list_stalled(10)
-    if since == "given up":
-        give_up(store)
+    (stalled,) = store.list_stalled(10)
+    if since == "failed unclaimed":
+        fail_unclaimed(store)
     else:
         claimed = claim(store)
         if since == "finished":
             store.succeed(claimed, completion("Hi"))
     before = read_item("demo", ID)
-    assert store.postpone(overdue, START + timedelta(minutes=5)) is False
+    assert store.postpone(stalled, START + timedelta(minutes=5)) is False
     assert read_item("demo", ID) == before
 
 
@@ -999,8 +1009,8 @@ def test_another_submissions_files_leave_the_first_ones_alone(store: GenerationS
     generation_id = generations.new_id()
     put(store, generation_id, WITH_FILES)
     other = replace(WITH_FILES, files=(replace(FILES[0], content=b"# Other"), FILES[1]))
-    terms = SubmissionOptions(flow_version=3, retention=timedelta(days=30))
-    assert not store.put("demo", generation_id, other, terms).same
+    options = SubmissionOptions(flow_version=3, retention=timedelta(days=30))
+    assert not store.put("demo", generation_id, other, options).same
     files = store.get_detail("demo", generation_id).files
     assert [store.read_file(file) for file in files] == [b"# Hello", b"\x89PNG"]
 
@@ -1073,9 +1083,9 @@ def test_pages_have_each_generation_once_newest_first(
 def test_a_page_has_its_flows_generations_only(store: GenerationStore) -> None:
     """Another flow's, and another tenant's of a flow of the same id, are on no page."""
     put(store, generations.new_id(), replace(SUBMISSION, flow="mail-reply-2"))
-    terms = SubmissionOptions(flow_version=1, retention=timedelta(days=30))
+    options = SubmissionOptions(flow_version=1, retention=timedelta(days=30))
     foreign = generations.new_id()
-    store.put("other", foreign, SUBMISSION, terms)
+    store.put("other", foreign, SUBMISSION, options)
     assert (pages(10), pages(10, "other")) == ([[ID]], [[foreign]])
     assert services().listings.read_page("demo", "absent", 10) == Page(items=(), after=None)
 

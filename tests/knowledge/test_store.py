@@ -291,7 +291,7 @@ def test_external_ids_are_unique(contents: ContentStore) -> None:
     assert_sound("demo")
 
 
-def test_an_external_id_that_is_given_up_is_free(contents: ContentStore) -> None:
+def test_an_external_id_that_is_removed_is_free(contents: ContentStore) -> None:
     """When a content gets another external id, or is removed, the old one may be used again."""
     first = contents.create("demo", OPENING)
     contents.update("demo", first.id, Change(external_id="hours-9"))
@@ -808,7 +808,7 @@ def test_a_transaction_that_meets_another_is_repeated(
     assert_sound("demo")
 
 
-def test_a_transaction_that_meets_others_forever_is_given_up(
+def test_a_transaction_that_meets_others_forever_fails(
     contents: ContentStore, no_waits: list[float]
 ) -> None:
     """After a bounded number of conflicts the caller is told to come back; nothing is left."""
@@ -828,7 +828,7 @@ def test_a_transaction_that_meets_others_forever_is_given_up(
     assert objects() == {}
 
 
-def test_a_race_that_is_lost_forever_is_given_up(contents: ContentStore) -> None:
+def test_a_race_that_is_lost_forever_fails(contents: ContentStore) -> None:
     """After a bounded number of lost races the caller is told to come back."""
     created = contents.create("demo", OPENING)
     end = answer_with(WRITE, lambda: canceled("ConditionalCheckFailed", "None"))

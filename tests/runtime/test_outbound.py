@@ -192,7 +192,7 @@ def test_hosts_that_are_allowed_may_be_anywhere() -> None:
 
 
 @pytest.mark.parametrize("address", INSIDE)
-def test_an_inner_address_is_no_place_for_webhooks(address: str) -> None:
+def test_an_inner_address_is_none_for_webhooks(address: str) -> None:
     """An address that is written out is refused before it is ever used."""
     host = f"[{address.partition('%')[0]}]" if ":" in address else address
     with pytest.raises(FetchError, match="its host is not found on the public internet"):

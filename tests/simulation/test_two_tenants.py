@@ -137,7 +137,7 @@ class TwoTenants(RuleBasedStateMachine):
         self._by_key: dict[tuple[str, str], str] = {}
         self._claims: list[Claim] = []
         self._messages: list[Record] = []
-        self._notices: list[Record] = []
+        self._end_messages: list[Record] = []
         self._done: set[str] = set()
         self._published: dict[str, Mapping[str, Any]] = {}
         self._keys: dict[str, str] = {}
@@ -240,11 +240,11 @@ class TwoTenants(RuleBasedStateMachine):
         holds = before["status"]["S"] == Status.RUNNING and int(before["attempt"]["N"]) == (
             claim.attempt
         )
-        endings = services().outbox
+        outbox = services().outbox
         stored = (
-            endings.succeed(claim, completion(f"late, of attempt {claim.attempt}"))
+            outbox.succeed(claim, completion(f"late, of attempt {claim.attempt}"))
             if succeeds
-            else endings.fail(claim, Reason.TIMED_OUT, "Slow.")
+            else outbox.fail(claim, Reason.TIMED_OUT, "Slow.")
         )
         assert stored == holds
         assert holds or self._item(claim.tenant, claim.id) == before
@@ -315,11 +315,11 @@ class TwoTenants(RuleBasedStateMachine):
         else:
             assert retry_id == there.id
 
-    @precondition(lambda self: self._notices)
+    @precondition(lambda self: self._end_messages)
     @rule(which=st.lists(ONE_OF_MANY, min_size=1, max_size=3))
     def deliver(self, which: list[int]) -> None:
-        """Deliver notices, some of them again."""
-        self._deliver([self._notices[one % len(self._notices)] for one in which])
+        """Deliver end messages, some of them again."""
+        self._deliver([self._end_messages[one % len(self._end_messages)] for one in which])
 
     @precondition(lambda self: self._known)
     @rule()
@@ -335,8 +335,8 @@ class TwoTenants(RuleBasedStateMachine):
                 self._done.add(record["messageId"])
                 self._run_worker(record)
             self._receive()
-            while self._notices:
-                self._deliver([self._notices.pop()])
+            while self._end_messages:
+                self._deliver([self._end_messages.pop()])
             if all("due_at" not in item for item in self._items()):
                 break
         for item in self._items():
@@ -381,7 +381,7 @@ class TwoTenants(RuleBasedStateMachine):
             )
 
     def _usage_is_what_was_used(self) -> None:
-        """Places, submissions and tokens are counted once each, and the limits are kept to."""
+        """Slots, submissions and tokens are counted once each, and the limits are kept to."""
         found = clients().dynamodb.scan(TableName=REFERENCES["QuotasTable"])["Items"]
         assert [item["pk"]["S"] for item in found] in ([], [LIMITED])
         open_ids = {known.id for known in self._of(LIMITED) if not _ended(known.seen)}
@@ -481,11 +481,11 @@ class TwoTenants(RuleBasedStateMachine):
         received = _received(REFERENCES["Queue"])
         new = [record for record in received if record["messageId"] not in seen]
         self._messages += new
-        self._notices += _received(REFERENCES["NotifyQueue"])
+        self._end_messages += _received(REFERENCES["NotifyQueue"])
         return [_named(record) for record in new]
 
-    def _deliver(self, notices: list[Record]) -> None:
-        assert deliver({"Records": notices}, LambdaContext()) == {"batchItemFailures": []}
+    def _deliver(self, messages: list[Record]) -> None:
+        assert deliver({"Records": messages}, LambdaContext()) == {"batchItemFailures": []}
 
     def _note_published(self, params: Mapping[str, Any], **_: object) -> None:
         for entry in params["Entries"]:

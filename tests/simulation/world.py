@@ -125,15 +125,18 @@ class World:
             receives=self._random.choice((3, 3, 8)),
             dead=self._dead,
         )
-        self._notices = self._queue("deliver", deliver, 25, visibility=60, receives=3)
-        self._queues = {REFERENCES["Queue"]: self._work, REFERENCES["NotifyQueue"]: self._notices}
+        self._end_messages = self._queue("deliver", deliver, 25, visibility=60, receives=3)
+        self._queues = {
+            REFERENCES["Queue"]: self._work,
+            REFERENCES["NotifyQueue"]: self._end_messages,
+        }
 
     # --- a run
 
     def run(self) -> None:
         """Let it all happen; raise BrokenError when a promise is broken."""
         at, random = self.scheduler.at, self._random
-        for queue in (self._work, self._notices, self._dead):
+        for queue in (self._work, self._end_messages, self._dead):
             queue.chance = 0.15
         for number in range(1, REQUESTS + 1):
             self._plan_request(number)
@@ -157,7 +160,7 @@ class World:
 
     def _calm_down(self) -> None:
         self._calm = True
-        for queue in (self._work, self._notices, self._dead):
+        for queue in (self._work, self._end_messages, self._dead):
             queue.chance = 0.0
         self._note("calm")
 
@@ -464,7 +467,7 @@ class World:
                 return _answer(request, {"MessageId": message_id})
             case "sqs.ChangeMessageVisibility":
                 sent = _sent(request)
-                there = self._queues[sent["QueueUrl"]].put_off(
+                there = self._queues[sent["QueueUrl"]].change_visibility(
                     sent["ReceiptHandle"], sent["VisibilityTimeout"]
                 )
                 self._step(f"{operation} {sent['VisibilityTimeout']} s, there: {there}")

@@ -266,7 +266,7 @@ def test_what_is_delivered_too_often_becomes_a_dead_letter(deployment: Deploymen
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_the_deadline_ends_hand_backs_before_the_queue_does(
+def test_the_deadline_ends_requeues_before_the_queue_does(
     deployment: Deployment, monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:
     """A model that is unavailable until the longest deadline never makes a dead letter."""
