@@ -20,10 +20,10 @@ def root(tmp_path: Path) -> Path:
     return folder
 
 
-def write(root: Path, *places: str) -> None:
+def write(root: Path, *names: str) -> None:
     """Write files with a text."""
-    for place in places:
-        path = root / place
+    for name in names:
+        path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("A text.")
 

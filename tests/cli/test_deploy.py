@@ -29,7 +29,7 @@ OUTPUTS = {"ApiUrl": URL}
 
 @dataclass
 class StandIn:
-    """Takes the place of `local build` and of `sam deploy`: records them, and deploys as told."""
+    """Replaces `local build` and `sam deploy`: records them, and deploys as told."""
 
     cloudformation: CloudFormation
     commands: list[list[str]] = field(default_factory=list)
@@ -59,7 +59,7 @@ class StandIn:
 
 @pytest.fixture
 def sam(cloudformation: CloudFormation, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> StandIn:
-    """Put the stand-in in sam's place, over a built template that has what is changed in it."""
+    """Replace sam by the stand-in, over a built template with the changed values in it."""
     stand_in = StandIn(cloudformation)
     cloudformation.parameters = {}
     built = {"Globals": {"Function": {"Environment": {"Variables": {"A": "b"}}}}}

@@ -753,7 +753,7 @@ def test_pairs_that_do_not_add_up_are_refused(body: bytes, message: str) -> None
 
 
 def test_a_file_is_no_key() -> None:
-    """A key is a text: a file in its place is refused."""
+    """A key is a text: a file instead of one is refused."""
     body = body_of(part(f'{KEY}; filename="k"', CONTENT), part(VALUE, CONTENT))
     assert refusal(MULTIPART, body) == "input_key (pair 1): must be a text."
 

@@ -91,7 +91,7 @@ def message_event(load_event: Callable[[str], Event]) -> Callable[[str], Event]:
 
 @pytest.fixture
 def use_model(monkeypatch: pytest.MonkeyPatch) -> Callable[[FakeModel], None]:
-    """Return a function that puts a stand-in in the place of the deployment's model."""
+    """Return a function that replaces the deployment's model by a stand-in."""
 
     def use(model: FakeModel) -> None:
         for built in ("model", "worker"):

@@ -177,7 +177,7 @@ def test_ten_end_messages_take_one_call_of_eventbridge(
     calls: list[Call],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A batch of notices is published at once; each is read before and noted after.
+    """A batch of ends is published at once; each is read before and noted after.
 
     A tenant's webhooks are looked up once for all of them.
     """

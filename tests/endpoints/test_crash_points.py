@@ -55,12 +55,12 @@ CALLS = {
     # the key, the flow, the limits, the big text, the item, the message;
     # the claim, the big request, the flow, the big text, the result;
     # eight shards, the item, its next due time, the message;
-    # the end, that it is settled
+    # the end, its dispatch
     "plain": Calls(submission=6, stored=5, worker=5, sweeper=11, dead_letter=2, deliver=0),
     # between limits and big text: whether it is there, and a slot: refused since the tenant has no
     # usage yet, made, refused in a new minute, taken;
-    # after an end: the slot and the tokens, the notice; the deliverer: the end, the webhooks,
-    # the event, settled
+    # after an end: the slot and the tokens, the message; the deliverer: the end, the webhooks,
+    # the event, the dispatch
     "limited": Calls(submission=11, stored=10, worker=7, sweeper=11, dead_letter=3, deliver=4),
 }
 """For a tenant without limits whose generations' ends nobody wants to know, and for the other."""
@@ -147,7 +147,7 @@ class World:
         return self._consume(generate, REFERENCES["Queue"])
 
     def deliver(self) -> bool:
-        """Make known what is in the notices' queue; return whether there was anything."""
+        """Make known the ends in the notify queue; return whether there were any."""
         return self._consume(deliver, REFERENCES["NotifyQueue"])
 
     @staticmethod
@@ -180,7 +180,7 @@ class World:
         return [item["id"]["S"] for item in items]
 
     def recover(self) -> None:
-        """Let the minutes pass, with workers and a sweeper that live, until all is settled."""
+        """Let the minutes pass, with live workers and a live sweeper, until all is dispatched."""
         for _ in range(MINUTES):
             while self.work() or self.deliver():
                 pass
@@ -309,7 +309,7 @@ def test_a_dead_letters_function_that_dies_comes_again(
 
 @each_call("deliver")
 def test_an_end_message_whose_function_dies_is_repeated(world: World, calls: int) -> None:
-    """Whichever call the notices' function dies at, the end is made known all the same."""
+    """Whichever call the deliverer dies at, the end is made known all the same."""
     world.submit()
     world.work()
     assert world.fate.strikes(calls, world.deliver)

@@ -353,7 +353,7 @@ def test_a_bad_request_names_what_is_wrong(
 
 
 def test_bad_forms(contents: Contents) -> None:
-    """A file in the place of a text, two files, and a body that is no form are refused."""
+    """A file instead of a text, two files, and a body that is no form are refused."""
     sent = ("file", ("a.txt", b"Hello there."))
     assert contents.submit(("name", ("a.txt", b"A")), sent) == refusal("name", "must be a text.")
     twice = "must be sent once."

@@ -64,7 +64,7 @@ def inputs_of(client: Client, result: Result) -> Mapping[str, object]:
 
 
 def multipart(*parts: str) -> bytes:
-    """Return a multipart body of parts with their headers, with line ends in place of CRLF."""
+    """Return a multipart body of parts with their headers, with line ends instead of CRLF."""
     body = "".join(f"--XyZ\n{part}\n" for part in parts) + "--XyZ--\n"
     return body.replace("\n", "\r\n").encode()
 

@@ -1,4 +1,4 @@
-"""The notices' function: the handler with its event, under moto's EventBridge."""
+"""The deliverer: the handler with its event, under moto's EventBridge."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -120,7 +120,7 @@ def test_an_end_message_that_comes_twice_is_published_once(
 def test_what_has_not_ended_is_not_published(
     event: Event, context: LambdaContext, calls: list[Call], what: str
 ) -> None:
-    """A notice of what is open, or is not there, is done with."""
+    """A message about an open or an absent generation is deleted."""
     if what == "gone":
         event["Records"][0]["body"] = json.dumps({"tenant": "other", "id": ID})
     assert invoke("deliver", event, context) == {"batchItemFailures": []}
@@ -153,7 +153,7 @@ def test_an_event_that_is_refused_comes_again(
 def test_what_is_published_and_not_noted_comes_again(
     event: Event, context: LambdaContext, cut_off: Callable[[str], None], calls: list[Call]
 ) -> None:
-    """When the table is out of reach after the event, the notice comes again."""
+    """When the table is out of reach after the event, the message comes again."""
     services().outbox.cancel("demo", ID)
     cut_off("dynamodb.UpdateItem")
     assert invoke("deliver", event, context)["batchItemFailures"] != []
@@ -176,7 +176,7 @@ def test_a_bus_out_of_reach_brings_all_end_messages_again(
 def test_without_a_bus_no_end_message_is_sent(
     set_clock: SetClock, stored: Callable[[], Stored], calls: list[Call]
 ) -> None:
-    """A generation that was submitted without a bus sends no notice, and is settled at its end."""
+    """An end of a generation submitted without a bus sends no message, and is dispatched."""
     options = SubmissionOptions(flow_version=1, retention=timedelta(days=30))
     services().store.put("demo", OTHER_ID, SUBMISSION, options)
     calls.clear()
@@ -277,7 +277,7 @@ def test_webhooks_that_are_not_begun_come_again(
     cut_off: Callable[[str], None],
     operation: str,
 ) -> None:
-    """When a delivery cannot be begun the notice comes again, and the end is not settled."""
+    """When a delivery cannot be begun the message comes again, and the end is not dispatched."""
     webhooks.created()
     services().outbox.cancel("demo", ID)
     cut_off(operation)

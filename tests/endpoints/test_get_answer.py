@@ -86,7 +86,7 @@ def test_a_queued_question_is_pending(visitor: Visitor) -> None:
 
 
 def test_a_running_question_is_processing(visitor: Visitor) -> None:
-    """A question that a worker has is PROCESSING; handed back it is PENDING again."""
+    """A question that a worker has is PROCESSING; requeued it is PENDING again."""
     question_id = visitor.asked()
     claim = services().store.claim("demo", question_id, clock.now())
     assert claim is not None

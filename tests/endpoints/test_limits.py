@@ -163,7 +163,7 @@ def test_tokens_of_the_month_are_limited(
 
 
 def test_tokens_belong_to_the_month_of_their_end(submit: Submit, set_clock: SetClock) -> None:
-    """An end of the last second of a month, settled in the next one, leaves that month's alone."""
+    """An end of a month's last second, dispatched in the next month, leaves that month alone."""
     limit(tokens_per_month=1_000_000)
     set_clock.moment = datetime(2027, 1, 31, 23, 59, 59, tzinfo=UTC)
     generation_id = cuid(submit())
@@ -211,7 +211,7 @@ def test_an_end_that_is_dispatched_twice_counts_once(
     message_event: Callable[[str], Event],
     use_model: Callable[[FakeModel], None],
 ) -> None:
-    """Settling again, as a sweeper may, changes nothing."""
+    """A second dispatch, as a sweeper may make, changes nothing."""
     limit(tokens_per_month=1_000_000)
     use_model(saying('{"nom_du_client": "Jean"}'))
     generation_id = cuid(submit())

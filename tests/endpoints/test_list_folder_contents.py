@@ -60,7 +60,7 @@ def test_a_link_leads_to_the_same_folder(contents: Contents) -> None:
 
 
 def test_another_folders_page_is_none_of_this_one(contents: Contents) -> None:
-    """Where one folder's page ends is no place in another folder."""
+    """The cursor of one folder's page is none in another folder."""
     for number in range(2):
         contents.created(folder="Terms", name=f"N{number}")
     contents.created(folder="Other")

@@ -271,7 +271,7 @@ def test_a_page_fits_into_a_response(native: Native, set_clock: SetClock) -> Non
 
 
 def test_an_order_is_the_stored_one(native: Native) -> None:
-    """A generation's place in lists is told from itself, as its item has it."""
+    """A generation's order in lists follows from the generation, as its item has it."""
     generation_id = native.submitted()
     found = services().store.get("demo", generation_id)
     listed = services().store.get_detail("demo", generation_id)

@@ -72,7 +72,7 @@ def told(lines: list[Line]) -> list[tuple[str, str | None]]:
 
 @pytest.fixture
 def no_change_of_visibility(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let messages be put off whose receipts are samples."""
+    """Let the visibility of messages with sample receipts be changed."""
     monkeypatch.setattr(Queue, "change_visibility", lambda *_: None)
 
 
@@ -87,7 +87,7 @@ def test_an_id_is_followed_from_the_api_to_the_end(  # noqa: PLR0913, PLR0917 - 
     receiver: Receiver,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Its acceptance, each attempt, its notice and its webhook are there, and nothing twice."""
+    """The admission, each attempt, the end message and the webhook are logged once each."""
     clients().events.create_event_bus(Name="company")
     monkeypatch.setenv("AFTERWORD_EVENT_BUS", "company")
     webhook = webhooks.created()["id"]
@@ -167,7 +167,7 @@ def test_a_late_dispatch_is_told_with_its_id(  # noqa: PLR0913, PLR0917 - fixtur
     monkeypatch: pytest.MonkeyPatch,
     broken: str,
 ) -> None:
-    """An end that nobody could settle, or make known, at once is followed by its id, too."""
+    """A late dispatch is logged with the generation's id, whichever write failed."""
 
     def out_of_reach(*_: object) -> None:
         raise EndpointConnectionError(endpoint_url="https://aws.invalid")
@@ -175,9 +175,9 @@ def test_a_late_dispatch_is_told_with_its_id(  # noqa: PLR0913, PLR0917 - fixtur
     clients().events.create_event_bus(Name="company")
     monkeypatch.setenv("AFTERWORD_EVENT_BUS", "company")
     generation_id = native.submitted()
-    place = Queue if broken == "send" else type(services().store)
+    owner = Queue if broken == "send" else type(services().store)
     with monkeypatch.context() as patch:
-        patch.setattr(place, broken, out_of_reach)
+        patch.setattr(owner, broken, out_of_reach)
         native.ask("cancel_generation", generation_id)
         if broken == "mark_dispatched":
             call("deliver", deliver, generation_id)
@@ -222,7 +222,7 @@ def test_a_lease_that_ran_out_is_told_with_its_id(
     load_event: Callable[[str], Event],
     lines_of: LinesOf,
 ) -> None:
-    """A worker that was lost is in the log of the sweeper that noticed."""
+    """A lost worker is in the log of the sweeper."""
     generation_id = native.submitted()
     assert services().store.claim("demo", generation_id, clock.now() + timedelta(minutes=1))
     set_clock.advance(minutes=3)

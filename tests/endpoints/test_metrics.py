@@ -209,7 +209,7 @@ def test_a_requeue(
 def test_what_times_out_for_the_last_time(
     put: Callable[..., None], run: Work, metric_lines: MetricLines
 ) -> None:
-    """The third attempt without an answer in time is the end, and is handed back no more."""
+    """The third attempt without an answer in time is the end, and is requeued no more."""
     put()
     for _ in range(3):
         run(fails(ModelTimedOutError("No answer.")))

@@ -169,7 +169,7 @@ def test_what_is_open_to_everybody_has_and_needs_nothing(  # noqa: PLR0913, PLR0
 
 
 def lose_slot(generation_id: str) -> None:
-    """End a generation of a tenant with limits, as a process does that dies before it settles."""
+    """End a generation of a tenant with limits, by a process that dies before the dispatch."""
     limits = services().registry.get_limits("demo")
     usage = Quotas(clients().dynamodb, REFERENCES["QuotasTable"])
     slot = usage.admit("demo", generation_id, limits)

@@ -195,7 +195,7 @@ def test_the_knowledge_base_may_be_asked(
 def test_ends_may_be_published(
     tenant: Tenant, load_event: Callable[[str], Event], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Notices may be published on the bus that the owner names."""
+    """Events may be published on the bus that the owner names."""
     monkeypatch.setenv("AFTERWORD_EVENT_BUS", "company")
     clients().events.create_event_bus(Name="company")
     queue(tenant)

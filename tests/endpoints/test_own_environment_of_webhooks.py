@@ -73,7 +73,7 @@ def test_announcing_has_what_it_needs(
     run_alone: Callable[[str], set[str]],
     set_clock: SetClock,
 ) -> None:
-    """The notices' function uses all its variables and permissions, and no other."""
+    """The deliverer uses all its variables and permissions, and no other."""
     webhooks.created()
     services().webhook_endpoints.set_hosts("demo", ["hooks.example.com"])
     submission = Submission(

@@ -223,7 +223,7 @@ def test_an_outage_leaves_no_word_in_the_log(  # noqa: PLR0913, PLR0917 - all th
     watch: Watch,
     operation: str,
 ) -> None:
-    """When AWS is out of reach, the error is logged and the mail is not, whoever notices."""
+    """When AWS is out of reach, the error is logged by its finder, and the mail is not."""
     use_model(FakeModel(lambda _: completion(json.dumps({"wombat_name": "Pangolin" * 9_000}))))
     big = {**SECRETS, "body": "Yttrium" * INLINE_BYTES, "external_ref": "Narwhal" * INLINE_BYTES}
     submission_event["body"] = json.dumps(big)
@@ -463,7 +463,7 @@ def _is_past_its_deadline(life: Life) -> None:
     life.sweep(hours=2)
 
 
-def _is_settled_by_the_sweeper(life: Life) -> None:
+def _is_dispatched_by_the_sweeper(life: Life) -> None:
     life.work(saying(OUTPUT))
     life.sweep(minutes=3)
 
@@ -493,7 +493,7 @@ def _is_canceled(life: Life) -> None:
         _is_throttled_and_swept,
         _is_lost_and_swept,
         _is_past_its_deadline,
-        _is_settled_by_the_sweeper,
+        _is_dispatched_by_the_sweeper,
         _is_a_dead_letter,
         _is_retried,
         _is_canceled,
@@ -538,7 +538,7 @@ def received() -> str:
 
 
 class Echo(BaseHTTPRequestHandler):
-    """Refuses every request, and repeats all of it, the key too, wherever there is a place."""
+    """Refuses every request, and repeats all of it, the key too, wherever a text fits."""
 
     status = 500
 

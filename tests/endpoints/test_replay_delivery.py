@@ -50,7 +50,7 @@ def test_a_delivery_is_sent_once_more(
 def test_a_replay_has_the_whole_schedule(
     webhooks: Webhooks, receiver: Receiver, webhook_queue: Queue, set_clock: SetClock
 ) -> None:
-    """A delivery that was given up is tried eight times again."""
+    """A failed delivery is tried eight times again."""
     webhook = webhooks.created()["id"]
     delivery = webhooks.tested(webhook)
     receiver.answers = [500]

@@ -1,4 +1,4 @@
-"""The webhooks' function: the handler with its event, and a receiver in the internet's place."""
+"""The webhooks' function: the handler with its event, and a receiver instead of the internet."""
 
 import json
 from collections.abc import Callable

@@ -192,7 +192,7 @@ def test_a_late_attempt_stores_no_step(run: Run, set_clock: SetClock) -> None:
 
 
 def test_a_later_step_is_left_to_an_invocation_with_time(run: Run, calls: list[Call]) -> None:
-    """Near the end of an invocation the next step is handed back, and no failure is counted."""
+    """Near the end of an invocation the next step is requeued, and no failure is counted."""
     flow(NAMES, POEM)
     generation_id = submit()
     seconds = WRITE_SECONDS + MIN_STEP_SECONDS - 1

@@ -263,7 +263,7 @@ def test_an_undispatched_end_is_dispatched(
 
 
 def test_an_end_that_was_not_made_known_is_repeated(sweep: Sweep, set_clock: SetClock) -> None:
-    """Until somebody notes that it is known, a notice is sent after 2, 4, 8, 16 and 32 minutes."""
+    """Until an end is dispatched, its message is sent after 2, 4, 8, 16 and 32 minutes."""
     options = SubmissionOptions(flow_version=1, retention=timedelta(days=30), notify=True)
     services().store.put("demo", ID, SUBMISSION, options)
     services().store.cancel("demo", ID)
@@ -273,10 +273,10 @@ def test_an_end_that_was_not_made_known_is_repeated(sweep: Sweep, set_clock: Set
         if sweep():
             sent.append(minute)
     assert sent == [2, 4, 8, 16, 32]
-    notices = clients().sqs.get_queue_attributes(
+    end_messages = clients().sqs.get_queue_attributes(
         QueueUrl=REFERENCES["NotifyQueue"], AttributeNames=["ApproximateNumberOfMessages"]
     )
-    assert notices["Attributes"]["ApproximateNumberOfMessages"] == "5"
+    assert end_messages["Attributes"]["ApproximateNumberOfMessages"] == "5"
     assert received() == []
     services().store.mark_dispatched("demo", ID)
     set_clock.advance(days=1)
@@ -286,7 +286,7 @@ def test_an_end_that_was_not_made_known_is_repeated(sweep: Sweep, set_clock: Set
 def test_an_end_that_cannot_be_dispatched_is_due_again(
     sweep: Sweep, set_clock: SetClock, cut_off: Callable[[str], None]
 ) -> None:
-    """When the notices' queue is out of reach, the run goes on, and the next look comes."""
+    """When the queue of end messages is out of reach, the run goes on, and the next look comes."""
     options = SubmissionOptions(flow_version=1, retention=timedelta(days=30), notify=True)
     for number in range(3):
         services().store.put("demo", numbered(number), SUBMISSION, options)

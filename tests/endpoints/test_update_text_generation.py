@@ -165,7 +165,7 @@ def test_a_worker_and_a_title_lose_nothing_of_each_other(
     running = body_of(client.set_title(generation_id, "while it runs"))
     assert (running["status"], running["title"]) == ("processing", "while it runs")
     assert store.requeue(first, failed=False)
-    assert body_of(client.set_title(generation_id, "handed back"))["status"] == "pending"
+    assert body_of(client.set_title(generation_id, "requeued"))["status"] == "pending"
     second = claim(generation_id)
     client.set_title(generation_id, "again")
     set_clock.advance(seconds=1)

@@ -115,7 +115,7 @@ def work(tenant: Tenant, store: GenerationStore, set_clock: SetClock) -> Iterato
 
 
 def delays(calls: list[Call]) -> list[int]:
-    """Return the seconds by which messages were put off."""
+    """Return the seconds by which messages' visibility was changed."""
     return [
         call.params["VisibilityTimeout"]
         for call in calls
@@ -603,7 +603,7 @@ def test_storage_out_of_reach_brings_the_message_again(
 def test_a_message_whose_visibility_cannot_change_comes_again(
     work: Work, cut_off: Callable[[str], None]
 ) -> None:
-    """When the queue is out of reach, the generation is handed back all the same."""
+    """When the queue is out of reach, the generation is requeued all the same."""
     message = work.submit()
     cut_off("sqs.ChangeMessageVisibility")
     assert work.run(raising(ModelUnavailableError("Busy.")), message) == [message.message_id]

@@ -63,25 +63,26 @@ class World:
         owned = operation.path.startswith(OWNED) and not operation.path.endswith("/generate")
         return self.owner if owned else self.headers
 
-    def place(self, operation: Operation) -> Mapping[str, str]:
+    def make_parameters(self, operation: Operation) -> Mapping[str, str]:
         """Return parameters that name what is there for an operation."""
         if operation.name not in self.anew:
             return self.parameters
-        place = {**self.parameters, **self.anew[operation.name]()}
+        parameters = {**self.parameters, **self.anew[operation.name]()}
         self.there = self.stored()
-        return place
+        return parameters
 
     def event(self, operation: Operation) -> Event:
         """Return the sample event of an operation's function, with a good key and parameters."""
-        event, place = self.load_event(self._folder(operation)), self.place(operation)
+        event = self.load_event(self._folder(operation))
+        parameters = self.make_parameters(operation)
         event["headers"] |= self.credentials(operation)
         if "x-api-key" in event["headers"]:
             event["headers"]["x-api-key"] = self.headers["authorization"].removeprefix("Bearer ")
         if "queryStringParameters" in event:
-            sent = {name: place[name] for name in event["queryStringParameters"]}
+            sent = {name: parameters[name] for name in event["queryStringParameters"]}
             event |= {"queryStringParameters": sent, "rawQueryString": urlencode(sent)}
         if "pathParameters" in event:
-            event["pathParameters"] = {name: place[name] for name in event["pathParameters"]}
+            event["pathParameters"] = {name: parameters[name] for name in event["pathParameters"]}
         return event
 
     def request(self, operation: Operation) -> HttpRequest:
@@ -193,9 +194,9 @@ def anew(tenant: Tenant) -> Mapping[str, Callable[[], Mapping[str, str]]]:
         return {"id": submitted(tenant)}
 
     def ended() -> Mapping[str, str]:
-        place = queued()
-        services().outbox.cancel(tenant.id, place["id"])
-        return place
+        generation = queued()
+        services().outbox.cancel(tenant.id, generation["id"])
+        return generation
 
     def key() -> Mapping[str, str]:
         return {"keyId": services().registry.create_key(tenant.id, [Scope.READ])[0].id}

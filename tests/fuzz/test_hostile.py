@@ -269,7 +269,7 @@ def types(good: HttpRequest) -> Changes:
         yield content_type[:40], _with(good, "content-type", content_type)
 
 
-def places(good: HttpRequest) -> Changes:
+def parameters(good: HttpRequest) -> Changes:
     """Anything instead of one segment of the path."""
     segments = good.path.split("/")
     for at in range(1, len(segments)):
@@ -293,7 +293,7 @@ def queries(good: HttpRequest) -> Changes:
 
 
 GROUPS: tuple[Callable[[HttpRequest], Changes], ...] = (
-    bodies, whole_json, members, forms, types, places, queries,
+    bodies, whole_json, members, forms, types, parameters, queries,
 )  # fmt: skip
 
 

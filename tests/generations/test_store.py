@@ -366,7 +366,7 @@ def test_an_answer_of_no_use_has_its_tokens_counted(store: GenerationStore) -> N
 def test_an_end_is_due_until_it_is_dispatched(
     store: GenerationStore, read_item: ReadItem, end: str, slot: str | None, *, notify: bool
 ) -> None:
-    """The write that ends it leaves it on the index of what is due, and settling takes it off."""
+    """The write of the end leaves an outbox entry on the index, and the dispatch removes it."""
     generation_id = generations.new_id()
     put(store, generation_id, slot=slot, notify=notify)
     claimed = store.claim("demo", generation_id, clock.now() + LEASE)
@@ -433,7 +433,7 @@ def test_what_was_not_read_is_not_taken_for_absent(
 def test_a_generation_is_requeued(
     store: GenerationStore, read_item: ReadItem, *, failed: bool
 ) -> None:
-    """Handed back it is queued, to be claimed at once; only a failure spends the budget."""
+    """A requeued generation can be claimed at once; only a failure spends the budget."""
     queued = read_item("demo", ID)
     assert store.requeue(claim(store), failed=failed) is True
     spent = {"N": str(int(failed))}
@@ -812,7 +812,7 @@ def test_a_stalled_generation_is_told_as_it_stands(
 def test_an_end_that_is_not_dispatched_is_stalled(
     store: GenerationStore, set_clock: SetClock
 ) -> None:
-    """Two minutes after an end that nobody has settled, the sweeper is told how it was."""
+    """Two minutes after an end without a dispatch, the sweeper is told of the end."""
     ended = fail_unclaimed(store)
     set_clock.advance(minutes=2)
     (stalled,) = store.list_stalled(10)

@@ -170,7 +170,7 @@ class Queue:
     hidden_for: list[int] = field(default_factory=list)
 
     def hide(self, receipt_handle: str, seconds: int) -> None:
-        """Note for how long a message is put off."""
+        """Note for how long a message is invisible."""
         assert receipt_handle
         self.hidden_for.append(seconds)
 

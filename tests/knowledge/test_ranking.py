@@ -145,7 +145,7 @@ def test_what_ties_comes_in_the_order_given() -> None:
 
 
 def test_the_same_text_twice_is_one_passage() -> None:
-    """A text that several contents have is in an answer once, so that it takes no other's place."""
+    """A text that several contents have is in an answer once, so that other texts have room."""
     asked = index({"first": "Green tea.", "again": "Green tea.", "other": "Black tea."})
     assert sorted(contents(asked.rank("tea", 5))) == ["first", "other"]
 

@@ -531,7 +531,7 @@ def test_an_object_that_nothing_names_is_deleted(contents: ContentStore) -> None
     contents.update("demo", created.id, Change(text="New."))
     assert first not in objects()
     contents.update("demo", created.id, Change(text=OPENING.text))
-    assert first not in objects()  # a key that was given up is not used again
+    assert first not in objects()  # a replaced text's key is not used again
     assert len(objects()) == 2
     assert_sound("demo")
 

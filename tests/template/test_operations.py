@@ -329,7 +329,7 @@ def test_what_accepts_requests_can_be_kept_warm(template: Mapping[str, Any], war
 
 @pytest.mark.parametrize("workers", ["0", "20"])
 def test_workers_can_be_set_aside(template: Mapping[str, Any], workers: str) -> None:
-    """As many workers as asked for have their place, and no more are started in vain."""
+    """As many workers as asked for have their capacity, and no more are started in vain."""
     function = Deployment(template, {"WorkerConcurrency": workers}).functions["generate"]
     (source,) = function.queues
     reserved = function.properties.get("ReservedConcurrentExecutions")

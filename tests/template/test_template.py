@@ -277,12 +277,12 @@ def test_the_deadline_ends_requeues_before_the_queue_does(
         receives = 0
         while waited < MAX_DEADLINE:
             receives += 1
-            waited += timedelta(seconds=max(1, int(worker._backoff(receives))))  # noqa: SLF001 - as handed back
+            waited += timedelta(seconds=max(1, int(worker._backoff(receives))))  # noqa: SLF001 - as requeued
         assert receives + worker.MAX_FAILURES < limit["maxReceiveCount"]
 
 
 @pytest.mark.parametrize("folder", FUNCTIONS)
-def test_an_api_function_ends_before_the_api_gives_up(deployment: Deployment, folder: str) -> None:
+def test_an_api_function_ends_before_the_api_times_out(deployment: Deployment, folder: str) -> None:
     """The API waits 30 s for a function, so no function of a route may take longer."""
     function = deployment.functions[folder]
     assert not function.routes or function.properties["Timeout"] < API_SECONDS

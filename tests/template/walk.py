@@ -27,7 +27,7 @@ class Walk:
     """The findings of a walk: tests by the grants that they need, grants as sentences."""
 
     failing: list[str] = field(default_factory=list)
-    """Tests that fail with all grants in place."""
+    """Tests that fail without any grant taken away."""
     witnesses: dict[str, str] = field(default_factory=dict)
     """By grant a test that fails without it."""
     unneeded: list[str] = field(default_factory=list)

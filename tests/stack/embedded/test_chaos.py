@@ -136,7 +136,7 @@ def kill_at_random(dev: Dev, chance: random.Random) -> Counter[str]:
 
 
 def due(account: Account) -> int:
-    """Return how many generations are open, or ended and not settled, by the sweeper's index."""
+    """Return the number of generations open, or not dispatched, by the sweeper's index."""
     dynamodb = session().client("dynamodb", endpoint_url=account.endpoint)
     table = account.outputs()["GenerationsTable"]
     pages = dynamodb.get_paginator("scan").paginate(TableName=table, IndexName="by_due")

@@ -25,7 +25,7 @@ from tests.stack.embedded.driver import Account, Dev, Json, Tenant, running, unt
 GENERATIONS = 200
 CLIENTS = 5
 RETRIES = "1,1,2,2,3,3,5,5,5,5,5,5"
-"""Seconds after each try that fails, in the place of the standard schedule's 28 hours."""
+"""Seconds after each try that fails, instead of the standard schedule's 28 hours."""
 FAILS, HANGS, HANGS_UP = 0.25, 0.02, 0.03
 DELIVERED_SECONDS = 400.0
 FLOW = Flow(
