@@ -17,10 +17,9 @@ from afterword import clock
 from afterword.batches.files import BatchFiles
 from afterword.runtime.clients import clients
 from afterword.services import services
-from functions.create_batch.app import handler as create_batch
-from functions.get_batch.app import handler as get_batch
 from tests.cli.conftest import Afterword, usage_error
-from tests.conftest import Call, Event, LambdaContext, Tenant
+from tests.conftest import Call, Event, Tenant
+from tests.harness.api import invoke
 from tests.harness.batches import BUCKET, MAIL, Inbox, created, file, turns
 from tests.harness.deployment import REFERENCES
 from tests.harness.fake_model import completion
@@ -46,14 +45,13 @@ class Api:
         if not path.startswith("/v1/"):
             self.authorizations.add(headers.get("authorization"))
             return self._file(method, path.lstrip("/"), body)
-        event = self.load_event("create_batch" if method == "POST" else "get_batch")
+        function = "create_batch" if method == "POST" else "get_batch"
+        event = self.load_event(function)
         event["headers"] = headers
         event["body"] = body.decode()
-        handler = create_batch
         if method == "GET":
-            handler = get_batch
             event["pathParameters"] = {"batchId": path.rpartition("/")[2]}
-        result = handler(event, LambdaContext())
+        result = invoke(function, event)
         return result["statusCode"], result["headers"], result["body"].encode()
 
     def _file(self, method: str, key: str, body: bytes) -> tuple[int, dict[str, str], bytes]:

@@ -15,18 +15,13 @@ import pytest
 
 from afterword.engine.attempts import MAX_FAILURES
 from afterword.generations import Reason, Status
-from afterword.handlers import LambdaHandler
 from afterword.limits import Limits
 from afterword.limits.quotas import Quotas
 from afterword.runtime.clients import clients
 from afterword.runtime.payloads import INLINE_BYTES
 from afterword.services import services
-from functions.dead_letter.app import handler as dead_letter
-from functions.deliver.app import handler as deliver
-from functions.generate.app import handler as generate
-from functions.submit_mail_generation.app import handler as submit
-from functions.sweep.app import handler as sweep
 from tests.conftest import Event, LambdaContext, SetClock
+from tests.harness.api import invoke
 from tests.harness.deployment import REFERENCES
 from tests.harness.fake_model import FakeModel, completion
 
@@ -136,22 +131,22 @@ class World:
 
     def submit(self) -> dict[str, Any]:
         """Send the client's request, or send it again."""
-        return submit(self.event, LambdaContext())
+        return invoke("submit_mail_generation", self.event)
 
     def sweep(self) -> None:
         """Run the sweeper once."""
-        sweep(self.sweep_event, LambdaContext())
+        invoke("sweep", self.sweep_event)
 
     def work(self) -> bool:
         """Run a worker with a batch from the queue; return whether there was one."""
-        return self._consume(generate, REFERENCES["Queue"])
+        return self._consume("generate", REFERENCES["Queue"])
 
     def deliver(self) -> bool:
         """Make known the ends in the notify queue; return whether there were any."""
-        return self._consume(deliver, REFERENCES["NotifyQueue"])
+        return self._consume("deliver", REFERENCES["NotifyQueue"])
 
     @staticmethod
-    def _consume(function: LambdaHandler, queue: str) -> bool:
+    def _consume(function: str, queue: str) -> bool:
         taken = (
             clients()
             .sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10)
@@ -166,7 +161,7 @@ class World:
             for message in taken
         ]
         if records:
-            function({"Records": records}, LambdaContext(milliseconds=300_000))
+            invoke(function, {"Records": records}, LambdaContext(milliseconds=300_000))
         return bool(records)
 
     def lose_messages(self) -> None:
@@ -301,8 +296,8 @@ def test_a_dead_letters_function_that_dies_comes_again(
     world.lose_messages()
     letter = load_event("dead_letter")
     letter["Records"][0]["body"] = json.dumps({"tenant": "demo", "id": world.ids()[0]})
-    assert world.fate.strikes(calls, lambda: dead_letter(letter, LambdaContext()))
-    assert dead_letter(letter, LambdaContext()) == {"batchItemFailures": []}
+    assert world.fate.strikes(calls, lambda: invoke("dead_letter", letter))
+    assert invoke("dead_letter", letter) == {"batchItemFailures": []}
     world.recover()
     assert only_generation(world) == (Status.FAILED, None)
 
@@ -349,4 +344,4 @@ def test_there_are_no_other_calls(
     assert not world.fate.strikes(calls.sweeper, world.sweep)
     letter = load_event("dead_letter")
     letter["Records"][0]["body"] = json.dumps({"tenant": "demo", "id": cuid})
-    assert not world.fate.strikes(calls.dead_letter, lambda: dead_letter(letter, LambdaContext()))
+    assert not world.fate.strikes(calls.dead_letter, lambda: invoke("dead_letter", letter))

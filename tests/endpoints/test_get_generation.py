@@ -9,13 +9,9 @@ import pytest
 from afterword import clock
 from afterword.flows.flow import Flow
 from afterword.generations import Completion, Output, Source, Submission
-from afterword.handlers import LambdaHandler
 from afterword.services import services
 from afterword.tenants.keys import Scope
-from functions.get_flow_log.app import handler as get_flow_log
-from functions.get_mail_generation.app import handler as get_mail_generation
-from functions.get_text_generation.app import handler as get_text_generation
-from tests.conftest import FLOW, Event, LambdaContext, Tenant
+from tests.conftest import FLOW, Event, Tenant
 from tests.endpoints.conftest import HEADERS
 from tests.harness.api import invoke
 from tests.harness.fake_model import completion
@@ -121,7 +117,7 @@ def test_a_native_generation_is_read_through_any_dialect(
     succeed(generation_id, completion("In May."))
     _, bound = services().registry.create_key(tenant.id, [Scope.READ], flow=FLOW)
 
-    def read(handler: LambdaHandler, name: str, where: str, key: str) -> str:
+    def read(name: str, where: str, key: str) -> str:
         event = load_event(name)
         event["headers"] |= {"authorization": f"Bearer {key}", "x-api-key": key}
         event[where] |= {
@@ -129,21 +125,21 @@ def test_a_native_generation_is_read_through_any_dialect(
             for each in event[where]
             if each in {"processCuid", "text_gen_id", "logId", "questionId"}
         }
-        result = handler(event, LambdaContext())
+        result = invoke(name, event)
         assert result["statusCode"] == 200, (name, result)
         text: str = result["body"]
         return text
 
-    mail = read(get_mail_generation, "get_mail_generation", "pathParameters", tenant.key)
+    mail = read("get_mail_generation", "pathParameters", tenant.key)
     assert json.loads(mail) == {
         "status": "completed",
         "response": "In May.",
         "external_ref": "case-457",
         "external_metadata": None,
     }
-    text = read(get_text_generation, "get_text_generation", "pathParameters", bound)
+    text = read("get_text_generation", "pathParameters", bound)
     assert json.loads(text)["outputs"] == {"text": "In May."}
-    log = read(get_flow_log, "get_flow_log", "pathParameters", tenant.key)
+    log = read("get_flow_log", "pathParameters", tenant.key)
     assert json.loads(log)["results"]["result"] == "In May."
     services().registry.put_flow(
         tenant.id,

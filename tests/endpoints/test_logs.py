@@ -14,9 +14,6 @@ from afterword.models import ModelUnavailableError
 from afterword.runtime.clients import clients
 from afterword.runtime.queue import Queue
 from afterword.services import services
-from functions.dead_letter.app import handler as bury
-from functions.deliver.app import handler as deliver
-from functions.generate.app import handler as generate
 from tests.conftest import FLOW, Event, LambdaContext, SetClock
 from tests.harness.api import invoke
 from tests.harness.batches import KEY, MAIL, Inbox, created, file
@@ -34,12 +31,10 @@ type LinesOf = Callable[[str], tuple[list[Line], list[Line]]]
 def call(load_event: Callable[[str], Event]) -> Callable[..., Line]:
     """Return a function that calls a queue's consumer with a message about a generation."""
 
-    def call(
-        name: str, handler: Callable[[Event, LambdaContext], Line], generation_id: str
-    ) -> Line:
+    def call(name: str, generation_id: str) -> Line:
         event = load_event(name)
         event["Records"][0]["body"] = json.dumps({"tenant": "demo", "id": generation_id})
-        return handler(event, LambdaContext(aws_request_id=f"of {name}"))
+        return invoke(name, event, LambdaContext(aws_request_id=f"of {name}"))
 
     return call
 
@@ -93,11 +88,11 @@ def test_an_id_is_followed_from_the_api_to_the_end(  # noqa: PLR0913, PLR0917 - 
     webhook = webhooks.created()["id"]
     generation_id, other_id = native.submitted(), native.submitted()
     use_model(raising(ModelUnavailableError("Busy.")))
-    call("generate", generate, generation_id)
+    call("generate", generation_id)
     use_model(saying("Dear Ada,"))
     for each in (generation_id, other_id):
-        call("generate", generate, each)
-        call("deliver", deliver, each)
+        call("generate", each)
+        call("deliver", each)
     webhook_queue.deliver(*webhooks.log(webhook))
     assert len(receiver.posts) == 2
     lines, metrics = lines_of(generation_id)
@@ -129,7 +124,7 @@ def test_an_id_is_followed_to_an_end_that_no_worker_made(
     """Each end by the sweeper, and each dead letter, is logged with its generation's id."""
     lost, dead, canceled = native.submitted(), native.submitted(), native.submitted()
     native.ask("cancel_generation", canceled)
-    call("dead_letter", bury, dead)
+    call("dead_letter", dead)
     for minutes in (2, 58):
         set_clock.advance(minutes=minutes)
         invoke("sweep", load_event("sweep"), LambdaContext(aws_request_id="of sweep"))
@@ -180,10 +175,10 @@ def test_a_late_dispatch_is_told_with_its_id(  # noqa: PLR0913, PLR0917 - fixtur
         patch.setattr(owner, broken, out_of_reach)
         native.ask("cancel_generation", generation_id)
         if broken == "mark_dispatched":
-            call("deliver", deliver, generation_id)
+            call("deliver", generation_id)
     set_clock.advance(minutes=3)
     invoke("sweep", load_event("sweep"))
-    call("deliver", deliver, generation_id)
+    call("deliver", generation_id)
     messages = [message for message, _ in told(lines_of(generation_id)[0])]
     late = {"send": "ended, but not settled yet", "mark_dispatched": "published, but not noted"}[
         broken

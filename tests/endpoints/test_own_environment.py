@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from types import SimpleNamespace
-from typing import Any
 
 import boto3
 import pytest
@@ -23,16 +22,6 @@ from afterword.runtime.clients import clients
 from afterword.runtime.payloads import Payloads
 from afterword.services import services
 from afterword.tenants.keys import Scope
-from functions.create_content.app import handler as create_content
-from functions.get_docs.app import handler as get_docs
-from functions.get_docs_file.app import handler as get_docs_file
-from functions.get_flow_log.app import handler as get_flow_log
-from functions.get_openapi.app import handler as get_openapi
-from functions.health.app import handler as health
-from functions.list_folder_contents.app import handler as list_folder_contents
-from functions.list_folders.app import handler as list_folders
-from functions.rate_flow_log.app import handler as rate_flow_log
-from functions.update_content.app import handler as update_content
 from tests.conftest import FLOW, FLOW_DOCUMENT, Call, Event, LambdaContext, SetClock, Tenant
 from tests.harness import roles
 from tests.harness.administration import Administration
@@ -142,27 +131,18 @@ def ours(deployment: Deployment, folder: str) -> set[str]:
     return {name for name in environment if name.startswith("AFTERWORD_")} - SHARED
 
 
-@pytest.mark.parametrize(
-    ("folder", "handler"),
-    [
-        ("health", health),
-        ("get_openapi", get_openapi),
-        ("get_docs", get_docs),
-        ("get_docs_file", get_docs_file),
-    ],
-)
-def test_what_is_open_to_everybody_has_and_needs_nothing(  # noqa: PLR0913, PLR0917 - fixtures
+@pytest.mark.parametrize("folder", ["health", "get_openapi", "get_docs", "get_docs_file"])
+def test_what_is_open_to_everybody_has_and_needs_nothing(
     deployment: Deployment,
     load_event: Callable[[str], Event],
     monkeypatch: pytest.MonkeyPatch,
     calls: list[Call],
     folder: str,
-    handler: Callable[[Event, object], Mapping[str, Any]],
 ) -> None:
     """A function that takes no key runs without any setting and may do nothing."""
     monkeypatch.setattr(settings, "os", SimpleNamespace(environ={}))
     services.cache_clear()
-    assert handler(load_event(folder), LambdaContext())["statusCode"] == 200
+    assert invoke(folder, load_event(folder))["statusCode"] == 200
     assert calls == []
     assert ours(deployment, folder) == set()
     assert unused(folder) == set()
@@ -394,23 +374,20 @@ def test_running_a_flow_has_what_it_needs(  # noqa: PLR0913, PLR0917 - what it i
     assert unused("generate_flow") == set()
 
 
-@pytest.mark.parametrize(
-    ("folder", "handler"), [("get_flow_log", get_flow_log), ("rate_flow_log", rate_flow_log)]
-)
-def test_logs_have_what_they_need(  # noqa: PLR0913, PLR0917 - a function and what it is given
+@pytest.mark.parametrize("folder", ["get_flow_log", "rate_flow_log"])
+def test_logs_have_what_they_need(
     deployment: Deployment,
     tenant: Tenant,
     load_event: Callable[[str], Event],
     run_alone: Callable[[str], set[str]],
     folder: str,
-    handler: Callable[[Event, LambdaContext], Mapping[str, Any]],
 ) -> None:
     """The functions of a log use all their variables and permissions, and no other."""
     put({"body": "B"}, {"external_metadata": f'{{"a": "{BIG}"}}'})
     event = load_event(folder)
     event["headers"]["authorization"] = f"Bearer {tenant.key}"
     asked = run_alone(folder)
-    assert handler(event, LambdaContext())["statusCode"] in {200, 202}
+    assert invoke(folder, event)["statusCode"] in {200, 202}
     assert asked == ours(deployment, folder)
     assert unused(folder) == set()
 
@@ -493,24 +470,22 @@ def test_a_content_has_what_it_needs(
     )
     there = {"name": "A", "text": BIG, "externalId": "terms-1", "folder": terms}
     inside = "https://127.0.0.1/"
-    for name, handler, asked_for in (
+    for name, asked_for in (
         (
             "create_content",
-            create_content,
             [(there, 200), (there, 409), ({"fileUrl": inside}, 422)],
         ),
         (
             "update_content",
-            update_content,
             [({"text": "C", "folder": other}, 200), ({"fileUrl": inside}, 422)],
         ),
-        ("list_folders", list_folders, [({}, 200)]),
-        ("list_folder_contents", list_folder_contents, [({}, 200)]),
+        ("list_folders", [({}, 200)]),
+        ("list_folder_contents", [({}, 200)]),
     ):
         asked = run_alone(name)
         for fields, status in asked_for:
             event = content_event(load_event(name), key, **fields)
-            assert handler(event, LambdaContext())["statusCode"] == status
+            assert invoke(name, event)["statusCode"] == status
         assert asked == ours(deployment, name)
         assert unused(name) == set()
 

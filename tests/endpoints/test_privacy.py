@@ -32,9 +32,6 @@ from afterword.runtime.payloads import INLINE_BYTES
 from afterword.services import services
 from afterword.tenants import keys
 from afterword.tenants.keys import Scope
-from functions.deliver.app import handler as deliver
-from functions.submit_mail_generation.app import handler as submit
-from functions.sweep.app import handler as sweep
 from tests.conftest import Call, Event, LambdaContext, SetClock, Tenant
 from tests.harness.api import invoke
 from tests.harness.deployment import REFERENCES
@@ -146,7 +143,9 @@ def test_a_mail_leaves_no_word_in_the_log(
 ) -> None:
     """Accepting a mail and reading it logs none of its words, and not the key."""
     submission_event["body"] = json.dumps(SECRETS)
-    cuid = json.loads(submit(submission_event, context)["body"])["process_cuid"]
+    cuid = json.loads(invoke("submit_mail_generation", submission_event, context)["body"])[
+        "process_cuid"
+    ]
     assert "Narwhal" in invoke("get_mail_generation", reading_event(cuid), context)["body"]
     assert leaked() == []
 
@@ -176,7 +175,7 @@ def test_a_refused_mail_leaves_no_word_in_the_log(
 ) -> None:
     """A refusal is logged with its reason, and without what was refused."""
     submission_event["body"] = json.dumps({**SECRETS, **change})
-    result = submit(submission_event, context)
+    result = invoke("submit_mail_generation", submission_event, context)
     assert result["statusCode"] in {400, 413}
     assert leaked() == []
     assert words_in(result["body"]) == []
@@ -198,7 +197,7 @@ def test_half_a_mail_leaves_no_word_in_the_log(
         submission_event["body"] = (
             base64.b64encode(part + b"\xff").decode() if encoded else part.decode()
         )
-        assert submit(submission_event, context)["statusCode"] == 400
+        assert invoke("submit_mail_generation", submission_event, context)["statusCode"] == 400
     assert leaked() == []
 
 
@@ -229,10 +228,10 @@ def test_an_outage_leaves_no_word_in_the_log(  # noqa: PLR0913, PLR0917 - all th
     submission_event["body"] = json.dumps(big)
     submission_event["headers"]["idempotency-key"] = IDEMPOTENCY_KEY
     services().registry.set_limits("demo", Limits(running_at_once=2))
-    cuid = json.loads(submit(submission_event, LambdaContext())["body"])["process_cuid"]
+    cuid = json.loads(invoke("submit_mail_generation", submission_event)["body"])["process_cuid"]
     del submission_event["headers"]["idempotency-key"]
     cut_off(operation)
-    watch.attempt(lambda: submit(submission_event, LambdaContext()))
+    watch.attempt(lambda: invoke("submit_mail_generation", submission_event))
     watch.attempt(lambda: invoke("get_mail_generation", reading_event(cuid)))
     for _ in range(2):
         watch.attempt(lambda: invoke("generate", message_event(cuid)))
@@ -240,7 +239,7 @@ def test_an_outage_leaves_no_word_in_the_log(  # noqa: PLR0913, PLR0917 - all th
     watch.attempt(lambda: services().outbox.cancel("demo", cuid))
     watch.attempt(lambda: services().submitter.retry("demo", cuid))
     watch.attempt(lambda: invoke("dead_letter", message_event(cuid)))
-    watch.attempt(lambda: deliver(message_event(cuid), LambdaContext()))
+    watch.attempt(lambda: invoke("deliver", message_event(cuid)))
     assert watch.leaked() == []
 
 
@@ -253,7 +252,10 @@ def test_a_wrong_key_is_not_logged(
     """A mistyped key is as secret as the right one."""
     for key in (tenant.key[:-1], tenant.key + "0", f"x{tenant.key}", tenant.key_with(Scope.READ)):
         submission_event["headers"]["authorization"] = f"Bearer {key}"
-        assert submit(submission_event, context)["statusCode"] in {401, 403}
+        assert invoke("submit_mail_generation", submission_event, context)["statusCode"] in {
+            401,
+            403,
+        }
     assert leaked() == []
 
 
@@ -282,7 +284,7 @@ def test_a_generation_leaves_no_word_in_the_log(
     """A generation leaves neither its prompt nor its output in the log, however it ends."""
     use_model(model)
     submission_event["body"] = json.dumps(SECRETS)
-    result = submit(submission_event, LambdaContext())
+    result = invoke("submit_mail_generation", submission_event)
     invoke("generate", message_event(json.loads(result["body"])["process_cuid"]))
     assert "Wombat" in repr(model.prompts)
     assert leaked() == []
@@ -298,10 +300,10 @@ def test_a_used_idempotency_key_is_not_logged(
     submission_event["body"] = json.dumps(SECRETS)
     for event in (submission_event, their_submission_event):
         event["headers"]["idempotency-key"] = IDEMPOTENCY_KEY
-    assert submit(submission_event, LambdaContext())["statusCode"] == 200
-    watch.tell_another(submit(their_submission_event, LambdaContext()))
+    assert invoke("submit_mail_generation", submission_event)["statusCode"] == 200
+    watch.tell_another(invoke("submit_mail_generation", their_submission_event))
     submission_event["body"] = json.dumps({**SECRETS, "subject": "Another"})
-    refused = submit(submission_event, LambdaContext())
+    refused = invoke("submit_mail_generation", submission_event)
     assert refused["statusCode"] == 422
     watch.tell_another(refused)
     assert watch.leaked() == []
@@ -327,7 +329,7 @@ def test_a_header_is_not_logged(
         del submission_event["headers"]["authorization"]
     submission_event["headers"][header] = value
     submission_event["body"] = json.dumps(SECRETS)
-    watch.tell_another(submit(submission_event, LambdaContext()))
+    watch.tell_another(invoke("submit_mail_generation", submission_event))
     assert watch.leaked() == []
 
 
@@ -342,7 +344,7 @@ def test_a_path_or_query_that_is_no_id_is_not_logged(
     foreign = reading_event("Platypus")
     foreign["pathParameters"]["companyCuid"] = "Wombat Ltd"
     for result in (
-        submit(submission_event, LambdaContext()),
+        invoke("submit_mail_generation", submission_event),
         invoke("get_mail_generation", reading),
         invoke("get_mail_generation", foreign),
     ):
@@ -365,11 +367,11 @@ def test_a_limited_mail_leaves_no_word_in_the_log(
     use_model(saying(OUTPUT))
     services().registry.set_limits("demo", limits)
     submission_event["body"] = json.dumps(SECRETS)
-    accepted = submit(submission_event, LambdaContext())
+    accepted = invoke("submit_mail_generation", submission_event)
     if limits.tokens_per_month:
         invoke("generate", message_event(json.loads(accepted["body"])["process_cuid"]))
     submission_event["headers"]["idempotency-key"] = IDEMPOTENCY_KEY
-    refused = submit(submission_event, LambdaContext())
+    refused = invoke("submit_mail_generation", submission_event)
     assert refused["statusCode"] == 429
     watch.tell_another(refused)
     assert watch.leaked() == []
@@ -390,7 +392,9 @@ class Life:
 
     def submit(self) -> None:
         """Submit the secrets."""
-        self.id = json.loads(submit(self.submission, LambdaContext())["body"])["process_cuid"]
+        self.id = json.loads(invoke("submit_mail_generation", self.submission)["body"])[
+            "process_cuid"
+        ]
 
     def event(self, name: str) -> Event:
         """Return a sample event of a queue, for this generation."""
@@ -418,11 +422,11 @@ class Life:
     def sweep(self, **after: float) -> None:
         """Run the sweeper after some time."""
         self.clock.advance(**after)
-        sweep(self.load_event("sweep"), LambdaContext())
+        invoke("sweep", self.load_event("sweep"))
 
     def deliver(self) -> None:
         """Make its end known."""
-        deliver(self.event("deliver"), LambdaContext())
+        invoke("deliver", self.event("deliver"))
 
 
 @pytest.fixture
@@ -520,7 +524,7 @@ def test_a_whole_life_tells_nobody_a_word(  # noqa: PLR0913, PLR0917 - with all 
         spying["pathParameters"].update(companyCuid=company, processCuid=life.id)
         watch.tell_another(invoke("get_mail_generation", spying))
     their_submission_event["headers"]["idempotency-key"] = IDEMPOTENCY_KEY
-    watch.tell_another(submit(their_submission_event, LambdaContext()))
+    watch.tell_another(invoke("submit_mail_generation", their_submission_event))
     for spy in (services().outbox.cancel, services().submitter.retry):
         with pytest.raises(AfterwordError) as refused:
             spy(other_tenant.id, life.id)
@@ -589,7 +593,7 @@ def test_an_endpoint_that_repeats_its_request_is_not_repeated(  # noqa: PLR0913,
     """A model endpoint's error message is in no log line, and its key in no answer."""
     echo.status = status
     submission_event["body"] = json.dumps(SECRETS)
-    cuid = json.loads(submit(submission_event, LambdaContext())["body"])["process_cuid"]
+    cuid = json.loads(invoke("submit_mail_generation", submission_event)["body"])["process_cuid"]
     invoke("generate", message_event(cuid))
     assert "Dugong" not in invoke("get_mail_generation", reading_event(cuid))["body"]
     assert words_in(services().store.get("demo", cuid).message) == []
@@ -644,7 +648,7 @@ def test_bedrock_repeating_its_request_is_not_repeated(  # noqa: PLR0913, PLR091
 
     use_model(BedrockModel(lambda _: cast("BedrockRuntimeClient", Repeating())))
     submission_event["body"] = json.dumps(SECRETS)
-    cuid = json.loads(submit(submission_event, LambdaContext())["body"])["process_cuid"]
+    cuid = json.loads(invoke("submit_mail_generation", submission_event)["body"])["process_cuid"]
     if queue == "out of reach":
         cut_off("sqs.ChangeMessageVisibility")
     event = message_event(cuid)
