@@ -88,7 +88,7 @@ def test_a_stack_without_the_outputs(afterword: Afterword, cloudformation: Cloud
         1,
         (
             "afterword: Stack afterword (CREATE_IN_PROGRESS) has no output RegistryTable:"
-            " it is not afterword's, or this version of it is not deployed yet.\n"
+            " the stack is not afterword's, or this version is not deployed yet.\n"
         ),
     )
 
