@@ -17,7 +17,7 @@ from botocore.exceptions import EndpointConnectionError
 
 from afterword import clock
 from afterword.generations.store import GenerationStore
-from afterword.runtime import telemetry
+from afterword.runtime import outbound, telemetry
 from afterword.runtime.clients import clients
 from afterword.services import services
 from afterword.tenants.keys import Scope
@@ -215,6 +215,16 @@ def cut_off(aws: None) -> Callable[[str], None]:  # noqa: ARG001 - asked for its
             client.meta.events.register(f"before-call.{operation}", fail)
 
     return cut
+
+
+@pytest.fixture
+def no_internet(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no address lead anywhere: nothing is fetched, and no name server is asked."""
+
+    def resolve(_host: str, _port: int) -> list[str]:
+        raise OSError
+
+    monkeypatch.setattr(outbound, "_addresses", resolve)
 
 
 @pytest.fixture

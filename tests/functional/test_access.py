@@ -1,6 +1,5 @@
 """Who may do what: keys, scopes, and other people's companies, orchestrators and processes."""
 
-import importlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -11,27 +10,17 @@ import pytest
 
 from afterword.services import services
 from afterword.tenants import authentication, keys
-from afterword.tenants.keys import Scope
-from functions.get_mail_generation.app import handler as read
-from functions.submit_mail_generation.app import handler as submit
-from tests.conftest import FLOW, FLOW_DOCUMENT, ROOT, Event, LambdaContext, Stored, Tenant
+from tests.conftest import FLOW, FLOW_DOCUMENT, Event, LambdaContext, Stored, Tenant
 from tests.functional.conftest import (
     NO_SUCH_COMPANY,
     NO_SUCH_GENERATION,
     refusal,
     unauthorized,
 )
+from tests.harness.api import invoke
 
 NOTHING = Stored(items=0, messages=0, objects=0)
 ABSENT = "019a6f3e-7c00-7000-8000-000000000009"
-PUBLIC = {"GET /health", "GET /openapi.json", "GET /docs", "GET /docs/{file}"}
-"""Routes that answer without a key: they show nothing that is not in the source."""
-ROUTES = {
-    event["routeKey"]: path.stem
-    for path in sorted((ROOT / "events").glob("*.json"))
-    if "routeKey" in (event := json.loads(path.read_text()))
-}
-"""The functions of all routes, by their events (tests/template shows that none is missing)."""
 
 
 @dataclass
@@ -56,7 +45,10 @@ def both(
         for event in (submission, reading):
             del event["headers"]["authorization"]
             event["headers"].update(headers)
-        return [submit(submission, context), read(reading, context)]
+        return [
+            invoke("submit_mail_generation", submission, context),
+            invoke("get_mail_generation", reading, context),
+        ]
 
     return send
 
@@ -97,7 +89,7 @@ def test_one_wrong_character_is_told_from_an_unknown_key(
     """A key with a typing mistake is told so."""
     mistyped = tenant.key[:20] + ("a" if tenant.key[20] != "a" else "b") + tenant.key[21:]
     submission_event["headers"]["authorization"] = f"Bearer {mistyped}"
-    assert submit(submission_event, context) == unauthorized(
+    assert invoke("submit_mail_generation", submission_event, context) == unauthorized(
         "The API key is malformed or mistyped."
     )
 
@@ -134,48 +126,15 @@ def test_a_revoked_key_is_refused_after_a_minute(
     """A key in use is refused a minute after its revocation at the latest."""
     monotonic = Monotonic()
     monkeypatch.setattr(authentication, "time", SimpleNamespace(monotonic=monotonic))
-    assert submit(submission_event, context)["statusCode"] == 200
+    assert invoke("submit_mail_generation", submission_event, context)["statusCode"] == 200
     credential = keys.parse_key(tenant.key)
     assert credential is not None
     services().registry.revoke_key(tenant.id, credential.key_id)
     monotonic.seconds = 60.0
-    assert submit(submission_event, context) == unauthorized("The API key is revoked.")
+    assert invoke("submit_mail_generation", submission_event, context) == unauthorized(
+        "The API key is revoked."
+    )
     assert stored().items == 1
-
-
-def test_a_key_that_may_only_read_cannot_submit(
-    tenant: Tenant, submission_event: Event, context: LambdaContext, stored: Callable[[], Stored]
-) -> None:
-    """Submitting needs the scope `submit`."""
-    submission_event["headers"]["authorization"] = f"Bearer {tenant.key_with(Scope.READ)}"
-    message = "The API key does not have the scope 'submit'."
-    assert submit(submission_event, context) == refusal(403, message)
-    assert stored() == NOTHING
-
-
-def test_a_key_that_may_only_submit_cannot_read(
-    tenant: Tenant,
-    submission_event: Event,
-    reading_event: Callable[[str], Event],
-    context: LambdaContext,
-) -> None:
-    """Reading needs the scope `read`, even to read what the same key has submitted."""
-    submission_event["headers"]["authorization"] = f"Bearer {tenant.key_with(Scope.SUBMIT)}"
-    cuid = json.loads(submit(submission_event, context)["body"])["process_cuid"]
-    event = reading_event(cuid)
-    event["headers"]["authorization"] = f"Bearer {tenant.key_with(Scope.SUBMIT)}"
-    message = "The API key does not have the scope 'read'."
-    assert read(event, context) == refusal(403, message)
-
-
-def test_an_admin_key_may_neither_submit_nor_read(
-    tenant: Tenant, both: Callable[[Mapping[str, str]], list[dict[str, Any]]]
-) -> None:
-    """A scope is not more than its word: `admin` does not stand for the others."""
-    assert both({"x-api-key": tenant.key_with(Scope.ADMIN)}) == [
-        refusal(403, "The API key does not have the scope 'submit'."),
-        refusal(403, "The API key does not have the scope 'read'."),
-    ]
 
 
 @pytest.mark.usefixtures("other_tenant")
@@ -191,8 +150,8 @@ def test_a_foreign_company_is_an_absent_one(
     reading = reading_event(ABSENT)
     for event in (submission_event, reading):
         event["pathParameters"]["companyCuid"] = company
-    assert submit(submission_event, context) == NO_SUCH_COMPANY
-    assert read(reading, context) == NO_SUCH_COMPANY
+    assert invoke("submit_mail_generation", submission_event, context) == NO_SUCH_COMPANY
+    assert invoke("get_mail_generation", reading, context) == NO_SUCH_COMPANY
     assert stored() == NOTHING
 
 
@@ -218,7 +177,7 @@ def test_a_foreign_orchestrator_is_an_absent_one(
     """Another tenant's orchestrator and one that does not exist get the same 404."""
     services().registry.put_flow(other_tenant.id, "theirs", FLOW_DOCUMENT)
     submission_event["pathParameters"]["orchestratorCuid"] = orchestrator
-    assert submit(submission_event, LambdaContext()) == refusal(404, message)
+    assert invoke("submit_mail_generation", submission_event) == refusal(404, message)
     assert stored() == NOTHING
 
 
@@ -249,8 +208,12 @@ def test_a_foreign_process_is_an_absent_one(
     cuid: str,
 ) -> None:
     """A process id that is foreign, absent or malformed gets the same 404, byte for byte."""
-    own = json.loads(submit(submission_event, context)["body"])["process_cuid"]
-    foreign = json.loads(submit(their_submission_event, context)["body"])["process_cuid"]
+    own = json.loads(invoke("submit_mail_generation", submission_event, context)["body"])[
+        "process_cuid"
+    ]
+    foreign = json.loads(invoke("submit_mail_generation", their_submission_event, context)["body"])[
+        "process_cuid"
+    ]
     asked = {
         "FOREIGN": foreign,
         "OTHER ORCHESTRATOR": own,
@@ -261,8 +224,8 @@ def test_a_foreign_process_is_an_absent_one(
     if cuid == "OTHER ORCHESTRATOR":
         services().registry.put_flow("demo", "second", FLOW_DOCUMENT)
         event["pathParameters"]["orchestratorCuid"] = "second"
-    assert read(event, context) == NO_SUCH_GENERATION
-    assert read(reading_event(own), context)["statusCode"] == 200
+    assert invoke("get_mail_generation", event, context) == NO_SUCH_GENERATION
+    assert invoke("get_mail_generation", reading_event(own), context)["statusCode"] == 200
 
 
 def test_two_tenants_do_not_see_each_other(
@@ -274,28 +237,12 @@ def test_two_tenants_do_not_see_each_other(
 ) -> None:
     """A tenant with the other one's address and its own key finds nothing there."""
     assert (tenant.id, other_tenant.id) == ("demo", "other")
-    own = json.loads(submit(submission_event, context)["body"])["process_cuid"]
+    own = json.loads(invoke("submit_mail_generation", submission_event, context)["body"])[
+        "process_cuid"
+    ]
     event = reading_event(own)
     event["headers"]["authorization"] = f"Bearer {other_tenant.key}"
-    assert read(event, context) == NO_SUCH_COMPANY
+    assert invoke("get_mail_generation", event, context) == NO_SUCH_COMPANY
     event["pathParameters"]["companyCuid"] = other_tenant.id
     assert event["pathParameters"]["orchestratorCuid"] == FLOW
-    assert read(event, context) == NO_SUCH_GENERATION
-
-
-@pytest.mark.usefixtures("tenant")
-@pytest.mark.parametrize("route", ROUTES)
-def test_every_route_asks_for_a_key(
-    load_event: Callable[[str], Event], context: LambdaContext, route: str
-) -> None:
-    """Without a key each route answers 401, but for the few that are public."""
-    event = load_event(ROUTES[route])
-    event["headers"] = {
-        name: value
-        for name, value in event["headers"].items()
-        if name.lower() not in ("authorization", "x-api-key")
-    }
-    for name in ("queryStringParameters", "rawQueryString"):
-        event.pop(name, None)
-    answer = importlib.import_module(f"functions.{ROUTES[route]}.app").handler(event, context)
-    assert answer["statusCode"] == (200 if route in PUBLIC else 401)
+    assert invoke("get_mail_generation", event, context) == NO_SUCH_GENERATION

@@ -7,12 +7,8 @@ import pytest
 
 from afterword.limits import Limits
 from afterword.services import services
-from functions.dead_letter.app import handler as bury
-from functions.deliver.app import handler as deliver
-from functions.generate.app import handler as generate
-from functions.get_mail_generation.app import handler as read
-from functions.submit_mail_generation.app import handler as submit
 from tests.conftest import Call, Event, LambdaContext
+from tests.harness.api import invoke
 from tests.harness.deployment import REFERENCES
 from tests.harness.fake_model import FakeModel, saying
 from tests.harness.genai_stack import Client
@@ -35,7 +31,9 @@ def made(calls: list[Call]) -> list[tuple[str, str]]:
 @pytest.fixture
 def process_cuid(submission_event: Event, context: LambdaContext) -> str:
     """Submit the sample mail, which warms everything up, and return its process id."""
-    cuid: str = json.loads(submit(submission_event, context)["body"])["process_cuid"]
+    cuid: str = json.loads(invoke("submit_mail_generation", submission_event, context)["body"])[
+        "process_cuid"
+    ]
     return cuid
 
 
@@ -45,7 +43,7 @@ def test_a_submission_takes_three_calls(
 ) -> None:
     """A warm submission reads its flow, puts its item and sends its message."""
     calls.clear()
-    submit(submission_event, context)
+    invoke("submit_mail_generation", submission_event, context)
     assert made(calls) == [
         ("dynamodb.GetItem", REGISTRY),
         ("dynamodb.PutItem", GENERATIONS),
@@ -58,7 +56,7 @@ def test_a_first_submission_takes_two_more(
 ) -> None:
     """Once a minute the key and the tenant's limits are looked up as well."""
     calls.clear()
-    submit(submission_event, context)
+    invoke("submit_mail_generation", submission_event, context)
     assert len(made(calls)) == 5
 
 
@@ -69,7 +67,7 @@ def test_a_big_submission_takes_one_more(
     assert process_cuid
     calls.clear()
     submission_event["body"] = json.dumps({"subject": "A", "body": "x" * 20_000})
-    submit(submission_event, context)
+    invoke("submit_mail_generation", submission_event, context)
     assert [operation for operation, _ in made(calls)] == [
         "dynamodb.GetItem",
         "s3.PutObject",
@@ -85,9 +83,9 @@ def test_a_reading_takes_one_call(
     calls: list[Call],
 ) -> None:
     """A warm reading reads its item, and nothing else."""
-    read(reading_event(process_cuid), context)
+    invoke("get_mail_generation", reading_event(process_cuid), context)
     calls.clear()
-    assert read(reading_event(process_cuid), context)["statusCode"] == 200
+    assert invoke("get_mail_generation", reading_event(process_cuid), context)["statusCode"] == 200
     assert made(calls) == [("dynamodb.GetItem", GENERATIONS)]
 
 
@@ -98,7 +96,7 @@ def test_a_refusal_of_the_body_takes_no_call(
     assert process_cuid
     calls.clear()
     submission_event["body"] = "{}"
-    assert submit(submission_event, context)["statusCode"] == 400
+    assert invoke("submit_mail_generation", submission_event, context)["statusCode"] == 400
     assert made(calls) == []
 
 
@@ -112,17 +110,21 @@ def test_a_generation_takes_two_writes(
     """A worker claims and finishes; only a version of a flow that is new to it is read."""
     use_model(saying('{"nom_du_client": "Jean Dupont"}'))
     events = [
-        message_event(json.loads(submit(submission_event, context)["body"])["process_cuid"])
+        message_event(
+            json.loads(invoke("submit_mail_generation", submission_event, context)["body"])[
+                "process_cuid"
+            ]
+        )
         for _ in range(2)
     ]
     calls.clear()
-    generate(events[0], context)
+    invoke("generate", events[0], context)
     assert made(calls) == [
         ("dynamodb.UpdateItem", GENERATIONS),
         ("dynamodb.GetItem", REGISTRY),
         ("dynamodb.UpdateItem", GENERATIONS),
     ]
-    generate(events[1], context)
+    invoke("generate", events[1], context)
     assert made(calls) == [("dynamodb.UpdateItem", GENERATIONS)] * 2
 
 
@@ -134,7 +136,7 @@ def test_a_dead_letter_takes_two_writes(
 ) -> None:
     """A dead letter ends its generation, and notes that nothing is left to do."""
     calls.clear()
-    bury(message_event(process_cuid), context)
+    invoke("dead_letter", message_event(process_cuid), context)
     assert made(calls) == [("dynamodb.UpdateItem", GENERATIONS)] * 2
 
 
@@ -150,9 +152,11 @@ def test_a_tenant_with_limits_pays_for_them(
     services().registry.set_limits("demo", Limits(running_at_once=10))
     for _ in range(2):
         calls.clear()
-        cuid = json.loads(submit(submission_event, context)["body"])["process_cuid"]
+        cuid = json.loads(invoke("submit_mail_generation", submission_event, context)["body"])[
+            "process_cuid"
+        ]
         submitted = made(calls)
-        generate(message_event(cuid), context)
+        invoke("generate", message_event(cuid), context)
     assert submitted == [
         ("dynamodb.GetItem", REGISTRY),
         ("dynamodb.UpdateItem", REFERENCES["QuotasTable"]),
@@ -180,12 +184,14 @@ def test_ten_notices_take_one_call_of_eventbridge(
     monkeypatch.setenv("AFTERWORD_EVENT_BUS", "default")
     records = []
     for number in range(10):
-        cuid = json.loads(submit(submission_event, context)["body"])["process_cuid"]
+        cuid = json.loads(invoke("submit_mail_generation", submission_event, context)["body"])[
+            "process_cuid"
+        ]
         services().outbox.cancel("demo", cuid)
         body = json.dumps({"tenant": "demo", "id": cuid})
         records.append({"messageId": str(number), "receiptHandle": "", "body": body})
     calls.clear()
-    assert deliver({"Records": records}, context) == {"batchItemFailures": []}
+    assert invoke("deliver", {"Records": records}, context) == {"batchItemFailures": []}
     operations = [call.operation for call in calls]
     assert operations == [
         *["dynamodb.GetItem"] * 10,

@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import pytest
 
-from functions.submit_mail_generation.app import handler
 from tests.conftest import Event, LambdaContext, Stored
 from tests.functional.conftest import refusal
+from tests.harness.api import invoke
 
 NOTHING = Stored(items=0, messages=0, objects=0)
 HALF_A_PAIR = "The body has half of a surrogate pair (\\ud800 to \\udfff), which is no character."
@@ -134,10 +134,10 @@ def test_a_bad_body_is_refused_and_nothing_is_stored(
 ) -> None:
     """A body that is no mail gets 400 and says why, as text and as base64, and leaves no trace."""
     submission_event["body"] = body
-    assert handler(submission_event, context) == refusal(400, message)
+    assert invoke("submit_mail_generation", submission_event, context) == refusal(400, message)
     encoded = base64.b64encode(body.encode("utf-8", "surrogatepass")).decode()
     submission_event.update(body=encoded, isBase64Encoded=True)
-    assert handler(submission_event, context) == refusal(400, message)
+    assert invoke("submit_mail_generation", submission_event, context) == refusal(400, message)
     assert stored() == NOTHING
 
 
@@ -163,7 +163,7 @@ def test_bytes_that_are_no_text_are_refused(
 ) -> None:
     """Bytes that are no UTF-8 or no JSON get 400, and leave no trace."""
     submission_event.update(body=base64.b64encode(body).decode(), isBase64Encoded=True)
-    assert handler(submission_event, context) == refusal(400, message)
+    assert invoke("submit_mail_generation", submission_event, context) == refusal(400, message)
     assert stored() == NOTHING
 
 
@@ -174,7 +174,7 @@ def test_no_body_is_refused(
     """A request without a body is no mail."""
     submission_event["body"] = body
     message = "The body is not JSON: Expecting value at line 1, column 1."
-    assert handler(submission_event, context) == refusal(400, message)
+    assert invoke("submit_mail_generation", submission_event, context) == refusal(400, message)
     assert stored() == NOTHING
 
 
@@ -187,7 +187,7 @@ def test_a_body_over_6_mb_is_too_large(
     submission_event["body"] = base64.b64encode(body.encode()).decode() if encoded else body
     submission_event["isBase64Encoded"] = encoded
     message = "The body has 6000001 bytes; at most 6000000 are taken."
-    assert handler(submission_event, context) == refusal(413, message)
+    assert invoke("submit_mail_generation", submission_event, context) == refusal(413, message)
     assert stored() == NOTHING
 
 
@@ -196,5 +196,5 @@ def test_a_good_body_beside_them_is_stored(
 ) -> None:
     """The body that the bad ones are made from is taken."""
     submission_event["body"] = mail()
-    assert handler(submission_event, context)["statusCode"] == 200
+    assert invoke("submit_mail_generation", submission_event, context)["statusCode"] == 200
     assert stored() == Stored(items=1, messages=1, objects=0)

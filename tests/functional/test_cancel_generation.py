@@ -1,17 +1,14 @@
 """Canceling through the native API: the handler with its event, under moto."""
 
-from collections.abc import Callable
 from datetime import timedelta
 
 from afterword import clock
 from afterword.limits import Limits
 from afterword.services import services
-from afterword.tenants.keys import Scope
-from tests.conftest import FLOW, Event, SetClock, Tenant
+from tests.conftest import SetClock, Tenant
 from tests.harness.fake_model import completion
 from tests.harness.native_generations import (
     HEADERS,
-    NOT_FOUND,
     Native,
     generation,
     problem,
@@ -66,19 +63,3 @@ def test_a_canceled_generation_gives_its_place_back(tenant: Tenant, native: Nati
     assert native.submit()["statusCode"] == 429
     native.ask("cancel_generation", generation_id)
     assert native.submit()["statusCode"] == 202
-
-
-def test_only_ones_own_generations_are_canceled(
-    native: Native, tenant: Tenant, other_tenant: Tenant, load_event: Callable[[str], Event]
-) -> None:
-    """Another tenant, and a key for another flow, find nothing to cancel; a reader may not."""
-    generation_id = native.submitted()
-    services().registry.put_flow(tenant.id, "other", '{"steps": []}')
-    _, bound = services().registry.create_key(tenant.id, [Scope.SUBMIT], flow="other")
-    for key in (other_tenant.key, bound):
-        assert Native(load_event, key).ask("cancel_generation", generation_id) == NOT_FOUND
-    reader = Native(load_event, tenant.key_with(Scope.READ))
-    assert reader.ask("cancel_generation", generation_id)["statusCode"] == 403
-    assert native.ask("cancel_generation", "nonsense") == NOT_FOUND
-    _, own = services().registry.create_key(tenant.id, [Scope.SUBMIT], flow=FLOW)
-    assert Native(load_event, own).ask("cancel_generation", generation_id)["statusCode"] == 200

@@ -8,9 +8,8 @@ import pytest
 from afterword.generations import Reason, Source, Status
 from afterword.knowledge import Draft, folder_id, tag_id
 from afterword.services import services
-from functions.generate.app import handler as work
-from functions.generate_flow.app import handler
 from tests.conftest import Call, Event, LambdaContext, SetClock, Stored, Tenant
+from tests.harness.api import invoke
 from tests.harness.fake_model import FakeModel, saying
 from tests.harness.promptitude import generation_event, put_flow, read
 
@@ -76,15 +75,15 @@ def ask(  # noqa: PLR0913, PLR0917 - all that a generation touches
 
         def work_instead_of_waiting(*_: object) -> object:
             (item,) = clients_items()
-            work(message_event(item), LambdaContext())
+            invoke("generate", message_event(item))
             return services().store.get(tenant.id, item)
 
-        monkeypatch.setattr("afterword.generations.waiting.until_ended", work_instead_of_waiting)
+        monkeypatch.setattr("afterword.generations.waiting.wait_for_end", work_instead_of_waiting)
         body: dict[str, object] = {"flow": {"inputs": {"question": question}}}
         if steps is not None:
             body["steps"] = steps
         event = generation_event(load_event("generate_flow"), tenant, body)
-        return read(handler(event, CONTEXT)), model
+        return read(invoke("generate_flow", event, CONTEXT)), model
 
     def clients_items() -> list[str]:
         page = services().listings.read_page(tenant.id, "joke", 1)

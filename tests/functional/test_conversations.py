@@ -12,8 +12,8 @@ from afterword.generations.details import GenerationDetail
 from afterword.knowledge import Draft
 from afterword.models import ChatTurn, ModelRefusedError, Prompt
 from afterword.services import services
-from functions.generate.app import handler as work
-from tests.conftest import Call, Event, LambdaContext, SetClock, Tenant
+from tests.conftest import Call, Event, SetClock, Tenant
+from tests.harness.api import invoke
 from tests.harness.fake_model import FakeModel, completion, raising
 
 SESSION = "session-123"
@@ -84,7 +84,7 @@ def run(
         for generation_id in ids:
             event = message_event(generation_id)
             event["Records"][0]["body"] = f'{{"tenant": "{of}", "id": "{generation_id}"}}'
-            assert work(event, LambdaContext()) == {"batchItemFailures": []}
+            assert invoke("generate", event) == {"batchItemFailures": []}
             set_clock.advance(seconds=1)
         return model
 

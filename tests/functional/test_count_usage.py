@@ -14,8 +14,8 @@ from afterword.models import STOP
 from afterword.runtime.clients import clients
 from afterword.services import services
 from afterword.usage.statistics import FIRST_COUNT_REACH, Cell, Tally
-from functions.count_usage.app import handler
 from tests.conftest import Call, Event, LambdaContext, SetClock, Tenant
+from tests.harness.api import invoke
 from tests.harness.deployment import REFERENCES
 
 DAY = date(2026, 11, 10)
@@ -88,9 +88,12 @@ def count(load_event: Callable[[str], Event]) -> Callable[[], int]:
     """Return a function that runs the function, and gives the hours that it has counted."""
 
     def run() -> int:
-        result = handler(load_event("count_usage"), LambdaContext(milliseconds=600_000))
+        result = invoke(
+            "count_usage", load_event("count_usage"), LambdaContext(milliseconds=600_000)
+        )
         assert set(result) == {"hours"}
-        return int(result["hours"])
+        hours: int = result["hours"]
+        return hours
 
     return run
 
@@ -295,7 +298,7 @@ def test_a_count_stops_in_time(set_clock: SetClock, load_event: Callable[[str], 
     """With little time left no hour is begun, and the next run goes on where this one stopped."""
     set_clock.advance(hours=2)
     event = load_event("count_usage")
-    assert handler(event, LambdaContext(milliseconds=20_000)) == {"hours": 0}
+    assert invoke("count_usage", event, LambdaContext(milliseconds=20_000)) == {"hours": 0}
 
 
 def test_a_model_with_an_endless_name(read: Read) -> None:

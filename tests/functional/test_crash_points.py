@@ -70,11 +70,14 @@ both = pytest.mark.parametrize("tenancy", CALLS)
 
 
 def each_call(process: str) -> pytest.MarkDecorator:
-    """Run a test with each call of a process as its last."""
+    """Run a test with each call of a process as its last.
+
+    A tenant with limits makes the calls of one without, too: that one is left to the long form.
+    """
     return pytest.mark.parametrize(
         ("tenancy", "calls"),
         [
-            (tenancy, call)
+            pytest.param(tenancy, call, marks=[pytest.mark.long] if tenancy == "plain" else [])
             for tenancy, calls in CALLS.items()
             for call in range(getattr(calls, process))
         ],

@@ -14,11 +14,9 @@ import pytest
 from afterword.generations import Status
 from afterword.runtime.clients import clients
 from afterword.services import services
-from functions.create_text_generation.app import handler as submit
-from functions.generate.app import handler as work
-from functions.sweep.app import handler as sweep
 from tests.conftest import Event, LambdaContext, SetClock
 from tests.functional.test_crash_points import Fate
+from tests.harness.api import invoke
 from tests.harness.deployment import REFERENCES
 from tests.harness.fake_model import FakeModel, completion
 from tests.harness.genai_stack import Client
@@ -103,7 +101,7 @@ def run_worker() -> bool:
         for message in taken
     ]
     if records:
-        work({"Records": records}, LambdaContext(milliseconds=300_000))
+        invoke("generate", {"Records": records}, LambdaContext(milliseconds=300_000))
     return bool(records)
 
 
@@ -116,7 +114,7 @@ def recover(set_clock: SetClock, sweep_event: Event) -> None:
         if services().store.get("demo", generation_id).status.terminal:
             return
         set_clock.advance(minutes=1)
-        sweep(sweep_event, LambdaContext())
+        invoke("sweep", sweep_event)
     pytest.fail("it is not finished after 90 minutes")
 
 
@@ -140,8 +138,8 @@ def test_a_form_that_dies_anywhere_is_one_generation(  # noqa: PLR0913, PLR0917 
     calls: int,
 ) -> None:
     """Whichever call the submission dies at, the client's second try makes or finds the one."""
-    assert fate.strikes(calls, lambda: submit(event, LambdaContext()))
-    assert submit(event, LambdaContext())["statusCode"] == 200
+    assert fate.strikes(calls, lambda: invoke("create_text_generation", event))
+    assert invoke("create_text_generation", event)["statusCode"] == 200
     recover(set_clock, load_event("sweep"))
     assert text() == "Dear Lyon,"
     assert asked == {"Ideas": 1, "Letter": 1}
@@ -159,7 +157,7 @@ def test_a_worker_that_dies_anywhere_pays_for_no_stored_step_again(  # noqa: PLR
     moment: str,
 ) -> None:
     """Whichever call a worker dies at, another goes on with the first step that is not stored."""
-    submit(event, LambdaContext())
+    invoke("create_text_generation", event)
     assert fate.strikes(calls, run_worker)
     recover(set_clock, load_event("sweep"))
     assert text() == "Dear Lyon,"
@@ -170,6 +168,6 @@ def test_a_worker_that_dies_anywhere_pays_for_no_stored_step_again(  # noqa: PLR
 @pytest.mark.parametrize("moment", ["before-call"])
 def test_there_are_no_other_calls(fate: Fate, event: Event, asked: Counter[str]) -> None:
     """The tests above strike at every call that there is."""
-    assert not fate.strikes(SUBMISSION_CALLS, lambda: submit(event, LambdaContext()))
+    assert not fate.strikes(SUBMISSION_CALLS, lambda: invoke("create_text_generation", event))
     assert not fate.strikes(WORKER_CALLS, run_worker)
     assert asked == {"Ideas": 1, "Letter": 1}

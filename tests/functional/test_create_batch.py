@@ -13,8 +13,8 @@ from afterword.batches import MAX_LINES, State
 from afterword.runtime.clients import clients
 from afterword.services import services
 from afterword.tenants.keys import Scope
-from functions.create_batch.app import handler
-from tests.conftest import FLOW, Event, LambdaContext, SetClock, Tenant
+from tests.conftest import FLOW, Event, SetClock, Tenant
+from tests.harness.api import invoke
 from tests.harness.batches import BUCKET
 
 STARTED = {
@@ -54,7 +54,7 @@ def asking_for_a_url(event: Event, body: str = "{}") -> Event:
 
 def sent(event: Event, status: int) -> dict[str, Any]:
     """Send a request that is answered with a status; return the body of the answer."""
-    result = handler(event, LambdaContext())
+    result = invoke("create_batch", event)
     assert result["statusCode"] == status, result
     body: dict[str, Any] = json.loads(result["body"])
     return body
@@ -62,7 +62,7 @@ def sent(event: Event, status: int) -> dict[str, Any]:
 
 def test_a_file_is_accepted(event: Event) -> None:
     """A file in the request is put where the intake finds it, and the batch can be looked at."""
-    result = handler(event, LambdaContext())
+    result = invoke("create_batch", event)
     batch_id = json.loads(result["body"])["id"]
     path = f"/v1/batches/{batch_id}"
     assert result == {

@@ -12,13 +12,11 @@ from afterword.generations import is_id
 from afterword.knowledge import Draft, documents, folder_id
 from afterword.runtime.outbound import Fetcher
 from afterword.services import services
-from afterword.tenants.keys import Scope
-from functions.create_content.app import handler
-from tests.conftest import FLOW, LambdaContext, SetClock, Tenant
+from tests.conftest import SetClock, Tenant
 from tests.documents import docx_files, pdf_files
 from tests.fetching.servers import Server, file, redirect, serving
+from tests.harness.api import invoke
 from tests.harness.contents import (
-    BOUND,
     FIELDS,
     REFUND,
     Contents,
@@ -61,7 +59,7 @@ def refusal(field: str, message: str) -> Result:
 
 def test_the_sample_content_is_created(contents: Contents) -> None:
     """A text with a name, a folder, tags and a source is stored and shown."""
-    result = read(handler(contents.event("create_content"), LambdaContext()))
+    result = read(invoke("create_content", contents.event("create_content")))
     content_id = id_of(result)
     assert is_id(content_id)
     source = "https://example.com/refunds"
@@ -196,7 +194,7 @@ def test_no_time_beside_others(contents: Contents, monkeypatch: pytest.MonkeyPat
     def text_of(*_: object) -> str:
         raise UnavailableError("Other documents took all the time.")
 
-    monkeypatch.setattr(documents, "text_of", text_of)
+    monkeypatch.setattr(documents, "extract_text", text_of)
     result = contents.submit(("file", ("a.txt", b"Hello there.")))
     assert result == answer(503, "Other documents took all the time.", retry_after="1")
 
@@ -393,23 +391,6 @@ def test_an_external_id_is_taken_once(
     assert result == answer(409, "There is a content with this external id.")
     assert stored() == before
     assert contents_of(other_tenant).created(externalId="terms-1")["externalId"] == "terms-1"
-
-
-@pytest.mark.parametrize("scope", [Scope.SUBMIT, Scope.READ])
-def test_only_an_administrator_may_write(contents: Contents, tenant: Tenant, scope: Scope) -> None:
-    """A key needs the scope `admin`, and none is refused before the body is looked at."""
-    message = "The API key does not have the scope 'admin'."
-    assert Contents(contents.load, tenant.key_with(scope)).create("") == answer(403, message)
-    expected = answer(401, "An API key is needed.", www_authenticate="Bearer")
-    assert Contents(contents.load, "").create("") == expected
-    assert stored() == NOTHING
-
-
-def test_a_key_for_a_flow_may_not_write(contents: Contents, tenant: Tenant) -> None:
-    """Contents are the tenant's: a key for one flow is refused."""
-    key = services().registry.create_key(tenant.id, [Scope.ADMIN], flow=FLOW)[1]
-    assert Contents(contents.load, key).create({"name": "A", "text": "B"}) == BOUND
-    assert stored() == NOTHING
 
 
 @pytest.mark.parametrize("operation", ["dynamodb.TransactWriteItems", "s3.PutObject"])

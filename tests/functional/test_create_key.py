@@ -1,21 +1,15 @@
 """Creating a key through the native API: the handler with its event, under moto."""
 
-from collections.abc import Callable
-
 import pytest
 
 from afterword.services import services
 from afterword.tenants.keys import parse_key
-from tests.conftest import FLOW, FLOW_DOCUMENT, Tenant
+from tests.conftest import FLOW, FLOW_DOCUMENT
 from tests.harness.administration import (
-    BOUND,
-    NO_KEY,
-    OUT_OF_REACH,
     STARTED,
     Administration,
     answer,
     invalid,
-    problem,
 )
 
 SCOPES = "must be a list of one or more of: submit, read, admin."
@@ -83,24 +77,3 @@ def test_what_does_not_fit_is_named(
     before = len(services().registry.list_keys("demo"))
     assert administration.call("create_key", body) == invalid((field, message))
     assert len(services().registry.list_keys("demo")) == before
-
-
-def test_only_an_administrator_may_create(
-    administration_of: Callable[..., Administration],
-    administration: Administration,
-    tenant: Tenant,
-) -> None:
-    """A key with the scope `admin` may create keys, and none that is for one flow alone."""
-    refused = Administration(administration.load, tenant.key)
-    forbidden = problem(403, "Forbidden", "The API key does not have the scope 'admin'.")
-    assert refused.call("create_key") == forbidden
-    assert administration_of(tenant, flow=FLOW).call("create_key") == BOUND
-    assert Administration(administration.load, "").call("create_key") == NO_KEY
-
-
-def test_storage_out_of_reach(
-    administration: Administration, cut_off: Callable[[str], None]
-) -> None:
-    """Without storage the client is asked to come back."""
-    cut_off("dynamodb.TransactWriteItems")
-    assert administration.call("create_key") == OUT_OF_REACH

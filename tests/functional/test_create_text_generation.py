@@ -15,11 +15,10 @@ from afterword.generations.claims import Claim
 from afterword.limits import Limits
 from afterword.runtime.clients import clients
 from afterword.services import services
-from functions.generate.app import handler as generate
-from functions.get_mail_generation.app import handler as get_mail_generation
-from tests.conftest import FLOW, START, Event, LambdaContext, SetClock, Stored, Tenant
+from tests.conftest import FLOW, START, Event, SetClock, Stored, Tenant
 from tests.functional import conftest
 from tests.functional.conftest import ClientFor
+from tests.harness.api import invoke
 from tests.harness.deployment import REFERENCES
 from tests.harness.fake_model import FakeModel, saying
 from tests.harness.genai_stack import (
@@ -586,7 +585,7 @@ def test_what_was_submitted_here_is_read_through_dialonce(
     for key in (tenant.key, client.key):
         event = reading_event(generation_id)
         event["headers"]["authorization"] = f"Bearer {key}"
-        assert get_mail_generation(event, LambdaContext()) == {
+        assert invoke("get_mail_generation", event) == {
             "statusCode": 200,
             "headers": conftest.HEADERS,
             "body": json.dumps(expected),
@@ -602,7 +601,7 @@ def test_a_form_becomes_a_text(
     model = saying("Dear Ada, snow is cold.")
     use_model(model)
     generation_id = form.submitted(TOPIC, ("keywords", "</topic>"), ("keywords", "b"))
-    assert generate(message_event(generation_id), LambdaContext()) == {"batchItemFailures": []}
+    assert invoke("generate", message_event(generation_id)) == {"batchItemFailures": []}
     (prompt,) = model.prompts
     assert prompt.user == (
         "<topic>Snow</topic>\n<tone>formal</tone>\n"

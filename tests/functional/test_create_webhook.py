@@ -8,11 +8,9 @@ import pytest
 
 from afterword.runtime.clients import clients
 from afterword.services import services
-from afterword.tenants.keys import Scope
 from afterword.webhooks import MAX_ENDPOINTS
-from tests.conftest import FLOW, Tenant
 from tests.harness.deployment import REFERENCES
-from tests.harness.webhooks import BODYLESS, HANDLERS, NO_WEBHOOK, URL, Webhooks, problem
+from tests.harness.webhooks import URL, Webhooks, problem
 
 STARTED = "2026-11-10T09:00:00.000Z"
 NOT_HTTPS = "it must be an https address, on port 443."
@@ -131,45 +129,3 @@ def test_without_its_secret_there_is_no_endpoint(
     result = webhooks.call("create_webhook", url=URL)
     assert result == problem(503, "Try again in a moment.", retry_after="1")
     assert services().webhook_store.read_endpoints("demo") == []
-
-
-@pytest.mark.parametrize("name", HANDLERS)
-def test_webhooks_take_the_scope_admin(webhooks: Webhooks, tenant: Tenant, name: str) -> None:
-    """A key without the scope, one for a flow alone, and none are refused at each of them."""
-    for scope in (Scope.READ, Scope.SUBMIT):
-        webhooks.key = tenant.key_with(scope)
-        expected = problem(403, "The API key does not have the scope 'admin'.")
-        assert webhooks.call(name) == expected
-    _, webhooks.key = services().registry.create_key(tenant.id, [Scope.ADMIN], flow=FLOW)
-    assert webhooks.call(name) == problem(403, "The API key is for one flow alone.")
-    webhooks.key = ""
-    expected = problem(401, "An API key is needed.", www_authenticate="Bearer")
-    assert webhooks.call(name) == expected
-
-
-@pytest.mark.parametrize("name", sorted(HANDLERS.keys() - {"create_webhook", "list_webhooks"}))
-def test_a_foreign_webhook_is_as_if_absent(
-    webhooks: Webhooks, other_tenant: Tenant, name: str
-) -> None:
-    """Another tenant's endpoint, one that is not there and what is no id get the same answer."""
-    theirs = webhooks.created()["id"]
-    delivery = webhooks.tested(theirs)
-    webhooks.key = other_tenant.key_with(Scope.ADMIN)
-    absent = NO_WEBHOOK
-    if name == "replay_delivery":
-        absent = "There is no such delivery."
-    for webhook in (theirs, "wh_00000000000000000000", "x#y", "é"):
-        assert webhooks.call(name, webhook, delivery.id) == problem(404, absent)
-
-
-@pytest.mark.parametrize("name", BODYLESS)
-def test_storage_out_of_reach(
-    webhooks: Webhooks, cut_off: Callable[[str], None], name: str
-) -> None:
-    """Without the table the client is asked to come back."""
-    delivery = webhooks.tested(webhooks.created()["id"])
-    webhooks.call("list_webhooks")
-    for operation in ("GetItem", "Query"):
-        cut_off(f"dynamodb.{operation}")
-    expected = problem(503, "Try again in a moment.", retry_after="1")
-    assert webhooks.call(name, delivery.endpoint, delivery.id) == expected

@@ -10,8 +10,8 @@ from botocore.exceptions import EndpointConnectionError
 from afterword import clock
 from afterword.generations import Reason, Status, Submission, SubmissionOptions
 from afterword.services import services
-from functions.dead_letter.app import handler
 from tests.conftest import FLOW, Event, LambdaContext, SetClock, Tenant
+from tests.harness.api import invoke
 from tests.harness.fake_model import completion
 
 ID = "019a6f3e-7c00-7000-8000-000000000001"
@@ -40,7 +40,7 @@ def test_a_dead_letter_fails_its_generation(
 ) -> None:
     """A generation that was delivered too often fails, with that reason."""
     set_clock.advance(hours=2)
-    assert handler(event, context) == {"batchItemFailures": []}
+    assert invoke("dead_letter", event, context) == {"batchItemFailures": []}
     generation = services().store.get("demo", ID)
     assert (generation.status, generation.reason, generation.message, generation.finished_at) == (
         Status.FAILED,
@@ -52,7 +52,7 @@ def test_a_dead_letter_fails_its_generation(
 
 def test_a_dead_letter_keeps_what_sqs_says_of_it(event: Event, context: LambdaContext) -> None:
     """How often the message was received, and when it was sent, stays with the generation."""
-    handler(event, context)
+    invoke("dead_letter", event, context)
     (letter,) = services().listings.list_dead_letters("demo")
     assert (letter.id, letter.message_id) == (ID, MESSAGE_ID)
     assert letter.facts == event["Records"][0]["attributes"]
@@ -63,10 +63,12 @@ def test_a_dead_letter_of_a_lost_worker_fails_its_generation(
 ) -> None:
     """What a worker left behind fails once its lease has run out."""
     assert services().store.claim("demo", ID, clock.now() + LEASE)
-    assert handler(event, context) == {"batchItemFailures": [{"itemIdentifier": MESSAGE_ID}]}
+    assert invoke("dead_letter", event, context) == {
+        "batchItemFailures": [{"itemIdentifier": MESSAGE_ID}]
+    }
     assert services().store.get("demo", ID).status is Status.RUNNING
     set_clock.moment += LEASE + timedelta(milliseconds=1)
-    assert handler(event, context) == {"batchItemFailures": []}
+    assert invoke("dead_letter", event, context) == {"batchItemFailures": []}
     assert services().store.get("demo", ID).reason is Reason.DEAD_LETTER
 
 
@@ -78,7 +80,7 @@ def test_a_dead_letter_of_a_finished_generation_is_done(
     assert claim is not None
     services().store.succeed(claim, completion("Hi"))
     before = services().store.get("demo", ID)
-    assert handler(event, context) == {"batchItemFailures": []}
+    assert invoke("dead_letter", event, context) == {"batchItemFailures": []}
     assert services().store.get("demo", ID) == before
 
 
@@ -92,7 +94,9 @@ def test_letters_are_judged_one_by_one(event: Event, context: LambdaContext) -> 
         {**held, "messageId": "foreign", "body": "?"},
         held,
     ]
-    assert handler(event, context) == {"batchItemFailures": [{"itemIdentifier": MESSAGE_ID}]}
+    assert invoke("dead_letter", event, context) == {
+        "batchItemFailures": [{"itemIdentifier": MESSAGE_ID}]
+    }
 
 
 def test_storage_out_of_reach_brings_all_letters_again(
@@ -101,4 +105,4 @@ def test_storage_out_of_reach_brings_all_letters_again(
     """When the table is out of reach the invocation fails, so that SQS delivers the batch again."""
     cut_off("dynamodb.UpdateItem")
     with pytest.raises(EndpointConnectionError):
-        handler(event, context)
+        invoke("dead_letter", event, context)

@@ -9,10 +9,9 @@ import pytest
 
 from afterword.generations import DEADLINE, MAX_DEADLINE, MIN_DEADLINE, Reason
 from afterword.services import services
-from functions.submit_mail_generation.app import handler
-from functions.sweep.app import handler as sweep
-from tests.conftest import FLOW, FLOW_DOCUMENT, Event, LambdaContext, SetClock, Stored
+from tests.conftest import FLOW, FLOW_DOCUMENT, Event, SetClock, Stored
 from tests.functional.conftest import refusal
+from tests.harness.api import invoke
 
 MALFORMED = refusal(400, "Afterword-Deadline: must be a whole number of seconds from 10 to 21600.")
 
@@ -26,7 +25,7 @@ def submit(submission_event: Event, set_clock: SetClock) -> Submit:  # noqa: ARG
     def send(deadline: str | None = None) -> dict[str, Any]:
         if deadline is not None:
             submission_event["headers"]["afterword-deadline"] = deadline
-        return handler(submission_event, LambdaContext())
+        return invoke("submit_mail_generation", submission_event)
 
     return send
 
@@ -91,7 +90,7 @@ def test_a_short_deadline_is_kept(
     """The sweeper ends a generation at its own deadline, not two minutes after its submission."""
     generation_id = json.loads(submit("30")["body"])["process_cuid"]
     set_clock.advance(seconds=30)
-    assert sweep(load_event("sweep"), LambdaContext()) == {"failed": 1}
+    assert invoke("sweep", load_event("sweep")) == {"failed": 1}
     assert services().store.get("demo", generation_id).reason is Reason.DEADLINE
 
 

@@ -17,13 +17,9 @@ from afterword.limits.quotas import Quotas, QuotaStatus
 from afterword.runtime.clients import clients
 from afterword.runtime.payloads import INLINE_BYTES
 from afterword.services import services
-from afterword.tenants.keys import Scope
-from functions.deliver.app import handler as deliver
-from functions.generate.app import handler as generate
-from functions.get_mail_generation.app import handler as get_mail_generation
-from functions.sweep.app import handler as sweep
-from tests.conftest import FLOW, Event, LambdaContext, SetClock, Stored, Tenant
+from tests.conftest import FLOW, Event, SetClock, Stored, Tenant
 from tests.functional.conftest import NO_SUCH_GENERATION
+from tests.harness.api import invoke
 from tests.harness.deployment import REFERENCES
 from tests.harness.fake_model import FakeModel, completion, saying
 from tests.harness.native_generations import NOT_FOUND, QUESTION, Native, problem
@@ -112,7 +108,7 @@ def test_what_is_deleted_is_found_by_nobody(
     event = load_event("get_mail_generation")
     event["headers"]["authorization"] = f"Bearer {tenant.key}"
     event["pathParameters"]["processCuid"] = generation_id
-    assert get_mail_generation(event, LambdaContext()) == NO_SUCH_GENERATION
+    assert invoke("get_mail_generation", event) == NO_SUCH_GENERATION
 
 
 @pytest.mark.parametrize("running", [False, True])
@@ -147,7 +143,7 @@ def test_a_late_worker_changes_nothing(
     assert services().store.finish_step(claim, result(WORD)) is None
     assert not services().store.requeue(claim, failed=True)
     use_model(saying(WORD))
-    assert generate(message_event(generation_id), LambdaContext()) == {"batchItemFailures": []}
+    assert invoke("generate", message_event(generation_id)) == {"batchItemFailures": []}
     assert read_item("demo", generation_id) == before
 
 
@@ -166,7 +162,7 @@ def test_what_is_not_settled_yet_is_settled_after_it(
     assert native.ask("delete_generation", generation_id)["statusCode"] == 204
     assert used() == QuotaStatus(requests=1, running=1, tokens=0)
     set_clock.advance(minutes=3)
-    assert sweep({}, LambdaContext())["settled"] == 1
+    assert invoke("sweep", {})["settled"] == 1
     assert used() == QuotaStatus(requests=0, running=0, tokens=160)
     assert "due_at" not in read_item("demo", generation_id)
 
@@ -189,7 +185,7 @@ def test_its_end_is_made_known_all_the_same(
     assert (ended.status, ended.dispatched, ended.notify) == (Status.CANCELED, False, True)
     event = load_event("deliver")
     event["Records"][0]["body"] = json.dumps({"tenant": "demo", "id": generation_id})
-    assert deliver(event, LambdaContext()) == {"batchItemFailures": []}
+    assert invoke("deliver", event) == {"batchItemFailures": []}
     assert "due_at" not in read_item("demo", generation_id)
 
 
@@ -266,23 +262,3 @@ def test_two_who_delete_at_once_do_it_once(
     monkeypatch.setattr(store, "_found", and_then_another)
     assert native.ask("delete_generation", generation_id) == NOT_FOUND
     assert "deleted_at" in read_item("demo", generation_id)
-
-
-def test_only_ones_own_generations_are_deleted(
-    native: Native,
-    tenant: Tenant,
-    other_tenant: Tenant,
-    load_event: Callable[[str], Event],
-    read_item: ReadItem,
-) -> None:
-    """Another tenant, and a key for another flow, find nothing to delete; a reader may not."""
-    generation_id = native.submitted()
-    native.ask("cancel_generation", generation_id)
-    before = read_item("demo", generation_id)
-    services().registry.put_flow(tenant.id, "other", '{"steps": []}')
-    _, bound = services().registry.create_key(tenant.id, [Scope.SUBMIT], flow="other")
-    for key in (other_tenant.key, bound):
-        assert Native(load_event, key).ask("delete_generation", generation_id) == NOT_FOUND
-    reader = Native(load_event, tenant.key_with(Scope.READ))
-    assert reader.ask("delete_generation", generation_id)["statusCode"] == 403
-    assert read_item("demo", generation_id) == before

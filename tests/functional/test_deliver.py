@@ -14,8 +14,8 @@ from afterword.generations import Reason, Submission, SubmissionOptions
 from afterword.runtime.clients import clients
 from afterword.services import services
 from afterword.webhooks import SUBMISSIONS
-from functions.deliver.app import handler
 from tests.conftest import FLOW, START, Call, Event, LambdaContext, SetClock, Stored
+from tests.harness.api import invoke
 from tests.harness.fake_model import completion
 from tests.harness.webhooks import URL, Queue, Receiver, Webhooks, messages
 
@@ -66,7 +66,7 @@ def test_an_end_is_published_as_a_thin_event(
     assert claim is not None
     set_clock.advance(seconds=1.5)
     services().store.succeed(claim, completion("Dear Ada,"))
-    assert handler(event, context) == {"batchItemFailures": []}
+    assert invoke("deliver", event, context) == {"batchItemFailures": []}
     (entry,) = published(calls)
     detail = json.loads(entry["Detail"])
     assert (entry["EventBusName"], entry["Source"], entry["DetailType"], entry["Time"]) == (
@@ -100,7 +100,7 @@ def test_every_end_is_published(
         services().outbox.cancel("demo", ID)
     else:
         services().outbox.fail_unclaimed("demo", ID, Reason.DEADLINE, "Too late.")
-    assert handler(event, context) == {"batchItemFailures": []}
+    assert invoke("deliver", event, context) == {"batchItemFailures": []}
     (entry,) = published(calls)
     detail = json.loads(entry["Detail"])
     assert (detail["status"], detail["reason"]) == (end, "deadline" if end == "failed" else None)
@@ -112,7 +112,7 @@ def test_a_notice_that_comes_twice_is_published_once(
     """What is settled needs no other event."""
     services().outbox.cancel("demo", ID)
     for _ in range(2):
-        assert handler(event, context) == {"batchItemFailures": []}
+        assert invoke("deliver", event, context) == {"batchItemFailures": []}
     assert len(published(calls)) == 1
 
 
@@ -123,7 +123,7 @@ def test_what_has_not_ended_is_not_published(
     """A notice of what is open, or is not there, is done with."""
     if what == "gone":
         event["Records"][0]["body"] = json.dumps({"tenant": "other", "id": ID})
-    assert handler(event, context) == {"batchItemFailures": []}
+    assert invoke("deliver", event, context) == {"batchItemFailures": []}
     assert published(calls) == []
 
 
@@ -143,7 +143,7 @@ def test_an_event_that_is_refused_comes_again(
     )
     answer = {"Entries": [{"EventId": "1"}, {"ErrorCode": "ThrottlingException"}]}
     monkeypatch.setattr(clients().events, "put_events", lambda **_: answer)
-    assert handler(event, context) == {"batchItemFailures": [{"itemIdentifier": "2"}]}
+    assert invoke("deliver", event, context) == {"batchItemFailures": [{"itemIdentifier": "2"}]}
     assert (settled(ID), settled(OTHER_ID)) == (True, False)
     assert ("its end could not be published", "ThrottlingException") in [
         (line["message"], line.get("code")) for line in log_lines()
@@ -156,7 +156,7 @@ def test_what_is_published_and_not_noted_comes_again(
     """When the table is out of reach after the event, the notice comes again."""
     services().outbox.cancel("demo", ID)
     cut_off("dynamodb.UpdateItem")
-    assert handler(event, context)["batchItemFailures"] != []
+    assert invoke("deliver", event, context)["batchItemFailures"] != []
     assert len(published(calls)) == 1
     assert not settled()
 
@@ -168,7 +168,7 @@ def test_a_bus_out_of_reach_brings_all_notices_again(
     services().outbox.cancel("demo", ID)
     cut_off("eventbridge.PutEvents")
     with pytest.raises(EndpointConnectionError):
-        handler(event, context)
+        invoke("deliver", event, context)
     assert not settled()
 
 
@@ -204,7 +204,7 @@ def test_each_endpoint_is_told_of_an_end(
     first, second, disabled = (webhooks.created()["id"] for _ in range(3))
     webhooks.call("update_webhook", disabled, enabled=False)
     ended()
-    assert handler(event, context) == {"batchItemFailures": []}
+    assert invoke("deliver", event, context) == {"batchItemFailures": []}
     moment = "2026-11-10T09:00:00.000Z"
     expected = {
         "type": "generation.finished",
@@ -240,12 +240,12 @@ def test_a_notice_that_comes_twice_makes_one_delivery(
     ended()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(services().store, "mark_dispatched", lambda *_: None)
-        handler(event, context)
-        handler(event, context)
+        invoke("deliver", event, context)
+        invoke("deliver", event, context)
     (delivery,) = webhooks.log(webhook)
     assert len(messages()) == 2
     webhook_queue.deliver(delivery)
-    handler(event, context)
+    invoke("deliver", event, context)
     assert messages() == []
     webhook_queue.deliver(delivery)
     assert len(receiver.posts) == 1
@@ -263,7 +263,7 @@ def test_webhooks_need_no_bus(
     webhook = webhooks.created()["id"]
     ended()
     calls.clear()
-    assert handler(event, context) == {"batchItemFailures": []}
+    assert invoke("deliver", event, context) == {"batchItemFailures": []}
     assert published(calls) == []
     assert len(told(webhooks, webhook)) == 1
     assert settled()
@@ -281,7 +281,7 @@ def test_webhooks_that_are_not_begun_come_again(
     webhooks.created()
     services().outbox.cancel("demo", ID)
     cut_off(operation)
-    assert handler(event, context)["batchItemFailures"] != []
+    assert invoke("deliver", event, context)["batchItemFailures"] != []
     assert not settled()
 
 
@@ -298,7 +298,7 @@ def test_a_submissions_own_address_is_told(
     (record,) = event["Records"]
     other = {**record, "messageId": "2", "body": record["body"].replace(ID, OTHER_ID)}
     event["Records"] = [record, other]
-    assert handler(event, context) == {"batchItemFailures": []}
+    assert invoke("deliver", event, context) == {"batchItemFailures": []}
     (delivery,) = webhooks.log(SUBMISSIONS)
     assert (delivery.url, delivery.generation) == (URL, OTHER_ID)
     third = "019a6f3e-7c00-7000-8000-000000000003"
@@ -306,6 +306,6 @@ def test_a_submissions_own_address_is_told(
     services().outbox.cancel("demo", third)
     services().webhook_endpoints.set_hosts("demo", ["other.example.com"])
     event["Records"] = [{**record, "body": record["body"].replace(ID, third)}]
-    assert handler(event, context) == {"batchItemFailures": []}
+    assert invoke("deliver", event, context) == {"batchItemFailures": []}
     assert len(webhooks.log(SUBMISSIONS)) == 1
     assert set_clock() == START

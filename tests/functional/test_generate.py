@@ -11,8 +11,8 @@ from afterword import clock
 from afterword.generations import Generation, Reason, Status, Submission, SubmissionOptions
 from afterword.models import ModelRefusedError, ModelUnavailableError, Prompt
 from afterword.services import services
-from functions.generate.app import handler
 from tests.conftest import FLOW, START, Event, LambdaContext, SetClock, Tenant
+from tests.harness.api import invoke
 from tests.harness.fake_model import FakeModel, completion, raising, saying
 
 ID = "019a6f3e-7c00-7000-8000-000000000001"
@@ -50,7 +50,7 @@ def test_a_message_becomes_a_reply(
     """A message leads to one call of the model, and the filled template is the result."""
     model = saying('{"nom_du_client": "Jean Dupont"}')
     use_model(model)
-    assert handler(event, context) == {"batchItemFailures": []}
+    assert invoke("generate", event, context) == {"batchItemFailures": []}
     assert generation() == Generation(
         tenant="demo",
         id=ID,
@@ -106,7 +106,9 @@ def test_a_throttled_message_is_reported(
     """A message whose model is unavailable is reported, and its generation is queued."""
     services().queue.change_visibility = lambda *_: None  # type: ignore[method-assign]  # a sample receipt
     use_model(raising(ModelUnavailableError("Busy.")))
-    assert handler(event, context) == {"batchItemFailures": [{"itemIdentifier": MESSAGE_ID}]}
+    assert invoke("generate", event, context) == {
+        "batchItemFailures": [{"itemIdentifier": MESSAGE_ID}]
+    }
     assert (generation().status, generation().attempt) == (Status.QUEUED, 1)
 
 
@@ -115,7 +117,7 @@ def test_a_refused_message_is_done(
 ) -> None:
     """A message whose model refuses is done with, and its generation has failed."""
     use_model(raising(ModelRefusedError(Reason.TOO_LONG, "The mail is too long.")))
-    assert handler(event, context) == {"batchItemFailures": []}
+    assert invoke("generate", event, context) == {"batchItemFailures": []}
     assert (generation().status, generation().reason, generation().message) == (
         Status.FAILED,
         Reason.TOO_LONG,
@@ -129,9 +131,9 @@ def test_a_message_that_comes_twice_changes_nothing(
     """The second delivery of a message is done with, and calls no model."""
     model = saying('{"nom_du_client": "Jean Dupont"}')
     use_model(model)
-    handler(event, context)
+    invoke("generate", event, context)
     first = generation()
-    assert handler(event, context) == {"batchItemFailures": []}
+    assert invoke("generate", event, context) == {"batchItemFailures": []}
     assert generation() == first
     assert len(model.prompts) == 1
 
@@ -142,7 +144,7 @@ def test_a_message_while_another_worker_has_it_is_done(
     """While a lease lasts, another delivery is done with: the holder finishes."""
     assert services().store.claim("demo", ID, clock.now() + timedelta(seconds=70))
     use_model(saying("unused"))
-    assert handler(event, context) == {"batchItemFailures": []}
+    assert invoke("generate", event, context) == {"batchItemFailures": []}
     assert generation().status is Status.RUNNING
 
 
@@ -156,7 +158,7 @@ def test_a_foreign_message_does_not_hold_up_the_others(
     """A message that is not ours is done with, and ours beside it runs."""
     use_model(saying('{"nom_du_client": "Jean Dupont"}'))
     event["Records"].insert(0, {**event["Records"][0], "messageId": "foreign", "body": body})
-    assert handler(event, context) == {"batchItemFailures": []}
+    assert invoke("generate", event, context) == {"batchItemFailures": []}
     assert generation().status is Status.SUCCEEDED
 
 
@@ -166,7 +168,7 @@ def test_another_tenants_message_finds_nothing(
     """A generation is found under its own tenant only."""
     event["Records"][0]["body"] = json.dumps({"tenant": "other", "id": ID})
     use_model(saying("unused"))
-    assert handler(event, context) == {"batchItemFailures": []}
+    assert invoke("generate", event, context) == {"batchItemFailures": []}
     assert generation().status is Status.QUEUED
 
 
@@ -178,8 +180,8 @@ def test_the_worker_is_built_once(
 ) -> None:
     """Invocations share a worker, and each line has its invocation's id."""
     use_model(saying('{"nom_du_client": "Jean Dupont"}'))
-    handler(event, context)
+    invoke("generate", event, context)
     built = services().worker
-    handler(event, LambdaContext(aws_request_id="second"))
+    invoke("generate", event, LambdaContext(aws_request_id="second"))
     assert services().worker is built
     assert len(log_lines()) == 2

@@ -12,9 +12,8 @@ from afterword.limits import Limits
 from afterword.models import ModelRefusedError, ModelUnavailableError
 from afterword.services import services
 from afterword.tenants.keys import Scope
-from functions.generate.app import handler as work
-from functions.generate_flow.app import handler
 from tests.conftest import Event, LambdaContext, SetClock, Stored, Tenant
+from tests.harness.api import invoke
 from tests.harness.fake_model import FakeModel, raising, saying
 from tests.harness.promptitude import (
     REQUEST,
@@ -79,10 +78,10 @@ def generate(  # noqa: PLR0913, PLR0917 - all that a generation touches
     ) -> Mapping[str, Any]:
         use_model(model or saying(TEXT))
         key = "a-key"
-        time.work = lambda: work(message_event(id_for_key("demo", key)), LambdaContext())
+        time.work = lambda: invoke("generate", message_event(id_for_key("demo", key)))
         event = generation_event(load_event("generate_flow"), tenant, body)
         event["headers"] |= {"idempotency-key": key, **headers}
-        return handler(event, CONTEXT)
+        return invoke("generate_flow", event, CONTEXT)
 
     return send
 
@@ -248,12 +247,12 @@ def test_an_unknown_flow_is_not_found(
     assert time.now
     put_flow(other_tenant)
     event = generation_event(load_event("generate_flow"), tenant, REQUEST)
-    absent = read(handler(event, CONTEXT))
+    absent = read(invoke("generate_flow", event, CONTEXT))
     assert absent == answer(404, "There is no flow joke.")
     put_flow(tenant)
     _, key = services().registry.create_key(tenant.id, [Scope.SUBMIT], flow="mail-reply")
     event["headers"]["authorization"] = f"Bearer {key}"
-    assert read(handler(event, CONTEXT)) == answer(404, "There is no such flow.")
+    assert read(invoke("generate_flow", event, CONTEXT)) == answer(404, "There is no such flow.")
 
 
 def test_a_key_is_needed(generate: Generate, tenant: Tenant) -> None:
@@ -291,6 +290,6 @@ def test_waiting_ends_with_the_first_look_at_an_end(monkeypatch: pytest.MonkeyPa
     time = Time()
     monkeypatch.setattr(waiting, "time", time)
     generation: Any = object()
-    store: Any = SimpleNamespace(ended=lambda *_: generation, get=lambda *_: generation)
+    store: Any = SimpleNamespace(get_end=lambda *_: generation, get=lambda *_: generation)
     assert waiting.wait_for_end(store, "demo", "id", 1000.0) is generation
     assert time.pauses == [0.1]

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
@@ -12,9 +11,8 @@ from afterword.generations import Reason, Submission
 from afterword.knowledge import Draft
 from afterword.services import services
 from afterword.tenants.keys import Scope
-from functions.generate.app import handler as work
-from functions.get_answer.app import handler
 from tests.conftest import FLOW, Call, Event, LambdaContext, SetClock, Tenant
+from tests.harness.api import invoke
 from tests.harness.fake_model import FakeModel, saying
 from tests.harness.genai_stack import differences
 from tests.harness.unless import (
@@ -354,7 +352,7 @@ def test_a_worker_answers_and_remembers(
         use_model(model)
         question_id = visitor.asked(question)
         set_clock.advance(seconds=1)
-        assert work(message_event(question_id), WORKER) == {"batchItemFailures": []}
+        assert invoke("generate", message_event(question_id), WORKER) == {"batchItemFailures": []}
         said += [("user", question), ("bot", f"You said: {question}")]
         assert turns(visitor.chat(question_id)) == said
     assert "Zoë" in repr(model.prompts)
@@ -378,7 +376,7 @@ def test_an_answer_names_the_contents_that_it_is_from(
     model = saying("Within five days [1].")
     use_model(model)
     question_id = visitor.asked("When do refunds arrive within five days?")
-    assert work(message_event(question_id), WORKER) == {"batchItemFailures": []}
+    assert invoke("generate", message_event(question_id), WORKER) == {"batchItemFailures": []}
     bot = visitor.chat(question_id)["history"][1]
     assert [(each["documentId"], each["isUsedForAnswer"]) for each in bot["metadata"]] == [
         (refunds.id, True),
@@ -388,7 +386,7 @@ def test_an_answer_names_the_contents_that_it_is_from(
     assert (first["title"], first["source"], first["isPublic"]) == ("Refunds", address, True)
     assert first["trainingDataId"] == refunds.folder.id
     question_id = visitor.asked("Zyzzyva?", sessionId="another")
-    assert work(message_event(question_id), WORKER) == {"batchItemFailures": []}
+    assert invoke("generate", message_event(question_id), WORKER) == {"batchItemFailures": []}
     bot = visitor.chat(question_id)["history"][1]
     assert (bot["message"], bot["metadata"]) == ("The documents do not say.", [])
     assert len(model.prompts) == 1
@@ -400,7 +398,7 @@ def test_a_question_id_is_needed(visitor: Visitor) -> None:
     assert visitor.answer("") == missing
     event = visitor.event("get_answer")
     del event["queryStringParameters"]
-    assert handler(event, LambdaContext()) == missing
+    assert invoke("get_answer", event) == missing
 
 
 def test_what_is_not_there_is_not_found(
@@ -431,20 +429,11 @@ def test_account_and_website_must_be_the_keys_own(visitor: Visitor, other_tenant
     assert visitor.answer(own, x_user_email="nobody") == refused
 
 
-def test_a_key_is_needed(visitor: Visitor, tenant: Tenant) -> None:
-    """Without a key the answer is 401, with one that may only submit it is 403."""
-    nobody = replace(visitor, key="")
-    refused = refusal(401, "An API key is needed.", www_authenticate="Bearer")
-    assert nobody.answer(ABSENT) == refused
-    submitter = replace(visitor, key=tenant.key_with(Scope.SUBMIT))
-    assert submitter.answer(ABSENT) == refusal(403, "The API key does not have the scope 'read'.")
-
-
 def test_the_sample_event_finds_nothing(tenant: Tenant, load_event: Callable[[str], Event]) -> None:
     """The sample event, with all of the headers, asks for a question that is not there."""
     event = load_event("get_answer")
     event["headers"]["x-api-key"] = tenant.key
-    assert handler(event, LambdaContext()) == NO_SUCH_QUESTION
+    assert invoke("get_answer", event) == NO_SUCH_QUESTION
 
 
 def test_a_poll_is_one_read(visitor: Visitor, calls: list[Call]) -> None:
@@ -458,11 +447,3 @@ def test_a_poll_is_one_read(visitor: Visitor, calls: list[Call]) -> None:
     visitor.answer(question_id)
     reads = ["dynamodb.GetItem", "dynamodb.Query", "dynamodb.BatchGetItem"]
     assert [call.operation for call in calls] == reads
-
-
-def test_storage_out_of_reach_is_told(visitor: Visitor, cut_off: Callable[[str], None]) -> None:
-    """When DynamoDB does not answer, the client is asked to try again."""
-    question_id = visitor.asked()
-    cut_off("dynamodb.GetItem")
-    again: Any = refusal(503, "Try again in a moment.", retry_after="1")
-    assert visitor.answer(question_id) == again

@@ -12,8 +12,8 @@ import pytest
 from afterword.batches import Batch, Counts, State
 from afterword.services import services
 from afterword.tenants.keys import Scope
-from functions.get_batch.app import handler
-from tests.conftest import FLOW, START, Event, LambdaContext, SetClock, Tenant
+from tests.conftest import FLOW, START, Event, SetClock, Tenant
+from tests.harness.api import invoke
 from tests.harness.batches import BUCKET
 
 ID = "019a6f3e-7c00-7000-8000-000000000001"
@@ -44,7 +44,7 @@ def put(state: State, **more: Any) -> None:  # noqa: ANN401 - fields of a batch
 
 def got(event: Event, status: int) -> dict[str, Any]:
     """Send a request that is answered with a status; return the body of the answer."""
-    result = handler(event, LambdaContext())
+    result = invoke("get_batch", event)
     assert result["statusCode"] == status, result
     body: dict[str, Any] = json.loads(result["body"])
     return body
@@ -55,7 +55,7 @@ def test_a_batch_on_its_way(event: Event) -> None:
     """A batch says how many of its lines are read and have ended, and what became of them."""
     counts = Counts(accepted=98, bad=2, succeeded=40, failed=1, canceled=1)
     put(State.RUNNING, lines=100, read=100, ended=43, counts=counts)
-    assert handler(event, LambdaContext()) == {
+    assert invoke("get_batch", event) == {
         "statusCode": 200,
         "headers": {
             "content-type": "application/json",
@@ -117,15 +117,15 @@ def test_a_foreign_batch_is_as_absent_as_one_that_is_not_there(
     part = json.loads(json.dumps(event))
     services().batches.put_bad(services().batches.get("demo", ID), 1, {1: "It is bad."})
     part["pathParameters"]["batchId"] = f"{ID}#000001"
-    expected = handler(missing, LambdaContext())
+    expected = invoke("get_batch", missing)
     assert expected["statusCode"] == HTTPStatus.NOT_FOUND
-    assert handler(part, LambdaContext()) == expected
+    assert invoke("get_batch", part) == expected
     event["headers"]["authorization"] = f"Bearer {other_tenant.key}"
-    assert handler(event, LambdaContext()) == expected
+    assert invoke("get_batch", event) == expected
     event["headers"]["authorization"] = missing["headers"]["authorization"]
     assert got(event, HTTPStatus.OK)["id"] == ID
     set_clock.advance(days=30)
-    assert handler(event, LambdaContext()) == expected
+    assert invoke("get_batch", event) == expected
 
 
 @pytest.mark.usefixtures("set_clock")

@@ -3,9 +3,8 @@
 import re
 from collections.abc import Callable
 
-from functions.get_docs.app import handler
-from functions.get_docs_file.app import handler as get_file
 from tests.conftest import Event, LambdaContext
+from tests.harness.api import invoke
 from tests.harness.static_files import HEADERS, TAG, text
 
 POLICY = (
@@ -18,7 +17,7 @@ def test_the_page_is_shown_to_anybody(
     load_event: Callable[[str], Event], context: LambdaContext
 ) -> None:
     """The page is HTML that may load from its own host alone, and run nothing that stands in it."""
-    result = handler(load_event("get_docs"), context)
+    result = invoke("get_docs", load_event("get_docs"), context)
     tag = result["headers"]["etag"]
     assert TAG.fullmatch(tag)
     assert {**result, "body": ""} == {
@@ -40,10 +39,10 @@ def test_what_the_page_names_is_there(
     load_event: Callable[[str], Event], context: LambdaContext
 ) -> None:
     """Each script and style of the page is served beside it, and the page names no other host."""
-    page = text(handler(load_event("get_docs"), context))
+    page = text(invoke("get_docs", load_event("get_docs"), context))
     assert "//" not in page
     names = re.findall(r'(?:src|href)="docs/([^"]+)"', page)
     assert sorted(names) == ["page.css", "page.js", "swagger-ui-bundle.js", "swagger-ui.css"]
     for name in names:
         event = load_event("get_docs_file") | {"pathParameters": {"file": name}}
-        assert get_file(event, context)["statusCode"] == 200
+        assert invoke("get_docs_file", event, context)["statusCode"] == 200

@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import pytest
 
-from functions.get_docs_file.app import handler
 from tests.conftest import ROOT, Event, LambdaContext
+from tests.harness.api import invoke
 from tests.harness.static_files import ABSENT, HEADERS, TAG, text
 
 DOCS = ROOT / "layers" / "viewer" / "afterword_viewer" / "docs"
@@ -25,7 +25,7 @@ def test_a_file_is_shown_to_anybody(
 ) -> None:
     """A script or a style is what is in the layer, compressed, under its own type."""
     event = load_event("get_docs_file") | {"pathParameters": {"file": name}}
-    result = handler(event, context)
+    result = invoke("get_docs_file", event, context)
     assert text(result) == (DOCS / name).read_text()
     tag = result["headers"]["etag"]
     assert TAG.fullmatch(tag)
@@ -50,7 +50,7 @@ def test_each_file_has_a_tag_of_its_own(
     tags = set()
     for name in ("page.css", "page.js", "swagger-ui.css"):
         event["pathParameters"] = {"file": name}
-        tags.add(handler(event, context)["headers"]["etag"])
+        tags.add(invoke("get_docs_file", event, context)["headers"]["etag"])
     assert len(tags) == 3
 
 
@@ -64,4 +64,4 @@ def test_what_is_not_of_the_page_is_absent(
     """Nothing but the page's own files can be read, whatever the path says."""
     event = load_event("get_docs_file") | {"pathParameters": {"file": name}}
     event["headers"]["if-none-match"] = "*"
-    assert handler(event, context) == ABSENT
+    assert invoke("get_docs_file", event, context) == ABSENT

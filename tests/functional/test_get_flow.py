@@ -1,24 +1,18 @@
 """Reading a flow through the native API: the handler with its event, under moto."""
 
 import json
-from collections.abc import Callable
 
 import pytest
 
 from afterword.services import services
-from afterword.tenants.keys import Scope
 from tests.conftest import FLOW, FLOW_DOCUMENT, SetClock, Tenant
 from tests.harness.administration import (
-    NO_KEY,
     NO_SUCH_FLOW,
-    OTHER_FLOW,
-    OUT_OF_REACH,
     STARTED,
     Administration,
     answer,
     invalid,
     no_flow,
-    problem,
 )
 
 FIRST = {
@@ -65,32 +59,3 @@ def test_a_foreign_flow_looks_like_none(
         assert administration.call("get_flow", flowId=flow) == NO_SUCH_FLOW
     for version in ("0", "7"):
         assert administration.call("get_flow", query={"version": version}) == no_flow(FLOW)
-
-
-def test_a_bound_key_reads_its_flow_alone(
-    administration: Administration,  # noqa: ARG001 - its clock
-    administration_of: Callable[..., Administration],
-    tenant: Tenant,
-) -> None:
-    """A key for one flow is refused any other, whether it is there or not."""
-    services().registry.put_flow("demo", "chat", FLOW_DOCUMENT)
-    bound = administration_of(tenant, flow=FLOW)
-    assert bound.call("get_flow") == answer(200, FIRST)
-    assert bound.call("get_flow", flowId="chat") == OTHER_FLOW
-    assert bound.call("get_flow", flowId="absent") == OTHER_FLOW
-
-
-def test_reading_is_enough(administration: Administration, tenant: Tenant) -> None:
-    """A key with the scope `read` may read a flow, and no other."""
-    refused = Administration(administration.load, tenant.key_with(Scope.ADMIN))
-    forbidden = problem(403, "Forbidden", "The API key does not have the scope 'read'.")
-    assert refused.call("get_flow") == forbidden
-    assert Administration(administration.load, "").call("get_flow") == NO_KEY
-
-
-def test_storage_out_of_reach(
-    administration: Administration, cut_off: Callable[[str], None]
-) -> None:
-    """Without storage the client is asked to come back."""
-    cut_off("dynamodb.GetItem")
-    assert administration.call("get_flow") == OUT_OF_REACH

@@ -10,15 +10,12 @@ import pytest
 from afterword import clock
 from afterword.generations import Reason, Submission
 from afterword.services import services
-from afterword.tenants.keys import Scope
-from functions.get_flow_log.app import handler
-from functions.rate_flow_log.app import handler as rate
 from tests.conftest import Event, LambdaContext, Tenant
+from tests.harness.api import invoke
 from tests.harness.fake_model import completion
 from tests.harness.promptitude import TEXT, answer, put_flow, read
 
 CONTEXT = LambdaContext()
-ABSENT = "019a6f3e-7c00-7000-8000-000000000009"
 SUBMISSION = Submission(
     dialect="promptitude",
     flow="joke",
@@ -45,7 +42,7 @@ def ask(tenant: Tenant, load_event: Callable[[str], Event]) -> Ask:
         event = load_event("get_flow_log")
         event["pathParameters"]["logId"] = log_id
         event["headers"]["authorization"] = f"Bearer {key}"
-        return read(handler(event, CONTEXT))
+        return read(invoke("get_flow_log", event, CONTEXT))
 
     return get
 
@@ -84,16 +81,6 @@ def test_what_another_api_submitted_can_be_read(ask: Ask, tenant: Tenant) -> Non
     assert ask(generation_id)["body"]["results"]["userId"] is None
 
 
-def test_foreign_absent_and_malformed_ids_are_alike(
-    ask: Ask, submitted: str, other_tenant: Tenant
-) -> None:
-    """Another tenant's invocation, one that never was and what is no id: the same 404."""
-    expected = answer(404, "There is no such generation.")
-    assert ask(submitted, other_tenant.key) == ask(ABSENT) == ask("nonsense") == expected
-    _, key = services().registry.create_key("demo", [Scope.READ], flow="mail-reply")
-    assert ask(submitted, key) == expected
-
-
 @pytest.mark.parametrize("sent", [1, 2, 3, 0])
 def test_a_rating_is_shown(
     ask: Ask, submitted: str, tenant: Tenant, load_event: Callable[[str], Event], sent: int
@@ -103,5 +90,5 @@ def test_a_rating_is_shown(
     event["pathParameters"]["logId"] = submitted
     event["headers"]["authorization"] = f"Bearer {tenant.key}"
     event["body"] = json.dumps({"rating": {"rating": sent}})
-    assert rate(event, CONTEXT)["statusCode"] == 200
+    assert invoke("rate_flow_log", event, CONTEXT)["statusCode"] == 200
     assert ask(submitted)["body"]["results"]["rating"] == sent

@@ -12,14 +12,14 @@ from afterword.generations import Completion, Output, Source, Submission
 from afterword.handlers import LambdaHandler
 from afterword.services import services
 from afterword.tenants.keys import Scope
-from functions.get_answer.app import handler as get_answer
 from functions.get_flow_log.app import handler as get_flow_log
 from functions.get_mail_generation.app import handler as get_mail_generation
 from functions.get_text_generation.app import handler as get_text_generation
 from tests.conftest import FLOW, Event, LambdaContext, Tenant
 from tests.functional.conftest import HEADERS
+from tests.harness.api import invoke
 from tests.harness.fake_model import completion
-from tests.harness.native_generations import NOT_FOUND, Native, generation, problem
+from tests.harness.native_generations import NOT_FOUND, Native, generation
 
 SOURCE = Source(
     content="c-1",
@@ -155,7 +155,7 @@ def test_a_native_generation_is_read_through_any_dialect(
     event = load_event("get_answer")
     event["headers"] = {"x-api-key": bound}
     event["queryStringParameters"] = {"questionId": generation_id}
-    answer = json.loads(get_answer(event, LambdaContext())["body"])
+    answer = json.loads(invoke("get_answer", event)["body"])
     assert answer["status"] == "DONE"
     assert [turn["message"] for turn in answer["chatData"]["history"]] == [
         "When does my policy end?",
@@ -187,13 +187,3 @@ def test_a_key_for_one_flow_reads_that_alone(
         result = Native(load_event, key).ask("get_generation", generation_id)
         assert result["statusCode"] == status
         assert status == 200 or result == NOT_FOUND
-
-
-def test_who_may_only_submit_reads_nothing(
-    native: Native, tenant: Tenant, load_event: Callable[[str], Event]
-) -> None:
-    """Reading needs a key that may read."""
-    generation_id = native.submitted()
-    submitter = Native(load_event, tenant.key_with(Scope.SUBMIT))
-    refused = problem(403, "The API key does not have the scope 'read'.")
-    assert submitter.ask("get_generation", generation_id) == refused

@@ -11,10 +11,9 @@ from afterword.generations import Reason
 from afterword.generations.claims import Claim
 from afterword.runtime.clients import clients
 from afterword.services import services
-from functions.get_mail_generation.app import handler
-from functions.submit_mail_generation.app import handler as submit
 from tests.conftest import Event, LambdaContext, SetClock
 from tests.functional.conftest import HEADERS, NO_SUCH_GENERATION, TRY_AGAIN
+from tests.harness.api import invoke
 from tests.harness.deployment import REFERENCES
 from tests.harness.fake_model import completion
 
@@ -26,14 +25,16 @@ EXTERNAL = '"external_ref": "case-457", "external_metadata": {"user_id": "abc-78
 @pytest.fixture
 def process_cuid(submission_event: Event, context: LambdaContext, set_clock: SetClock) -> str:  # noqa: ARG001 - its clock
     """Submit the sample mail and return its process id."""
-    cuid: str = json.loads(submit(submission_event, context)["body"])["process_cuid"]
+    cuid: str = json.loads(invoke("submit_mail_generation", submission_event, context)["body"])[
+        "process_cuid"
+    ]
     return cuid
 
 
 @pytest.fixture
 def read(process_cuid: str, reading_event: Callable[[str], Event], context: LambdaContext) -> Read:
     """Return a function that reads the generation through the handler."""
-    return lambda: handler(reading_event(process_cuid), context)
+    return lambda: invoke("get_mail_generation", reading_event(process_cuid), context)
 
 
 def claim(process_cuid: str) -> Claim:
@@ -109,12 +110,6 @@ def test_without_the_bucket_a_big_result_comes_later(
     assert read() == TRY_AGAIN
 
 
-def test_without_the_table_nothing_can_be_said(read: Read, cut_off: Callable[[str], None]) -> None:
-    """When DynamoDB is out of reach, the caller is told to come again."""
-    cut_off("dynamodb.GetItem")
-    assert read() == TRY_AGAIN
-
-
 @pytest.mark.parametrize(
     ("reference", "metadata"),
     [
@@ -139,11 +134,17 @@ def test_external_data_come_back_byte_for_byte(
     submission_event["body"] = (
         f'{{"external_metadata":{metadata},"subject":"A","external_ref" :  {reference},"body":"B"}}'
     )
-    cuid = json.loads(submit(submission_event, context)["body"])["process_cuid"]
+    cuid = json.loads(invoke("submit_mail_generation", submission_event, context)["body"])[
+        "process_cuid"
+    ]
     external = f'"external_ref": {reference}, "external_metadata": {metadata}'
-    assert handler(reading_event(cuid), context) == shown("started", "null", external)
+    assert invoke("get_mail_generation", reading_event(cuid), context) == shown(
+        "started", "null", external
+    )
     services().store.succeed(claim(cuid), completion("Hi"))
-    assert handler(reading_event(cuid), context) == shown("completed", '"Hi"', external)
+    assert invoke("get_mail_generation", reading_event(cuid), context) == shown(
+        "completed", '"Hi"', external
+    )
 
 
 def test_external_data_that_were_not_sent_are_null(
@@ -151,9 +152,13 @@ def test_external_data_that_were_not_sent_are_null(
 ) -> None:
     """Without external data both fields are there, and null."""
     submission_event["body"] = '{"subject": "A", "body": "B"}'
-    cuid = json.loads(submit(submission_event, context)["body"])["process_cuid"]
+    cuid = json.loads(invoke("submit_mail_generation", submission_event, context)["body"])[
+        "process_cuid"
+    ]
     external = '"external_ref": null, "external_metadata": null'
-    assert handler(reading_event(cuid), context) == shown("started", "null", external)
+    assert invoke("get_mail_generation", reading_event(cuid), context) == shown(
+        "started", "null", external
+    )
 
 
 def test_an_expired_generation_is_gone(read: Read, set_clock: SetClock) -> None:

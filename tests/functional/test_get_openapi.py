@@ -8,8 +8,8 @@ from collections.abc import Callable
 import pytest
 import yaml
 
-from functions.get_openapi.app import handler
 from tests.conftest import ROOT, Call, Event, LambdaContext
+from tests.harness.api import invoke
 from tests.harness.static_files import HEADERS, TAG, text
 
 
@@ -17,7 +17,7 @@ def test_the_description_is_shown_to_anybody(
     load_event: Callable[[str], Event], context: LambdaContext
 ) -> None:
     """openapi.json is what openapi.yaml has, compressed, and good for five minutes."""
-    result = handler(load_event("get_openapi"), context)
+    result = invoke("get_openapi", load_event("get_openapi"), context)
     assert json.loads(text(result)) == yaml.safe_load((ROOT / "openapi.yaml").read_text())
     tag = result["headers"]["etag"]
     assert TAG.fullmatch(tag)
@@ -40,10 +40,10 @@ def test_who_takes_no_gzip_gets_none(
 ) -> None:
     """A client that does not say that it takes gzip gets the text as it is, under the same tag."""
     event = load_event("get_openapi")
-    compressed = handler(event, context)
+    compressed = invoke("get_openapi", event, context)
     del event["headers"]["accept-encoding"]
     event["headers"] |= {} if sent is None else {"accept-encoding": sent}
-    result = handler(event, context)
+    result = invoke("get_openapi", event, context)
     headers = {**compressed["headers"]}
     del headers["content-encoding"]
     unpacked = gzip.decompress(base64.b64decode(compressed["body"])).decode()
@@ -57,7 +57,7 @@ def test_who_takes_gzip_gets_it(
     """A client that takes gzip, however it says so, gets it."""
     event = load_event("get_openapi")
     event["headers"]["accept-encoding"] = sent
-    assert handler(event, context)["headers"]["content-encoding"] == "gzip"
+    assert invoke("get_openapi", event, context)["headers"]["content-encoding"] == "gzip"
 
 
 @pytest.mark.parametrize("sent", ["{}", "*", '"other", {}', "{strong}"])
@@ -66,9 +66,9 @@ def test_who_has_it_is_told_so(
 ) -> None:
     """A client that has what there is gets 304 and nothing else."""
     event = load_event("get_openapi")
-    tag = handler(event, context)["headers"]["etag"]
+    tag = invoke("get_openapi", event, context)["headers"]["etag"]
     event["headers"]["if-none-match"] = sent.format(tag, strong=tag.removeprefix("W/"))
-    assert handler(event, context) == {
+    assert invoke("get_openapi", event, context) == {
         "statusCode": 304,
         "headers": {
             "cache-control": "public, max-age=300",
@@ -86,7 +86,7 @@ def test_who_has_something_else_gets_it(
     """A client that has something else gets what there is."""
     event = load_event("get_openapi")
     event["headers"]["if-none-match"] = sent
-    assert handler(event, context)["statusCode"] == 200
+    assert invoke("get_openapi", event, context)["statusCode"] == 200
 
 
 def test_it_needs_nothing(
@@ -97,5 +97,5 @@ def test_it_needs_nothing(
 ) -> None:
     """The description needs no setting, and asks nothing of AWS."""
     monkeypatch.setattr("os.environ", {})
-    assert handler(load_event("get_openapi"), context)["statusCode"] == 200
+    assert invoke("get_openapi", load_event("get_openapi"), context)["statusCode"] == 200
     assert calls == []

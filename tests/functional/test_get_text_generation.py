@@ -11,9 +11,9 @@ from afterword.generations import Reason
 from afterword.generations.claims import Claim
 from afterword.models import ModelRefusedError, ModelUnavailableError
 from afterword.services import services
-from functions.generate.app import handler as generate
-from tests.conftest import Event, LambdaContext, SetClock, Tenant
+from tests.conftest import Event, SetClock, Tenant
 from tests.functional.conftest import ClientFor
+from tests.harness.api import invoke
 from tests.harness.deployment import REFERENCES
 from tests.harness.fake_model import FakeModel, completion, raising, saying
 from tests.harness.genai_stack import (
@@ -200,7 +200,7 @@ def test_nothing_of_the_inside_is_told(  # noqa: PLR0913, PLR0917 - a worker's r
     event = message_event(generation_id)
     services().queue.send("demo", generation_id)
     use_model(model)
-    generate(event, LambdaContext())
+    invoke("generate", event)
     body = body_of(client.get(generation_id))
     assert body["status"] == status
     assert body["logs"].splitlines()[-1] == line

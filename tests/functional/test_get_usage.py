@@ -9,15 +9,11 @@ from afterword import clock, generations
 from afterword.generations import Completion, Reason, Submission, SubmissionOptions
 from afterword.models import STOP
 from afterword.services import services
-from afterword.tenants.keys import Scope
 from tests.conftest import FLOW, FLOW_DOCUMENT, Call, SetClock, Tenant
 from tests.harness.administration import (
-    NO_KEY,
-    OUT_OF_REACH,
     Administration,
     answer,
     invalid,
-    problem,
 )
 
 LITE, CLAUDE, OWN = "amazon.nova-lite-v1:0", "eu.anthropic.claude-3-haiku-20240307-v1:0", "own"
@@ -216,21 +212,3 @@ def test_a_bound_key_sees_its_flow_alone(
     assert body["groups"] == [{"flow": FLOW, **used(1, "0.000180")}]
     assert body["total"] == used(1, "0.000180")
     assert administration.call("get_usage")["body"]["total"]["generations"] == 2
-
-
-def test_reading_is_enough(administration: Administration, tenant: Tenant) -> None:
-    """A key with the scope `read` may see what is used, and no other."""
-    may = Administration(administration.load, tenant.key_with(Scope.READ))
-    assert may.call("get_usage")["statusCode"] == 200
-    refused = Administration(administration.load, tenant.key_with(Scope.SUBMIT))
-    forbidden = problem(403, "Forbidden", "The API key does not have the scope 'read'.")
-    assert refused.call("get_usage") == forbidden
-    assert Administration(administration.load, "").call("get_usage") == NO_KEY
-
-
-def test_storage_out_of_reach(
-    administration: Administration, cut_off: Callable[[str], None]
-) -> None:
-    """Without storage the client is asked to come back."""
-    cut_off("dynamodb.Query")
-    assert administration.call("get_usage") == OUT_OF_REACH

@@ -4,14 +4,14 @@ from collections.abc import Callable
 
 import pytest
 
-from functions.health.app import handler
 from tests.conftest import Event, LambdaContext
 from tests.functional.conftest import HEADERS
+from tests.harness.api import invoke
 
 
 def test_the_api_answers(load_event: Callable[[str], Event], context: LambdaContext) -> None:
     """The API says that it is there, to anybody."""
-    assert handler(load_event("health"), context) == {
+    assert invoke("health", load_event("health"), context) == {
         "statusCode": 200,
         "headers": HEADERS,
         "body": '{"status": "ok"}',
@@ -23,4 +23,4 @@ def test_health_needs_nothing(
 ) -> None:
     """Health needs no setting and no AWS, so it says only that the API answers."""
     monkeypatch.setattr("os.environ", {})
-    assert handler(load_event("health"), context)["statusCode"] == 200
+    assert invoke("health", load_event("health"), context)["statusCode"] == 200

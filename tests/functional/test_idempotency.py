@@ -12,9 +12,9 @@ from afterword import clock
 from afterword.runtime.clients import clients
 from afterword.runtime.payloads import INLINE_BYTES
 from afterword.services import services
-from functions.submit_mail_generation.app import handler
 from tests.conftest import Call, Event, LambdaContext, SetClock, Stored
 from tests.functional.conftest import HEADERS, refusal
+from tests.harness.api import invoke
 from tests.harness.deployment import REFERENCES
 from tests.harness.fake_model import completion
 
@@ -32,7 +32,9 @@ def submit(submission_event: Event, context: LambdaContext) -> Submit:
     def send(key: str, **fields: object) -> dict[str, Any]:
         submission_event["headers"]["idempotency-key"] = key
         mail = {**json.loads(submission_event["body"]), **fields}
-        return handler({**submission_event, "body": json.dumps(mail)}, context)
+        return invoke(
+            "submit_mail_generation", {**submission_event, "body": json.dumps(mail)}, context
+        )
 
     return send
 
@@ -109,7 +111,7 @@ def test_tenants_do_not_share_keys(
     ids = set()
     for event in (submission_event, their_submission_event):
         event["headers"]["idempotency-key"] = "order-17"
-        ids.add(process(handler(event, context)))
+        ids.add(process(invoke("submit_mail_generation", event, context)))
     assert len(ids) == 2
 
 

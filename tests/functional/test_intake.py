@@ -12,8 +12,8 @@ from afterword.batches import Counts, State, line_id
 from afterword.limits import Limits
 from afterword.runtime.clients import clients
 from afterword.services import services
-from functions.intake.app import handler
-from tests.conftest import FLOW, Call, Event, LambdaContext, SetClock, Stored, Tenant
+from tests.conftest import FLOW, Call, Event, SetClock, Stored, Tenant
+from tests.harness.api import invoke
 from tests.harness.batches import BUCKET, KEY, MAIL, Inbox, created, file, letters, turns
 
 EVENT_ID = "6a7e8feb-b491-4cf7-a9f1-bf3703467718"
@@ -39,7 +39,7 @@ def test_an_event_becomes_a_generation(
 ) -> None:
     """An event GenerationRequested is a submission of its detail, once however often it comes."""
     for _ in range(2):
-        assert handler(load_event("intake"), LambdaContext()) == {"batchItemFailures": []}
+        assert invoke("intake", load_event("intake")) == {"batchItemFailures": []}
     assert stored().items == 1
     generation_id = generations.id_for_key("demo", f"event {EVENT_ID}")
     generation = services().store.get("demo", generation_id)

@@ -16,12 +16,9 @@ from afterword.limits.quotas import Quotas, QuotaStatus
 from afterword.runtime.clients import clients
 from afterword.runtime.dynamodb import ConditionFailed, Item
 from afterword.services import services
-from functions.generate.app import handler as generate
-from functions.get_mail_generation.app import handler as read
-from functions.submit_mail_generation.app import handler
-from functions.sweep.app import handler as sweep
 from tests.conftest import START, Event, LambdaContext, SetClock, Stored, Tenant
 from tests.functional.conftest import refusal
+from tests.harness.api import invoke
 from tests.harness.deployment import REFERENCES
 from tests.harness.fake_model import FakeModel, completion, saying
 
@@ -63,7 +60,7 @@ def submit(submission_event: Event, set_clock: SetClock) -> Submit:
         event = {**submission_event, "headers": dict(submission_event["headers"])}
         if key is not None:
             event["headers"]["idempotency-key"] = key
-        return handler(event, CONTEXT)
+        return invoke("submit_mail_generation", event, CONTEXT)
 
     return send
 
@@ -108,7 +105,7 @@ def test_open_generations_are_limited(
     assert submit() == full(2)
     assert stored() == before
     use_model(saying('{"nom_du_client": "Jean"}'))
-    generate(message_event(first), CONTEXT)
+    invoke("generate", message_event(first), CONTEXT)
     cuid(submit())
     assert submit() == full(2)
 
@@ -133,7 +130,7 @@ def test_every_end_gives_its_place_back(
         case _:
             answer = '{"nom_du_client": "Jean"}' if end == "succeeded" else "no JSON"
             use_model(saying(answer))
-            generate(message_event(generation_id), CONTEXT)
+            invoke("generate", message_event(generation_id), CONTEXT)
             assert services().store.get("demo", generation_id).status is Status(end)
     assert used().running == 0
     cuid(submit())
@@ -150,7 +147,7 @@ def test_tokens_of_the_month_are_limited(
     limit(tokens_per_month=2 * TOKENS)
     use_model(saying('{"nom_du_client": "Jean"}'))
     for number in range(2):
-        generate(message_event(cuid(submit())), CONTEXT)
+        invoke("generate", message_event(cuid(submit())), CONTEXT)
         assert used().tokens == (number + 1) * TOKENS
     before = stored()
     until = round((datetime(2026, 12, 1, tzinfo=UTC) - START).total_seconds())
@@ -205,7 +202,7 @@ def test_a_useless_answer_counts_its_tokens(
     """What a model took for an answer that could not be used is the tenant's as well."""
     limit(tokens_per_month=1_000_000)
     use_model(saying("no JSON"))
-    generate(message_event(cuid(submit())), CONTEXT)
+    invoke("generate", message_event(cuid(submit())), CONTEXT)
     assert used().tokens == TOKENS
 
 
@@ -218,14 +215,14 @@ def test_an_end_that_is_settled_twice_counts_once(
     limit(tokens_per_month=1_000_000)
     use_model(saying('{"nom_du_client": "Jean"}'))
     generation_id = cuid(submit())
-    generate(message_event(generation_id), CONTEXT)
+    invoke("generate", message_event(generation_id), CONTEXT)
     ended = services().store.get_end("demo", generation_id)
     assert ended is not None
     services().outbox.dispatch(ended)
     assert used() == QuotaStatus(requests=1, running=0, tokens=TOKENS)
 
 
-@pytest.mark.parametrize("settled", [False, True])
+@pytest.mark.parametrize("dispatched", [False, True])
 def test_who_is_too_late_with_the_same_key_counts_nothing(
     submit: Submit,
     set_clock: SetClock,
@@ -257,7 +254,7 @@ def test_who_is_too_late_with_the_same_key_counts_nothing(
     cuid(submit("case-457"))
     assert (used().running, used().tokens) == (0, TOKENS)
     set_clock.advance(minutes=3)
-    sweep(load_event("sweep"), CONTEXT)
+    invoke("sweep", load_event("sweep"), CONTEXT)
     assert (used().running, used().tokens) == (0, TOKENS)
 
 
@@ -338,7 +335,7 @@ def test_tenants_do_not_share_limits(submit: Submit, their_submission_event: Eve
     limit("other", running_at_once=1)
     cuid(submit())
     assert submit() == full(1)
-    cuid(handler(their_submission_event, CONTEXT))
+    cuid(invoke("submit_mail_generation", their_submission_event, CONTEXT))
     assert (used().running, used("other").running) == (1, 1)
 
 
@@ -347,7 +344,7 @@ def test_reading_is_not_limited(submit: Submit, reading_event: Callable[[str], E
     limit(running_at_once=1, requests_per_minute=1, tokens_per_month=1)
     generation_id = cuid(submit())
     assert submit()["statusCode"] == 429
-    assert read(reading_event(generation_id), CONTEXT)["statusCode"] == 200
+    assert invoke("get_mail_generation", reading_event(generation_id), CONTEXT)["statusCode"] == 200
 
 
 def test_limits_may_change_while_generations_are_open(

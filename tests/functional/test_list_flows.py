@@ -4,15 +4,11 @@ import json
 from collections.abc import Callable
 
 from afterword.services import services
-from afterword.tenants.keys import Scope
 from tests.conftest import FLOW, FLOW_DOCUMENT, SetClock, Tenant
 from tests.harness.administration import (
-    NO_KEY,
-    OUT_OF_REACH,
     STARTED,
     Administration,
     answer,
-    problem,
 )
 
 MAILS = {
@@ -48,21 +44,3 @@ def test_a_bound_key_sees_its_flow_alone(
     services().registry.put_flow("demo", "chat", FLOW_DOCUMENT)
     bound = administration_of(tenant, flow=FLOW)
     assert bound.call("list_flows") == answer(200, {"flows": [MAILS]})
-
-
-def test_reading_is_enough_to_list(administration: Administration, tenant: Tenant) -> None:
-    """A key with the scope `read` may list, and no other."""
-    may = Administration(administration.load, tenant.key_with(Scope.READ))
-    assert may.call("list_flows")["statusCode"] == 200
-    refused = Administration(administration.load, tenant.key_with(Scope.SUBMIT))
-    forbidden = problem(403, "Forbidden", "The API key does not have the scope 'read'.")
-    assert refused.call("list_flows") == forbidden
-    assert Administration(administration.load, "").call("list_flows") == NO_KEY
-
-
-def test_storage_out_of_reach(
-    administration: Administration, cut_off: Callable[[str], None]
-) -> None:
-    """Without storage the client is asked to come back."""
-    cut_off("dynamodb.Query")
-    assert administration.call("list_flows") == OUT_OF_REACH

@@ -1,17 +1,12 @@
 """Listing a folder's contents through Promptitude's API: the handler with its event, under moto."""
 
 import base64
-from collections.abc import Callable
 
 import pytest
 
 from afterword.knowledge import folder_id
-from afterword.services import services
-from afterword.tenants.keys import Scope
-from functions.list_folder_contents.app import handler
-from tests.conftest import FLOW, LambdaContext, Tenant
+from tests.harness.api import invoke
 from tests.harness.contents import (
-    BOUND,
     NO_SUCH_FOLDER,
     Contents,
     answer,
@@ -28,7 +23,7 @@ def test_the_sample_folder_is_listed(contents: Contents) -> None:
     """The contents of a folder are listed with all that is known of them, and no text."""
     content_id = contents.created(folder="Terms", tags="shop", externalId="1", source="S")["id"]
     contents.created()
-    result = read(handler(contents.event("list_folder_contents"), LambdaContext()))
+    result = read(invoke("list_folder_contents", contents.event("list_folder_contents")))
     content = shown(content_id, folder="Terms", tags=["shop"], externalId="1", source="S")
     assert result == answer(200, "OK", {"contentsCount": 1, "contents": [content]})
 
@@ -108,21 +103,3 @@ def test_a_folder_that_is_not_there(contents: Contents, folder: str) -> None:
     """An unknown id is not found, and neither is a folder by its name."""
     contents.created(folder="Terms")
     assert contents.list(folder) == NO_SUCH_FOLDER
-
-
-def test_another_tenants_folder_looks_the_same(
-    contents: Contents, contents_of: Callable[[Tenant], Contents], other_tenant: Tenant
-) -> None:
-    """A foreign folder answers as an absent one."""
-    contents.created(folder="Terms")
-    assert contents_of(other_tenant).list(TERMS) == NO_SUCH_FOLDER
-
-
-def test_reading_is_enough_to_list(contents: Contents, tenant: Tenant) -> None:
-    """A key with the scope `read` may list; another, and one for a flow alone, may not."""
-    contents.created(folder="Terms")
-    assert Contents(contents.load, tenant.key_with(Scope.READ)).list(TERMS)["statusCode"] == 200
-    refused = Contents(contents.load, tenant.key_with(Scope.ADMIN)).list(TERMS)
-    assert refused == answer(403, "The API key does not have the scope 'read'.")
-    key = services().registry.create_key(tenant.id, [Scope.READ], flow=FLOW)[1]
-    assert Contents(contents.load, key).list(TERMS) == BOUND

@@ -1,17 +1,11 @@
 """Listing keys through the native API: the handler with its event, under moto."""
 
-from collections.abc import Callable
-
 from afterword.services import services
 from afterword.tenants.keys import Scope
 from tests.conftest import FLOW, SetClock, Tenant
 from tests.harness.administration import (
-    BOUND,
-    NO_KEY,
-    OUT_OF_REACH,
     STARTED,
     Administration,
-    problem,
 )
 
 
@@ -37,24 +31,3 @@ def test_keys_are_listed_without_their_secrets(
         "revoked_at": "2026-11-10T09:01:00.000Z",
     }
     assert secret.split("_")[2] not in str(result)
-
-
-def test_only_an_administrator_may_list(
-    administration_of: Callable[..., Administration],
-    administration: Administration,
-    tenant: Tenant,
-) -> None:
-    """A key with the scope `admin` may list, and none that is for one flow alone."""
-    refused = Administration(administration.load, tenant.key)
-    forbidden = problem(403, "Forbidden", "The API key does not have the scope 'admin'.")
-    assert refused.call("list_keys") == forbidden
-    assert administration_of(tenant, flow=FLOW).call("list_keys") == BOUND
-    assert Administration(administration.load, "").call("list_keys") == NO_KEY
-
-
-def test_storage_out_of_reach(
-    administration: Administration, cut_off: Callable[[str], None]
-) -> None:
-    """Without storage the client is asked to come back."""
-    cut_off("dynamodb.Query")
-    assert administration.call("list_keys") == OUT_OF_REACH

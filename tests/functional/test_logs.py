@@ -17,8 +17,8 @@ from afterword.services import services
 from functions.dead_letter.app import handler as bury
 from functions.deliver.app import handler as deliver
 from functions.generate.app import handler as generate
-from functions.sweep.app import handler as sweep
 from tests.conftest import FLOW, Event, LambdaContext, SetClock
+from tests.harness.api import invoke
 from tests.harness.batches import KEY, MAIL, Inbox, created, file
 from tests.harness.fake_model import FakeModel, raising, saying
 from tests.harness.native_generations import Native
@@ -132,7 +132,7 @@ def test_an_id_is_followed_to_an_end_that_no_worker_made(
     call("dead_letter", bury, dead)
     for minutes in (2, 58):
         set_clock.advance(minutes=minutes)
-        sweep(load_event("sweep"), LambdaContext(aws_request_id="of sweep"))
+        invoke("sweep", load_event("sweep"), LambdaContext(aws_request_id="of sweep"))
     http = LambdaContext().aws_request_id
     expected: Mapping[str, tuple[list[tuple[str, str]], Line]] = {
         lost: (
@@ -157,7 +157,7 @@ def test_an_id_is_followed_to_an_end_that_no_worker_made(
         ].items()
 
 
-@pytest.mark.parametrize("broken", ["send", "settled"])
+@pytest.mark.parametrize("broken", ["send", "mark_dispatched"])
 def test_what_is_settled_late_is_told_with_its_id(  # noqa: PLR0913, PLR0917 - fixtures
     native: Native,
     set_clock: SetClock,
@@ -179,13 +179,15 @@ def test_what_is_settled_late_is_told_with_its_id(  # noqa: PLR0913, PLR0917 - f
     with monkeypatch.context() as patch:
         patch.setattr(place, broken, out_of_reach)
         native.ask("cancel_generation", generation_id)
-        if broken == "settled":
+        if broken == "mark_dispatched":
             call("deliver", deliver, generation_id)
     set_clock.advance(minutes=3)
-    sweep(load_event("sweep"), LambdaContext())
+    invoke("sweep", load_event("sweep"))
     call("deliver", deliver, generation_id)
     messages = [message for message, _ in told(lines_of(generation_id)[0])]
-    late = {"send": "ended, but not settled yet", "settled": "published, but not noted"}[broken]
+    late = {"send": "ended, but not settled yet", "mark_dispatched": "published, but not noted"}[
+        broken
+    ]
     assert messages == [
         "accepted",
         "canceled",
@@ -224,7 +226,7 @@ def test_a_lease_that_ran_out_is_told_with_its_id(
     generation_id = native.submitted()
     assert services().store.claim("demo", generation_id, clock.now() + timedelta(minutes=1))
     set_clock.advance(minutes=3)
-    sweep(load_event("sweep"), LambdaContext())
+    invoke("sweep", load_event("sweep"))
     last = lines_of(generation_id)[0][-1]
     assert (last["message"], last["tenant"], last["attempt"]) == (
         "sent again: its worker was lost",

@@ -16,11 +16,9 @@ from afterword.models import (
 )
 from afterword.runtime.queue import Queue
 from afterword.services import services
-from functions.dead_letter.app import handler as bury
-from functions.generate.app import handler as generate
-from functions.sweep.app import handler as sweep
-from tests.conftest import FLOW, START, Event, LambdaContext, SetClock, Tenant
+from tests.conftest import FLOW, START, Event, SetClock, Tenant
 from tests.harness import embedded_metrics
+from tests.harness.api import invoke
 from tests.harness.embedded_metrics import Line, MetricLines
 from tests.harness.fake_model import FakeModel, completion
 from tests.harness.native_generations import Native
@@ -132,7 +130,7 @@ def run(
             return answer(prompt)
 
         use_model(FakeModel(think))
-        generate(load_event("generate"), LambdaContext())
+        invoke("generate", load_event("generate"))
 
     return run
 
@@ -339,7 +337,7 @@ def test_what_the_sweeper_fails(
     put()
     set_clock.advance(hours=1)
     for _ in range(2):
-        sweep(load_event("sweep"), LambdaContext())
+        invoke("sweep", load_event("sweep"))
     assert metric_lines() == [
         expected({"Succeeded": 0, "Failed": 1}, at=3600, attempt=0, reason="deadline")
     ]
@@ -351,7 +349,7 @@ def test_a_dead_letter(
     """What was delivered too often has failed, once, however often its letter comes."""
     put()
     for _ in range(2):
-        bury(load_event("dead_letter"), LambdaContext())
+        invoke("dead_letter", load_event("dead_letter"))
     assert metric_lines() == [
         expected({"Succeeded": 0, "Failed": 1}, attempt=0, reason="dead_letter")
     ]
@@ -395,7 +393,7 @@ def test_ten_at_once(
         body = json.dumps({"tenant": "demo", "id": each})
         event["Records"].append({**record, "messageId": each, "body": body})
     use_model(FakeModel(says("Dear Ada,")))
-    generate(event, LambdaContext())
+    invoke("generate", event)
     lines = metric_lines()
     assert sorted(line["generation_id"] for line in lines if "TimeInQueue" in line) == ids
     assert sorted(line["generation_id"] for line in lines if "Succeeded" in line) == ids

@@ -23,28 +23,20 @@ from afterword.runtime.clients import clients
 from afterword.runtime.payloads import Payloads
 from afterword.services import services
 from afterword.tenants.keys import Scope
-from functions.count_usage.app import handler as count_usage
 from functions.create_content.app import handler as create_content
-from functions.dead_letter.app import handler as dead_letter
-from functions.generate.app import handler as generate
-from functions.generate_flow.app import handler as generate_flow
-from functions.get_answer.app import handler as get_answer
 from functions.get_docs.app import handler as get_docs
 from functions.get_docs_file.app import handler as get_docs_file
 from functions.get_flow_log.app import handler as get_flow_log
-from functions.get_mail_generation.app import handler as get_mail_generation
 from functions.get_openapi.app import handler as get_openapi
 from functions.health.app import handler as health
 from functions.list_folder_contents.app import handler as list_folder_contents
 from functions.list_folders.app import handler as list_folders
 from functions.rate_flow_log.app import handler as rate_flow_log
-from functions.submit_mail_generation.app import handler as submit_mail_generation
-from functions.submit_query.app import handler as submit_query
-from functions.sweep.app import handler as sweep
 from functions.update_content.app import handler as update_content
 from tests.conftest import FLOW, FLOW_DOCUMENT, Call, Event, LambdaContext, SetClock, Tenant
 from tests.harness import roles
 from tests.harness.administration import Administration
+from tests.harness.api import invoke
 from tests.harness.deployment import REFERENCES, Deployment, parsed_template
 from tests.harness.fake_model import FakeModel, completion, raising, saying
 from tests.harness.genai_stack import Client
@@ -201,7 +193,7 @@ def test_submitting_has_what_it_needs(
     asked = run_alone("submit_mail_generation")
     submission_event["body"] = f'{{"subject": "A", "body": "{BIG}"}}'
     submission_event["headers"]["idempotency-key"] = "case-457"
-    assert submit_mail_generation(submission_event, LambdaContext())["statusCode"] == 200
+    assert invoke("submit_mail_generation", submission_event)["statusCode"] == 200
     assert messages_in("Queue") == 1
     assert asked == ours(deployment, "submit_mail_generation")
     assert unused("submit_mail_generation") == set()
@@ -215,7 +207,7 @@ def test_reading_has_what_it_needs(
     """The reading function uses all its variables and permissions, and no other."""
     put({"body": "B"}, {"external_metadata": f'{{"a": "{BIG}"}}'})
     asked = run_alone("get_mail_generation")
-    assert get_mail_generation(reading_event(ID), LambdaContext())["statusCode"] == 200
+    assert invoke("get_mail_generation", reading_event(ID))["statusCode"] == 200
     assert asked == ours(deployment, "get_mail_generation")
     assert unused("get_mail_generation") == set()
 
@@ -236,10 +228,10 @@ def test_the_worker_may_do_what_it_does(
     event["Records"][0]["receiptHandle"] = message["ReceiptHandle"]
     run_alone("generate")
     use_model(raising(ModelUnavailableError("Busy.")))
-    assert len(generate(event, LambdaContext())["batchItemFailures"]) == 1
+    assert len(invoke("generate", event)["batchItemFailures"]) == 1
     use_model(saying(BIG))
-    assert generate(event, LambdaContext()) == {"batchItemFailures": []}
-    assert generate(message_event(OTHER_ID), LambdaContext()) == {"batchItemFailures": []}
+    assert invoke("generate", event) == {"batchItemFailures": []}
+    assert invoke("generate", message_event(OTHER_ID)) == {"batchItemFailures": []}
     assert "sqs.ChangeMessageVisibility" in [call.operation for call in calls]
     assert messages_in("NotifyQueue") == 1
     assert unused("generate") == set()
@@ -270,7 +262,7 @@ def test_letters_have_what_they_need(
     event = load_event("dead_letter")
     (letter,) = event["Records"]
     event["Records"].append({**letter, "body": letter["body"].replace(ID, OTHER_ID)})
-    assert dead_letter(event, LambdaContext()) == {"batchItemFailures": []}
+    assert invoke("dead_letter", event) == {"batchItemFailures": []}
     assert messages_in("NotifyQueue") == 1
     assert asked == ours(deployment, "dead_letter")
     assert unused("dead_letter") == set()
@@ -291,7 +283,7 @@ def test_the_sweeper_has_what_it_needs(
     put({"body": "B"}, {}, "019a6f3e-7c00-7000-8000-000000000003")
     set_clock.advance(minutes=3)
     asked = run_alone("sweep")
-    assert sweep(load_event("sweep"), LambdaContext()) == {"sent": 1, "settled": 2}
+    assert invoke("sweep", load_event("sweep")) == {"sent": 1, "settled": 2}
     assert asked == ours(deployment, "sweep")
     assert unused("sweep") == set()
 
@@ -394,9 +386,9 @@ def test_running_a_flow_has_what_it_needs(  # noqa: PLR0913, PLR0917 - what it i
     chosen = {"answer": {"context": {"folders": {"names": ["help"]}}}}
     event["body"] = json.dumps({**user, "flow": {"inputs": {"text": BIG}}, "steps": chosen})
     asked = run_alone("generate_flow")
-    assert generate_flow(event, LambdaContext())["statusCode"] == 504
+    assert invoke("generate_flow", event)["statusCode"] == 504
     somebody_else_succeeds(generations.id_for_key("demo", "case-457"))
-    assert generate_flow(event, LambdaContext())["statusCode"] == 200
+    assert invoke("generate_flow", event)["statusCode"] == 200
     assert messages_in("Queue") == 1
     assert asked == ours(deployment, "generate_flow")
     assert unused("generate_flow") == set()
@@ -448,8 +440,8 @@ def test_a_question_has_what_it_needs(
     event = question(load_event("submit_query"), tenant, body=json.dumps(sent))
     named = {**event, "headers": {**event["headers"], "x-website-id": FLOW}}
     asked = run_alone("submit_query")
-    assert submit_query(event, LambdaContext())["statusCode"] == 200
-    assert submit_query(named, LambdaContext())["statusCode"] == 200
+    assert invoke("submit_query", event)["statusCode"] == 200
+    assert invoke("submit_query", named)["statusCode"] == 200
     assert messages_in("Queue") == 2
     assert asked == ours(deployment, "submit_query")
     assert unused("submit_query") == set()
@@ -476,7 +468,7 @@ def test_an_answer_has_what_it_needs(
     somebody_else_succeeds(ID)
     event = question(load_event("get_answer"), tenant)
     asked = run_alone("get_answer")
-    assert get_answer(event, LambdaContext())["statusCode"] == 200
+    assert invoke("get_answer", event)["statusCode"] == 200
     assert asked == ours(deployment, "get_answer")
     assert unused("get_answer") == set()
 
@@ -497,7 +489,7 @@ def test_a_content_has_what_it_needs(
     key = services().registry.create_key(tenant.id, [Scope.ADMIN, Scope.READ])[1]
     terms, other = (
         services().contents.create("demo", Draft(name="A", text="B", folder=folder)).folder.id
-        for folder in ("SubmissionOptions", "Other")
+        for folder in ("Terms", "Other")
     )
     there = {"name": "A", "text": BIG, "externalId": "terms-1", "folder": terms}
     inside = "https://127.0.0.1/"
@@ -572,7 +564,9 @@ def test_the_count_has_what_it_needs(
     services().store.cancel(tenant.id, ID)
     set_clock.advance(hours=2)
     asked = run_alone("count_usage")
-    assert count_usage(load_event("count_usage"), LambdaContext(milliseconds=600_000))["hours"]
+    assert invoke("count_usage", load_event("count_usage"), LambdaContext(milliseconds=600_000))[
+        "hours"
+    ]
     assert asked == ours(deployment, "count_usage")
     assert unused("count_usage") == set()
 

@@ -14,9 +14,7 @@ from afterword.knowledge import Draft
 from afterword.limits import Limits
 from afterword.runtime import settings
 from afterword.services import services
-from functions.create_batch.app import handler as create_batch
-from functions.get_batch.app import handler as get_batch
-from tests.conftest import Call, Event, LambdaContext, SetClock, Tenant
+from tests.conftest import Call, Event, SetClock, Tenant
 from tests.functional.test_own_environment import (
     ID,
     OTHER_ID,
@@ -26,6 +24,7 @@ from tests.functional.test_own_environment import (
     ours,
     unused,
 )
+from tests.harness.api import invoke
 from tests.harness.batches import KEY, MAIL, Inbox, created, file, turns
 from tests.harness.deployment import Deployment
 from tests.harness.fake_model import completion
@@ -56,7 +55,7 @@ def test_creating_a_batch_has_what_it_needs(
     asked = run_alone("create_batch")
     event = load_event("create_batch")
     event["headers"]["authorization"] = f"Bearer {tenant.key}"
-    assert create_batch(event, LambdaContext())["statusCode"] == 202
+    assert invoke("create_batch", event)["statusCode"] == 202
     assert asked == ours(deployment, "create_batch")
     assert unused("create_batch") == set()
 
@@ -80,7 +79,7 @@ def test_reading_a_batch_has_what_it_needs(
     )
     asked = run_alone("get_batch")
     event["headers"]["authorization"] = f"Bearer {tenant.key}"
-    result = get_batch(event, LambdaContext())
+    result = invoke("get_batch", event)
     assert json.loads(result["body"])["results_url"]
     assert asked == ours(deployment, "get_batch")
     assert unused("get_batch") == set()

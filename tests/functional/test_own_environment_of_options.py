@@ -14,11 +14,10 @@ from afterword.generations import Generation, Reason, Status, Submission, Submis
 from afterword.knowledge import Draft
 from afterword.runtime.clients import clients
 from afterword.services import services
-from functions.deliver.app import handler as deliver
-from functions.generate.app import handler as generate
-from tests.conftest import Call, Event, LambdaContext, Tenant
+from tests.conftest import Call, Event, Tenant
 from tests.functional.test_own_environment import ID
 from tests.harness import roles
+from tests.harness.api import invoke
 from tests.harness.webhooks import Queue, Receiver, Webhooks
 
 if TYPE_CHECKING:
@@ -123,7 +122,7 @@ def queue(
 
 def generated(message_event: Callable[[str], Event]) -> Generation:
     """Run the worker on the queued generation of the sample events; return what became of it."""
-    generate(message_event(ID), LambdaContext())
+    invoke("generate", message_event(ID))
     return services().store.get("demo", ID)
 
 
@@ -201,7 +200,7 @@ def test_ends_may_be_published(
     clients().events.create_event_bus(Name="company")
     queue(tenant)
     services().store.cancel(tenant.id, ID)
-    assert deliver(load_event("deliver"), LambdaContext()) == {"batchItemFailures": []}
+    assert invoke("deliver", load_event("deliver")) == {"batchItemFailures": []}
 
 
 def test_disabled_endpoints_may_be_published(

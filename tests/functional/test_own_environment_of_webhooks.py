@@ -10,16 +10,16 @@ from afterword import clock
 from afterword.generations import Submission, SubmissionOptions
 from afterword.runtime.clients import clients
 from afterword.services import services
-from functions.deliver.app import handler as deliver
-from tests.conftest import FLOW, Call, Event, LambdaContext, SetClock
+from tests.conftest import FLOW, Call, Event, SetClock
 from tests.functional.test_own_environment import ID, ours, run_alone, unused
+from tests.harness.api import invoke
 from tests.harness.deployment import REFERENCES, Deployment
-from tests.harness.webhooks import HANDLERS, Queue, Receiver, Webhooks
+from tests.harness.webhooks import ENDPOINTS, Queue, Receiver, Webhooks
 
 __all__ = ["run_alone"]
 
 
-@pytest.mark.parametrize("name", HANDLERS)
+@pytest.mark.parametrize("name", ENDPOINTS)
 def test_a_function_of_webhooks_has_what_it_needs(
     deployment: Deployment,
     webhooks: Webhooks,
@@ -88,7 +88,7 @@ def test_announcing_has_what_it_needs(
     services().store.put("demo", ID, submission, terms)
     services().store.cancel("demo", ID)
     asked = run_alone("deliver")
-    assert deliver(load_event("deliver"), LambdaContext()) == {"batchItemFailures": []}
+    assert invoke("deliver", load_event("deliver")) == {"batchItemFailures": []}
     assert asked == ours(deployment, "deliver")
     assert unused("deliver") == set()
     assert set_clock() == clock.now()

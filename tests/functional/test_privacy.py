@@ -32,13 +32,11 @@ from afterword.runtime.payloads import INLINE_BYTES
 from afterword.services import services
 from afterword.tenants import keys
 from afterword.tenants.keys import Scope
-from functions.dead_letter.app import handler as dead_letter
 from functions.deliver.app import handler as deliver
-from functions.generate.app import handler as generate
-from functions.get_mail_generation.app import handler as read
 from functions.submit_mail_generation.app import handler as submit
 from functions.sweep.app import handler as sweep
 from tests.conftest import Call, Event, LambdaContext, SetClock, Tenant
+from tests.harness.api import invoke
 from tests.harness.deployment import REFERENCES
 from tests.harness.fake_model import FakeModel, completion, raising, saying
 
@@ -149,7 +147,7 @@ def test_a_mail_leaves_no_word_in_the_log(
     """Accepting a mail and reading it logs none of its words, and not the key."""
     submission_event["body"] = json.dumps(SECRETS)
     cuid = json.loads(submit(submission_event, context)["body"])["process_cuid"]
-    assert "Narwhal" in read(reading_event(cuid), context)["body"]
+    assert "Narwhal" in invoke("get_mail_generation", reading_event(cuid), context)["body"]
     assert leaked() == []
 
 
@@ -235,13 +233,13 @@ def test_an_outage_leaves_no_word_in_the_log(  # noqa: PLR0913, PLR0917 - all th
     del submission_event["headers"]["idempotency-key"]
     cut_off(operation)
     watch.attempt(lambda: submit(submission_event, LambdaContext()))
-    watch.attempt(lambda: read(reading_event(cuid), LambdaContext()))
+    watch.attempt(lambda: invoke("get_mail_generation", reading_event(cuid)))
     for _ in range(2):
-        watch.attempt(lambda: generate(message_event(cuid), LambdaContext()))
+        watch.attempt(lambda: invoke("generate", message_event(cuid)))
         use_model(raising(ModelUnavailableError("Busy.")))
     watch.attempt(lambda: services().outbox.cancel("demo", cuid))
     watch.attempt(lambda: services().submitter.retry("demo", cuid))
-    watch.attempt(lambda: dead_letter(message_event(cuid), LambdaContext()))
+    watch.attempt(lambda: invoke("dead_letter", message_event(cuid)))
     watch.attempt(lambda: deliver(message_event(cuid), LambdaContext()))
     assert watch.leaked() == []
 
@@ -285,7 +283,7 @@ def test_a_generation_leaves_no_word_in_the_log(
     use_model(model)
     submission_event["body"] = json.dumps(SECRETS)
     result = submit(submission_event, LambdaContext())
-    generate(message_event(json.loads(result["body"])["process_cuid"]), LambdaContext())
+    invoke("generate", message_event(json.loads(result["body"])["process_cuid"]))
     assert "Wombat" in repr(model.prompts)
     assert leaked() == []
 
@@ -345,8 +343,8 @@ def test_a_path_or_query_that_is_no_id_is_not_logged(
     foreign["pathParameters"]["companyCuid"] = "Wombat Ltd"
     for result in (
         submit(submission_event, LambdaContext()),
-        read(reading, LambdaContext()),
-        read(foreign, LambdaContext()),
+        invoke("get_mail_generation", reading),
+        invoke("get_mail_generation", foreign),
     ):
         assert result["statusCode"] == 404
         watch.tell_another(result)
@@ -369,7 +367,7 @@ def test_a_limited_mail_leaves_no_word_in_the_log(
     submission_event["body"] = json.dumps(SECRETS)
     accepted = submit(submission_event, LambdaContext())
     if limits.tokens_per_month:
-        generate(message_event(json.loads(accepted["body"])["process_cuid"]), LambdaContext())
+        invoke("generate", message_event(json.loads(accepted["body"])["process_cuid"]))
     submission_event["headers"]["idempotency-key"] = IDEMPOTENCY_KEY
     refused = submit(submission_event, LambdaContext())
     assert refused["statusCode"] == 429
@@ -403,11 +401,11 @@ class Life:
     def work(self, model: FakeModel) -> None:
         """Run a worker with the model."""
         self.use_model(model)
-        generate(self.event("generate"), LambdaContext())
+        invoke("generate", self.event("generate"))
 
     def bury(self) -> None:
         """Let its message be a dead letter."""
-        dead_letter(self.event("dead_letter"), LambdaContext())
+        invoke("dead_letter", self.event("dead_letter"))
 
     def cancel(self) -> None:
         """Cancel it."""
@@ -520,7 +518,7 @@ def test_a_whole_life_tells_nobody_a_word(  # noqa: PLR0913, PLR0917 - with all 
     spying["headers"]["authorization"] = f"Bearer {other_tenant.key}"
     for company in (other_tenant.id, "demo"):
         spying["pathParameters"].update(companyCuid=company, processCuid=life.id)
-        watch.tell_another(read(spying, LambdaContext()))
+        watch.tell_another(invoke("get_mail_generation", spying))
     their_submission_event["headers"]["idempotency-key"] = IDEMPOTENCY_KEY
     watch.tell_another(submit(their_submission_event, LambdaContext()))
     for spy in (services().outbox.cancel, services().submitter.retry):
@@ -592,8 +590,8 @@ def test_an_endpoint_that_repeats_its_request_is_not_repeated(  # noqa: PLR0913,
     echo.status = status
     submission_event["body"] = json.dumps(SECRETS)
     cuid = json.loads(submit(submission_event, LambdaContext())["body"])["process_cuid"]
-    generate(message_event(cuid), LambdaContext())
-    assert "Dugong" not in read(reading_event(cuid), LambdaContext())["body"]
+    invoke("generate", message_event(cuid))
+    assert "Dugong" not in invoke("get_mail_generation", reading_event(cuid))["body"]
     assert words_in(services().store.get("demo", cuid).message) == []
     assert watch.leaked() == []
 
@@ -651,7 +649,7 @@ def test_bedrock_repeating_its_request_is_not_repeated(  # noqa: PLR0913, PLR091
         cut_off("sqs.ChangeMessageVisibility")
     event = message_event(cuid)
     event["Records"][0]["receiptHandle"] = received()
-    generate(event, LambdaContext())
+    invoke("generate", event)
     assert "Wombat" in str(asked)
     assert words_in(services().store.get("demo", cuid).message) == []
     assert watch.leaked() == []

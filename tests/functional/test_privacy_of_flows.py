@@ -12,11 +12,9 @@ from afterword.generations import Status
 from afterword.models import LENGTH, ModelTimedOutError, ModelUnavailableError, Prompt
 from afterword.services import services
 from afterword.tenants import keys
-from functions.generate.app import handler as work
-from functions.generate_flow.app import handler as generate_flow
-from functions.get_flow_log.app import handler as get_flow_log
 from tests.conftest import Call, Event, LambdaContext, Tenant
 from tests.documents import pdf_files
+from tests.harness.api import invoke
 from tests.harness.fake_model import FakeModel, completion, raising
 from tests.harness.genai_stack import Client
 from tests.harness.promptitude import generation_event
@@ -116,7 +114,7 @@ def test_a_form_leaves_no_word(
     result = client.submit(("topic", TOPIC), ("paper", paper), idempotency_key=KEY)
     generation_id = json.loads(result["body"])["id"]
     use_model(model)
-    work(message_event(generation_id), LambdaContext(milliseconds=300_000))
+    invoke("generate", message_event(generation_id), LambdaContext(milliseconds=300_000))
     assert CONTENT in repr(model.prompts)
     assert client.set_title(generation_id, TITLE)["statusCode"] == 200
     assert NAME in client.get(generation_id)["body"]
@@ -143,7 +141,7 @@ def test_a_file_that_cannot_be_read_leaves_no_word(
     """What is wrong with a file is told without a word of it."""
     generation_id = client.submitted(("topic", TOPIC), ("paper", (NAME, file)))
     use_model(FakeModel(answer))
-    work(message_event(generation_id), LambdaContext(milliseconds=300_000))
+    invoke("generate", message_event(generation_id), LambdaContext(milliseconds=300_000))
     assert status(generation_id) is Status.FAILED
     assert leaked() == []
     message = services().store.get("demo", generation_id).message or ""
@@ -186,16 +184,16 @@ def test_a_flows_request_leaves_no_word(  # noqa: PLR0913, PLR0917 - a whole lif
         event = generation_event(load_event("generate_flow"), tenant, body)
         event["headers"]["authorization"] = f"Bearer {client.key}"
         event["pathParameters"] = {"flowId": "letters"}
-        return generate_flow(event, LambdaContext())
+        return invoke("generate_flow", event)
 
     result = post({"userId": USER, "flow": {"inputs": {"topic": TOPIC}}})
     log_id = json.loads(result["body"])["results"]["logId"]
     use_model(FakeModel(answer))
-    work(message_event(log_id), LambdaContext(milliseconds=300_000))
+    invoke("generate", message_event(log_id), LambdaContext(milliseconds=300_000))
     event = load_event("get_flow_log")
     event["headers"]["authorization"] = f"Bearer {client.key}"
     event["pathParameters"]["logId"] = log_id
-    shown = get_flow_log(event, LambdaContext())
+    shown = invoke("get_flow_log", event)
     assert LETTER in shown["body"]
     for wrong in ({NAME: 1}, {"flow": {"inputs": {NAME: TOPIC}}}, {"userId": [USER]}):
         assert post(wrong)["statusCode"] == 422

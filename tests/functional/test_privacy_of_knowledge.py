@@ -9,10 +9,10 @@ from afterword.models import ModelUnavailableError
 from afterword.services import services
 from afterword.tenants import keys
 from afterword.tenants.keys import Scope
-from functions.generate.app import handler as work
 from tests.conftest import Call, Event, LambdaContext, Tenant
 from tests.documents import pdf_files
 from tests.harness import unless
+from tests.harness.api import invoke
 from tests.harness.contents import Contents
 from tests.harness.fake_model import FakeModel, raising, saying
 from tests.harness.unless import Visitor
@@ -103,7 +103,7 @@ def test_a_question_leaves_no_word(  # noqa: PLR0913, PLR0917 - all that an answ
         metadata={"page": METADATA},
     )
     use_model(model)
-    work(message_event(question_id), LambdaContext(milliseconds=300_000))
+    invoke("generate", message_event(question_id), LambdaContext(milliseconds=300_000))
     assert TEXT in repr(model.prompts)
     result = visitor.answer(question_id, x_user_email=ADDRESS)
     assert result["statusCode"] == 200

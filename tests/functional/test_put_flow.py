@@ -1,8 +1,5 @@
 """Saving a flow through the native API: the handler with its event, under moto."""
 
-import json
-from collections.abc import Callable
-
 import pytest
 
 from afterword.errors import ConflictError, NotFoundError
@@ -10,11 +7,8 @@ from afterword.flows.flow import Flow
 from afterword.knowledge import Draft
 from afterword.services import services
 from afterword.tenants.registry import MAX_FLOW_BYTES, Registry
-from tests.conftest import FLOW, SetClock, Tenant
+from tests.conftest import SetClock
 from tests.harness.administration import (
-    NO_KEY,
-    OTHER_FLOW,
-    OUT_OF_REACH,
     Administration,
     answer,
     invalid,
@@ -150,26 +144,3 @@ def test_two_at_the_same_moment(
     what = "Flow chat was saved by somebody else: try again."
     refused = administration.call("put_flow", CHAT, flowId="chat")
     assert refused == problem(409, "Conflict", what)
-
-
-def test_who_may_save(
-    administration_of: Callable[..., Administration],
-    administration: Administration,
-    tenant: Tenant,
-) -> None:
-    """A key with the scope `admin` may, for its own flow if it is for one."""
-    bound = administration_of(tenant, flow=FLOW)
-    assert bound.call("put_flow")["statusCode"] == 200
-    assert bound.call("put_flow", flowId="chat") == OTHER_FLOW
-    refused = Administration(administration.load, tenant.key)
-    forbidden = problem(403, "Forbidden", "The API key does not have the scope 'admin'.")
-    assert refused.call("put_flow", json.dumps(CHAT)) == forbidden
-    assert Administration(administration.load, "").call("put_flow") == NO_KEY
-
-
-def test_storage_out_of_reach(
-    administration: Administration, cut_off: Callable[[str], None]
-) -> None:
-    """Without storage the client is asked to come back."""
-    cut_off("dynamodb.TransactWriteItems")
-    assert administration.call("put_flow", CHAT, flowId="chat") == OUT_OF_REACH

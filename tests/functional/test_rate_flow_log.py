@@ -10,9 +10,8 @@ import pytest
 from afterword import clock
 from afterword.generations import Submission
 from afterword.services import services
-from afterword.tenants.keys import Scope
-from functions.rate_flow_log.app import handler
 from tests.conftest import Event, LambdaContext, Tenant
+from tests.harness.api import invoke
 from tests.harness.fake_model import completion
 from tests.harness.promptitude import TEXT, answer, put_flow, read
 
@@ -41,7 +40,7 @@ def rate(tenant: Tenant, load_event: Callable[[str], Event]) -> Rate:
         event["pathParameters"]["logId"] = log_id
         event["headers"]["authorization"] = f"Bearer {key}"
         event["body"] = body if isinstance(body, str) else json.dumps(body)
-        return read(handler(event, CONTEXT))
+        return read(invoke("rate_flow_log", event, CONTEXT))
 
     return post
 
@@ -102,16 +101,3 @@ def test_what_is_no_rating_is_refused(
 def test_what_is_no_json_is_refused(rate: Rate, submitted: str) -> None:
     """A body that cannot be read is a 400."""
     assert rate(submitted, "3")["statusCode"] == 400
-
-
-def test_only_ones_own_results_are_rated(
-    rate: Rate, submitted: str, other_tenant: Tenant, read_item: ReadItem
-) -> None:
-    """Another tenant, or a key for another flow, finds nothing to rate."""
-    expected = answer(404, "There is no such generation.")
-    _, bound = services().registry.create_key("demo", [Scope.SUBMIT], flow="mail-reply")
-    before = read_item("demo", submitted)
-    assert rate(submitted, rating(3), other_tenant.key) == expected
-    assert rate(submitted, rating(3), bound) == expected
-    assert rate("nonsense", rating(3)) == expected
-    assert read_item("demo", submitted) == before

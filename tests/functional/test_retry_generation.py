@@ -5,11 +5,9 @@ from collections.abc import Callable
 from afterword.generations import Reason, id_for_retry
 from afterword.limits import Limits
 from afterword.services import services
-from afterword.tenants.keys import Scope
-from tests.conftest import Event, SetClock, Stored, Tenant
+from tests.conftest import SetClock, Stored, Tenant
 from tests.harness.native_generations import (
     HEADERS,
-    NOT_FOUND,
     Native,
     generation,
     problem,
@@ -75,19 +73,6 @@ def test_a_retry_counts_against_the_limits(tenant: Tenant, native: Native) -> No
         429,
         ["running-at-once"],
     )
-
-
-def test_only_ones_own_generations_are_submitted_again(
-    native: Native, tenant: Tenant, other_tenant: Tenant, load_event: Callable[[str], Event]
-) -> None:
-    """Another tenant, and a key for another flow, find nothing to retry; a reader may not."""
-    old = failed(native)
-    services().registry.put_flow(tenant.id, "other", '{"steps": []}')
-    _, bound = services().registry.create_key(tenant.id, [Scope.SUBMIT], flow="other")
-    for key in (other_tenant.key, bound):
-        assert Native(load_event, key).ask("retry_generation", old) == NOT_FOUND
-    reader = Native(load_event, tenant.key_with(Scope.READ))
-    assert reader.ask("retry_generation", old)["statusCode"] == 403
 
 
 def test_a_retry_that_was_deleted_is_not_made_again(native: Native) -> None:

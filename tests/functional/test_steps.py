@@ -14,8 +14,8 @@ from afterword.generations import Output, Reason, Status, Submission
 from afterword.models import LENGTH, ModelTimedOutError, ModelUnavailableError, Prompt
 from afterword.runtime.payloads import INLINE_BYTES
 from afterword.services import services
-from functions.generate.app import handler
 from tests.conftest import Call, Event, LambdaContext, SetClock, Tenant
+from tests.harness.api import invoke
 from tests.harness.fake_model import FakeModel, completion
 
 NAMES = {"name": "names", "prompt": "Name {{count}} towns of {{country}}.", "output": "array"}
@@ -91,7 +91,7 @@ def run(
         generation_id: str, model: FakeModel, context: LambdaContext = CONTEXT
     ) -> dict[str, Any]:
         use_model(model)
-        return handler(message_event(generation_id), context)
+        return invoke("generate", message_event(generation_id), context)
 
     return run_once
 

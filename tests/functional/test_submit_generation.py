@@ -333,17 +333,6 @@ def test_a_key_for_one_flow_submits_to_that_alone(
         assert bound.submit({**QUESTION, "flow": flow}) == refused
 
 
-def test_who_may_not_submit_is_told(tenant: Tenant, load_event: Callable[[str], Event]) -> None:
-    """No key is a 401 problem, and a key that may only read a 403 one."""
-    unknown = Native(load_event, "nonsense").submit()
-    assert (unknown["statusCode"], unknown["headers"]) == (
-        401,
-        {**PROBLEM, "www-authenticate": "Bearer"},
-    )
-    reader = Native(load_event, tenant.key_with(Scope.READ))
-    assert reader.submit()["statusCode"] == 403
-
-
 def test_a_failure_says_why(native: Native) -> None:
     """What failed has its reason and message, and a link to retry it."""
     generation_id = native.submitted()

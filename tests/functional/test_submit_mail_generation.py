@@ -11,9 +11,9 @@ from afterword.generations import Generation, Status, Values, is_id
 from afterword.handlers import http
 from afterword.runtime.clients import clients
 from afterword.services import services
-from functions.submit_mail_generation.app import handler
 from tests.conftest import FLOW, Event, LambdaContext, SetClock, Stored, Tenant
 from tests.functional.conftest import HEADERS, TRY_AGAIN
+from tests.harness.api import invoke
 from tests.harness.deployment import REFERENCES
 
 
@@ -32,7 +32,7 @@ def accepted(result: dict[str, Any]) -> str:
 def send(body: str, event: Event, context: LambdaContext) -> Generation:
     """Submit a body that is accepted, and return its generation."""
     event["body"] = body
-    return services().store.get("demo", accepted(handler(event, context)))
+    return services().store.get("demo", accepted(invoke("submit_mail_generation", event, context)))
 
 
 def request_of(generation: Generation) -> tuple[Values, str | None]:
@@ -50,7 +50,7 @@ def test_a_mail_is_accepted_stored_and_queued(
     stored: Callable[[], Stored],
 ) -> None:
     """A mail is answered with its process id, and stands in the table and in the queue."""
-    process_cuid = accepted(handler(submission_event, context))
+    process_cuid = accepted(invoke("submit_mail_generation", submission_event, context))
     generation = services().store.get(tenant.id, process_cuid)
     assert (generation.status, generation.flow, generation.flow_version) == (
         Status.QUEUED,
@@ -80,8 +80,8 @@ def test_two_submissions_of_one_mail_are_two_generations(
     submission_event: Event, context: LambdaContext, stored: Callable[[], Stored]
 ) -> None:
     """The same mail sent twice is answered twice."""
-    first = accepted(handler(submission_event, context))
-    assert accepted(handler(submission_event, context)) != first
+    first = accepted(invoke("submit_mail_generation", submission_event, context))
+    assert accepted(invoke("submit_mail_generation", submission_event, context)) != first
     assert stored() == Stored(items=2, messages=2, objects=0)
 
 
@@ -162,7 +162,7 @@ def test_what_was_put_stands_though_its_message_was_not_sent(
 ) -> None:
     """When sending fails after the put, the mail is accepted all the same, and will come due."""
     cut_off("sqs.SendMessage")
-    process_cuid = accepted(handler(submission_event, context))
+    process_cuid = accepted(invoke("submit_mail_generation", submission_event, context))
     assert stored() == Stored(items=1, messages=0, objects=0)
     (line,) = log_lines()
     assert (line["level"], line["generation_id"]) == ("WARNING", process_cuid)
@@ -179,7 +179,7 @@ def test_what_could_not_be_put_is_not_accepted(
     """When storage is out of reach the answer is 503 in Dialonce's shape, and nothing is sent."""
     cut_off(operation)
     submission_event["body"] = json.dumps({"subject": "A", "body": "x" * 20_000})
-    assert handler(submission_event, context) == TRY_AGAIN
+    assert invoke("submit_mail_generation", submission_event, context) == TRY_AGAIN
     after = stored()
     assert (after.items, after.messages) == (0, 0)
 
@@ -190,7 +190,7 @@ def test_a_line_says_what_was_accepted(
     log_lines: Callable[[], list[dict[str, Any]]],
 ) -> None:
     """An accepted mail is one log line, with the ids to follow it by."""
-    process_cuid = accepted(handler(submission_event, context))
+    process_cuid = accepted(invoke("submit_mail_generation", submission_event, context))
     (line,) = log_lines()
     assert (line["message"], line["generation_id"], line["request_id"], line["service"]) == (
         "accepted",

@@ -13,8 +13,8 @@ from afterword.generations import Reason, Status, Submission, SubmissionOptions
 from afterword.generations.ends import STALLED_AFTER, Stalled
 from afterword.runtime.clients import clients
 from afterword.services import services
-from functions.sweep.app import handler
 from tests.conftest import FLOW, Call, Event, LambdaContext, SetClock, Stored
+from tests.harness.api import invoke
 from tests.harness.deployment import REFERENCES
 from tests.harness.fake_model import completion
 
@@ -63,7 +63,7 @@ def sweep(
     load_event: Callable[[str], Event],
 ) -> Sweep:
     """Return a function that runs the handler with its sample event."""
-    return lambda: handler(load_event("sweep"), LambdaContext())
+    return lambda: invoke("sweep", load_event("sweep"))
 
 
 def test_what_is_on_time_is_left_alone(
@@ -194,8 +194,8 @@ def test_a_run_ends_before_its_time_is_up(
     """A run with no time left begins nothing; what it leaves is there for the next."""
     put()
     set_clock.moment += STALLED_AFTER
-    assert handler(load_event("sweep"), LambdaContext(milliseconds=9_000)) == {}
-    assert handler(load_event("sweep"), LambdaContext()) == {"sent": 1}
+    assert invoke("sweep", load_event("sweep"), LambdaContext(milliseconds=9_000)) == {}
+    assert invoke("sweep", load_event("sweep")) == {"sent": 1}
 
 
 def test_two_sweepers_at_once_send_once(sweep: Sweep, set_clock: SetClock) -> None:

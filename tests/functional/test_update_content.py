@@ -5,15 +5,12 @@ from collections.abc import Callable
 
 import pytest
 
-from afterword.knowledge import folder_id
 from afterword.services import services
-from afterword.tenants.keys import Scope
-from functions.update_content.app import handler
-from tests.conftest import FLOW, LambdaContext, SetClock, Tenant
+from tests.conftest import SetClock, Tenant
 from tests.documents import docx_files
 from tests.fetching.servers import file, serving
+from tests.harness.api import invoke
 from tests.harness.contents import (
-    BOUND,
     FIELDS,
     NO_SUCH_CONTENT,
     REFUND,
@@ -58,7 +55,7 @@ def refusal(field: str, message: str) -> Result:
 
 def test_the_sample_content_is_updated(contents: Contents, content_id: str) -> None:
     """What is sent is changed and the rest stays, of the content with this external id."""
-    result = read(handler(contents.event("update_content"), LambdaContext()))
+    result = read(invoke("update_content", contents.event("update_content")))
     assert result == expected(content_id, tags=["shop"], characters=len(NEW))
     assert text_of(content_id) == NEW
 
@@ -113,7 +110,7 @@ def test_a_file_gives_a_new_text(contents: Contents, content_id: str) -> None:
     disposition = b'Content-Disposition: form-data; name="file"; filename="a.docx"\r\n\r\n'
     body = b"--XyZ\r\n" + disposition + document + b"\r\n--XyZ--\r\n"
     event |= {"body": base64.b64encode(body).decode(), "isBase64Encoded": True}
-    result = read(handler(event, LambdaContext()))
+    result = read(invoke("update_content", event))
     assert result == expected(content_id, characters=len(text_of(content_id)))
     assert NEW in text_of(content_id)
 
@@ -205,17 +202,3 @@ def test_an_external_id_may_be_any_text(contents: Contents, external_id: str) ->
     """The path's id is taken as API Gateway has decoded it, and not decoded again."""
     content_id = contents.created(externalId=external_id)["id"]
     assert contents.update(external_id, {})["body"]["results"]["id"] == content_id
-
-
-def test_only_an_administrator_may_write(
-    contents: Contents, content_id: str, tenant: Tenant
-) -> None:
-    """A key without the scope `admin`, or for one flow, is refused."""
-    message = "The API key does not have the scope 'admin'."
-    reader = Contents(contents.load, tenant.key_with(Scope.READ))
-    assert reader.update(content_id, {"name": "A"}) == answer(403, message)
-    key = services().registry.create_key(tenant.id, [Scope.ADMIN], flow=FLOW)[1]
-    assert Contents(contents.load, key).update(content_id, {"name": "A"}) == BOUND
-    assert contents.list(folder_id("demo", "Terms"))["body"]["results"]["contents"][0]["name"] == (
-        "Refunds"
-    )

@@ -12,12 +12,9 @@ from afterword.errors import UnavailableError
 from afterword.runtime.clients import clients
 from afterword.runtime.payloads import Payloads
 from afterword.services import services
-from functions.get_flow.app import handler as get_flow
-from functions.get_generation.app import handler as get_generation
-from functions.send_webhook.app import handler as send_webhook
-from functions.sweep.app import handler as sweep
-from tests.conftest import FLOW, Event, LambdaContext, Tenant
+from tests.conftest import FLOW, Event, Tenant
 from tests.harness import roles
+from tests.harness.api import invoke
 from tests.harness.deployment import REFERENCES
 from tests.harness.roles import Grant, Need
 
@@ -137,9 +134,9 @@ def test_a_handler_is_denied_what_its_role_lacks(
     """A handler without an action gets AWS's denial, and the test's own calls do not."""
     event = load_event("get_flow")
     event["headers"]["authorization"] = f"Bearer {tenant.key}"
-    assert get_flow(event, LambdaContext())["statusCode"] == 200
+    assert invoke("get_flow", event)["statusCode"] == 200
     withhold(Grant("get_flow", "dynamodb:GetItem", "${RegistryTable.Arn}"))
-    assert get_flow(event, LambdaContext())["statusCode"] == 503
+    assert invoke("get_flow", event)["statusCode"] == 503
     assert services().registry.get_flow(tenant.id, FLOW)
 
 
@@ -149,10 +146,10 @@ def test_a_shared_policy_is_each_functions_own(
     """What one function is without, the others have from the same policy."""
     withhold(Grant("get_flow", "dynamodb:GetItem", "${RegistryTable.Arn}"))
     status = {}
-    for handler, name in ((get_flow, "get_flow"), (get_generation, "get_generation")):
+    for name in ("get_flow", "get_generation"):
         event = load_event(name)
         event["headers"]["authorization"] = f"Bearer {tenant.key}"
-        status[name] = handler(event, LambdaContext())["statusCode"]
+        status[name] = invoke(name, event)["statusCode"]
     assert status == {"get_flow": 503, "get_generation": 404}
 
 
@@ -174,9 +171,9 @@ def test_a_handler_is_denied_in_its_threads(
 ) -> None:
     """A handler acts in its role in the threads that it starts, too."""
     event = load_event("send_webhook")
-    send_webhook(event, LambdaContext())
+    invoke("send_webhook", event)
     withhold(Grant("send_webhook", "dynamodb:GetItem", "${WebhooksTable.Arn}"))
-    (failure,) = send_webhook(event, LambdaContext())["batchItemFailures"]
+    (failure,) = invoke("send_webhook", event)["batchItemFailures"]
     assert failure == {"itemIdentifier": event["Records"][0]["messageId"]}
 
 
@@ -186,7 +183,7 @@ def test_an_action_on_another_resource_does_not_count(
     """A right to query one index is none to query another."""
     withhold(Grant("sweep", "dynamodb:Query", "${GenerationsTable.Arn}/index/by_due"))
     with pytest.raises(ClientError, match="by_due") as denied:
-        sweep(load_event("sweep"), LambdaContext())
+        invoke("sweep", load_event("sweep"))
     assert denied.value.response["Error"]["Code"] == "AccessDeniedException"
 
 

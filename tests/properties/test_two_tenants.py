@@ -33,9 +33,7 @@ from afterword.models import (
 from afterword.runtime.clients import clients
 from afterword.services import services
 from afterword.tenants.keys import Scope
-from functions.dead_letter.app import handler as dead_letter
 from functions.deliver.app import handler as deliver
-from functions.generate.app import handler as generate
 from functions.get_mail_generation.app import handler as read
 from functions.submit_mail_generation.app import handler as submit
 from functions.sweep.app import handler as sweep
@@ -47,6 +45,7 @@ from tests.conftest import (
     SetClock,
     fresh_aws,
 )
+from tests.harness.api import invoke
 from tests.harness.deployment import REFERENCES
 from tests.harness.fake_model import FakeModel, completion
 from tests.properties.runs import SEEDS, check_machine
@@ -286,7 +285,7 @@ class TwoTenants(RuleBasedStateMachine):
             known.seen["lease_until"]["N"]
         ) >= clock.to_millis(clock.now())
         letter = _record(known.tenant, known.id)
-        again = dead_letter({"Records": [letter]}, LambdaContext())["batchItemFailures"]
+        again = invoke("dead_letter", {"Records": [letter]})["batchItemFailures"]
         assert again == ([{"itemIdentifier": letter["messageId"]}] if held else [])
 
     @precondition(lambda self: self._known)
@@ -436,7 +435,7 @@ class TwoTenants(RuleBasedStateMachine):
     def _run_worker(self, record: Record) -> bool:
         """Run a worker with one message; return whether that must come again."""
         self._working.append(record)
-        result = generate({"Records": [record]}, LambdaContext(milliseconds=300_000))
+        result = invoke("generate", {"Records": [record]}, LambdaContext(milliseconds=300_000))
         self._working.pop()
         return bool(result["batchItemFailures"])
 

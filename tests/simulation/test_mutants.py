@@ -111,7 +111,7 @@ def cancel_anyway(patch: pytest.MonkeyPatch) -> None:
 def notify_success(patch: pytest.MonkeyPatch) -> None:
     """Let each notice tell of a success."""
     detail = notifications.event_detail
-    patch.setattr(notifications, "detail", lambda end: detail(end) | {"status": "succeeded"})
+    patch.setattr(notifications, "event_detail", lambda end: detail(end) | {"status": "succeeded"})
 
 
 def note_hours_first(patch: pytest.MonkeyPatch) -> None:

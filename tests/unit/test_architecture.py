@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import botocore.session
@@ -259,6 +260,7 @@ def modules() -> dict[str, Path]:
 MODULES = modules()
 
 
+@cache
 def tree(module: str) -> ast.Module:
     """Return a module's syntax tree."""
     return ast.parse(MODULES[module].read_text())

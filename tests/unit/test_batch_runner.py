@@ -198,7 +198,7 @@ def test_what_is_given_up_is_taken_again_at_once(runner: BatchRunner) -> None:
 
 def test_time_runs_out_between_lines(runner: BatchRunner, monkeypatch: pytest.MonkeyPatch) -> None:
     """A turn ends in time, and the next one goes on at the line where it stopped."""
-    monkeypatch.setattr(batch_runner, "LINES_AT_ONCE", 2)
+    monkeypatch.setattr(batch_runner, "LINES_PER_WRITE", 2)
     batch = put(b"1\n2\n3\n4\nfive\n")
     number = 0
     reads = []
@@ -219,7 +219,7 @@ def test_time_runs_out_between_lines(runner: BatchRunner, monkeypatch: pytest.Mo
 
 def test_results_are_written_in_parts(runner: BatchRunner, monkeypatch: pytest.MonkeyPatch) -> None:
     """Big results are written part by part, a part a turn if time is short, each line once."""
-    monkeypatch.setattr(batch_runner, "WRITTEN_AT_ONCE", 2)
+    monkeypatch.setattr(batch_runner, "RESULTS_PER_READ", 2)
     monkeypatch.setattr(
         NumberedLines, "render_bad", lambda _, line, why: json.dumps([line, why * 90_000])
     )

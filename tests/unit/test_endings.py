@@ -38,17 +38,17 @@ def put(*, limited: bool = False, notify: bool = False) -> None:
     services().store.put("demo", ID, SUBMISSION, terms)
 
 
-def end(endings: Outbox, how: str) -> object:
+def end(outbox: Outbox, how: str) -> object:
     """End the generation in one of the ways that there are."""
     if how == "cancel":
-        return endings.cancel("demo", ID)
+        return outbox.cancel("demo", ID)
     if how == "give up":
-        return endings.fail_unclaimed("demo", ID, Reason.DEADLINE, "Too late.")
+        return outbox.fail_unclaimed("demo", ID, Reason.DEADLINE, "Too late.")
     claim = services().store.claim("demo", ID, clock.now() + timedelta(seconds=70))
     assert claim is not None
     if how == "fail":
-        return endings.fail(claim, Reason.TOO_LONG, "Too long.")
-    return endings.succeed(claim, completion("Hi"))
+        return outbox.fail(claim, Reason.TOO_LONG, "Too long.")
+    return outbox.succeed(claim, completion("Hi"))
 
 
 ways = pytest.mark.parametrize("how", ["succeed", "fail", "give up", "cancel"])
@@ -63,12 +63,12 @@ def written(calls: list[Call]) -> list[tuple[str, str]]:
 
 @ways
 def test_an_end_gives_the_place_back_and_sends_the_notice(
-    endings: Outbox, calls: list[Call], how: str
+    outbox: Outbox, calls: list[Call], how: str
 ) -> None:
     """However it ends: the usage is counted, and a notice sent, which its receiver settles."""
     put(**BOTH)
     calls.clear()
-    assert end(endings, how)
+    assert end(outbox, how)
     assert written(calls)[-3:] == [
         (WRITE, REFERENCES["GenerationsTable"]),
         (WRITE, REFERENCES["QuotasTable"]),
@@ -81,19 +81,19 @@ def test_an_end_gives_the_place_back_and_sends_the_notice(
 
 @pytest.mark.parametrize("how", ["succeed", "fail"])
 def test_with_nothing_left_to_do_an_end_is_one_write(
-    endings: Outbox, calls: list[Call], how: str
+    outbox: Outbox, calls: list[Call], how: str
 ) -> None:
     """Most generations are settled by the write that ends them."""
     put()
     calls.clear()
-    end(endings, how)
+    end(outbox, how)
     assert written(calls) == [(WRITE, REFERENCES["GenerationsTable"])] * 2  # with the claim
 
 
 @ways
-@pytest.mark.parametrize("broken", ["_usage", "_notices"])
+@pytest.mark.parametrize("broken", ["_quotas", "_notices"])
 def test_an_end_stands_when_settling_it_fails(
-    endings: Outbox,
+    outbox: Outbox,
     monkeypatch: pytest.MonkeyPatch,
     log_lines: Callable[[], list[dict[str, Any]]],
     how: str,
@@ -105,9 +105,9 @@ def test_an_end_stands_when_settling_it_fails(
     def out_of_reach(*_: object) -> None:
         raise EndpointConnectionError(endpoint_url="https://aws.invalid")
 
-    part = SimpleNamespace(settle=out_of_reach, send=out_of_reach)
-    monkeypatch.setattr(endings, broken, part)
-    assert end(endings, how)
+    part = SimpleNamespace(count_end=out_of_reach, send=out_of_reach)
+    monkeypatch.setattr(outbox, broken, part)
+    assert end(outbox, how)
     ended = services().store.get_end("demo", ID)
     assert ended is not None
     assert not ended.dispatched
@@ -117,25 +117,25 @@ def test_an_end_stands_when_settling_it_fails(
 
 @ways
 def test_a_bug_in_settling_is_not_hidden(
-    endings: Outbox, monkeypatch: pytest.MonkeyPatch, how: str
+    outbox: Outbox, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
     """What is not AWS's failure is raised."""
     put(**BOTH)
-    monkeypatch.setattr(endings, "_usage", None)
+    monkeypatch.setattr(outbox, "_quotas", None)
     with pytest.raises(AttributeError):
-        end(endings, how)
+        end(outbox, how)
 
 
-def test_what_does_not_end_is_not_settled(endings: Outbox, calls: list[Call]) -> None:
+def test_what_does_not_end_is_not_settled(outbox: Outbox, calls: list[Call]) -> None:
     """Giving up what is held, or ending what has ended, does nothing more."""
     put(**BOTH)
     claim = services().store.claim("demo", ID, clock.now() + timedelta(seconds=70))
     assert claim is not None
-    assert endings.fail_unclaimed("demo", ID, Reason.DEADLINE, "Too late.") is Status.RUNNING
-    assert endings.cancel("demo", ID) is Status.CANCELED
+    assert outbox.fail_unclaimed("demo", ID, Reason.DEADLINE, "Too late.") is Status.RUNNING
+    assert outbox.cancel("demo", ID) is Status.CANCELED
     calls.clear()
-    assert endings.succeed(claim, completion("late")) is False
-    assert endings.fail(claim, Reason.TOO_LONG, "late") is False
-    assert endings.cancel("demo", ID) is Status.CANCELED
-    assert endings.fail_unclaimed("demo", ID, Reason.DEADLINE, "Too late.") is Status.CANCELED
+    assert outbox.succeed(claim, completion("late")) is False
+    assert outbox.fail(claim, Reason.TOO_LONG, "late") is False
+    assert outbox.cancel("demo", ID) is Status.CANCELED
+    assert outbox.fail_unclaimed("demo", ID, Reason.DEADLINE, "Too late.") is Status.CANCELED
     assert written(calls) == [(WRITE, REFERENCES["GenerationsTable"])] * 4
