@@ -166,9 +166,9 @@ def _put_ended(dynamodb: "DynamoDBClient") -> None:
     submission = Submission(
         dialect="dialonce", flow=FLOW, inputs={"body": "Hello"}, template=None, external={}
     )
-    terms = SubmissionOptions(flow_version=1, retention=timedelta(days=30), notify=True)
+    options = SubmissionOptions(flow_version=1, retention=timedelta(days=30), notify=True)
     payloads = Payloads(lambda: boto3.client("s3"), "bench")
-    GenerationStore(dynamodb, "generations", payloads).put(TENANT, ENDED, submission, terms)
+    GenerationStore(dynamodb, "generations", payloads).put(TENANT, ENDED, submission, options)
     key = {"pk": {"S": f"{TENANT}#{ENDED}"}}
     item = dynamodb.get_item(TableName="generations", Key=key)["Item"]
     item |= {"status": {"S": "canceled"}, "finished_at": item["created_at"]}

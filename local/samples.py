@@ -178,18 +178,15 @@ class Samples:
         for rule in self._events.list_rules()["Rules"]:
             if "ScheduleExpression" in rule:  # the sample of the sweeper needs stalled generations
                 self._events.disable_rule(Name=rule["Name"])
-        self._make_overdue(self._queued())
+        self._make_stalled(self._queued())
         finished = self._finished()
         app = self._post("/v1/keys", {"scopes": ["submit", "read"], "flow": FLOW})
         hook = self._webhook()
-        content = self._post(
-            "/v1/content",
-            {"name": "SubmissionOptions", "folder": "SubmissionOptions", "text": "Text."},
-        )
+        content = self._post("/v1/content", {"name": "Terms", "folder": "Terms", "text": "Text."})
         (folder,) = (
             each["id"]
             for each in self._get("/v1/content/folders")["results"]["folders"]
-            if each["name"] == "SubmissionOptions"
+            if each["name"] == "Terms"
         )
         replayed = self._webhook()
         again = self._post(f"/v1/webhooks/{replayed}/test")["id"]
@@ -240,11 +237,11 @@ class Samples:
         submission = Submission(
             dialect="native", flow=FLOW, inputs=inputs, template=None, external={}
         )
-        terms = SubmissionOptions(flow_version=1, retention=timedelta(days=1), notify=True)
-        self._store.put(TENANT, generation, submission, terms)
+        options = SubmissionOptions(flow_version=1, retention=timedelta(days=1), notify=True)
+        self._store.put(TENANT, generation, submission, options)
         return generation
 
-    def _make_overdue(self, generation: str) -> None:
+    def _make_stalled(self, generation: str) -> None:
         """Let the sweeper find a generation."""
         self._dynamodb.update_item(
             TableName=self._outputs["GenerationsTable"],

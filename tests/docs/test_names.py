@@ -18,6 +18,8 @@ SHORT_FORMS = ("", "layers/core/afterword/", "tests/")
 """The folders that the path of a file or folder may leave out."""
 MADE = (".venv", ".local", ".aws-sam")
 """The folders that commands make."""
+KEYS = ("intake/", "results/", "uploads/", "<tenant>/")
+"""The beginnings of objects' keys in the buckets."""
 PROGRAMS = frozenset({"aws", "docker", "export", "git", "kill", "python", "sam"})
 """Other people's programs: a span that begins with one is a command line of theirs."""
 OTHERS = frozenset(
@@ -29,11 +31,13 @@ OTHERS = frozenset(
         "--warm-containers LAZY",
         "EAGER",
         ".jsonl",
+        "/afterword/<WebhooksTable>/*",  # SSM's names of parameters
         "/proc",
         "PutMetricData",
         "UnknownServiceError",  # botocore's
         "aws/ssm",  # KMS's name of its key
         "cryptography",
+        "deadline_second",  # a misspelling
         "docker0",
         "endpoints.json",  # botocore's
         "eval",
@@ -44,6 +48,7 @@ OTHERS = frozenset(
         "is_global",
         "noqa",
         "set_timestamp",
+        "step_2",  # the second of any number
         "word/document.xml",  # in DOCX
     }
 )
@@ -52,11 +57,12 @@ _FENCED = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 _SPAN = re.compile(r"`([^`]+)`")
 _FILE = re.compile(r"[\w.*<> …$-]*(/|\.(py|ya?ml|json|jsonl|md|toml|lock|css|js|txt|html|log))")
 _PATH = re.compile(r"[\w.*<>/-]+")
-_MEDIA_TYPE = re.compile(r"(application|multipart|text|image)/[\w.+-]+")
+_FOREIGN = re.compile(r"(application|multipart|text|image)/[\w.+-]+|https://")
 _ROUTE = re.compile(r"(?:(?:GET|POST|PUT|PATCH|DELETE) )?(/[\w/{}.-]*)(\?.*)?")
-_AFTERWORD = re.compile(r"(?:uv run )?afterword(?: --local)? (.+)")
+_AFTERWORD = re.compile(r"(?:uv run )?afterword(?: --local)? ([^…]+)")
 _OPTION = re.compile(r"--([a-z][\w-]*)")
 _IDENTIFIER = re.compile(r"[A-Za-z_]\w*")
+_PHRASE = re.compile(r"[a-z]+([ -][a-z]+)+")
 _COMPOUND = re.compile(r"_|[a-z][A-Z]")
 _PROSE = re.compile(r'"""[\s\S]*?"""|#[^\n]*')
 
@@ -145,7 +151,7 @@ def spans(document: Path) -> Iterator[tuple[str, str]]:
 def is_known(span: str, paragraph: str) -> bool:
     """Return whether a span names a thing that exists, or none at all."""
     first, *rest = span.split()
-    if span in OTHERS or first in PROGRAMS or first.startswith(MADE) or _MEDIA_TYPE.match(span):
+    if span in OTHERS or first in PROGRAMS or first.startswith(MADE) or _FOREIGN.match(span):
         known = True
     elif first == "make":
         known = f"\n{rest[0]}:" in (ROOT / "Makefile").read_text()
@@ -155,6 +161,8 @@ def is_known(span: str, paragraph: str) -> bool:
         known = is_route(route[1])
     elif _FILE.match(span) and _PATH.fullmatch(span):
         known = is_path(span, paragraph)
+    elif _PHRASE.fullmatch(span):
+        known = span in lower_code() or is_command(span.split())
     elif option := _OPTION.match(span):
         known = f"--{option[1]}" in frozenset().union(*commands().values())
     else:
@@ -182,16 +190,20 @@ def is_route(path: str) -> bool:
 
 
 def is_path(span: str, paragraph: str) -> bool:
-    """Return whether a path exists: whole, in a short form, or in a folder of its paragraph.
+    """Return whether a path exists: whole, in a short form, or as the beginning of keys.
 
-    A file's name alone must be the only one, or in a folder that the paragraph names; that of a
-    test must be there. `<name>` and `*` stand for any text.
+    A file's name alone must be the only one, or in a folder that the paragraph names; of a test's
+    there may be several. `<name>` and `*` stand for any text.
     """
     wanted = re.sub(r"<[\w ]+>", "*", span)
     if "/" in wanted:
-        return any(matching(prefix + wanted.rstrip("/")) for prefix in SHORT_FORMS)
+        return span.startswith(KEYS) or any(
+            matching(prefix + wanted.rstrip("/")) for prefix in SHORT_FORMS
+        )
     folders = [name.rstrip("/") for name in _SPAN.findall(paragraph) if name.endswith("/")]
-    if any(matching(f"{prefix}{name}/{wanted}") for prefix in SHORT_FORMS for name in folders):
+    if any(name.startswith(MADE) for name in folders) or any(
+        matching(f"{prefix}{name}/{wanted}") for prefix in SHORT_FORMS for name in folders
+    ):
         return True
     found = [path for path in tracked() if PurePosixPath(path).match(wanted)]
     return len(found) == 1 or wanted in found or (wanted.startswith("test_") and bool(found))
@@ -217,3 +229,53 @@ def are_identifiers(span: str) -> bool:
 def test_what_is_in_backticks_exists(document: Path) -> None:
     """A file, command, route or identifier that a document names is there."""
     assert [span for span, paragraph in spans(document) if not is_known(span, paragraph)] == []
+
+
+@pytest.mark.parametrize(
+    "span",
+    [
+        "generations/shop.py",
+        "tests/units/",
+        "store.py",
+        "test_nothing.py",
+        "functions/<name>/lambda.py",
+        "make coffee",
+        "afterword key destroy",
+        "GET /v1/generation/{id}",
+        "/v2/usage",
+        "--colour",
+        "HandedBack",
+        "hand_it_back",
+        "Table.get_everything",
+        "AFTERWORD_COLOUR=red",
+        "brewed some coffee",
+        "Idempotence-Key",
+    ],
+)
+def test_a_wrong_name_is_found(span: str) -> None:
+    """A name that is misspelt, was moved or never existed is not passed over."""
+    assert not is_known(span, f"Read `{span}`.")
+
+
+@pytest.mark.parametrize(
+    "span",
+    [
+        "generations/store.py",
+        "test_names.py",
+        "functions/<name>/app.py",
+        "make lint",
+        "uv run afterword key create acme",
+        "afterword webhook list | show",
+        "GET /v1/generations/{any}",
+        "--json",
+        "OldestMessageAlarm",
+        "Table.get_all",
+        "AFTERWORD_WEBHOOK_RETRIES=5",
+        "Idempotency-Key",
+        '{"any": "JSON"}',
+        "application/json",
+    ],
+)
+def test_a_right_name_is_known(span: str) -> None:
+    """A name that exists is passed over in each of its forms."""
+    assert is_known(span, f"Read `{span}`.")
