@@ -10,5 +10,5 @@ from afterword.services import services
 
 @sqs.consumer(queue.read_message)
 def handler(notices: Sequence[Message], _seconds: float) -> Sequence[str]:
-    """Publish the ends; return what must come again."""
+    """Publish the ends; return the ids to redeliver."""
     return services().notifier.deliver(notices)

@@ -10,5 +10,5 @@ from afterword.services import services
 
 @sqs.consumer(queue.read_message)
 def handler(messages: Sequence[Message], seconds: float) -> Sequence[str]:
-    """Run each generation within the seconds that are left; return what must come again."""
+    """Run each generation within the seconds that are left; return the ids to redeliver."""
     return services().worker.run_batch(messages, seconds)

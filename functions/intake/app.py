@@ -11,6 +11,6 @@ from afterword.services import services
 
 @sqs.consumer(intake.read_message)
 def handler(messages: Sequence[IntakeMessage], seconds: float) -> Sequence[str]:
-    """Take the messages; return what must come again."""
+    """Take the messages; return the ids to redeliver."""
     lines = Lines(services().registry, lambda: services().knowledge)
     return services().intake(lines).take(messages, seconds)

@@ -10,5 +10,5 @@ from afterword.services import services
 
 @sqs.consumer(queue.read_message)
 def handler(messages: Sequence[Message], _seconds: float) -> Sequence[str]:
-    """Try the deliveries at once; return what must come again."""
+    """Try the deliveries at once; return the ids to redeliver."""
     return services().webhook_sender.send_batch(messages)
