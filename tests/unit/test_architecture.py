@@ -38,7 +38,7 @@ AWS_CALLS = {
     "afterword.dialects.genai_stack": {"query"},  # of a request: its parameters
     "afterword.dialects.unless": {"query"},  # of a request: its parameters
     "afterword.dialects.promptitude.content": {"query"},  # the same
-    "afterword.runtime.outbound": {"query"},  # of a URL
+    "afterword.runtime.addresses": {"query"},  # of a URL
     "afterword.engine.notifications": {"put_events"},
     "afterword.webhooks.secrets": {"delete_parameter", "get_parameter", "put_parameter"},
     "afterword.dialects.native.webhooks": {"query"},  # of a request: its parameters
@@ -137,6 +137,7 @@ PUBLIC: dict[str, tuple[str, ...]] = {
         "",
         "deliveries",
         "endpoints",
+        "hosts",
     ),
     "flows": (
         "documents",
@@ -177,6 +178,7 @@ PUBLIC: dict[str, tuple[str, ...]] = {
         "media_types",
     ),
     "runtime": (
+        "addresses",
         "clients",
         "cold_start",
         "dynamodb",

@@ -25,7 +25,8 @@ from afterword.knowledge import (
     documents,
     is_external_id,
 )
-from afterword.runtime.outbound import MAX_BYTES, Fetcher, FetchError
+from afterword.runtime.addresses import FetchError
+from afterword.runtime.outbound import MAX_BYTES, Fetcher
 
 GENERAL = "General"
 """The folder of contents that are created without one."""
