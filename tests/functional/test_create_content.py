@@ -336,14 +336,14 @@ ONE = "text, file, fileUrl"
             {"name": {"a": 1}, "text": "A"},
             answer(
                 400,
-                "name: it must be a string, a number, true, false or null, or a list of them.",
+                "name: must be a string, a number, true, false or null, or a list of them.",
             ),
         ),
         (
             '{"name": "\\ud800", "text": "A"}',
-            answer(400, "name: it has half of a surrogate pair, which is no character."),
+            answer(400, "name: must have no half of a surrogate pair."),
         ),
-        ('{"name": "A", "text": "\\u0000"}', answer(400, "text: it has a NUL character.")),
+        ('{"name": "A", "text": "\\u0000"}', answer(400, "text: must have no NUL character.")),
     ],
 )
 def test_a_bad_request_names_what_is_wrong(

@@ -113,6 +113,7 @@ PUBLIC: dict[str, tuple[str, ...]] = {
     ),
     "handlers": (
         "context_filters",
+        "form_fields",
         "forms",
         "http",
         "json_members",
