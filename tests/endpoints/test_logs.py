@@ -107,7 +107,7 @@ def test_an_id_is_followed_from_the_api_to_the_end(  # noqa: PLR0913, PLR0917 - 
         ("handed back", "of generate"),
         ("finished", "of generate"),
         ("its end is made known", "of deliver"),
-        ("a webhook is delivered", http),
+        ("delivered a webhook", http),
     ]
     assert {line["tenant"] for line in (*lines, *metrics)} == {"demo"}
     assert (lines[0]["flow"], lines[2]["status"], lines[3]["status"]) == (
