@@ -253,7 +253,7 @@ def test_a_resubmission_stands_although_its_message_cannot_be_sent(
     clients().sqs.delete_queue(QueueUrl=REFERENCES["Queue"])
     result = afterword(*RESUBMIT, old)
     assert result.exit_code == 0
-    assert result.stderr.startswith("afterword: accepted, but its message could not be sent: An")
+    assert result.stderr.startswith("afterword: accepted, but could not send its message: An")
     assert store.get("demo", id_for_retry("demo", old)).status is Status.QUEUED
 
 

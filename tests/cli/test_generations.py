@@ -269,7 +269,7 @@ def test_a_mail_stands_although_its_message_cannot_be_sent(afterword: Afterword)
     result = afterword(*MAIL)
     assert (result.exit_code, result.stdout) == (0, f"{only_id()}\n")
     assert result.stderr.startswith(
-        "afterword: accepted, but its message could not be sent: An error occurred"
+        "afterword: accepted, but could not send its message: An error occurred"
     )
     assert result.stderr.count("\n") == 1
 

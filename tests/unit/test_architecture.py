@@ -179,6 +179,7 @@ PUBLIC: dict[str, tuple[str, ...]] = {
     "runtime": (
         "clients",
         "cold_start",
+        "deadline",
         "dynamodb",
         "json_text",
         "outbound",

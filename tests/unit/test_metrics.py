@@ -111,7 +111,7 @@ def test_a_model_that_is_waited_for_still_has_its_time_until_now(
     metrics: Metrics, metric_lines: MetricLines, set_clock: SetClock
 ) -> None:
     """An invocation that ends before the model answers knows how long it has waited."""
-    claim = replace(CLAIM, asked=[ModelCall("test-model", START)])
+    claim = replace(CLAIM, calls=[ModelCall("test-model", START)])
     set_clock.advance(seconds=290)
     metrics.record_requeue(claim)
     (line,) = metric_lines()
@@ -161,7 +161,7 @@ def test_whatever_goes_wrong_is_logged_and_not_raised(
     (line,) = log_lines()
     assert (line["level"], line["message"], line["generation_id"], line["tenant"]) == (
         "ERROR",
-        "its metrics could not be written",
+        "could not write metrics",
         ID,
         "demo",
     )

@@ -166,16 +166,22 @@ class Services:
     def worker(self) -> "Worker":
         """The worker, with all its objects built before any thread runs."""
         from afterword.engine.attempts import Worker
+        from afterword.engine.prompting import Prompter
 
-        return Worker(
+        prompter = Prompter(
             self.store,
             self.listings,
+            self.knowledge,
+            self.model.documents,
+            self.settings.model_id,
+        )
+        return Worker(
+            self.store,
             self.outbox,
             self.registry,
             self.queue,
-            self.knowledge,
+            prompter,
             self.model,
-            self.settings.model_id,
             self.metrics,
         )
 

@@ -12,6 +12,7 @@ from afterword import clock, webhooks
 from afterword.errors import NotFoundError
 from afterword.runtime import telemetry
 from afterword.runtime.outbound import FetchError
+from afterword.runtime.queue import MessageOutcome, ids_to_redeliver
 from afterword.webhooks import (
     DISABLED_AFTER,
     SEND_SECONDS,
@@ -64,22 +65,23 @@ class Sender:
         None waits for another: a receiver that hangs takes its own thread's time alone.
         """
         with ThreadPoolExecutor(len(messages)) as threads:
-            again = list(threads.map(self._comes_again, messages))
-        return [message.message_id for message, comes in zip(messages, again, strict=True) if comes]
+            outcomes = threads.map(self._send_or_wait, messages)
+            ids = (message.message_id for message in messages)
+            return ids_to_redeliver(zip(ids, outcomes, strict=True))
 
-    def _comes_again(self, message: "Message") -> bool:
+    def _send_or_wait(self, message: "Message") -> MessageOutcome:
         """Try a delivery. What AWS does not let it do, another delivery of the message does."""
         try:
             seconds = self._send(message)
             if seconds is None:
-                return False
+                return MessageOutcome.DONE
             self._queue.change_visibility(message.receipt_handle, seconds)
         except (BotoCoreError, ClientError) as error:
             telemetry.logger().warning(
                 "a webhook could not be sent",
                 extra={"tenant": message.tenant, "delivery": message.id, "why": str(error)},
             )
-        return True
+        return MessageOutcome.REDELIVER
 
     def _send(self, message: "Message") -> int | None:
         """Try a delivery if it is due; return after how many seconds it is due, None for never."""
