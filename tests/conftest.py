@@ -17,7 +17,7 @@ from botocore.exceptions import EndpointConnectionError
 
 from afterword import clock
 from afterword.generations.store import GenerationStore
-from afterword.runtime import telemetry
+from afterword.runtime import outbound, telemetry
 from afterword.runtime.clients import clients
 from afterword.services import services
 from afterword.tenants.keys import Scope
@@ -30,6 +30,7 @@ from tests.harness.deployment import REFERENCES, REGION, Deployment, parsed_temp
 from tests.harness.stand_in_aws import EventHandlers, let_one_call_in_at_a_time, stand_in_aws
 
 ROOT = Path(__file__).parent.parent
+PACKAGES = {path.name for path in (ROOT / "layers/core/afterword").iterdir() if path.is_dir()}
 FLOW = "mail-reply"
 FLOW_DOCUMENT = json.dumps(
     {
@@ -109,6 +110,14 @@ class Stored:
     items: int
     messages: int
     objects: int
+
+
+@pytest.fixture(autouse=True)
+def no_sockets(request: pytest.FixtureRequest) -> None:
+    """Let no test of a package open a socket; moto answers before botocore would open one."""
+    is_of_package = request.path.parent.name in PACKAGES or request.path.parent == ROOT / "tests"
+    if is_of_package and request.node.get_closest_marker("sockets") is None:
+        request.getfixturevalue("socket_disabled")
 
 
 @pytest.fixture(scope="session")
@@ -215,6 +224,16 @@ def cut_off(aws: None) -> Callable[[str], None]:  # noqa: ARG001 - asked for its
             client.meta.events.register(f"before-call.{operation}", fail)
 
     return cut
+
+
+@pytest.fixture
+def no_internet(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no address lead anywhere: nothing is fetched, and no name server is asked."""
+
+    def resolve(_host: str, _port: int) -> list[str]:
+        raise OSError
+
+    monkeypatch.setattr(outbound, "_addresses", resolve)
 
 
 @pytest.fixture

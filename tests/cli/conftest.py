@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partialmethod
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from moto.core.botocore_stubber import BotocoreStubber
 from typer.testing import CliRunner, Result
 
 import cli.stack
-from afterword.services import services
+from afterword.services import Services
 from cli.main import app
 from tests.harness.deployment import REFERENCES, REGION
 
@@ -111,7 +112,13 @@ def stack(cloudformation: CloudFormation, template: Mapping[str, Any]) -> None:
         for name, output in template["Outputs"].items()
         if output["Value"].get("Ref") in REFERENCES
     }
-    services().has_metrics = False  # metrics of what a test ends are no output of a command
+
+
+@pytest.fixture(autouse=True)
+def only_the_commands_write(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep the metrics of what the tests end out of the commands' output."""
+    without_metrics = partialmethod(Services.__init__, has_metrics=False)
+    monkeypatch.setattr(Services, "__init__", without_metrics)
 
 
 @pytest.fixture

@@ -14,15 +14,14 @@ import pytest
 
 from afterword import clock
 from afterword.dialects import native, promptitude
-from afterword.generations import Status, Submission, waiting
-from afterword.knowledge import Draft
-from afterword.runtime import outbound
+from afterword.generations import Status, waiting
 from afterword.runtime.clients import clients
 from afterword.services import services
 from afterword.tenants.keys import Scope
 from tests.conftest import FLOW, Call, Event, Stored, Tenant
 from tests.fuzz.contract import SUBMISSION, Operation
 from tests.fuzz.gateway import Gateway, HttpRequest, HttpResponse
+from tests.harness.belongings import generation_parameters, make_belongings, submitted
 from tests.harness.deployment import REFERENCES, Deployment
 from tests.harness.fake_model import completion
 
@@ -186,24 +185,11 @@ def all_stored(stored: Callable[[], Stored]) -> Callable[[], Stored]:
 
 
 @pytest.fixture
-def no_internet(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let no address lead anywhere: nothing is fetched, and no name server is asked."""
-
-    def resolve(_host: str, _port: int) -> list[str]:
-        raise OSError
-
-    monkeypatch.setattr(outbound, "_addresses", resolve)
-
-
-@pytest.fixture
 def anew(tenant: Tenant) -> Mapping[str, Callable[[], Mapping[str, str]]]:
     """Return what makes things for the operations that use them up, by the operations' names."""
 
     def queued() -> Mapping[str, str]:
-        submission = Submission(
-            dialect="dialonce", flow=FLOW, inputs={"body": "Hi"}, template=None, external={}
-        )
-        return {"id": services().submitter.submit(tenant.id, submission)}
+        return {"id": submitted(tenant)}
 
     def ended() -> Mapping[str, str]:
         place = queued()
@@ -241,39 +227,17 @@ def world(  # noqa: PLR0913, PLR0917 - all that there is to ask
     anew: Mapping[str, Callable[[], Mapping[str, str]]],
 ) -> World:
     """Return the endpoints, with a tenant who has one of each thing, and keys."""
-    parameters = {"companyCuid": tenant.id, "orchestratorCuid": FLOW, "processCuid": ""}
-    parameters["flowId"] = FLOW
     _, key = services().registry.create_key(tenant.id, [Scope.SUBMIT, Scope.READ], flow=FLOW)
     headers = {"authorization": f"Bearer {key}"}
     _, key = services().registry.create_key(tenant.id, [Scope.ADMIN, Scope.READ])
     owner = {"authorization": f"Bearer {key}"}
-    content = services().contents.create(
-        tenant.id, Draft(name="Refunds", text="Soon.", folder="Terms", external_id="terms-1")
-    )
-    parameters |= {"contentId": content.id, "folderId": content.folder.id, "file": "page.js"}
-    parameters["keyId"] = services().registry.create_key(tenant.id, [Scope.READ])[0].id
-    parameters |= {"from": "2026-11-01", "to": "2026-11-30", "by": "day,flow,model"}
-    clients().dynamodb.put_item(
-        TableName=REFERENCES["StatisticsTable"],
-        Item={
-            "pk": {"S": "#"},
-            "sk": {"S": "counted"},
-            "until": {"N": str(clock.to_millis(clock.now()))},
-        },
-    )
-    webhook, _ = services().webhook_endpoints.create(tenant.id, "https://hooks.example.com/")
-    delivery = services().webhook_deliveries.start_test(tenant.id, webhook.id)
-    parameters |= {"webhookId": webhook.id, "deliveryId": delivery.id}
-    parameters["batchId"] = services().batch_requests.accept(tenant.id, FLOW, None, None).id
+    parameters = make_belongings(tenant)
     gateway = Gateway(deployment)
     world = World(
         gateway, calls, all_stored, load_event, parameters, headers, owner, there=all_stored()
     )
     accepted = world.gateway.send(world.request(SUBMISSION))
-    parameters["processCuid"] = json.loads(accepted.body)["process_cuid"]
-    names = ("text_gen_id", "logId", "questionId", "id")
-    parameters |= dict.fromkeys(names, parameters["processCuid"])
-    parameters |= {"limit": "20", "flow": FLOW}
+    parameters |= generation_parameters(json.loads(accepted.body)["process_cuid"])
     world.anew = anew
     world.there = all_stored()
     world.kept_items = {

@@ -6,28 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
-from functions.count_usage.app import handler as count_usage
-from functions.create_key.app import handler as create_key
-from functions.get_flow.app import handler as get_flow
-from functions.get_usage.app import handler as get_usage
-from functions.list_flow_versions.app import handler as list_flow_versions
-from functions.list_flows.app import handler as list_flows
-from functions.list_keys.app import handler as list_keys
-from functions.put_flow.app import handler as put_flow
-from functions.revoke_key.app import handler as revoke_key
-from tests.conftest import Event, LambdaContext
+from tests.conftest import Event
+from tests.harness.api import invoke
 
-HANDLERS: Mapping[str, Callable[[Event, LambdaContext], dict[str, Any]]] = {
-    "list_flows": list_flows,
-    "get_flow": get_flow,
-    "put_flow": put_flow,
-    "list_flow_versions": list_flow_versions,
-    "list_keys": list_keys,
-    "create_key": create_key,
-    "revoke_key": revoke_key,
-    "get_usage": get_usage,
-    "count_usage": count_usage,
-}
 STARTED = "2026-11-10T09:00:00.000Z"
 """START as the API writes it."""
 type Result = dict[str, Any]
@@ -68,11 +49,6 @@ def no_flow(flow: str) -> Result:
 
 
 NO_SUCH_FLOW = problem(404, "Not Found", "There is no such flow.")
-NO_SUCH_KEY = problem(404, "Not Found", "There is no such key.")
-OTHER_FLOW = problem(403, "Forbidden", "The API key is for another flow.")
-BOUND = problem(403, "Forbidden", "The API key is for one flow alone.")
-OUT_OF_REACH = problem(503, "Service Unavailable", "Try again in a moment.", retry_after="1")
-NO_KEY = problem(401, "Unauthorized", "An API key is needed.", www_authenticate="Bearer")
 
 
 @dataclass(frozen=True)
@@ -102,5 +78,5 @@ class Administration:
             event["body"] = body if isinstance(body, str) else json.dumps(body)
         if query is not None:
             event |= {"queryStringParameters": query, "rawQueryString": urlencode(query)}
-        result = HANDLERS[name](event, LambdaContext())
+        result = invoke(name, event)
         return {**result, "body": json.loads(result["body"]) if result["body"] else None}

@@ -5,8 +5,8 @@ from copy import deepcopy
 from typing import Any
 
 from afterword.runtime.clients import clients
-from functions.intake.app import handler as intake
 from tests.conftest import FLOW, Call, Event, LambdaContext
+from tests.harness.api import invoke
 from tests.harness.deployment import REFERENCES
 
 BUCKET = REFERENCES["BatchBucket"]
@@ -51,7 +51,7 @@ class Inbox:
                 record | {"messageId": str(number), "receiptHandle": handle, "body": text}
             )
         context = LambdaContext(milliseconds=milliseconds)
-        answer = intake({"Records": records}, context)
+        answer = invoke("intake", {"Records": records}, context)
         return [each["itemIdentifier"] for each in answer["batchItemFailures"]]
 
     @staticmethod

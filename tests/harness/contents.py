@@ -12,11 +12,8 @@ from urllib3 import encode_multipart_formdata
 
 from afterword.knowledge import folder_id, tag_id
 from afterword.runtime.clients import clients
-from functions.create_content.app import handler as create_content
-from functions.list_folder_contents.app import handler as list_folder_contents
-from functions.list_folders.app import handler as list_folders
-from functions.update_content.app import handler as update_content
-from tests.conftest import Event, LambdaContext
+from tests.conftest import Event
+from tests.harness.api import invoke
 from tests.harness.deployment import REFERENCES
 
 STARTED = "2026-11-10T09:00:00.000Z"
@@ -48,7 +45,6 @@ def read(result: Mapping[str, Any]) -> Result:
 
 NO_SUCH_CONTENT = answer(404, "There is no such content.")
 NO_SUCH_FOLDER = answer(404, "There is no such folder.")
-BOUND = answer(403, "The API key is for one flow alone.")
 
 
 @dataclass(frozen=True)
@@ -69,7 +65,7 @@ class Contents:
     def create(self, body: object) -> Result:
         """Create a content by JSON."""
         text = body if isinstance(body, str) else json.dumps(body)
-        return read(create_content(self.event("create_content") | {"body": text}, LambdaContext()))
+        return read(invoke("create_content", self.event("create_content") | {"body": text}))
 
     def created(self, **fields: object) -> dict[str, Any]:
         """Create a content that is taken, and return what it is shown as."""
@@ -83,7 +79,7 @@ class Contents:
         event = self.event("create_content")
         event["headers"]["content-type"] = content_type
         event |= {"body": base64.b64encode(body).decode(), "isBase64Encoded": True}
-        return read(create_content(event, LambdaContext()))
+        return read(invoke("create_content", event))
 
     def submit(self, *fields: tuple[str, Value]) -> Result:
         """Create a content by fields: with a file by a multipart form, else an urlencoded one."""
@@ -96,17 +92,17 @@ class Contents:
         """Update a content by JSON."""
         event = self.event("update_content", contentId=reference)
         event["body"] = body if isinstance(body, str) else json.dumps(body)
-        return read(update_content(event, LambdaContext()))
+        return read(invoke("update_content", event))
 
     def folders(self) -> Result:
         """List the folders."""
-        return read(list_folders(self.event("list_folders"), LambdaContext()))
+        return read(invoke("list_folders", self.event("list_folders")))
 
     def list(self, folder: str, **query: str) -> Result:
         """List a page of a folder's contents."""
         event = self.event("list_folder_contents", folderId=folder)
         event |= {"rawQueryString": urlencode(query), "queryStringParameters": query}
-        return read(list_folder_contents(event, LambdaContext()))
+        return read(invoke("list_folder_contents", event))
 
 
 def shown(content_id: str, **fields: object) -> dict[str, object]:

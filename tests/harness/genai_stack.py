@@ -11,21 +11,16 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 
 from urllib3 import encode_multipart_formdata
 
-from afterword.handlers import LambdaHandler
-from functions.create_text_generation.app import handler as create_text_generation
-from functions.get_stack_app.app import handler as get_stack_app
-from functions.get_text_generation.app import handler as get_text_generation
-from functions.list_text_generations.app import handler as list_text_generations
-from functions.update_text_generation.app import handler as update_text_generation
-from tests.conftest import FLOW, Event, LambdaContext
+from tests.conftest import FLOW, Event
+from tests.harness.api import invoke
 
-HANDLERS: Mapping[str, LambdaHandler] = {
-    "get_stack_app": get_stack_app,
-    "list_text_generations": list_text_generations,
-    "create_text_generation": create_text_generation,
-    "get_text_generation": get_text_generation,
-    "update_text_generation": update_text_generation,
-}
+ENDPOINTS = (
+    "get_stack_app",
+    "list_text_generations",
+    "create_text_generation",
+    "get_text_generation",
+    "update_text_generation",
+)
 """The API's endpoints by name; each has a sample event of its name."""
 
 STARTED = "2026-11-10T09:00:00.000Z"
@@ -192,8 +187,7 @@ class Client:
 
 def send(endpoint: str, event: Event) -> Result:
     """Call an endpoint's handler."""
-    result: Result = HANDLERS[endpoint](event, LambdaContext())
-    return result
+    return invoke(endpoint, event)
 
 
 def answer(body: object, status: int = 200, **headers: str) -> Result:

@@ -6,22 +6,9 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
-from functions.cancel_generation.app import handler as cancel
-from functions.delete_generation.app import handler as delete
-from functions.get_generation.app import handler as get
-from functions.list_generations.app import handler as list_
-from functions.retry_generation.app import handler as retry
-from functions.submit_generation.app import handler as submit
-from tests.conftest import FLOW, Event, LambdaContext
+from tests.conftest import FLOW, Event
+from tests.harness.api import invoke
 
-HANDLERS = {
-    "submit_generation": submit,
-    "get_generation": get,
-    "list_generations": list_,
-    "cancel_generation": cancel,
-    "delete_generation": delete,
-    "retry_generation": retry,
-}
 QUESTION = {"flow": FLOW, "inputs": {"text": "When does my policy end?"}}
 HEADERS = {"content-type": "application/json", "cache-control": "no-store"}
 PROBLEM = {**HEADERS, "content-type": "application/problem+json"}
@@ -54,7 +41,7 @@ class Native:
             event["body"] = body if isinstance(body, str) else json.dumps(body)
         if query is not None:
             event["queryStringParameters"] = dict(query)
-        result = HANDLERS[name](event, LambdaContext())
+        result = invoke(name, event)
         return {**result, "body": json.loads(result["body"])} if result["body"] else result
 
     def submit(self, body: object = None, **headers: str) -> Result:

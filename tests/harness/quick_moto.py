@@ -6,6 +6,7 @@ Nothing that moto answers changes. Under the profiler this was two thirds of a t
 from functools import cache
 from typing import Any
 
+from botocore.loaders import JSONFileLoader
 from moto import backend_index
 from moto.core import responses
 from moto.core.constants import MISSING
@@ -23,11 +24,10 @@ def install() -> None:
     backend_index.backend_url_patterns.sort(key=lambda pattern: pattern[0] not in SERVICES)
     for name in ("method_names_from_class", "camelcase_to_underscores"):
         setattr(responses, name, cache(getattr(responses, name)))
-    for owner, name, quick in (
-        (XFormedAttributePicker, "__call__", _picked),
-        (JSONSerializer, "_serialize_type_structure", _serialized),
-    ):
-        setattr(owner, name, quick)
+    # A session of boto3 has a loader of its own, which would parse each service's model again.
+    setattr(JSONFileLoader, "load_file", staticmethod(cache(JSONFileLoader().load_file)))  # noqa: B010
+    setattr(XFormedAttributePicker, "__call__", _picked)  # noqa: B010
+    setattr(JSONSerializer, "_serialize_type_structure", _serialized)  # noqa: B010
 
 
 _possible_keys: dict[tuple[Shape, str, type], tuple[str, ...]] = {}

@@ -101,7 +101,8 @@ class EventHandlers:
     def set_back(self, clients: Iterable[BaseClient]) -> None:
         """Drop the handlers that were registered since a client was first passed."""
         for client in clients:
-            emitter: Any = vars(client.meta.events)["_emitter"]  # handlers cannot be listed
+            events: Any = client.meta.events
+            emitter = events._emitter  # noqa: SLF001 - there is no way to list handlers
             pristine = self._pristine.setdefault(client, copy(emitter))
             if emitter._lookup_cache is not self._lookups.get(client):  # noqa: SLF001 - new after each change
                 vars(emitter).update(vars(copy(pristine)))

@@ -10,10 +10,9 @@ from afterword import clock
 from afterword.flows.flow import Flow
 from afterword.generations import Completion, Source
 from afterword.services import services
-from functions.get_answer.app import handler as get_answer
-from functions.submit_query.app import handler as submit_query
-from tests.conftest import Event, LambdaContext
-from tests.functional.conftest import HEADERS
+from tests.conftest import Event
+from tests.endpoints.conftest import HEADERS
+from tests.harness.api import invoke
 
 WEBSITE = "help-center"
 CHAT = {
@@ -115,7 +114,7 @@ class Visitor:
     def post(self, body: str, **headers: str) -> Result:
         """Post a body."""
         event = self.event("submit_query", **headers) | {"body": body}
-        return submit_query(event, LambdaContext())
+        return invoke("submit_query", event)
 
     def ask(self, query: str = ASKED["query"], /, **fields: object) -> Result:
         """Ask a question of the seed's session; what is in `fields` stands instead, or beside."""
@@ -133,7 +132,7 @@ class Visitor:
         event = self.event("get_answer", **headers)
         event["queryStringParameters"] = {"questionId": question_id}
         event["rawQueryString"] = f"questionId={question_id}"
-        return get_answer(event, LambdaContext())
+        return invoke("get_answer", event)
 
     def chat(self, question_id: str) -> Any:  # noqa: ANN401 - JSON
         """Get the chat data of a question that is answered."""

@@ -10,32 +10,22 @@ from afterword.runtime.clients import clients
 from afterword.runtime.outbound import FetchError, Reply
 from afterword.services import services
 from afterword.webhooks import Delivery, Endpoint
-from functions.create_webhook.app import handler as create_webhook
-from functions.delete_webhook.app import handler as delete_webhook
-from functions.get_webhook.app import handler as get_webhook
-from functions.list_deliveries.app import handler as list_deliveries
-from functions.list_webhooks.app import handler as list_webhooks
-from functions.replay_delivery.app import handler as replay_delivery
-from functions.rotate_webhook.app import handler as rotate_webhook
-from functions.send_webhook.app import handler as send_webhook
-from functions.test_webhook.app import handler as test_webhook
-from functions.update_webhook.app import handler as update_webhook
-from tests.conftest import Event, LambdaContext
+from tests.conftest import Event
+from tests.harness.api import invoke
 from tests.harness.deployment import REFERENCES
 
 URL = "https://hooks.example.com/afterword"
-HANDLERS: Mapping[str, Callable[[Event, LambdaContext], dict[str, Any]]] = {
-    "create_webhook": create_webhook,
-    "delete_webhook": delete_webhook,
-    "get_webhook": get_webhook,
-    "list_deliveries": list_deliveries,
-    "list_webhooks": list_webhooks,
-    "replay_delivery": replay_delivery,
-    "rotate_webhook": rotate_webhook,
-    "test_webhook": test_webhook,
-    "update_webhook": update_webhook,
-}
-BODYLESS = tuple(sorted(HANDLERS.keys() - {"create_webhook", "update_webhook"}))
+ENDPOINTS = (
+    "create_webhook",
+    "delete_webhook",
+    "get_webhook",
+    "list_deliveries",
+    "list_webhooks",
+    "replay_delivery",
+    "rotate_webhook",
+    "test_webhook",
+    "update_webhook",
+)
 ABSENT = "wh_00000000000000000000"
 NO_WEBHOOK = "There is no such webhook."
 
@@ -84,7 +74,7 @@ class Webhooks:
 
     def send(self, name: str, event: Event) -> Result:
         """Call a function with an event."""
-        result = HANDLERS[name](event, LambdaContext())
+        result = invoke(name, event)
         assert result["headers"]["cache-control"] == "no-store"
         return {**result, "body": json.loads(result["body"]) if result["body"] else None}
 
@@ -198,5 +188,5 @@ class Queue:
             }
             for delivery in deliveries
         ]
-        result = send_webhook(event, LambdaContext())
+        result = invoke("send_webhook", event)
         return [failure["itemIdentifier"] for failure in result["batchItemFailures"]]

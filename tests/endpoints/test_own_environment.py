@@ -1,0 +1,659 @@
+"""Each function with its own environment and its own permissions, as template.yaml has them."""
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from types import SimpleNamespace
+from typing import Any
+
+import boto3
+import pytest
+
+from afterword import clock, generations
+from afterword.flows.flow import Flow
+from afterword.generations import Submission, SubmissionOptions, waiting
+from afterword.generations.store import GenerationStore
+from afterword.knowledge import Draft
+from afterword.limits import Admission, Limits
+from afterword.limits.quotas import Quotas
+from afterword.models import ModelUnavailableError
+from afterword.runtime import settings
+from afterword.runtime.clients import clients
+from afterword.runtime.payloads import Payloads
+from afterword.services import services
+from afterword.tenants.keys import Scope
+from functions.create_content.app import handler as create_content
+from functions.get_docs.app import handler as get_docs
+from functions.get_docs_file.app import handler as get_docs_file
+from functions.get_flow_log.app import handler as get_flow_log
+from functions.get_openapi.app import handler as get_openapi
+from functions.health.app import handler as health
+from functions.list_folder_contents.app import handler as list_folder_contents
+from functions.list_folders.app import handler as list_folders
+from functions.rate_flow_log.app import handler as rate_flow_log
+from functions.update_content.app import handler as update_content
+from tests.conftest import FLOW, FLOW_DOCUMENT, Call, Event, LambdaContext, SetClock, Tenant
+from tests.harness import roles
+from tests.harness.administration import Administration
+from tests.harness.api import invoke
+from tests.harness.deployment import REFERENCES, Deployment, parsed_template
+from tests.harness.fake_model import FakeModel, completion, raising, saying
+from tests.harness.genai_stack import Client
+from tests.harness.native_generations import Native
+from tests.harness.roles import USED_BY_LAMBDA
+
+ID, OTHER_ID = "019a6f3e-7c00-7000-8000-000000000001", "019a6f3e-7c00-7000-8000-000000000002"
+BIG = "x" * 20_000
+SLOT = "1794301200000-00000000"
+SHARED = frozenset[str](parsed_template()["Globals"]["Function"]["Environment"]["Variables"])
+"""The variables that all functions have."""
+
+
+@dataclass
+class Recorder(Mapping[str, str]):
+    """An environment that notes which of its variables are asked for, but for those of all."""
+
+    variables: Mapping[str, str]
+    asked: set[str]
+
+    def __getitem__(self, name: str) -> str:
+        """Return a variable, and note that it was asked for."""
+        self.asked |= {name} - SHARED
+        return self.variables[name]
+
+    def __iter__(self) -> Iterator[str]:
+        """Iterate over the names."""
+        return iter(self.variables)
+
+    def __len__(self) -> int:
+        """Return how many there are."""
+        return len(self.variables)
+
+
+@pytest.fixture
+def run_alone(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], set[str]]:
+    """Return a function that leaves only one function's variables, and gives those asked for."""
+
+    def leave_only(folder: str) -> set[str]:
+        variables = deployment.functions[folder].environment
+        recorder = Recorder(variables, set())
+        monkeypatch.setattr(settings, "os", SimpleNamespace(environ=recorder))
+        services.cache_clear()
+        return recorder.asked
+
+    return leave_only
+
+
+def put(
+    inputs: Mapping[str, str],
+    external: Mapping[str, str],
+    generation_id: str = ID,
+    slot: str = SLOT,
+) -> None:
+    """Queue the generation of the sample events, which has limits and is to be made known."""
+    submission = Submission(
+        dialect="dialonce", flow=FLOW, inputs=inputs, template=None, external=external
+    )
+    terms = SubmissionOptions(
+        flow_version=1, retention=timedelta(days=30), slot=slot, notify=generation_id == ID
+    )
+    services().store.put("demo", generation_id, submission, terms)
+
+
+def ask_after_another() -> None:
+    """Queue a question of a conversation, about a content that is kept in the bucket."""
+    draft = Draft(name="Refunds", text="Refunds take two weeks. " * 1_000, folder="Help")
+    services().contents.create("demo", draft)
+    step = {"name": "answer", "prompt": "{{text}}", "context": {"folders": ["Help"]}}
+    flow = Flow.model_validate({"id": "ask", "name": "Ask", "steps": [step]})
+    services().registry.put_flow("demo", "ask", flow.model_dump_json(exclude_unset=True))
+    question = Submission(
+        dialect="unless",
+        flow="ask",
+        inputs={"text": "When are refunds made?"},
+        template=None,
+        external={},
+        conversation="session-1",
+    )
+    terms = SubmissionOptions(flow_version=1, retention=timedelta(days=30), slot=SLOT)
+    for generation_id in (generations.new_id(), OTHER_ID):
+        services().store.put("demo", generation_id, question, terms)
+
+
+def unused(folder: str) -> set[str]:
+    """Return what a function may do and has not done in this test; Lambda does some of it."""
+    deployed = roles.deployed()
+    own = {grant for grant in deployed.in_force(folder) if grant.action not in USED_BY_LAMBDA}
+    return {str(grant) for grant in own - deployed.used}
+
+
+def messages_in(queue: str) -> int:
+    """Return how many messages wait in a queue of the template."""
+    attributes = clients().sqs.get_queue_attributes(
+        QueueUrl=REFERENCES[queue], AttributeNames=["ApproximateNumberOfMessages"]
+    )["Attributes"]
+    return int(attributes["ApproximateNumberOfMessages"])
+
+
+def ours(deployment: Deployment, folder: str) -> set[str]:
+    """Return the names of the variables of ours that a function has and others have not."""
+    environment = deployment.functions[folder].environment
+    return {name for name in environment if name.startswith("AFTERWORD_")} - SHARED
+
+
+@pytest.mark.parametrize(
+    ("folder", "handler"),
+    [
+        ("health", health),
+        ("get_openapi", get_openapi),
+        ("get_docs", get_docs),
+        ("get_docs_file", get_docs_file),
+    ],
+)
+def test_what_is_open_to_everybody_has_and_needs_nothing(  # noqa: PLR0913, PLR0917 - fixtures
+    deployment: Deployment,
+    load_event: Callable[[str], Event],
+    monkeypatch: pytest.MonkeyPatch,
+    calls: list[Call],
+    folder: str,
+    handler: Callable[[Event, object], Mapping[str, Any]],
+) -> None:
+    """A function that takes no key runs without any setting and may do nothing."""
+    monkeypatch.setattr(settings, "os", SimpleNamespace(environ={}))
+    services.cache_clear()
+    assert handler(load_event(folder), LambdaContext())["statusCode"] == 200
+    assert calls == []
+    assert ours(deployment, folder) == set()
+    assert unused(folder) == set()
+
+
+def lose_slot(generation_id: str) -> None:
+    """End a generation of a tenant with limits, as a process does that dies before it settles."""
+    limits = services().registry.get_limits("demo")
+    usage = Quotas(clients().dynamodb, REFERENCES["QuotasTable"])
+    slot = usage.admit("demo", generation_id, limits)
+    assert isinstance(slot, Admission)
+    assert slot.slot is not None
+    put({"body": "B"}, {}, generation_id, slot.slot)
+    services().store.cancel("demo", generation_id)
+
+
+def test_submitting_has_what_it_needs(
+    deployment: Deployment,
+    submission_event: Event,
+    set_clock: SetClock,
+    run_alone: Callable[[str], set[str]],
+) -> None:
+    """The submitting function uses all its variables and permissions, and no other."""
+    services().registry.set_limits("demo", Limits(running_at_once=2))
+    lose_slot(ID)
+    lose_slot(OTHER_ID)
+    set_clock.advance(minutes=2)
+    asked = run_alone("submit_mail_generation")
+    submission_event["body"] = f'{{"subject": "A", "body": "{BIG}"}}'
+    submission_event["headers"]["idempotency-key"] = "case-457"
+    assert invoke("submit_mail_generation", submission_event)["statusCode"] == 200
+    assert messages_in("Queue") == 1
+    assert asked == ours(deployment, "submit_mail_generation")
+    assert unused("submit_mail_generation") == set()
+
+
+def test_reading_has_what_it_needs(
+    deployment: Deployment,
+    reading_event: Callable[[str], Event],
+    run_alone: Callable[[str], set[str]],
+) -> None:
+    """The reading function uses all its variables and permissions, and no other."""
+    put({"body": "B"}, {"external_metadata": f'{{"a": "{BIG}"}}'})
+    asked = run_alone("get_mail_generation")
+    assert invoke("get_mail_generation", reading_event(ID))["statusCode"] == 200
+    assert asked == ours(deployment, "get_mail_generation")
+    assert unused("get_mail_generation") == set()
+
+
+@pytest.mark.usefixtures("tenant")
+def test_the_worker_may_do_what_it_does(
+    message_event: Callable[[str], Event],
+    use_model: Callable[[FakeModel], None],
+    run_alone: Callable[[str], set[str]],
+    calls: list[Call],
+) -> None:
+    """The worker uses all its permissions: for big texts, hand-backs, passages and results."""
+    put({"body": BIG}, {})
+    ask_after_another()
+    event = message_event(ID)
+    services().queue.send("demo", ID)
+    (message,) = clients().sqs.receive_message(QueueUrl=REFERENCES["Queue"])["Messages"]
+    event["Records"][0]["receiptHandle"] = message["ReceiptHandle"]
+    run_alone("generate")
+    use_model(raising(ModelUnavailableError("Busy.")))
+    assert len(invoke("generate", event)["batchItemFailures"]) == 1
+    use_model(saying(BIG))
+    assert invoke("generate", event) == {"batchItemFailures": []}
+    assert invoke("generate", message_event(OTHER_ID)) == {"batchItemFailures": []}
+    assert "sqs.ChangeMessageVisibility" in [call.operation for call in calls]
+    assert messages_in("NotifyQueue") == 1
+    assert unused("generate") == set()
+
+
+@pytest.mark.usefixtures("aws")
+def test_the_worker_has_the_settings_that_it_needs(
+    deployment: Deployment, run_alone: Callable[[str], set[str]]
+) -> None:
+    """The worker, with a model at an endpoint, is built from all its variables and no other."""
+    asked = run_alone("generate")
+    assert services().worker
+    assert services().ranking
+    assert asked == ours(deployment, "generate")
+
+
+def test_letters_have_what_they_need(
+    deployment: Deployment,
+    tenant: Tenant,
+    load_event: Callable[[str], Event],
+    run_alone: Callable[[str], set[str]],
+) -> None:
+    """The dead letters' function uses all its variables and permissions, and no other."""
+    put({"body": "B"}, {})
+    put({"body": "B"}, {}, OTHER_ID)
+    assert tenant.id == "demo"
+    asked = run_alone("dead_letter")
+    event = load_event("dead_letter")
+    (letter,) = event["Records"]
+    event["Records"].append({**letter, "body": letter["body"].replace(ID, OTHER_ID)})
+    assert invoke("dead_letter", event) == {"batchItemFailures": []}
+    assert messages_in("NotifyQueue") == 1
+    assert asked == ours(deployment, "dead_letter")
+    assert unused("dead_letter") == set()
+
+
+@pytest.mark.usefixtures("tenant")
+def test_the_sweeper_has_what_it_needs(
+    deployment: Deployment,
+    set_clock: SetClock,
+    load_event: Callable[[str], Event],
+    run_alone: Callable[[str], set[str]],
+) -> None:
+    """The sweeper uses all its variables and permissions, and no other."""
+    put({"body": "B"}, {})
+    put({"body": "B"}, {}, OTHER_ID)
+    assert services().store.cancel("demo", OTHER_ID)
+    services().store.cancel("demo", ID)
+    put({"body": "B"}, {}, "019a6f3e-7c00-7000-8000-000000000003")
+    set_clock.advance(minutes=3)
+    asked = run_alone("sweep")
+    assert invoke("sweep", load_event("sweep")) == {"sent": 1, "settled": 2}
+    assert asked == ours(deployment, "sweep")
+    assert unused("sweep") == set()
+
+
+def test_an_app_has_what_it_needs(
+    deployment: Deployment, client: Client, run_alone: Callable[[str], set[str]]
+) -> None:
+    """The app's function uses all its variables and permissions, and no other."""
+    client.submitted(("text", BIG))
+    asked = run_alone("get_stack_app")
+    assert client.app()["statusCode"] == 200
+    assert asked == ours(deployment, "get_stack_app")
+    assert unused("get_stack_app") == set()
+
+
+def test_a_list_has_what_it_needs(
+    deployment: Deployment, client: Client, run_alone: Callable[[str], set[str]]
+) -> None:
+    """The list's function uses all its variables and permissions, and no other."""
+    client.submitted(("text", BIG))
+    asked = run_alone("list_text_generations")
+    assert client.list()["statusCode"] == 200
+    assert asked == ours(deployment, "list_text_generations")
+    assert unused("list_text_generations") == set()
+
+
+def test_a_form_has_what_it_needs(
+    deployment: Deployment,
+    form: Client,
+    set_clock: SetClock,
+    run_alone: Callable[[str], set[str]],
+) -> None:
+    """The form's function uses all its variables and permissions, and no other."""
+    services().registry.set_limits("demo", Limits(running_at_once=2))
+    lose_slot(ID)
+    lose_slot(OTHER_ID)
+    set_clock.advance(minutes=2)
+    asked = run_alone("create_text_generation")
+    fields = (("topic", "Snow"), ("story", BIG), ("sources", ("a.txt", b"Hello")))
+    assert form.submit(*fields, idempotency_key="case-457")["statusCode"] == 200
+    assert messages_in("Queue") == 1
+    assert asked == ours(deployment, "create_text_generation")
+    assert unused("create_text_generation") == set()
+
+
+def test_a_generation_has_what_it_needs(
+    deployment: Deployment, client: Client, run_alone: Callable[[str], set[str]]
+) -> None:
+    """The reading function uses all its variables and permissions, and no other."""
+    generation_id = client.submitted(("text", BIG))
+    asked = run_alone("get_text_generation")
+    assert client.get(generation_id)["statusCode"] == 200
+    assert asked == ours(deployment, "get_text_generation")
+    assert unused("get_text_generation") == set()
+
+
+def test_a_title_has_what_it_needs(
+    deployment: Deployment, client: Client, run_alone: Callable[[str], set[str]]
+) -> None:
+    """The title's function uses all its variables and permissions, and no other."""
+    generation_id = client.submitted(("text", BIG))
+    asked = run_alone("update_text_generation")
+    assert client.set_title(generation_id, "Refunds")["statusCode"] == 200
+    assert client.update(generation_id, "{}")["statusCode"] == 200
+    assert asked == ours(deployment, "update_text_generation")
+    assert unused("update_text_generation") == set()
+
+
+def somebody_else_succeeds(generation_id: str) -> None:
+    """Let a worker with clients of its own end a generation with a big text."""
+    payloads = Payloads(lambda: boto3.client("s3"), REFERENCES["Bucket"])
+    table = REFERENCES["GenerationsTable"]
+    store = GenerationStore(boto3.client("dynamodb"), table, payloads)
+    claim = store.claim("demo", generation_id, clock.now() + timedelta(minutes=1))
+    assert claim is not None
+    assert store.succeed(claim, completion(BIG))
+
+
+def test_running_a_flow_has_what_it_needs(  # noqa: PLR0913, PLR0917 - what it is given
+    deployment: Deployment,
+    tenant: Tenant,
+    load_event: Callable[[str], Event],
+    set_clock: SetClock,
+    run_alone: Callable[[str], set[str]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The generating function uses all its variables and permissions, and no other."""
+    monkeypatch.setattr(waiting, "WAIT_SECONDS", 0.0)
+    services().registry.set_limits("demo", Limits(running_at_once=2))
+    lose_slot(ID)
+    lose_slot(OTHER_ID)
+    set_clock.advance(minutes=2)
+    user = {"userId": "x" * 200}
+    event = load_event("generate_flow")
+    event["headers"] |= {"authorization": f"Bearer {tenant.key}", "idempotency-key": "case-457"}
+    services().contents.create("demo", Draft(name="Refunds", text="Soon.", folder="Help"))
+    step = {"name": "answer", "prompt": "{{text}}", "context": {}}
+    flow = Flow.model_validate({"id": FLOW, "name": "Ask", "steps": [step]})
+    services().registry.put_flow("demo", FLOW, flow.model_dump_json(exclude_unset=True))
+    chosen = {"answer": {"context": {"folders": {"names": ["help"]}}}}
+    event["body"] = json.dumps({**user, "flow": {"inputs": {"text": BIG}}, "steps": chosen})
+    asked = run_alone("generate_flow")
+    assert invoke("generate_flow", event)["statusCode"] == 504
+    somebody_else_succeeds(generations.id_for_key("demo", "case-457"))
+    assert invoke("generate_flow", event)["statusCode"] == 200
+    assert messages_in("Queue") == 1
+    assert asked == ours(deployment, "generate_flow")
+    assert unused("generate_flow") == set()
+
+
+@pytest.mark.parametrize(
+    ("folder", "handler"), [("get_flow_log", get_flow_log), ("rate_flow_log", rate_flow_log)]
+)
+def test_logs_have_what_they_need(  # noqa: PLR0913, PLR0917 - a function and what it is given
+    deployment: Deployment,
+    tenant: Tenant,
+    load_event: Callable[[str], Event],
+    run_alone: Callable[[str], set[str]],
+    folder: str,
+    handler: Callable[[Event, LambdaContext], Mapping[str, Any]],
+) -> None:
+    """The functions of a log use all their variables and permissions, and no other."""
+    put({"body": "B"}, {"external_metadata": f'{{"a": "{BIG}"}}'})
+    event = load_event(folder)
+    event["headers"]["authorization"] = f"Bearer {tenant.key}"
+    asked = run_alone(folder)
+    assert handler(event, LambdaContext())["statusCode"] in {200, 202}
+    assert asked == ours(deployment, folder)
+    assert unused(folder) == set()
+
+
+def question(event: Event, tenant: Tenant, **changes: object) -> Event:
+    """Return the sample event of a question or an answer, with the key and without a website."""
+    event["headers"] |= {"x-api-key": tenant.key, "idempotency-key": "case-457"}
+    del event["headers"]["x-website-id"]
+    return {**event, **changes}
+
+
+def test_a_question_has_what_it_needs(
+    deployment: Deployment,
+    tenant: Tenant,
+    load_event: Callable[[str], Event],
+    set_clock: SetClock,
+    run_alone: Callable[[str], set[str]],
+) -> None:
+    """The question's function uses all its variables and permissions, and no other."""
+    services().registry.set_limits("demo", Limits(running_at_once=2))
+    lose_slot(ID)
+    lose_slot(OTHER_ID)
+    set_clock.advance(minutes=2)
+    chat = json.dumps({**json.loads(FLOW_DOCUMENT), "type": "chat"})
+    services().registry.put_flow("demo", FLOW, chat)
+    sent = {"query": "Why?", "sessionId": "s", "visitorId": "v", "metadata": {"a": BIG}}
+    event = question(load_event("submit_query"), tenant, body=json.dumps(sent))
+    named = {**event, "headers": {**event["headers"], "x-website-id": FLOW}}
+    asked = run_alone("submit_query")
+    assert invoke("submit_query", event)["statusCode"] == 200
+    assert invoke("submit_query", named)["statusCode"] == 200
+    assert messages_in("Queue") == 2
+    assert asked == ours(deployment, "submit_query")
+    assert unused("submit_query") == set()
+
+
+def test_an_answer_has_what_it_needs(
+    deployment: Deployment,
+    tenant: Tenant,
+    load_event: Callable[[str], Event],
+    set_clock: SetClock,  # noqa: ARG001 - asked for its effect
+    run_alone: Callable[[str], set[str]],
+) -> None:
+    """The answer's function uses all its variables and permissions, and no other."""
+    submission = Submission(
+        dialect="unless",
+        flow=FLOW,
+        inputs={"text": "Why?"},
+        template=None,
+        external={},
+        conversation="s",
+    )
+    terms = SubmissionOptions(flow_version=1, retention=timedelta(days=30))
+    services().store.put("demo", ID, submission, terms)
+    somebody_else_succeeds(ID)
+    event = question(load_event("get_answer"), tenant)
+    asked = run_alone("get_answer")
+    assert invoke("get_answer", event)["statusCode"] == 200
+    assert asked == ours(deployment, "get_answer")
+    assert unused("get_answer") == set()
+
+
+def content_event(event: Event, key: str, **fields: object) -> Event:
+    """Return the sample event of a content with the key, and these fields in its body."""
+    event["headers"]["authorization"] = f"Bearer {key}"
+    return {**event, "body": json.dumps(fields)}
+
+
+def test_a_content_has_what_it_needs(
+    deployment: Deployment,
+    tenant: Tenant,
+    load_event: Callable[[str], Event],
+    run_alone: Callable[[str], set[str]],
+) -> None:
+    """The functions of contents use all their variables and permissions, and no other."""
+    key = services().registry.create_key(tenant.id, [Scope.ADMIN, Scope.READ])[1]
+    terms, other = (
+        services().contents.create("demo", Draft(name="A", text="B", folder=folder)).folder.id
+        for folder in ("Terms", "Other")
+    )
+    there = {"name": "A", "text": BIG, "externalId": "terms-1", "folder": terms}
+    inside = "https://127.0.0.1/"
+    for name, handler, asked_for in (
+        (
+            "create_content",
+            create_content,
+            [(there, 200), (there, 409), ({"fileUrl": inside}, 422)],
+        ),
+        (
+            "update_content",
+            update_content,
+            [({"text": "C", "folder": other}, 200), ({"fileUrl": inside}, 422)],
+        ),
+        ("list_folders", list_folders, [({}, 200)]),
+        ("list_folder_contents", list_folder_contents, [({}, 200)]),
+    ):
+        asked = run_alone(name)
+        for fields, status in asked_for:
+            event = content_event(load_event(name), key, **fields)
+            assert handler(event, LambdaContext())["statusCode"] == status
+        assert asked == ours(deployment, name)
+        assert unused(name) == set()
+
+
+CHAT_FLOW = {
+    "name": "Chat",
+    "steps": [{"name": "answer", "prompt": "{{text}}", "context": {"folders": ["Help"]}}],
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "body", "status"),
+    [
+        ("list_flows", None, 200),
+        ("get_flow", None, 200),
+        ("put_flow", CHAT_FLOW, 200),
+        ("list_flow_versions", None, 200),
+        ("list_keys", None, 200),
+        ("create_key", None, 201),
+        ("revoke_key", None, 204),
+        ("get_usage", None, 200),
+    ],
+)
+def test_administration_has_what_it_needs(  # noqa: PLR0913, PLR0917 - a function and what it is given
+    deployment: Deployment,
+    administration: Administration,
+    run_alone: Callable[[str], set[str]],
+    name: str,
+    body: object,
+    status: int,
+) -> None:
+    """The functions of flows, keys and usage use all their variables and permissions."""
+    key, _ = services().registry.create_key("demo", [Scope.READ])
+    asked = run_alone(name)
+    call = administration.call
+    result = call(name, body, keyId=key.id) if name == "revoke_key" else call(name, body)
+    assert result["statusCode"] == status
+    assert asked == ours(deployment, name)
+    assert unused(name) == set()
+
+
+def test_the_count_has_what_it_needs(
+    deployment: Deployment,
+    set_clock: SetClock,
+    tenant: Tenant,
+    load_event: Callable[[str], Event],
+    run_alone: Callable[[str], set[str]],
+) -> None:
+    """The count uses all its variables and permissions, and no other."""
+    put({"body": "B"}, {})
+    services().store.cancel(tenant.id, ID)
+    set_clock.advance(hours=2)
+    asked = run_alone("count_usage")
+    assert invoke("count_usage", load_event("count_usage"), LambdaContext(milliseconds=600_000))[
+        "hours"
+    ]
+    assert asked == ours(deployment, "count_usage")
+    assert unused("count_usage") == set()
+
+
+def test_submitting_to_the_native_api_has_what_it_needs(
+    deployment: Deployment,
+    native: Native,
+    set_clock: SetClock,
+    run_alone: Callable[[str], set[str]],
+) -> None:
+    """The native API's submitting function uses all its variables and permissions, and no other."""
+    services().registry.set_limits("demo", Limits(running_at_once=2))
+    lose_slot(ID)
+    lose_slot(OTHER_ID)
+    set_clock.advance(minutes=2)
+    services().contents.create("demo", Draft(name="Refunds", text="Soon.", folder="Help"))
+    step = {"name": "answer", "prompt": "{{text}}", "context": {}}
+    flow = Flow.model_validate({"id": FLOW, "name": "Ask", "steps": [step]})
+    services().registry.put_flow("demo", FLOW, flow.model_dump_json(exclude_unset=True))
+    chosen = {"answer": {"folders": {"names": ["help"]}}}
+    body = {"flow": FLOW, "inputs": {"text": BIG}, "context": chosen}
+    asked = run_alone("submit_generation")
+    accepted = native.submit(body, idempotency_key="case-457")
+    assert accepted["statusCode"] == 202
+    somebody_else_succeeds(accepted["body"]["id"])
+    assert native.submit(body, idempotency_key="case-457")["statusCode"] == 200
+    assert messages_in("Queue") == 1
+    assert asked == ours(deployment, "submit_generation")
+    assert unused("submit_generation") == set()
+
+
+def test_submitting_again_has_what_it_needs(
+    deployment: Deployment,
+    native: Native,
+    set_clock: SetClock,
+    run_alone: Callable[[str], set[str]],
+) -> None:
+    """The retrying function uses all its variables and permissions, and no other."""
+    failed = native.submitted(inputs={"text": BIG})
+    services().outbox.cancel("demo", failed)
+    services().registry.set_limits("demo", Limits(running_at_once=2))
+    lose_slot(ID)
+    lose_slot(OTHER_ID)
+    set_clock.advance(minutes=2)
+    asked = run_alone("retry_generation")
+    assert native.ask("retry_generation", failed)["statusCode"] == 202
+    assert messages_in("Queue") == 2
+    assert asked == ours(deployment, "retry_generation")
+    assert unused("retry_generation") == set()
+
+
+def test_reading_and_listing_have_what_they_need(
+    deployment: Deployment,
+    native: Native,
+    run_alone: Callable[[str], set[str]],
+) -> None:
+    """The functions that show generations use all their variables and permissions."""
+    generation_id = native.submitted(external_ref="case-457")
+    somebody_else_succeeds(generation_id)
+    for name, requests in (
+        ("get_generation", [(generation_id, None)]),
+        ("list_generations", [(None, {}), (None, {"external_ref": "case-457"})]),
+    ):
+        asked = run_alone(name)
+        for path, query in requests:
+            assert native.ask(name, path, query=query)["statusCode"] == 200
+        assert asked == ours(deployment, name)
+        assert unused(name) == set()
+
+
+def test_canceling_and_deleting_have_what_they_need(
+    deployment: Deployment,
+    tenant: Tenant,
+    native: Native,
+    run_alone: Callable[[str], set[str]],
+) -> None:
+    """The functions that end generations, or delete them, use all that they have."""
+    services().registry.set_limits(tenant.id, Limits(running_at_once=5))
+    put({"body": BIG}, {"metadata": f'{{"a": "{BIG}"}}'})
+    ended = native.submitted(inputs={"text": BIG})
+    services().outbox.cancel("demo", ended)
+    for name, generation_id, status in (
+        ("cancel_generation", ID, 200),
+        ("delete_generation", ended, 204),
+    ):
+        asked = run_alone(name)
+        assert native.ask(name, generation_id)["statusCode"] == status
+        assert asked == ours(deployment, name)
+        assert unused(name) == set()
+    assert messages_in("NotifyQueue") == 1

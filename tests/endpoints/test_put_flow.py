@@ -1,0 +1,146 @@
+"""Saving a flow through the native API: the handler with its event, under moto."""
+
+import pytest
+
+from afterword.errors import ConflictError, NotFoundError
+from afterword.flows.flow import Flow
+from afterword.knowledge import Draft
+from afterword.services import services
+from afterword.tenants.registry import MAX_FLOW_BYTES, Registry
+from tests.conftest import SetClock
+from tests.harness.administration import (
+    Administration,
+    answer,
+    invalid,
+    problem,
+)
+
+STEP = {"name": "answer", "prompt": "Answer: {{text}}"}
+CHAT = {"name": "Chat", "type": "chat", "steps": [STEP]}
+
+
+def saved(version: int, minute: int, *warnings: tuple[str, str], **fields: object) -> object:
+    """Return the answer to a chat that was saved."""
+    body = {
+        "id": "chat",
+        "version": version,
+        "created_at": f"2026-11-10T09:{minute:02}:00.000Z",
+        "flow": {"id": "chat", **CHAT, **fields},
+        "warnings": [{"field": field, "message": message} for field, message in warnings],
+    }
+    return answer(200, body)
+
+
+def test_a_flow_is_saved_as_its_next_version(
+    administration: Administration, set_clock: SetClock
+) -> None:
+    """What was sent is saved, answered and read again; a change is the next version."""
+    assert administration.call("put_flow", CHAT, flowId="chat") == saved(1, 0)
+    set_clock.advance(minutes=1)
+    renamed = {**CHAT, "id": "chat", "name": "Talk"}
+    assert administration.call("put_flow", renamed, flowId="chat") == saved(2, 1, name="Talk")
+    stored = services().registry.get_flow("demo", "chat")
+    assert Flow.model_validate_json(stored.document).name == "Talk"
+    assert administration.call("get_flow", flowId="chat")["body"]["flow"] == renamed
+
+
+def test_the_same_flow_again_is_no_new_version(
+    administration: Administration, set_clock: SetClock
+) -> None:
+    """A request that is repeated, because its answer was lost, changes nothing."""
+    first = administration.call("put_flow", CHAT, flowId="chat")
+    set_clock.advance(minutes=1)
+    assert administration.call("put_flow", CHAT, flowId="chat") == first == saved(1, 0)
+
+
+def test_each_wrong_field_is_named(administration: Administration) -> None:
+    """All that is wrong is told at once, by field, and nothing is saved."""
+    steps = [{"name": "a b", "prompt": "Hi"}, {"name": "next", "max_tokens": "many"}]
+    rule = "1 to 64 letters, digits, '-' or '_', the first a letter or digit"
+    assert administration.call(
+        "put_flow", {"steps": steps, "colour": "red"}, flowId="chat"
+    ) == invalid(
+        ("colour", "There is no such field."),
+        ("name", "Field required."),
+        ("steps[0].name", f"Input should be {rule}."),
+        ("steps[1].max_tokens", "Input should be a valid integer."),
+    )
+    with pytest.raises(NotFoundError):
+        services().registry.get_flow("demo", "chat")
+
+
+@pytest.mark.parametrize(
+    ("body", "field", "message"),
+    [
+        ({**CHAT, "id": "talk"}, "id", "must be the id in the path, or left out."),
+        (
+            {**CHAT, "steps": [{**STEP, "prompt": "{{who}}"}]},
+            "steps[0].prompt",
+            "there is no input or earlier step who.",
+        ),
+        ({**CHAT, "steps": []}, "steps", "a flow has 1 to 20 steps, not 0."),
+        (
+            {**CHAT, "steps": [{"name": "answer"}]},
+            "steps[0]",
+            "a step needs instructions or a prompt.",
+        ),
+    ],
+)
+def test_what_does_not_fit_together_is_named(
+    administration: Administration, body: object, field: str, message: str
+) -> None:
+    """What is wrong between fields is told at the one to change."""
+    assert administration.call("put_flow", body, flowId="chat") == invalid((field, message))
+
+
+@pytest.mark.parametrize("body", ["", "[]", "{", '{"name": NaN}', '{"name": "\\ud800"}'])
+def test_a_body_that_is_no_flow(administration: Administration, body: str) -> None:
+    """What is no JSON object is refused as such."""
+    refused = administration.call("put_flow", body, flowId="chat")
+    assert (refused["statusCode"], refused["body"]["title"]) == (400, "Bad Request")
+
+
+def test_an_id_has_its_rule(administration: Administration) -> None:
+    """A path that can be no flow's id is refused, before anything is stored."""
+    rule = "1 to 64 letters, digits, '-' or '_', the first a letter or digit"
+    refused = administration.call("put_flow", CHAT, flowId="my chat")
+    assert refused == invalid(("id", f"Input should be {rule}."))
+
+
+def test_a_flow_that_is_too_big(administration: Administration) -> None:
+    """What no item of storage could hold is refused, and not answered by a fault."""
+    steps = [{"name": f"s{number}", "prompt": "x" * 90_000} for number in range(4)]
+    refused = administration.call("put_flow", {**CHAT, "steps": steps}, flowId="chat")
+    what = f"A flow may have {MAX_FLOW_BYTES} bytes, and this one has more."
+    assert refused == problem(413, "Content Too Large", what)
+
+
+def test_a_folder_that_is_not_there_is_a_warning(administration: Administration) -> None:
+    """Folders and tags that no content has made are told of, and the flow is saved all the same."""
+    services().contents.create("demo", Draft(name="A", text="B", folder="Terms"))
+    context = {"folders": ["Terms", "Help"], "tags": ["shop"]}
+    steps = [{**STEP, "context": context}]
+    told = (
+        "There is no {} yet: the step finds nothing in it until a content is added to it."
+    ).format
+    assert administration.call("put_flow", {**CHAT, "steps": steps}, flowId="chat") == saved(
+        1,
+        0,
+        ("steps[0].context.folders", told("folder Help")),
+        ("steps[0].context.tags", told("tag shop")),
+        steps=steps,
+    )
+
+
+def test_two_at_the_same_moment(
+    administration: Administration, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who loses a race against somebody else who saves is told so."""
+
+    def lose(*_: object, **__: object) -> None:
+        raise ConflictError("Flow chat was saved by somebody else: try again.")
+
+    monkeypatch.setattr(Registry, "put_flow", lose)
+    what = "Flow chat was saved by somebody else: try again."
+    refused = administration.call("put_flow", CHAT, flowId="chat")
+    assert refused == problem(409, "Conflict", what)

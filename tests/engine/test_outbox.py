@@ -1,0 +1,141 @@
+"""Ending generations: what is left to do, and who does it when that fails."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from botocore.exceptions import EndpointConnectionError
+
+from afterword import clock
+from afterword.engine.outbox import Outbox
+from afterword.generations import Reason, Status, Submission, SubmissionOptions
+from afterword.services import services
+from tests.conftest import Call, SetClock
+from tests.harness.deployment import REFERENCES
+from tests.harness.fake_model import completion
+
+ID = "019a6f3e-7c00-7000-8000-000000000001"
+SUBMISSION = Submission(
+    dialect="dialonce", flow="mail-reply", inputs={"body": "Hello"}, template=None, external={}
+)
+BOTH = {"limited": True, "notify": True}
+WRITE = "dynamodb.UpdateItem"
+
+
+@pytest.fixture
+def outbox(aws: None, set_clock: SetClock) -> Outbox:  # noqa: ARG001 - for their effect
+    return services().outbox
+
+
+def put(*, limited: bool = False, notify: bool = False) -> None:
+    """Queue a generation."""
+    slot = "1794301200000-00000000" if limited else None
+    terms = SubmissionOptions(
+        flow_version=1, retention=timedelta(days=30), slot=slot, notify=notify
+    )
+    services().store.put("demo", ID, SUBMISSION, terms)
+
+
+def end(outbox: Outbox, how: str) -> object:
+    """End the generation in one of the ways that there are."""
+    if how == "cancel":
+        return outbox.cancel("demo", ID)
+    if how == "give up":
+        return outbox.fail_unclaimed("demo", ID, Reason.DEADLINE, "Too late.")
+    claim = services().store.claim("demo", ID, clock.now() + timedelta(seconds=70))
+    assert claim is not None
+    if how == "fail":
+        return outbox.fail(claim, Reason.TOO_LONG, "Too long.")
+    return outbox.succeed(claim, completion("Hi"))
+
+
+ways = pytest.mark.parametrize("how", ["succeed", "fail", "give up", "cancel"])
+
+
+def written(calls: list[Call]) -> list[tuple[str, str]]:
+    """Return the calls with what they were made to."""
+    return [
+        (call.operation, call.params.get("TableName") or call.params["QueueUrl"]) for call in calls
+    ]
+
+
+@ways
+def test_an_end_gives_the_place_back_and_sends_the_notice(
+    outbox: Outbox, calls: list[Call], how: str
+) -> None:
+    """However it ends: the usage is counted, and a notice sent, which its receiver settles."""
+    put(**BOTH)
+    calls.clear()
+    assert end(outbox, how)
+    assert written(calls)[-3:] == [
+        (WRITE, REFERENCES["GenerationsTable"]),
+        (WRITE, REFERENCES["QuotasTable"]),
+        ("sqs.SendMessage", REFERENCES["NotifyQueue"]),
+    ]
+    ended = services().store.get_end("demo", ID)
+    assert ended is not None
+    assert not ended.dispatched
+
+
+@pytest.mark.parametrize("how", ["succeed", "fail"])
+def test_with_nothing_left_to_do_an_end_is_one_write(
+    outbox: Outbox, calls: list[Call], how: str
+) -> None:
+    """Most generations are settled by the write that ends them."""
+    put()
+    calls.clear()
+    end(outbox, how)
+    assert written(calls) == [(WRITE, REFERENCES["GenerationsTable"])] * 2  # with the claim
+
+
+@ways
+@pytest.mark.parametrize("broken", ["_quotas", "_notices"])
+def test_an_end_stands_when_settling_it_fails(
+    outbox: Outbox,
+    monkeypatch: pytest.MonkeyPatch,
+    log_lines: Callable[[], list[dict[str, Any]]],
+    how: str,
+    broken: str,
+) -> None:
+    """When AWS is out of reach after the end, the end is told all the same, and stays due."""
+    put(**BOTH)
+
+    def out_of_reach(*_: object) -> None:
+        raise EndpointConnectionError(endpoint_url="https://aws.invalid")
+
+    part = SimpleNamespace(count_end=out_of_reach, send=out_of_reach)
+    monkeypatch.setattr(outbox, broken, part)
+    assert end(outbox, how)
+    ended = services().store.get_end("demo", ID)
+    assert ended is not None
+    assert not ended.dispatched
+    (line,) = [line for line in log_lines() if line["message"] == "ended, but not settled yet"]
+    assert line["generation_id"] == ID
+
+
+@ways
+def test_a_bug_in_settling_is_not_hidden(
+    outbox: Outbox, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    """What is not AWS's failure is raised."""
+    put(**BOTH)
+    monkeypatch.setattr(outbox, "_quotas", None)
+    with pytest.raises(AttributeError):
+        end(outbox, how)
+
+
+def test_what_does_not_end_is_not_settled(outbox: Outbox, calls: list[Call]) -> None:
+    """Giving up what is held, or ending what has ended, does nothing more."""
+    put(**BOTH)
+    claim = services().store.claim("demo", ID, clock.now() + timedelta(seconds=70))
+    assert claim is not None
+    assert outbox.fail_unclaimed("demo", ID, Reason.DEADLINE, "Too late.") is Status.RUNNING
+    assert outbox.cancel("demo", ID) is Status.CANCELED
+    calls.clear()
+    assert outbox.succeed(claim, completion("late")) is False
+    assert outbox.fail(claim, Reason.TOO_LONG, "late") is False
+    assert outbox.cancel("demo", ID) is Status.CANCELED
+    assert outbox.fail_unclaimed("demo", ID, Reason.DEADLINE, "Too late.") is Status.CANCELED
+    assert written(calls) == [(WRITE, REFERENCES["GenerationsTable"])] * 4

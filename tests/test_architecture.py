@@ -1,0 +1,559 @@
+"""The code's own rules: who may import whom, who may call AWS, and when."""
+
+import ast
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import botocore.session
+import pytest
+from botocore import xform_name
+
+from tests.conftest import ROOT
+from tests.harness.deployment import REFERENCES
+
+CORE = ROOT / "layers" / "core"
+SERVICES = (
+    "bedrock-agent-runtime",
+    "bedrock-runtime",
+    "dynamodb",
+    "events",
+    "s3",
+    "secretsmanager",
+    "sqs",
+    "ssm",
+)
+AWS_CALLS = {
+    "afterword.runtime.dynamodb": {
+        "batch_get_item",
+        "delete_item",
+        "get_item",
+        "put_item",
+        "query",
+        "transact_write_items",
+        "update_item",
+    },
+    "afterword.dialects.genai_stack": {"query"},  # of a request: its parameters
+    "afterword.dialects.unless": {"query"},  # of a request: its parameters
+    "afterword.dialects.promptitude.content": {"query"},  # the same
+    "afterword.runtime.outbound": {"query"},  # of a URL
+    "afterword.engine.notifications": {"put_events"},
+    "afterword.webhooks.secrets": {"delete_parameter", "get_parameter", "put_parameter"},
+    "afterword.dialects.native.webhooks": {"query"},  # of a request: its parameters
+    "afterword.dialects.native.generations": {"query"},  # the same
+    "afterword.dialects.native.flows": {"query"},  # of a request: its parameters
+    "afterword.dialects.native.usage": {"query"},  # the same
+    "afterword.runtime.queue": {"change_message_visibility", "send_message"},
+    "afterword.runtime.payloads": {"delete_objects", "get_object", "put_object"},
+    "afterword.batches.files": {
+        "complete_multipart_upload",
+        "create_multipart_upload",
+        "generate_presigned_url",
+        "get_object",
+        "put_object",
+        "upload_part",
+    },
+    "afterword.knowledge.bedrock": {"retrieve"},
+    "afterword.runtime.clients": {"get_session"},  # of botocore: its own
+    "afterword.models.bedrock": {"converse"},
+    "afterword.models.provider": {"get_secret_value"},
+}
+"""The calls of AWS that each module makes; the others make none."""
+TABLES = {
+    "afterword.batches.store": "BatchesTable",
+    "afterword.generations.listings": "GenerationsTable",  # reads lists of what the store writes
+    "afterword.generations.store": "GenerationsTable",
+    "afterword.knowledge.store": "ContentsTable",
+    "afterword.limits.quotas": "QuotasTable",
+    "afterword.tenants.registry": "RegistryTable",
+    "afterword.usage.statistics": "StatisticsTable",
+    "afterword.webhooks.store": "WebhooksTable",
+}
+"""The table of each module that has one."""
+ORDER = (
+    "functions",
+    "dialects",
+    "handlers",
+    "services",
+    "batches",
+    "engine",
+    "usage",
+    "webhooks",
+    "flows",
+    "knowledge",
+    "tenants",
+    "limits",
+    "models",
+    "generations",
+    "files",
+    "runtime",
+    "errors",
+    "clock",
+)
+"""The packages from the top down: each imports only those below it."""
+PUBLIC: dict[str, tuple[str, ...]] = {
+    "dialects": (
+        "dialonce",
+        "dialonce.parameters",
+        "genai_stack",
+        "genai_stack.submission",
+        "native",
+        "native.batches",
+        "native.flows",
+        "native.generations",
+        "native.keys",
+        "native.usage",
+        "native.webhooks",
+        "promptitude",
+        "promptitude.content",
+        "promptitude.content_form",
+        "unless",
+    ),
+    "handlers": (
+        "context_filters",
+        "forms",
+        "http",
+        "json_members",
+        "json_schema",
+        "paging",
+        "schedule",
+        "sqs",
+        "static_files",
+    ),
+    "services": ("",),
+    "batches": (
+        "",
+        "intake",
+    ),
+    "engine": ("submission",),
+    "usage": (
+        "prices",
+        "report",
+        "statistics",
+    ),
+    "webhooks": (
+        "",
+        "deliveries",
+        "endpoints",
+    ),
+    "flows": (
+        "documents",
+        "flow",
+        "inputs",
+        "outputs",
+        "placeholders",
+        "templates",
+    ),
+    "knowledge": (
+        "",
+        "citations",
+        "documents",
+        "ranking",
+        "selection",
+        "store",
+    ),
+    "tenants": (
+        "keys",
+        "registry",
+    ),
+    "limits": (
+        "",
+        "quotas",
+    ),
+    "models": ("",),
+    "generations": (
+        "",
+        "claims",
+        "details",
+        "ends",
+        "listings",
+        "store",
+        "waiting",
+    ),
+    "files": (
+        "",
+        "media_types",
+    ),
+    "runtime": (
+        "clients",
+        "cold_start",
+        "deadline",
+        "dynamodb",
+        "json_text",
+        "outbound",
+        "pages",
+        "payloads",
+        "queue",
+        "settings",
+        "telemetry",
+    ),
+    "errors": ("",),
+    "clock": ("",),
+}
+"""The modules that other packages may import, by package; the root alone may import any other."""
+WITHOUT_PYDANTIC = (
+    "cancel_generation",
+    "count_usage",
+    "create_batch",
+    "create_content",
+    "create_key",
+    "create_text_generation",
+    "create_webhook",
+    "dead_letter",
+    "delete_generation",
+    "delete_webhook",
+    "deliver",
+    "generate_flow",
+    "get_answer",
+    "get_batch",
+    "get_docs",
+    "get_docs_file",
+    "get_flow",
+    "get_flow_log",
+    "get_generation",
+    "get_mail_generation",
+    "get_openapi",
+    "get_stack_app",
+    "get_text_generation",
+    "get_usage",
+    "get_webhook",
+    "health",
+    "list_deliveries",
+    "intake",
+    "list_flow_versions",
+    "list_flows",
+    "list_folder_contents",
+    "list_folders",
+    "list_generations",
+    "list_keys",
+    "list_text_generations",
+    "list_webhooks",
+    "rate_flow_log",
+    "replay_delivery",
+    "retry_generation",
+    "revoke_key",
+    "rotate_webhook",
+    "send_webhook",
+    "submit_generation",
+    "submit_query",
+    "sweep",
+    "test_webhook",
+    "update_content",
+    "update_text_generation",
+    "update_webhook",
+)
+"""Functions whose cold start does not pay for pydantic."""
+
+
+def modules() -> dict[str, Path]:
+    """Return the files of the core and of the functions by module name."""
+    found = {}
+    for root, folder in ((CORE, "afterword"), (ROOT, "functions")):
+        for path in sorted((root / folder).rglob("*.py")):
+            parts = path.relative_to(root).with_suffix("").parts
+            found[".".join(parts).removesuffix(".__init__")] = path
+    return found
+
+
+MODULES = modules()
+
+
+@cache
+def tree(module: str) -> ast.Module:
+    """Return a module's syntax tree."""
+    return ast.parse(MODULES[module].read_text())
+
+
+def imports(module: str) -> set[str]:
+    """Return the modules that a module imports, those for type checking included."""
+    found = set()
+    for node in ast.walk(tree(module)):
+        match node:
+            case ast.Import():
+                found |= {alias.name for alias in node.names}
+            case ast.ImportFrom(module=str(source), level=0):
+                inner = {f"{source}.{alias.name}" for alias in node.names}
+                modules_of_ours = inner & MODULES.keys()
+                found |= modules_of_ours or {source}
+            case ast.ImportFrom():
+                pytest.fail(f"{module} has a relative import")
+    return found
+
+
+def imports_of_ours(module: str) -> set[str]:
+    """Return the modules of the core, the functions and the tools that a module imports."""
+    ours = ("afterword", "functions", "cli", "local", "bench", "openapi", "tests")
+    return {name for name in imports(module) if name.split(".")[0] in ours}
+
+
+def attributes(module: str) -> Iterator[str]:
+    """Return the names of all attributes that a module uses."""
+    return (node.attr for node in ast.walk(tree(module)) if isinstance(node, ast.Attribute))
+
+
+def dialect_of(module: str) -> str | None:
+    """Return the dialect that a module belongs to."""
+    parts = module.split(".")
+    return parts[2] if parts[:2] == ["afterword", "dialects"] and len(parts) > 2 else None
+
+
+def test_there_are_modules_to_look_at() -> None:
+    """The rules below are about the whole core and every function."""
+    assert {
+        "afterword.generations.store",
+        "afterword.engine.attempts",
+        "functions.health.app",
+    } <= MODULES.keys()
+    assert {module for module in MODULES if dialect_of(module)} >= {"afterword.dialects.dialonce"}
+
+
+def package_of(module: str) -> str:
+    """Return the package of a module, `functions` for a function."""
+    first, *rest = module.split(".")
+    return rest[0] if first == "afterword" and rest else first
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_imports_go_down_one_list(module: str) -> None:
+    """A module imports its own package and those below it, for type checking too."""
+    allowed = {*ORDER[ORDER.index(package_of(module)) :]} if module != "afterword" else {"runtime"}
+    assert {package_of(imported) for imported in imports_of_ours(module)} <= allowed
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_packages_reach_only_for_public_modules(module: str) -> None:
+    """A module of another package is in the table of public modules, but for the root's imports."""
+    foreign = {
+        imported
+        for imported in imports_of_ours(module)
+        if package_of(imported) not in {package_of(module), "afterword"}
+    }
+    private = {imported for imported in foreign if imported not in public_modules()}
+    assert module == "afterword.services" or not private
+
+
+def public_modules() -> set[str]:
+    """Return the modules of PUBLIC by their whole names."""
+    return {
+        f"afterword.{package}.{name}".removesuffix(".")
+        for package, names in PUBLIC.items()
+        for name in names
+    }
+
+
+def test_the_public_modules_are_there_and_used() -> None:
+    """Each module of the table exists, and another package imports it."""
+    used = {
+        imported
+        for module in MODULES
+        if module != "afterword.services"
+        for imported in imports_of_ours(module)
+        if package_of(imported) != package_of(module)
+    }
+    assert public_modules() <= MODULES.keys()
+    assert public_modules() <= used
+
+
+def test_no_package_has_a_name_of_its_modules() -> None:
+    """A name of a package is no name of its modules: the import of a module would hide it."""
+    for module, path in MODULES.items():
+        if path.name == "__init__.py":
+            parts = (other.rpartition(".") for other in MODULES)
+            inner = {name for parent, _, name in parts if parent == module}
+            assert not inner & bound(tree(module)), module
+
+
+def bound(tree: ast.Module) -> set[str]:
+    """Return the names that a module binds."""
+    names: set[str] = set()
+    for node in tree.body:
+        match node:
+            case ast.Import() | ast.ImportFrom():
+                names |= {alias.asname or alias.name for alias in node.names}
+            case ast.FunctionDef() | ast.ClassDef():
+                names.add(node.name)
+            case ast.Assign():
+                names |= {name.id for name in ast.walk(node) if isinstance(name, ast.Name)}
+    return names
+
+
+def test_no_package_exports_the_names_of_another_module() -> None:
+    """A package's `__init__` has its own noun: no name is to be had in two places."""
+    for module, path in MODULES.items():
+        if path.name != "__init__.py":
+            continue
+        inner = [name for name in imports_of_ours(module) if name.startswith(f"{module}.")]
+        assert not inner or module == "afterword" or dialect_of(module), module
+
+
+@pytest.mark.parametrize("module", [module for module in MODULES if dialect_of(module)])
+def test_dialects_do_not_know_each_other(module: str) -> None:
+    """A dialect imports its own modules and no other dialect's."""
+    others = {dialect_of(imported) for imported in imports_of_ours(module)}
+    assert others <= {None, dialect_of(module)}
+
+
+@pytest.mark.parametrize("module", [module for module in MODULES if "functions." in module])
+def test_a_handler_leaves_the_work_to_the_core(module: str) -> None:
+    """A handler imports the core and nothing beside it: no AWS, no pydantic, no other handler."""
+    foreign = imports(module) - imports_of_ours(module)
+    assert {name.split(".")[0] for name in foreign} <= {"collections", "typing"}
+
+
+def test_the_model_of_a_generation_knows_no_aws() -> None:
+    """The generation and its states stand on the clock and the errors, and on nothing else."""
+    assert imports_of_ours("afterword.generations") == {
+        "afterword.clock",
+        "afterword.errors",
+        "afterword.files",
+    }
+    assert not [name for name in imports("afterword.generations") if name.startswith("boto")]
+
+
+def test_only_the_worker_has_a_model() -> None:
+    """The worker is the one place that calls a model."""
+    users = {module for module in MODULES if "afterword.models.provider" in imports(module)}
+    assert users == {"afterword.services"}
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_only_the_settings_read_the_environment(module: str) -> None:
+    """The environment is read in settings.py and nowhere else."""
+    names = {"environ", "environb", "getenv", "getenvb"}
+    used = names & set(attributes(module))
+    taken = {
+        alias.name
+        for node in ast.walk(tree(module))
+        if isinstance(node, ast.ImportFrom) and node.module == "os"
+        for alias in node.names
+    }
+    expected = {"environ"} if module == "afterword.runtime.settings" else set()
+    assert (used, names & taken) == (expected, set())
+
+
+@pytest.fixture(scope="module")
+def operations() -> set[str]:
+    """Return the names of all client methods that call one of our AWS services."""
+    session = botocore.session.get_session()
+    methods = {
+        xform_name(operation)
+        for service in SERVICES
+        for operation in session.get_service_model(service).operation_names
+    }
+    return methods | {"get_paginator", "get_waiter", "generate_presigned_url"}
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_each_call_of_aws_has_its_one_place(module: str, operations: set[str]) -> None:
+    """DynamoDB, the queue, the bucket and the models are known to one module each."""
+    assert operations & set(attributes(module)) == AWS_CALLS.get(module, set())
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_each_table_is_known_to_one_module(module: str) -> None:
+    """A table is made by the module of its items, once, and by no other; generations have two."""
+    made = [
+        node
+        for node in ast.walk(tree(module))
+        if isinstance(node, ast.Call) and ast.unparse(node.func).split(".")[-1] == "Table"
+    ]
+    assert len(made) == (module in TABLES)
+
+
+def test_each_table_of_the_template_has_its_module() -> None:
+    """No table of the template is without a module of its own."""
+    tables = {name for name in REFERENCES if name.endswith("Table")}
+    assert set(TABLES.values()) == tables
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_only_the_clients_make_clients(module: str) -> None:
+    """AWS clients are made in one place, and nothing imports boto3, which costs a cold start."""
+    makes = {"create_client", "client", "resource"} & set(attributes(module))
+    assert makes == ({"create_client"} if module == "afterword.runtime.clients" else set())
+    assert not {name for name in imports(module) if name.split(".")[0] in {"boto3", "moto"}}
+
+
+IMPORT_EACH = """
+import importlib, json, os, socket, sys
+import aws_lambda_powertools, botocore.config, botocore.exceptions, botocore.session
+import email.utils, html, pydantic, urllib3, xml.sax.saxutils, zlib
+
+class Environment(dict):
+    asked = []
+    def __getitem__(self, name):
+        self.asked.append(name)
+        return super().__getitem__(name)
+    def get(self, name, default=None):
+        self.asked.append(name)
+        return super().get(name, default)
+    def __contains__(self, name):
+        self.asked.append(name)
+        return super().__contains__(name)
+
+def import_alone(name):
+    os.environ = Environment(os.environ)
+    def no_socket(*_, **__):
+        raise RuntimeError("a socket was opened")
+    socket.socket = no_socket
+    importlib.import_module(name)
+    ours = [module for known, module in sys.modules.items()
+            if known.split(".")[0] in ("afterword", "functions")]
+    return {
+        "asked": sorted({asked for asked in Environment.asked
+                         if asked.startswith(("AFTERWORD_", "AWS_", "POWERTOOLS_"))}),
+        "built": sorted({f"{value.__module__}.{value.__name__}"
+                         for module in ours for value in vars(module).values()
+                         if hasattr(value, "cache_info") and value.cache_info().currsize}),
+    }
+
+for name in sys.argv[1:]:
+    sys.stdout.flush()
+    child = os.fork()
+    if child == 0:
+        try:
+            found = import_alone(name)
+        except BaseException as error:
+            found = {"error": repr(error)}
+        print(json.dumps([name, found]), flush=True)
+        os._exit(0)
+    os.waitpid(child, 0)
+"""
+"""Imports each module in a process of its own, in which only third parties are there already."""
+
+
+def run_python(*arguments: str) -> str:
+    """Run Python without any variable of AWS or of ours, and return what it prints."""
+    environment = {"PYTHONPATH": f"{CORE}:{ROOT}", "PATH": "/usr/bin:/bin"}
+    return subprocess.run(  # noqa: S603 - our own interpreter and our own modules
+        [sys.executable, *arguments],
+        env=environment,
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=180,
+    ).stdout
+
+
+def test_importing_does_nothing() -> None:
+    """No module, imported on its own, reads the environment, builds anything or calls anybody."""
+    lines = run_python("-c", IMPORT_EACH, *MODULES).splitlines()
+    found = dict(json.loads(line) for line in lines)
+    assert found == {module: {"asked": [], "built": []} for module in MODULES}
+
+
+@pytest.mark.parametrize("folder", WITHOUT_PYDANTIC)
+def test_a_function_that_needs_no_pydantic_does_not_import_it(folder: str) -> None:
+    """Pydantic is a fifth of a cold start: only functions that read a request's fields pay it."""
+    script = f"import functions.{folder}.app, sys; print('pydantic' in sys.modules)"
+    assert run_python("-c", script) == "False\n"
+
+
+@pytest.mark.parametrize("folder", ["get_answer", "submit_query"])
+def test_languages_cost_only_who_has_an_answer(folder: str) -> None:
+    """The model of languages is loaded for the first answer, and no cold start pays for it."""
+    script = f"import functions.{folder}.app, sys; print('fasttext' in sys.modules)"
+    assert run_python("-c", script) == "False\n"
