@@ -190,7 +190,7 @@ def test_what_cannot_be_submitted_again_is_told_and_the_others_go_on(
     result = afterword(*RESUBMIT, UNKNOWN, foreign, queued, old)
     not_there = "There is no such generation."
     still_open = (
-        f"Generation {queued} is queued: only what failed or was canceled can be submitted again."
+        f"Generation {queued} is queued: only a failed or canceled one can be submitted again."
     )
     assert (result.exit_code, result.stdout, result.stderr) == (
         1,

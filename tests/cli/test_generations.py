@@ -456,7 +456,7 @@ def test_a_cancel_stands_although_its_notice_cannot_be_sent(
     result = afterword("cancel", "demo", generation_id)
     assert (result.exit_code, result.stdout) == (0, "")
     warning, canceled = result.stderr.splitlines()
-    assert warning.startswith("afterword: ended, but not settled yet: An error occurred")
+    assert warning.startswith("afterword: could not dispatch: An error occurred")
     assert canceled == f"Canceled {generation_id}."
 
 

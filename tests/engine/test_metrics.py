@@ -14,7 +14,7 @@ from afterword.engine.metrics import Metrics
 from afterword.engine.outbox import Outbox
 from afterword.generations import Status
 from afterword.generations.claims import Claim, ModelCall, TokenUsage
-from afterword.generations.ends import End
+from afterword.generations.ends import End, EndResult
 from tests.conftest import START, SetClock
 from tests.harness import embedded_metrics
 from tests.harness.embedded_metrics import MetricLines
@@ -172,7 +172,8 @@ def test_nothing_is_written_where_nobody_collects_it(
 ) -> None:
     """The command line ends generations too, and prints no metrics."""
     canceled = replace(ENDED, status=Status.CANCELED)
-    store: Any = SimpleNamespace(cancel=lambda *_: canceled)
+    result = EndResult(Status.CANCELED, canceled)
+    store: Any = SimpleNamespace(cancel=lambda *_: result)
     nobody: Any = None
     assert Outbox(store, nobody, nobody).cancel("demo", ID) is Status.CANCELED
     assert [line["message"] for line in log_lines()] == ["canceled"]

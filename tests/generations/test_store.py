@@ -570,15 +570,17 @@ def test_a_terminal_generation_never_changes(
 
 
 @pytest.mark.parametrize("before", ["queued", "lease ran out"])
-def test_what_nobody_holds_can_be_given_up(
+def test_a_generation_without_a_live_lease_can_fail_unclaimed(
     store: GenerationStore, set_clock: SetClock, read_item: ReadItem, before: str
 ) -> None:
-    """What is queued, or was left by a lost worker, fails for good, with the reason given."""
+    """A queued generation, or a lost worker's, fails with the given reason."""
     if before == "lease ran out":
         claim(store)
         set_clock.moment += LEASE + timedelta(milliseconds=1)
-    ended = fail_unclaimed(store)
-    assert isinstance(ended, End)
+    result = fail_unclaimed(store)
+    assert result is not None
+    ended = result.end
+    assert ended is not None
     assert (ended.status, ended.reason, ended.dispatched) == (
         Status.FAILED,
         Reason.DEAD_LETTER,
@@ -594,7 +596,9 @@ def test_what_nobody_holds_can_be_given_up(
     assert "lease_until" not in read_item("demo", ID)
 
 
-def test_what_is_held_cannot_be_given_up(store: GenerationStore, read_item: ReadItem) -> None:
+def test_a_claimed_generation_does_not_fail_unclaimed(
+    store: GenerationStore, read_item: ReadItem
+) -> None:
     """A generation under a live lease stays unchanged, and the result says so."""
     claim(store)
     before = read_item("demo", ID)
@@ -780,12 +784,12 @@ def test_what_is_overdue_is_found_oldest_first(store: GenerationStore, set_clock
         put(store, ids[-1])
     store.succeed(claim(store), completion("Hi"))
     set_clock.moment = START + timedelta(minutes=2, seconds=10)
-    assert [overdue.id for overdue in store.list_stalled(100)] == ids[1:11]
-    assert [overdue.id for overdue in store.list_stalled(3)] == ids[1:4]
+    assert [stalled.id for stalled in store.list_stalled(100)] == ids[1:11]
+    assert [stalled.id for stalled in store.list_stalled(3)] == ids[1:4]
 
 
 def test_what_is_overdue_is_told_as_it_stands(store: GenerationStore, set_clock: SetClock) -> None:
-    """An overdue generation comes with what its repair depends on."""
+    """A stalled generation comes with what its repair depends on."""
     claim(store)
     set_clock.advance(minutes=2)
     assert list(store.list_stalled(10)) == [
@@ -803,12 +807,13 @@ def test_what_is_overdue_is_told_as_it_stands(store: GenerationStore, set_clock:
     ]
 
 
-def test_an_end_that_is_not_settled_is_overdue(store: GenerationStore, set_clock: SetClock) -> None:
-    """Two minutes after an end that nobody has settled, the sweeper is told how it was."""
-    ended = fail_unclaimed(store)
+def test_an_end_that_is_not_dispatched_stalls(store: GenerationStore, set_clock: SetClock) -> None:
+    """Two minutes after an end that is not dispatched, the sweeper gets the end."""
+    result = fail_unclaimed(store)
+    assert result is not None
     set_clock.advance(minutes=2)
-    (overdue,) = store.list_stalled(10)
-    assert (overdue.status, overdue.ended) == (Status.FAILED, ended)
+    (stalled,) = store.list_stalled(10)
+    assert (stalled.status, stalled.ended) == (Status.FAILED, result.end)
     store.mark_dispatched("demo", ID)
     assert list(store.list_stalled(10)) == []
 
@@ -898,12 +903,12 @@ def test_a_look_is_postponed_once(
 ) -> None:
     """Of two sweepers that saw the same, one moves the due time on, and nothing else changes."""
     set_clock.advance(minutes=2)
-    (overdue,) = store.list_stalled(10)
+    (stalled,) = store.list_stalled(10)
     before = read_item("demo", ID)
     later = START + timedelta(minutes=5)
-    assert store.postpone(overdue, later) is True
+    assert store.postpone(stalled, later) is True
     assert read_item("demo", ID) == before | {"due_at": {"N": str(MILLIS + 300_000)}}
-    assert store.postpone(overdue, later + timedelta(minutes=1)) is False
+    assert store.postpone(stalled, later + timedelta(minutes=1)) is False
     assert list(store.list_stalled(10)) == []
 
 
@@ -913,7 +918,7 @@ def test_what_has_changed_is_not_postponed(
 ) -> None:
     """A sweeper that comes too late changes nothing, and brings no finished one back."""
     set_clock.advance(minutes=2)
-    (overdue,) = store.list_stalled(10)
+    (stalled,) = store.list_stalled(10)
     if since == "failed unclaimed":
         fail_unclaimed(store)
     else:
@@ -921,7 +926,7 @@ def test_what_has_changed_is_not_postponed(
         if since == "finished":
             store.succeed(claimed, completion("Hi"))
     before = read_item("demo", ID)
-    assert store.postpone(overdue, START + timedelta(minutes=5)) is False
+    assert store.postpone(stalled, START + timedelta(minutes=5)) is False
     assert read_item("demo", ID) == before
 
 

@@ -136,9 +136,9 @@ class Services:
         """The one way to end a generation."""
         from afterword.engine.outbox import Outbox
 
-        notices = self._queue(self.settings.notify_queue_url)
+        messages = self._queue(self.settings.notify_queue_url)
         metrics = self.metrics if self.has_metrics else None
-        return Outbox(self.store, self.quotas, notices, metrics)
+        return Outbox(self.store, self.quotas, messages, metrics)
 
     @cached_property
     def submitter(self) -> "Submitter":
