@@ -183,6 +183,7 @@ PUBLIC: dict[str, tuple[str, ...]] = {
         "addresses",
         "clients",
         "cold_start",
+        "deadline",
         "dynamodb",
         "json_text",
         "outbound",

@@ -252,7 +252,7 @@ def test_gone_disables_an_endpoint(  # noqa: PLR0913, PLR0917 - what it is given
     assert (entry["EventBusName"], entry["DetailType"]) == ("company", "WebhookEndpointDisabled")
     detail = json.loads(entry["Detail"])
     assert (detail["tenant"], detail["id"], detail["reason"]) == ("demo", begun.endpoint, "gone")
-    assert "a webhook endpoint is disabled" in [line["message"] for line in log_lines()]
+    assert "disabled a webhook endpoint" in [line["message"] for line in log_lines()]
     assert URL not in entry["Detail"]
 
 

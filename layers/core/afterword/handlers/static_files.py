@@ -7,7 +7,6 @@ imports little, which keeps the cold starts of its functions short.
 import base64
 import gzip
 import hashlib
-import importlib
 import json
 import re
 from collections.abc import Callable, Mapping
@@ -41,8 +40,9 @@ def static_endpoint(choose: Callable[[Mapping[str, str]], str]) -> LambdaHandler
 
 
 def _answer(name: str, headers: Mapping[str, str]) -> dict[str, object]:
-    viewer = importlib.import_module("afterword_viewer")
-    if name not in viewer.MEDIA_TYPES:
+    from afterword_viewer import MEDIA_TYPES
+
+    if name not in MEDIA_TYPES:
         return _not_found()
     content, tag = _file(name)
     about = {
@@ -52,7 +52,7 @@ def _answer(name: str, headers: Mapping[str, str]) -> dict[str, object]:
     }
     if _has(headers.get("if-none-match", ""), tag):
         return {"statusCode": 304, "headers": about, "body": ""}
-    about |= {"content-type": viewer.MEDIA_TYPES[name], "x-content-type-options": "nosniff"}
+    about |= {"content-type": MEDIA_TYPES[name], "x-content-type-options": "nosniff"}
     if about["content-type"].startswith("text/html"):
         about |= {"content-security-policy": POLICY, "referrer-policy": "no-referrer"}
     if not _takes_gzip(headers.get("accept-encoding", "")):
@@ -82,7 +82,9 @@ def _file(name: str) -> tuple[bytes, str]:
 
     The tag is weak, since the file with and without compression has the same one.
     """
-    content: bytes = importlib.import_module("afterword_viewer").compressed(name)
+    from afterword_viewer import compressed
+
+    content = compressed(name)
     return content, f'W/"{hashlib.sha256(content).hexdigest()[:32]}"'
 
 

@@ -14,6 +14,7 @@ from afterword import clock
 from afterword.errors import NotFoundError
 from afterword.runtime import telemetry
 from afterword.runtime.addresses import FetchError
+from afterword.runtime.queue import MessageOutcome, ids_to_redeliver
 from afterword.webhooks import (
     DISABLED_AFTER,
     SEND_SECONDS,
@@ -71,25 +72,23 @@ class Sender:
         A receiver that hangs takes the time of its own thread alone.
         """
         with ThreadPoolExecutor(len(messages)) as threads:
-            again = list(threads.map(self._try_message, messages))
-        return [message.message_id for message, comes in zip(messages, again, strict=True) if comes]
+            outcomes = threads.map(self._try_message, messages)
+            ids = (message.message_id for message in messages)
+            return ids_to_redeliver(zip(ids, outcomes, strict=True))
 
-    def _try_message(self, message: "Message") -> bool:
-        """Try a delivery; return whether its message must be received again.
-
-        After an error of AWS the message's next receipt tries again.
-        """
+    def _try_message(self, message: "Message") -> MessageOutcome:
+        """Try a delivery; after an error of AWS the message's next receipt tries again."""
         try:
             seconds = self._send(message)
             if seconds is None:
-                return False
+                return MessageOutcome.DONE
             self._queue.change_visibility(message.receipt_handle, seconds)
         except (BotoCoreError, ClientError) as error:
             telemetry.logger().warning(
                 "could not send a webhook",
                 extra={"tenant": message.tenant, "delivery": message.id, "why": str(error)},
             )
-        return True
+        return MessageOutcome.REDELIVER
 
     def _send(self, message: "Message") -> int | None:
         """Try a due delivery; return the seconds until its next try, None without one."""
