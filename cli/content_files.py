@@ -72,7 +72,7 @@ def find(paths: "Iterable[Path]", folder: str | None, prefix: str) -> Found:
 
     A file's external id is the prefix and its path in the folder that was given, or its name.
     Without `folder` they belong to one of the name of the folder that was given, or to GENERAL.
-    What begins with a dot is skipped, and so are links to folders and out of the folder.
+    Names that begin with a dot are skipped, and so are links to folders and out of the folder.
     """
     found = Found()
     taken: dict[str, Path] = {}
@@ -141,13 +141,13 @@ def shown(path: "Path | str") -> str:
 
 
 def read(file: File) -> bytes:
-    """Return what is in a file; raise FileError."""
+    """Return the bytes of a file; raise FileError."""
     try:
         if not file.path.is_file():
-            raise FileError("it is no file.")
+            raise FileError("not a regular file.")
         size = file.path.stat().st_size
         if size > MAX_BYTES:
-            raise FileError(f"it has {size} bytes; at most {MAX_BYTES} are taken.")
+            raise FileError(f"too big, {size} bytes; at most {MAX_BYTES} are taken.")
         return file.path.read_bytes()
     except OSError as error:
         raise FileError(f"{error.strerror}.") from error

@@ -38,7 +38,7 @@ _AHEAD = 4 * AT_ONCE
 
 
 class Outcome(StrEnum):
-    """What became of a file."""
+    """The outcome of a file."""
 
     ADDED = "added"
     UPDATED = "updated"
@@ -49,7 +49,7 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class End:
-    """What became of a file: the content's id if there is one, and why it failed if it did."""
+    """The outcome of a file, with the content's id if there is one, and the cause of a failure."""
 
     path: str
     external_id: str | None
@@ -95,8 +95,8 @@ def add(  # noqa: PLR0913, PLR0917 - a command's options are its parameters
 ) -> None:
     """Add files as contents, and update those that have changed; exit code 1 if some failed.
 
-    A file is known again by its external id, its path in the folder that is given. What has not
-    changed is left alone, so that a command that was interrupted goes on when it is run again.
+    A file is known again by its external id, its path in the folder that is given. Unchanged files
+    are left alone, so that a command that was interrupted goes on when run again.
     """
     if source_base is not None and not _is_address(source_base):
         raise typer.BadParameter(f"{source_base!r} is no http address", param_hint="--source-base")
@@ -243,9 +243,9 @@ class _Adding:
         }
 
     def prepare(self, file: File) -> End | Draft:
-        """Return the content that a file is to be, or what became of it if there is none to write.
+        """Return the content to write for a file, or its outcome if there is none to write.
 
-        What has not changed is not extracted.
+        An unchanged file is not extracted.
         """
         try:
             content = content_files.read(file)

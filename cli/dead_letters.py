@@ -61,8 +61,8 @@ def resubmit(
 ) -> None:
     """Submit dead letters again, as new generations that name the old ones.
 
-    Twice the same makes one generation. What cannot be submitted again is told, and the others go
-    on; exit code 1 then.
+    The same letter twice makes one generation. Failures are printed, and the other letters go on;
+    exit code 1 then.
     """
     if every and ids:
         raise typer.BadParameter("takes all: give no ID beside it", param_hint="--all")

@@ -82,8 +82,8 @@ def run(  # noqa: PLR0913, PLR0917 - a command's options are its parameters
 ) -> None:
     """Show how a flow's models are asked, run it, and print the result; exit code 1 if it failed.
 
-    It is a generation like any other, by the deployment's own worker and model. A flow in a file is
-    checked and shown, with {{name}} for the inputs that are not given.
+    The run is a generation like any other, by the deployment's own worker and model. A flow in a
+    file is checked and shown, with {{name}} for the inputs that are not given.
     """
     sent: list[tuple[str, str | Upload]] = [
         *_pairs("--input", given),
@@ -175,7 +175,7 @@ def _checked(
 ) -> "tuple[Values, tuple[SubmittedFile, ...]]":
     """Return the inputs of a flow, or raise UnprocessableError, which names the one that is wrong.
 
-    What mails have, a flow takes that declares nothing. `partly`: what is not there is `{{name}}`.
+    A flow without declared inputs takes those of mails. `partly`: missing inputs are `{{name}}`.
     """
     declared = tuple(each.declared() for each in flow.inputs) or (ANY_TEXT,)
     mail = not flow.inputs and any(name in flows.MAIL_INPUTS for name, _ in sent)

@@ -1,4 +1,4 @@
-"""Deploys the stack: what is missing is said before anything is built, and the URL at the end."""
+"""Deploys the stack: names missing parts before the build, and prints the URL at the end."""
 
 import argparse
 import json
@@ -36,7 +36,7 @@ class Plan:
     values: Mapping[str, str]
     before: stacks.Deployed | None
     sure: bool
-    """Nobody is asked anything."""
+    """The defaults stand for all answers."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -125,13 +125,13 @@ def _show(plan: Plan, template: Template) -> None:
 
 
 def _ask(hint: str, name: str, default: str) -> str:
-    """Return what is typed, the default for nothing; raise DeployError when nobody is there."""
+    """Return the typed text, the default for nothing; raise DeployError without a terminal."""
     print(f"\n{hint}")
     try:
         return input(f"  {name} [{default}]: ").strip() or default
     except EOFError as error:
         raise DeployError(
-            "Nobody answers: deploy in a terminal, or with YES=1, which takes the defaults."
+            "No answer: deploy in a terminal, or with YES=1, which takes the defaults."
         ) from error
 
 

@@ -163,7 +163,7 @@ def test_an_upload_that_was_cut_off_is_done_again(
     api.broken = 1
     result = afterword("batch", "run", mails)
     assert (result.exit_code, result.stdout) == (1, "")
-    assert "It was refused with 403: <Error>Request has expired</Error>" in result.stderr
+    assert "The request was refused with 403: <Error>Request has expired</Error>" in result.stderr
     assert afterword("batch", "run", mails).exit_code == 0
     assert api.uploads == 2
 
@@ -206,7 +206,7 @@ def test_a_wrong_key_is_one_line(afterword: Afterword, mails: Path) -> None:
     result = afterword("batch", "run", mails, "--key", "aw_wrong")
     assert result.exit_code == 1
     assert result.stderr == (
-        "afterword: It was refused with 401: The API key is malformed or mistyped.\n"
+        "afterword: The request was refused with 401: The API key is malformed or mistyped.\n"
     )
 
 

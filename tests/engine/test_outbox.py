@@ -1,4 +1,4 @@
-"""Ending generations: the dispatch that is left, and the sweeper's part when it fails."""
+"""The outbox: ends of generations, and their dispatch."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -65,7 +65,7 @@ def written(calls: list[Call]) -> list[tuple[str, str]]:
 def test_an_end_gives_the_slot_back_and_sends_the_message(
     outbox: Outbox, calls: list[Call], how: str
 ) -> None:
-    """Every end counts the tokens and sends a message; the receiver dispatches the end."""
+    """Every end is counted, and its message sent; it is dispatched only by the notifier."""
     put(**BOTH)
     calls.clear()
     assert end(outbox, how)
@@ -80,10 +80,10 @@ def test_an_end_gives_the_slot_back_and_sends_the_message(
 
 
 @pytest.mark.parametrize("how", ["succeed", "fail"])
-def test_with_nothing_left_to_do_an_end_is_one_write(
+def test_an_end_without_an_outbox_entry_is_one_write(
     outbox: Outbox, calls: list[Call], how: str
 ) -> None:
-    """Most generations are dispatched by the write that ends them."""
+    """Most ends need no dispatch."""
     put()
     calls.clear()
     end(outbox, how)
@@ -91,7 +91,7 @@ def test_with_nothing_left_to_do_an_end_is_one_write(
 
 
 @ways
-@pytest.mark.parametrize("broken", ["_quotas", "_notices"])
+@pytest.mark.parametrize("broken", ["_quotas", "_messages"])
 def test_an_end_stands_when_its_dispatch_fails(
     outbox: Outbox,
     monkeypatch: pytest.MonkeyPatch,
@@ -99,7 +99,7 @@ def test_an_end_stands_when_its_dispatch_fails(
     how: str,
     broken: str,
 ) -> None:
-    """When AWS is out of reach after the end, the end is told all the same, and stays due."""
+    """When AWS is out of reach after the end, the end stands, and stays due."""
     put(**BOTH)
 
     def out_of_reach(*_: object) -> None:
@@ -111,7 +111,7 @@ def test_an_end_stands_when_its_dispatch_fails(
     ended = services().store.get_end("demo", ID)
     assert ended is not None
     assert not ended.dispatched
-    (line,) = [line for line in log_lines() if line["message"] == "ended, but not settled yet"]
+    (line,) = [line for line in log_lines() if line["message"] == "could not dispatch"]
     assert line["generation_id"] == ID
 
 
@@ -119,15 +119,15 @@ def test_an_end_stands_when_its_dispatch_fails(
 def test_a_bug_in_the_dispatch_is_not_hidden(
     outbox: Outbox, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
-    """A failure that is not AWS's is raised."""
+    """An error that is not AWS's is raised."""
     put(**BOTH)
     monkeypatch.setattr(outbox, "_quotas", None)
     with pytest.raises(AttributeError):
         end(outbox, how)
 
 
-def test_an_open_generation_is_not_dispatched(outbox: Outbox, calls: list[Call]) -> None:
-    """Giving up what is held, or ending what has ended, does nothing more."""
+def test_a_refused_end_is_not_dispatched(outbox: Outbox, calls: list[Call]) -> None:
+    """An end under a live lease, and a second end, change nothing."""
     put(**BOTH)
     claim = services().store.claim("demo", ID, clock.now() + timedelta(seconds=70))
     assert claim is not None

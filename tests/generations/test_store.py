@@ -23,7 +23,7 @@ from afterword.generations import (
 )
 from afterword.generations.claims import Claim
 from afterword.generations.details import GenerationDetail
-from afterword.generations.ends import DeadLetter, End, Stalled
+from afterword.generations.ends import DeadLetter, End, EndResult, Stalled
 from afterword.generations.items import DUE_SHARDS
 from afterword.generations.store import GenerationStore
 from afterword.runtime.clients import clients
@@ -83,8 +83,8 @@ def claim(store: GenerationStore) -> Claim:
     return claimed
 
 
-def fail_unclaimed(store: GenerationStore, generation_id: str = ID) -> End | Status | None:
-    """Give the generation up, as for a dead letter."""
+def fail_unclaimed(store: GenerationStore, generation_id: str = ID) -> EndResult | None:
+    """Fail the generation unclaimed, as for a dead letter."""
     return store.fail_unclaimed("demo", generation_id, Reason.DEAD_LETTER, "Delivered too often.")
 
 
@@ -448,14 +448,14 @@ def test_an_open_generation_can_be_canceled(
 ) -> None:
     """A queued or running generation is canceled at once, and no worker's write counts after."""
     claimed = claim(store) if status == "running" else None
-    ended = store.cancel("demo", ID)
-    assert isinstance(ended, End)
+    ended = store.cancel("demo", ID).end
+    assert ended is not None
     assert (ended.status, ended.dispatched) == (Status.CANCELED, False)
     generation = store.get("demo", ID)
     assert (generation.status, generation.finished_at) == (Status.CANCELED, clock.now())
     before = read_item("demo", ID)
     assert "lease_until" not in before
-    assert store.cancel("demo", ID) is Status.CANCELED
+    assert store.cancel("demo", ID) == EndResult(Status.CANCELED)
     assert store.claim("demo", ID, clock.now() + LEASE) is None
     if claimed:
         assert store.succeed(claimed, completion("late")) is None
@@ -468,7 +468,7 @@ def test_a_finished_generation_cannot_be_canceled(
     """A result that is there stays, and the canceler is told so."""
     store.succeed(claim(store), completion("Dear Ada,"))
     before = read_item("demo", ID)
-    assert store.cancel("demo", ID) is Status.SUCCEEDED
+    assert store.cancel("demo", ID) == EndResult(Status.SUCCEEDED)
     assert read_item("demo", ID) == before
 
 
@@ -532,7 +532,7 @@ def test_a_late_writer_loses(
     if since == "failed unclaimed":
         fail_unclaimed(store)
     elif since == "canceled":
-        assert store.cancel("demo", ID)
+        assert store.cancel("demo", ID).end
     else:
         newer = claim(store)
         if since == "requeued":
@@ -556,7 +556,7 @@ def test_a_terminal_generation_never_changes(
         case "failed":
             store.fail(claimed, Reason.TOO_LONG, "The mail is too long.")
         case _:
-            assert store.cancel("demo", ID)
+            assert store.cancel("demo", ID).end
     before = read_item("demo", ID)
     assert before["status"] == {"S": status}
     set_clock.moment += LEASE + timedelta(seconds=1)
@@ -565,20 +565,22 @@ def test_a_terminal_generation_never_changes(
     assert store.succeed(claimed, completion("another")) is None
     assert store.fail(claimed, Reason.TIMED_OUT, "Too slow.") is None
     assert store.requeue(claimed, failed=True) is False
-    assert fail_unclaimed(store) == store.cancel("demo", ID) == Status(status)
+    assert fail_unclaimed(store) == store.cancel("demo", ID) == EndResult(Status(status))
     assert read_item("demo", ID) == before
 
 
 @pytest.mark.parametrize("before", ["queued", "lease ran out"])
-def test_an_unclaimed_generation_fails(
+def test_a_generation_without_a_live_lease_can_fail_unclaimed(
     store: GenerationStore, set_clock: SetClock, read_item: ReadItem, before: str
 ) -> None:
-    """A queued generation, or a lost worker's, fails for good, with the reason given."""
+    """A queued generation, or a lost worker's, fails with the given reason."""
     if before == "lease ran out":
         claim(store)
         set_clock.moment += LEASE + timedelta(milliseconds=1)
-    ended = fail_unclaimed(store)
-    assert isinstance(ended, End)
+    result = fail_unclaimed(store)
+    assert result is not None
+    ended = result.end
+    assert ended is not None
     assert (ended.status, ended.reason, ended.dispatched) == (
         Status.FAILED,
         Reason.DEAD_LETTER,
@@ -597,14 +599,14 @@ def test_an_unclaimed_generation_fails(
 def test_a_claimed_generation_does_not_fail_unclaimed(
     store: GenerationStore, read_item: ReadItem
 ) -> None:
-    """A generation whose lease holds is left alone, and the caller is told its status."""
+    """A generation under a live lease stays unchanged, and the result says so."""
     claim(store)
     before = read_item("demo", ID)
-    assert fail_unclaimed(store) is Status.RUNNING
+    assert fail_unclaimed(store) == EndResult(Status.RUNNING)
     assert read_item("demo", ID) == before
 
 
-def test_what_is_gone_needs_no_giving_up(store: GenerationStore) -> None:
+def test_an_absent_generation_does_not_fail(store: GenerationStore) -> None:
     """Where there is no generation there is nothing to do, and no item comes to be."""
     assert fail_unclaimed(store, "019a6f3e-7c00-7000-8000-000000000002") is None
     assert clients().dynamodb.scan(TableName=TABLE)["Count"] == 1
@@ -788,9 +790,7 @@ def test_stalled_generations_are_found_oldest_first(
     assert [stalled.id for stalled in store.list_stalled(3)] == ids[1:4]
 
 
-def test_a_stalled_generation_is_told_as_it_stands(
-    store: GenerationStore, set_clock: SetClock
-) -> None:
+def test_what_is_overdue_is_told_as_it_stands(store: GenerationStore, set_clock: SetClock) -> None:
     """A stalled generation comes with what its repair depends on."""
     claim(store)
     set_clock.advance(minutes=2)
@@ -809,14 +809,13 @@ def test_a_stalled_generation_is_told_as_it_stands(
     ]
 
 
-def test_an_end_that_is_not_dispatched_is_stalled(
-    store: GenerationStore, set_clock: SetClock
-) -> None:
-    """Two minutes after an end without a dispatch, the sweeper is told of the end."""
-    ended = fail_unclaimed(store)
+def test_an_end_that_is_not_dispatched_stalls(store: GenerationStore, set_clock: SetClock) -> None:
+    """Two minutes after an end that is not dispatched, the sweeper gets the end."""
+    result = fail_unclaimed(store)
+    assert result is not None
     set_clock.advance(minutes=2)
     (stalled,) = store.list_stalled(10)
-    assert (stalled.status, stalled.ended) == (Status.FAILED, ended)
+    assert (stalled.status, stalled.ended) == (Status.FAILED, result.end)
     store.mark_dispatched("demo", ID)
     assert list(store.list_stalled(10)) == []
 
