@@ -288,7 +288,7 @@ def test_a_line_of_another_life_of_its_flow_is_no_bad_line(
     """A line that a lost reader has submitted stands, though it would be read otherwise now."""
     batch = put(b"1\n")
     lost = taken(batch)
-    runner._submit_one(batch, batch_lines.Line(1, 2, b"1"))  # noqa: SLF001 - what a reader does
+    runner._submit_one(batch, batch_lines.Line(1, 2, b"1"))  # noqa: SLF001 - as a reader does
     monkeypatch.setattr(NumberedLines, "parse", other_mail)
     batch, _ = run(runner, lost)
     assert batch.counts == Counts(accepted=1)

@@ -126,7 +126,7 @@ def test_no_more_than_two_are_read_at_once(monkeypatch: pytest.MonkeyPatch) -> N
     now: list[int] = []
     most = 0
     lock = threading.Lock()
-    answer = extraction._answer  # noqa: SLF001 - what is counted
+    answer = extraction._answer  # noqa: SLF001 - the counted reads
 
     def count(*arguments: Any) -> bytes:  # noqa: ANN401 - as they came
         nonlocal most
@@ -149,7 +149,7 @@ def test_a_document_that_never_had_its_turn_is_not_to_blame() -> None:
     """A document that waited in vain for others fails as unavailable, so that it is read later."""
     with ThreadPoolExecutor(2) as threads:
         slow = [threads.submit(outcome, media_types.PDF, SLOW_FILE, 3) for _ in range(2)]
-        _wait_until(lambda: extraction._slots._value == 0)  # noqa: SLF001 - who waits
+        _wait_until(lambda: extraction._slots._value == 0)  # noqa: SLF001 - both reads have begun
         with pytest.raises(UnavailableError):
             extract(media_types.PDF, PDF_FILE, 0.2)
         assert [str(future.result()) for future in slow] == [TOO_SLOW] * 2

@@ -38,8 +38,8 @@ NOT_THE_WEBSITE = (403, "The API key is not for this account and website.")
 class Route:
     """The access to a route.
 
-    `scope` is the scope that its key needs. `other` is the refusal of a key for another flow:
-    None where no request names a flow, since such a key has its own flow's things.
+    `scope` is the scope that its key needs. `other` is the refusal of a key for another flow.
+    None where no request names a flow: such a key has its own flow's things.
     """
 
     scope: Scope

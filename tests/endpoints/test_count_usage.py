@@ -284,7 +284,7 @@ def test_a_late_count_takes_nothing_back(
     succeed("small")
     set_clock.advance(hours=2)
     late = services().statistics
-    until = late._counted_until()  # noqa: SLF001 - what the slower one has read
+    until = late._counted_until()  # noqa: SLF001 - the slower one's reading
     set_clock.advance(hours=2)
     assert count() == 4
     with monkeypatch.context() as patch:

@@ -402,7 +402,7 @@ def test_a_key_without_an_app_reads_no_generation(tenant: Tenant, client: Client
 
 
 @pytest.mark.parametrize(("header", "token"), [("Bearer KEY", None), (None, "KEY")])
-def test_no_key_is_logged(  # noqa: PLR0913, PLR0917 - what is sent, and where it must not be
+def test_no_key_is_logged(  # noqa: PLR0913, PLR0917 - texts, and where none may be
     client: Client,
     endpoint: str,
     log: io.StringIO,

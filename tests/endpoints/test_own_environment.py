@@ -366,7 +366,7 @@ def somebody_else_succeeds(generation_id: str) -> None:
     assert store.succeed(claim, completion(BIG))
 
 
-def test_running_a_flow_has_what_it_needs(  # noqa: PLR0913, PLR0917 - what it is given
+def test_running_a_flow_has_what_it_needs(  # noqa: PLR0913, PLR0917 - fixtures
     deployment: Deployment,
     tenant: Tenant,
     load_event: Callable[[str], Event],

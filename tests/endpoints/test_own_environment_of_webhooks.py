@@ -40,7 +40,7 @@ def test_a_function_of_webhooks_has_what_it_needs(
     assert unused(name) == set()
 
 
-def test_sending_has_what_it_needs(  # noqa: PLR0913, PLR0917 - what it is given
+def test_sending_has_what_it_needs(  # noqa: PLR0913, PLR0917 - fixtures
     deployment: Deployment,
     webhooks: Webhooks,
     receiver: Receiver,

@@ -476,7 +476,7 @@ def _is_a_dead_letter(life: Life) -> None:
     life.bury()
     letters = list(services().listings.list_dead_letters("demo"))
     assert [letter.id for letter in letters] == [life.id]
-    print(letters)  # noqa: T201 - what `afterword dead-letters` may show to an operator
+    print(letters)  # noqa: T201 - `afterword dead-letters` may show this to an operator
 
 
 def _is_retried(life: Life) -> None:

@@ -157,7 +157,7 @@ def test_a_receiver_that_cannot_be_reached(
         ("in an hour", 3_600),
     ],
 )
-def test_who_asks_for_more_time_gets_it(  # noqa: PLR0913, PLR0917 - what it is given
+def test_who_asks_for_more_time_gets_it(  # noqa: PLR0913, PLR0917 - fixtures
     begun: Delivery,
     receiver: Receiver,
     webhook_queue: Queue,
@@ -231,7 +231,7 @@ def published(calls: list[Call]) -> list[dict[str, Any]]:
     return [entry for call in calls for entry in call.params.get("Entries", [])]
 
 
-def test_gone_disables_an_endpoint(  # noqa: PLR0913, PLR0917 - what it is given
+def test_gone_disables_an_endpoint(  # noqa: PLR0913, PLR0917 - fixtures
     webhooks: Webhooks,
     begun: Delivery,
     receiver: Receiver,

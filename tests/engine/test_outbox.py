@@ -65,7 +65,7 @@ def written(calls: list[Call]) -> list[tuple[str, str]]:
 def test_an_end_gives_the_slot_back_and_sends_the_message(
     outbox: Outbox, calls: list[Call], how: str
 ) -> None:
-    """Every end is counted, and its message sent; it is dispatched only by the notifier."""
+    """Every end is counted, and its message sent; the notifier alone dispatches the end."""
     put(**BOTH)
     calls.clear()
     assert end(outbox, how)

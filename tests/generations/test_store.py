@@ -790,7 +790,9 @@ def test_stalled_generations_are_found_oldest_first(
     assert [stalled.id for stalled in store.list_stalled(3)] == ids[1:4]
 
 
-def test_what_is_overdue_is_told_as_it_stands(store: GenerationStore, set_clock: SetClock) -> None:
+def test_a_stalled_generation_is_told_as_it_stands(
+    store: GenerationStore, set_clock: SetClock
+) -> None:
     """A stalled generation comes with what its repair depends on."""
     claim(store)
     set_clock.advance(minutes=2)

@@ -135,7 +135,7 @@ def test_a_question_is_a_retrieve_call(ranking: BedrockRanking, stubber: Stubber
         ),
     ],
 )
-def test_a_selection_is_a_filter_that_bedrock_takes(  # noqa: PLR0913, PLR0917 - what it is given
+def test_a_selection_is_a_filter_that_bedrock_takes(  # noqa: PLR0913, PLR0917 - fixtures
     ranking: BedrockRanking,
     client: "AgentsforBedrockRuntimeClient",
     stubber: Stubber,

@@ -100,7 +100,7 @@ def test_a_foreign_message_is_dropped(
 def test_a_batch_of_nothing_needs_no_consumer() -> None:
     """When nothing in a batch is ours, it is done with as a whole."""
 
-    def consume(_nudges: Sequence[Message], _deadline: Deadline) -> Sequence[str]:
+    def consume(_messages: Sequence[Message], _deadline: Deadline) -> Sequence[str]:
         raise AssertionError
 
     assert sqs.consumer(queue.read_message)(consume)(make_event("x", "y"), LambdaContext()) == {

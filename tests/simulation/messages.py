@@ -28,7 +28,7 @@ class Queue:
     `chance` is how likely a delivery is a duplicate, and how likely it takes more messages with it.
     """
 
-    def __init__(  # noqa: PLR0913 - what SQS and Lambda are told of a queue
+    def __init__(  # noqa: PLR0913 - settings of SQS and Lambda for a queue
         self,
         name: str,
         scheduler: Scheduler,

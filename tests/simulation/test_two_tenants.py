@@ -33,10 +33,6 @@ from afterword.models import (
 from afterword.runtime.clients import clients
 from afterword.services import services
 from afterword.tenants.keys import Scope
-from functions.deliver.app import handler as deliver
-from functions.get_mail_generation.app import handler as read
-from functions.submit_mail_generation.app import handler as submit
-from functions.sweep.app import handler as sweep
 from tests.conftest import (
     FLOW,
     FLOW_DOCUMENT,
@@ -161,7 +157,7 @@ class TwoTenants(RuleBasedStateMachine):
         """Send a mail as a tenant, with a key that it or the other may have used before."""
         there = self._known.get(self._by_key.get((tenant, key or ""), ""))
         expected = self._expected(tenant, there, request)
-        result = submit(self._submission(tenant, key, request), LambdaContext())
+        result = invoke("submit_mail_generation", self._submission(tenant, key, request))
         sent = self._receive()
         assert result["statusCode"] == expected
         if expected != 200:
@@ -184,11 +180,11 @@ class TwoTenants(RuleBasedStateMachine):
     def read(self, tenant: str, which: int) -> None:
         """Read a generation as a tenant: its own, or one whose id it should not know."""
         known = self._one(which)
-        result = read(self._reading(tenant, tenant, known.id), LambdaContext())
+        result = invoke("get_mail_generation", self._reading(tenant, tenant, known.id))
         if known.tenant != tenant:
-            assert result == read(self._reading(tenant, tenant, ABSENT), LambdaContext())
-            theirs = read(self._reading(tenant, known.tenant, known.id), LambdaContext())
-            assert theirs == read(self._reading(tenant, "nobody", ABSENT), LambdaContext())
+            assert result == invoke("get_mail_generation", self._reading(tenant, tenant, ABSENT))
+            theirs = invoke("get_mail_generation", self._reading(tenant, known.tenant, known.id))
+            assert theirs == invoke("get_mail_generation", self._reading(tenant, "nobody", ABSENT))
             assert (result["statusCode"], theirs["statusCode"]) == (404, 404)
             return
         shown = json.loads(result["body"])
@@ -257,7 +253,7 @@ class TwoTenants(RuleBasedStateMachine):
     @rule()
     def sweep(self) -> None:
         """Run the sweeper, while nobody is quicker."""
-        ends = sweep(deepcopy(self.samples["sweep"]), LambdaContext())
+        ends = invoke("sweep", deepcopy(self.samples["sweep"]))
         assert ends.keys() <= {"sent", "failed", "waiting", "dispatched"}
 
     @precondition(lambda self: self._known)
@@ -485,7 +481,7 @@ class TwoTenants(RuleBasedStateMachine):
         return [_named(record) for record in new]
 
     def _deliver(self, messages: list[Record]) -> None:
-        assert deliver({"Records": messages}, LambdaContext()) == {"batchItemFailures": []}
+        assert invoke("deliver", {"Records": messages}) == {"batchItemFailures": []}
 
     def _note_published(self, params: Mapping[str, Any], **_: object) -> None:
         for entry in params["Entries"]:

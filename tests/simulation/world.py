@@ -298,7 +298,7 @@ class World:
         context = Context(name, int(seconds * 1000))
         self.scheduler.start(thread, lambda: handler(context), ended)
 
-    def _queue(  # noqa: PLR0913 - what SQS and Lambda are told of a queue
+    def _queue(  # noqa: PLR0913 - settings of SQS and Lambda for a queue
         self,
         name: str,
         handler: Callable[[Mapping[str, Any], Context], dict[str, Any]],

@@ -60,7 +60,7 @@ def test_the_signature_of_the_specifications_example() -> None:
 
 
 def test_an_end_has_one_delivery_an_endpoint(set_clock: SetClock) -> None:
-    """Whoever makes the delivery of an end makes the same, and each endpoint has its own."""
+    """The delivery of an end has the same id and body each time, and each endpoint has its own."""
     first = build_end_delivery(ENDPOINT, ENDED)
     set_clock.advance(hours=1)
     assert build_end_delivery(ENDPOINT, ENDED).id == first.id
@@ -77,7 +77,7 @@ def test_an_end_has_one_delivery_an_endpoint(set_clock: SetClock) -> None:
 
 @pytest.mark.usefixtures("set_clock")
 def test_a_body_is_thin() -> None:
-    """It has ids, status, reason and times, and nothing that anybody wrote."""
+    """A body has ids, status, reason and times, and no text that anybody wrote."""
     assert build_end_delivery(ENDPOINT, ENDED).body == (
         '{"type": "generation.finished", "timestamp": "2026-11-10T09:00:02.000Z", "data": '
         '{"id": "019a6f3e-7c00-7000-8000-000000000001", "status": "succeeded", "reason": null, '

@@ -204,7 +204,7 @@ def chaos(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chaos]:
     """Submit 500 mails to a stack of its own while its workers and its model die.
 
     Ten clients submit them in 40 s: 80 have a placeholder that the model fills, 420 have none.
-    For a minute a worker is killed every two seconds, and the model 6 to 9 s after it is back.
+    For a minute a worker is killed every 2 s, and the model 6 to 9 s after each start.
     """
     chance = seeded(SEEDS[-1])
     asking = set(chance.sample(range(SUBMISSIONS), ASK_THE_MODEL))

@@ -58,7 +58,7 @@ def post(tenant: Tenant) -> httpx.Response:
         ),
     ],
 )
-def test_an_end_is_an_event(  # noqa: PLR0913, PLR0917 - what is compared
+def test_an_end_is_an_event(  # noqa: PLR0913, PLR0917 - the compared values
     dev: Dev,
     template: str,
     api_status: str,
