@@ -43,10 +43,10 @@ test-long: .venv/ready ## run the long forms: all seeds, all hostile inputs, the
 	@$(PYTHON) -m pytest -m long -n auto --dist worksteal
 
 test-local: .venv/ready $(SAM_READY) $(STACK_READY) ## run the tests that drive the embedded stack over HTTP
-	@$(PYTHON) -m pytest tests/local
+	@$(PYTHON) -m pytest tests/stack/embedded
 
 test-sam: .venv/ready $(SAM_READY) $(STACK_READY) ## run the tests of `make sam-local` (Docker)
-	@$(PYTHON) -m pytest tests/sam_local
+	@$(PYTHON) -m pytest tests/stack/sam
 
 check: lint audit test test-long test-local test-sam invoke-all ## what CI runs: lint, audit, all tests (the last two need Docker)
 

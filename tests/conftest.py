@@ -30,6 +30,7 @@ from tests.harness.deployment import REFERENCES, REGION, Deployment, parsed_temp
 from tests.harness.stand_in_aws import EventHandlers, let_one_call_in_at_a_time, stand_in_aws
 
 ROOT = Path(__file__).parent.parent
+PACKAGES = {path.name for path in (ROOT / "layers/core/afterword").iterdir() if path.is_dir()}
 FLOW = "mail-reply"
 FLOW_DOCUMENT = json.dumps(
     {
@@ -109,6 +110,14 @@ class Stored:
     items: int
     messages: int
     objects: int
+
+
+@pytest.fixture(autouse=True)
+def no_sockets(request: pytest.FixtureRequest) -> None:
+    """Let no test of a package open a socket; moto answers before botocore would open one."""
+    is_of_package = request.path.parent.name in PACKAGES or request.path.parent == ROOT / "tests"
+    if is_of_package and request.node.get_closest_marker("sockets") is None:
+        request.getfixturevalue("socket_disabled")
 
 
 @pytest.fixture(scope="session")

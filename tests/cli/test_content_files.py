@@ -9,7 +9,7 @@ from afterword.errors import AfterwordError
 from afterword.knowledge import MAX_NAME
 from cli import content_files
 from cli.content_files import File, FileError, OtherTypeError, Skipped
-from tests.documents import docx_files, pdf_files
+from tests.harness import docx_files, pdf_files
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from afterword_documents import extraction
 from cli import content_files, contents
 from tests.cli.conftest import Afterword, usage_error
 from tests.conftest import SetClock
-from tests.documents import docx_files, pdf_files
+from tests.harness import docx_files, pdf_files
 from tests.harness.deployment import REFERENCES
 
 pytestmark = pytest.mark.usefixtures("stack", "set_clock")

@@ -7,7 +7,7 @@ import pytest
 
 from tests.cli.conftest import Afterword
 from tests.conftest import FLOW, Event, SetClock, Tenant
-from tests.functional.test_get_usage import CLAUDE, LITE, OWN, end
+from tests.endpoints.test_get_usage import CLAUDE, LITE, OWN, end
 from tests.harness.administration import Administration
 
 pytestmark = pytest.mark.usefixtures("stack", "set_clock", "tenant")

@@ -8,7 +8,7 @@ import pytest
 from afterword.files import media_types
 from afterword.generations import FailedError, Reason
 from afterword_documents.extraction import extract
-from tests.documents.docx_files import (
+from tests.harness.docx_files import (
     NAMESPACES,
     NUMBERING,
     STYLES,

@@ -16,8 +16,8 @@ from afterword.files import media_types
 from afterword.generations import FailedError, Reason
 from afterword_documents import extraction
 from afterword_documents.extraction import extract
-from tests.documents import pdf_files
-from tests.documents.docx_files import NUMBERING, STYLES, docx, item, paragraph, style, table
+from tests.harness import pdf_files
+from tests.harness.docx_files import NUMBERING, STYLES, docx, item, paragraph, style, table
 from tests.harness.seeds import SEEDS, seeded
 
 if TYPE_CHECKING:

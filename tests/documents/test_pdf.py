@@ -5,7 +5,7 @@ import pytest
 from afterword.files import media_types
 from afterword.generations import FailedError, Reason
 from afterword_documents.extraction import extract
-from tests.documents import pdf_files
+from tests.harness import pdf_files
 
 
 def read(content: bytes) -> str:

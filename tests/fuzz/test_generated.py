@@ -13,7 +13,7 @@ from afterword.dialects.native.batches import LINES_TYPES
 from tests.fuzz.conftest import World
 from tests.fuzz.contract import DOCUMENT, OPERATIONS, SUCCESSES, Operation
 from tests.fuzz.gateway import HttpResponse
-from tests.properties.runs import SEEDS, check
+from tests.simulation.two_tenants_runs import SEEDS, check
 
 EXAMPLES, FEW = 25, 3
 

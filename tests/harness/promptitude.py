@@ -7,7 +7,7 @@ from typing import Any
 from afterword.flows.flow import Flow
 from afterword.services import services
 from tests.conftest import Event, Tenant
-from tests.functional.conftest import HEADERS
+from tests.endpoints.conftest import HEADERS
 
 JOKE = {
     "id": "joke",

@@ -11,7 +11,7 @@ from afterword.flows.flow import Flow
 from afterword.generations import Completion, Source
 from afterword.services import services
 from tests.conftest import Event
-from tests.functional.conftest import HEADERS
+from tests.endpoints.conftest import HEADERS
 from tests.harness.api import invoke
 
 WEBSITE = "help-center"

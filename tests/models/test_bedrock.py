@@ -33,6 +33,8 @@ from afterword.runtime.clients import clients
 if TYPE_CHECKING:
     from mypy_boto3_bedrock_runtime import BedrockRuntimeClient
 
+pytestmark = pytest.mark.sockets
+
 SCHEMA: dict[str, object] = {"type": "object", "properties": {"name": {"type": "string"}}}
 
 

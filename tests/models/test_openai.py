@@ -30,6 +30,8 @@ from afterword.models.openai import OpenAIModel
 from local.models import DEMO_MODEL
 from tests.conftest import SetClock
 
+pytestmark = pytest.mark.sockets
+
 
 def make_prompt(
     user: str = "What is the capital of France? Answer in one word.",

@@ -62,7 +62,7 @@ def test_the_template_has_exactly_the_functions_that_there_are(deployment: Deplo
 def test_every_function_has_an_event_and_a_test(folder: str) -> None:
     """No function is without its sample event and its functional tests."""
     assert json.loads((ROOT / "events" / f"{folder}.json").read_text())
-    assert (ROOT / "tests" / "functional" / f"test_{folder}.py").exists()
+    assert (ROOT / "tests" / "endpoints" / f"test_{folder}.py").exists()
 
 
 @pytest.mark.parametrize("folder", FUNCTIONS)

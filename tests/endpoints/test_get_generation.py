@@ -1,0 +1,189 @@
+"""Reading a generation through the native API, whichever dialect it came through."""
+
+import json
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+
+from afterword import clock
+from afterword.flows.flow import Flow
+from afterword.generations import Completion, Output, Source, Submission
+from afterword.handlers import LambdaHandler
+from afterword.services import services
+from afterword.tenants.keys import Scope
+from functions.get_flow_log.app import handler as get_flow_log
+from functions.get_mail_generation.app import handler as get_mail_generation
+from functions.get_text_generation.app import handler as get_text_generation
+from tests.conftest import FLOW, Event, LambdaContext, Tenant
+from tests.endpoints.conftest import HEADERS
+from tests.harness.api import invoke
+from tests.harness.fake_model import completion
+from tests.harness.native_generations import NOT_FOUND, Native, generation
+
+SOURCE = Source(
+    content="c-1",
+    title="Terms",
+    folder="f-1",
+    external_id=None,
+    source="https://a.example",
+    used=True,
+)
+
+
+def succeed(generation_id: str, done: Completion) -> None:
+    """End a generation as the worker does."""
+    claim = services().store.claim("demo", generation_id, clock.now() + timedelta(minutes=1))
+    assert claim is not None
+    services().outbox.succeed(claim, done)
+
+
+def put(dialect: str, **external: str) -> str:
+    """Submit a question through a dialect, and return its id."""
+    submission = Submission(
+        dialect=dialect, flow=FLOW, inputs={"text": "When?"}, template=None, external=external
+    )
+    return services().submitter.submit("demo", submission)
+
+
+def test_an_open_generation_says_when_to_ask_again(native: Native) -> None:
+    """What is not finished is a 200 with where it stands, and when it is worth to ask again."""
+    generation_id = native.submitted()
+    assert native.ask("get_generation", generation_id) == {
+        "statusCode": 200,
+        "headers": {**HEADERS, "retry-after": "1"},
+        "body": generation(generation_id),
+    }
+
+
+@pytest.mark.parametrize(
+    ("output", "text", "shown"),
+    [
+        (Output.STRING, '["a"]', '["a"]'),
+        (Output.ARRAY, '["a", "b"]', ["a", "b"]),
+        (Output.JSON, '{"a": 1}', {"a": 1}),
+    ],
+)
+def test_an_output_is_what_its_flow_makes(
+    native: Native, output: Output, text: str, shown: object
+) -> None:
+    """A text is a string, an array an array, and JSON the object that it is; with its sources."""
+    generation_id = native.submitted()
+    done = Completion(
+        text=text,
+        model="m",
+        stop_reason="stop",
+        tokens_in=1,
+        tokens_out=2,
+        output=output,
+        sources=(SOURCE,),
+    )
+    succeed(generation_id, done)
+    body = native.ask("get_generation", generation_id)["body"]
+    assert (body["output"], body["usage"]) == (
+        shown,
+        {"model": "m", "tokens_in": 1, "tokens_out": 2},
+    )
+    assert body["sources"] == [
+        {
+            "content": "c-1",
+            "title": "Terms",
+            "folder": "f-1",
+            "external_id": None,
+            "source": "https://a.example",
+            "used": True,
+        }
+    ]
+
+
+@pytest.mark.parametrize("dialect", ["dialonce", "genai_stack", "promptitude", "unless"])
+def test_a_generation_of_any_dialect_is_read(native: Native, dialect: str) -> None:
+    """Whoever submitted it, it is shown in the same shape, with its reference and metadata."""
+    name = "external_metadata" if dialect == "dialonce" else "metadata"
+    generation_id = put(dialect, external_ref='"case-457"', **{name: '{"n": 1}'})
+    services().store.set_title("demo", generation_id, FLOW, "A claim")
+    services().store.rate("demo", generation_id, FLOW, 3)
+    assert native.ask("get_generation", generation_id)["body"] == generation(
+        generation_id,
+        dialect=dialect,
+        external_ref="case-457",
+        metadata={"n": 1},
+        title="A claim",
+        rating=3,
+    )
+
+
+def test_a_native_generation_is_read_through_any_dialect(
+    tenant: Tenant, native: Native, load_event: Callable[[str], Event]
+) -> None:
+    """The other way round, each dialect shows what was submitted here."""
+    generation_id = native.submitted(external_ref="case-457")
+    succeed(generation_id, completion("In May."))
+    _, bound = services().registry.create_key(tenant.id, [Scope.READ], flow=FLOW)
+
+    def read(handler: LambdaHandler, name: str, where: str, key: str) -> str:
+        event = load_event(name)
+        event["headers"] |= {"authorization": f"Bearer {key}", "x-api-key": key}
+        event[where] |= {
+            each: generation_id
+            for each in event[where]
+            if each in {"processCuid", "text_gen_id", "logId", "questionId"}
+        }
+        result = handler(event, LambdaContext())
+        assert result["statusCode"] == 200, (name, result)
+        text: str = result["body"]
+        return text
+
+    mail = read(get_mail_generation, "get_mail_generation", "pathParameters", tenant.key)
+    assert json.loads(mail) == {
+        "status": "completed",
+        "response": "In May.",
+        "external_ref": "case-457",
+        "external_metadata": None,
+    }
+    text = read(get_text_generation, "get_text_generation", "pathParameters", bound)
+    assert json.loads(text)["outputs"] == {"text": "In May."}
+    log = read(get_flow_log, "get_flow_log", "pathParameters", tenant.key)
+    assert json.loads(log)["results"]["result"] == "In May."
+    services().registry.put_flow(
+        tenant.id,
+        "chat",
+        Flow.model_validate(
+            {"id": "chat", "name": "C", "steps": [{"name": "a", "prompt": "{{text}}"}]}
+        ).model_dump_json(exclude_unset=True),
+    )
+    event = load_event("get_answer")
+    event["headers"] = {"x-api-key": bound}
+    event["queryStringParameters"] = {"questionId": generation_id}
+    answer = json.loads(invoke("get_answer", event)["body"])
+    assert answer["status"] == "DONE"
+    assert [turn["message"] for turn in answer["chatData"]["history"]] == [
+        "When does my policy end?",
+        "In May.",
+    ]
+
+
+def test_what_is_foreign_looks_absent(
+    native: Native, other_tenant: Tenant, load_event: Callable[[str], Event]
+) -> None:
+    """Another tenant's, another flow's, an absent and a malformed id are the same 404."""
+    generation_id = native.submitted()
+    _, key = services().registry.create_key(other_tenant.id, [Scope.READ])
+    assert Native(load_event, key).ask("get_generation", generation_id) == NOT_FOUND
+    for absent in ("019a6f3e-7c00-7000-8000-000000000009", "nonsense", generation_id.upper()):
+        assert native.ask("get_generation", absent) == NOT_FOUND
+
+
+def test_a_key_for_one_flow_reads_that_alone(
+    native: Native, tenant: Tenant, load_event: Callable[[str], Event]
+) -> None:
+    """Another flow's generation looks absent to it."""
+    generation_id = native.submitted()
+    step = {"name": "a", "prompt": "{{text}}"}
+    flow = Flow.model_validate({"id": "other", "name": "Other", "steps": [step]})
+    services().registry.put_flow(tenant.id, "other", flow.model_dump_json(exclude_unset=True))
+    for flow_id, status in (("other", 404), (FLOW, 200)):
+        _, key = services().registry.create_key(tenant.id, [Scope.READ], flow=flow_id)
+        result = Native(load_event, key).ask("get_generation", generation_id)
+        assert result["statusCode"] == status
+        assert status == 200 or result == NOT_FOUND

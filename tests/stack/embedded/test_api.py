@@ -1,0 +1,139 @@
+"""What a client of the API sees."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx
+import pytest
+
+from local.aws import session
+from tests.stack.embedded.driver import Dev, Tenant
+
+QUESTION = {"subject": "My policy", "body": "Hello, when does my policy end? Jane Miller"}
+ABSENT = "019aab7a-7d4f-7c07-9c0e-0f2a5a1d3c11"
+
+
+def stored(dev: Dev, tenant: Tenant) -> dict[str, dict[str, str]]:
+    """Return the tenant's items of the generations table by id, attributes as texts."""
+    outputs = (
+        session()
+        .client("cloudformation", endpoint_url=dev.facts()["endpoint"])
+        .describe_stacks(StackName=dev.facts()["stack"])["Stacks"][0]["Outputs"]
+    )
+    table = next(o["OutputValue"] for o in outputs if o["OutputKey"] == "GenerationsTable")
+    dynamodb = session().client("dynamodb", endpoint_url=dev.facts()["endpoint"])
+    items = [
+        {name: str(next(iter(value.values()))) for name, value in item.items()}
+        for page in dynamodb.get_paginator("scan").paginate(TableName=table)
+        for item in page["Items"]
+    ]
+    return {item["id"]: item for item in items if item["tenant"] == tenant.id}
+
+
+def test_health_answers(dev: Dev) -> None:
+    """Plain paths work at the announced URL, as at the real API's."""
+    answer = httpx.get(f"{dev.facts()['url']}/health")
+    assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
+
+
+def test_a_mail_is_answered(tenant: Tenant) -> None:
+    """A mail ends as a text of the model, with what the client wanted back."""
+    external = {"external_ref": "case-457", "external_metadata": {"user_id": "abc-789", "n": 1.0}}
+    output = tenant.finish(tenant.submit(**QUESTION, **external))
+    response = output.pop("response")
+    assert output == {"status": "completed", **external}
+    assert len(response) > 20
+
+
+def test_a_template_keeps_its_words(tenant: Tenant) -> None:
+    """The fixed words of a template come back as they are, its placeholders filled."""
+    template = "Dear [the customer's name], thank you for your message. Your agent"
+    output = tenant.finish(tenant.submit(**QUESTION, template=template))
+    assert output["status"] == "completed"
+    assert output["response"].startswith("Dear ")
+    assert output["response"].endswith(", thank you for your message. Your agent")
+    assert output["response"] != template
+
+
+def test_a_body_of_300_kb_is_taken(dev: Dev, tenant: Tenant) -> None:
+    """A body too big for an item is kept beside it, and read when the generation runs."""
+    process = tenant.submit(subject="Big", body="x" * 300_000, template="Thank you.")
+    assert tenant.finish(process)["response"] == "Thank you."
+    assert "request_key" in stored(dev, tenant)[process]
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type", "status"),
+    [
+        pytest.param(b'{"subject": "\xff", "body": "b"}', "application/json", 400, id="not UTF-8"),
+        pytest.param(b'{"subject": "\xff", "body": "b"}', None, 400, id="not UTF-8, no type"),
+        pytest.param(b"\x00\x01\xfe", "application/octet-stream", 400, id="binary"),
+        pytest.param(b"[" * 10_000, "application/json", 400, id="nested"),
+        pytest.param(b'{"body": "' + b"x" * 7_000_000 + b'"}', "application/json", 413, id="7 MB"),
+        pytest.param(b"x" * 11_000_000, "application/json", 413, id="11 MB"),
+    ],
+)
+def test_a_bad_body_is_refused(
+    dev: Dev, tenant: Tenant, body: bytes, content_type: str | None, status: int
+) -> None:
+    """What cannot be a mail is a clear error, and nothing is stored."""
+    before = stored(dev, tenant).keys()
+    headers = {"content-type": content_type} if content_type else {}
+    answer = tenant.request("POST", tenant.mails, content=body, headers=headers)
+    assert answer.status_code == status
+    assert answer.json()["message"]
+    assert stored(dev, tenant).keys() == before
+
+
+def test_a_body_without_a_type_is_read(tenant: Tenant) -> None:
+    """JSON that nobody calls JSON reaches the function, in base64 as from API Gateway."""
+    answer = tenant.request("POST", tenant.mails, content=b'{"subject": "s", "body": "b"}')
+    assert answer.status_code == 200
+
+
+def test_a_key_is_needed(dev: Dev, tenant: Tenant) -> None:
+    """Without a key the answer is 401."""
+    assert httpx.post(dev.facts()["url"] + tenant.mails, json=QUESTION).status_code == 401
+
+
+def test_absent_foreign_and_malformed_ids_are_alike(tenant: Tenant, other_tenant: Tenant) -> None:
+    """Another tenant's process, one that never was and what is no id: 404 with the same bytes."""
+    foreign = other_tenant.submit(**QUESTION, template="Thank you.")
+    answers = [
+        tenant.request("GET", f"{tenant.mails}/{process}")
+        for process in (foreign, ABSENT, "g78ml9fz3qwk", "%00", "%ff", "x" * 2000)
+    ]
+    assert {answer.status_code for answer in answers} == {404}
+    assert len({answer.content for answer in answers}) == 1
+
+
+def test_another_tenants_company_is_404(tenant: Tenant, other_tenant: Tenant) -> None:
+    """With one's own key, another's company does not exist."""
+    assert tenant.request("POST", other_tenant.mails).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/"),
+        ("GET", "/nowhere"),
+        ("POST", "/health"),
+        ("OPTIONS", "/health"),
+        ("GET", "/_ministack/health"),
+        ("GET", "/_aws/execute-api/afterword/$default/health"),
+    ],
+)
+def test_other_routes_are_not_found(tenant: Tenant, method: str, path: str) -> None:
+    """What the template does not route is API Gateway's own 404, the emulator's paths included."""
+    answer = tenant.request(method, path)
+    assert (answer.status_code, answer.json()) == (404, {"message": "Not Found"})
+
+
+def test_fifty_at_once(dev: Dev, tenant: Tenant) -> None:
+    """50 submissions in parallel all reach completed, and each is in the store once."""
+    before = stored(dev, tenant).keys()
+    with ThreadPoolExecutor(50) as threads:
+        processes = list(threads.map(lambda _: tenant.submit(**QUESTION), range(50)))
+    assert [tenant.finish(process)["status"] for process in processes] == ["completed"] * 50
+    new = {key: item for key, item in stored(dev, tenant).items() if key not in before}
+    assert new.keys() == set(processes)
+    assert {item["status"] for item in new.values()} == {"succeeded"}
