@@ -20,6 +20,7 @@ FOLDERS = (
     "deploy",
     "functions",
     "layers/core/afterword/dialects",
+    "layers/documents",
     "layers/viewer",
     "local",
     "openapi",

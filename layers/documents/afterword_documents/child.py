@@ -44,7 +44,7 @@ def limit(memory: int, seconds: int) -> None:
 
 
 def _reader(media_type: str) -> Callable[[bytes], str]:
-    """Return what reads a document; each kind imports its own parser, and no other."""
+    """Return the reader of a media type; each imports its own parser, and no other."""
     if media_type == "application/pdf":
         from afterword_documents import pdf  # noqa: PLC0415
 
