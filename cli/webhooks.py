@@ -5,7 +5,8 @@ from typing import Annotated
 import typer
 
 from afterword.dialects.native.webhooks import build_delivery, build_webhook
-from afterword.webhooks import ROTATION_OVERLAP, Delivery, Endpoint
+from afterword.webhooks import Delivery, Endpoint
+from afterword.webhooks.signing import ROTATION_OVERLAP
 from cli import stack
 from cli.arguments import AsJson, TenantId
 from cli.terminal import minute, result, result_json, result_table, say
@@ -145,7 +146,7 @@ def deliveries(
                 delivery.generation or "",
                 minute(delivery.created_at),
                 delivery.status,
-                str(delivery.made),
+                str(delivery.try_count),
                 _answer(delivery),
             )
             for delivery in found

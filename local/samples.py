@@ -22,12 +22,13 @@ import httpx
 import yaml
 from jsonschema import Draft202012Validator
 
-from afterword import generations, webhooks
+from afterword import generations
 from afterword.batches import Source, id_for_file
 from afterword.generations import Submission, SubmissionOptions
 from afterword.generations.items import partition_key
 from afterword.generations.store import GenerationStore
 from afterword.runtime.payloads import Payloads
+from afterword.webhooks.deliveries import build_test_delivery
 from afterword.webhooks.store import WebhookStore
 from local.aws import session
 from local.places import ROOT
@@ -191,7 +192,7 @@ class Samples:
         replayed = self._webhook()
         again = self._post(f"/v1/webhooks/{replayed}/test")["id"]
         fresh = self._webhook()
-        test = webhooks.build_test_delivery(self._webhooks.get_endpoint(TENANT, fresh))
+        test = build_test_delivery(self._webhooks.get_endpoint(TENANT, fresh))
         self._webhooks.add(test)
         canceled, ended = self._queued(), self._queued()
         for generation in (canceled, ended):  # and nobody is told of that

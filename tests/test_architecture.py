@@ -39,7 +39,7 @@ AWS_CALLS = {
     "afterword.dialects.genai_stack": {"query"},  # of a request: its parameters
     "afterword.dialects.unless": {"query"},  # of a request: its parameters
     "afterword.dialects.promptitude.content": {"query"},  # the same
-    "afterword.runtime.outbound": {"query"},  # of a URL
+    "afterword.runtime.addresses": {"query"},  # of a URL
     "afterword.engine.notifications": {"put_events"},
     "afterword.webhooks.secrets": {"delete_parameter", "get_parameter", "put_parameter"},
     "afterword.dialects.native.webhooks": {"query"},  # of a request: its parameters
@@ -114,6 +114,7 @@ PUBLIC: dict[str, tuple[str, ...]] = {
     ),
     "handlers": (
         "context_filters",
+        "form_fields",
         "forms",
         "http",
         "json_members",
@@ -138,6 +139,7 @@ PUBLIC: dict[str, tuple[str, ...]] = {
         "",
         "deliveries",
         "endpoints",
+        "hosts",
     ),
     "flows": (
         "documents",
@@ -178,8 +180,10 @@ PUBLIC: dict[str, tuple[str, ...]] = {
         "media_types",
     ),
     "runtime": (
+        "addresses",
         "clients",
         "cold_start",
+        "deadline",
         "dynamodb",
         "json_text",
         "outbound",

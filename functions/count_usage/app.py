@@ -1,12 +1,13 @@
-"""The count, four times an hour: sums up what the hours that are over have come to."""
+"""The count, four times an hour: sums up the ends of the hours that can change no more."""
 
 from collections.abc import Mapping
 
 from afterword.handlers import schedule
+from afterword.runtime.deadline import Deadline
 from afterword.services import services
 
 
 @schedule.task
-def handler(seconds: float) -> Mapping[str, int]:
-    """Sum up within the seconds that are left; return how many hours."""
-    return {"hours": services().statistics.count_hours(seconds)}
+def handler(deadline: Deadline) -> Mapping[str, int]:
+    """Sum up hours until the deadline; return their number."""
+    return {"hours": services().statistics.count_hours(deadline)}

@@ -4,11 +4,12 @@ from collections.abc import Sequence
 
 from afterword.handlers import sqs
 from afterword.runtime import queue
+from afterword.runtime.deadline import Deadline
 from afterword.runtime.queue import Message
 from afterword.services import services
 
 
 @sqs.consumer(queue.read_message)
-def handler(messages: Sequence[Message], seconds: float) -> Sequence[str]:
-    """Run each generation within the seconds that are left; return the ids to redeliver."""
-    return services().worker.run_batch(messages, seconds)
+def handler(messages: Sequence[Message], deadline: Deadline) -> Sequence[str]:
+    """Run each generation until the deadline; return the ids to redeliver."""
+    return services().worker.run_batch(messages, deadline)

@@ -3,6 +3,7 @@
 from afterword.dialects import promptitude
 from afterword.generations import waiting
 from afterword.handlers import http
+from afterword.runtime.deadline import Deadline
 from afterword.services import services
 from afterword.tenants.keys import ApiKey, Scope
 
@@ -10,12 +11,12 @@ from afterword.tenants.keys import ApiKey, Scope
 @http.endpoint(promptitude, Scope.SUBMIT)
 def handler(request: http.Request, key: ApiKey) -> http.Response:
     """Run a flow and wait; a run that outlasts the wait goes on, and its result is in the log."""
-    started = waiting.now()
+    deadline = Deadline.after(waiting.WAIT_SECONDS)
     flow = services().registry.get_flow(key.tenant, promptitude.read_flow_id(request, key))
     submission = promptitude.parse_submission(request, key, flow, lambda: services().knowledge)
     generation_id = services().submitter.submit(
         key.tenant, submission, http.read_idempotency_key(request), flow
     )
     return promptitude.render_run(
-        waiting.wait_for_end(services().store, key.tenant, generation_id, started)
+        waiting.wait_for_end(services().store, key.tenant, generation_id, deadline)
     )

@@ -6,11 +6,12 @@ from afterword.batches import intake
 from afterword.batches.intake import IntakeMessage
 from afterword.dialects.native.batches import Lines
 from afterword.handlers import sqs
+from afterword.runtime.deadline import Deadline
 from afterword.services import services
 
 
 @sqs.consumer(intake.read_message)
-def handler(messages: Sequence[IntakeMessage], seconds: float) -> Sequence[str]:
-    """Take the messages; return the ids to redeliver."""
+def handler(messages: Sequence[IntakeMessage], deadline: Deadline) -> Sequence[str]:
+    """Process the messages; return the ids to redeliver."""
     lines = Lines(services().registry, lambda: services().knowledge)
-    return services().intake(lines).take(messages, seconds)
+    return services().intake(lines).process(messages, deadline)

@@ -4,6 +4,7 @@ from afterword.dialects import native
 from afterword.dialects.native import generations
 from afterword.generations import waiting
 from afterword.handlers import http
+from afterword.runtime.deadline import Deadline
 from afterword.services import services
 from afterword.tenants.keys import ApiKey, Scope
 
@@ -11,15 +12,15 @@ from afterword.tenants.keys import ApiKey, Scope
 @http.endpoint(native, Scope.SUBMIT)
 def handler(request: http.Request, key: ApiKey) -> http.Response:
     """Accept a submission; the Location of the response has its generation."""
-    started = waiting.now()
+    wait = generations.parse_wait(request)
+    deadline = Deadline.after(wait or 0)
     sent = native.parse_members(request, generations.MEMBERS)
     flow = generations.require_flow(sent, key, services().registry)
     submission = generations.parse_submission(
         sent, key.tenant, flow, lambda: services().knowledge, http.read_deadline(request)
     )
-    wait = generations.parse_wait(request)
     accepted = services().submitter.accept(
         key.tenant, submission, http.read_idempotency_key(request), flow
     )
-    generation = waiting.wait_for_end(services().store, key.tenant, accepted.id, started, wait or 0)
+    generation = waiting.wait_for_end(services().store, key.tenant, accepted.id, deadline)
     return generations.render_accepted(generation, accepted.allowances, wait)

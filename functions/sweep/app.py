@@ -1,12 +1,13 @@
-"""The sweeper, every minute: repairs generations that are overdue."""
+"""The sweeper, every minute: repairs stalled generations."""
 
 from collections.abc import Mapping
 
 from afterword.handlers import schedule
+from afterword.runtime.deadline import Deadline
 from afterword.services import services
 
 
 @schedule.task
-def handler(seconds: float) -> Mapping[str, int]:
-    """Repair what is overdue within the seconds that are left; return how many came to what."""
-    return services().sweeper.sweep(seconds)
+def handler(deadline: Deadline) -> Mapping[str, int]:
+    """Repair stalled generations until the deadline; return counts by repair."""
+    return services().sweeper.sweep(deadline)

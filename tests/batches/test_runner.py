@@ -1,9 +1,9 @@
 """The turns of a batch: read, waited for, written, and gone on with after any of them is lost."""
 
 import json
-import time
 from dataclasses import replace
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,6 +16,7 @@ from afterword.batches import (
     BatchFailedError,
     BatchLease,
     Counts,
+    LeaseRefused,
     Source,
     State,
     Upload,
@@ -26,7 +27,9 @@ from afterword.batches import runner as batch_runner
 from afterword.batches.runner import BatchRunner, LeaseLostError
 from afterword.errors import InvalidRequestError, NotFoundError
 from afterword.generations import Generation, Submission
+from afterword.runtime import deadline
 from afterword.runtime.clients import clients
+from afterword.runtime.deadline import Deadline
 from afterword.services import services
 from afterword.tenants.registry import StoredFlow
 from tests.conftest import FLOW, SetClock, Tenant
@@ -98,11 +101,16 @@ def taken(batch: Batch, number: int = 0, seconds: float = 60) -> BatchLease:
     return turn
 
 
+def refusal(batch: Batch, number: int) -> BatchLease | LeaseRefused:
+    """Try to take a batch that a message of a turn does not get."""
+    return services().batches.take_lease("demo", batch.id, number, clock.now())
+
+
 def run(
     runner: BatchRunner, turn: BatchLease, seconds: float = 60
 ) -> tuple[Batch, timedelta | None]:
     """Do a turn to its end; return the batch and when the next turn is."""
-    turn, following = runner.run(turn, time.monotonic() + seconds)
+    turn, following = runner.run(turn, Deadline.after(seconds))
     assert services().batches.save(turn, turn.batch, release=True)
     return services().batches.get("demo", turn.batch.id), following
 
@@ -155,14 +163,14 @@ def test_a_lost_message_of_a_turn_is_done_again(runner: BatchRunner, set_clock: 
     """Of two readers of a batch one does nothing, and whoever is too late changes nothing."""
     batch = put(b"1\n2\n")
     lost = taken(batch)
-    assert services().batches.take_lease("demo", batch.id, 0, clock.now()) == 60
+    assert refusal(batch, 0) == LeaseRefused(60)
     set_clock.advance(seconds=61)
     turn = taken(batch)
     with pytest.raises(LeaseLostError):
-        runner.run(lost, time.monotonic() + 60)
+        runner.run(lost, Deadline.after(60))
     batch, following = run(runner, turn)
     assert (batch.state, following) == (State.RUNNING, timedelta(seconds=4))
-    assert services().batches.take_lease("demo", batch.id, 0, clock.now()) == 0
+    assert refusal(batch, 0) == LeaseRefused(None)
     set_clock.advance(minutes=5)
     taken(batch, 1)
 
@@ -183,10 +191,10 @@ def test_a_message_of_the_next_turn_waits_for_the_one_before(set_clock: SetClock
     """The next turn's message, sent before the batch was given back, is not lost."""
     batch = put(b"1\n")
     taken(batch)
-    assert services().batches.take_lease("demo", batch.id, 1, clock.now()) == 60
+    assert refusal(batch, 1) == LeaseRefused(60)
     set_clock.advance(seconds=60)
     assert taken(batch, 1).number == 2
-    assert services().batches.take_lease("demo", batch.id, 0, clock.now()) == 0
+    assert refusal(batch, 0) == LeaseRefused(None)
 
 
 def test_what_is_given_up_is_taken_again_at_once(runner: BatchRunner) -> None:
@@ -206,8 +214,9 @@ def test_time_runs_out_between_lines(runner: BatchRunner, monkeypatch: pytest.Mo
         turn = taken(batch, number)
         ticks = iter([0.0, *[9.0] * 99])
         with monkeypatch.context() as clockwork:
-            clockwork.setattr(time, "monotonic", lambda ticks=ticks: next(ticks))
-            turn, following = runner.run(turn, 5.0)
+            monotonic = SimpleNamespace(monotonic=lambda ticks=ticks: next(ticks))
+            clockwork.setattr(deadline, "time", monotonic)
+            turn, following = runner.run(turn, Deadline(5.0))
         assert following == timedelta() or turn.batch.state is State.RUNNING
         assert services().batches.save(turn, turn.batch, release=True)
         batch, number = services().batches.get("demo", batch.id), turn.number
@@ -232,8 +241,9 @@ def test_results_are_written_in_parts(runner: BatchRunner, monkeypatch: pytest.M
     while batch.state is not State.FINISHED:
         ticks = iter([0.0, *[9.0] * 99])
         with monkeypatch.context() as clockwork:
-            clockwork.setattr(time, "monotonic", lambda ticks=ticks: next(ticks))
-            turn, _ = runner.run(turn, 5.0)
+            monotonic = SimpleNamespace(monotonic=lambda ticks=ticks: next(ticks))
+            clockwork.setattr(deadline, "time", monotonic)
+            turn, _ = runner.run(turn, Deadline(5.0))
         assert services().batches.save(turn, turn.batch, release=True)
         batch = services().batches.get("demo", batch.id)
         written.append(batch.written)

@@ -190,7 +190,7 @@ def test_what_cannot_be_submitted_again_is_told_and_the_others_go_on(
     result = afterword(*RESUBMIT, UNKNOWN, foreign, queued, old)
     not_there = "There is no such generation."
     still_open = (
-        f"Generation {queued} is queued: only what failed or was canceled can be submitted again."
+        f"Generation {queued} is queued: only a failed or canceled one can be submitted again."
     )
     assert (result.exit_code, result.stdout, result.stderr) == (
         1,
@@ -253,7 +253,7 @@ def test_a_resubmission_stands_although_its_message_cannot_be_sent(
     clients().sqs.delete_queue(QueueUrl=REFERENCES["Queue"])
     result = afterword(*RESUBMIT, old)
     assert result.exit_code == 0
-    assert result.stderr.startswith("afterword: accepted, but its message could not be sent: An")
+    assert result.stderr.startswith("afterword: accepted, but could not send its message: An")
     assert store.get("demo", id_for_retry("demo", old)).status is Status.QUEUED
 
 

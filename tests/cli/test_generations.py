@@ -269,7 +269,7 @@ def test_a_mail_stands_although_its_message_cannot_be_sent(afterword: Afterword)
     result = afterword(*MAIL)
     assert (result.exit_code, result.stdout) == (0, f"{only_id()}\n")
     assert result.stderr.startswith(
-        "afterword: accepted, but its message could not be sent: An error occurred"
+        "afterword: accepted, but could not send its message: An error occurred"
     )
     assert result.stderr.count("\n") == 1
 
@@ -456,7 +456,7 @@ def test_a_cancel_stands_although_its_notice_cannot_be_sent(
     result = afterword("cancel", "demo", generation_id)
     assert (result.exit_code, result.stdout) == (0, "")
     warning, canceled = result.stderr.splitlines()
-    assert warning.startswith("afterword: ended, but not settled yet: An error occurred")
+    assert warning.startswith("afterword: could not dispatch: An error occurred")
     assert canceled == f"Canceled {generation_id}."
 
 

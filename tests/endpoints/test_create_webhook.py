@@ -13,8 +13,8 @@ from tests.harness.deployment import REFERENCES
 from tests.harness.webhooks import URL, Webhooks, problem
 
 STARTED = "2026-11-10T09:00:00.000Z"
-NOT_HTTPS = "it must be an https address, on port 443."
-MALFORMED = "it is no address such as https://example.com/terms.pdf."
+NOT_HTTPS = "must be an https address on port 443."
+MALFORMED = "must be an address such as https://example.com/terms.pdf."
 
 
 def test_an_endpoint_is_created(webhooks: Webhooks) -> None:
@@ -72,13 +72,13 @@ def test_a_secret_is_kept_encrypted_and_apart(webhooks: Webhooks) -> None:
         (
             '{"url": "https://127.0.0.1/"}',
             "url",
-            "its host is not found on the public internet.",
+            "the host was not found on the public internet.",
         ),
-        ('{"url": "https://[::1]/"}', "url", "its host is not found on the public internet."),
+        ('{"url": "https://[::1]/"}', "url", "the host was not found on the public internet."),
         (
             '{"url": "https://a:b@hooks.example.com/"}',
             "url",
-            "it must have no user name and no password in it.",
+            "must have no user name and no password.",
         ),
         (
             f'{{"url": "{URL}", "label": "{"x" * 201}"}}',

@@ -162,7 +162,7 @@ def test_what_is_not_settled_yet_is_settled_after_it(
     assert native.ask("delete_generation", generation_id)["statusCode"] == 204
     assert used() == QuotaStatus(requests=1, running=1, tokens=0)
     set_clock.advance(minutes=3)
-    assert invoke("sweep", {})["settled"] == 1
+    assert invoke("sweep", {})["dispatched"] == 1
     assert used() == QuotaStatus(requests=0, running=0, tokens=160)
     assert "due_at" not in read_item("demo", generation_id)
 

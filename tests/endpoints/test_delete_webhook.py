@@ -33,7 +33,7 @@ def test_the_others_stay(webhooks: Webhooks) -> None:
 def test_the_submissions_endpoint_goes_with_the_hosts(webhooks: Webhooks) -> None:
     """It is there while hosts are allowed, and gone with the last of them."""
     services().webhook_endpoints.set_hosts("demo", ["hooks.example.com"])
-    refused = "It is there as long as the tenant allows hosts for webhook_url."
+    refused = "This webhook exists as long as the tenant allows hosts for webhook_url."
     assert webhooks.call("delete_webhook", SUBMISSIONS) == problem(409, refused)
     services().webhook_endpoints.set_hosts("demo", [])
     assert webhooks.call("get_webhook", SUBMISSIONS) == problem(404, NO_WEBHOOK)

@@ -145,7 +145,7 @@ def test_an_event_that_is_refused_comes_again(
     monkeypatch.setattr(clients().events, "put_events", lambda **_: answer)
     assert invoke("deliver", event, context) == {"batchItemFailures": [{"itemIdentifier": "2"}]}
     assert (settled(ID), settled(OTHER_ID)) == (True, False)
-    assert ("its end could not be published", "ThrottlingException") in [
+    assert ("could not publish the end", "ThrottlingException") in [
         (line["message"], line.get("code")) for line in log_lines()
     ]
 

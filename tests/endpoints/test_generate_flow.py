@@ -10,6 +10,8 @@ import pytest
 from afterword.generations import Reason, Status, id_for_key, waiting
 from afterword.limits import Limits
 from afterword.models import ModelRefusedError, ModelUnavailableError
+from afterword.runtime import deadline
+from afterword.runtime.deadline import Deadline
 from afterword.services import services
 from afterword.tenants.keys import Scope
 from tests.conftest import Event, LambdaContext, SetClock, Stored, Tenant
@@ -58,6 +60,7 @@ def time(monkeypatch: pytest.MonkeyPatch) -> Time:
     """Return the time that passes while a client waits."""
     time = Time()
     monkeypatch.setattr(waiting, "time", time)
+    monkeypatch.setattr(deadline, "time", time)
     return time
 
 
@@ -289,7 +292,8 @@ def test_waiting_ends_with_the_first_look_at_an_end(monkeypatch: pytest.MonkeyPa
     """An end that is there is seen at once, without another pause."""
     time = Time()
     monkeypatch.setattr(waiting, "time", time)
+    monkeypatch.setattr(deadline, "time", time)
     generation: Any = object()
     store: Any = SimpleNamespace(get_end=lambda *_: generation, get=lambda *_: generation)
-    assert waiting.wait_for_end(store, "demo", "id", 1000.0) is generation
+    assert waiting.wait_for_end(store, "demo", "id", Deadline(1026.0)) is generation
     assert time.pauses == [0.1]

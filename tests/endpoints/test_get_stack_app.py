@@ -472,6 +472,6 @@ def test_a_body_that_is_too_large_is_refused(
     event["body"] = "x" * 6_000_001
     assert client.tenant == "demo"
     assert send(endpoint, event) == refusal(
-        413, "The body has 6000001 bytes; at most 6000000 are taken."
+        413, "The body must have at most 6000000 bytes, not 6000001."
     )
     assert stored() == before

@@ -8,6 +8,7 @@ import pytest
 from afterword import clock, generations
 from afterword.generations import Completion, Reason, Submission, SubmissionOptions
 from afterword.models import STOP
+from afterword.runtime.deadline import Deadline
 from afterword.services import services
 from tests.conftest import FLOW, FLOW_DOCUMENT, Call, SetClock, Tenant
 from tests.harness.administration import (
@@ -190,7 +191,7 @@ def test_a_read_costs_little_while_the_count_runs(
     """A quarter takes one query of the table, and four for each hour that is not summed up."""
     end()
     set_clock.advance(hours=4)
-    services().statistics.count_hours(600)
+    services().statistics.count_hours(Deadline.after(600))
     administration.call("list_flows")  # the key is known from now on
     calls.clear()
     query = {"from": "2026-08-11", "to": "2026-11-10"}

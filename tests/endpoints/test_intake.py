@@ -76,7 +76,9 @@ def test_a_bad_event_is_a_dead_letter_and_the_others_go_on(
     assert [json.loads(each) for each in kept[:6]] == refused[:6]
     assert kept[6:] == refused[6:]
     lines = log_lines()
-    assert [line["message"] for line in lines].count("it became a dead letter") == len(refused)
+    assert [line["message"] for line in lines].count("forwarded to the dead letters") == len(
+        refused
+    )
     assert "Quokka" not in json.dumps(lines)
 
 

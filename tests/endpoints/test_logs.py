@@ -104,10 +104,10 @@ def test_an_id_is_followed_from_the_api_to_the_end(  # noqa: PLR0913, PLR0917 - 
     http = LambdaContext().aws_request_id
     assert told(lines) == [
         ("accepted", http),
-        ("handed back", "of generate"),
+        ("requeued", "of generate"),
         ("finished", "of generate"),
-        ("its end is made known", "of deliver"),
-        ("a webhook is delivered", http),
+        ("notified", "of deliver"),
+        ("delivered a webhook", http),
     ]
     assert {line["tenant"] for line in (*lines, *metrics)} == {"demo"}
     assert (lines[0]["flow"], lines[2]["status"], lines[3]["status"]) == (
@@ -139,12 +139,12 @@ def test_an_id_is_followed_to_an_end_that_no_worker_made(
             [
                 ("accepted", http),
                 ("sent again: its message was lost or is late", "of sweep"),
-                ("given up", "of sweep"),
+                ("failed unclaimed", "of sweep"),
             ],
             {"status": "failed", "reason": "deadline", "seconds": 3600.0},
         ),
         dead: (
-            [("accepted", http), ("given up", "of dead_letter")],
+            [("accepted", http), ("failed unclaimed", "of dead_letter")],
             {"status": "failed", "reason": "dead_letter", "seconds": 0.0},
         ),
         canceled: ([("accepted", http), ("canceled", http)], {"status": "canceled"}),
@@ -158,7 +158,7 @@ def test_an_id_is_followed_to_an_end_that_no_worker_made(
 
 
 @pytest.mark.parametrize("broken", ["send", "mark_dispatched"])
-def test_what_is_settled_late_is_told_with_its_id(  # noqa: PLR0913, PLR0917 - fixtures
+def test_what_is_dispatched_late_is_told_with_its_id(  # noqa: PLR0913, PLR0917 - fixtures
     native: Native,
     set_clock: SetClock,
     load_event: Callable[[str], Event],
@@ -167,7 +167,7 @@ def test_what_is_settled_late_is_told_with_its_id(  # noqa: PLR0913, PLR0917 - f
     monkeypatch: pytest.MonkeyPatch,
     broken: str,
 ) -> None:
-    """An end that nobody could settle, or make known, at once is followed by its id, too."""
+    """An end that could not be dispatched, or marked so, at once is followed by its id, too."""
 
     def out_of_reach(*_: object) -> None:
         raise EndpointConnectionError(endpoint_url="https://aws.invalid")
@@ -185,15 +185,16 @@ def test_what_is_settled_late_is_told_with_its_id(  # noqa: PLR0913, PLR0917 - f
     invoke("sweep", load_event("sweep"))
     call("deliver", deliver, generation_id)
     messages = [message for message, _ in told(lines_of(generation_id)[0])]
-    late = {"send": "ended, but not settled yet", "mark_dispatched": "published, but not noted"}[
-        broken
-    ]
+    late = {
+        "send": "could not dispatch",
+        "mark_dispatched": "published, but could not mark as dispatched",
+    }[broken]
     assert messages == [
         "accepted",
         "canceled",
         late,
-        "settled again",
-        "its end is made known",
+        "dispatched again",
+        "notified",
     ]
 
 

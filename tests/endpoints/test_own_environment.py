@@ -307,7 +307,7 @@ def test_the_sweeper_has_what_it_needs(
     put({"body": "B"}, {}, "019a6f3e-7c00-7000-8000-000000000003")
     set_clock.advance(minutes=3)
     asked = run_alone("sweep")
-    assert invoke("sweep", load_event("sweep")) == {"sent": 1, "settled": 2}
+    assert invoke("sweep", load_event("sweep")) == {"sent": 1, "dispatched": 2}
     assert asked == ours(deployment, "sweep")
     assert unused("sweep") == set()
 

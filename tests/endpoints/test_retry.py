@@ -69,14 +69,14 @@ def test_however_often_it_is_retried_it_is_one_generation(
 def test_only_what_failed_or_was_canceled_is_retried(tenant: Tenant) -> None:
     """What is open or has its result is not submitted again."""
     generation_id = services().submitter.submit(tenant.id, SUBMISSION)
-    with pytest.raises(ConflictError, match="is queued: only what failed"):
+    with pytest.raises(ConflictError, match="is queued: only a failed"):
         services().submitter.retry("demo", generation_id)
     claim = services().store.claim(
         "demo", generation_id, services().store.get("demo", generation_id).deadline_at
     )
     assert claim is not None
     services().outbox.succeed(claim, completion("Dear Ada,"))
-    with pytest.raises(ConflictError, match="is succeeded: only what failed"):
+    with pytest.raises(ConflictError, match="is succeeded: only a failed"):
         services().submitter.retry("demo", generation_id)
 
 

@@ -55,7 +55,7 @@ def test_only_what_failed_or_was_canceled_is_submitted_again(
     result = native.ask("retry_generation", generation_id)
     assert result == problem(
         409,
-        f"Generation {generation_id} is queued: only what failed or was canceled can be submitted"
+        f"Generation {generation_id} is queued: only a failed or canceled one can be submitted"
         " again.",
     )
     assert stored().items == 1

@@ -13,6 +13,7 @@ from afterword.flows.flow import Flow
 from afterword.generations import ContextFilter, Reason, Status, waiting
 from afterword.knowledge import Draft
 from afterword.limits import Limits
+from afterword.runtime import deadline
 from afterword.runtime.clients import clients
 from afterword.services import services
 from afterword.tenants.keys import Scope
@@ -46,7 +47,8 @@ def worker(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     def monotonic() -> float:
         return 1000.0 + sum(pauses)
 
-    monkeypatch.setattr(waiting, "time", SimpleNamespace(monotonic=monotonic, sleep=finish))
+    monkeypatch.setattr(waiting, "time", SimpleNamespace(sleep=finish))
+    monkeypatch.setattr(deadline, "time", SimpleNamespace(monotonic=monotonic))
     return pauses
 
 
@@ -56,6 +58,7 @@ def nobody(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     pauses: list[float] = []
     time = SimpleNamespace(monotonic=lambda: 1000.0 + sum(pauses), sleep=pauses.append)
     monkeypatch.setattr(waiting, "time", time)
+    monkeypatch.setattr(deadline, "time", time)
     return pauses
 
 

@@ -255,9 +255,9 @@ def test_an_end_that_nobody_settled_is_settled(
     assert sweep() == {}
     set_clock.advance(milliseconds=1)
     calls.clear()
-    assert sweep() == {"settled": 1}
+    assert sweep() == {"dispatched": 1}
     assert REFERENCES["QuotasTable"] in [call.params.get("TableName") for call in calls]
-    assert "settled again" in [line["message"] for line in log_lines()]
+    assert "dispatched again" in [line["message"] for line in log_lines()]
     set_clock.advance(hours=1)
     assert sweep() == {}
 
@@ -293,6 +293,6 @@ def test_what_cannot_be_settled_is_due_again(
         services().store.cancel("demo", numbered(number))
     cut_off("sqs.SendMessage")
     set_clock.moment += STALLED_AFTER
-    assert sweep() == {"unsettled": 3}
+    assert sweep() == {"undispatched": 3}
     set_clock.moment += STALLED_AFTER
-    assert sweep() == {"unsettled": 3}
+    assert sweep() == {"undispatched": 3}

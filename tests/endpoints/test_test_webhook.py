@@ -51,6 +51,6 @@ def test_who_cannot_be_tested_is_told_why(webhooks: Webhooks) -> None:
     webhooks.call("update_webhook", webhook, enabled=False)
     assert webhooks.call("test_webhook", webhook) == problem(409, DISABLED)
     services().webhook_endpoints.set_hosts("demo", ["hooks.example.com"])
-    refused = "Each submission says where its webhook goes: submit one."
+    refused = "Each submission names the address of its webhook: submit one."
     assert webhooks.call("test_webhook", SUBMISSIONS) == problem(409, refused)
     assert messages() == []

@@ -143,7 +143,7 @@ def test_an_update_is_repeated_without_a_trace(contents: Contents, content_id: s
         ({"text": ""}, refusal("text", "must not be blank.")),
         (
             {"fileUrl": "x"},
-            refusal("fileUrl", "it is no address such as https://example.com/terms.pdf."),
+            refusal("fileUrl", "must be an address such as https://example.com/terms.pdf."),
         ),
         (
             {"text": "A", "fileUrl": "https://a.example"},

@@ -28,7 +28,7 @@ def test_a_host_that_is_not_allowed_is_refused(
     """Without its tenant's leave no address is told, and nothing is accepted."""
     with pytest.raises(UnprocessableError) as refused:
         services().submitter.submit(tenant.id, SUBMISSION)
-    assert str(refused.value) == "webhook_url: its host is none that the tenant allows."
+    assert str(refused.value) == "webhook_url: must be at a host that the tenant allows."
     assert stored().items == 0
 
 

@@ -1,6 +1,5 @@
 """Files on their way to the model."""
 
-import time
 from collections.abc import Sequence
 
 import pytest
@@ -10,6 +9,7 @@ from afterword.files import StoredFile
 from afterword.flows.flow import Step
 from afterword.generations import FailedError, Reason
 from afterword.models import Attachment
+from afterword.runtime.deadline import Deadline
 
 TEXT_ONLY = Step(name="reply", instructions="Answer.")
 LOOKS = Step(name="reply", instructions="Answer.", accepts_images=True)
@@ -27,9 +27,11 @@ def prepare(
     files: Sequence[StoredFile], step: Step = TEXT_ONLY, documents: Sequence[str] = ()
 ) -> tuple[list[tuple[str, str]], tuple[Attachment, ...]]:
     """Prepare files that are stored under their content, and give what a step gets of them."""
-    ends = time.monotonic() + MINUTE
     steps = (TEXT_ONLY, step)
-    ready = attachments.prepare_files(files, steps, documents, lambda file: file.key.encode(), ends)
+    deadline = Deadline.after(MINUTE)
+    ready = attachments.prepare_files(
+        files, steps, documents, lambda file: file.key.encode(), deadline
+    )
     return list(ready.texts), ready.of(step)
 
 
@@ -66,9 +68,9 @@ def test_an_image_goes_to_a_model_that_looks_at_images() -> None:
 def test_an_image_goes_to_no_other_step() -> None:
     """A step whose model is blind gets the documents, and not the images."""
     files = [make_file("image/png", "PNG"), make_file("text/plain")]
-    ends = time.monotonic() + MINUTE
+    deadline = Deadline.after(MINUTE)
     ready = attachments.prepare_files(
-        files, (TEXT_ONLY, LOOKS), ["text/plain"], lambda file: file.key.encode(), ends
+        files, (TEXT_ONLY, LOOKS), ["text/plain"], lambda file: file.key.encode(), deadline
     )
     assert [each.media_type for each in ready.of(TEXT_ONLY)] == ["text/plain"]
     assert [each.media_type for each in ready.of(LOOKS)] == ["image/png", "text/plain"]

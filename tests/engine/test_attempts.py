@@ -14,6 +14,7 @@ import pytest
 from afterword import clock, generations
 from afterword.engine import attempts
 from afterword.engine.attempts import Worker
+from afterword.engine.prompting import Prompter
 from afterword.generations import (
     Completion,
     Generation,
@@ -32,6 +33,7 @@ from afterword.models import (
     Prompt,
 )
 from afterword.runtime.clients import clients
+from afterword.runtime.deadline import Deadline
 from afterword.runtime.queue import Message
 from afterword.services import services
 from afterword.tenants.registry import Registry
@@ -86,18 +88,23 @@ class Work:
 
     def run(self, model: Model, *nudges: Message, seconds: float = SECONDS) -> list[str]:
         """Run a batch with the model; return the message ids that must come again."""
-        running = Worker(
+        prompter = Prompter(
             self.store,
             services().listings,
+            services().knowledge,
+            model.documents,
+            "test-model",
+        )
+        running = Worker(
+            self.store,
             services().outbox,
             services().registry,
             services().queue,
-            services().knowledge,
+            prompter,
             model,
-            "test-model",
             services().metrics,
         )
-        return running.run_batch(nudges, seconds)
+        return running.run_batch(nudges, Deadline.after(seconds))
 
     def get(self, nudge: Message) -> Generation:
         """Read a nudge's generation."""
@@ -582,7 +589,7 @@ def test_a_bug_in_one_leaves_the_others_alone(
     assert set(statuses) == {Status.SUCCEEDED}
     (line,) = [line for line in log_lines() if line["level"] == "ERROR"]
     assert (line["message"], line["generation_id"], line["exception_name"]) == (
-        "the worker failed",
+        "could not run an attempt",
         nudges[3].id,
         type(bug).__name__,
     )
@@ -660,7 +667,7 @@ def test_a_batch_out_of_time_hands_back_what_has_not_finished(
         assert work.get(stuck).status is Status.QUEUED
         assert read_item("demo", stuck.id)["failures"] == {"N": "1"}
         assert len(delays(calls)) == 1
-        assert log_lines()[-1]["message"] == "handed back"
+        assert log_lines()[-1]["message"] == "requeued"
         assert log_lines()[-1]["generation_id"] == stuck.id
     finally:
         go_on.set()

@@ -14,7 +14,7 @@ from afterword.engine.metrics import Metrics
 from afterword.engine.outbox import Outbox
 from afterword.generations import Status
 from afterword.generations.claims import Claim, ModelCall, TokenUsage
-from afterword.generations.ends import End
+from afterword.generations.ends import End, EndResult
 from tests.conftest import START, SetClock
 from tests.harness import embedded_metrics
 from tests.harness.embedded_metrics import MetricLines
@@ -111,7 +111,7 @@ def test_a_model_that_is_waited_for_still_has_its_time_until_now(
     metrics: Metrics, metric_lines: MetricLines, set_clock: SetClock
 ) -> None:
     """An invocation that ends before the model answers knows how long it has waited."""
-    claim = replace(CLAIM, asked=[ModelCall("test-model", START)])
+    claim = replace(CLAIM, calls=[ModelCall("test-model", START)])
     set_clock.advance(seconds=290)
     metrics.record_requeue(claim)
     (line,) = metric_lines()
@@ -161,7 +161,7 @@ def test_whatever_goes_wrong_is_logged_and_not_raised(
     (line,) = log_lines()
     assert (line["level"], line["message"], line["generation_id"], line["tenant"]) == (
         "ERROR",
-        "its metrics could not be written",
+        "could not write metrics",
         ID,
         "demo",
     )
@@ -172,7 +172,8 @@ def test_nothing_is_written_where_nobody_collects_it(
 ) -> None:
     """The command line ends generations too, and prints no metrics."""
     canceled = replace(ENDED, status=Status.CANCELED)
-    store: Any = SimpleNamespace(cancel=lambda *_: canceled)
+    result = EndResult(Status.CANCELED, canceled)
+    store: Any = SimpleNamespace(cancel=lambda *_: result)
     nobody: Any = None
     assert Outbox(store, nobody, nobody).cancel("demo", ID) is Status.CANCELED
     assert [line["message"] for line in log_lines()] == ["canceled"]

@@ -1,4 +1,4 @@
-"""Ending generations: what is left to do, and who does it when that fails."""
+"""The outbox: ends of generations, and their dispatch."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -42,7 +42,7 @@ def end(outbox: Outbox, how: str) -> object:
     """End the generation in one of the ways that there are."""
     if how == "cancel":
         return outbox.cancel("demo", ID)
-    if how == "give up":
+    if how == "fail unclaimed":
         return outbox.fail_unclaimed("demo", ID, Reason.DEADLINE, "Too late.")
     claim = services().store.claim("demo", ID, clock.now() + timedelta(seconds=70))
     assert claim is not None
@@ -51,7 +51,7 @@ def end(outbox: Outbox, how: str) -> object:
     return outbox.succeed(claim, completion("Hi"))
 
 
-ways = pytest.mark.parametrize("how", ["succeed", "fail", "give up", "cancel"])
+ways = pytest.mark.parametrize("how", ["succeed", "fail", "fail unclaimed", "cancel"])
 
 
 def written(calls: list[Call]) -> list[tuple[str, str]]:
@@ -62,10 +62,10 @@ def written(calls: list[Call]) -> list[tuple[str, str]]:
 
 
 @ways
-def test_an_end_gives_the_place_back_and_sends_the_notice(
+def test_an_end_gives_the_slot_back_and_sends_the_message(
     outbox: Outbox, calls: list[Call], how: str
 ) -> None:
-    """However it ends: the usage is counted, and a notice sent, which its receiver settles."""
+    """Every end is counted, and its message sent; it is dispatched only by the notifier."""
     put(**BOTH)
     calls.clear()
     assert end(outbox, how)
@@ -80,10 +80,10 @@ def test_an_end_gives_the_place_back_and_sends_the_notice(
 
 
 @pytest.mark.parametrize("how", ["succeed", "fail"])
-def test_with_nothing_left_to_do_an_end_is_one_write(
+def test_an_end_without_an_outbox_entry_is_one_write(
     outbox: Outbox, calls: list[Call], how: str
 ) -> None:
-    """Most generations are settled by the write that ends them."""
+    """Most ends need no dispatch."""
     put()
     calls.clear()
     end(outbox, how)
@@ -91,15 +91,15 @@ def test_with_nothing_left_to_do_an_end_is_one_write(
 
 
 @ways
-@pytest.mark.parametrize("broken", ["_quotas", "_notices"])
-def test_an_end_stands_when_settling_it_fails(
+@pytest.mark.parametrize("broken", ["_quotas", "_messages"])
+def test_an_end_stands_when_its_dispatch_fails(
     outbox: Outbox,
     monkeypatch: pytest.MonkeyPatch,
     log_lines: Callable[[], list[dict[str, Any]]],
     how: str,
     broken: str,
 ) -> None:
-    """When AWS is out of reach after the end, the end is told all the same, and stays due."""
+    """When AWS is out of reach after the end, the end stands, and stays due."""
     put(**BOTH)
 
     def out_of_reach(*_: object) -> None:
@@ -111,23 +111,23 @@ def test_an_end_stands_when_settling_it_fails(
     ended = services().store.get_end("demo", ID)
     assert ended is not None
     assert not ended.dispatched
-    (line,) = [line for line in log_lines() if line["message"] == "ended, but not settled yet"]
+    (line,) = [line for line in log_lines() if line["message"] == "could not dispatch"]
     assert line["generation_id"] == ID
 
 
 @ways
-def test_a_bug_in_settling_is_not_hidden(
+def test_a_bug_in_the_dispatch_is_not_hidden(
     outbox: Outbox, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
-    """What is not AWS's failure is raised."""
+    """An error that is not AWS's is raised."""
     put(**BOTH)
     monkeypatch.setattr(outbox, "_quotas", None)
     with pytest.raises(AttributeError):
         end(outbox, how)
 
 
-def test_what_does_not_end_is_not_settled(outbox: Outbox, calls: list[Call]) -> None:
-    """Giving up what is held, or ending what has ended, does nothing more."""
+def test_a_refused_end_is_not_dispatched(outbox: Outbox, calls: list[Call]) -> None:
+    """An end under a live lease, and a second end, change nothing."""
     put(**BOTH)
     claim = services().store.claim("demo", ID, clock.now() + timedelta(seconds=70))
     assert claim is not None

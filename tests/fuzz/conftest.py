@@ -2,7 +2,6 @@
 
 import json
 import re
-import time
 from base64 import b64decode
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -168,7 +167,7 @@ def quick_worker(monkeypatch: pytest.MonkeyPatch) -> None:
                 assert claim is not None
                 services().outbox.succeed(claim, completion("Hi"))
 
-    monkeypatch.setattr(waiting, "time", SimpleNamespace(monotonic=time.monotonic, sleep=finish))
+    monkeypatch.setattr(waiting, "time", SimpleNamespace(sleep=finish))
 
 
 @pytest.fixture

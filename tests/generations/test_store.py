@@ -23,7 +23,7 @@ from afterword.generations import (
 )
 from afterword.generations.claims import Claim
 from afterword.generations.details import GenerationDetail
-from afterword.generations.ends import DeadLetter, End, Stalled
+from afterword.generations.ends import DeadLetter, End, EndResult, Stalled
 from afterword.generations.items import DUE_SHARDS
 from afterword.generations.store import GenerationStore
 from afterword.runtime.clients import clients
@@ -83,8 +83,8 @@ def claim(store: GenerationStore) -> Claim:
     return claimed
 
 
-def give_up(store: GenerationStore, generation_id: str = ID) -> End | Status | None:
-    """Give the generation up, as for a dead letter."""
+def fail_unclaimed(store: GenerationStore, generation_id: str = ID) -> EndResult | None:
+    """Fail the generation unclaimed, as for a dead letter."""
     return store.fail_unclaimed("demo", generation_id, Reason.DEAD_LETTER, "Delivered too often.")
 
 
@@ -161,7 +161,7 @@ def test_other_errors_of_the_table_are_not_taken_for_a_lost_condition(
         lambda: put(store),
         lambda: store.claim("demo", ID, START + LEASE),
         lambda: store.fail(claimed, Reason.TOO_LONG, "The mail is too long."),
-        lambda: give_up(store),
+        lambda: fail_unclaimed(store),
     ):
         with pytest.raises(ClientError, match="ResourceNotFoundException"):
             attempt()
@@ -448,14 +448,14 @@ def test_an_open_generation_can_be_canceled(
 ) -> None:
     """What is queued or running is canceled at once, and no worker's write counts after."""
     claimed = claim(store) if status == "running" else None
-    ended = store.cancel("demo", ID)
-    assert isinstance(ended, End)
+    ended = store.cancel("demo", ID).end
+    assert ended is not None
     assert (ended.status, ended.dispatched) == (Status.CANCELED, False)
     generation = store.get("demo", ID)
     assert (generation.status, generation.finished_at) == (Status.CANCELED, clock.now())
     before = read_item("demo", ID)
     assert "lease_until" not in before
-    assert store.cancel("demo", ID) is Status.CANCELED
+    assert store.cancel("demo", ID) == EndResult(Status.CANCELED)
     assert store.claim("demo", ID, clock.now() + LEASE) is None
     if claimed:
         assert store.succeed(claimed, completion("late")) is None
@@ -468,7 +468,7 @@ def test_a_finished_generation_cannot_be_canceled(
     """A result that is there stays, and the canceler is told so."""
     store.succeed(claim(store), completion("Dear Ada,"))
     before = read_item("demo", ID)
-    assert store.cancel("demo", ID) is Status.SUCCEEDED
+    assert store.cancel("demo", ID) == EndResult(Status.SUCCEEDED)
     assert read_item("demo", ID) == before
 
 
@@ -513,10 +513,12 @@ def test_what_is_not_there_cannot_be_canceled(
         pytest.param(
             lambda store, late: store.fail(late, Reason.TIMED_OUT, "Too slow."), id="fail"
         ),
-        pytest.param(lambda store, late: store.requeue(late, failed=True), id="hand back"),
+        pytest.param(lambda store, late: store.requeue(late, failed=True), id="requeue"),
     ],
 )
-@pytest.mark.parametrize("since", ["taken over", "handed back", "finished", "given up", "canceled"])
+@pytest.mark.parametrize(
+    "since", ["taken over", "requeued", "finished", "failed unclaimed", "canceled"]
+)
 def test_a_late_writer_loses(
     store: GenerationStore,
     set_clock: SetClock,
@@ -527,13 +529,13 @@ def test_a_late_writer_loses(
     """A worker whose claim is no longer the generation's changes nothing, and is told so."""
     late = claim(store)
     set_clock.moment += LEASE + timedelta(seconds=1)
-    if since == "given up":
-        give_up(store)
+    if since == "failed unclaimed":
+        fail_unclaimed(store)
     elif since == "canceled":
-        assert store.cancel("demo", ID)
+        assert store.cancel("demo", ID).end
     else:
         newer = claim(store)
-        if since == "handed back":
+        if since == "requeued":
             store.requeue(newer, failed=False)
         elif since == "finished":
             store.succeed(newer, completion("in time"))
@@ -554,7 +556,7 @@ def test_a_terminal_generation_never_changes(
         case "failed":
             store.fail(claimed, Reason.TOO_LONG, "The mail is too long.")
         case _:
-            assert store.cancel("demo", ID)
+            assert store.cancel("demo", ID).end
     before = read_item("demo", ID)
     assert before["status"] == {"S": status}
     set_clock.moment += LEASE + timedelta(seconds=1)
@@ -563,20 +565,22 @@ def test_a_terminal_generation_never_changes(
     assert store.succeed(claimed, completion("another")) is None
     assert store.fail(claimed, Reason.TIMED_OUT, "Too slow.") is None
     assert store.requeue(claimed, failed=True) is False
-    assert give_up(store) == store.cancel("demo", ID) == Status(status)
+    assert fail_unclaimed(store) == store.cancel("demo", ID) == EndResult(Status(status))
     assert read_item("demo", ID) == before
 
 
 @pytest.mark.parametrize("before", ["queued", "lease ran out"])
-def test_what_nobody_holds_can_be_given_up(
+def test_a_generation_without_a_live_lease_can_fail_unclaimed(
     store: GenerationStore, set_clock: SetClock, read_item: ReadItem, before: str
 ) -> None:
-    """What is queued, or was left by a lost worker, fails for good, with the reason given."""
+    """A queued generation, or a lost worker's, fails with the given reason."""
     if before == "lease ran out":
         claim(store)
         set_clock.moment += LEASE + timedelta(milliseconds=1)
-    ended = give_up(store)
-    assert isinstance(ended, End)
+    result = fail_unclaimed(store)
+    assert result is not None
+    ended = result.end
+    assert ended is not None
     assert (ended.status, ended.reason, ended.dispatched) == (
         Status.FAILED,
         Reason.DEAD_LETTER,
@@ -592,17 +596,19 @@ def test_what_nobody_holds_can_be_given_up(
     assert "lease_until" not in read_item("demo", ID)
 
 
-def test_what_is_held_cannot_be_given_up(store: GenerationStore, read_item: ReadItem) -> None:
-    """What somebody is working on is left alone, and whoever would give it up is told so."""
+def test_a_claimed_generation_does_not_fail_unclaimed(
+    store: GenerationStore, read_item: ReadItem
+) -> None:
+    """A generation under a live lease stays unchanged, and the result says so."""
     claim(store)
     before = read_item("demo", ID)
-    assert give_up(store) is Status.RUNNING
+    assert fail_unclaimed(store) == EndResult(Status.RUNNING)
     assert read_item("demo", ID) == before
 
 
-def test_what_is_gone_needs_no_giving_up(store: GenerationStore) -> None:
+def test_an_absent_generation_does_not_fail(store: GenerationStore) -> None:
     """Where there is no generation there is nothing to do, and no item comes to be."""
-    assert give_up(store, "019a6f3e-7c00-7000-8000-000000000002") is None
+    assert fail_unclaimed(store, "019a6f3e-7c00-7000-8000-000000000002") is None
     assert clients().dynamodb.scan(TableName=TABLE)["Count"] == 1
 
 
@@ -748,7 +754,7 @@ def test_whatever_happens_the_rules_hold(
             case 9, Claim():
                 store.fail(held, Reason.TIMED_OUT, f"attempt {held.attempt}")
             case 10, _ if rng.random() < 1 / 4:
-                give_up(store)
+                fail_unclaimed(store)
             case 11, _ if rng.random() < 1 / 4:
                 store.cancel("demo", ID)
             case _:
@@ -778,12 +784,12 @@ def test_what_is_overdue_is_found_oldest_first(store: GenerationStore, set_clock
         put(store, ids[-1])
     store.succeed(claim(store), completion("Hi"))
     set_clock.moment = START + timedelta(minutes=2, seconds=10)
-    assert [overdue.id for overdue in store.list_stalled(100)] == ids[1:11]
-    assert [overdue.id for overdue in store.list_stalled(3)] == ids[1:4]
+    assert [stalled.id for stalled in store.list_stalled(100)] == ids[1:11]
+    assert [stalled.id for stalled in store.list_stalled(3)] == ids[1:4]
 
 
 def test_what_is_overdue_is_told_as_it_stands(store: GenerationStore, set_clock: SetClock) -> None:
-    """An overdue generation comes with what its repair depends on."""
+    """A stalled generation comes with what its repair depends on."""
     claim(store)
     set_clock.advance(minutes=2)
     assert list(store.list_stalled(10)) == [
@@ -801,12 +807,13 @@ def test_what_is_overdue_is_told_as_it_stands(store: GenerationStore, set_clock:
     ]
 
 
-def test_an_end_that_is_not_settled_is_overdue(store: GenerationStore, set_clock: SetClock) -> None:
-    """Two minutes after an end that nobody has settled, the sweeper is told how it was."""
-    ended = give_up(store)
+def test_an_end_that_is_not_dispatched_stalls(store: GenerationStore, set_clock: SetClock) -> None:
+    """Two minutes after an end that is not dispatched, the sweeper gets the end."""
+    result = fail_unclaimed(store)
+    assert result is not None
     set_clock.advance(minutes=2)
-    (overdue,) = store.list_stalled(10)
-    assert (overdue.status, overdue.ended) == (Status.FAILED, ended)
+    (stalled,) = store.list_stalled(10)
+    assert (stalled.status, stalled.ended) == (Status.FAILED, result.end)
     store.mark_dispatched("demo", ID)
     assert list(store.list_stalled(10)) == []
 
@@ -896,30 +903,30 @@ def test_a_look_is_postponed_once(
 ) -> None:
     """Of two sweepers that saw the same, one moves the due time on, and nothing else changes."""
     set_clock.advance(minutes=2)
-    (overdue,) = store.list_stalled(10)
+    (stalled,) = store.list_stalled(10)
     before = read_item("demo", ID)
     later = START + timedelta(minutes=5)
-    assert store.postpone(overdue, later) is True
+    assert store.postpone(stalled, later) is True
     assert read_item("demo", ID) == before | {"due_at": {"N": str(MILLIS + 300_000)}}
-    assert store.postpone(overdue, later + timedelta(minutes=1)) is False
+    assert store.postpone(stalled, later + timedelta(minutes=1)) is False
     assert list(store.list_stalled(10)) == []
 
 
-@pytest.mark.parametrize("since", ["claimed", "finished", "given up"])
+@pytest.mark.parametrize("since", ["claimed", "finished", "failed unclaimed"])
 def test_what_has_changed_is_not_postponed(
     store: GenerationStore, set_clock: SetClock, read_item: ReadItem, since: str
 ) -> None:
     """A sweeper that comes too late changes nothing, and brings no finished one back."""
     set_clock.advance(minutes=2)
-    (overdue,) = store.list_stalled(10)
-    if since == "given up":
-        give_up(store)
+    (stalled,) = store.list_stalled(10)
+    if since == "failed unclaimed":
+        fail_unclaimed(store)
     else:
         claimed = claim(store)
         if since == "finished":
             store.succeed(claimed, completion("Hi"))
     before = read_item("demo", ID)
-    assert store.postpone(overdue, START + timedelta(minutes=5)) is False
+    assert store.postpone(stalled, START + timedelta(minutes=5)) is False
     assert read_item("demo", ID) == before
 
 

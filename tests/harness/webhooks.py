@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
 
+from afterword.runtime.addresses import FetchError
 from afterword.runtime.clients import clients
-from afterword.runtime.outbound import FetchError, Reply
+from afterword.runtime.outbound import Reply
 from afterword.services import services
 from afterword.webhooks import Delivery, Endpoint
 from tests.conftest import Event

@@ -8,6 +8,7 @@ import pytest
 
 from afterword.handlers import sqs
 from afterword.runtime import queue
+from afterword.runtime.deadline import Deadline
 from afterword.runtime.queue import Message
 from afterword.services import services
 from tests.conftest import Call, Event, LambdaContext
@@ -46,17 +47,19 @@ def test_a_message_names_a_generation_and_nothing_else(calls: list[Call]) -> Non
 
 @pytest.mark.usefixtures("aws")
 def test_a_batch_is_consumed_and_its_failures_reported() -> None:
-    """A consumer gets all messages and the seconds left; what must come again is reported."""
+    """A consumer gets all messages and the deadline; the ids to redeliver are reported."""
     seen: list[tuple[Sequence[Message], float]] = []
 
-    def consume(messages: Sequence[Message], seconds: float) -> Sequence[str]:
-        seen.append((messages, seconds))
+    def consume(messages: Sequence[Message], deadline: Deadline) -> Sequence[str]:
+        seen.append((messages, deadline.remaining()))
         return ["message-1"]
 
     event = make_event(*(json.dumps({"tenant": "demo", "id": f"id-{at}"}) for at in range(3)))
     result = sqs.consumer(queue.read_message)(consume)(event, LambdaContext(milliseconds=12_500))
     assert result == {"batchItemFailures": [{"itemIdentifier": "message-1"}]}
-    assert seen == [([message(0), message(1), message(2)], 12.5)]
+    ((messages, seconds),) = seen
+    assert messages == [message(0), message(1), message(2)]
+    assert 12.0 < seconds <= 12.5
 
 
 @pytest.mark.parametrize(
@@ -80,7 +83,7 @@ def test_a_foreign_message_is_dropped(
     """What afterword did not send is logged and done with, and the others are consumed."""
     seen: list[Message] = []
 
-    def consume(messages: Sequence[Message], _seconds: float) -> Sequence[str]:
+    def consume(messages: Sequence[Message], _deadline: Deadline) -> Sequence[str]:
         seen.extend(messages)
         return ()
 
@@ -97,7 +100,7 @@ def test_a_foreign_message_is_dropped(
 def test_a_batch_of_nothing_needs_no_consumer() -> None:
     """When nothing in a batch is ours, it is done with as a whole."""
 
-    def consume(_nudges: Sequence[Message], _seconds: float) -> Sequence[str]:
+    def consume(_nudges: Sequence[Message], _deadline: Deadline) -> Sequence[str]:
         raise AssertionError
 
     assert sqs.consumer(queue.read_message)(consume)(make_event("x", "y"), LambdaContext()) == {

@@ -119,7 +119,7 @@ def note_hours_first(patch: pytest.MonkeyPatch) -> None:
     keep = Statistics._keep  # noqa: SLF001 - the seam that is to be broken
 
     def broken(self: Statistics, cell: Cell, hour: datetime, count: Mapping[str, int]) -> None:
-        self._note(hour + timedelta(hours=1))
+        self._advance(hour + timedelta(hours=1))
         keep(self, cell, hour, count)
 
     patch.setattr(Statistics, "_keep", broken)
@@ -171,7 +171,7 @@ MUTANTS = [
         soonest=1,
     ),
     Mutant(
-        "a hand-back without a fence",
+        "a requeue without a fence",
         {Promise.FENCE, Promise.ENDS_STAY},
         change=lambda sent: always(
             sent, is_fenced(sent) and "ADD #failures" in sent["UpdateExpression"]
@@ -215,7 +215,7 @@ MUTANTS = [
     Mutant(
         "an end without a record of what is left to do",
         {Promise.PUBLISHED},
-        lambda patch: patch.setattr(Claim, "unsettled", property(lambda _: False)),
+        lambda patch: patch.setattr(Claim, "has_outbox", property(lambda _: False)),
         slow=True,
     ),
     Mutant(
@@ -272,7 +272,7 @@ MUTANTS = [
     Mutant(
         "hours that are counted while they can still change",
         {Promise.COUNTED},
-        lambda patch: patch.setattr(statistics, "GRACE", timedelta(hours=-1)),
+        lambda patch: patch.setattr(statistics, "COUNT_GRACE", timedelta(hours=-1)),
         slow=True,
     ),
     Mutant(

@@ -258,7 +258,7 @@ class TwoTenants(RuleBasedStateMachine):
     def sweep(self) -> None:
         """Run the sweeper, while nobody is quicker."""
         ends = sweep(deepcopy(self.samples["sweep"]), LambdaContext())
-        assert ends.keys() <= {"sent", "failed", "waiting", "settled"}
+        assert ends.keys() <= {"sent", "failed", "waiting", "dispatched"}
 
     @precondition(lambda self: self._known)
     @rule(tenant=TENANTS, which=ONE_OF_MANY)

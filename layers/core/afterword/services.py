@@ -136,9 +136,9 @@ class Services:
         """The one way to end a generation."""
         from afterword.engine.outbox import Outbox
 
-        notices = self._queue(self.settings.notify_queue_url)
+        messages = self._queue(self.settings.notify_queue_url)
         metrics = self.metrics if self.has_metrics else None
-        return Outbox(self.store, self.quotas, notices, metrics)
+        return Outbox(self.store, self.quotas, messages, metrics)
 
     @cached_property
     def submitter(self) -> "Submitter":
@@ -166,16 +166,22 @@ class Services:
     def worker(self) -> "Worker":
         """The worker, with all its objects built before any thread runs."""
         from afterword.engine.attempts import Worker
+        from afterword.engine.prompting import Prompter
 
-        return Worker(
+        prompter = Prompter(
             self.store,
             self.listings,
+            self.knowledge,
+            self.model.documents,
+            self.settings.model_id,
+        )
+        return Worker(
+            self.store,
             self.outbox,
             self.registry,
             self.queue,
-            self.knowledge,
+            prompter,
             self.model,
-            self.settings.model_id,
             self.metrics,
         )
 
@@ -289,7 +295,7 @@ class Services:
             self.fetcher,
             self._queue(self.settings.webhook_queue_url),
             retries=self.settings.webhook_retries,
-            tell=partial(publish_disabled, bus=self._bus),
+            publish_disabled=partial(publish_disabled, bus=self._bus),
         )
 
     @cached_property

@@ -316,4 +316,4 @@ def test_an_address_inside_is_never_sent_to(dev: Dev, receiver: Receiver) -> Non
     receiver.steady = True
     owner.said("POST", f"/v1/webhooks/{webhook}/test", status=202)
     tries = until(lambda: owner.log(webhook)[0]["tries"], 60)
-    assert tries[0]["note"] == "its host is not found on the public internet"
+    assert tries[0]["note"] == "the host was not found on the public internet"

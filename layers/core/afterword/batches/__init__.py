@@ -1,4 +1,4 @@
-"""The batch: a file of JSON Lines, each of which becomes a generation. No AWS in here."""
+"""The batch: a file of submissions as JSON Lines. No AWS in here."""
 
 import uuid
 from dataclasses import dataclass
@@ -16,16 +16,16 @@ MAX_LINES = 50_000
 MAX_LINE_BYTES = 1_000_000
 MAX_FILE_BYTES = 1024**3
 MIN_PAUSE, MAX_PAUSE = timedelta(seconds=2), timedelta(seconds=60)
-"""How long to wait for generations that have not ended, at first and at most."""
+"""The first and the longest pause between two looks at open generations."""
 
 INTAKE, UPLOADS, RESULTS = "intake", "uploads", "results"
-"""The folders of the bucket: what others put there, what came over HTTP, and what came of both."""
+"""The folders of the bucket: files put there directly, files uploaded over HTTP, and results."""
 
 _FILES = uuid.UUID("6f0c3f52-3d6b-4d0f-8a4e-0f7d2b7a9c11")
 
 
 class State(StrEnum):
-    """Where a batch stands."""
+    """The state of a batch."""
 
     WAITING = "waiting"
     READING = "reading"
@@ -36,17 +36,17 @@ class State(StrEnum):
 
     @property
     def terminal(self) -> bool:
-        """Whether the batch will never change again."""
+        """Whether the state is final."""
         return self in {State.FINISHED, State.FAILED}
 
 
 class BatchFailedError(AfterwordError):
-    """A batch cannot go on, for a reason that stays with it."""
+    """A batch fails, with a reason that is stored."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """A batch's file: an object as it was at one moment. `version` is None where none are kept."""
+    """A batch's file: one version of an object. `version` is None in a bucket without versions."""
 
     key: str
     version: str | None
@@ -56,7 +56,7 @@ class Source:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Counts:
-    """What became of the lines so far; those `missing` were deleted, or kept no longer."""
+    """The lines so far, by status; `missing` ones were deleted or have expired."""
 
     accepted: int = 0
     bad: int = 0
@@ -68,7 +68,7 @@ class Counts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Upload:
-    """Results that are being written: S3's id of them, and the ETags of the parts so far."""
+    """Results that are being written: S3's id of the upload, and the ETags of its parts so far."""
 
     id: str
     parts: tuple[str, ...] = ()
@@ -76,13 +76,13 @@ class Upload:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
-    """A batch, and how far it has come; all of it is where the next reader goes on.
+    """A batch with its progress, from which the next turn goes on.
 
-    `lines` is how many there are, None until they are counted. Of them `read` are submitted, the
-    next starts at byte `offset`; `ended` have come to an end, in order, and `written` are in the
-    parts of `upload`. `flow` is the one flow that its key may use, None for any. `quiet` is how
-    often in a row nothing had ended. `reason` is why it failed. `fingerprint` tells whether an
-    idempotency key comes again for the same.
+    `lines` is their number, None until they are counted. Of them `read` are submitted, and the next
+    starts at byte `offset`; `ended` have ended, in order, and `written` are in the parts of
+    `upload`. `flow` is the one flow that its key may use, None for any. `quiet` is the number of
+    looks in a row without an end. A failed batch has a `reason`. `fingerprint` tells a repeated
+    request from another one with the same idempotency key.
     """
 
     tenant: str
@@ -106,47 +106,59 @@ class Batch:
 
     @property
     def results_key(self) -> str:
-        """Where its results are, once it is finished."""
+        """The key of the results of a finished batch."""
         return f"{RESULTS}/{self.tenant}/{self.id}.jsonl"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchLease:
-    """A batch in the hands of one reader, until its lease ends or another has taken it over.
+    """The right of one invocation to work on a batch, until a time or a later turn.
 
-    `number` counts the readers. Every write of this one counts only while the item has both.
+    `number` is the turn. A write under this lease counts only while the item has both its `number`
+    and its `until`, in milliseconds since the epoch.
     """
 
     batch: Batch
     number: int
-    lease: int
+    until: int
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseRefused:
+    """A batch lease that a turn's message does not get.
+
+    `retry_after` are the seconds until another turn's lease ends; None where nothing is left to do
+    for the message.
+    """
+
+    retry_after: int | None
 
 
 def id_for_file(bucket: str, source: Source) -> str:
-    """Return the one id of the batch that an object of a bucket is, in this version of it."""
+    """Return the id of the batch of one version of an object."""
     return str(uuid.uuid5(_FILES, "\n".join((bucket, source.key, source.version or source.etag))))
 
 
 def id_for_request(tenant: str, idempotency_key: str) -> str:
-    """Return the one id of all batches of a tenant with this key; no generation has it."""
+    """Return the one id of all batches of a tenant with this key; no generation has this id."""
     return id_for_key(tenant, f"batch {idempotency_key}")
 
 
 def line_key(batch_id: str, line: int) -> str:
-    """Return the idempotency key of a line. No caller's key can have a space, so none has it."""
+    """Return the idempotency key of a line. Callers' keys have no spaces, so none equals it."""
     return f"line {line} of {batch_id}"
 
 
 def line_id(tenant: str, batch_id: str, line: int) -> str:
-    """Return the id of the generation that a line is."""
+    """Return the id of a line's generation."""
     return id_for_key(tenant, line_key(batch_id, line))
 
 
 def upload_key(tenant: str, batch_id: str) -> str:
-    """Return where the file of a batch is put that comes over HTTP."""
+    """Return the key of a file that is uploaded over HTTP."""
     return f"{UPLOADS}/{tenant}/{batch_id}.jsonl"
 
 
 def poll_pause(quiet: int) -> timedelta:
-    """Return how long to wait when nothing had ended so often in a row."""
+    """Return the pause after so many looks in a row without an end."""
     return min(MIN_PAUSE * (1 << min(quiet, 10)), MAX_PAUSE)

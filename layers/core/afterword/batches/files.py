@@ -1,7 +1,6 @@
 """The bucket of batches: files read range by range, results written part by part, signed URLs.
 
-Apart from afterword.runtime.payloads, which every function imports: only the functions of batches
-do this.
+This is no part of afterword.runtime.payloads, which every function imports.
 """
 
 from datetime import timedelta
@@ -20,12 +19,12 @@ if TYPE_CHECKING:
     from afterword.batches import Source
 
 PART_BYTES = 5 * 1024 * 1024
-"""The least that S3 takes as a part, but for the last one."""
+"""S3's least size of a part, but for the last one."""
 URL_SECONDS = timedelta(hours=1)
 TYPE = "application/jsonl"
 
 _GONE = {"NoSuchKey", "NoSuchVersion", "PreconditionFailed", "InvalidRange", "AccessDenied"}
-"""What S3 says of an object that is not there as it was; the last to who may not list."""
+"""S3's error codes for a deleted or replaced object; the last is that for a role without list."""
 
 
 class BatchFiles:
@@ -36,9 +35,9 @@ class BatchFiles:
         self.bucket = bucket
 
     def read(self, source: "Source", offset: int, length: int) -> bytes:
-        """Return that many bytes of a file as it was when it became a batch.
+        """Return that many bytes of a batch's file.
 
-        Raises BatchFailedError when it is gone, or was replaced where no versions are kept.
+        Raises BatchFailedError when it was deleted, or replaced in a bucket without versions.
         """
         request: GetObjectRequestTypeDef = {
             "Bucket": self.bucket,
@@ -56,7 +55,7 @@ class BatchFiles:
                 raise
             raise BatchFailedError("Its file was deleted or replaced.") from error
         body = answer["Body"]
-        if "ContentRange" not in answer:  # a server may send it all (RFC 9110, section 14.2)
+        if "ContentRange" not in answer:  # a server may ignore the range (RFC 9110, section 14.2)
             while offset:
                 offset -= len(body.read(min(offset, PART_BYTES)))
         return body.read(length)
@@ -66,7 +65,7 @@ class BatchFiles:
         self._s3().put_object(Bucket=self.bucket, Key=key, Body=content, ContentType=TYPE)
 
     def upload_url(self, key: str) -> str:
-        """Return a URL that one file can be PUT to, without a key, as long as URL_LASTS."""
+        """Return a presigned URL to PUT one file to, valid for URL_SECONDS."""
         return self._s3().generate_presigned_url(
             "put_object",
             Params={"Bucket": self.bucket, "Key": key},
@@ -74,7 +73,7 @@ class BatchFiles:
         )
 
     def download_url(self, key: str) -> str:
-        """Return a URL that a file can be got from, without a key, as long as URL_LASTS."""
+        """Return a presigned URL to GET a file from, valid for URL_SECONDS."""
         return self._s3().generate_presigned_url(
             "get_object",
             Params={"Bucket": self.bucket, "Key": key},
@@ -82,12 +81,12 @@ class BatchFiles:
         )
 
     def start(self, key: str) -> Upload:
-        """Begin to write a file in parts."""
+        """Start the multipart upload of a file."""
         answer = self._s3().create_multipart_upload(Bucket=self.bucket, Key=key, ContentType=TYPE)
         return Upload(id=answer["UploadId"])
 
     def add(self, key: str, upload: Upload, content: bytes) -> Upload | None:
-        """Add a part, of PART_BYTES at least unless it is the last; None if S3 has dropped them."""
+        """Add a part, of PART_BYTES at least unless it is the last; None if the upload is gone."""
         try:
             answer = self._s3().upload_part(
                 Bucket=self.bucket,
@@ -97,12 +96,12 @@ class BatchFiles:
                 Body=content,
             )
         except ClientError as error:
-            _raise_unless_dropped(error)
+            _raise_unless_gone(error)
             return None
         return Upload(id=upload.id, parts=(*upload.parts, answer["ETag"]))
 
     def complete(self, key: str, upload: Upload) -> Upload | None:
-        """Make a file of its parts; None if S3 has dropped them, or did this before."""
+        """Complete the upload of a file; None if the upload is gone, or was completed before."""
         parts = enumerate(upload.parts, start=1)
         try:
             self._s3().complete_multipart_upload(
@@ -114,11 +113,11 @@ class BatchFiles:
                 },
             )
         except ClientError as error:
-            _raise_unless_dropped(error)
+            _raise_unless_gone(error)
             return None
         return upload
 
 
-def _raise_unless_dropped(error: ClientError) -> None:
+def _raise_unless_gone(error: ClientError) -> None:
     if error.response["Error"]["Code"] != "NoSuchUpload":
         raise error

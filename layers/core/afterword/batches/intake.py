@@ -1,12 +1,10 @@
-"""What comes in by itself: events that ask for generations, files that are batches, their turns.
+"""The intake of one queue: events that ask for generations, files of batches, and batches' turns.
 
-One queue has all three. What can never be taken goes to the dead letters at once, so that nothing
-waits for it; what cannot be taken now comes again.
+A message that is invalid becomes a dead letter at once; one that has to wait is redelivered.
 """
 
 import json
 import re
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -16,13 +14,14 @@ from urllib.parse import unquote_plus
 from botocore.exceptions import BotoCoreError, ClientError
 
 from afterword import batches, clock
-from afterword.batches import INTAKE, UPLOADS, Batch, Source, State
+from afterword.batches import INTAKE, UPLOADS, Batch, LeaseRefused, Source, State
 from afterword.batches.runner import LeaseLostError, LineFormat
 from afterword.errors import AfterwordError, InvalidRequestError, UnavailableError
 from afterword.generations import is_id
 from afterword.limits import LimitedError
 from afterword.runtime import telemetry
 from afterword.runtime.json_text import parse_object
+from afterword.runtime.queue import MessageOutcome, ids_to_redeliver
 
 if TYPE_CHECKING:
     from afterword.batches.files import BatchFiles
@@ -30,18 +29,19 @@ if TYPE_CHECKING:
     from afterword.batches.store import BatchStore
     from afterword.engine.submission import Submitter
     from afterword.generations import Submission
+    from afterword.runtime.deadline import Deadline
     from afterword.runtime.json_text import JsonObject
     from afterword.runtime.queue import Queue
     from afterword.tenants.registry import Registry, StoredFlow
 
 DETAIL_TYPE = "GenerationRequested"
 TURN_TIME_SHARE = 0.75
-"""Of the time that there is, what turns may take: the rest is for the last lines and the notes."""
+"""The fraction of the remaining time for turns: the rest is for the last lines and writes."""
 LEASE_MARGIN = timedelta(seconds=10)
-"""How long after its time a reader that is not heard of counts as lost."""
+"""The time that a lease outlives its invocation, so that no live reader loses its batch."""
 RETRY_SECONDS = 30
 FIRST_LIMITED_SECONDS, MAX_LIMITED_SECONDS = 60, 3600
-"""How long an event waits for its tenant's limits: longer each time it comes, up to an hour."""
+"""Bounds of an event's wait for its tenant's limits, which grows with each receipt."""
 MAX_DELAY = timedelta(minutes=15)
 
 _KEY = re.compile(rf"(?P<folder>{INTAKE}|{UPLOADS})/(?P<tenant>[^/]+)/(?P<name>.+)\.jsonl")
@@ -49,7 +49,7 @@ _KEY = re.compile(rf"(?P<folder>{INTAKE}|{UPLOADS})/(?P<tenant>[^/]+)/(?P<name>.
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IntakeMessage:
-    """A message as it was received, for the `receives`-th time."""
+    """A received message; `receives` counts its receipts."""
 
     id: str
     receipt_handle: str
@@ -58,15 +58,15 @@ class IntakeMessage:
 
 
 class Requests(LineFormat, Protocol):
-    """How events, and the lines of batches, say what they ask for."""
+    """The format of events, and of the lines of batches."""
 
     def parse_event(self, tenant: str, detail: "JsonObject", /) -> "tuple[Submission, StoredFlow]":
-        """Return what is asked for, and of which flow; an AfterwordError says why it is bad."""
+        """Return an event's submission and its flow; raise AfterwordError for a bad one."""
         ...
 
 
 class RetryLater(Exception):  # noqa: N818 - no error: the message is in order
-    """A message cannot be taken now; `seconds` is when to try again."""
+    """A message has to wait for so many seconds."""
 
     def __init__(self, seconds: int) -> None:
         super().__init__(seconds)
@@ -74,9 +74,9 @@ class RetryLater(Exception):  # noqa: N818 - no error: the message is in order
 
 
 class Intake:
-    """Takes messages, each by itself: what happens to one is nothing to the others."""
+    """Processes messages one by one: none fails another."""
 
-    def __init__(  # noqa: PLR0913 - what comes in goes many ways
+    def __init__(  # noqa: PLR0913 - messages of three kinds
         self,
         registry: "Registry",
         requests: Requests,
@@ -99,67 +99,83 @@ class Intake:
         self._dead_letters = dead_letters
         self._retention = timedelta(days=retention_days)
 
-    def take(self, messages: Sequence[IntakeMessage], seconds: float) -> list[str]:
-        """Take messages, events first; return the ids of those that must come again."""
-        over = time.monotonic() + seconds
-        again = []
-        waiting = sorted(messages, key=lambda message: '"turn"' in message.body)
-        for position, message in enumerate(waiting):
-            left = (over - time.monotonic()) * TURN_TIME_SHARE / (len(waiting) - position)
+    def process(self, messages: Sequence[IntakeMessage], deadline: "Deadline") -> list[str]:
+        """Process messages, turns last; return the ids to redeliver."""
+        ordered = sorted(messages, key=lambda message: '"turn"' in message.body)
+        outcomes = []
+        for position, message in enumerate(ordered):
+            turn_deadline = deadline.share(TURN_TIME_SHARE / (len(ordered) - position))
             with telemetry.logger().append_context_keys(message_id=message.id):
-                try:
-                    self._take(message, left, over)
-                except RetryLater as error:
-                    self._hide(message, error.seconds)
-                    again.append(message.id)
-                except (BotoCoreError, ClientError, UnavailableError):
-                    telemetry.logger().exception("AWS is out of reach")
-                    self._hide(message, RETRY_SECONDS)
-                    again.append(message.id)
-        return again
+                outcome = self._process(message, turn_deadline, deadline)
+            outcomes.append((message.id, outcome))
+        return ids_to_redeliver(outcomes)
 
-    def _hide(self, message: IntakeMessage, seconds: int) -> None:
+    def _process(
+        self, message: IntakeMessage, turn_deadline: "Deadline", deadline: "Deadline"
+    ) -> MessageOutcome:
+        """Process a message: its turn ends at its own deadline, its lease with the invocation."""
+        try:
+            self._dispatch(message, turn_deadline, deadline)
+        except RetryLater as error:
+            self._redeliver_after(message, error.seconds)
+        except (BotoCoreError, ClientError, UnavailableError):
+            telemetry.logger().exception("could not reach AWS")
+            self._redeliver_after(message, RETRY_SECONDS)
+        else:
+            return MessageOutcome.DONE
+        return MessageOutcome.REDELIVER
+
+    def _redeliver_after(self, message: IntakeMessage, seconds: int) -> None:
         try:
             self._queue.change_visibility(message.receipt_handle, seconds)
         except (BotoCoreError, ClientError):
-            telemetry.logger().warning("it stays hidden until it would have been lost")
+            telemetry.logger().warning("could not change the visibility: kept the queue's timeout")
 
-    def _take(self, message: IntakeMessage, seconds: float, over: float) -> None:
+    def _dispatch(
+        self, message: IntakeMessage, turn_deadline: "Deadline", deadline: "Deadline"
+    ) -> None:
+        """Process a message by its type; forward an invalid one to the dead letters."""
         try:
             match json.loads(message.body):
                 case {"tenant": str(tenant), "batch": str(batch_id), "turn": int(turn)}:
-                    self._run(tenant, batch_id, turn, seconds, over)
+                    self._run_turn(tenant, batch_id, turn, turn_deadline, deadline)
                 case {"detail-type": "GenerationRequested", "id": str(event_id), "detail": {}}:
-                    self._request(message, event_id)
+                    self._submit(message, event_id)
                 case {"Event": "s3:TestEvent"}:
-                    pass  # S3 sends one when it is told of the queue
+                    pass  # S3 sends one when its notifications are configured
                 case {"Records": [*records]}:
-                    for record in records:
-                        self._start(record, seconds / len(records), over)
+                    for position, record in enumerate(records):
+                        share = turn_deadline.share(1 / (len(records) - position))
+                        self._start(record, share, deadline)
                 case _:
-                    raise InvalidRequestError("It is nothing that is taken here.")
+                    raise InvalidRequestError("Unknown message type.")
         except UnavailableError:
             raise
         except (ValueError, RecursionError, AfterwordError) as error:
             self._refuse(message, error)
 
     def _refuse(self, message: IntakeMessage, error: Exception) -> None:
-        """Make a message a dead letter; its content, and so the error's text, is not logged."""
+        """Forward a message to the dead letters; raise RetryLater at the tenant's limits.
+
+        The error's text may repeat the message's content, and so is not logged.
+        """
         if isinstance(error, LimitedError):
             waits = max(error.retry_after, FIRST_LIMITED_SECONDS * message.receives)
             raise RetryLater(min(waits, MAX_LIMITED_SECONDS)) from error
         self._dead_letters.forward(message.body)
-        telemetry.logger().error("it became a dead letter", extra={"why": type(error).__name__})
+        telemetry.logger().error(
+            "forwarded to the dead letters", extra={"why": type(error).__name__}
+        )
 
     # --- events ----------------------------------------------------------------------------------
 
-    def _request(self, message: IntakeMessage, event_id: str) -> None:
-        """Submit what an event asks for, once however often it comes."""
+    def _submit(self, message: IntakeMessage, event_id: str) -> None:
+        """Submit an event's submission; all receipts of an event are one generation."""
         event = parse_object(message.body.encode())
         detail = parse_object(event.texts["detail"].encode())
         tenant = detail.values.get("tenant")
         if not isinstance(tenant, str):
-            raise InvalidRequestError("tenant: it must be a text.")
+            raise InvalidRequestError("tenant: must be a text.")
         sent = replace(
             detail,
             values={name: value for name, value in detail.values.items() if name != "tenant"},
@@ -170,22 +186,24 @@ class Intake:
 
     # --- batches ---------------------------------------------------------------------------------
 
-    def _start(self, record: Mapping[str, Any], seconds: float, over: float) -> None:
-        """Make a batch of a file that has come, unless it is one, and do its first turn."""
+    def _start(
+        self, record: Mapping[str, Any], turn_deadline: "Deadline", deadline: "Deadline"
+    ) -> None:
+        """Create the batch of a new file, unless there is one, and run its first turn."""
         match record:
             case {
                 "s3": {
                     "bucket": {"name": self._files.bucket},
-                    "object": {"key": str(sent), "size": int(size), "eTag": str(etag)} as there,
+                    "object": {"key": str(sent), "size": int(size), "eTag": str(etag)} as found,
                 }
             }:
                 key = unquote_plus(sent)
             case _:
-                raise InvalidRequestError("It is not about a file of the bucket.")
+                raise InvalidRequestError("The record names no file of the bucket.")
         parts = _KEY.fullmatch(key)
         if parts is None:
             raise InvalidRequestError("The file is not in the folder of a tenant.")
-        source = Source(key=key, version=there.get("versionId"), etag=f'"{etag}"', size=size)
+        source = Source(key=key, version=found.get("versionId"), etag=f'"{etag}"', size=size)
         tenant = parts["tenant"]
         if parts["folder"] == UPLOADS:
             batch_id = parts["name"]
@@ -194,7 +212,7 @@ class Intake:
         else:
             batch_id = batches.id_for_file(self._files.bucket, source)
             self._create(tenant, batch_id, source)
-        self._run(tenant, batch_id, 0, seconds, over)
+        self._run_turn(tenant, batch_id, 0, turn_deadline, deadline)
 
     def _create(self, tenant: str, batch_id: str, source: Source) -> None:
         self._registry.get_tenant(tenant)
@@ -210,29 +228,36 @@ class Intake:
             )
         )
 
-    def _run(self, tenant: str, batch_id: str, number: int, seconds: float, over: float) -> None:
-        """Do a turn of a batch, and see to the next one."""
-        until = time.monotonic() + seconds
-        lease = clock.now() + timedelta(seconds=max(0.0, over - time.monotonic())) + LEASE_MARGIN
-        turn = self._store.take_lease(tenant, batch_id, number, lease)
-        if isinstance(turn, int):
-            if turn:
-                raise RetryLater(turn)
+    def _run_turn(
+        self,
+        tenant: str,
+        batch_id: str,
+        number: int,
+        turn_deadline: "Deadline",
+        deadline: "Deadline",
+    ) -> None:
+        """Run the turn of a message, and send the message of the next one."""
+        remaining = timedelta(seconds=max(0.0, deadline.remaining()))
+        until = clock.now() + remaining + LEASE_MARGIN
+        lease = self._store.take_lease(tenant, batch_id, number, until)
+        if isinstance(lease, LeaseRefused):
+            if lease.retry_after is not None:
+                raise RetryLater(lease.retry_after)
             return
         with telemetry.logger().append_context_keys(batch_id=batch_id):
             try:
-                turn, pause = self._runner.run(turn, until)
+                result = self._runner.run(lease, turn_deadline)
             except LeaseLostError:
-                telemetry.logger().info("another reader has taken it over")
+                telemetry.logger().info("lost the batch lease")
                 return
             except (BotoCoreError, ClientError, UnavailableError):
-                self._store.release_lease(turn)
+                self._store.release_lease(lease)
                 raise
-            if pause is not None:
-                delay = min(pause, MAX_DELAY)
-                following = {"tenant": tenant, "batch": batch_id, "turn": turn.number}
+            if result.pause is not None:
+                delay = min(result.pause, MAX_DELAY)
+                following = {"tenant": tenant, "batch": batch_id, "turn": lease.number}
                 self._queue.send_later(tenant, following, int(delay.total_seconds()))
-            self._store.save(turn, turn.batch, release=True)
+            self._store.save(result.lease, result.lease.batch, release=True)
 
 
 def read_message(record: Mapping[str, Any]) -> IntakeMessage:

@@ -1,4 +1,4 @@
-"""Cutting a file into lines, of which little is in memory at a time. No AWS in here."""
+"""The lines of a file, read in windows that fit into memory. No AWS in here."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -6,17 +6,17 @@ from dataclasses import dataclass
 from afterword.batches import MAX_LINE_BYTES
 
 WINDOW_BYTES = 4 * 1024 * 1024
-"""How much is read at once; a line is always shorter."""
+"""The bytes of one read; a line is always shorter."""
 
 type ReadRange = Callable[[int, int], bytes]
-"""A function of an offset and of how many bytes to read from there at most."""
+"""A function of an offset and the most bytes to read from there."""
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A line by its number, from 1, with the offset of the next one.
+    """A line with its number, from 1, and the offset of the next one.
 
-    `content` has no line break; None for a line that is too long.
+    `content` is without line break; None for a line that is too long.
     """
 
     number: int
@@ -25,7 +25,7 @@ class Line:
 
 
 def read_lines(read: ReadRange, size: int, number: int, offset: int) -> Iterator[Line]:
-    """Cut the lines of a file of `size` bytes, from the one after `number`, which is at `offset`.
+    """Yield the lines of a file of `size` bytes that follow line `number`, from `offset` on.
 
     The last line needs no line break. At most a window and a line are in memory.
     """
@@ -57,7 +57,7 @@ def read_lines(read: ReadRange, size: int, number: int, offset: int) -> Iterator
 
 
 def group_lines(lines: Iterator[Line], most: int) -> Iterator[list[Line]]:
-    """Yield up to `most` lines at a time, or about a window's bytes of them."""
+    """Yield chunks of up to `most` lines, or about a window's bytes."""
     some: list[Line] = []
     length = 0
     for line in lines:
@@ -71,7 +71,7 @@ def group_lines(lines: Iterator[Line], most: int) -> Iterator[list[Line]]:
 
 
 def count_lines(read: ReadRange, size: int, most: int) -> int:
-    """Return how many lines a file has, or a number over `most` if it has more."""
+    """Return the number of lines in a file, or a number over `most` for more lines."""
     counted = offset = 0
     window = b"\n"
     while offset < size and counted <= most:

@@ -1,4 +1,4 @@
-"""Batches that come over HTTP: the file in the request, or put to a URL later."""
+"""Batches over HTTP: the file comes in the request, or is put to a URL later."""
 
 import hashlib
 from datetime import timedelta
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class BatchRequests:
-    """Accepts batches. What is put into the bucket then starts them (afterword.batches.intake)."""
+    """Accepts batches. The file in the bucket then starts each (afterword.batches.intake)."""
 
     def __init__(self, store: "BatchStore", files: "BatchFiles", *, retention_days: int) -> None:
         self._store = store
@@ -24,10 +24,10 @@ class BatchRequests:
     def accept(
         self, tenant: str, flow: str | None, content: bytes | None, idempotency_key: str | None
     ) -> Batch:
-        """Accept a batch with its file, or, without one, a batch that waits for it.
+        """Accept a batch with its file; without `content`, the batch waits for its file.
 
-        `flow` is the one flow that its lines may be for, None for any. With an idempotency key, all
-        requests with it are one batch; raises KeyReusedError when it stands for another.
+        `flow` is the one flow that its lines may use, None for any. All requests with one
+        idempotency key are one batch; raises KeyReusedError when the key stands for another.
         """
         now = clock.now()
         batch = Batch(
@@ -41,9 +41,9 @@ class BatchRequests:
             flow=flow,
             fingerprint="" if content is None else hashlib.sha256(content).hexdigest(),
         )
-        there = self._store.create(batch)
-        if (there.fingerprint, there.flow) != (batch.fingerprint, batch.flow):
+        stored = self._store.create(batch)
+        if (stored.fingerprint, stored.flow) != (batch.fingerprint, batch.flow):
             raise KeyReusedError("The Idempotency-Key was used before, for another request.")
-        if content is not None and there.state is State.WAITING:
+        if content is not None and stored.state is State.WAITING:
             self._files.put(batches.upload_key(tenant, batch.id), content)
-        return there
+        return stored

@@ -1,17 +1,16 @@
-"""What is done for a batch, turn by turn: lines are read and waited for, and results written.
+"""The turns of a batch: lines are submitted, their ends are counted, and results written.
 
-A turn may end at any moment, and the next one goes on where the batch says. What it does again is
-the same: a line's generation has one id, and a part of the results one content.
+A turn may end at any moment, and the next one goes on from the stored progress. Its work is
+idempotent: a line's generation has one id, and a part of the results one content.
 """
 
-import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
 from itertools import batched
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from afterword import batches, clock
 from afterword.batches import (
@@ -39,31 +38,36 @@ if TYPE_CHECKING:
     from afterword.engine.submission import Submitter
     from afterword.generations import Generation, Submission
     from afterword.generations.store import GenerationStore
+    from afterword.runtime.deadline import Deadline
     from afterword.tenants.registry import StoredFlow
 
 MAX_SUBMITTERS = 10
 RESULTS_PER_READ = 25
-"""How many results, each of which may be big, are in memory at once."""
+"""Results, each of which may be big, that are in memory at once."""
 
-type Next = timedelta | None
-"""After how long the next turn is; None if there is none, or it is another reader's."""
+
+class TurnResult(NamedTuple):
+    """The lease after some work, and the pause until the next turn; None where none is needed."""
+
+    lease: BatchLease
+    pause: timedelta | None
 
 
 class LeaseLostError(Exception):
-    """Another reader has taken the batch over."""
+    """A later turn has the batch."""
 
 
 class LineFormat(Protocol):
-    """How the lines of a batch, and of its results, are written."""
+    """The format of a batch's lines, and of its results."""
 
     def parse(self, batch: Batch, content: bytes, /) -> "tuple[Submission, StoredFlow]":
-        """Return what a line asks for, and of which flow; an AfterwordError says why it is bad."""
+        """Return a line's submission and its flow; raise AfterwordError for a bad line."""
         ...
 
     def render_result(
         self, line: int, generation_id: str, generation: "Generation | None", /
     ) -> str:
-        """Return the result of a line as one line; None is one that is not there any more."""
+        """Return the result of a line as one line; the generation is None if it is missing."""
         ...
 
     def render_bad(self, line: int, error: str, /) -> str:
@@ -73,7 +77,10 @@ class LineFormat(Protocol):
 
 @dataclass(slots=True)
 class _SubmittedLines:
-    """What has become of some lines that were read together."""
+    """The outcome of a chunk of lines: the bad ones' errors, and the last accepted or bad one.
+
+    `retry_after` are the seconds until the line after it may be submitted, None where none waits.
+    """
 
     accepted: int
     bad: dict[int, str]
@@ -82,7 +89,7 @@ class _SubmittedLines:
 
 
 class BatchRunner:
-    """Does turns of batches."""
+    """Runs turns of batches."""
 
     def __init__(
         self,
@@ -98,59 +105,57 @@ class BatchRunner:
         self._submitter = submitter
         self._lines = lines
 
-    def run(self, turn: BatchLease, until: float) -> tuple[BatchLease, Next]:
-        """Do what can be done until that monotonic time; return the turn and when to go on.
-
-        Raises LostError when another reader has taken the batch over.
-        """
+    def run(self, lease: BatchLease, deadline: "Deadline") -> TurnResult:
+        """Run a turn until the deadline; raise LeaseLostError if a later turn has the batch."""
         steps = {
             State.READING: self._read,
             State.RUNNING: self._watch,
             State.WRITING: self._write,
         }
-        next_turn: Next = timedelta()
-        while (step := steps.get(turn.batch.state)) is not None and time.monotonic() < until:
+        next_pause = timedelta()
+        while (step := steps.get(lease.batch.state)) is not None and not deadline.passed:
             try:
-                turn, pause = step(turn, until)
+                lease, pause = step(lease, deadline)
             except BatchFailedError as error:
-                turn = self._save(turn, self._failed(turn.batch, str(error)))
+                lease = self._save(lease, self._failed(lease.batch, str(error)))
                 break
             if pause is not None:
-                next_turn = pause
+                next_pause = pause
                 break
-        return turn, None if step is None or turn.batch.state.terminal else next_turn
+        ended = step is None or lease.batch.state.terminal
+        return TurnResult(lease, None if ended else next_pause)
 
-    def _save(self, turn: BatchLease, batch: Batch) -> BatchLease:
-        saved = self._store.save(turn, batch)
+    def _save(self, lease: BatchLease, batch: Batch) -> BatchLease:
+        saved = self._store.save(lease, batch)
         if saved is None:
             raise LeaseLostError
         return saved
 
     @staticmethod
     def _failed(batch: Batch, reason: str) -> Batch:
-        telemetry.logger().info("a batch failed", extra={"batch_id": batch.id})
+        telemetry.logger().info("failed a batch", extra={"batch_id": batch.id})
         return replace(batch, state=State.FAILED, reason=reason, finished_at=clock.now())
 
     # --- reading ---------------------------------------------------------------------------------
 
-    def _read(self, turn: BatchLease, until: float) -> tuple[BatchLease, Next]:
-        source = turn.batch.source
-        assert source is not None  # noqa: S101 - of a batch that is being read
+    def _read(self, lease: BatchLease, deadline: "Deadline") -> TurnResult:
+        source = lease.batch.source
+        assert source is not None  # noqa: S101 - a batch in this state has a file
         read = partial(self._files.read, source)
-        if turn.batch.lines is None:
+        if lease.batch.lines is None:
             if source.size > MAX_FILE_BYTES:
                 raise BatchFailedError(f"Its file has more than {MAX_FILE_BYTES} bytes.")
             total = batch_lines.count_lines(read, source.size, MAX_LINES)
             if not 1 <= total <= MAX_LINES or not source.size:
                 raise BatchFailedError(f"Its file does not have 1 to {MAX_LINES} lines.")
-            turn = self._save(turn, replace(turn.batch, lines=total))
-        batch = turn.batch
+            lease = self._save(lease, replace(lease.batch, lines=total))
+        batch = lease.batch
         reader = batch_lines.read_lines(read, source.size, batch.read, batch.offset)
         first = True
         with ThreadPoolExecutor(max_workers=MAX_SUBMITTERS) as threads:
             for some in batch_lines.group_lines(reader, LINES_PER_WRITE):
                 done = self._submit(threads, batch, some)
-                if done.bad or first:  # a lost reader may have noted others for the same lines
+                if done.bad or first:  # a lost reader may have stored others for the same lines
                     self._store.put_bad(batch, batch.read + 1, done.bad)
                 first = False
                 if done.last is not None:
@@ -162,21 +167,21 @@ class BatchRunner:
                     batch = replace(
                         batch, read=done.last.number, offset=done.last.next, counts=counts
                     )
-                    turn = self._save(turn, batch)
+                    lease = self._save(lease, batch)
                 if done.retry_after is not None:
-                    return turn, timedelta(seconds=max(1, done.retry_after))
-                if time.monotonic() >= until:
-                    return turn, timedelta()
-        return self._save(turn, replace(batch, state=State.RUNNING)), None
+                    return TurnResult(lease, timedelta(seconds=max(1, done.retry_after)))
+                if deadline.passed:
+                    return TurnResult(lease, timedelta())
+        return TurnResult(self._save(lease, replace(batch, state=State.RUNNING)), None)
 
     def _submit(
         self, threads: ThreadPoolExecutor, batch: Batch, some: "Sequence[Line]"
     ) -> _SubmittedLines:
-        """Submit lines side by side, and count them up to the first that has to wait."""
+        """Submit lines in parallel, and count them up to the first that has to wait."""
         limited: list[LimitedError] = []
 
         def submit(line: "Line") -> AfterwordError | None:
-            if limited:  # those after it would wait as well
+            if limited:  # all later lines would wait as well
                 return limited[0]
             refused = self._submit_one(batch, line)
             if isinstance(refused, LimitedError):
@@ -196,7 +201,7 @@ class BatchRunner:
         return done
 
     def _submit_one(self, batch: Batch, line: "Line") -> AfterwordError | None:
-        """Submit a line; return why it is not accepted, None if it is."""
+        """Submit a line; return the error of a refused one, None for an accepted one."""
         if line.content is None:
             return BatchFailedError(f"It has more than {batches.MAX_LINE_BYTES} bytes.")
         try:
@@ -204,7 +209,7 @@ class BatchRunner:
             key = line_key(batch.id, line.number)
             self._submitter.submit(batch.tenant, submission, key, flow)
         except (KeyReusedError, ConflictError):
-            return None  # a reader that was lost had it accepted; its flow is another one now
+            return None  # a lost reader's submission was accepted; the flow has changed since
         except UnavailableError:
             raise
         except AfterwordError as error:
@@ -213,23 +218,23 @@ class BatchRunner:
 
     # --- waiting ---------------------------------------------------------------------------------
 
-    def _watch(self, turn: BatchLease, until: float) -> tuple[BatchLease, Next]:
-        batch = turn.batch
+    def _watch(self, lease: BatchLease, deadline: "Deadline") -> TurnResult:
+        batch = lease.batch
         lines = batch.lines or 0
         while batch.ended < lines:
             last = min(batch.ended + LINES_PER_WRITE, lines)
             further = self._ended(batch, last)
             progressed = further.ended > batch.ended
             batch = further if progressed else replace(batch, quiet=batch.quiet + 1)
-            turn = self._save(turn, batch)
+            lease = self._save(lease, batch)
             if batch.ended < last:
-                return turn, batches.poll_pause(batch.quiet)
-            if time.monotonic() >= until:
-                return turn, timedelta()
-        return self._save(turn, replace(batch, state=State.WRITING)), None
+                return TurnResult(lease, batches.poll_pause(batch.quiet))
+            if deadline.passed:
+                return TurnResult(lease, timedelta())
+        return TurnResult(self._save(lease, replace(batch, state=State.WRITING)), None)
 
     def _ended(self, batch: Batch, last: int) -> Batch:
-        """Count the lines up to `last`, in order and up to the first that has not ended."""
+        """Count the ends of lines up to `last`, in order, until the first open generation."""
         bad = self._store.read_bad(batch, batch.ended + 1, last)
         ids = {
             line: line_id(batch.tenant, batch.id, line)
@@ -250,9 +255,9 @@ class BatchRunner:
 
     # --- writing ---------------------------------------------------------------------------------
 
-    def _write(self, turn: BatchLease, until: float) -> tuple[BatchLease, Next]:
-        """Write the results; a part that is not full is made again by the next turn."""
-        batch, key = turn.batch, turn.batch.results_key
+    def _write(self, lease: BatchLease, deadline: "Deadline") -> TurnResult:
+        """Write the results; the next turn builds an unfinished part again."""
+        batch, key = lease.batch, lease.batch.results_key
         upload = batch.upload or self._files.start(key)
         part = bytearray()
         for last, some in self._results(batch):
@@ -260,22 +265,26 @@ class BatchRunner:
             if len(part) >= PART_BYTES and last < (batch.lines or 0):
                 added = self._files.add(key, upload, bytes(part))
                 if added is None:
-                    return self._save(turn, replace(batch, upload=None, written=0)), timedelta()
+                    return TurnResult(
+                        self._save(lease, replace(batch, upload=None, written=0)), timedelta()
+                    )
                 upload = added
                 batch = replace(batch, upload=upload, written=last)
-                turn = self._save(turn, batch)
+                lease = self._save(lease, batch)
                 part.clear()
-                if time.monotonic() >= until:
-                    return turn, timedelta()
+                if deadline.passed:
+                    return TurnResult(lease, timedelta())
         added = self._files.add(key, upload, bytes(part))
         if added is None or self._files.complete(key, added) is None:
-            return self._save(turn, replace(batch, upload=None, written=0)), timedelta()
+            return TurnResult(
+                self._save(lease, replace(batch, upload=None, written=0)), timedelta()
+            )
         batch = replace(batch, state=State.FINISHED, finished_at=clock.now(), upload=None)
-        telemetry.logger().info("a batch finished", extra={"batch_id": batch.id})
-        return self._save(turn, replace(batch, written=batch.lines or 0)), None
+        telemetry.logger().info("finished a batch", extra={"batch_id": batch.id})
+        return TurnResult(self._save(lease, replace(batch, written=batch.lines or 0)), None)
 
     def _results(self, batch: Batch) -> Iterator[tuple[int, bytes]]:
-        """Yield the results of some lines at a time, with the number of the last of them."""
+        """Yield chunks of results, each with the number of its last line."""
         for some in batched(
             range(batch.written + 1, (batch.lines or 0) + 1), RESULTS_PER_READ, strict=False
         ):

@@ -1,13 +1,13 @@
-"""The table of batches: how far each has come, and its bad lines. The only module that knows it.
+"""The table of batches: their progress, and their bad lines. The only module that knows it.
 
-tenant      id                    what
+tenant      id                    item
 <tenant>    <batch id>            the batch
-<tenant>    <batch id>#<line>     the bad lines of those read at once, the first of which that is
+<tenant>    <batch id>#<line>     the bad lines of one chunk, by the number of its first line
 
-A batch is taken by one reader at a time, in turns: the message of turn n takes it as turn n + 1,
-with a lease, and every write counts only while the item has that turn and that lease. It is given
-back once the message of the next turn is sent, so a message that finds a later turn has nothing to
-do, and one that finds its own turn, whose lease has run out, goes on where a lost reader stopped.
+One invocation at a time works on a batch, in turns. The message of turn n takes the lease of turn
+n + 1, and every write counts only while the item has that turn and that lease. The lease is
+released after the message of the next turn is sent. So a message that finds a later turn has
+nothing to do. A message whose own turn has a lease that ran out goes on for a lost reader.
 """
 
 import json
@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from afterword import clock
-from afterword.batches import Batch, BatchLease, Counts, Source, State, Upload
+from afterword.batches import Batch, BatchLease, Counts, LeaseRefused, Source, State, Upload
 from afterword.errors import NotFoundError
 from afterword.runtime.dynamodb import (
     Condition,
@@ -42,7 +42,9 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 LINES_PER_WRITE = 100
-"""How many lines are read, and then noted, at once."""
+"""The lines of one chunk, which are read and then stored at once."""
+_RELEASED, _ENDED = 0, 1
+"""Leases of no turn: after the first nothing is left to do, after the second the turn is free."""
 _NUMBERS = ("lines", "read", "offset", "ended", "written", "quiet")
 _REMOVABLE = ("upload", "reason", "finished_at", "lines")
 
@@ -54,28 +56,28 @@ class BatchStore:
         self._table = Table(dynamodb, table)
 
     def create(self, batch: Batch) -> Batch:
-        """Store a new batch, unless there is one with its id; return what is there."""
+        """Store a new batch, unless its id has one; return the stored batch."""
         item = {
             **_key(batch.tenant, batch.id),
             **_item(batch),
             "turn": number(0),
-            "lease": number(0),
+            "lease": number(_RELEASED),
         }
         expired = at_most("expires_at", seconds(clock.now()))
         failed = self._table.put(item, absent("id") | expired)
         return batch if failed is None else _batch(failed.item or {})
 
     def get(self, tenant: str, batch_id: str) -> Batch:
-        """Return a tenant's batch, consistently; raise NotFoundError if it has none such."""
+        """Return a tenant's batch, consistently; raise NotFoundError if there is none."""
         item = self._table.get(_key(tenant, batch_id))
         if item is None or "state" not in item or _expired(item):
             raise NotFoundError("There is no such batch.")
         return _batch(item)
 
     def start(self, tenant: str, batch_id: str, source: Source) -> bool:
-        """Note the file of a batch that waited for it; return whether this file is the batch's.
+        """Set the file of a batch that waits for one; return whether this file is the batch's.
 
-        The first file counts; a later one at the same place is not looked at.
+        The first file counts; later ones under the same key are ignored.
         """
         outcome = self._table.update(
             _key(tenant, batch_id),
@@ -87,53 +89,52 @@ class BatchStore:
         return True
 
     def take_lease(
-        self, tenant: str, batch_id: str, turn: int, lease: datetime
-    ) -> BatchLease | int:
-        """Take a batch for the message of a turn.
-
-        Returns its turn; or for how many seconds another reader has it, 0 if there is nothing to
-        do for this message.
-        """
+        self, tenant: str, batch_id: str, turn: int, until: datetime
+    ) -> BatchLease | LeaseRefused:
+        """Take the lease of a batch for the message of a turn."""
         now = clock.now()
         before = equals("turn", number(turn))
-        lost = equals("turn", number(turn + 1)) & differs("lease", number(0))
+        lost = equals("turn", number(turn + 1)) & differs("lease", number(_RELEASED))
         outcome = self._table.update(
             _key(tenant, batch_id),
-            sets={"turn": number(turn + 1), "lease": millis(lease)},
+            sets={"turn": number(turn + 1), "lease": millis(until)},
             condition=exists("id") & at_most("lease", millis(now)) & (before | lost),
             returns_item=True,
         )
-        if isinstance(outcome, ConditionFailed):
-            there = outcome.item
-            if there is None or int(there["turn"]["N"]) > turn + 1:
-                return 0
-            held = int(there["lease"]["N"]) - clock.to_millis(now)
-            return max(0, -(-held // 1000))
-        return BatchLease(batch=_batch(outcome), number=turn + 1, lease=clock.to_millis(lease))
+        if not isinstance(outcome, ConditionFailed):
+            return BatchLease(batch=_batch(outcome), number=turn + 1, until=clock.to_millis(until))
+        stored = outcome.item
+        if stored is None or int(stored["turn"]["N"]) > turn + 1:
+            return LeaseRefused(retry_after=None)
+        remaining = int(stored["lease"]["N"]) - clock.to_millis(now)
+        return LeaseRefused(retry_after=-(-remaining // 1000) if remaining > 0 else None)
 
-    def save(self, turn: BatchLease, batch: Batch, *, release: bool = False) -> BatchLease | None:
-        """Note how far a batch has come; None if it is another's, or gone, and nothing is noted."""
+    def save(self, lease: BatchLease, batch: Batch, *, release: bool = False) -> BatchLease | None:
+        """Store the progress of a batch; None if the lease is lost, and nothing is stored.
+
+        `release` ends the turn.
+        """
         item = _item(batch)
         outcome = self._table.update(
             _key(batch.tenant, batch.id),
-            sets={**item, "lease": number(0 if release else turn.lease)},
+            sets={**item, "lease": number(_RELEASED if release else lease.until)},
             removes=[name for name in _REMOVABLE if name not in item],
-            condition=_held(turn),
+            condition=_held(lease),
         )
         if isinstance(outcome, ConditionFailed):
             return None
-        return replace(turn, batch=batch)
+        return replace(lease, batch=batch)
 
-    def release_lease(self, turn: BatchLease) -> None:
-        """End a turn's lease, so that its message can take the batch again at once."""
+    def release_lease(self, lease: BatchLease) -> None:
+        """End a lease before its time, so that the same message can take the next one at once."""
         self._table.update(
-            _key(turn.batch.tenant, turn.batch.id),
-            sets={"lease": number(1)},  # and not 0, with which there is nothing left to do
-            condition=_held(turn),
+            _key(lease.batch.tenant, lease.batch.id),
+            sets={"lease": number(_ENDED)},
+            condition=_held(lease),
         )
 
     def put_bad(self, batch: Batch, first: int, bad: Mapping[int, str]) -> None:
-        """Note the bad lines of those read at once, the first of which is `first`."""
+        """Store the bad lines of the chunk whose first line is `first`."""
         item: Item = {
             **_key(batch.tenant, f"{batch.id}#{first:06}"),
             "bad": {"M": {str(line): text(why) for line, why in bad.items()}},
@@ -142,7 +143,7 @@ class BatchStore:
         self._table.put(item)
 
     def read_bad(self, batch: Batch, first: int, last: int) -> dict[int, str]:
-        """Return the bad lines from `first` to `last`, and why each is bad."""
+        """Return the errors of the bad lines from `first` to `last`, by line."""
         found: dict[int, str] = {}
         first_item = f"{batch.id}#{max(0, first - LINES_PER_WRITE):06}"
         last_item = f"{batch.id}#{last:06}"
@@ -151,8 +152,8 @@ class BatchStore:
         )
         for page in self._table.pages(condition, consistent=True):
             for item in page.items:
-                noted = {int(line): why["S"] for line, why in item["bad"]["M"].items()}
-                found |= {line: why for line, why in noted.items() if first <= line <= last}
+                chunk = {int(line): why["S"] for line, why in item["bad"]["M"].items()}
+                found |= {line: why for line, why in chunk.items() if first <= line <= last}
         return found
 
 
@@ -160,12 +161,12 @@ def _key(tenant: str, sort_key: str) -> Item:
     return {"tenant": text(tenant), "id": text(sort_key)}
 
 
-def _held(turn: BatchLease) -> Condition:
-    return equals("turn", number(turn.number)) & equals("lease", number(turn.lease))
+def _held(lease: BatchLease) -> Condition:
+    return equals("turn", number(lease.number)) & equals("lease", number(lease.until))
 
 
 def _item(batch: Batch) -> Item:
-    """Return what of a batch is stored, but for its key and whose turn it is."""
+    """Return the attributes of a batch, without its key, turn and lease."""
     item: dict[str, Value] = {
         "state": text(batch.state),
         "created_at": millis(batch.created_at),

@@ -1,4 +1,4 @@
-"""Who is let in: submissions against their tenant's limits."""
+"""Admission: submissions against their tenant's limits."""
 
 import time
 from datetime import timedelta
@@ -15,15 +15,15 @@ if TYPE_CHECKING:
     from afterword.tenants.registry import Registry
 
 CACHE_SECONDS = 60.0
-"""How long a tenant's limits are remembered, and so how long old ones may still hold."""
+"""The longest time that a process still applies a tenant's old limits."""
 CHECKED_SLOTS = 25
-"""How many of the oldest slots are looked at when there is none left."""
+"""The most slots, the oldest first, that a full tenant's admission looks at."""
 STORE_GRACE = timedelta(seconds=60)
-"""A slot is taken before its generation is stored; no function takes so long in between."""
+"""A younger slot may belong to a generation that is not stored yet; no function takes longer."""
 
 
 class Limiter:
-    """Lets submissions in, or refuses them. Tenants without limits cost nothing more."""
+    """Admits submissions, or refuses them. Tenants without limits cost no call."""
 
     def __init__(
         self, registry: "Registry", quotas: "Quotas", store: "GenerationStore", outbox: "Outbox"
@@ -35,34 +35,30 @@ class Limiter:
         self._known: dict[str, tuple[float, Rules]] = {}
 
     def admit(self, tenant: str, generation_id: str, *, new: bool) -> Admission:
-        """Let a generation in.
+        """Admit a generation; the dispatch of its end gives its slot back.
 
-        One that may not be `new`, and is there, needs no slot. It is given back when the end is
-        settled. Raises LimitedError, which says when it is worth to try again.
+        A generation that is not `new` may be stored already, and then needs no slot. Raises
+        LimitedError, with the time of the next try.
         """
         limits = self.get_rules(tenant).limits
         if not limits.any or (not new and self._store.exists(tenant, generation_id)):
             return Admission(id=generation_id)
-        found = self._quotas.admit(tenant, generation_id, limits)
-        if (
-            isinstance(found, QuotaExceeded)
-            and found.open
-            and self._release_lost_slots(tenant, found)
-        ):
-            found = self._quotas.admit(tenant, generation_id, limits)
-        if isinstance(found, QuotaExceeded):
-            raise LimitedError(found.what, found.retry_after, found.allowances)
-        return found
+        admitted = self._quotas.admit(tenant, generation_id, limits)
+        if isinstance(admitted, QuotaExceeded) and self._release_lost_slots(tenant, admitted) > 0:
+            admitted = self._quotas.admit(tenant, generation_id, limits)
+        if isinstance(admitted, QuotaExceeded):
+            raise LimitedError(admitted.what, admitted.retry_after, admitted.allowances)
+        return admitted
 
     def release_slot(self, tenant: str, generation_id: str, slot: str) -> None:
-        """Give a slot back that was taken for a generation that another submission had stored."""
+        """Give a slot back whose generation another submission has stored."""
         self._quotas.release(tenant, generation_id, slot)
 
-    def _release_lost_slots(self, tenant: str, full: "QuotaExceeded") -> bool:
-        """Give back the slots of processes that died; return whether there were any.
+    def _release_lost_slots(self, tenant: str, full: "QuotaExceeded") -> int:
+        """Give back the slots of processes that died; return their number.
 
-        One died between taking the slot and storing its generation, or giving it back because
-        that was stored by another, or between the end and settling it.
+        Such a process died between the slot and the put of its generation, between that put and the
+        return of a needless slot, or between an end and its dispatch.
         """
         before = clock.now() - STORE_GRACE
         old = {held: slot for held, slot in full.open.items() if slot_taken_at(slot) < before}
@@ -74,10 +70,10 @@ class Limiter:
                 self._quotas.release(tenant, generation_id, slot)
             else:
                 self._outbox.dispatch(ended)
-        return bool(ends)
+        return len(ends)
 
     def get_rules(self, tenant: str) -> Rules:
-        """Return what holds for a tenant's submissions, as of CACHE_SECONDS ago at the oldest."""
+        """Return the rules for a tenant's submissions, at most CACHE_SECONDS old."""
         now = time.monotonic()
         until, rules = self._known.get(tenant, (0.0, Rules()))
         if until <= now:

@@ -1,7 +1,5 @@
-"""A generation's files on their way to the model: as they are where it takes them, else as text."""
+"""A generation's files in a prompt: attached where the model accepts them, otherwise as text."""
 
-import importlib
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,25 +13,26 @@ if TYPE_CHECKING:
 
     from afterword.files import StoredFile
     from afterword.flows.flow import Step
+    from afterword.runtime.deadline import Deadline
 
 MAX_DOCUMENTS = 5
-"""Documents that Bedrock takes in a request; the others go as text.
+"""Documents in a request to Bedrock; the others go as text.
 
 https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_Message.html
 """
 READ_SECONDS = 60.0
-"""How long a document may take to be read."""
+"""The longest time for reading one document."""
 
 
 @dataclass(frozen=True, slots=True)
 class PreparedFiles:
-    """A generation's files: the texts by the input that each is for, and what goes as it is."""
+    """A generation's files: the texts by input, and the attachments."""
 
     texts: tuple[tuple[str, str], ...] = ()
     attached: tuple[Attachment, ...] = ()
 
     def of(self, step: "Step") -> tuple[Attachment, ...]:
-        """Return what is attached for a step: images only if its model looks at them."""
+        """Return the attachments of a step: images only if the step accepts them."""
         return tuple(
             each for each in self.attached if step.accepts_images or each.media_type not in IMAGES
         )
@@ -44,13 +43,13 @@ def prepare_files(
     steps: "Sequence[Step]",
     documents: "Collection[str]",
     read: "Callable[[StoredFile], bytes]",
-    ends: float,
+    deadline: "Deadline",
 ) -> PreparedFiles:
     """Read a generation's files, once for all the steps that are left.
 
-    `documents` are the media types that the model takes; `ends` is monotonic. Raises FailedError
-    for an image where no step accepts any, and for a file that cannot be read, and
-    ModelUnavailableError where there was no time to read it beside others.
+    `documents` are the media types that the model accepts. Raises FailedError for an image that no
+    step accepts, and for an unreadable file. Raises ModelUnavailableError where other documents
+    left no time to read one.
     """
     texts: list[tuple[str, str]] = []
     attached: list[Attachment] = []
@@ -65,19 +64,19 @@ def prepare_files(
         elif file.media_type in documents and room:
             room -= 1
         else:
-            texts.append((file.input, _text(file, read(file), ends - time.monotonic())))
+            texts.append((file.input, _text(file, read(file), deadline)))
             continue
         attached.append(Attachment(media_type=file.media_type, content=read(file)))
     return PreparedFiles(tuple(texts), tuple(attached))
 
 
-def _text(file: "StoredFile", content: bytes, seconds: float) -> str:
-    """Return a document's text. What reads it is in a layer of its own, which the worker has."""
-    extract = importlib.import_module("afterword_documents.extraction").extract
+def _text(file: "StoredFile", content: bytes, deadline: "Deadline") -> str:
+    """Return a document's text, by the documents layer."""
+    from afterword_documents.extraction import extract
+
     try:
-        text: str = extract(file.media_type, content, min(seconds, READ_SECONDS))
+        return extract(file.media_type, content, min(deadline.remaining(), READ_SECONDS))
     except FailedError as error:
         raise FailedError(error.reason, f"{file.input}: {error}") from error
     except UnavailableError as error:
         raise ModelUnavailableError(str(error)) from error
-    return text

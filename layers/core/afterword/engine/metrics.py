@@ -1,10 +1,10 @@
-"""Metrics of generations: lines of the log that CloudWatch makes metrics of, with no call of AWS.
+"""Metrics of generations: log lines that CloudWatch turns into metrics, with no call of AWS.
 
 The lines are in CloudWatch's embedded metric format
 (https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html).
-A generation has one for its first claim, one for each attempt that is handed back, and one for its
-end. An attempt that asks several models has one for each of them, and the last says what came of
-it. So each number is in one line only, and sums are right however they are grouped.
+A generation has one for its first claim, one for each requeue, and one for its end. An attempt that
+calls several models has one for each of them, and the last has the attempt's outcome. So each
+number is in one line only, and sums are right by any dimension.
 """
 
 import json
@@ -26,14 +26,14 @@ if TYPE_CHECKING:
 
 NAMESPACE = "afterword"
 MAX_DIMENSION = 1024
-"""Characters that the value of a dimension may have."""
+"""The longest value of a dimension, in characters."""
 _NO_SERVICE = ""  # Powertools would make a dimension of POWERTOOLS_SERVICE_NAME
 
 
 class Metrics:
-    """Writes metrics, of a stack and, if they are wanted `by_flow`, of flows and models too.
+    """Writes metrics of a stack and, with `by_flow`, of flows and models too.
 
-    Whatever goes wrong with a line, its generation goes on without it.
+    A line that cannot be written is logged; its generation goes on.
     """
 
     def __init__(self, stack: str, *, by_flow: bool) -> None:
@@ -41,46 +41,46 @@ class Metrics:
         self._by_flow = by_flow
 
     def record_claim(self, claim: "Claim") -> None:
-        """Count the time from the submission to the first claim; a later one counts nothing."""
+        """Write the time from the submission to the first claim; nothing for a later one."""
         if claim.attempt == 1:
             self._write(claim, {"TimeInQueue": _millis(claim.created_at, clock.now())})
 
     def record_requeue(self, claim: "Claim") -> None:
-        """Count an attempt that has queued its generation again, and what it took."""
-        self._attempt(claim, {"Requeued": 1}, claim.asked)
+        """Count a requeue, with the times and tokens of its attempt."""
+        self._attempt(claim, {"Requeued": 1}, claim.calls)
 
-    def record_end(self, ended: "End", asked: "Sequence[ModelCall]" = ()) -> None:
-        """Count an end, and what the attempt took that has come to it, if one has."""
+    def record_end(self, ended: "End", calls: "Sequence[ModelCall]" = ()) -> None:
+        """Count an end, with the times and tokens of its attempt's calls."""
         if ended.status is Status.CANCELED:
             outcome = {"Canceled": 1}
         else:
             succeeded = int(ended.status is Status.SUCCEEDED)
             outcome = {"Succeeded": succeeded, "Failed": 1 - succeeded}
-        self._attempt(ended, outcome, asked)
+        self._attempt(ended, outcome, calls)
 
     def _attempt(
-        self, of: "Claim | End", outcome: "Mapping[str, float]", asked: "Sequence[ModelCall]"
+        self, of: "Claim | End", outcome: "Mapping[str, float]", calls: "Sequence[ModelCall]"
     ) -> None:
-        """Write what an attempt took of each model that it has asked, and what came of it."""
+        """Write a line for each model that an attempt has called, the last with the outcome."""
         by_model: dict[str, list[ModelCall]] = {}
-        for each in tuple(asked):  # a thread that has run out of time may still add to it
+        for each in tuple(calls):  # a thread that has run out of time may still add to it
             by_model[each.model] = [*by_model.pop(each.model, ()), each]
         *first, last = by_model or (None,)
         for model in first:
-            self._write(of, _took(by_model[model]), model)
-        took = {} if last is None else _took(by_model[last])
-        self._write(of, took | dict(outcome), last)
+            self._write(of, _sums(by_model[model]), model)
+        sums = {} if last is None else _sums(by_model[last])
+        self._write(of, sums | dict(outcome), last)
 
     def _write(
         self, of: "Claim | End", values: "Mapping[str, float]", model: str | None = None
     ) -> None:
         try:
             line = json.dumps(self._line(of, values, model), separators=(",", ":"), allow_nan=False)
-            # In one piece: `print` writes the line's end by itself, and another thread in between.
+            # One write: `print` writes the line's end separately, and threads could interleave.
             sys.stdout.write(f"{line}\n")
-        except Exception:  # noqa: BLE001 - whatever it is, it must not touch the generation
+        except Exception:  # noqa: BLE001 - no error of a metric may touch the generation
             telemetry.logger().exception(
-                "its metrics could not be written",
+                "could not write metrics",
                 extra={"generation_id": of.id, "tenant": of.tenant},
             )
 
@@ -90,42 +90,42 @@ class Metrics:
         metrics.timestamp = clock.to_millis(clock.now())
         stack = {"stack": _dimension(self._stack)}
         facts = {"tenant": _dimension(of.tenant), "flow": _dimension(of.flow)}
-        asked = {} if model is None else {"model": _dimension(model)}
+        called = {} if model is None else {"model": _dimension(model)}
         metrics.add_dimension("stack", stack["stack"])
         if self._by_flow:
             metrics.add_dimensions(**stack, **facts)
-            if asked:
-                metrics.add_dimensions(**stack, **asked)
+            if called:
+                metrics.add_dimensions(**stack, **called)
         for name, value in values.items():
             unit = MetricUnit.Milliseconds if name.startswith("Time") else MetricUnit.Count
             metrics.add_metric(name, unit, value)
         reason = getattr(of, "reason", None)
-        told = {"generation_id": of.id, "attempt": of.attempt, **facts, **asked}
-        for key, fact in (told | ({"reason": reason} if reason else {})).items():
+        metadata = {"generation_id": of.id, "attempt": of.attempt, **facts, **called}
+        for key, fact in (metadata | ({"reason": reason} if reason else {})).items():
             metrics.add_metadata(key, fact)
         return metrics.serialize_metric_set()
 
 
-def _took(asked: "Sequence[ModelCall]") -> "dict[str, float]":
-    """Return the time that was waited for a model, and the tokens of its answers, if there are."""
+def _sums(calls: "Sequence[ModelCall]") -> "dict[str, float]":
+    """Return the time in calls of a model, and the tokens of their answers, if there are any."""
     now = clock.now()
-    took: dict[str, float] = {
-        "TimeInModel": sum(_millis(each.since, each.until or now) for each in asked)
+    sums: dict[str, float] = {
+        "TimeInModel": sum(_millis(each.since, each.until or now) for each in calls)
     }
-    answers = [each.answer for each in asked if each.answer is not None]
+    answers = [each.answer for each in calls if each.answer is not None]
     if answers:
-        took["TokensIn"] = sum(answer.tokens_in for answer in answers)
-        took["TokensOut"] = sum(answer.tokens_out for answer in answers)
-    return took
+        sums["TokensIn"] = sum(answer.tokens_in for answer in answers)
+        sums["TokensOut"] = sum(answer.tokens_out for answer in answers)
+    return sums
 
 
 def _millis(since: "datetime", until: "datetime") -> int:
-    """Return milliseconds; none if the two are of clocks that do not agree."""
+    """Return the milliseconds between two moments; 0 where two machines' clocks disagree."""
     return max(0, clock.to_millis(until) - clock.to_millis(since))
 
 
 def _dimension(text: str) -> str:
-    """Return a text as CloudWatch takes it as a dimension: visible ASCII, and not too much."""
+    """Return a text as a dimension's value: visible ASCII, at most MAX_DIMENSION characters."""
     ascii_only = text.encode("ascii", "backslashreplace").decode()
     visible = "".join(char if char.isprintable() else "?" for char in ascii_only).strip()
     return visible[:MAX_DIMENSION].strip() or "-"

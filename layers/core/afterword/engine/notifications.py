@@ -1,7 +1,7 @@
-"""Telling others that a generation has ended: by an event on an EventBridge bus, and by webhooks.
+"""Notifications of ends: events on an EventBridge bus, and deliveries to webhook endpoints.
 
-The only module that knows EventBridge. Both are thin: ids, status, reason and times, and never a
-text. They come at least once.
+The only module that knows EventBridge. Both carry ids, status, reason and times, and never a text.
+Receivers get each end at least once.
 """
 
 import json
@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from botocore.exceptions import BotoCoreError, ClientError
 
 from afterword import clock
-from afterword.generations.ends import End
 from afterword.runtime import telemetry
+from afterword.runtime.queue import MessageOutcome, ids_to_redeliver
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from mypy_boto3_events import EventBridgeClient
     from mypy_boto3_events.type_defs import PutEventsRequestEntryTypeDef
 
+    from afterword.generations.ends import End
     from afterword.generations.store import GenerationStore
     from afterword.runtime.queue import Message
     from afterword.webhooks import Endpoint
@@ -28,62 +29,66 @@ if TYPE_CHECKING:
 SOURCE, DETAIL_TYPE = "afterword", "GenerationFinished"
 DISABLED_DETAIL_TYPE = "WebhookEndpointDisabled"
 
+type ErrorCode = str
+"""EventBridge's error code of a refused event."""
+
 
 class Bus:
-    """An EventBridge bus of the owner's."""
+    """The owner's EventBridge bus."""
 
     def __init__(self, events: "EventBridgeClient", name: str) -> None:
         self._events = events
         self._name = name
 
-    def publish(self, ends: "Sequence[End]") -> list[str | None]:
-        """Publish up to ten ends; return for each the code that it was refused with, or None.
+    def publish(self, ends: "Sequence[End]") -> "list[ErrorCode | None]":
+        """Publish up to ten ends; return each one's error code, None for a published one.
 
         EventBridge refuses single entries inside a 200.
         """
-        answer = self._events.put_events(
-            Entries=[
-                self._entry(DETAIL_TYPE, ended.finished_at, event_detail(ended)) for ended in ends
-            ]
+        return self._put(
+            [self._entry(DETAIL_TYPE, end.finished_at, event_detail(end)) for end in ends]
         )
-        return [entry.get("ErrorCode") for entry in answer["Entries"]]
 
-    def publish_disabled(self, endpoint: "Endpoint") -> str | None:
-        """Publish that a webhook endpoint is disabled; return the code that it was refused with."""
+    def publish_disabled(self, endpoint: "Endpoint") -> "ErrorCode | None":
+        """Publish that a webhook endpoint is disabled; return an error code like `publish`."""
         at = endpoint.disabled_at or clock.now()
-        told = {
+        detail = {
             "tenant": endpoint.tenant,
             "id": endpoint.id,
             "reason": endpoint.disabled_reason,
             "failing_since": endpoint.failing_since and clock.to_rfc3339(endpoint.failing_since),
             "disabled_at": clock.to_rfc3339(at),
         }
-        answer = self._events.put_events(Entries=[self._entry(DISABLED_DETAIL_TYPE, at, told)])
-        return answer["Entries"][0].get("ErrorCode")
+        (code,) = self._put([self._entry(DISABLED_DETAIL_TYPE, at, detail)])
+        return code
+
+    def _put(self, entries: "Sequence[PutEventsRequestEntryTypeDef]") -> "list[ErrorCode | None]":
+        answer = self._events.put_events(Entries=entries)
+        return [entry.get("ErrorCode") for entry in answer["Entries"]]
 
     def _entry(
-        self, kind: str, moment: "datetime", told: "Mapping[str, object]"
+        self, kind: str, moment: "datetime", detail: "Mapping[str, object]"
     ) -> "PutEventsRequestEntryTypeDef":
         return {
             "EventBusName": self._name,
             "Source": SOURCE,
             "DetailType": kind,
             "Time": moment,
-            "Detail": json.dumps(told),
+            "Detail": json.dumps(detail),
         }
 
 
 def publish_disabled(endpoint: "Endpoint", bus: Bus | None) -> None:
-    """Let an endpoint's owner know that it is disabled: in the log, and on the bus if there is one.
+    """Log that a webhook endpoint is disabled, and publish that on the bus if there is one.
 
-    It is seen in the API whether or not that succeeds.
+    The API shows it even where this fails.
     """
     facts = {
         "tenant": endpoint.tenant,
         "endpoint": endpoint.id,
         "reason": endpoint.disabled_reason,
     }
-    telemetry.logger().warning("a webhook endpoint is disabled", extra=facts)
+    telemetry.logger().warning("disabled a webhook endpoint", extra=facts)
     if bus is None:
         return
     try:
@@ -91,11 +96,13 @@ def publish_disabled(endpoint: "Endpoint", bus: Bus | None) -> None:
     except (BotoCoreError, ClientError) as error:
         code = type(error).__name__
     if code is not None:
-        telemetry.logger().error("that could not be published", extra={**facts, "code": code})
+        telemetry.logger().error(
+            "could not publish a disabled webhook endpoint", extra={**facts, "code": code}
+        )
 
 
 class Notifier:
-    """Makes the ends of generations known, on the bus if there is one, and to webhooks."""
+    """Notifies the receivers of ends: the bus, if there is one, and webhook endpoints."""
 
     def __init__(
         self, store: "GenerationStore", bus: Bus | None, webhooks: "WebhookDeliveries"
@@ -104,58 +111,64 @@ class Notifier:
         self._bus = bus
         self._webhooks = webhooks
 
-    def deliver(self, notices: "Sequence[Message]") -> list[str]:
-        """Make up to ten notices known that are not settled, and settle them.
+    def deliver(self, messages: "Sequence[Message]") -> list[str]:
+        """Notify the receivers of up to ten ends; return the message ids to redeliver.
 
-        Returns the message ids of those that must come again.
+        An end without a message to redeliver leaves the outbox.
         """
-        ends: dict[str, End] = {}
-        for notice in notices:
-            ended = self._store.get_end(notice.tenant, notice.id)
-            if ended is not None and not ended.dispatched:
-                ends[notice.message_id] = ended
-        known: dict[str, Sequence[Endpoint]] = {}
-        announced = {
-            message_id: ended for message_id, ended in ends.items() if self._announced(ended, known)
-        }
-        refused: Sequence[str | None] = [None] * len(announced)
-        if self._bus is not None and announced:
-            refused = self._bus.publish(list(announced.values()))
-        done = set()
-        for (message_id, ended), code in zip(announced.items(), refused, strict=True):
-            log = telemetry.logger()
-            with log.append_context_keys(generation_id=ended.id, tenant=ended.tenant):
-                if code is not None:
-                    log.error("its end could not be published", extra={"code": code})
-                elif self._settled(ended):
-                    log.info("its end is made known", extra={"status": ended.status})
-                    done.add(message_id)
-        return [message_id for message_id in ends if message_id not in done]
+        outcomes: dict[str, MessageOutcome] = {}
+        started: dict[str, End] = {}
+        endpoints: dict[str, Sequence[Endpoint]] = {}
+        for message in messages:
+            ended = self._store.get_end(message.tenant, message.id)
+            if ended is None or ended.dispatched:
+                continue
+            outcomes[message.message_id] = MessageOutcome.REDELIVER
+            if self._start_deliveries(ended, endpoints):
+                started[message.message_id] = ended
+        codes: Sequence[ErrorCode | None] = [None] * len(started)
+        if self._bus is not None and started:
+            codes = self._bus.publish(list(started.values()))
+        for (message_id, ended), code in zip(started.items(), codes, strict=True):
+            outcomes[message_id] = self._finish(ended, code)
+        return ids_to_redeliver(outcomes.items())
 
-    def _announced(self, ended: End, known: "dict[str, Sequence[Endpoint]]") -> bool:
-        """Begin the webhooks of an end; `known` are the endpoints of each tenant of a batch."""
+    def _start_deliveries(self, ended: "End", endpoints: "dict[str, Sequence[Endpoint]]") -> bool:
+        """Start the deliveries of an end; False if AWS is out of reach.
+
+        `endpoints` caches the webhook endpoints of the batch's tenants.
+        """
         try:
-            if ended.tenant not in known:
-                known[ended.tenant] = self._webhooks.read_endpoints(ended.tenant)
-            self._webhooks.start_deliveries(ended, known[ended.tenant])
+            if ended.tenant not in endpoints:
+                endpoints[ended.tenant] = self._webhooks.read_endpoints(ended.tenant)
+            self._webhooks.start_deliveries(ended, endpoints[ended.tenant])
         except (BotoCoreError, ClientError) as error:
             telemetry.logger().warning(
-                "its webhooks are not begun",
+                "could not start webhook deliveries",
                 extra={"generation_id": ended.id, "tenant": ended.tenant, "why": str(error)},
             )
             return False
         return True
 
-    def _settled(self, ended: End) -> bool:
-        try:
-            self._store.mark_dispatched(ended.tenant, ended.id)
-        except (BotoCoreError, ClientError) as error:
-            telemetry.logger().warning("published, but not noted", extra={"why": str(error)})
-            return False
-        return True
+    def _finish(self, ended: "End", code: "ErrorCode | None") -> MessageOutcome:
+        """Take a published end off the outbox, and log it."""
+        log = telemetry.logger()
+        with log.append_context_keys(generation_id=ended.id, tenant=ended.tenant):
+            if code is not None:
+                log.error("could not publish the end", extra={"code": code})
+                return MessageOutcome.REDELIVER
+            try:
+                self._store.mark_dispatched(ended.tenant, ended.id)
+            except (BotoCoreError, ClientError) as error:
+                log.warning(
+                    "published, but could not mark as dispatched", extra={"why": str(error)}
+                )
+                return MessageOutcome.REDELIVER
+            log.info("notified", extra={"status": ended.status})
+        return MessageOutcome.DONE
 
 
-def event_detail(ended: End) -> dict[str, object]:
+def event_detail(ended: "End") -> dict[str, object]:
     """Return an event's detail; times in RFC 3339, `seconds` from submission to end."""
     return {
         "tenant": ended.tenant,

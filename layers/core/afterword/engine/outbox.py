@@ -1,56 +1,55 @@
-"""How generations end, and what is left to do then.
+"""The outbox: ends of generations, and their dispatch.
 
-An end is one conditional write of the store. If the generation counts against its tenant's limits,
-or somebody is to hear of its end, that same write leaves it on the index `by_due`: so whatever dies
-afterwards, the sweeper settles it. Settling may happen twice, and does no harm then.
+An end is one conditional write of the store. With that write, an end that gives a slot back, or has
+receivers, enters the index `by_due`. So the sweeper dispatches the ends of processes that died. A
+second dispatch does no harm.
 """
 
 from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from afterword.generations import Status
-from afterword.generations.ends import End
 from afterword.runtime import telemetry
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from afterword.engine.metrics import Metrics
-    from afterword.generations import Completion, Reason
+    from afterword.generations import Completion, Reason, Status
     from afterword.generations.claims import Claim
+    from afterword.generations.ends import End
     from afterword.generations.store import GenerationStore
     from afterword.limits.quotas import Quotas
     from afterword.runtime.queue import Queue
 
 
 class Outbox:
-    """Ends generations. The one way to do it, so that none forgets what is left to do.
+    """Ends generations. The one way to an end, so that none goes without its dispatch.
 
-    `metrics` is None where nobody collects the log, as on the command line.
+    `metrics` is None where no log is collected, as on the command line.
     """
 
     def __init__(
         self,
         store: "GenerationStore",
         quotas: "Quotas",
-        notices: "Queue",
+        messages: "Queue",
         metrics: "Metrics | None" = None,
     ) -> None:
         self._store = store
         self._quotas = quotas
-        self._notices = notices
+        self._messages = messages
         self._metrics = metrics
 
     def succeed(self, claim: "Claim", completion: "Completion") -> bool:
-        """Store the result. False if the claim is no longer the generation's: nothing is stored."""
-        return self._ended(self._store.succeed(claim, completion), claim)
+        """Store the result. False if the claim is lost: nothing is stored."""
+        return self._record(self._store.succeed(claim, completion), claim)
 
     def fail(
         self, claim: "Claim", reason: "Reason", message: str, answer: "Completion | None" = None
     ) -> bool:
-        """Store why it failed, and what an answer that was of no use took. False like `succeed`."""
-        return self._ended(self._store.fail(claim, reason, message, answer), claim)
+        """Store a failure, with the tokens of a useless answer. False like `succeed`."""
+        return self._record(self._store.fail(claim, reason, message, answer), claim)
 
     def fail_unclaimed(
         self,
@@ -59,66 +58,65 @@ class Outbox:
         reason: "Reason",
         message: str,
         letter: "Mapping[str, str] | None" = None,
-    ) -> Status | None:
-        """Fail a generation that nobody holds, and return where it stands then.
+    ) -> "Status | None":
+        """Fail a generation without a live lease; return its status then.
 
-        That is running while somebody has a live lease on it, and None if there is none such.
-        `letter` are the facts of its dead letter, which are kept with it.
+        The status is running under a live lease, and None if the tenant has no such generation.
+        `letter` has the facts of its dead letter, which are stored with the end.
         """
-        outcome = self._store.fail_unclaimed(tenant, generation_id, reason, message, letter)
-        if isinstance(outcome, End):
-            telemetry.logger().warning("given up", extra=_facts(outcome))
-            self._ended(outcome)
-            return outcome.status
-        return outcome
+        result = self._store.fail_unclaimed(tenant, generation_id, reason, message, letter)
+        if result is None:
+            return None
+        if result.end is not None:
+            telemetry.logger().warning("failed unclaimed", extra=_facts(result.end))
+            self._record(result.end)
+        return result.status
 
-    def cancel(self, tenant: str, generation_id: str) -> Status:
-        """Cancel an open generation, and return the end that it came to, now or before.
+    def cancel(self, tenant: str, generation_id: str) -> "Status":
+        """Cancel an open generation; return the status of its end, this one or an earlier one.
 
-        Raises NotFoundError if the tenant has none such.
+        Raises NotFoundError if the tenant has no such generation.
         """
-        outcome = self._store.cancel(tenant, generation_id)
-        if isinstance(outcome, End):
-            telemetry.logger().info("canceled", extra=_facts(outcome))
-            self._ended(outcome)
-            return outcome.status
-        return outcome
+        result = self._store.cancel(tenant, generation_id)
+        if result.end is not None:
+            telemetry.logger().info("canceled", extra=_facts(result.end))
+            self._record(result.end)
+        return result.status
 
-    def dispatch(self, ended: End) -> None:
-        """Do what is left to do for a generation that has ended.
+    def dispatch(self, ended: "End") -> None:
+        """Give the slot back, count the tokens and send the message of an end.
 
-        A notice is settled by who makes it known (afterword.engine.notifications), until when it is
-        repeated.
+        An end without receivers then leaves the index. Otherwise the notifier
+        (afterword.engine.notifications) takes it off; until then the sweeper repeats the dispatch.
         """
         if ended.slot is not None:
             self._quotas.count_end(ended)
         if ended.notify:
-            self._notices.send(ended.tenant, ended.id)
+            self._messages.send(ended.tenant, ended.id)
         else:
             self._store.mark_dispatched(ended.tenant, ended.id)
 
-    def _ended(self, ended: End | None, claim: "Claim | None" = None) -> bool:
-        """Count an end that was just written, by a claim if there is one, and settle it.
+    def _record(self, ended: "End | None", claim: "Claim | None" = None) -> bool:
+        """Count and dispatch an end that was just written, by a claim if one is given.
 
-        The sweeper settles it if AWS is out of reach.
+        If AWS is out of reach, the sweeper dispatches it. False without an end.
         """
         if ended is None:
             return False
         if self._metrics is not None:
-            self._metrics.record_end(ended, () if claim is None else claim.asked)
+            self._metrics.record_end(ended, () if claim is None else claim.calls)
         if not ended.dispatched:
             try:
                 self.dispatch(ended)
             except (BotoCoreError, ClientError) as error:
                 telemetry.logger().warning(
-                    "ended, but not settled yet",
-                    extra={**_facts(ended), "why": str(error)},
+                    "could not dispatch", extra={**_facts(ended), "why": str(error)}
                 )
         return True
 
 
-def _facts(ended: End) -> dict[str, object]:
-    """Return what the log says of an end."""
+def _facts(ended: "End") -> dict[str, object]:
+    """Return the members of a log line about an end."""
     return {
         "generation_id": ended.id,
         "tenant": ended.tenant,

@@ -1,15 +1,16 @@
-"""Submitting: the item is the acceptance, the message only a message."""
+"""Submission: the item is the acceptance; its message only starts the worker."""
 
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from afterword import generations, webhooks
+from afterword import generations
 from afterword.errors import ConflictError, KeyReusedError
 from afterword.generations import DEADLINE, Status, SubmissionOptions
 from afterword.limits import Admission
 from afterword.runtime import telemetry
+from afterword.webhooks.hosts import check_webhook_url
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,9 +23,9 @@ if TYPE_CHECKING:
 
 
 class Submitter:
-    """Accepts submissions of a tenant. `notify`: somebody is to hear of each end."""
+    """Accepts submissions. `notify` says that each end has a receiver, the event bus."""
 
-    def __init__(  # noqa: PLR0913 - what submitting touches
+    def __init__(  # noqa: PLR0913 - the stores and queue of a submission
         self,
         registry: "Registry",
         store: "GenerationStore",
@@ -48,7 +49,7 @@ class Submitter:
         idempotency_key: str | None = None,
         flow: "StoredFlow | None" = None,
     ) -> str:
-        """Accept a submission and return its generation's id, like `accept`."""
+        """Accept a submission like `accept`; return its generation's id."""
         return self.accept(tenant, submission, idempotency_key, flow).id
 
     def accept(
@@ -60,12 +61,15 @@ class Submitter:
     ) -> Admission:
         """Accept a submission.
 
-        First the item, then the message: when sending fails the generation stands all the same,
-        and the sweeper sends it. With an idempotency key, all submissions with that key are one
-        generation. `flow` is its flow, if it was read already. Raises NotFoundError when the tenant
-        has no such flow, UnprocessableError when it does not allow the host of `webhook_url`,
-        KeyReusedError when the key stands for another submission, ConflictError when its generation
-        was deleted, and LimitedError when the tenant's limits are reached.
+        The item comes first. When the send then fails, the generation stands, and the sweeper sends
+        its message. With an idempotency key, all submissions with that key are one generation.
+        `flow` is its flow, where that was read already. Raises:
+
+        - NotFoundError: the tenant has no such flow.
+        - UnprocessableError: the tenant does not allow the host of `webhook_url`.
+        - KeyReusedError: the key stands for another submission.
+        - ConflictError: its generation was deleted.
+        - LimitedError: the tenant's limits are reached.
         """
         if idempotency_key is None:
             return self._accept(tenant, generations.new_id(), submission, flow=flow, new=True)
@@ -73,16 +77,15 @@ class Submitter:
         return self._accept(tenant, generation_id, submission, flow=flow, new=False)
 
     def retry(self, tenant: str, generation_id: str) -> Admission:
-        """Submit again what failed or was canceled, as a new generation.
+        """Submit a failed or canceled generation again, as a new one.
 
-        However often it is retried, that is one generation; it can be retried itself. Raises
-        NotFoundError, ConflictError unless it failed or was canceled and its retry was not deleted,
-        and LimitedError.
+        All retries of a generation are one generation, which can be retried itself. Raises
+        NotFoundError and LimitedError, and ConflictError for another status or a deleted retry.
         """
         submission, status = self._store.get_submission(tenant, generation_id)
         if status not in {Status.FAILED, Status.CANCELED}:
             raise ConflictError(
-                f"Generation {generation_id} is {status}: only what failed or was canceled can be"
+                f"Generation {generation_id} is {status}: only a failed or canceled one can be"
                 " submitted again."
             )
         retry_id = generations.id_for_retry(tenant, generation_id)
@@ -90,7 +93,7 @@ class Submitter:
         self._store.mark_retried(tenant, generation_id, retry_id)
         return accepted
 
-    def _accept(  # noqa: PLR0913 - what an acceptance depends on
+    def _accept(  # noqa: PLR0913 - the facts of an acceptance
         self,
         tenant: str,
         generation_id: str,
@@ -100,14 +103,14 @@ class Submitter:
         flow: "StoredFlow | None" = None,
         retry_of: str | None = None,
     ) -> Admission:
-        """Accept a submission under an id that is new, or may be there already."""
+        """Accept a submission under an id, which is `new` or may be stored already."""
         flow = flow or self._registry.get_flow(tenant, submission.flow)
         rules = self._limiter.get_rules(tenant)
         url = submission.webhook_url
         if url is not None:
-            webhooks.check_host(url, rules.webhook_hosts)
+            check_webhook_url(url, rules.webhook_hosts)
         admission = self._limiter.admit(tenant, generation_id, new=new)
-        terms = SubmissionOptions(
+        options = SubmissionOptions(
             flow_version=flow.version,
             retention=self._retention,
             deadline=submission.deadline or flow.deadline or DEADLINE,
@@ -115,14 +118,14 @@ class Submitter:
             slot=admission.slot,
             notify=self._notify or rules.webhooks or url is not None,
         )
-        there = self._store.put(tenant, generation_id, submission, terms)
-        if terms.slot is not None and terms.slot != there.slot:
-            self._limiter.release_slot(tenant, generation_id, terms.slot)
-        if there.deleted:
+        stored = self._store.put(tenant, generation_id, submission, options)
+        if options.slot is not None and options.slot != stored.slot:
+            self._limiter.release_slot(tenant, generation_id, options.slot)
+        if stored.deleted:
             raise ConflictError("Its generation was deleted: it is not made again.")
-        if not there.same:
+        if not stored.same:
             raise KeyReusedError("The Idempotency-Key was used before, for another request.")
-        if there.status is Status.QUEUED:  # who submitted it first may have failed to send it
+        if stored.status is Status.QUEUED:  # the first submission's send may have failed
             # Not the logger's context: threads share it, and a batch is submitted by several.
             facts = {"generation_id": generation_id, "tenant": tenant, "flow": submission.flow}
             self._send(tenant, generation_id, facts)
@@ -133,7 +136,7 @@ class Submitter:
             self._queue.send(tenant, generation_id)
         except (BotoCoreError, ClientError) as error:
             telemetry.logger().warning(
-                "accepted, but its message could not be sent", extra={**facts, "why": str(error)}
+                "accepted, but could not send its message", extra={**facts, "why": str(error)}
             )
         else:
             telemetry.logger().info("accepted", extra=facts)

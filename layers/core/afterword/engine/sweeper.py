@@ -1,8 +1,8 @@
-"""The sweeper: repairs what was accepted and has not come to its end, or settled it, in time."""
+"""The sweeper: repairs generations that have stalled, before their end or before its dispatch."""
 
-import time
 from collections import Counter
 from datetime import timedelta
+from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -18,98 +18,113 @@ if TYPE_CHECKING:
     from afterword.engine.outbox import Outbox
     from afterword.generations.ends import End, Stalled
     from afterword.generations.store import GenerationStore
+    from afterword.runtime.deadline import Deadline
     from afterword.runtime.queue import Queue
 
 MAX_PER_RUN = 1_000
-"""More wait for the next run, a minute later."""
+"""Repairs of one run; further stalled generations wait for the next run, a minute later."""
 STOP_SECONDS = 10.0
-"""A run begins nothing in the last seconds of its invocation."""
+"""A run begins no repair in the last seconds of its invocation."""
+
+
+class Repair(StrEnum):
+    """The outcome of one look at a stalled generation, as a name of the run's counts."""
+
+    SENT = "sent"
+    """Its message was sent again."""
+    UNSENT = "unsent"
+    """The queue was out of reach; the generation will stall again."""
+    FAILED = "failed"
+    """Its deadline had passed."""
+    WAITING = "waiting"
+    """A worker has a live lease on it."""
+    DISPATCHED = "dispatched"
+    """Its end was dispatched again."""
+    UNDISPATCHED = "undispatched"
+    """AWS was out of reach for the dispatch; the end will stall again."""
+    CHANGED = "changed"
+    """Another process changed it after the read."""
 
 
 class Sweeper:
-    """Walks the generations that are overdue. Two sweepers at once do no harm."""
+    """Repairs stalled generations. Two sweepers at once do no harm."""
 
     def __init__(self, store: "GenerationStore", queue: "Queue", outbox: "Outbox") -> None:
         self._store = store
         self._queue = queue
         self._outbox = outbox
 
-    def sweep(self, seconds: float) -> Counter[str]:
-        """Repair what is overdue, oldest first; return how many came to which end.
-
-        `seconds` is what is left of the invocation. The ends: `sent` again, `failed` past the
-        deadline, `waiting` for a live lease, `settled` what had ended, `changed` by somebody else
-        meanwhile, and `unsent` and `unsettled`, which will be overdue again.
-        """
-        stop = time.monotonic() + seconds - STOP_SECONDS
-        ends: Counter[str] = Counter()
-        for overdue in self._store.list_stalled(MAX_PER_RUN):
-            if time.monotonic() > stop:
+    def sweep(self, deadline: "Deadline") -> Counter[str]:
+        """Repair stalled generations, oldest first; return counts by `Repair`."""
+        stop = deadline.earlier(STOP_SECONDS)
+        repairs: Counter[str] = Counter()
+        for stalled in self._store.list_stalled(MAX_PER_RUN):
+            if stop.passed:
                 break
-            ends[self._repair(overdue)] += 1
-        telemetry.logger().info("swept", extra=dict(ends))
-        return ends
+            repairs[self._repair(stalled)] += 1
+        telemetry.logger().info("swept", extra=dict(repairs))
+        return repairs
 
-    def _repair(self, overdue: "Stalled") -> str:
+    def _repair(self, stalled: "Stalled") -> Repair:
         now = clock.now()
-        if overdue.ended is not None:
-            return self._settle(overdue, overdue.ended, now)
-        if overdue.lease_until is not None and overdue.lease_until >= now:
-            later = overdue.lease_until + timedelta(milliseconds=1)
-            return "waiting" if self._store.postpone(overdue, later) else "changed"
-        if now >= overdue.deadline_at:
+        if stalled.ended is not None:
+            return self._dispatch_again(stalled, stalled.ended, now)
+        if stalled.lease_until is not None and stalled.lease_until >= now:
+            later = stalled.lease_until + timedelta(milliseconds=1)
+            return Repair.WAITING if self._store.postpone(stalled, later) else Repair.CHANGED
+        if now >= stalled.deadline_at:
             message = "It was not finished before its deadline."
             status = self._outbox.fail_unclaimed(
-                overdue.tenant, overdue.id, Reason.DEADLINE, message
+                stalled.tenant, stalled.id, Reason.DEADLINE, message
             )
-            return "failed" if status is Status.FAILED else "changed"
-        return self._send_again(overdue, now)
+            return Repair.FAILED if status is Status.FAILED else Repair.CHANGED
+        return self._send_again(stalled, now)
 
-    def _settle(self, overdue: "Stalled", ended: "End", now: "datetime") -> str:
-        """Settle what a process that died did not, or make known again what nobody has noted.
+    def _dispatch_again(self, stalled: "Stalled", ended: "End", now: "datetime") -> Repair:
+        """Dispatch an end whose process died, or whose notifications have failed.
 
-        The next look is as far away as the end, so that an event bus that is gone costs little.
+        The next look is as far away as the end, so that a missing event bus costs little.
         """
-        if not self._store.postpone(overdue, now + max(STALLED_AFTER, now - ended.finished_at)):
-            return "changed"
+        if not self._store.postpone(stalled, now + max(STALLED_AFTER, now - ended.finished_at)):
+            return Repair.CHANGED
         log = telemetry.logger()
         try:
             self._outbox.dispatch(ended)
         except (BotoCoreError, ClientError) as error:
-            log.warning("not settled", extra={**_facts(overdue), "why": str(error)})
-            return "unsettled"
-        log.warning("settled again", extra=_facts(overdue))
-        return "settled"
+            log.warning("could not dispatch again", extra={**_facts(stalled), "why": str(error)})
+            return Repair.UNDISPATCHED
+        log.warning("dispatched again", extra=_facts(stalled))
+        return Repair.DISPATCHED
 
-    def _send_again(self, overdue: "Stalled", now: "datetime") -> str:
-        """Nudge the worker again, because the message may be lost; or only late, which is no harm.
+    def _send_again(self, stalled: "Stalled", now: "datetime") -> Repair:
+        """Send the worker's message again; where the first one is only late, that does no harm.
 
         The next look is as far away as the submission, so that a long queue gets few messages more.
         """
-        later = min(now + max(STALLED_AFTER, now - overdue.created_at), overdue.deadline_at)
-        if not self._store.postpone(overdue, later):
-            return "changed"
+        later = min(now + max(STALLED_AFTER, now - stalled.created_at), stalled.deadline_at)
+        if not self._store.postpone(stalled, later):
+            return Repair.CHANGED
         log = telemetry.logger()
-        facts = _facts(overdue)
+        facts = _facts(stalled)
         try:
-            self._queue.send(overdue.tenant, overdue.id)
+            self._queue.send(stalled.tenant, stalled.id)
         except (BotoCoreError, ClientError) as error:
-            log.warning("its message could not be sent", extra={**facts, "why": str(error)})
-            return "unsent"
+            log.warning("could not send again", extra={**facts, "why": str(error)})
+            return Repair.UNSENT
         log.warning(
             "sent again: its worker was lost"
-            if overdue.status is Status.RUNNING
+            if stalled.status is Status.RUNNING
             else "sent again: its message was lost or is late",
             extra=facts,
         )
-        return "sent"
+        return Repair.SENT
 
 
-def _facts(overdue: "Stalled") -> dict[str, object]:
-    """Return what the log says of what is overdue."""
+def _facts(stalled: "Stalled") -> dict[str, object]:
+    """Return the members of a log line about a stalled generation."""
     return {
-        "generation_id": overdue.id,
-        "tenant": overdue.tenant,
-        "status": overdue.status,
-        "attempt": overdue.attempt,
+        "generation_id": stalled.id,
+        "tenant": stalled.tenant,
+        "status": stalled.status,
+        "attempt": stalled.attempt,
     }

@@ -1,6 +1,5 @@
 """What a step's model is asked to answer with, and what is made of its answer."""
 
-import importlib
 import json
 import re
 from dataclasses import replace
@@ -64,10 +63,11 @@ def check_schema(json_schema: "Mapping[str, object]") -> None:
     """Raise ValueError unless it is a JSON schema (draft 2020-12) of an object."""
     if json_schema.get("type") != "object":
         raise ValueError('it must be of "type": "object"')
-    library = importlib.import_module("jsonschema")
+    from jsonschema import Draft202012Validator, SchemaError
+
     try:
-        library.Draft202012Validator.check_schema(json_schema)
-    except library.SchemaError as error:
+        Draft202012Validator.check_schema(json_schema)
+    except SchemaError as error:
         raise ValueError(f"it is no JSON schema: {error.message}") from error
     if re.search(r'"\$(?:ref|dynamicRef)": "[^#]', json.dumps(json_schema)):
         raise ValueError("it refers to another document; nothing is fetched")
@@ -87,9 +87,9 @@ def _value(answer: "Completion", step: "Step") -> object:
             case {"items": list(items), **more} if not more and _are_texts(items):
                 return items
         raise _invalid(step)
-    # Imported when it is needed: few flows have a schema, and the library costs 0.1 s.
-    library = importlib.import_module("jsonschema")
-    if not library.Draft202012Validator(step.output_schema).is_valid(value):
+    from jsonschema import Draft202012Validator  # here: few flows have a schema, and it costs 0.1 s
+
+    if not Draft202012Validator(step.output_schema or {}).is_valid(value):
         raise _invalid(step)
     return value
 

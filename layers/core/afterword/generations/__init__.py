@@ -1,4 +1,4 @@
-"""The generation: one request for text and what became of it. No AWS in here."""
+"""The generation: one request for text, with its status, attempts and result. No AWS in here."""
 
 import hashlib
 import json
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from afterword.files import SubmittedFile
 
 type Values = Mapping[str, str | list[str]]
-"""Inputs by name; a list where an input may be there several times."""
+"""Inputs by name; a list for an input that may have several values."""
 
 
 class Status(StrEnum):
-    """Where a generation stands."""
+    """The state of a generation."""
 
     QUEUED = "queued"
     RUNNING = "running"
@@ -44,17 +44,18 @@ TRANSITIONS: Mapping[Status, frozenset[Status]] = {
     Status.FAILED: frozenset(),
     Status.CANCELED: frozenset(),
 }
-"""What each status may become. `running → queued` is a hand-back, `running → running` a new
-attempt after a lease ran out. `queued → failed` is a deadline or a dead letter."""
+"""The next statuses of each. `running → queued` is a requeue, `running → running` a new attempt
+after a lease ran out. `queued → failed` is a deadline or a dead letter."""
 
 DEADLINE = timedelta(hours=1)
-"""How long after its submission a generation may still be finished, where nobody says otherwise."""
+"""The time from submission within which a generation has to end, where neither flow nor request
+sets one."""
 MIN_DEADLINE, MAX_DEADLINE = timedelta(seconds=10), timedelta(hours=6)
-"""What a flow or a request may say. The queue outlasts the longest: see maxReceiveCount."""
+"""Bounds of a flow's or a request's deadline. The queue outlasts the longest: maxReceiveCount."""
 
 
 class Reason(StrEnum):
-    """Why a generation failed; stored with it, and safe to show to its owner."""
+    """The cause of a failed generation; stored with it, and safe to show to its owner."""
 
     DEADLINE = "deadline"
     DEAD_LETTER = "dead_letter"
@@ -78,7 +79,7 @@ class Reason(StrEnum):
 
 
 class FailedError(AfterwordError):
-    """A generation has failed for good, for a reason that stays with it."""
+    """A generation fails for good, with a reason that is stored."""
 
     def __init__(self, reason: Reason, message: str) -> None:
         super().__init__(message)
@@ -86,15 +87,15 @@ class FailedError(AfterwordError):
 
 
 MAX_REFERENCE = 255
-"""Characters of an `external_ref` by which a generation can be found."""
+"""The longest `external_ref` that lists can filter by, in characters."""
 _IDEMPOTENCY = uuid.UUID("0b3c7d0e-58d5-4b8c-9c0e-4f8a9d6d2f51")
 
 
 @dataclass(frozen=True, slots=True)
 class ContextFilter:
-    """What a request chooses of the knowledge base for one step, by ids.
+    """A request's selection of the knowledge base for one step, by ids.
 
-    None leaves it to the step, and an empty one takes all folders, or all tags.
+    None leaves the selection to the step; an empty one stands for all folders, or all tags.
     """
 
     folders: tuple[str, ...] | None = None
@@ -103,15 +104,14 @@ class ContextFilter:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Submission:
-    """What a dialect makes of a request.
+    """A request after its dialect has parsed it.
 
-    `inputs` are the caller's data by name, as text; they reach the prompt as data, and so do the
-    `files`. `template` is a reply whose bracketed placeholders the model fills. `external` is what
-    the caller wants back with the result: JSON texts by name, returned to the letter and never
-    shown to a model. `deadline` is how long it may take, None for what the flow says. `context` is
-    what it chooses of the knowledge base, by the names of steps. `conversation` names the earlier
-    questions to the same flow that this one follows on. `webhook_url` is told of its end, beside
-    the tenant's webhook endpoints.
+    `inputs` are the caller's data by name, as text; they reach the prompt as data, like the
+    `files`. `template` is a reply whose bracketed placeholders the model fills. `external` are the
+    caller's JSON texts by name, which return unchanged with the result and never reach a model.
+    `deadline` is the longest time to its end, None for the flow's. `context` are selections of the
+    knowledge base by step. `conversation` names the earlier questions to the same flow that this
+    one follows on. `webhook_url` receives its end, beside the tenant's webhook endpoints.
     """
 
     dialect: str
@@ -126,7 +126,7 @@ class Submission:
     webhook_url: str | None = None
 
     def fingerprint(self) -> str:
-        """Return a digest that two submissions share only if they ask for the same."""
+        """Return a digest that only equal submissions share."""
         parts: list[object] = [self.dialect, self.flow, dict(self.inputs), self.template]
         parts.append(dict(self.external))
         parts += [
@@ -145,10 +145,10 @@ class Submission:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SubmissionOptions:
-    """What a submission is accepted under, beside what was asked for.
+    """The terms of an accepted submission, which its request does not have.
 
-    `retry_of` is the generation that this one repeats. `slot` is what it has under its tenant's
-    limits (afterword.limits.quotas), and `notify` says that somebody is to hear of its end.
+    `retry_of` is the generation that this one repeats. `slot` is its slot under the tenant's limits
+    (afterword.limits.quotas), and `notify` says that its end has receivers.
     """
 
     flow_version: int
@@ -160,7 +160,7 @@ class SubmissionOptions:
 
 
 class Output(StrEnum):
-    """What a text is: any, a JSON array of strings, or JSON after a schema of the flow's."""
+    """The type of a text: any, a JSON array of strings, or JSON by the flow's schema."""
 
     STRING = "string"
     ARRAY = "array"
@@ -169,7 +169,7 @@ class Output(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """A content with passages in the prompt, and whether the answer has anything from them.
+    """A content with passages in the prompt; `used` says whether the answer draws on them.
 
     `folder` is the id of its folder, `external_id` its owner's own id, `source` its address.
     """
@@ -184,9 +184,9 @@ class Source:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Completion:
-    """A finished text and what it took. `model` is None when no model was needed.
+    """A finished text with its tokens. `model` is None where no model was called.
 
-    `sources` are the contents that it was to be made from, the best first, each once.
+    `sources` are the contents with passages in the prompt, the best first, each once.
     """
 
     text: str
@@ -202,9 +202,9 @@ class Completion:
 class Generation:
     """One request for text, as its owner reads it.
 
-    `completion` is there when it succeeded, `reason` and `message` when it failed. `rating` is what
-    its reader thinks of it, from 1 to 3, and `title` what its owner calls it. `tokens_in` and
-    `tokens_out` are None while it is open, and where no model has answered.
+    A succeeded one has a `completion`, a failed one a `reason` and a `message`. `rating` is its
+    reader's, from 1 to 3, and `title` its owner's. `tokens_in` and `tokens_out` are None while it
+    is open, and where no model has answered.
     """
 
     tenant: str
@@ -229,7 +229,7 @@ class Generation:
 
     @property
     def order(self) -> str:
-        """Its slot in every list that it is in: the newest is the greatest."""
+        """The generation's place in lists: the newest has the greatest."""
         return list_order(self.created_at, self.id)
 
 
@@ -247,17 +247,17 @@ def id_for_key(tenant: str, idempotency_key: str) -> str:
 
 
 def id_for_retry(tenant: str, generation_id: str) -> str:
-    """Return the one id of all retries of a generation. No key can have a space, so none has it."""
+    """Return the one id of all retries of a generation. No key has a space, so none makes it."""
     return id_for_key(tenant, f"retry of {generation_id}")
 
 
 def list_order(created_at: datetime, generation_id: str) -> str:
-    """Return a generation's slot in every list that it is in: the newest is the greatest."""
+    """Return a generation's place in lists: the newest has the greatest."""
     return f"{clock.to_millis(created_at):013d}#{generation_id}"
 
 
 def is_id(text: str) -> bool:
-    """Whether the text is an id in its one stored form: a lower-case UUID with hyphens."""
+    """Return whether a text is an id in its stored form: a lower-case UUID with hyphens."""
     try:
         return str(uuid.UUID(text)) == text
     except ValueError:

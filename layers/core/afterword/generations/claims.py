@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class TokenUsage:
-    """What one answer of a model took. A flow of several steps has one of each."""
+    """The tokens of one answer of a model. A flow of several steps has one for each."""
 
     model: str
     tokens_in: int
@@ -23,9 +23,9 @@ class TokenUsage:
 
 @dataclass(slots=True)
 class ModelCall:
-    """A model that an attempt has asked: since when and until when, by the clock, it waited.
+    """One call of a model by an attempt: its start, its end, and the tokens of its answer.
 
-    It still waits without the one, and has no answer, or none yet, without the other.
+    `until` is None while the attempt waits. `answer` is None without an answer.
     """
 
     model: str
@@ -36,13 +36,13 @@ class ModelCall:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
-    """A generation that one worker holds until its lease ends, with what it needs to run it.
+    """A generation that one worker holds until its lease ends.
 
     `attempt` is the fence: a write of this claim counts only while the item still has it.
     `failures` are the attempts that ended in a timeout or a lost worker; throttling adds none.
     `results` are those of the flow's first steps, which earlier attempts have finished. `order` is
-    its slot among the questions of its conversation. `asked` is what this attempt has asked models
-    so far.
+    its place among the questions of its conversation. `calls` are this attempt's calls of models so
+    far.
     """
 
     tenant: str
@@ -62,9 +62,9 @@ class Claim:
     order: str = ""
     slot: str | None = None
     notify: bool = False
-    asked: list[ModelCall] = field(default_factory=list, compare=False)
+    calls: list[ModelCall] = field(default_factory=list, compare=False)
 
     @property
     def has_outbox(self) -> bool:
-        """Whether something is left to do when it ends (afterword.engine.outbox)."""
+        """Whether its end enters the outbox (afterword.engine.outbox)."""
         return self.slot is not None or self.notify

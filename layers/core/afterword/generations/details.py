@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GenerationFilter:
-    """What a list has, of all that a tenant has: None and an empty set stand for any.
+    """The filter of a list of generations: None and an empty set stand for any.
 
-    `since` and `before` are about the submission; the first moment is in, the last one is not.
-    `after` is the order (`Generation.order`) that the page before has ended with.
+    `since` and `before` bound the time of submission; `since` is included, `before` is not.
+    `after` is the order (`Generation.order`) of the last one on the page before.
     """
 
     limit: int
@@ -29,9 +29,10 @@ class GenerationFilter:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GenerationDetail:
-    """A generation as it is listed, with what was asked for.
+    """A generation with its request.
 
-    `order` is its slot in the list. `conversation` is what it is a question of, if it is of one.
+    `order` is its place in the list. `conversation` is the conversation it is a question of, or
+    None.
     """
 
     generation: Generation

@@ -8,15 +8,15 @@ from afterword.generations import Reason, Status
 from afterword.generations.claims import TokenUsage
 
 STALLED_AFTER = timedelta(minutes=2)
-"""The time without an end, or with an outbox not dispatched, after which the sweeper looks."""
+"""The time from submission to end, or from end to dispatch, after which a generation stalls."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class End:
-    """How a generation ended, without its texts.
+    """The end of a generation, without its texts.
 
-    `settled` says that nothing is left to do: its tenant's usage is counted and whoever is to hear
-    of it has.
+    `notify` says that the end has receivers: the event bus or webhooks. `dispatched` says that its
+    slot is given back, its tokens are counted and its receivers have the message.
     """
 
     tenant: str
@@ -36,12 +36,24 @@ class End:
     webhook_url: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class EndResult:
+    """The result of a write that ends a generation without a claim.
+
+    `status` is the generation's status afterwards. `end` is the end of this write; None where an
+    earlier end, or a live lease, has refused it.
+    """
+
+    status: Status
+    end: End | None = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """A generation that has ended, as the statistics count it.
+    """An ended generation, as the statistics count it.
 
-    `answers` are those that its models gave, in order, of a failed or canceled one too; none where
-    no model was asked.
+    `answers` are its models' answers, in order, of a failed or canceled one too. Empty where no
+    model was called.
     """
 
     tenant: str
@@ -53,9 +65,9 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeadLetter:
-    """A generation that failed because its message was delivered too often, and that message.
+    """A generation whose message was received too often, and that message.
 
-    `facts` are SQS's own: how often it was received, and when it was sent and first received.
+    `facts` are SQS's own: the receive count, and the times of sending and first receipt.
     """
 
     id: str
@@ -68,10 +80,10 @@ class DeadLetter:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stalled:
-    """A generation whose due time has passed, as it stood when it was read.
+    """A generation whose due time has passed, as it was read.
 
-    `lease_until` is when the lease of a running one ends, or ended. `ended` is there when it has
-    come to its end, which is not settled.
+    `lease_until` is the end of a running one's lease, past or not. `ended` is its end, which is not
+    dispatched; None while it is open.
     """
 
     tenant: str

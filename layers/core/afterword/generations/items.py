@@ -1,19 +1,20 @@
-"""How a generation is laid out as an item of the generations table. No call of DynamoDB in here.
+"""The layout of a generation as an item of the generations table. No call of DynamoDB in here.
 
-Attributes: `pk` (`tenant#id`); `list_key` (`tenant#flow`) and `list_order` (creation time and id),
-the keys of the index `by_flow`, never changed until it is deleted; `due_shard` and `due_at`, the
-keys of the sparse index `by_due`, there while the generation is open or its end is not settled;
-`dead_letter_of` (the tenant) and `finished_at`, the keys of the sparse index `by_dead_letter`;
-`conversation` (`tenant#flow#conversation`) and `list_order`, those of the sparse index
-`by_conversation`;
-`reference` (`tenant#external_ref`) and `list_order`, those of the sparse index `by_reference`;
-`ended_in` (the hour of the end, and a shard) and `list_key`, those of the sparse index `by_end`,
-from which the statistics are made, there from the end on. Times are milliseconds since the epoch,
-but for `expires_at`, which DynamoDB's TTL wants in seconds. `answers` is what each answer of a
-model took, as JSON.
-`request`, `external` and `text` are texts, and where one is too big for the item, `<name>_key` is
-its key in the bucket instead. `step_1`, `step_2`, … are the results of a flow's first steps, while
-there are more. `deleted_at` is there when its owner has deleted it: then LEFT is all that is.
+Keys of the table and its indexes:
+
+    pk                            tenant#id
+    list_key, list_order          by_flow: tenant#flow; creation time and id, until deleted
+    due_shard, due_at             by_due, sparse: while open, or ended and not dispatched
+    dead_letter_of, finished_at   by_dead_letter, sparse: the tenant
+    conversation, list_order      by_conversation, sparse: tenant#flow#conversation
+    reference, list_order         by_reference, sparse: tenant#external_ref
+    ended_in, list_key            by_end, sparse, from the end on: hour of the end and a shard
+
+Times are milliseconds since the epoch; only `expires_at`, for DynamoDB's TTL, has seconds.
+`answers` are the tokens of each answer of a model, as JSON. `request`, `external` and `text` are
+texts; for a text too big for the item, `<name>_key` is its key in the bucket instead. `step_1`,
+`step_2`, … are the results of the flow's steps before the last. A deleted generation has
+`deleted_at`, and of the rest only TOMBSTONE_ATTRIBUTES.
 """
 
 import json
@@ -49,7 +50,7 @@ if TYPE_CHECKING:
     from afterword.runtime.payloads import Payloads
 
 READERS = 10
-"""Objects of the bucket that are read at the same time."""
+"""Payloads that are read in parallel."""
 DUE_SHARDS = 8
 """Partitions of the index by due time, so that no single one takes every write."""
 END_SHARDS = 4
@@ -62,13 +63,13 @@ TOMBSTONE_ATTRIBUTES = frozenset(
         "tokens_in", "tokens_out",
     }
 )  # fmt: skip
-"""What is left of a deleted generation until it expires: what is counted, and no text."""
+"""The attributes of a deleted generation until it expires: those that count, and no text."""
 MAX_MODEL_NAME = 200
-"""Characters that are kept of a model's name in `answers`, which becomes part of a key."""
+"""The longest name of a model in `answers`, in characters; it becomes part of a key."""
 
 
 class Items:
-    """Makes items, and reads them, with their big texts in the bucket."""
+    """Builds and reads items, with their big texts in the bucket."""
 
     def __init__(self, payloads: "Payloads") -> None:
         self._payloads = payloads
@@ -80,10 +81,10 @@ class Items:
         submission: Submission,
         terms: "SubmissionOptions",
     ) -> Item:
-        """Return the item of a new submission; its big texts are in the bucket from now on.
+        """Return the item of a new submission, with its big texts put into the bucket.
 
-        Their S3 keys have the fingerprint in them, so that another submission with the same id
-        cannot touch them.
+        Their S3 keys contain the fingerprint, so that another submission with the same id cannot
+        overwrite them.
         """
         now = clock.now()
         fingerprint = submission.fingerprint()
@@ -154,9 +155,9 @@ class Items:
             )
 
     def succeeded(self, claim: Claim, completion: Completion) -> Item:
-        """Return a result's attributes; a big text is in the bucket from now on.
+        """Return a result's attributes, with a big text put into the bucket.
 
-        Its S3 key has the attempt in it, so that a late writer cannot touch a newer text.
+        Its S3 key contains the attempt, so that a late writer cannot overwrite a newer text.
         """
         return {
             **_took(completion),
@@ -164,18 +165,18 @@ class Items:
         }
 
     def result(self, claim: Claim, completion: Completion) -> Value:
-        """Return a step's result as an attribute; a big text is in the bucket from now on."""
+        """Return a step's result as an attribute, with a big text put into the bucket."""
         name = f"step-{len(claim.results) + 1}"
         text = self._text(claim.tenant, claim.id, name, completion.text, str(claim.attempt))
         renamed = {attribute.replace(name, "text"): value for attribute, value in text.items()}
         return {"M": {**_took(completion), **renamed}}
 
     def results(self, item: Item) -> tuple[Completion, ...]:
-        """Return the results of a flow's first steps, as far as there are more."""
+        """Return the results of the flow's steps before the last."""
         return tuple(self._completion(result) for result in results_of(item))
 
     def claim(self, item: Item) -> Claim:
-        """Return the claim that an item is now under."""
+        """Return the claim of an item that was just claimed."""
         request = json.loads(self._read(item, "request"))
         return Claim(
             tenant=item["tenant"]["S"],
@@ -198,7 +199,7 @@ class Items:
         )
 
     def submission(self, item: Item) -> Submission:
-        """Return what was asked for, files and all."""
+        """Return the submission, with its files."""
         request = json.loads(self._read(item, "request"))
         files = tuple(
             SubmittedFile(
@@ -223,7 +224,7 @@ class Items:
         )
 
     def generation(self, item: Item) -> Generation:
-        """Return the generation that an item is."""
+        """Return the generation of an item."""
         status = Status(item["status"]["S"])
         tokens_in, tokens_out = (
             int(item[name]["N"]) if name in item else None for name in ("tokens_in", "tokens_out")
@@ -251,7 +252,7 @@ class Items:
         )
 
     def listed(self, item: Item) -> GenerationDetail:
-        """Return a generation with what was asked for."""
+        """Return a generation with its request."""
         request = json.loads(self._read(item, "request"))
         return GenerationDetail(
             generation=self.generation(item),
@@ -262,7 +263,7 @@ class Items:
         )
 
     def objects(self, item: Item) -> list[str]:
-        """Return the keys in the bucket that an item names: of its big texts and its files."""
+        """Return the keys of an item's payloads: its big texts and its files."""
         keys = [
             value["S"]
             for each in (item, *results_of(item))
@@ -270,7 +271,7 @@ class Items:
             if name.endswith("_key") and name != "list_key"
         ]
         request = item["request"]["S"] if "request" in item else None
-        if "request_key" in item:  # of which there may be nothing left, if it was deleted halfway
+        if "request_key" in item:  # None if an earlier delete stopped halfway
             request = self._payloads.find(item["request_key"]["S"])
         return keys + [file.key for file in _files(json.loads(request or "{}"))]
 
@@ -294,7 +295,7 @@ class Items:
     def _text(
         self, tenant: str, generation_id: str, name: str, text: str, writer: str
     ) -> dict[str, Value]:
-        """Return the text as an attribute, or as the key of an object that no other writer has."""
+        """Return a text as an attribute, or as the key of a payload that no other writer has."""
         if len(text.encode()) <= INLINE_BYTES:
             return {name: {"S": text}}
         key = self._payloads.put(tenant, generation_id, f"{name}-{writer}", text)
@@ -322,7 +323,7 @@ def _ids(ids: list[str] | None) -> tuple[str, ...] | None:
 
 
 def _conversation(item: Item) -> str | None:
-    """Return what the owner calls the conversation; neither tenant nor flow can have a `#`."""
+    """Return the owner's name of the conversation; neither tenant nor flow contains a `#`."""
     return item["conversation"]["S"].split("#", 2)[2] if "conversation" in item else None
 
 
@@ -337,7 +338,7 @@ def _sources(item: Item) -> tuple[Source, ...]:
 
 
 def _reference(tenant: str, submission: Submission) -> Item:
-    """Return the attribute by which it is found if its owner has a name for it."""
+    """Return the attribute for lists by external reference, if the submission has one."""
     reference = json.loads(submission.external.get("external_ref", "null"))
     if not isinstance(reference, str) or not 1 <= len(reference) <= MAX_REFERENCE:
         return {}
@@ -345,17 +346,17 @@ def _reference(tenant: str, submission: Submission) -> Item:
 
 
 def reference_key(tenant: str, external_ref: str) -> str:
-    """Return the `reference` of the generations of what their owner calls so."""
+    """Return the `reference` of the generations with an external reference."""
     return f"{tenant}#{external_ref}"
 
 
 def conversation_key(tenant: str, flow: str, conversation: str) -> str:
-    """Return the `conversation` of its generations' items."""
+    """Return the `conversation` of a conversation's items."""
     return f"{tenant}#{flow}#{conversation}"
 
 
 def read_end(item: Item) -> End:
-    """Return how a generation ended, from the item of one that has."""
+    """Return the end of an ended generation's item."""
     return End(
         tenant=item["tenant"]["S"],
         id=item["id"]["S"],
@@ -376,18 +377,18 @@ def read_end(item: Item) -> End:
 
 
 def slot_of(item: Item) -> str | None:
-    """Return the slot that a generation has under its tenant's limits, None without limits."""
+    """Return a generation's slot under its tenant's limits, None without limits."""
     return item["slot"]["S"] if "slot" in item else None
 
 
 def results_of(item: Item) -> list[Item]:
-    """Return the results of the steps that are finished, in order."""
+    """Return the results of finished steps, in order."""
     names = (f"step_{number}" for number in count(1))
     return [item[name]["M"] for name in takewhile(item.__contains__, names)]
 
 
 def tokens_of(item: Item) -> tuple[int, int]:
-    """Return the tokens of a generation that has ended: of its steps where it has none itself."""
+    """Return the tokens of an ended generation, or of its steps where it has none itself."""
     counted = [item] if "tokens_in" in item else results_of(item)
     tokens_in, tokens_out = (
         sum(int(each[name]["N"]) for each in counted) for name in ("tokens_in", "tokens_out")
@@ -410,7 +411,7 @@ def _took(completion: Completion) -> dict[str, Value]:
 
 
 def answers_attribute(results: Sequence[Completion], last: Completion) -> dict[str, Value]:
-    """Return the attribute that says what the answers took: of the steps before, and the last."""
+    """Return the attribute with the tokens of each answer: of the steps before, and the last."""
     each = [
         [result.model[:MAX_MODEL_NAME], result.tokens_in, result.tokens_out]
         for result in (*results, last)
@@ -420,7 +421,7 @@ def answers_attribute(results: Sequence[Completion], last: Completion) -> dict[s
 
 
 def end_hour(generation_id: str, moment: "datetime") -> Value:
-    """Return the hour of an end with the generation's shard of it."""
+    """Return the `ended_in` of a generation's end."""
     return {"S": end_shard(moment, zlib.crc32(generation_id.encode()) % END_SHARDS)}
 
 
@@ -430,7 +431,7 @@ def end_shard(hour: "datetime", shard: int) -> str:
 
 
 def read_outcome(item: Item) -> Outcome:
-    """Return what the statistics count, from what the index `by_end` has of an item."""
+    """Return the outcome of an entry of the index `by_end`."""
     tenant, _, flow = item["list_key"]["S"].partition("#")
     each = json.loads(item["answers"]["S"]) if "answers" in item else ()
     return Outcome(
@@ -443,7 +444,7 @@ def read_outcome(item: Item) -> Outcome:
 
 
 def read_dead_letter(item: Item) -> DeadLetter:
-    """Return a dead letter, from what the index `by_dead_letter` has of its item."""
+    """Return the dead letter of an entry of the index `by_dead_letter`."""
     facts = {name: value["S"] for name, value in item["dead_letter"]["M"].items()}
     return DeadLetter(
         id=item["id"]["S"],
@@ -456,7 +457,7 @@ def read_dead_letter(item: Item) -> DeadLetter:
 
 
 def tokens_attributes(completion: Completion) -> dict[str, Value]:
-    """Return the attributes that count a completion's tokens."""
+    """Return the attributes of a completion's tokens."""
     return {
         "tokens_in": {"N": str(completion.tokens_in)},
         "tokens_out": {"N": str(completion.tokens_out)},
@@ -464,7 +465,7 @@ def tokens_attributes(completion: Completion) -> dict[str, Value]:
 
 
 def read_stalled(item: Item) -> Stalled:
-    """Return an item as the sweeper sees it."""
+    """Return the stalled generation of an item."""
     status = Status(item["status"]["S"])
     return Stalled(
         tenant=item["tenant"]["S"],
@@ -480,7 +481,7 @@ def read_stalled(item: Item) -> Stalled:
 
 
 def is_there(item: Item | None) -> TypeGuard[Item]:
-    """Whether there is a generation for its tenant: not deleted, and not expired."""
+    """Return whether an item is a generation that is neither deleted nor expired."""
     if item is None or "deleted_at" in item:
         return False
     return int(item["expires_at"]["N"]) > clock.now().timestamp()

@@ -1,7 +1,7 @@
-"""Generations of a tenant as lists: what the indexes of their table have, and what is read for it.
+"""Lists of a tenant's generations, by the indexes of their table.
 
-An index has only keys, so that a page costs the same however many generations there are. It is
-behind by moments: what has just been submitted may be missing from it.
+An index has only keys, so that a page costs the same however many generations there are. Indexes
+are eventually consistent: a list may miss the newest generations for a moment.
 """
 
 import heapq
@@ -35,13 +35,13 @@ if TYPE_CHECKING:
     from afterword.runtime.payloads import Payloads
 
 PAGE_CHARACTERS = 6_000_000
-"""Of the texts of a page: with more it would fit into neither a memory nor a response."""
+"""The most text of a page: more fits into neither the memory nor a response."""
 SCANNED = 1_000
-"""Generations that are read for a page, where only some of them are asked for."""
+"""Generations that are read for a page of a filtered list."""
 BATCH = 100
-"""Items that one batch read can have."""
+"""The most items of one batch read."""
 MAX_TURNS = 100
-"""Questions of a conversation that are read, the newest: as many as one batch read can have."""
+"""The newest questions of a conversation that are read: as many as one batch read can have."""
 
 
 class Listings:
@@ -56,10 +56,8 @@ class Listings:
     ) -> Page[GenerationDetail]:
         """Return up to `limit` (at most 100) of a flow's generations, newest first.
 
-        `after` is what the page before says. Takes a query of the index, which has only keys, and a
-        batch read of the items, so that a page costs the same however many there are; a new
-        generation may be missing from the index for a moment. Expired ones are left out. With big
-        texts a page ends early.
+        `after` is that of the page before. Takes a query of the index and a batch read of the
+        items. Expired generations are left out. With big texts a page ends early.
         """
         listed_before = equals("list_key", text(f"{tenant}#{flow}"))
         if after is not None:
@@ -79,13 +77,12 @@ class Listings:
     def search(
         self, tenant: str, flows: Collection[str], search: GenerationFilter
     ) -> Page[Generation]:
-        """Return a page of what a tenant's flows have made, newest first over all of them.
+        """Return a page of the generations of a tenant's flows, newest first over all flows.
 
-        Where an external reference is asked for, that is looked up; where only some statuses are,
-        up to SCANNED generations are read for the page, which may have fewer than it could then.
-        Takes a query of an index for each flow, and a batch read for each BATCH. A new generation
-        may be missing from the index for a moment. Expired ones are left out. With big texts a page
-        ends early.
+        A filter by status reads up to SCANNED generations, so that a page may have fewer than its
+        limit. Takes a query of an index for each flow, or one for an external reference, and a
+        batch read for each BATCH. Expired generations are left out. With big texts a page ends
+        early.
         """
         if search.external_ref is None:
             index, name = "by_flow", "list_key"
@@ -121,7 +118,7 @@ class Listings:
     def _orders(
         self, index: str, name: str, value: str, search: GenerationFilter
     ) -> Iterator[tuple[str, str]]:
-        """Yield order and key of what an index has under a value, newest first."""
+        """Yield orders and keys of an index under a value, newest first."""
         first = _bound(search.since, "0")
         last = min(_bound(search.before, ":"), search.after or ":")  # ":" comes after all digits
         if first >= last:
@@ -140,8 +137,7 @@ class Listings:
         """Return the newest questions of a conversation, oldest first, up to the order `until`.
 
         At most `limit`, and fewer where their texts are too big for a page. Takes a query of the
-        index, which has only keys, and a consistent batch read of the items; who has just been
-        submitted may be missing from the index for a moment. Expired ones are left out.
+        index and a consistent batch read of the items. Expired generations are left out.
         """
         key = items.conversation_key(tenant, flow, conversation)
         condition = equals("conversation", text(key)) & at_most("list_order", text(until))
@@ -154,10 +150,10 @@ class Listings:
         return _each(self._items.listed, there, _characters)[::-1]
 
     def read_ended(self, hour: "datetime", tenant: str | None = None) -> Iterator[Outcome]:
-        """Yield what ended in an hour that begins then, of one tenant or of all.
+        """Yield the generations that ended in the hour from `hour` on, of one tenant or of all.
 
-        Takes a query for each of END_SHARDS and each further page. What has just ended may be
-        missing from the index for a moment; expired ones are there until they are deleted.
+        Takes a query for each of END_SHARDS and each further page. The index may miss the newest
+        ends for a moment, and has expired generations until DynamoDB deletes them.
         """
         for shard in range(END_SHARDS):
             condition = equals("ended_in", text(items.end_shard(hour, shard)))
@@ -167,7 +163,7 @@ class Listings:
                 yield from map(items.read_outcome, page.items)
 
     def list_dead_letters(self, tenant: str) -> Iterator[DeadLetter]:
-        """Yield a tenant's dead letters that were not retried, newest first, a page at a time."""
+        """Yield a tenant's dead letters without a retry, newest first, a page at a time."""
         condition = equals("dead_letter_of", text(tenant))
         for page in self._table.pages(condition, index="by_dead_letter", descending=True):
             yield from (items.read_dead_letter(item) for item in page.items if is_there(item))
@@ -178,7 +174,7 @@ class Listings:
 
 
 def _merged(orders: Sequence[Iterator[tuple[str, str]]]) -> Iterator[tuple[str, str]]:
-    """Yield what several lists have, newest first; their first pages are read side by side."""
+    """Yield the entries of several lists, newest first; their first pages are read in parallel."""
     if len(orders) < 2:  # noqa: PLR2004 - nothing to merge
         return iter(chain(*orders))
     with ThreadPoolExecutor(max_workers=READERS) as executor:
@@ -188,7 +184,7 @@ def _merged(orders: Sequence[Iterator[tuple[str, str]]]) -> Iterator[tuple[str, 
 
 
 def _bound(moment: "datetime | None", otherwise: str) -> str:
-    """Return what the orders of a moment begin with: they have thirteen digits of milliseconds."""
+    """Return the prefix of the orders of a moment: its milliseconds in thirteen digits."""
     if moment is None:
         return otherwise
     return f"{min(max(clock.to_millis(moment), 0), 10**13 - 1):013d}"
@@ -203,7 +199,7 @@ def _is_wanted(item: Item, flows: Collection[str], search: GenerationFilter) -> 
 def _each[T](
     read: Callable[[Item], T], found: Sequence[Item], characters: Callable[[T], int]
 ) -> list[T]:
-    """Read what is in the bucket side by side, until there is more than a page may have."""
+    """Read items, with payloads in parallel, until a page has too many characters."""
     if not any(_in_bucket(item) for item in found):
         return [read(item) for item in found]
     done: list[T] = []

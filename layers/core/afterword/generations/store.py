@@ -1,22 +1,22 @@
 """The generations table: one generation at a time, from its submission to its end.
 
-Lists of generations are read by afterword.generations.listings; nothing else calls the table. The
+afterword.generations.listings reads lists of generations; nothing else calls the table. The
 layout of the items is in afterword.generations.items.
 
-Submit, run, finish:
+The writes and their conditions:
 
-    put        absent, or expired                           -> queued,    attempt 0
-    claim      queued, or running with its lease run out    -> running,   attempt + 1
-    finish     running and attempt = mine                   -> succeeded or failed
-    step       running and attempt = mine                   -> running,   with a step's result
-    hand back  running and attempt = mine                   -> queued
-    give up    queued, or running with its lease run out    -> failed (dead letter, deadline)
-    cancel     queued or running                            -> canceled
-    settled    terminal                                     -> the same, out of the index by_due
-    delete     terminal                                     -> the same, without its texts
+    put              absent, or expired                           -> queued,    attempt 0
+    claim            queued, or running with its lease run out    -> running,   attempt + 1
+    succeed, fail    running and attempt = mine                   -> succeeded or failed
+    finish_step      running and attempt = mine                   -> running,   with a step's result
+    requeue          running and attempt = mine                   -> queued
+    fail_unclaimed   queued, or running with its lease run out    -> failed (dead letter, deadline)
+    cancel           queued or running                            -> canceled
+    mark_dispatched  terminal                                     -> the same, out of by_due
+    delete           terminal                                     -> the same, without its texts
 
-The sweeper moves `due_at` on; nothing else touches it between put and the end. An end that leaves
-something to do (afterword.engine.outbox) sets it anew in the same write, and `settled` removes it.
+Between put and the end only the sweeper moves `due_at`. An end with an outbox entry
+(afterword.engine.outbox) sets it anew in the same write, and `mark_dispatched` removes it.
 """
 
 import heapq
@@ -33,7 +33,7 @@ from afterword.errors import ConflictError, NotFoundError, UnavailableError
 from afterword.generations import Completion, Generation, Reason, Status, Submission, is_id, items
 from afterword.generations.claims import Claim
 from afterword.generations.details import GenerationDetail
-from afterword.generations.ends import STALLED_AFTER, End, Stalled
+from afterword.generations.ends import STALLED_AFTER, End, EndResult, Stalled
 from afterword.generations.items import DUE_SHARDS, READERS, Items, is_there, partition_key
 from afterword.runtime import telemetry
 from afterword.runtime.dynamodb import (
@@ -65,7 +65,7 @@ if TYPE_CHECKING:
 
 
 class PutResult(NamedTuple):
-    """What is there under an id that was put: of this very submission if it is the `same`."""
+    """The generation under an id after a put; `same` if it is of this very submission."""
 
     status: Status
     slot: str | None
@@ -74,7 +74,7 @@ class PutResult(NamedTuple):
 
 
 class GenerationStore:
-    """Generations in DynamoDB, with their big texts in S3. Every change is conditional."""
+    """Generations in DynamoDB, with their big texts in S3. Every write is conditional."""
 
     def __init__(self, dynamodb: "DynamoDBClient", table: str, payloads: "Payloads") -> None:
         self._table = Table(dynamodb, table)
@@ -88,11 +88,10 @@ class GenerationStore:
         submission: Submission,
         terms: "SubmissionOptions",
     ) -> PutResult:
-        """Accept a submission: from here on it stands, queued, whatever happens next.
+        """Accept a submission: store its generation, queued.
 
-        If there is a generation with this id already, nothing changes. Returns what is there now.
-        Takes one write, and before it one S3 put for each file, and for each text over
-        INLINE_BYTES.
+        A generation that already has this id stays unchanged. Takes one write, and before that one
+        S3 put for each file, and for each text over INLINE_BYTES.
         """
         item = self._items.queued(tenant, generation_id, submission, terms)
         expired = at_most("expires_at", seconds(clock.now()))
@@ -108,11 +107,11 @@ class GenerationStore:
         )
 
     def get(self, tenant: str, generation_id: str) -> Generation:
-        """Return a tenant's generation, consistently; raise NotFoundError if it has none such."""
+        """Return a tenant's generation, consistently; raise NotFoundError if there is none."""
         return self._items.generation(self._found(tenant, generation_id))
 
     def get_step_results(self, tenant: str, generation_id: str) -> tuple[Completion, ...]:
-        """Return what the first steps of a generation's flow have come to; `get` has the last.
+        """Return the results of the flow's steps before the last, whose result `get` returns.
 
         Raises NotFoundError like `get`.
         """
@@ -123,30 +122,32 @@ class GenerationStore:
         return self._payloads.get_file(file.key)
 
     def get_detail(self, tenant: str, generation_id: str) -> GenerationDetail:
-        """Return a tenant's generation with what was asked for; raise NotFoundError like `get`."""
+        """Return a tenant's generation with its request; raise NotFoundError like `get`."""
         return self._items.listed(self._found(tenant, generation_id))
 
     def set_title(
         self, tenant: str, generation_id: str, flow: str, title: str | None
     ) -> GenerationDetail:
-        """Give a generation of a flow a title, or take it away, and return it.
+        """Set the title of a flow's generation, or remove it with None; return the generation.
 
-        Raises NotFoundError if the flow has none such.
+        Raises NotFoundError if the flow has no such generation.
         """
         value = None if title is None else text(title)
-        return self._items.listed(self._note(tenant, generation_id, flow, "title", value))
+        return self._items.listed(self._set_or_remove(tenant, generation_id, flow, "title", value))
 
     def rate(
         self, tenant: str, generation_id: str, flow: str | None, rating: int | None
     ) -> Generation:
-        """Rate a generation, of a flow if one is given, or take the rating away; return it.
+        """Rate a generation, of a flow if one is given, or remove the rating; return it.
 
-        Raises NotFoundError if there is none such.
+        Raises NotFoundError if there is no such generation.
         """
         value = None if rating is None else number(rating)
-        return self._items.generation(self._note(tenant, generation_id, flow, "rating", value))
+        return self._items.generation(
+            self._set_or_remove(tenant, generation_id, flow, "rating", value)
+        )
 
-    def _note(
+    def _set_or_remove(
         self,
         tenant: str,
         generation_id: str,
@@ -154,9 +155,9 @@ class GenerationStore:
         name: str,
         value: Value | None,
     ) -> Item:
-        """Set or remove what its owner notes of a generation, and return its item.
+        """Set or remove an attribute of the owner's; return the item.
 
-        It touches nothing else, so that it and the worker's writes do not get in each other's way.
+        No write of the worker touches such an attribute, so neither disturbs the other.
         """
         if not is_id(generation_id):
             raise NotFoundError("There is no such generation.")
@@ -175,23 +176,23 @@ class GenerationStore:
         return outcome
 
     def get_submission(self, tenant: str, generation_id: str) -> tuple[Submission, Status]:
-        """Return what was asked for, and where it stands; raise NotFoundError if there is none."""
+        """Return the submission and its status; raise NotFoundError if there is none."""
         item = self._found(tenant, generation_id)
         return self._items.submission(item), Status(item["status"]["S"])
 
     def exists(self, tenant: str, generation_id: str) -> bool:
-        """Whether the tenant has such a generation, by a consistent read."""
+        """Return whether the tenant has the generation, by a consistent read."""
         return is_there(self._read(tenant, generation_id))
 
     def get_end(self, tenant: str, generation_id: str) -> End | None:
-        """Return how a generation ended; None while it has not, or if there is none."""
+        """Return a generation's end; None while it is open, or if there is none."""
         item = self._read(tenant, generation_id)
         return items.read_end(item) if item is not None and _terminal(item) else None
 
     def get_ends(self, tenant: str, generation_ids: Collection[str]) -> Mapping[str, End | None]:
-        """Return, of up to 100 generations, those that have ended, and None for what is not there.
+        """Return the ends of up to 100 generations by id, with None for an absent one.
 
-        One that is open is not in the answer, nor is what DynamoDB did not read this time.
+        Left out are open generations, and keys that DynamoDB left unread.
         """
         keys = {generation_id: _key(tenant, generation_id) for generation_id in generation_ids}
         read, unread = self._table.get_some(list(keys.values()))
@@ -206,7 +207,7 @@ class GenerationStore:
         return ends
 
     def get_many(self, tenant: str, generation_ids: Collection[str]) -> Mapping[str, Generation]:
-        """Return, of up to 100 generations, those that are there, consistently."""
+        """Return up to 100 generations by id, consistently, without the absent ones."""
         read = self._table.get_all(_key(tenant, generation_id) for generation_id in generation_ids)
         with ThreadPoolExecutor(max_workers=READERS) as executor:
             there = executor.map(self._items.generation, filter(is_there, read))
@@ -224,10 +225,10 @@ class GenerationStore:
         return self._table.get(_key(tenant, generation_id))
 
     def claim(self, tenant: str, generation_id: str, lease_until: "datetime") -> Claim | None:
-        """Take a generation to run it until the lease ends, or return None if it is not to be had.
+        """Claim a generation until the lease ends; None if it cannot be claimed.
 
-        Not to be had: absent, terminal, or held by somebody whose lease has not run out. Taking
-        over from a holder whose lease has run out counts as a failure of that attempt.
+        - None: it is absent, terminal, or under a live lease.
+        - A claim after a lease that ran out counts as a failure of that attempt.
         """
         now = clock.now()
         key = _key(tenant, generation_id)
@@ -248,7 +249,7 @@ class GenerationStore:
     def finish_step(self, claim: Claim, completion: Completion) -> Claim | None:
         """Store the result of the claim's next step, so that no attempt pays for it again.
 
-        Returns the claim with this result; None if it is no longer the generation's.
+        Returns the claim with this result; None if the claim is lost.
         """
         name = f"step_{len(claim.results) + 1}"
         outcome = self._table.update(
@@ -264,7 +265,7 @@ class GenerationStore:
         return replace(claim, results=(*claim.results, completion))
 
     def succeed(self, claim: Claim, completion: Completion) -> End | None:
-        """Store the result. None if the claim is no longer the generation's: nothing is stored."""
+        """Store the result. None if the claim is lost: nothing is stored."""
         attributes = {
             **self._items.succeeded(claim, completion),
             **items.answers_attribute(claim.results, _last(claim, completion)),
@@ -274,9 +275,9 @@ class GenerationStore:
     def fail(
         self, claim: Claim, reason: Reason, message: str, answer: Completion | None = None
     ) -> End | None:
-        """Store why it failed, and the tokens of an answer that was of no use.
+        """Store a failure, with the tokens of a useless answer.
 
-        None if the claim is no longer the generation's: nothing is stored.
+        None if the claim is lost: nothing is stored.
         """
         attributes = {"reason": text(reason), "message": text(message)}
         if answer is not None:
@@ -288,9 +289,9 @@ class GenerationStore:
         return self._finish(claim, Status.FAILED, attributes)
 
     def requeue(self, claim: Claim, *, failed: bool) -> bool:
-        """Queue the generation again; `failed` spends the failure budget, throttling does not.
+        """Return a running generation to queued. False if the claim is lost.
 
-        False if the claim is no longer the generation's.
+        `failed` spends the failure budget; throttling does not.
         """
         outcome = self._table.update(
             _key(claim.tenant, claim.id),
@@ -302,10 +303,10 @@ class GenerationStore:
         return not isinstance(outcome, ConditionFailed)
 
     def list_stalled(self, limit: int) -> Iterator[Stalled]:
-        """Yield up to `limit` generations whose due time has passed, oldest first.
+        """Yield up to `limit` stalled generations, oldest first.
 
-        They are open, or their end is not settled. Takes a query for each of DUE_SHARDS and each
-        further page, and a consistent read for each generation, since the index may lag behind.
+        Takes a query for each of DUE_SHARDS and each further page, and a consistent read for each
+        generation, since the index may lag behind.
         """
         now = clock.to_millis(clock.now())
         shards = [self._due(shard, now) for shard in range(DUE_SHARDS)]
@@ -315,19 +316,19 @@ class GenerationStore:
                 yield items.read_stalled(item)
 
     def _due(self, shard: int, now: int) -> Iterator[tuple[int, str]]:
-        """Yield due time and key of what is due in a shard, oldest first, a page at a time."""
+        """Yield due times and keys of a shard's due items, oldest first, a page at a time."""
         due = equals("due_shard", text(str(shard))) & at_most("due_at", number(now))
         for page in self._table.pages(due, index="by_due"):
             yield from ((int(item["due_at"]["N"]), item["pk"]["S"]) for item in page.items)
 
-    def postpone(self, overdue: Stalled, due_at: "datetime") -> bool:
-        """Look at it again at `due_at`. False if it has changed, or another sweeper was quicker."""
+    def postpone(self, stalled: Stalled, due_at: "datetime") -> bool:
+        """Move the due time of a stalled generation. False if it has changed since it was read."""
         outcome = self._table.update(
-            _key(overdue.tenant, overdue.id),
+            _key(stalled.tenant, stalled.id),
             sets={"due_at": millis(due_at)},
-            condition=equals("status", text(overdue.status))
-            & equals("attempt", number(overdue.attempt))
-            & equals("due_at", millis(overdue.due_at)),
+            condition=equals("status", text(stalled.status))
+            & equals("attempt", number(stalled.attempt))
+            & equals("due_at", millis(stalled.due_at)),
         )
         return not isinstance(outcome, ConditionFailed)
 
@@ -338,11 +339,10 @@ class GenerationStore:
         reason: Reason,
         message: str,
         letter: Mapping[str, str] | None = None,
-    ) -> End | Status | None:
-        """Fail a generation that nobody holds, with the facts of its dead letter if there is one.
+    ) -> EndResult | None:
+        """Fail a generation without a live lease; None if there is none.
 
-        Returns how it ended if it does now; otherwise where it stands, running while somebody has a
-        live lease on it, or None if there is none such.
+        `letter` has the facts of its dead letter, which are stored with the end.
         """
         now = clock.now()
         attributes: dict[str, Value] = {}
@@ -363,14 +363,13 @@ class GenerationStore:
             returns_item=True,
         )
         if not isinstance(outcome, ConditionFailed):
-            return items.read_end(outcome)
-        return None if outcome.item is None else Status(outcome.item["status"]["S"])
+            return EndResult(Status.FAILED, items.read_end(outcome))
+        return None if outcome.item is None else EndResult(Status(outcome.item["status"]["S"]))
 
-    def cancel(self, tenant: str, generation_id: str) -> End | Status:
-        """Cancel an open generation, under a worker's hands too: what that one writes is lost.
+    def cancel(self, tenant: str, generation_id: str) -> EndResult:
+        """Cancel an open generation; the claim of a running one is lost.
 
-        Returns how it ended if it does now, otherwise the end that it had come to before. Raises
-        NotFoundError if the tenant has none such.
+        Raises NotFoundError if the tenant has no such generation.
         """
         now = clock.now()
         item: Item | None = None
@@ -386,14 +385,14 @@ class GenerationStore:
                 returns_item=True,
             )
             if not isinstance(outcome, ConditionFailed):
-                return items.read_end(outcome)
+                return EndResult(Status.CANCELED, items.read_end(outcome))
             item = outcome.item
         if item is None or not is_there(item):
             raise NotFoundError("There is no such generation.")
-        return Status(item["status"]["S"])
+        return EndResult(Status(item["status"]["S"]))
 
     def mark_dispatched(self, tenant: str, generation_id: str) -> None:
-        """Note that nothing is left to do for a generation that has ended."""
+        """Remove a dispatched end from the index by due time."""
         self._table.update(
             _key(tenant, generation_id),
             removes=["due_shard", "due_at"],
@@ -401,12 +400,12 @@ class GenerationStore:
         )
 
     def delete(self, tenant: str, generation_id: str, flow: str | None = None) -> None:
-        """Delete a generation that has ended, of a flow if one is given, with all its texts.
+        """Delete an ended generation, of a flow if one is given, with all its texts.
 
-        What is left until it expires is what is counted (items.LEFT): its end is settled
-        and counted as if it were there, and nobody makes it again with its idempotency key. Objects
-        of the bucket are deleted after that; those that cannot be, expire. Raises NotFoundError if
-        there is none such, and ConflictError if it is open.
+        A tombstone (items.TOMBSTONE_ATTRIBUTES) stays until it expires: its end is still dispatched
+        and counted, and its idempotency key stays used. The payloads are deleted after that; those
+        that S3 does not delete expire. Raises NotFoundError if there is no such generation, and
+        ConflictError if it is open.
         """
         item = self._found(tenant, generation_id)
         if flow not in {None, item["flow"]["S"]}:
@@ -427,19 +426,19 @@ class GenerationStore:
             removes=gone,
             condition=exists("finished_at") & absent("deleted_at"),
         )
-        if isinstance(outcome, ConditionFailed):  # somebody else was quicker
+        if isinstance(outcome, ConditionFailed):  # another delete was quicker
             raise NotFoundError("There is no such generation.")
         if objects:
             try:
                 self._payloads.delete(objects)
             except (BotoCoreError, ClientError, UnavailableError) as error:
                 telemetry.logger().warning(
-                    "deleted, but not its objects: they will expire",
+                    "could not delete the payloads, which will expire",
                     extra={"generation_id": generation_id, "tenant": tenant, "why": str(error)},
                 )
 
     def mark_retried(self, tenant: str, generation_id: str, retry_id: str) -> None:
-        """Note which generation repeats one that has ended: no dead letter to look at any more."""
+        """Store the id of an ended generation's retry, and remove it from the dead letters."""
         self._table.update(
             _key(tenant, generation_id),
             sets={"retried_as": text(retry_id)},
@@ -487,7 +486,7 @@ def _end(status: Status, generation_id: str, now: "datetime") -> dict[str, Value
 
 
 def _last(claim: Claim, completion: Completion) -> Completion:
-    """Return a flow's completion with the tokens of its last step alone."""
+    """Return a flow's completion with the tokens of its last step only."""
     return replace(
         completion,
         tokens_in=completion.tokens_in - sum(result.tokens_in for result in claim.results),

@@ -6,36 +6,25 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from afterword.generations import Generation
     from afterword.generations.store import GenerationStore
+    from afterword.runtime.deadline import Deadline
 
 WAIT_SECONDS = 26.0
-"""API Gateway gives up after 30 s, and the function has 29: the rest is for storage to answer."""
-_FIRST, _LONGEST = 0.1, 1.0
-
-
-def now() -> float:
-    """Return the time to measure a wait from."""
-    return time.monotonic()
+"""API Gateway's timeout is 30 s and the function's 29: the rest is for storage to answer."""
+FIRST_PAUSE, MAX_PAUSE = 0.1, 1.0
 
 
 def wait_for_end(
-    store: "GenerationStore",
-    tenant: str,
-    generation_id: str,
-    started: float,
-    seconds: float | None = None,
+    store: "GenerationStore", tenant: str, generation_id: str, deadline: "Deadline"
 ) -> "Generation":
-    """Return a generation once it has ended, or as it is some seconds after `started` (`now`).
+    """Return a generation once it has ended, or as it stands at the deadline.
 
-    They are WAIT_SECONDS where nobody says.
-
-    Reads the item consistently, first after 0.1 seconds, then half as long again each time, up to
-    every second. Raises NotFoundError like `store.get`.
+    Reads the item consistently, with backoff from FIRST_PAUSE to MAX_PAUSE seconds. Raises
+    NotFoundError like `store.get`.
     """
-    ends = started + (WAIT_SECONDS if seconds is None else seconds)
-    pause = _FIRST
-    while (left := ends - now()) > 0:
-        time.sleep(min(pause, left))
+    pause = FIRST_PAUSE
+    while (remaining := deadline.remaining()) > 0:
+        time.sleep(min(pause, remaining))
         if store.get_end(tenant, generation_id) is not None:
             break
-        pause = min(1.5 * pause, _LONGEST)
+        pause = min(1.5 * pause, MAX_PAUSE)
     return store.get(tenant, generation_id)

@@ -3,12 +3,14 @@
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
+from afterword.runtime.deadline import Deadline
+
 type Event = Mapping[str, Any]
 """An event as Lambda passes it."""
 
 
 class LambdaContext(Protocol):
-    """The part of Lambda's context object that is used here."""
+    """The members of Lambda's context object that handlers use."""
 
     aws_request_id: str
 
@@ -21,6 +23,6 @@ type LambdaHandler = Callable[[Event, LambdaContext], dict[str, Any]]
 """The function that Lambda calls."""
 
 
-def seconds_left(context: LambdaContext) -> float:
-    """Return the rest of the invocation's timeout, in seconds."""
-    return context.get_remaining_time_in_millis() / 1000
+def invocation_deadline(context: LambdaContext) -> Deadline:
+    """Return the deadline at the invocation's timeout."""
+    return Deadline.after(context.get_remaining_time_in_millis() / 1000)

@@ -2,14 +2,15 @@
 
 from collections.abc import Callable, Sequence
 
-from afterword.handlers import Event, LambdaContext, LambdaHandler, seconds_left
+from afterword.handlers import Event, LambdaContext, LambdaHandler, invocation_deadline
 from afterword.runtime import cold_start, telemetry
+from afterword.runtime.deadline import Deadline
 
 type Read[M] = Callable[[Event], M | None]
 """A function of an SQS record that returns its message, or None for a message to drop."""
 
-type Consume[M] = Callable[[Sequence[M], float], Sequence[str]]
-"""A function of messages and the seconds left for them, which returns the ids to redeliver."""
+type Consume[M] = Callable[[Sequence[M], Deadline], Sequence[str]]
+"""A function of messages and the invocation's deadline, which returns the ids to redeliver."""
 
 
 def consumer[M](read: Read[M]) -> Callable[[Consume[M]], LambdaHandler]:
@@ -20,12 +21,14 @@ def consumer[M](read: Read[M]) -> Callable[[Consume[M]], LambdaHandler]:
 
     def decorate(consume: Consume[M]) -> LambdaHandler:
         def handler(event: Event, context: LambdaContext) -> dict[str, object]:
+            deadline = invocation_deadline(context)
             with telemetry.logger().append_context_keys(request_id=context.aws_request_id):
                 messages = [
                     message for record in event["Records"] if (message := read(record)) is not None
                 ]
-                again = consume(messages, seconds_left(context)) if messages else ()
-            return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in again]}
+                redelivered = consume(messages, deadline) if messages else ()
+            failures = [{"itemIdentifier": message_id} for message_id in redelivered]
+            return {"batchItemFailures": failures}
 
         cold_start.end()
         return handler

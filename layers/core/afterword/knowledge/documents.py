@@ -1,7 +1,5 @@
 """The text of a document that is to be a content, whatever kind of document it is."""
 
-import importlib
-
 from afterword.errors import UnprocessableError
 from afterword.files import media_types
 from afterword.generations import FailedError
@@ -24,9 +22,9 @@ def extract_text(field: str, content: bytes, seconds: float) -> str:
             if media_type == media_types.EMPTY
             else f"the file is of no type that is taken; there are: {TYPES}.",
         )
-    extract = importlib.import_module("afterword_documents.extraction").extract
+    from afterword_documents.extraction import extract
+
     try:
-        text: str = extract(media_type, content, seconds)
+        return extract(media_type, content, seconds)
     except FailedError as error:
         raise UnprocessableError(field, str(error)) from error
-    return text

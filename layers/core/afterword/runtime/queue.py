@@ -1,8 +1,9 @@
-"""The queues, most of whose messages name generations. The only module that knows SQS."""
+"""Queues, most of whose messages name generations. The only module that knows SQS."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from enum import Enum, auto
 from typing import TYPE_CHECKING, Any
 
 from afterword.runtime import telemetry
@@ -11,12 +12,21 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
 
+class MessageOutcome(Enum):
+    """The fate of a received message."""
+
+    DONE = auto()
+    """SQS deletes the message."""
+    REDELIVER = auto()
+    """SQS delivers the message again, after its visibility timeout."""
+
+
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A queue message: there is something to do for this generation. The item is the truth.
+    """A message that names a generation, or a delivery. The item is the truth.
 
-    `message_id` is SQS's id of the message, `receipt_handle` its handle on this one delivery, and
-    `attributes` is what SQS says of it: when it was sent, how often it was received.
+    `message_id` is SQS's id of the message, `receipt_handle` the handle of this one receipt, and
+    `attributes` are SQS's own: the times of its sending and first receipt, and the receive count.
     """
 
     tenant: str
@@ -27,23 +37,23 @@ class Message:
 
 
 class Queue:
-    """Sends messages to one queue, and puts off the ones that were received."""
+    """Sends messages to one queue, and changes the visibility of received ones."""
 
     def __init__(self, sqs: "SQSClient", url: str) -> None:
         self._sqs = sqs
         self._url = url
 
     def send(self, tenant: str, generation_id: str) -> None:
-        """Ask a consumer to look at a generation.
+        """Send a message that names a generation.
 
-        Its tenant is the message's group, so that one with many messages does not keep the others'
-        waiting (https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-fair-queues.html).
+        Its tenant is the message group, so that one tenant's backlog does not delay the others'
+        (https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-fair-queues.html).
         """
         body = json.dumps({"tenant": tenant, "id": generation_id})
         self._sqs.send_message(QueueUrl=self._url, MessageBody=body, MessageGroupId=tenant)
 
     def send_later(self, tenant: str, message: Mapping[str, object], seconds: int) -> None:
-        """Send a consumer any message, which it gets in that many seconds, up to 15 minutes."""
+        """Send any message, which is delivered after so many seconds, up to 15 minutes."""
         self._sqs.send_message(
             QueueUrl=self._url,
             MessageBody=json.dumps(message),
@@ -52,7 +62,7 @@ class Queue:
         )
 
     def forward(self, body: str) -> None:
-        """Send on a message as it was received."""
+        """Send the body of a received message on."""
         self._sqs.send_message(QueueUrl=self._url, MessageBody=body)
 
     def change_visibility(self, receipt_handle: str, seconds: int) -> None:
@@ -60,6 +70,11 @@ class Queue:
         self._sqs.change_message_visibility(
             QueueUrl=self._url, ReceiptHandle=receipt_handle, VisibilityTimeout=seconds
         )
+
+
+def ids_to_redeliver(outcomes: Iterable[tuple[str, MessageOutcome]]) -> list[str]:
+    """Return the ids of the messages to redeliver, of pairs of id and outcome."""
+    return [message_id for message_id, outcome in outcomes if outcome is MessageOutcome.REDELIVER]
 
 
 def read_message(record: Mapping[str, Any]) -> Message | None:

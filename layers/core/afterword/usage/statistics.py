@@ -1,23 +1,21 @@
-"""The statistics: what each tenant's generations came to and took, by day, flow and model.
+"""The statistics: ends and tokens of each tenant's generations, by day, flow and model.
 
-Nothing is counted when a generation ends. The write that ends it puts it on the index `by_end`
-under the hour of its end, once and for good; what an hour has come to is the sum over its entries.
-Hours that can change no more are summed up once and kept in the statistics table, so that they
-outlive the generations; the others are summed up when they are asked for. To sum an hour up again
-gives the same numbers, and writes the same values: so whoever dies, and however often it is
-repeated, each generation is counted once.
+An end counts nothing itself: its write puts the generation on the index `by_end`, under its hour.
+The tally of an hour is the sum over its entries. Hours that can change no more are summed up once
+and kept in the statistics table, beyond the life of the generations; later ones are summed up at
+each read. A repeated sum of an hour has the same numbers and writes the same values. So each
+generation counts once, whichever process dies.
 
 The statistics table, which no other module knows; days and hours are UTC:
 
-pk          sk                      what
-<tenant>    <day>#<flow>#<model>    `h00` … `h23`, what each hour of the day has come to; expires_at
-#           counted                 `until`: the hours before are in the table, for all tenants
+pk          sk                      attributes
+<tenant>    <day>#<flow>#<model>    `h00` … `h23`, the tally of each hour of the day; expires_at
+#           counted                 `until`: earlier hours are in the table, for all tenants
 
-A generation counts where its last answer counts, under no model (``) if there is none. Answers and
-tokens count at the model that they are of: a flow of several steps may have several.
+A generation counts under the model of its last answer, or no model (``) without an answer. Answers
+and tokens count under their own models: a flow of several steps may have several.
 """
 
-import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -46,14 +44,15 @@ if TYPE_CHECKING:
 
     from afterword.generations.ends import Outcome
     from afterword.generations.listings import Listings
+    from afterword.runtime.deadline import Deadline
 
 COUNT_GRACE = timedelta(minutes=15)
-"""How long after its end an hour may change: a write is sent with the time at which it was made,
-no invocation lasts that long, and the index lags behind by less than a second."""
+"""The time after its end in which an hour may change. An end has the time of its process, no
+invocation lasts that long, and the index lags behind by less than a second."""
 FIRST_COUNT_REACH = timedelta(days=2)
-"""How far the first count goes back: nothing that ended is older where nothing was counted yet."""
+"""The reach of the first count: no end is older where no hour was counted yet."""
 DAY_RETENTION = timedelta(days=400)
-"""How long a day is kept: as long as the same month of the year before is of interest."""
+"""The time that a day is kept, so that last year's month can be compared."""
 STOP_SECONDS = 30.0
 """A run begins no hour in the last seconds of its invocation."""
 _HOUR = timedelta(hours=1)
@@ -62,7 +61,7 @@ _FAILED = "failed:"
 
 
 class Cell(NamedTuple):
-    """Whose generations and answers are counted together; no model is None."""
+    """The key of a tally; `model` is None without a model."""
 
     tenant: str
     day: date
@@ -72,7 +71,7 @@ class Cell(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tally:
-    """What generations have come to, and what their answers took.
+    """Counts of generations by end, and of their answers and tokens.
 
     `failures` are counted by reason.
     """
@@ -86,47 +85,47 @@ class Tally:
 
     @property
     def failed(self) -> int:
-        """How many have failed."""
+        """The number of failed generations."""
         return sum(self.failures.values())
 
     @property
     def generations(self) -> int:
-        """How many have ended."""
+        """The number of ended generations."""
         return self.succeeded + self.failed + self.canceled
 
 
 class Statistics:
-    """Counts the generations that have ended."""
+    """Counts ended generations."""
 
     def __init__(self, dynamodb: "DynamoDBClient", table: str, listings: "Listings") -> None:
         self._table = Table(dynamodb, table)
         self._listings = listings
 
-    def count_hours(self, seconds: float) -> int:
-        """Sum the hours up that can change no more, oldest first; return how many.
+    def count_hours(self, deadline: "Deadline") -> int:
+        """Sum up the hours that can change no more, oldest first; return their number.
 
-        `seconds` is what is left of the invocation. Two at once do no harm.
+        Two counts at once do no harm.
         """
-        stop = time.monotonic() + seconds - STOP_SECONDS
+        stop = deadline.earlier(STOP_SECONDS)
         hour = self._counted_until()
         hours = 0
-        while hour + _HOUR + COUNT_GRACE <= clock.now() and time.monotonic() <= stop:
+        while hour + _HOUR + COUNT_GRACE <= clock.now() and not stop.passed:
             counts = _summed(hour, self._listings.read_ended(hour))
             for cell, count in counts.items():
                 self._keep(cell, hour, count)
             hour += _HOUR
             hours += 1
-            self._note(hour)
-        telemetry.logger().info("counted", extra={"hours": hours, "until": hour.isoformat()})
+            self._advance(hour)
+        telemetry.logger().info("counted hours", extra={"hours": hours, "until": hour.isoformat()})
         return hours
 
     def get_tallies(
         self, tenant: str, first: date, last: date, flow: str | None = None
     ) -> dict[Cell, Tally]:
-        """Return what a tenant has used from the first day to the last, of one flow or of all.
+        """Return a tenant's tallies from the first day to the last, of one flow or of all.
 
         Takes a query of the table, and one of the index for each shard of each hour that is not
-        summed up yet, three at most while the count runs. What has just ended may be missing.
+        summed up yet, three at most while the count runs. The newest ends may be missing.
         """
         until = self._counted_until()
         sums: dict[Cell, Counter[str]] = {}
@@ -155,18 +154,18 @@ class Statistics:
                 for name, value in item.items():
                     if name.startswith("h"):
                         hour = datetime.fromisoformat(f"{day}T{name[1:]}:00:00+00:00")
-                        count = {what: int(each["N"]) for what, each in value["M"].items()}
+                        count = {key: int(each["N"]) for key, each in value["M"].items()}
                         yield cell, hour, Counter(count)
 
     def _keep(self, cell: Cell, hour: datetime, count: Mapping[str, int]) -> None:
-        """Write what an hour has come to: all of it, and so the same each time."""
+        """Write the whole tally of an hour, which is the same each time."""
         expires_at = (
             datetime(cell.day.year, cell.day.month, cell.day.day, tzinfo=UTC) + DAY_RETENTION
         )
         self._table.update(
             {"pk": text(cell.tenant), "sk": text(f"{cell.day}#{cell.flow}#{cell.model or ''}")},
             sets={
-                f"h{hour:%H}": {"M": {what: number(each) for what, each in count.items()}},
+                f"h{hour:%H}": {"M": {key: number(each) for key, each in count.items()}},
                 "expires_at": seconds(expires_at),
             },
         )
@@ -177,14 +176,14 @@ class Statistics:
             return (clock.now() - FIRST_COUNT_REACH).replace(minute=0, second=0, microsecond=0)
         return time_of(item, "until")
 
-    def _note(self, until: datetime) -> None:
-        """Note that the hours before are counted; never less than somebody else has noted."""
+    def _advance(self, until: datetime) -> None:
+        """Mark the hours before as counted; a later mark of another count stays."""
         later = absent("pk") | below("until", millis(until))
         self._table.update(_COUNTED, sets={"until": millis(until)}, condition=later)
 
 
 def build_tally(count: Mapping[str, int]) -> Tally:
-    """Return what is counted by name as a tally."""
+    """Return counts by name as a tally."""
     return Tally(
         succeeded=count.get(Status.SUCCEEDED, 0),
         canceled=count.get(Status.CANCELED, 0),
@@ -217,13 +216,13 @@ def merge_tallies(tallies: Iterable[Tally]) -> Tally:
 
 
 def _summed(hour: datetime, outcomes: "Iterable[Outcome]") -> dict[Cell, Counter[str]]:
-    """Return what an hour's generations came to and took."""
+    """Return the counts of an hour's generations, by the key of their tally."""
     sums: dict[Cell, Counter[str]] = {}
     for each in outcomes:
         model = each.answers[-1].model if each.answers else None
-        came_to = each.status if each.reason is None else _FAILED + each.reason
+        outcome = each.status if each.reason is None else _FAILED + each.reason
         cell = Cell(each.tenant, hour.date(), each.flow, model)
-        sums.setdefault(cell, Counter())[came_to] += 1
+        sums.setdefault(cell, Counter())[outcome] += 1
         for answer in each.answers:
             count = sums.setdefault(cell._replace(model=answer.model), Counter())
             count["answers"] += 1
