@@ -40,7 +40,7 @@ BUCKET = REFERENCES["BatchBucket"]
 
 
 class NumberedLines:
-    """Lines that are numbers; what is no number is bad."""
+    """Lines that are numbers; any other line is bad."""
 
     def parse(self, batch: Batch, content: bytes) -> tuple[Submission, StoredFlow]:
         """Return a mail with the number in it."""
@@ -197,7 +197,7 @@ def test_a_message_of_the_next_turn_waits_for_the_one_before(set_clock: SetClock
     assert refusal(batch, 0) == LeaseRefused(None)
 
 
-def test_what_is_given_up_is_taken_again_at_once(runner: BatchRunner) -> None:
+def test_a_released_lease_is_taken_again_at_once(runner: BatchRunner) -> None:
     """A reader that cannot go on gives its turn back, and the same message goes on."""
     batch = put(b"1\n")
     services().batches.release_lease(taken(batch))

@@ -28,7 +28,7 @@ from tests.harness.fake_model import completion
 
 @dataclass
 class Api:
-    """What the command line talks to: the API's handlers, and the bucket at plain paths."""
+    """The other side of the command line: the API's handlers, and the bucket at plain paths."""
 
     inbox: Inbox
     load_event: Callable[[str], Event]
@@ -204,7 +204,7 @@ def test_a_file_without_lines_fails(
 
 @pytest.mark.usefixtures("api")
 def test_a_wrong_key_is_one_line(afterword: Afterword, mails: Path) -> None:
-    """What the API refuses is said in its own words."""
+    """A refusal of the API is told in its own words."""
     result = afterword("batch", "run", mails, "--key", "aw_wrong")
     assert result.exit_code == 1
     assert result.stderr == (

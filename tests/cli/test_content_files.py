@@ -20,10 +20,10 @@ def root(tmp_path: Path) -> Path:
     return folder
 
 
-def write(root: Path, *places: str) -> None:
+def write(root: Path, *names: str) -> None:
     """Write files with a text."""
-    for place in places:
-        path = root / place
+    for name in names:
+        path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("A text.")
 
@@ -39,7 +39,7 @@ def made_of(content: bytes, name: str = "a.txt") -> tuple[str, str]:
 
 
 def test_a_folder_is_taken_with_all_that_is_in_it(root: Path) -> None:
-    """A file of a folder is known by its path in it, and belongs to a folder of the same name."""
+    """A file of a folder is known by its path in the folder, whose name its folder has."""
     write(root, "b.md", "a/c.md", "a/b/d e.txt")
     found = content_files.find([root], None, "")
     assert [(file.external_id, file.folder, file.named) for file in found.files] == [

@@ -122,7 +122,7 @@ def test_an_unknown_profile(afterword: Afterword) -> None:
 
 @pytest.mark.usefixtures("stack")
 def test_a_table_that_is_gone(afterword: Afterword, cloudformation: CloudFormation) -> None:
-    """What AWS refuses is one line with its code and message."""
+    """A refusal of AWS is one line with its code and message."""
     outputs = dict(cloudformation.outputs["afterword"])
     cloudformation.outputs["afterword"] = {**outputs, "RegistryTable": "gone"}
     result = afterword(*LIST)

@@ -87,7 +87,7 @@ def test_webhooks_are_listed_and_shown(afterword: Afterword, webhook: str) -> No
 
 
 def test_a_webhook_is_removed(afterword: Afterword, webhook: str) -> None:
-    """It is gone, with its count."""
+    """The endpoint is gone, with its count."""
     removed = afterword("webhook", "remove", "demo", webhook)
     assert (removed.stdout, removed.stderr) == ("", f"Removed webhook {webhook} of tenant demo.\n")
     assert services().webhook_store.read_endpoints("demo") == []

@@ -1,4 +1,4 @@
-"""Forms as clients send them: what they are read into, and what is refused and why."""
+"""Forms as clients send them: the fields that come of them, and the refusals and reasons."""
 
 import email.policy
 import json
@@ -43,7 +43,7 @@ def part(disposition: str, content: str | bytes = "", *headers: str) -> bytes:
 
 
 def parsed(*parts: bytes) -> Pairs:
-    """Return what a multipart body of these parts is read into."""
+    """Return the form that a multipart body of these parts is read into."""
     return form.parse(MULTIPART, body_of(*parts))
 
 
@@ -187,7 +187,7 @@ def test_a_file_name_is_fit_to_be_shown(sent: str, shown: str) -> None:
 
 
 def test_an_empty_file_input_is_as_if_not_sent() -> None:
-    """What browsers send for a file input in which nothing was chosen is no input."""
+    """The part that browsers send for an empty file input is no input."""
     nothing = part('name="b"; filename=""', "", "Content-Type: application/octet-stream")
     assert parsed(part('name="a"', "1"), nothing) == [("a", "1")]
     chosen_nothing = part('name="input_value"; filename=""', "")
@@ -447,7 +447,7 @@ GOOD = part('name="a"', CONTENT)
     ],
 )
 def test_a_malformed_form_is_refused(body: bytes, message: str) -> None:
-    """What is wrong with a multipart form is said with its part or field, and not its value."""
+    """A fault of a multipart form is named with its part or field, and not its value."""
     assert refusal(MULTIPART, body) == message
 
 
@@ -511,7 +511,7 @@ def test_a_urlencoded_form_is_taken(body: str, pairs: Pairs) -> None:
     ],
 )
 def test_a_malformed_urlencoded_form_is_refused(body: bytes, message: str) -> None:
-    """What is wrong with a urlencoded form is said with its field, and not its value."""
+    """A fault of a urlencoded form is named with its field, and not its value."""
     assert refusal(URLENCODED, body) == message
 
 
@@ -630,7 +630,7 @@ def test_json_is_taken(body: str, pairs: Pairs) -> None:
     ],
 )
 def test_json_of_another_form_is_refused(body: bytes, message: str) -> None:
-    """What is wrong with a JSON form is said with its key, and not its value."""
+    """A fault of a JSON form is named with its key, and not its value."""
     assert refusal(JSON, body) == message
 
 
@@ -755,7 +755,7 @@ def test_pairs_that_do_not_add_up_are_refused(body: bytes, message: str) -> None
 
 
 def test_a_file_is_no_key() -> None:
-    """A key is a text: a file in its place is refused."""
+    """A key is a text: a file instead of one is refused."""
     body = body_of(part(f'{KEY}; filename="k"', CONTENT), part(VALUE, CONTENT))
     assert refusal(MULTIPART, body) == "input_key (pair 1): must be a text."
 

@@ -1,10 +1,9 @@
-"""Every call of AWS on a generation's way, as the slot where the process dies.
+"""Every call of AWS on a generation's way, as the point where the process dies.
 
-A process dies before a call, or after the call has taken effect but before its answer is there;
-from then on it makes no call. Then others recover: the client sends its request again with the same
-idempotency key, the sweeper runs every minute, and other functions take what is in the queues. At
-the end each generation has one end, which is settled: its tenant's usage is counted and its end
-made known.
+A process dies before a call, or between its effect and its answer, and makes no call any
+more. Then the others recover. The client sends its request again with the same idempotency key. The
+sweeper runs every minute, and other functions take the messages in the queues. At the end each
+generation has one end, which is dispatched: its tokens are counted and its end made known.
 """
 
 import json
@@ -56,12 +55,12 @@ CALLS = {
     # the key, the flow, the limits, the big text, the item, the message;
     # the claim, the big request, the flow, the big text, the result;
     # eight shards, the item, its next due time, the message;
-    # the end, that it is settled
+    # the end, its dispatch
     "plain": Calls(submission=6, stored=5, worker=5, sweeper=11, dead_letter=2, deliver=0),
     # between limits and big text: whether it is there, and a slot: refused since the tenant has no
     # usage yet, made, refused in a new minute, taken;
-    # after an end: the slot and the tokens, the notice; the deliverer: the end, the webhooks,
-    # the event, settled
+    # after an end: the slot and the tokens, the message; the deliverer: the end, the webhooks,
+    # the event, the dispatch
     "limited": Calls(submission=11, stored=10, worker=7, sweeper=11, dead_letter=3, deliver=4),
 }
 """For a tenant without limits whose generations' ends nobody wants to know, and for the other."""
@@ -148,7 +147,7 @@ class World:
         return self._consume(generate, REFERENCES["Queue"])
 
     def deliver(self) -> bool:
-        """Make known what is in the notices' queue; return whether there was anything."""
+        """Make known the ends in the notify queue; return whether there were any."""
         return self._consume(deliver, REFERENCES["NotifyQueue"])
 
     @staticmethod
@@ -171,7 +170,7 @@ class World:
         return bool(records)
 
     def lose_messages(self) -> None:
-        """Empty the queue: what is received is out of sight for longer than a test takes."""
+        """Empty the queue: a received message is out of sight for longer than a test takes."""
         while clients().sqs.receive_message(QueueUrl=REFERENCES["Queue"]).get("Messages"):
             pass
 
@@ -181,7 +180,7 @@ class World:
         return [item["id"]["S"] for item in items]
 
     def recover(self) -> None:
-        """Let the minutes pass, with workers and a sweeper that live, until all is settled."""
+        """Let the minutes pass, with live workers and a live sweeper, until all is dispatched."""
         for _ in range(MINUTES):
             while self.work() or self.deliver():
                 pass
@@ -309,8 +308,8 @@ def test_a_dead_letters_function_that_dies_comes_again(
 
 
 @each_call("deliver")
-def test_a_notice_whose_function_dies_is_repeated(world: World, calls: int) -> None:
-    """Whichever call the notices' function dies at, the end is made known all the same."""
+def test_an_end_message_whose_function_dies_is_repeated(world: World, calls: int) -> None:
+    """Whichever call the deliverer dies at, the end is made known all the same."""
     world.submit()
     world.work()
     assert world.fate.strikes(calls, world.deliver)
@@ -319,7 +318,7 @@ def test_a_notice_whose_function_dies_is_repeated(world: World, calls: int) -> N
 
 
 @pytest.mark.parametrize("tenancy", ["limited"])
-def test_a_place_comes_back_from_a_submission_that_died_before_its_item(
+def test_a_slot_comes_back_from_a_submission_that_died_before_its_item(
     world: World, moment: str
 ) -> None:
     """When all slots are taken by lost submissions, the next refused one gives them back."""

@@ -242,7 +242,7 @@ def test_an_address_that_is_not_fetched_from(contents: Contents, url: str, messa
 
 
 def test_what_is_fetched_may_be_unreadable(contents: Contents, website: Server) -> None:
-    """What stands at the address is checked like a file that is sent."""
+    """A page at an address is checked like a file that is sent."""
     website.pages |= {"/a.png": file(PNG), "/b.md": file(b"", 404)}
     url = f"http://localhost:{website.port}"
     assert contents.create({"fileUrl": f"{url}/a.png"}) == refusal("fileUrl", TYPES)
@@ -347,13 +347,13 @@ ONE = "text, file, fileUrl"
 def test_a_bad_request_names_what_is_wrong(
     contents: Contents, body: object, result: Result
 ) -> None:
-    """What does not fit is refused with the field's name, and nothing is stored."""
+    """A bad field is refused by its name, and nothing is stored."""
     assert contents.create(body) == result
     assert stored() == NOTHING
 
 
 def test_bad_forms(contents: Contents) -> None:
-    """A file in the place of a text, two files, and a body that is no form are refused."""
+    """A file instead of a text, two files, and a body that is no form are refused."""
     sent = ("file", ("a.txt", b"Hello there."))
     assert contents.submit(("name", ("a.txt", b"A")), sent) == refusal("name", "must be a text.")
     twice = "must be sent once."

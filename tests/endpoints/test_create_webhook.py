@@ -18,7 +18,7 @@ MALFORMED = "must be an address such as https://example.com/terms.pdf."
 
 
 def test_an_endpoint_is_created(webhooks: Webhooks) -> None:
-    """It is shown with its secret, and where it is; what is left out has its default."""
+    """A new endpoint is shown with its secret and address, and defaults for absent fields."""
     result = webhooks.call("create_webhook", url=URL, label="Help desk")
     body = result["body"]
     assert re.fullmatch("wh_[a-z0-9]{20}", body["id"])
@@ -105,7 +105,7 @@ def test_a_secret_is_kept_encrypted_and_apart(webhooks: Webhooks) -> None:
 def test_what_does_not_fit_is_named(
     webhooks: Webhooks, body: str, field: str, message: str
 ) -> None:
-    """What is wrong is refused by its name, and nothing is stored."""
+    """A bad field is refused by its name, and nothing is stored."""
     result = webhooks.send("create_webhook", webhooks.event("create_webhook", body=body))
     assert result == problem(422, message, field)
     assert services().webhook_store.read_endpoints("demo") == []

@@ -47,7 +47,7 @@ def put(dialect: str, **external: str) -> str:
 
 
 def test_an_open_generation_says_when_to_ask_again(native: Native) -> None:
-    """What is not finished is a 200 with where it stands, and when it is worth to ask again."""
+    """An open generation is a 200 with its status, and the time to ask again."""
     generation_id = native.submitted()
     assert native.ask("get_generation", generation_id) == {
         "statusCode": 200,
@@ -98,7 +98,7 @@ def test_an_output_is_what_its_flow_makes(
 
 @pytest.mark.parametrize("dialect", ["dialonce", "genai_stack", "promptitude", "unless"])
 def test_a_generation_of_any_dialect_is_read(native: Native, dialect: str) -> None:
-    """Whoever submitted it, it is shown in the same shape, with its reference and metadata."""
+    """A generation of any dialect has the same shape, with its reference and metadata."""
     name = "external_metadata" if dialect == "dialonce" else "metadata"
     generation_id = put(dialect, external_ref='"case-457"', **{name: '{"n": 1}'})
     services().store.set_title("demo", generation_id, FLOW, "A claim")

@@ -69,7 +69,7 @@ def test_pages_follow_on_each_other(webhooks: Webhooks, set_clock: SetClock) -> 
 
 
 def test_deliveries_are_kept_for_thirty_days(webhooks: Webhooks, set_clock: SetClock) -> None:
-    """What has expired is not shown, whether or not DynamoDB has deleted it."""
+    """An expired delivery is not shown, whether or not DynamoDB has deleted it."""
     webhook = webhooks.created()["id"]
     webhooks.tested(webhook)
     set_clock.advance(days=30)
@@ -90,6 +90,6 @@ def test_deliveries_are_kept_for_thirty_days(webhooks: Webhooks, set_clock: SetC
 def test_what_cannot_be_read_is_named(
     webhooks: Webhooks, query: dict[str, str], message: str
 ) -> None:
-    """A limit or a place that is none is refused."""
+    """A bad limit and a bad cursor are refused."""
     webhook = webhooks.created()["id"]
     assert webhooks.call("list_deliveries", webhook, query=query) == problem(400, message)

@@ -46,9 +46,9 @@ def call(load_event: Callable[[str], Event]) -> Callable[..., Line]:
 
 @pytest.fixture
 def lines_of(log: io.StringIO, capsys: pytest.CaptureFixture[str]) -> LinesOf:
-    """Return a function that gives what was written about a generation.
+    """Return a function that gives the log lines about a generation.
 
-    It fails if any line is about none, but for what a run of the sweeper says of itself.
+    Fails on a line about no generation, but for those of a sweeper's run on itself.
     """
     metrics: list[Line] = []
 
@@ -71,12 +71,12 @@ def told(lines: list[Line]) -> list[tuple[str, str | None]]:
 
 
 @pytest.fixture
-def no_put_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let messages be put off whose receipts are samples."""
+def no_change_of_visibility(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the visibility of messages with sample receipts be changed."""
     monkeypatch.setattr(Queue, "change_visibility", lambda *_: None)
 
 
-@pytest.mark.usefixtures("no_put_off")
+@pytest.mark.usefixtures("no_change_of_visibility")
 def test_an_id_is_followed_from_the_api_to_the_end(  # noqa: PLR0913, PLR0917 - fixtures
     native: Native,
     call: Callable[..., Line],
@@ -87,7 +87,7 @@ def test_an_id_is_followed_from_the_api_to_the_end(  # noqa: PLR0913, PLR0917 - 
     receiver: Receiver,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Its acceptance, each attempt, its notice and its webhook are there, and nothing twice."""
+    """The admission, each attempt, the end message and the webhook are logged once each."""
     clients().events.create_event_bus(Name="company")
     monkeypatch.setenv("AFTERWORD_EVENT_BUS", "company")
     webhook = webhooks.created()["id"]
@@ -126,7 +126,7 @@ def test_an_id_is_followed_to_an_end_that_no_worker_made(
     load_event: Callable[[str], Event],
     lines_of: LinesOf,
 ) -> None:
-    """What the sweeper repairs and fails, and what became a dead letter, is told with its id."""
+    """Each end by the sweeper, and each dead letter, is logged with its generation's id."""
     lost, dead, canceled = native.submitted(), native.submitted(), native.submitted()
     native.ask("cancel_generation", canceled)
     call("dead_letter", bury, dead)
@@ -175,9 +175,9 @@ def test_what_is_dispatched_late_is_told_with_its_id(  # noqa: PLR0913, PLR0917 
     clients().events.create_event_bus(Name="company")
     monkeypatch.setenv("AFTERWORD_EVENT_BUS", "company")
     generation_id = native.submitted()
-    place = Queue if broken == "send" else type(services().store)
+    owner = Queue if broken == "send" else type(services().store)
     with monkeypatch.context() as patch:
-        patch.setattr(place, broken, out_of_reach)
+        patch.setattr(owner, broken, out_of_reach)
         native.ask("cancel_generation", generation_id)
         if broken == "mark_dispatched":
             call("deliver", deliver, generation_id)
@@ -203,7 +203,7 @@ def test_each_line_of_a_batch_is_accepted_with_its_own_id(
     load_event: Callable[[str], Event],
     log_lines: Callable[[], list[dict[str, Any]]],
 ) -> None:
-    """They are submitted side by side, and no line of the log is about another generation."""
+    """A batch's lines are submitted side by side, and each log line has its own id."""
     inbox = Inbox(load_event("intake"))
     inbox.take(created(KEY, file(*[MAIL] * 50)))
     accepted = [line for line in log_lines() if line["message"] == "accepted"]
@@ -223,7 +223,7 @@ def test_a_lease_that_ran_out_is_told_with_its_id(
     load_event: Callable[[str], Event],
     lines_of: LinesOf,
 ) -> None:
-    """A worker that was lost is in the log of the sweeper that noticed."""
+    """A lost worker is in the log of the sweeper."""
     generation_id = native.submitted()
     assert services().store.claim("demo", generation_id, clock.now() + timedelta(minutes=1))
     set_clock.advance(minutes=3)

@@ -119,10 +119,10 @@ def put(
     submission = Submission(
         dialect="dialonce", flow=FLOW, inputs=inputs, template=None, external=external
     )
-    terms = SubmissionOptions(
+    options = SubmissionOptions(
         flow_version=1, retention=timedelta(days=30), slot=slot, notify=generation_id == ID
     )
-    services().store.put("demo", generation_id, submission, terms)
+    services().store.put("demo", generation_id, submission, options)
 
 
 def ask_after_another() -> None:
@@ -140,13 +140,13 @@ def ask_after_another() -> None:
         external={},
         conversation="session-1",
     )
-    terms = SubmissionOptions(flow_version=1, retention=timedelta(days=30), slot=SLOT)
+    options = SubmissionOptions(flow_version=1, retention=timedelta(days=30), slot=SLOT)
     for generation_id in (generations.new_id(), OTHER_ID):
-        services().store.put("demo", generation_id, question, terms)
+        services().store.put("demo", generation_id, question, options)
 
 
 def unused(folder: str) -> set[str]:
-    """Return what a function may do and has not done in this test; Lambda does some of it."""
+    """Return the grants that a function has not used in this test; Lambda uses some of them."""
     deployed = roles.deployed()
     own = {grant for grant in deployed.in_force(folder) if grant.action not in USED_BY_LAMBDA}
     return {str(grant) for grant in own - deployed.used}
@@ -193,7 +193,7 @@ def test_what_is_open_to_everybody_has_and_needs_nothing(  # noqa: PLR0913, PLR0
 
 
 def lose_slot(generation_id: str) -> None:
-    """End a generation of a tenant with limits, as a process does that dies before it settles."""
+    """End a generation of a tenant with limits, by a process that dies before the dispatch."""
     limits = services().registry.get_limits("demo")
     usage = Quotas(clients().dynamodb, REFERENCES["QuotasTable"])
     slot = usage.admit("demo", generation_id, limits)
@@ -487,8 +487,8 @@ def test_an_answer_has_what_it_needs(
         external={},
         conversation="s",
     )
-    terms = SubmissionOptions(flow_version=1, retention=timedelta(days=30))
-    services().store.put("demo", ID, submission, terms)
+    options = SubmissionOptions(flow_version=1, retention=timedelta(days=30))
+    services().store.put("demo", ID, submission, options)
     somebody_else_succeeds(ID)
     event = question(load_event("get_answer"), tenant)
     asked = run_alone("get_answer")

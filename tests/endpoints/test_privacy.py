@@ -1,7 +1,7 @@
-"""What never leaves the process but to its owner: anybody's data, anybody's key.
+"""Data that leave the process to their owner alone: anybody's texts, anybody's key.
 
-Out go log lines, whatever else is printed (metrics in EMF would be), messages of SQS, events of
-EventBridge, the exceptions that reach Lambda, and the answers to others.
+Out go log lines and all else that is printed (metrics in EMF would be). Out go messages of SQS,
+events of EventBridge, the exceptions that reach Lambda, and the answers to others.
 """
 
 import base64
@@ -82,7 +82,7 @@ class Watch:
     printed: str = ""
 
     def attempt(self, run: Callable[[], object]) -> None:
-        """Run what may raise; what it raises is seen as Lambda shows it."""
+        """Run an action that may raise; an exception is seen as Lambda shows it."""
         try:
             run()
         except Exception as error:  # noqa: BLE001 - whatever it is, Lambda logs it
@@ -223,7 +223,7 @@ def test_an_outage_leaves_no_word_in_the_log(  # noqa: PLR0913, PLR0917 - all th
     watch: Watch,
     operation: str,
 ) -> None:
-    """When AWS is out of reach, the error is logged and the mail is not, whoever notices."""
+    """When AWS is out of reach, the error is logged by its finder, and the mail is not."""
     use_model(FakeModel(lambda _: completion(json.dumps({"wombat_name": "Pangolin" * 9_000}))))
     big = {**SECRETS, "body": "Yttrium" * INLINE_BYTES, "external_ref": "Narwhal" * INLINE_BYTES}
     submission_event["body"] = json.dumps(big)
@@ -279,7 +279,7 @@ def test_a_generation_leaves_no_word_in_the_log(
     leaked: Callable[[], list[str]],
     model: FakeModel,
 ) -> None:
-    """Whatever comes of a generation, neither its prompt nor its output is logged."""
+    """A generation leaves neither its prompt nor its output in the log, however it ends."""
     use_model(model)
     submission_event["body"] = json.dumps(SECRETS)
     result = submit(submission_event, LambdaContext())
@@ -322,7 +322,7 @@ def test_a_used_idempotency_key_is_not_logged(
 def test_a_header_is_not_logged(
     submission_event: Event, watch: Watch, header: str, value: str
 ) -> None:
-    """What is wrong with a header is said without the header."""
+    """A header's fault is told without the header."""
     if header == "x-api-key":
         del submission_event["headers"]["authorization"]
     submission_event["headers"][header] = value
@@ -334,7 +334,7 @@ def test_a_header_is_not_logged(
 def test_a_path_or_query_that_is_no_id_is_not_logged(
     submission_event: Event, reading_event: Callable[[str], Event], watch: Watch
 ) -> None:
-    """What stands in a path or a query by mistake, such as a name, is in no line and no answer."""
+    """A path or a query that is no id, such as a name, is in no line and answer."""
     submission_event["body"] = json.dumps(SECRETS)
     submission_event["pathParameters"]["orchestratorCuid"] = "Quokka's mails"
     submission_event["queryStringParameters"] = {"token": "Capybara", "Axolotl": "1"}
@@ -463,7 +463,7 @@ def _is_past_its_deadline(life: Life) -> None:
     life.sweep(hours=2)
 
 
-def _is_settled_by_the_sweeper(life: Life) -> None:
+def _is_dispatched_by_the_sweeper(life: Life) -> None:
     life.work(saying(OUTPUT))
     life.sweep(minutes=3)
 
@@ -493,7 +493,7 @@ def _is_canceled(life: Life) -> None:
         _is_throttled_and_swept,
         _is_lost_and_swept,
         _is_past_its_deadline,
-        _is_settled_by_the_sweeper,
+        _is_dispatched_by_the_sweeper,
         _is_a_dead_letter,
         _is_retried,
         _is_canceled,
@@ -538,7 +538,7 @@ def received() -> str:
 
 
 class Echo(BaseHTTPRequestHandler):
-    """Refuses every request, and repeats all of it, the key too, wherever there is a place."""
+    """Refuses every request, and repeats all of it, the key too, wherever a text fits."""
 
     status = 500
 
@@ -586,7 +586,7 @@ def test_an_endpoint_that_repeats_its_request_is_not_repeated(  # noqa: PLR0913,
     watch: Watch,
     status: int,
 ) -> None:
-    """What a model endpoint says of its error is in no line, and its key in no answer either."""
+    """A model endpoint's error message is in no log line, and its key in no answer."""
     echo.status = status
     submission_event["body"] = json.dumps(SECRETS)
     cuid = json.loads(submit(submission_event, LambdaContext())["body"])["process_cuid"]
@@ -619,7 +619,7 @@ def test_bedrock_repeating_its_request_is_not_repeated(  # noqa: PLR0913, PLR091
     status: int,
     queue: str,
 ) -> None:
-    """What Bedrock says of its error is in no line and not in the generation's message.
+    """Bedrock's error message is in no log line and not in the generation's message.
 
     Nor when the next thing fails too, and the worker logs both.
     """

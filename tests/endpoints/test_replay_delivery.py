@@ -20,7 +20,7 @@ def test_a_delivery_is_sent_once_more(
     set_clock: SetClock,
     status: int,
 ) -> None:
-    """Whatever came of it, it is sent again with the same id and the same bytes."""
+    """A delivery in any state is sent again with the same id and the same bytes."""
     webhook = webhooks.created()["id"]
     delivery = webhooks.tested(webhook)
     receiver.answers = [status, 200]
@@ -50,7 +50,7 @@ def test_a_delivery_is_sent_once_more(
 def test_a_replay_has_the_whole_schedule(
     webhooks: Webhooks, receiver: Receiver, webhook_queue: Queue, set_clock: SetClock
 ) -> None:
-    """A delivery that was given up is tried eight times again."""
+    """A failed delivery is tried eight times again."""
     webhook = webhooks.created()["id"]
     delivery = webhooks.tested(webhook)
     receiver.answers = [500]

@@ -1,4 +1,4 @@
-"""The webhooks' function: the handler with its event, and a receiver in the internet's place."""
+"""The webhooks' function: the handler with its event, and a receiver instead of the internet."""
 
 import json
 from collections.abc import Callable
@@ -105,7 +105,7 @@ def test_a_webhook_is_retried_as_the_schedule_says(
     webhook_queue: Queue,
     set_clock: SetClock,
 ) -> None:
-    """After 5 s, 5 min, 30 min, 2 h, 5 h, 10 h and 10 h it is tried again, and then given up."""
+    """Seven more tries follow, after 5 s up to 10 h; then the delivery has failed."""
     receiver.answers = [500]
     for wait in RETRIES:
         assert webhook_queue.deliver(begun) == [begun.id]
@@ -127,7 +127,7 @@ def test_a_webhook_is_retried_as_the_schedule_says(
 def test_any_other_status_is_a_failure(
     webhooks: Webhooks, begun: Delivery, receiver: Receiver, webhook_queue: Queue, status: int
 ) -> None:
-    """What is no success is tried again, a redirect as well."""
+    """Any status but a success is tried again, a redirect as well."""
     receiver.answers = [(status, {"location": "https://elsewhere.example/"})]
     assert webhook_queue.deliver(begun) == [begun.id]
     found = only(webhooks, begun)

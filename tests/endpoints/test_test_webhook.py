@@ -12,7 +12,7 @@ DISABLED = "The webhook is disabled: enable it first."
 def test_a_test_goes_the_way_of_all_webhooks(
     webhooks: Webhooks, receiver: Receiver, webhook_queue: Queue
 ) -> None:
-    """It is answered with its delivery, and sent from the queue."""
+    """A test is answered with its delivery, which is sent from the queue."""
     webhook = webhooks.created()["id"]
     result = webhooks.call("test_webhook", webhook)
     (delivery,) = webhooks.log(webhook)

@@ -20,7 +20,7 @@ from tests.harness.webhooks import URL, Webhooks, problem
     ],
 )
 def test_what_is_sent_is_changed(webhooks: Webhooks, change: dict[str, object]) -> None:
-    """What is sent is as it was sent, and all else is as it was."""
+    """A field that is sent is as it was sent, and all else is as it was."""
     created = webhooks.created(label="Help desk")
     del created["secret"]
     event = webhooks.event("update_webhook", {"webhookId": created["id"]}, json.dumps(change))
@@ -81,7 +81,7 @@ def test_a_change_leaves_it_disabled(webhooks: Webhooks) -> None:
 def test_what_does_not_fit_is_named(
     webhooks: Webhooks, body: str, field: str, message: str
 ) -> None:
-    """What is wrong is refused by its name, and nothing is changed."""
+    """A bad field is refused by its name, and nothing is changed."""
     created = webhooks.created()
     del created["secret"]
     event = webhooks.event("update_webhook", {"webhookId": created["id"]}, body)

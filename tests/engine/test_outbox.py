@@ -32,10 +32,10 @@ def outbox(aws: None, set_clock: SetClock) -> Outbox:  # noqa: ARG001 - for thei
 def put(*, limited: bool = False, notify: bool = False) -> None:
     """Queue a generation."""
     slot = "1794301200000-00000000" if limited else None
-    terms = SubmissionOptions(
+    options = SubmissionOptions(
         flow_version=1, retention=timedelta(days=30), slot=slot, notify=notify
     )
-    services().store.put("demo", ID, SUBMISSION, terms)
+    services().store.put("demo", ID, SUBMISSION, options)
 
 
 def end(outbox: Outbox, how: str) -> object:

@@ -105,7 +105,7 @@ DOCUMENTED_APP = {
 
 type Result = dict[str, Any]
 type Value = str | tuple[str, bytes]
-"""What a client sends for an input: a text, or a file's name and content."""
+"""An input as a client sends it: a text, or a file's name and content."""
 
 
 @dataclass(frozen=True)

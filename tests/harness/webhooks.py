@@ -127,7 +127,7 @@ def problem(status: int, detail: str, field: str | None = None, **headers: str) 
 
 @dataclass
 class Receiver:
-    """Stands in for the fetcher: what was posted, and what is answered to it.
+    """Stands in for the fetcher: the requests that were posted, and their answers.
 
     Each answer is a status, a status with headers, or why there is none; the last one stays.
     """
@@ -165,13 +165,13 @@ def messages() -> list[dict[str, Any]]:
 
 @dataclass
 class Queue:
-    """The queue's part towards the sender: what it is given, and for how long it is put off."""
+    """The queue's part towards the sender: its messages, and their changes of visibility."""
 
     load: Callable[[str], Event]
     hidden_for: list[int] = field(default_factory=list)
 
     def hide(self, receipt_handle: str, seconds: int) -> None:
-        """Note for how long a message is put off."""
+        """Note for how long a message is invisible."""
         assert receipt_handle
         self.hidden_for.append(seconds)
 

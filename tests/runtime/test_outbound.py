@@ -91,7 +91,7 @@ def test_an_inner_address_is_refused(address: str) -> None:
 
 @pytest.mark.parametrize("address", OUTSIDE)
 def test_a_public_address_is_taken(address: str) -> None:
-    """What is next to an inner network, and all the rest, is the public internet."""
+    """An address next to an inner network, like all the rest, is the public internet."""
     assert is_public(address)
     assert target("https://docs.example/a.txt", address).addresses == (address,)
 
@@ -137,7 +137,7 @@ def test_one_inner_address_among_others_is_enough() -> None:
     ],
 )
 def test_an_address_of_another_form_is_refused(url: str, message: str) -> None:
-    """What is no https address on port 443 without credentials is refused, with the reason."""
+    """A URL other than https on port 443 without credentials is refused, with the reason."""
     assert refusal(url) == message
 
 
@@ -193,7 +193,7 @@ def test_hosts_that_are_allowed_may_be_anywhere() -> None:
 
 
 @pytest.mark.parametrize("address", INSIDE)
-def test_an_inner_address_is_no_place_for_webhooks(address: str) -> None:
+def test_an_inner_address_is_none_for_webhooks(address: str) -> None:
     """An address that is written out is refused before it is ever used."""
     host = f"[{address.partition('%')[0]}]" if ":" in address else address
     with pytest.raises(FetchError, match="the host was not found on the public internet"):
@@ -202,7 +202,7 @@ def test_an_inner_address_is_no_place_for_webhooks(address: str) -> None:
 
 @pytest.mark.parametrize("url", ["https://hooks.example/", f"https://{PUBLIC}/", "http://a:8000/"])
 def test_a_name_is_not_resolved_to_check_its_form(url: str) -> None:
-    """What a URL looks like is checked without asking anybody."""
+    """A URL's form is checked without a look-up of its name."""
 
     def resolve(_host: str, _port: int) -> list[str]:
         raise AssertionError("asked")

@@ -1,4 +1,4 @@
-"""Fetching over real sockets: what is connected to, and what comes of what servers answer."""
+"""Fetching over real sockets: the addresses that are connected to, and the servers' answers."""
 
 import ssl
 import threading
@@ -301,7 +301,7 @@ def test_the_largest_file(fetcher: Fetcher, serve: Serve) -> None:
 def test_a_slow_drip_ends_at_the_deadline(
     fetcher: Fetcher, serve: Serve, ended: threading.Event, first: bytes, piece: bytes
 ) -> None:
-    """A host that sends a byte now and then is cut off when the time for all of it is over."""
+    """A host that sends a byte now and then is cut off when the total time is over."""
     serve(a_txt=drip(first, piece, ended))
     started = time.monotonic()
     expected = "the host took longer than 0.3 seconds; send the file itself instead."
@@ -334,7 +334,7 @@ def test_a_slow_resolver_ends_at_the_deadline(ended: threading.Event) -> None:
     ],
 )
 def test_an_answer_that_is_none(fetcher: Fetcher, serve: Serve, page: Page) -> None:
-    """What is no whole HTTP answer is told as a broken connection, and no part of it is taken."""
+    """A broken HTTP answer is told as a broken connection, and no part of it is taken."""
     serve(a_txt=page)
     assert refusal(fetcher) == "the connection to the host broke; try again."
 
@@ -402,7 +402,7 @@ def test_nothing_is_posted_inside(
 def test_a_redirect_is_the_answer_to_a_post(
     fetcher: Fetcher, internet: Internet, serve: Serve, status: int, location: str
 ) -> None:
-    """Nobody is followed anywhere: the redirect itself is what comes back."""
+    """No redirect is followed: the redirect itself is the answer."""
     canary = serve("127.0.0.1", hook=file(b""))
     other = serve(OTHER, hook=file(b""))
     serve(hook=redirect(location, status))

@@ -12,7 +12,7 @@ type Consumer = Callable[[Sequence["Message"]], None]
 
 @dataclass(eq=False)
 class Message:
-    """A message. `received` is how often it was; it is in sight again at `visible_at`."""
+    """A message, received `received` times, which is in sight again at `visible_at`."""
 
     id: str
     body: str
@@ -60,7 +60,7 @@ class Queue:
         self._add(message, delay)
         return message.id
 
-    def put_off(self, message_id: str, seconds: float) -> bool:
+    def change_visibility(self, message_id: str, seconds: float) -> bool:
         """Hide a message for so long; False if it is gone."""
         message = self.messages.get(message_id)
         if message is None:

@@ -1,4 +1,4 @@
-"""The core layer's build: what it keeps is what the code uses."""
+"""The core layer's build: the files in it are those that the code uses."""
 
 import ast
 import importlib.util

@@ -1,4 +1,4 @@
-"""What webhooks are made of: ids, secrets, signatures, waits and hosts."""
+"""The parts of webhooks: ids, secrets, signatures, waits and hosts."""
 
 import base64
 import uuid
