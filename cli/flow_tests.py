@@ -186,7 +186,7 @@ def _checked(
     values, files = inputs.check_inputs(declared, sent)
     if mail and not partly:
         if not {"subject", "body"} & values.keys():
-            raise UnprocessableError("body", "the mail is empty; it or the subject needs a text.")
+            raise UnprocessableError("body", "must have a text, or the subject must.")
         values = {"subject": "", "body": "", **values}
     if partly:
         of_files = {file.input for file in files}
