@@ -1,8 +1,7 @@
 """AWS and a model that answer at once, in a process of their own; the rest of the time is ours.
 
-Knows just enough: items are kept and read back by `pk` and `sk`, updates change nothing and
-return the item as if it had ended, the model always says the same. GET returns the requests since
-the last GET.
+Items are kept and read back by `pk` and `sk`. Updates change nothing, and return the item as if
+it had ended. The model always says the same. GET returns the requests since the last GET.
 """
 
 import json
