@@ -35,7 +35,7 @@ class Stub(ThreadingHTTPServer):
             case "UpdateItem" if (item := self._items.get(_key(request, "Key"))) is not None:
                 return {"Attributes": _ended(item, request["UpdateExpression"])}
             case "Query":
-                return {"Items": [], "Count": 0}
+                return {"Items": [], "Count": 0, "ScannedCount": 0}
             case "PutEvents":
                 return {"FailedEntryCount": 0, "Entries": [{"EventId": "1"}]}
             case "SendMessage":
@@ -51,7 +51,7 @@ class Stub(ThreadingHTTPServer):
 
 
 def _ended(item: dict[str, Any], update: str) -> dict[str, Any]:
-    """Return the item as if it had ended, and was settled unless the update leaves that to do."""
+    """Return the item as if it had ended; dispatched, unless the update leaves that to do."""
     kept = {name: value for name, value in item.items() if name != "due_at"}
     left = {"due_at": ANY_TIME} if "#due_at =" in update else {}
     return {**kept, **left, "finished_at": ANY_TIME}

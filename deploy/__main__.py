@@ -79,8 +79,8 @@ def deploy(name: str, architecture: str, given: str, *, sure: bool) -> int:
         print(
             "A first deployment. Enter takes what is in brackets; all of it can be changed later."
         )
-        settled = {**wanted, **environment.parameters}
-        values = parameters.ask(template, values, settled, _ask)
+        decided = {**wanted, **environment.parameters}
+        values = parameters.ask(template, values, decided, _ask)
     plan = Plan(environment, where, values, before, sure)
     _show(plan, template)
     if not sure and not _confirmed("Build and deploy this?"):
