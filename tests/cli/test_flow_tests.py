@@ -348,7 +348,7 @@ def test_a_wrong_file_is_told(afterword: Afterword, poem: Path) -> None:
         ((FLOW,), "text: it is missing."),
         (
             (FLOW, "--input", "subject= "),
-            "body: the mail is empty; it or the subject needs a text.",
+            "body: must have a text, or the subject must.",
         ),
         (
             (FLOW, "--input", "body=x", "--input", "text=x"),
