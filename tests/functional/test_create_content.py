@@ -31,9 +31,7 @@ from tests.harness.contents import (
 )
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(40)
-TYPES = (
-    "the file is of no type that is taken; there are: text, Markdown, HTML, PDF, DOCX, CSV, JSON."
-)
+TYPES = "must be a file of one of these types: text, Markdown, HTML, PDF, DOCX, CSV, JSON."
 NOT_PUBLIC = "the host was not found on the public internet; send the file itself instead."
 NOTHING = (0, 0)
 
@@ -160,7 +158,7 @@ def test_a_file_may_have_another_name(contents: Contents) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("a.txt", b"", "the file is empty."),
+        ("a.txt", b"", "must not be an empty file."),
         ("a.txt", b" \n", "The document has no text in it: if it is a scan, send a copy with"),
         ("a.txt", PNG, TYPES),
         ("a.zip", b"PK\x03\x04" + bytes(30), TYPES),

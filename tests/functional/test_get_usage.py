@@ -21,7 +21,7 @@ from tests.harness.administration import (
 )
 
 LITE, CLAUDE, OWN = "amazon.nova-lite-v1:0", "eu.anthropic.claude-3-haiku-20240307-v1:0", "own"
-WHEN = "it must be a day such as 2026-11-30."
+WHEN = "must be a day such as 2026-11-30."
 
 
 def end(
@@ -169,8 +169,8 @@ def test_thirty_days_by_day_are_the_default(administration: Administration) -> N
             "from",
             "at most 92 days are shown at once.",
         ),
-        ({"by": "hour"}, "by", "it must be one or more of: day, flow, model."),
-        ({"by": ""}, "by", "it must be one or more of: day, flow, model."),
+        ({"by": "hour"}, "by", "must be one or more of: day, flow, model."),
+        ({"by": ""}, "by", "must be one or more of: day, flow, model."),
         ({"since": "2026-11-01"}, "query", "must be of: from, to, by."),
     ],
 )

@@ -157,6 +157,7 @@ PUBLIC: dict[str, tuple[str, ...]] = {
         "store",
     ),
     "tenants": (
+        "",
         "keys",
         "registry",
     ),

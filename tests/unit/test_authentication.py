@@ -85,7 +85,7 @@ def test_an_unknown_key_is_never_remembered(
     """A key that was refused as unknown is taken from the moment it is there."""
     made = keys.generate_key()
     why_refused(authenticator, made[1])
-    monkeypatch.setattr(keys, "generate", lambda: made)
+    monkeypatch.setattr(keys, "generate_key", lambda: made)
     assert registry.create_key("demo", [Scope.READ])[1] == made[1]
     assert authenticator.authenticate(made[1], Scope.READ).tenant == "demo"
 

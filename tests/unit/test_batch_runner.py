@@ -28,7 +28,7 @@ from afterword.errors import InvalidRequestError, NotFoundError
 from afterword.generations import Generation, Submission
 from afterword.runtime.clients import clients
 from afterword.services import services
-from afterword.tenants.registry import StoredFlow
+from afterword.tenants import StoredFlow
 from tests.conftest import FLOW, SetClock, Tenant
 from tests.harness.deployment import REFERENCES
 

@@ -51,7 +51,7 @@ class Limiter:
         ):
             found = self._quotas.admit(tenant, generation_id, limits)
         if isinstance(found, QuotaExceeded):
-            raise LimitedError(found.what, found.retry_after, found.allowances)
+            raise LimitedError(found.message, found.retry_after, found.allowances)
         return found
 
     def release_slot(self, tenant: str, generation_id: str, slot: str) -> None:

@@ -20,9 +20,9 @@ def extract_text(field: str, content: bytes, seconds: float) -> str:
     if media_type not in media_types.DOCUMENTS:
         raise UnprocessableError(
             field,
-            "the file is empty."
+            "must not be an empty file."
             if media_type == media_types.EMPTY
-            else f"the file is of no type that is taken; there are: {TYPES}.",
+            else f"must be a file of one of these types: {TYPES}.",
         )
     extract = importlib.import_module("afterword_documents.extraction").extract
     try:

@@ -64,9 +64,9 @@ def _day(field: str, text: str) -> date:
     try:
         day = date.fromisoformat(text)
     except ValueError as error:
-        raise UnprocessableError(field, "it must be a day such as 2026-11-30.") from error
+        raise UnprocessableError(field, "must be a day such as 2026-11-30.") from error
     if day.isoformat() != text or not 2000 <= day.year < 3000:  # noqa: PLR2004 - days of use
-        raise UnprocessableError(field, "it must be a day such as 2026-11-30.")
+        raise UnprocessableError(field, "must be a day such as 2026-11-30.")
     return day
 
 
@@ -74,7 +74,7 @@ def parse_grouping(text: str | None) -> tuple[Grouping, ...]:
     """Return what to group by, in the order of By: by day, where it does not say."""
     names = [name.strip() for name in (Grouping.DAY if text is None else text).split(",")]
     if not set(names) <= set(Grouping):
-        raise UnprocessableError("by", f"it must be one or more of: {', '.join(Grouping)}.")
+        raise UnprocessableError("by", f"must be one or more of: {', '.join(Grouping)}.")
     return tuple(each for each in Grouping if each in names)
 
 
