@@ -281,12 +281,12 @@ ONE = "text, file, fileUrl"
         ({"text": "A"}, refusal("name", "must be present.")),
         ({"name": "A", "text": ""}, refusal("text", "must not be blank.")),
         ({"name": "A", "text": " \n"}, refusal("text", "must not be blank.")),
-        ({"name": " ", "text": "A"}, refusal("name", "it must not be blank.")),
-        ({"name": "a" * 201, "text": "A"}, refusal("name", "it is longer than 200 characters.")),
-        ({"name": "A", "text": "A", "folder": " "}, refusal("folder", "it must not be blank.")),
+        ({"name": " ", "text": "A"}, refusal("name", "must not be blank.")),
+        ({"name": "a" * 201, "text": "A"}, refusal("name", "must have at most 200 characters.")),
+        ({"name": "A", "text": "A", "folder": " "}, refusal("folder", "must not be blank.")),
         (
             {"name": "A", "text": "A", "tags": ",".join("abcdefghijklmnopqrstu")},
-            refusal("tags", "there are 21, and at most 20 may be."),
+            refusal("tags", "must be at most 20, not 21."),
         ),
         (
             {"name": "A", "text": "A", "externalId": "e" * 256},
@@ -294,11 +294,11 @@ ONE = "text, file, fileUrl"
         ),
         (
             {"name": "A", "text": "A", "source": "s" * 2_001},
-            refusal("source", "it is longer than 2,000 characters."),
+            refusal("source", "must have at most 2,000 characters."),
         ),
         (
             {"name": "A", "text": "x" * 2_000_001},
-            refusal("text", "it is longer than 2,000,000 characters."),
+            refusal("text", "must have at most 2,000,000 characters."),
         ),
         (
             {"name": "A", "text": "A", "colour": "red", "size": None, "bits": []},

@@ -187,7 +187,7 @@ def test_a_choice_of_context_is_checked_by_name(tenant: Tenant, native: Native) 
 
     folders = "context.answer.folders"
     assert choose({"folders": {"names": ["None"]}}) == invalid(
-        folders, 'there is no folder "None".'
+        folders, 'must exist, and there is no folder "None".'
     )
     known = "must be one of:"
     assert choose({"pages": {}}) == invalid("context.answer.pages", f"{known} folders, tags.")
