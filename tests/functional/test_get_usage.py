@@ -163,11 +163,11 @@ def test_thirty_days_by_day_are_the_default(administration: Administration) -> N
         ({"to": "yesterday"}, "to", WHEN),
         ({"to": "9999-12-31"}, "to", WHEN),
         ({"to": ""}, "to", WHEN),
-        ({"from": "2026-12-01"}, "from", "it is after `to`."),
+        ({"from": "2026-12-01"}, "from", "must not be after `to`."),
         (
             {"from": "2026-08-10", "to": "2026-11-10"},
             "from",
-            "at most 92 days are shown at once.",
+            "must be less than 92 days before `to`.",
         ),
         ({"by": "hour"}, "by", "must be one or more of: day, flow, model."),
         ({"by": ""}, "by", "must be one or more of: day, flow, model."),

@@ -119,7 +119,7 @@ class Services:
 
     @cached_property
     def quotas(self) -> "Quotas":
-        """What tenants with limits use."""
+        """The use of tenants' limits."""
         from afterword.limits.quotas import Quotas
 
         return Quotas(self._clients.dynamodb, self.settings.quotas_table)
@@ -136,9 +136,9 @@ class Services:
         """The one way to end a generation."""
         from afterword.engine.outbox import Outbox
 
-        notices = self._queue(self.settings.notify_queue_url)
+        messages = self._queue(self.settings.notify_queue_url)
         metrics = self.metrics if self.has_metrics else None
-        return Outbox(self.store, self.quotas, notices, metrics)
+        return Outbox(self.store, self.quotas, messages, metrics)
 
     @cached_property
     def submitter(self) -> "Submitter":
@@ -157,7 +157,7 @@ class Services:
 
     @cached_property
     def model(self) -> "Model":
-        """The deployment's model; raises UnknownProviderError if its setting is wrong."""
+        """The deployment's model; raises UnknownProviderError for an unknown provider."""
         from afterword.models.provider import build_model
 
         return build_model(self.settings, self._clients)
@@ -205,7 +205,7 @@ class Services:
 
     @cached_property
     def batches(self) -> "BatchStore":
-        """Batches, and how far each has come."""
+        """Batches and their progress."""
         from afterword.batches.store import BatchStore
 
         return BatchStore(self._clients.dynamodb, self.settings.batches_table)
