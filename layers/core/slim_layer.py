@@ -1,7 +1,7 @@
 """Remove unused files from the core layer: `slim_layer.py <the layer's python folder>`.
 
-The build runs this script. Each path named here must exist, so that an upgrade that moves one fails
-the build instead of shipping the file again.
+The build runs this script. Each path named here must exist. Otherwise an upgrade that moves a file
+would ship that file again.
 """
 
 import gzip

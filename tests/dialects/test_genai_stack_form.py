@@ -505,7 +505,7 @@ def test_a_urlencoded_form_is_taken(body: str, pairs: Pairs) -> None:
         ),
         pytest.param(
             b' {"a": "walnut"}',
-            "The body looks like JSON; its Content-Type must be application/json.",
+            "Content-Type: must be application/json for a body of JSON.",
             id="JSON, as curl -d sends it",
         ),
     ],

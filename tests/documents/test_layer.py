@@ -33,7 +33,7 @@ def test_a_document_is_parsed_by_little_code() -> None:
     readers = ("application/pdf", "text/html", "application/anything-else")
     script = (
         "import json, sys;"
-        f"[child._reader(media_type) for media_type in {readers}];"
+        f"[child._load_parser(media_type) for media_type in {readers}];"
         "print(json.dumps(sorted({name.split('.')[0] for name in sys.modules})))"
     )
     with start(script) as process:

@@ -1,5 +1,5 @@
 """The text of documents, in a layer of its own.
 
-`extraction.extract` is the entry. Documents are untrusted and parsers have faults, so each document
-is parsed by `child`, in a process that has nothing but the document.
+`extraction.extract` is the entry. Documents are untrusted, and parsers have faults. So
+each document is parsed by `child`, in a process that has nothing but the document.
 """

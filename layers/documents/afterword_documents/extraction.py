@@ -54,7 +54,7 @@ def extract(media_type: str, content: bytes, seconds: float) -> str:
         answer = _answer(media_type, content, ends)
     finally:
         _slots.release()
-    return _text_of(answer)
+    return _parse_answer(answer)
 
 
 def _decode(content: bytes) -> str:
@@ -72,8 +72,8 @@ def _check(text: str) -> str:
     return text
 
 
-def _text_of(answer: bytes) -> str:
-    """Return the text that the process wrote; it is trusted no more than the document."""
+def _parse_answer(answer: bytes) -> str:
+    """Return the text of the process's output, which is as untrusted as the document."""
     verdict, _, text = answer.partition(b"\n")
     try:
         known = Verdict(verdict.decode())

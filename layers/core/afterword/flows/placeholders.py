@@ -1,7 +1,7 @@
 """Reply templates: fixed words with bracketed placeholders, such as `Dear [customer's name],`.
 
-A placeholder is 1 to 200 characters between `[` and `]` on one line, not all white space, and
-without brackets inside. Other text is unchanged. Equal placeholders have one value.
+A placeholder is 1 to 200 characters between `[` and `]` on one line. White space alone is none, and
+brackets inside are not allowed. Other text is unchanged. Equal placeholders have one value.
 """
 
 import json

@@ -83,7 +83,7 @@ def _read_urlencoded(body: bytes) -> list[Field]:
     Unlike urllib's parse_qsl, errors name the field, and a lone "%" is refused.
     """
     if _begins_like_json(body):
-        raise InvalidRequestError(f"The body looks like JSON; its Content-Type must be {_JSON}.")
+        raise InvalidRequestError(f"Content-Type: must be {_JSON} for a body of JSON.")
     check_count(body.count(b"&") + 1)
     fields: list[Field] = []
     for number, field in enumerate(body.split(b"&"), 1):

@@ -1,7 +1,7 @@
 """Static files, open without a key: the API's description, and the page that shows it.
 
-The files are in the viewer layer. This module reads no key, no setting and nothing of AWS, and
-imports little, which keeps the cold starts of its functions short.
+The files are in the viewer layer. This module reads no key, no setting and nothing of AWS. Its few
+imports keep the cold starts of its functions short.
 """
 
 import base64

@@ -8,8 +8,8 @@ requests         submissions accepted in it
 tokens_2026_11   tokens of the generations that ended in that month; one such for each month
 
 An admission is one conditional write over all of these. A release gives a slot back and counts the
-tokens in one write, on condition of the very slot. So each generation is counted once, though
-another submission with its idempotency key may take a new slot for the same id.
+tokens in one write, on condition of the very slot. So each generation is counted once. Another
+submission with its idempotency key may take a new slot for the same id meanwhile.
 """
 
 import secrets

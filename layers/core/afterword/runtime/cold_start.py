@@ -2,7 +2,7 @@
 
 Imports make hundreds of thousands of objects, which all stay; collections among them take about a
 tenth of a cold start (bench/README.md). So in Lambda the collector pauses from the first import of
-this package until the handler is built, and skips all objects up to then.
+this package until the handler is built. All objects up to then are exempt from collection.
 """
 
 import gc

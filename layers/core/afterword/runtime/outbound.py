@@ -1,8 +1,8 @@
 """Outbound HTTP to addresses that callers name: fetches and webhooks (decision 0020).
 
 Private addresses are refused in both directions (SSRF). A name is resolved once, each of its IP
-addresses is checked, and the connection goes to a checked one. So a name cannot resolve to a public
-address for the check and to a private one for the connection (DNS rebinding). Each redirect is
+addresses is checked, and the connection goes to a checked one. So a second resolution
+cannot lead to a private address after the check (DNS rebinding). Each redirect is
 checked like a new address.
 """
 

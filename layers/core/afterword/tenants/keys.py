@@ -1,7 +1,7 @@
 """API keys: `aw_<key id>_<secret>_<checksum>`, shown once and stored as a hash.
 
-The checksum tells a mistyped key from an unknown one without a read of the table, and lets secret
-scanners recognise a leaked key.
+The checksum tells a mistyped key from an unknown one without a read of the table. Secret scanners
+recognise a leaked key by the same form.
 """
 
 import hashlib
