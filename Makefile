@@ -50,9 +50,10 @@ test-sam: .venv/ready $(SAM_READY) $(STACK_READY) ## run the tests of `make sam-
 
 check: lint audit test test-long test-local test-sam invoke-all ## what CI runs: lint, audit, all tests (the last two need Docker)
 
-lint: .venv/ready $(SAM_READY) ## ruff, mypy, the lock, the layers' requirements, openapi.yaml, the template
+lint: .venv/ready $(SAM_READY) ## ruff, mypy, prose, the lock, the layers' requirements, openapi.yaml, the template
 	@echo "ruff" && .venv/bin/ruff check && .venv/bin/ruff format --check --quiet
 	@echo "mypy" && .venv/bin/mypy
+	@echo "prose" && $(PYTHON) -m audit.prose
 	@echo "uv.lock" && .venv/bin/uv lock --check --quiet
 	@echo "layers/*/requirements.txt" && $(REQUIREMENTS) | diff layers/core/requirements.txt -
 	@$(REQUIREMENTS) --only-group documents | diff layers/documents/requirements.txt -

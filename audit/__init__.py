@@ -1,1 +1,1 @@
-"""What audits the template, the code and the workflows: make audit."""
+"""The audit of template, code and workflows (`make audit`), and the prose check."""

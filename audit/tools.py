@@ -30,7 +30,7 @@ class AuditError(Exception):
 
 @dataclass(frozen=True)
 class Findings:
-    """What a tool found, a line each, and how it says what it looked at."""
+    """The findings of a tool, a line each, and its summary of the things checked."""
 
     lines: list[str]
     seen: str
@@ -70,7 +70,7 @@ def checkov(template: Path) -> Findings:
         path.write_text(json.dumps(resolved(parsed, met=met)))
         config = HERE / "checkov.yaml"
         found = _json(["checkov", "--config-file", config, "--output", "json", "--file", path])
-        if "results" not in found:  # what it says when it has checked nothing
+        if "results" not in found:  # checkov's answer when nothing was checked
             raise AuditError(f"checkov checked nothing in {place(template)}")
         results = found["results"]
         for one in results["failed_checks"]:

@@ -1,4 +1,4 @@
-"""What each function is asked: its event of `events/`, with what is there at the stub."""
+"""The request to each function: its event of `events/`, about things that the stub has."""
 
 import json
 import os
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parent.parent
 TENANT, FLOW, GENERATION = "demo", "mail-reply", "019a6f3e-7c00-7000-8000-000000000001"
-"""What the events name."""
+"""The id in the events."""
 ENDED = "019a6f3e-7c00-7000-8000-000000000002"
 """A generation that has ended, and is to be made known."""
 
@@ -67,7 +67,7 @@ CASES = (
     Case("list_text_generations", ("dynamodb",), "by_flow"),
     Case("create_text_generation", ("dynamodb", "sqs"), "meta_data"),
     Case("get_text_generation", ("dynamodb",), "meta_data"),
-    Case("update_text_generation", ("dynamodb",), "SET title"),
+    Case("update_text_generation", ("dynamodb",), "#title = "),
     Case("submit_generation", ("dynamodb", "sqs"), "/v1/generations/"),
     Case("get_generation", ("dynamodb",), "flow_version"),
     Case("list_generations", ("dynamodb",), "by_flow"),
@@ -75,7 +75,7 @@ CASES = (
     Case("delete_generation", ("dynamodb",), "deleted_at", ENDED),
     Case("retry_generation", ("dynamodb", "sqs"), "retry_of", ENDED),
     Case("get_flow_log", ("dynamodb",), "logId"),
-    Case("rate_flow_log", ("dynamodb",), "SET rating"),
+    Case("rate_flow_log", ("dynamodb",), "#rating = "),
     Case("submit_query", ("dynamodb", "sqs"), "questionId"),
     Case("get_answer", ("dynamodb",), "PENDING"),
     Case("list_folders", ("dynamodb",), "foldersCount", owner=True),
@@ -166,9 +166,9 @@ def _put_ended(dynamodb: "DynamoDBClient") -> None:
     submission = Submission(
         dialect="dialonce", flow=FLOW, inputs={"body": "Hello"}, template=None, external={}
     )
-    terms = SubmissionOptions(flow_version=1, retention=timedelta(days=30), notify=True)
+    options = SubmissionOptions(flow_version=1, retention=timedelta(days=30), notify=True)
     payloads = Payloads(lambda: boto3.client("s3"), "bench")
-    GenerationStore(dynamodb, "generations", payloads).put(TENANT, ENDED, submission, terms)
+    GenerationStore(dynamodb, "generations", payloads).put(TENANT, ENDED, submission, options)
     key = {"pk": {"S": f"{TENANT}#{ENDED}"}}
     item = dynamodb.get_item(TableName="generations", Key=key)["Item"]
     item |= {"status": {"S": "canceled"}, "finished_at": item["created_at"]}

@@ -1,4 +1,4 @@
-"""What is measured, in a fresh process each time: `process.py <a Plan as JSON>`.
+"""One measurement in a fresh process: `process.py <a Plan as JSON>`.
 
 Imports Lambda's own runtime first, as Lambda does before it looks at a function, and starts the
 clock after that. Prints a Measurement as JSON on stderr: stdout is the function's, for its logs.
@@ -16,7 +16,7 @@ type Calls = list[tuple[str, str]]
 
 
 class Plan(TypedDict):
-    """What to run: the built function in `paths`, or with `calls` these calls in bare boto3."""
+    """The code to run: the built function in `paths`, or with `calls` these calls in bare boto3."""
 
     runtime: str  # where awslambdaric is
     paths: list[str]
@@ -43,7 +43,7 @@ class Context:
     aws_request_id = "bench"
 
     def get_remaining_time_in_millis(self) -> int:
-        """Return what is left of the invocation."""
+        """Return the milliseconds left of the invocation."""
         return 60_000
 
 

@@ -69,7 +69,7 @@ class Api:
         except HTTPError as error:
             raise BatchError(f"{url.partition('?')[0]} does not answer: {error}") from error
         if answer.status >= 400:  # noqa: PLR2004 - the statuses of errors
-            raise BatchError(f"It was refused with {answer.status}: {_why(answer)}")
+            raise BatchError(f"The request was refused with {answer.status}: {_why(answer)}")
         return answer
 
 

@@ -38,7 +38,7 @@ _AHEAD = 4 * AT_ONCE
 
 
 class Outcome(StrEnum):
-    """What became of a file."""
+    """The outcome of a file."""
 
     ADDED = "added"
     UPDATED = "updated"
@@ -49,7 +49,7 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class End:
-    """What became of a file: the content's id if there is one, and why it failed if it did."""
+    """The outcome of a file, with the content's id if there is one, and the cause of a failure."""
 
     path: str
     external_id: str | None
@@ -95,17 +95,19 @@ def add(  # noqa: PLR0913, PLR0917 - a command's options are its parameters
 ) -> None:
     """Add files as contents, and update those that have changed; exit code 1 if some failed.
 
-    A file is known again by its external id, its path in the folder that is given. What has not
-    changed is left alone, so that a command that was interrupted goes on when it is run again.
+    A file is known again by its external id, its path in the folder that is given. Unchanged files
+    are left alone, so that a command that was interrupted goes on when run again.
     """
     if source_base is not None and not _is_address(source_base):
         raise typer.BadParameter(f"{source_base!r} is no http address", param_hint="--source-base")
     tags = tuple(tag or ())
     _check_labels(folder, tags)
-    there = stack.of(context)
-    there.registry.get_tenant(tenant)
+    services = stack.of(context)
+    services.registry.get_tenant(tenant)
     found = content_files.find(paths, folder, id_prefix)
-    adding = _Adding(there.contents, tenant, tags, source_base, id_prefix, move=move, dry=dry_run)
+    adding = _Adding(
+        services.contents, tenant, tags, source_base, id_prefix, move=move, dry=dry_run
+    )
     ends: list[End] = []
     for path, message in found.failed:
         _note(ends, End(path=path, external_id=None, outcome=Outcome.FAILED, message=message))
@@ -131,13 +133,13 @@ def list_contents(
     as_json: AsJson = False,
 ) -> None:
     """List a tenant's contents by folder and name, and its folders with how many each has."""
-    there = stack.of(context)
-    there.registry.get_tenant(tenant)
-    folders = there.contents.list_folders(tenant)
+    services = stack.of(context)
+    services.registry.get_tenant(tenant)
+    folders = services.contents.list_folders(tenant)
     if folder is not None:
         folders = [_folder(folders, tenant, folder)]
     each = sorted(
-        _contents(there.contents, tenant, None if folder is None else folders[0].id),
+        _contents(services.contents, tenant, None if folder is None else folders[0].id),
         key=lambda content: (content.folder.name.casefold(), content.name.casefold(), content.id),
     )
     if as_json:
@@ -189,17 +191,17 @@ def remove(
         raise typer.BadParameter("takes all: give no REFERENCE beside it", param_hint="--folder")
     if folder is None and not references:
         raise typer.BadParameter("give at least one, or --folder", param_hint="REFERENCE")
-    there = stack.of(context)
-    there.registry.get_tenant(tenant)
+    services = stack.of(context)
+    services.registry.get_tenant(tenant)
     if folder is None:
-        _remove_each(there.contents, tenant, references or [])
+        _remove_each(services.contents, tenant, references or [])
         return
-    chosen = _folder(there.contents.list_folders(tenant), tenant, folder)
-    ids = [content.id for content in _contents(there.contents, tenant, chosen.id)]
+    chosen = _folder(services.contents.list_folders(tenant), tenant, folder)
+    ids = [content.id for content in _contents(services.contents, tenant, chosen.id)]
     if ids and not yes:
         question = f"Remove all contents of folder {chosen.name} of tenant {tenant} ({len(ids)})?"
         typer.confirm(plain(question), abort=True, err=True)
-    _remove_each(there.contents, tenant, ids)
+    _remove_each(services.contents, tenant, ids)
 
 
 # --- adding ---------------------------------------------------------------------------------------
@@ -243,9 +245,9 @@ class _Adding:
         }
 
     def prepare(self, file: File) -> End | Draft:
-        """Return the content that a file is to be, or what became of it if there is none to write.
+        """Return the content to write for a file, or its outcome if there is none to write.
 
-        What has not changed is not extracted.
+        An unchanged file is not extracted.
         """
         try:
             content = content_files.read(file)
@@ -361,7 +363,7 @@ def _end(
     file: File, outcome: Outcome, content: str | None = None, message: str | None = None
 ) -> End:
     return End(
-        path=content_files.shown(file.path),
+        path=content_files.show_path(file.path),
         external_id=file.external_id,
         outcome=outcome,
         content=content,

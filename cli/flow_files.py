@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class FlowFileError(AfterwordError):
-    """A file is no flow; the message has one line for each problem: `file:line: field: what`."""
+    """A file is no flow; the message has lines of the form `<file>:<line>: <field>: <problem>`."""
 
 
 class _Loader(yaml.SafeLoader):

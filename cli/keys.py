@@ -30,7 +30,7 @@ def create(  # noqa: PLR0913 - a command's options are its parameters
     *,
     as_json: AsJson = False,
 ) -> None:
-    """Create a key. It is printed this once: only its hash is stored."""
+    """Create a key. The key is printed this once: only its hash is stored."""
     scopes = scope or [Scope.SUBMIT, Scope.READ]
     created, key_string = stack.of(context).registry.create_key(tenant, scopes, label, flow)
     if as_json:

@@ -84,7 +84,7 @@ def _problems_explained(*, local: bool) -> Iterator[None]:
 
 
 def _explain(error: AfterwordError | BotoCoreError | ClientError, *, local: bool) -> str:
-    """Return one line: what is wrong, and what to do about it."""
+    """Return one line: the problem and its remedy."""
     match error:
         case NoCredentialsError():
             text = (

@@ -113,7 +113,7 @@ def _described(session: boto3.Session, endpoint: str | None, name: str) -> Servi
     if missing := [output for output in _OUTPUTS if output not in outputs]:
         raise StackError(
             f"Stack {name} ({described['StackStatus']}) has no output {missing[0]}:"
-            " it is not afterword's, or this version of it is not deployed yet."
+            " the stack is not afterword's, or this version is not deployed yet."
         )
     parameters = {
         parameter["ParameterKey"]: parameter["ParameterValue"]

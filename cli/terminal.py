@@ -1,4 +1,4 @@
-"""What the commands say: results on standard output, everything else on standard error."""
+"""The output of the commands: results on standard output, everything else on standard error."""
 
 import json
 import logging

@@ -5,7 +5,8 @@ from typing import Annotated
 import typer
 
 from afterword.dialects.native.webhooks import build_delivery, build_webhook
-from afterword.webhooks import ROTATION_OVERLAP, Delivery, Endpoint
+from afterword.webhooks import Delivery, Endpoint
+from afterword.webhooks.signing import ROTATION_OVERLAP
 from cli import stack
 from cli.arguments import AsJson, TenantId
 from cli.terminal import minute, result, result_json, result_table, say
@@ -30,9 +31,9 @@ def add(
     as_json: AsJson = False,
 ) -> None:
     """Add a webhook. Its secret is printed this once."""
-    there = stack.of(context)
-    there.registry.get_tenant(tenant)
-    endpoint, secret = there.webhook_endpoints.create(tenant, url, label)
+    services = stack.of(context)
+    services.registry.get_tenant(tenant)
+    endpoint, secret = services.webhook_endpoints.create(tenant, url, label)
     if as_json:
         result_json({**build_webhook(endpoint), "secret": secret})
         return
@@ -46,9 +47,9 @@ def add(
 @app.command("list")
 def list_webhooks(context: typer.Context, tenant: TenantId, *, as_json: AsJson = False) -> None:
     """List a tenant's webhooks, oldest first."""
-    there = stack.of(context)
-    there.registry.get_tenant(tenant)
-    endpoints = there.webhook_store.read_endpoints(tenant)
+    services = stack.of(context)
+    services.registry.get_tenant(tenant)
+    endpoints = services.webhook_store.read_endpoints(tenant)
     if as_json:
         result_json([build_webhook(endpoint) for endpoint in endpoints])
         return
@@ -145,7 +146,7 @@ def deliveries(
                 delivery.generation or "",
                 minute(delivery.created_at),
                 delivery.status,
-                str(delivery.made),
+                str(delivery.try_count),
                 _answer(delivery),
             )
             for delivery in found

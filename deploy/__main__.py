@@ -1,4 +1,4 @@
-"""Deploys the stack: what is missing is said before anything is built, and the URL at the end."""
+"""Deploys the stack: names missing parts before the build, and prints the URL at the end."""
 
 import argparse
 import json
@@ -36,7 +36,7 @@ class Plan:
     values: Mapping[str, str]
     before: stacks.Deployed | None
     sure: bool
-    """Nobody is asked anything."""
+    """The defaults stand for all answers."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -79,8 +79,8 @@ def deploy(name: str, architecture: str, given: str, *, sure: bool) -> int:
         print(
             "A first deployment. Enter takes what is in brackets; all of it can be changed later."
         )
-        settled = {**wanted, **environment.parameters}
-        values = parameters.ask(template, values, settled, _ask)
+        decided = {**wanted, **environment.parameters}
+        values = parameters.ask(template, values, decided, _ask)
     plan = Plan(environment, where, values, before, sure)
     _show(plan, template)
     if not sure and not _confirmed("Build and deploy this?"):
@@ -125,13 +125,13 @@ def _show(plan: Plan, template: Template) -> None:
 
 
 def _ask(hint: str, name: str, default: str) -> str:
-    """Return what is typed, the default for nothing; raise DeployError when nobody is there."""
+    """Return the typed text, the default for nothing; raise DeployError without a terminal."""
     print(f"\n{hint}")
     try:
         return input(f"  {name} [{default}]: ").strip() or default
     except EOFError as error:
         raise DeployError(
-            "Nobody answers: deploy in a terminal, or with YES=1, which takes the defaults."
+            "No answer: deploy in a terminal, or with YES=1, which takes the defaults."
         ) from error
 
 
@@ -172,8 +172,8 @@ def _deploy(plan: Plan) -> None:
 def write_ready(built: Path, digest: str) -> None:
     """Write READY: the built template, with the digest of the parameters in every function.
 
-    A version of a function is made when something of it in the template changes, and a parameter's
-    value is not in there: without the digest, the alias `live` would stay with the old values.
+    SAM makes a version of a function when its part of the template changes; values of parameters
+    are no part of it. Without the digest, the alias `live` would stay with the old values.
     """
     template = yaml_parse(built.read_text())
     variables = template["Globals"]["Function"]["Environment"]["Variables"]

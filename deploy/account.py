@@ -59,7 +59,7 @@ def check(session: boto3.Session) -> Account:
 
 
 def explain(error: BotoCoreError | ClientError) -> str:
-    """Return what is wrong and what to do about it, as one line."""
+    """Return the problem and its remedy, as one line."""
     match error:
         case NoCredentialsError():
             text = (

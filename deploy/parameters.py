@@ -33,7 +33,7 @@ class Template:
         return {name: str(one["Default"]) for name, one in self.definitions.items()}
 
     def problem(self, name: str, value: str) -> str | None:
-        """Return what is wrong with a value, None if nothing is: what CloudFormation would say."""
+        """Return CloudFormation's objection to a value, None if there is none."""
         definition = self.definitions.get(name)
         if definition is None:
             return f"there is no parameter {name}: template.yaml lists them"
@@ -66,8 +66,8 @@ def read(pairs: Iterable[str]) -> dict[str, str]:
 def merge(template: Template, given: Values, saved: Values, deployed: Values) -> dict[str, str]:
     """Return the value of every parameter; raise DeployError for one that cannot be.
 
-    What the command line gives and what samconfig.toml has counts more than what is deployed now,
-    and that more than the template's defaults.
+    Values of the command line and of samconfig.toml replace those deployed now, which replace the
+    template's defaults.
     """
     for name, value in given.items():
         if saved.get(name, value) != value:
@@ -83,12 +83,12 @@ def merge(template: Template, given: Values, saved: Values, deployed: Values) ->
     return values
 
 
-def ask(template: Template, values: Values, settled: Iterable[str], answer: Ask) -> dict[str, str]:
-    """Return the values as the owner wants them, who is asked what is not settled yet."""
+def ask(template: Template, values: Values, decided: Iterable[str], answer: Ask) -> dict[str, str]:
+    """Return the values as the owner wants them, asked for those that are not decided yet."""
     chosen = dict(values)
 
     def put(name: str, hint: str = "") -> None:
-        if name in settled:
+        if name in decided:
             return
         definition = template.definitions[name]
         hint = hint or f"{definition['Description']}."

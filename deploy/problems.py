@@ -1,5 +1,5 @@
-"""What can keep a deployment from going on."""
+"""The error that keeps a deployment from going on."""
 
 
 class DeployError(Exception):
-    """The deployment cannot go on; the message is what is wrong and what to do about it."""
+    """The deployment cannot go on; the message is the problem and its remedy."""

@@ -1,4 +1,4 @@
-"""What samconfig.toml says of an environment, such as default or prod."""
+"""The settings of samconfig.toml for an environment, such as default or prod."""
 
 import shlex
 import tomllib

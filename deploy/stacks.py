@@ -1,4 +1,4 @@
-"""What CloudFormation knows of the stack, and what keeps it from being deployed."""
+"""The stack as CloudFormation knows it, and the states in which it cannot be deployed."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ def find(session: boto3.Session, name: str) -> Deployed | None:
     try:
         stack = cloudformation.describe_stacks(StackName=name)["Stacks"][0]
     except ClientError as error:
-        if error.response["Error"]["Code"] == "ValidationError":  # what it says of no such stack
+        if error.response["Error"]["Code"] == "ValidationError":  # no such stack
             return None
         raise DeployError(explain(error)) from error
     except BotoCoreError as error:

@@ -23,8 +23,7 @@ STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 def main() -> int:
     """Run one command; one line on standard error and exit code 1 when it cannot be done.
 
-    A signal to stop is how those end that wait for it, with exit code 0; it keeps the others from
-    theirs.
+    A signal ends commands that wait for one with exit code 0, and all others with 1.
     """
     parser = argparse.ArgumentParser(prog="python -m local", description=__doc__)
     parser.add_argument("command", choices=PORTS)
@@ -35,7 +34,7 @@ def main() -> int:
     for number in STOPPING:
         signal.signal(number, lambda *_: sys.exit(stopped))
     try:
-        # Each command imports only what it needs: what deploys takes a second.
+        # Each command imports only its own modules: those that deploy take a second.
         module = importlib.import_module(f"local.{arguments.command.replace('-', '_')}")
         return asyncio.run(until_signal(module.command(port), stopped))
     except LocalError as error:
@@ -52,7 +51,7 @@ def main() -> int:
 
 
 async def until_signal(work: Coroutine[Any, Any, int], stopped: int) -> int:
-    """Return what the work returns, or `stopped` once it has ended because of a signal."""
+    """Return the work's result, or `stopped` once a signal has ended it."""
     task = asyncio.ensure_future(work)
     loop = asyncio.get_running_loop()
 

@@ -24,7 +24,7 @@ SOURCES = ("template.yaml", "layers", "functions")
 TEMPLATE = BUILD / "build" / "template.yaml"
 STAMP = BUILD / "build" / "sources.sha256"  # sam empties its folder first, the stamp included
 STEP = re.compile(r"Building (?:layer '(\w+)'|codeuri: \S*/(functions/\w+))")
-"""What sam says as it begins a layer or a function."""
+"""The lines with which sam begins a layer or a function."""
 HOST_ARCH = "arm64" if platform.machine() in ("arm64", "aarch64") else "x86_64"
 
 
@@ -43,7 +43,7 @@ def check_environments(*programs: Path) -> None:
 async def command(_port: int) -> int:
     """Build for the deployment, and print how big all of it is.
 
-    It is for x86_64, the template's default, or for what BUILD_ARCH asks for.
+    The architecture is x86_64, the template's default, or that of BUILD_ARCH.
     """
     check_environments(SAM)
     place = Place(LOCAL / "build")

@@ -80,14 +80,14 @@ async def bridge_address() -> str | None:
 async def run_of_sam() -> AsyncIterator[str]:
     """Give a run of sam its name, and remove its containers when it is over.
 
-    What earlier runs have left goes first: the lock of a run that was killed is free. Enter this
-    before the processes of the run, so that they have ended when it ends.
+    Containers of earlier runs are removed first: the lock of a run that was killed is free. Enter
+    this before the processes of the run, so that they have ended when it ends.
     """
     RUNS.mkdir(parents=True, exist_ok=True)
     for abandoned in sorted(RUNS.iterdir()):
         await remove_abandoned(abandoned)
     path = RUNS / secrets.token_hex(8)
-    draft = LOCAL / f"run-{path.name}"  # nobody may see it before it is locked
+    draft = LOCAL / f"run-{path.name}"  # other runs may not see the file before the lock
     with draft.open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         draft.rename(path)
@@ -150,7 +150,7 @@ class DockerError(LocalError):
 async def docker(*arguments: str, partly: bool = False) -> str:
     """Run a `docker` command and return what it prints.
 
-    `partly`: what it can say of some is wanted even if it fails for others, which may be gone.
+    `partly`: its output for some containers counts even if it fails for others, which may be gone.
     """
     process = await asyncio.create_subprocess_exec(
         "docker",

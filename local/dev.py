@@ -40,7 +40,7 @@ def introduction(
     form: str = "-F question='What is it about?' -F document=@README.md",
     logs: str = "Follow the logs with `make logs`.",
 ) -> str:
-    """Return what a person needs to use the stack.
+    """Return the URLs, keys and curl lines of the stack.
 
     `form` is how curl sends a question to GenAI Stack's API, `logs` says where the logs are.
     """

@@ -36,7 +36,7 @@ class Forwarding:
 
     @property
     def host(self) -> str:
-        """What containers call this machine."""
+        """The name of this machine in containers."""
         return self._address or HOST_NAME
 
     async def to(self, port: int) -> str:

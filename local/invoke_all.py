@@ -26,7 +26,7 @@ DURATION = re.compile(r"\tDuration: ([\d.]+) ms")
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of one invocation; `problem` is "" where it was as it must be."""
+    """The outcome of one invocation; `problem` is "" for the expected one."""
 
     sample: Sample
     result: str
@@ -62,7 +62,7 @@ async def invoke_all(
     try:
         prepared = await asyncio.to_thread(samples.prepared, set(names))
     except UnexpectedError as error:
-        raise LocalError(f"what the samples are about cannot be made: {error}") from error
+        raise LocalError(f"could not make the things that the samples name: {error}") from error
     turn = asyncio.Semaphore(AT_ONCE)
     async with Nursery() as nursery:
 
@@ -132,9 +132,9 @@ async def invoke(  # noqa: PLR0913, PLR0917 - what an invocation is made of
 
 
 def reply(printed: str, last_line: str) -> Any:  # noqa: ANN401 - any JSON may come
-    """Return what the function returned: `sam local invoke` has exit code 0 whatever happens.
+    """Return the function's result, or raise UnexpectedError when there is none.
 
-    Raises UnexpectedError when it returned nothing.
+    The exit code of `sam local invoke` is 0 even if the function fails.
     """
     for line in reversed(printed.splitlines()):
         try:

@@ -1,4 +1,4 @@
-"""`make logs`: what the functions of a running stack log, as it comes."""
+"""`make logs`: the log of a running stack's functions, as they write it."""
 
 import asyncio
 import json

@@ -94,7 +94,7 @@ def is_running(facts: dict[str, Any]) -> bool:
 
 
 def read(path: Path) -> dict[str, Any]:
-    """Return an announcement, {} when there is none: it goes when its stack stops."""
+    """Return an announcement, {} when its stack has stopped."""
     try:
         facts: dict[str, Any] = json.loads(path.read_text())
     except FileNotFoundError:

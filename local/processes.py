@@ -95,7 +95,7 @@ class Child:
                     await asyncio.sleep(0.01)
 
     def output(self) -> str:
-        """Return what the process has printed."""
+        """Return the output of the process."""
         return self.log.read_text(errors="replace")
 
     def last_line(self) -> str:
@@ -133,7 +133,7 @@ class Nursery:
     ) -> Child:
         """Start a command that cannot outlive this process; its output goes to `log`.
 
-        What it prints on standard output goes to `answer` instead, if that is given.
+        Its standard output goes to `answer` instead, if that is given.
         """
         with log.open("ab") as output, (answer or log).open("ab") as printed:
             process = await asyncio.create_subprocess_exec(

@@ -61,7 +61,7 @@ async def serve(stack: Stack, held: socket.socket, engine: str, run_name: str) -
 
 
 def more(sam: Child, templates: Templates) -> str:
-    """Return what else there is to know."""
+    """Return the hints for single functions and logs."""
     log, template = (path.relative_to(ROOT) for path in (sam.log, templates.whole))
     return f"""The first request to a function takes seconds, while sam starts its container.
 

@@ -1,9 +1,9 @@
-"""The sample events, about things that are there, and what their functions must make of them.
+"""The sample events, about things that are there, and the results that their functions owe.
 
 An event of `events/` speaks of the tenant demo, and of a key, a generation and so on that do not
 exist. A stack gets things of each kind in the state that each function wants, and the samples get
-their ids. What must come back is what openapi.yaml says of a success; a function that answers
-nobody must have done its work as well.
+their ids. The result must be the success that openapi.yaml describes; a function without an
+answer must have done its work.
 """
 
 import base64
@@ -22,12 +22,13 @@ import httpx
 import yaml
 from jsonschema import Draft202012Validator
 
-from afterword import generations, webhooks
+from afterword import generations
 from afterword.batches import Source, id_for_file
 from afterword.generations import Submission, SubmissionOptions
 from afterword.generations.items import partition_key
 from afterword.generations.store import GenerationStore
 from afterword.runtime.payloads import Payloads
+from afterword.webhooks.deliveries import build_test_delivery
 from afterword.webhooks.store import WebhookStore
 from local.aws import session
 from local.places import ROOT
@@ -56,9 +57,9 @@ APP = (
 STATUSES = {"submit_generation": 202, "retry_generation": 202, "create_batch": 202} | {
     "get_flow_log": 200
 }
-"""What is expected where openapi.yaml has two successes."""
+"""The expected status where openapi.yaml has two successes."""
 COUNTS = {"count_usage": {"hours"}, "sweep": {"sent"}}
-"""What the counts of a function that runs by the clock must tell."""
+"""The counts in the results of functions that run by the clock."""
 FINISH_SECONDS = 60.0
 POLL_SECONDS = 0.2
 
@@ -176,25 +177,22 @@ class Samples:
     def _made(self) -> dict[str, dict[str, str]]:
         """Make it; return values for placeholders by the sample's name, "" for the others."""
         for rule in self._events.list_rules()["Rules"]:
-            if "ScheduleExpression" in rule:  # what is overdue is left to the sample of the sweeper
+            if "ScheduleExpression" in rule:  # the sample of the sweeper needs stalled generations
                 self._events.disable_rule(Name=rule["Name"])
-        self._make_overdue(self._queued())
+        self._make_stalled(self._queued())
         finished = self._finished()
         app = self._post("/v1/keys", {"scopes": ["submit", "read"], "flow": FLOW})
         hook = self._webhook()
-        content = self._post(
-            "/v1/content",
-            {"name": "SubmissionOptions", "folder": "SubmissionOptions", "text": "Text."},
-        )
+        content = self._post("/v1/content", {"name": "Terms", "folder": "Terms", "text": "Text."})
         (folder,) = (
             each["id"]
             for each in self._get("/v1/content/folders")["results"]["folders"]
-            if each["name"] == "SubmissionOptions"
+            if each["name"] == "Terms"
         )
         replayed = self._webhook()
         again = self._post(f"/v1/webhooks/{replayed}/test")["id"]
         fresh = self._webhook()
-        test = webhooks.build_test_delivery(self._webhooks.get_endpoint(TENANT, fresh))
+        test = build_test_delivery(self._webhooks.get_endpoint(TENANT, fresh))
         self._webhooks.add(test)
         canceled, ended = self._queued(), self._queued()
         for generation in (canceled, ended):  # and nobody is told of that
@@ -240,11 +238,11 @@ class Samples:
         submission = Submission(
             dialect="native", flow=FLOW, inputs=inputs, template=None, external={}
         )
-        terms = SubmissionOptions(flow_version=1, retention=timedelta(days=1), notify=True)
-        self._store.put(TENANT, generation, submission, terms)
+        options = SubmissionOptions(flow_version=1, retention=timedelta(days=1), notify=True)
+        self._store.put(TENANT, generation, submission, options)
         return generation
 
-    def _make_overdue(self, generation: str) -> None:
+    def _make_stalled(self, generation: str) -> None:
         """Let the sweeper find a generation."""
         self._dynamodb.update_item(
             TableName=self._outputs["GenerationsTable"],

@@ -35,7 +35,7 @@ def main() -> None:
     params.model_alias = {"smollm2-135m-instruct"}
     params.hostnames = ["127.0.0.1"]
     params.port = int(sys.argv[1])
-    params.reuse_port = True  # whoever starts us holds the port's reservation
+    params.reuse_port = True  # the starting process holds the port's reservation
     params.n_parallel = SLOTS
     params.n_ctx = SLOTS * SLOT_TOKENS
     params.cont_batching = True

@@ -12,14 +12,14 @@ LAMBDA_KB = 250 * KB
 """Lambda's limit on a function and its layers together, unzipped:
 https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html"""
 FUNCTION_KB = (1, 2)
-"""What a function's own package may have, zipped and unzipped: what it imports is in the layers."""
+"""The budget of a function's own package, zipped and unzipped; its imports are in the layers."""
 LAYERS_KB = {
     "CoreLayer": (10_000, 27_000),
     "DocumentsLayer": (4_700, 10_400),
     "ViewerLayer": (570, 580),
 }
-"""What a layer may have, zipped and unzipped: 15 per cent above the larger one of the two
-architectures. Who raises it says in the change what it is for."""
+"""The budget of each layer, zipped and unzipped: 15 per cent above the larger one of the two
+architectures. A change that raises a budget says why."""
 
 
 _WIDTHS = (9, 9, 10, 9, 13, 9)
@@ -36,7 +36,7 @@ class Package:
 
     @property
     def problems(self) -> list[str]:
-        """What is over the budget."""
+        """The excess over the budget."""
         pairs = zip(("zipped", "unzipped"), (self.zipped, self.unzipped), self.budget, strict=True)
         return [
             f"{self.name} has {size:.0f} KB {how}, and its budget is {most} KB (local/sizes.py)"
@@ -47,20 +47,20 @@ class Package:
 
 @dataclass(frozen=True)
 class Sizes:
-    """What is deployed: packages by name, and each function's layers."""
+    """The packages of a deployment by name, and each function's layers."""
 
     layers: Mapping[str, Package]
     functions: Mapping[str, Package]
     uses: Mapping[str, list[str]]
 
     def total(self, function: str) -> float:
-        """Return what Lambda unpacks for a function, in KB."""
+        """Return the size of a function with its layers, unpacked, in KB."""
         layers = sum(self.layers[layer].unzipped for layer in self.uses[function])
         return self.functions[function].unzipped + layers
 
     @property
     def problems(self) -> list[str]:
-        """What is over a budget, or over Lambda's limit."""
+        """The excess over budgets and over Lambda's limit."""
         packages = [*self.layers.values(), *self.functions.values()]
         found = [problem for package in packages for problem in package.problems]
         found += [

@@ -44,7 +44,7 @@ class Stack:
     bedrock: str | None  # where functions find Amazon Bedrock, if the model is there
 
     def facts(self, **pids: int | None) -> dict[str, Any]:
-        """Return what dev.json says."""
+        """Return the members of dev.json."""
         return {
             "url": self.url,
             "tenants": self.tenants,
@@ -67,9 +67,9 @@ async def run(
 ) -> int:
     """Start a stack with its API on `port` (0: any free one), use it, stop it.
 
-    It writes into the place of its port, unless another is given. `environ` has its settings.
-    Returns what `use` returns. Raises LocalError when the stack cannot start, or when a part of it
-    ends that cannot be replaced. Whatever happens, no process of it is left.
+    The stack writes into the place of its port, unless another is given; `environ` has its
+    settings. Returns the result of `use`. Raises LocalError when the stack cannot start, or when a
+    part ends that cannot be replaced. No process of the stack is left in any case.
     """
     check_environments(SAM, STACK_PYTHON)
     announce_newest()
@@ -237,7 +237,7 @@ async def lost(child: Child) -> NoReturn:
 async def unless_one_ends(
     work: Coroutine[Any, Any, int], *guards: Coroutine[Any, Any, NoReturn]
 ) -> int:
-    """Return what `work` returns, or raise what one of the guards raises before."""
+    """Return the result of `work`, or raise the error of a guard that fails before."""
     task = asyncio.ensure_future(work)
     watching = [asyncio.ensure_future(guard) for guard in guards]
     try:

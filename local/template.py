@@ -17,7 +17,7 @@ type Json = dict[str, Any]
 
 API_ID = "afterword"
 PACKAGES = {"AWS::Serverless::Function": "CodeUri", "AWS::Serverless::LayerVersion": "ContentUri"}
-VISIBILITY_TIMEOUTS = 6  # of the worker's timeout: what Lambda asks of a queue's visibility timeout
+VISIBILITY_TIMEOUTS = 6  # worker timeouts: Lambda's minimum for a queue's visibility
 LEAST_WORKER_SECONDS, MOST_WORKER_SECONDS = 10, 900  # below, too little is left for the model
 
 
@@ -25,8 +25,8 @@ def worker_seconds(environ: Mapping[str, str]) -> int | None:
     """Return the worker's timeout that the environment asks for, None for the template's own.
 
     A worker that dies holds its generations until the timeout of its invocation: a short one lets a
-    test see the take-over. It is the intake's too, which holds batches in the same way. Raises
-    LocalError when it is no such number.
+    test see the take-over. The intake, which holds batches in the same way, gets the same timeout.
+    Raises LocalError for any other text.
     """
     text = environ.get("AFTERWORD_WORKER_SECONDS", "")
     if not text:
@@ -109,7 +109,7 @@ def routes(api: str, body: Json) -> Json:
 
 
 def pack(folder: Path) -> bytes:
-    """Return the folder as a zip, not compressed: it only travels to the next process."""
+    """Return the folder as a zip, not compressed, which only travels to the next process."""
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w") as package:
         for file in sorted(folder.rglob("*")):

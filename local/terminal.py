@@ -1,4 +1,4 @@
-"""What the embedded stack says to the person in front of it."""
+"""The lines that the embedded stack prints for its user."""
 
 import time
 
@@ -6,7 +6,7 @@ STARTED = time.monotonic()
 
 
 class LocalError(Exception):
-    """The stack cannot start or go on; the message is one line: what is wrong and what to do."""
+    """The stack cannot start or go on; the message is one line, the problem and its remedy."""
 
 
 def say(text: str) -> None:

@@ -85,13 +85,13 @@ class Tenant:
 
 @dataclass
 class LambdaContext:
-    """What Lambda passes to a handler beside the event."""
+    """The context that Lambda passes to a handler beside the event."""
 
     aws_request_id: str = "c6af9ac6-7b61-11e6-9a41-93e8deadbeef"
     milliseconds: int = 60_000
 
     def get_remaining_time_in_millis(self) -> int:
-        """Return what is left of the invocation's time."""
+        """Return the rest of the invocation's time."""
         return self.milliseconds
 
 
@@ -273,7 +273,7 @@ def read_item(aws: None) -> Callable[[str, str], dict[str, Any]]:  # noqa: ARG00
 
 @pytest.fixture
 def log(aws: None) -> Iterator[io.StringIO]:  # noqa: ARG001 - asked for its effect
-    """Return what is logged from now on, as it is written."""
+    """Return a function that gives the log lines written from now on."""
     written = io.StringIO()
     handler = telemetry.logger().registered_handler
     assert isinstance(handler, logging.StreamHandler)

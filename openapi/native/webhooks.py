@@ -15,7 +15,7 @@ from afterword.dialects.native.responses.webhooks import (
     WebhookList,
 )
 from afterword.dialects.native.webhooks import MAX_PAGE
-from afterword.runtime.outbound import MAX_URL
+from afterword.runtime.addresses import MAX_URL
 from afterword.webhooks import MAX_LABEL
 from openapi.operations import (
     NEXT,

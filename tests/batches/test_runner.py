@@ -40,7 +40,7 @@ BUCKET = REFERENCES["BatchBucket"]
 
 
 class NumberedLines:
-    """Lines that are numbers; what is no number is bad."""
+    """Lines that are numbers; any other line is bad."""
 
     def parse(self, batch: Batch, content: bytes) -> tuple[Submission, StoredFlow]:
         """Return a mail with the number in it."""
@@ -197,7 +197,7 @@ def test_a_message_of_the_next_turn_waits_for_the_one_before(set_clock: SetClock
     assert refusal(batch, 0) == LeaseRefused(None)
 
 
-def test_what_is_given_up_is_taken_again_at_once(runner: BatchRunner) -> None:
+def test_a_released_lease_is_taken_again_at_once(runner: BatchRunner) -> None:
     """A reader that cannot go on gives its turn back, and the same message goes on."""
     batch = put(b"1\n")
     services().batches.release_lease(taken(batch))
@@ -288,7 +288,7 @@ def test_a_line_of_another_life_of_its_flow_is_no_bad_line(
     """A line that a lost reader has submitted stands, though it would be read otherwise now."""
     batch = put(b"1\n")
     lost = taken(batch)
-    runner._submit_one(batch, batch_lines.Line(1, 2, b"1"))  # noqa: SLF001 - what a reader does
+    runner._submit_one(batch, batch_lines.Line(1, 2, b"1"))  # noqa: SLF001 - as a reader does
     monkeypatch.setattr(NumberedLines, "parse", other_mail)
     batch, _ = run(runner, lost)
     assert batch.counts == Counts(accepted=1)

@@ -29,7 +29,7 @@ type Answer = tuple[int, dict[str, str], str]
 
 @dataclass
 class CloudFormation:
-    """What DescribeStacks answers: outputs by the stack's name, and all else the same for all."""
+    """The answers of DescribeStacks: outputs by the stack's name, and all else the same for all."""
 
     outputs: dict[str, Mapping[str, str]] = field(default_factory=dict)
     parameters: dict[str, str] = field(

@@ -17,10 +17,9 @@ from afterword import clock
 from afterword.batches.files import BatchFiles
 from afterword.runtime.clients import clients
 from afterword.services import services
-from functions.create_batch.app import handler as create_batch
-from functions.get_batch.app import handler as get_batch
 from tests.cli.conftest import Afterword, usage_error
-from tests.conftest import Call, Event, LambdaContext, Tenant
+from tests.conftest import Call, Event, Tenant
+from tests.harness.api import invoke
 from tests.harness.batches import BUCKET, MAIL, Inbox, created, file, turns
 from tests.harness.deployment import REFERENCES
 from tests.harness.fake_model import completion
@@ -28,7 +27,7 @@ from tests.harness.fake_model import completion
 
 @dataclass
 class Api:
-    """What the command line talks to: the API's handlers, and the bucket at plain paths."""
+    """The other side of the command line: the API's handlers, and the bucket at plain paths."""
 
     inbox: Inbox
     load_event: Callable[[str], Event]
@@ -46,14 +45,13 @@ class Api:
         if not path.startswith("/v1/"):
             self.authorizations.add(headers.get("authorization"))
             return self._file(method, path.lstrip("/"), body)
-        event = self.load_event("create_batch" if method == "POST" else "get_batch")
+        function = "create_batch" if method == "POST" else "get_batch"
+        event = self.load_event(function)
         event["headers"] = headers
         event["body"] = body.decode()
-        handler = create_batch
         if method == "GET":
-            handler = get_batch
             event["pathParameters"] = {"batchId": path.rpartition("/")[2]}
-        result = handler(event, LambdaContext())
+        result = invoke(function, event)
         return result["statusCode"], result["headers"], result["body"].encode()
 
     def _file(self, method: str, key: str, body: bytes) -> tuple[int, dict[str, str], bytes]:
@@ -165,7 +163,7 @@ def test_an_upload_that_was_cut_off_is_done_again(
     api.broken = 1
     result = afterword("batch", "run", mails)
     assert (result.exit_code, result.stdout) == (1, "")
-    assert "It was refused with 403: <Error>Request has expired</Error>" in result.stderr
+    assert "The request was refused with 403: <Error>Request has expired</Error>" in result.stderr
     assert afterword("batch", "run", mails).exit_code == 0
     assert api.uploads == 2
 
@@ -204,11 +202,11 @@ def test_a_file_without_lines_fails(
 
 @pytest.mark.usefixtures("api")
 def test_a_wrong_key_is_one_line(afterword: Afterword, mails: Path) -> None:
-    """What the API refuses is said in its own words."""
+    """A refusal of the API is told in its own words."""
     result = afterword("batch", "run", mails, "--key", "aw_wrong")
     assert result.exit_code == 1
     assert result.stderr == (
-        "afterword: It was refused with 401: The API key is malformed or mistyped.\n"
+        "afterword: The request was refused with 401: The API key is malformed or mistyped.\n"
     )
 
 

@@ -20,10 +20,10 @@ def root(tmp_path: Path) -> Path:
     return folder
 
 
-def write(root: Path, *places: str) -> None:
+def write(root: Path, *names: str) -> None:
     """Write files with a text."""
-    for place in places:
-        path = root / place
+    for name in names:
+        path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("A text.")
 
@@ -39,7 +39,7 @@ def made_of(content: bytes, name: str = "a.txt") -> tuple[str, str]:
 
 
 def test_a_folder_is_taken_with_all_that_is_in_it(root: Path) -> None:
-    """A file of a folder is known by its path in it, and belongs to a folder of the same name."""
+    """A file of a folder is known by its path in the folder, whose name its folder has."""
     write(root, "b.md", "a/c.md", "a/b/d e.txt")
     found = content_files.find([root], None, "")
     assert [(file.external_id, file.folder, file.named) for file in found.files] == [
@@ -201,13 +201,13 @@ def test_a_file_that_is_too_big_is_not_read(root: Path) -> None:
     path = root / "big.txt"
     with path.open("wb") as file:
         file.truncate(content_files.MAX_BYTES + 1)
-    with pytest.raises(FileError, match="it has 50000001 bytes; at most 50000000 are taken"):
+    with pytest.raises(FileError, match="too big, 50000001 bytes; at most 50000000 are taken"):
         content_files.read(File(path, "big.txt", "Manual", named=True))
 
 
 def test_a_file_that_is_gone_is_told(root: Path) -> None:
     """A file that went away since it was found is told."""
-    with pytest.raises(FileError, match="it is no file"):
+    with pytest.raises(FileError, match="not a regular file"):
         content_files.read(File(root / "none.md", "none.md", "Manual", named=True))
 
 

@@ -505,7 +505,7 @@ def test_all_pages_are_listed(
 
 
 def test_contents_are_removed_one_by_one(afterword: Afterword, three: list[Content]) -> None:
-    """`content remove` takes ids and external ids; what is not there is told, exit code 1."""
+    """`content remove` takes ids and external ids; an absent content is told, exit code 1."""
     result = afterword(*REMOVE, three[0].id, "none.md", "parcels.md")
     assert (result.exit_code, result.stdout, result.stderr) == (
         1,

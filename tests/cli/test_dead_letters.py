@@ -61,8 +61,8 @@ def bury(store: GenerationStore, set_clock: SetClock) -> Bury:
 
     def make(tenant: str = "demo", facts: dict[str, str] = FACTS) -> str:
         generation_id = new_id()
-        terms = SubmissionOptions(flow_version=1, retention=timedelta(days=7))
-        store.put(tenant, generation_id, SUBMISSION, terms)
+        options = SubmissionOptions(flow_version=1, retention=timedelta(days=7))
+        store.put(tenant, generation_id, SUBMISSION, options)
         store.claim(tenant, generation_id, clock.now() + timedelta(seconds=30))
         set_clock.advance(minutes=1)
         letter = {"MessageId": f"message-{next(numbers)}", **facts}
@@ -154,7 +154,7 @@ def test_the_new_generation_says_whose_retry_it_is(afterword: Afterword, bury: B
 def test_submitting_twice_again_makes_one_generation(
     afterword: Afterword, bury: Bury, stored: Callable[[], Stored]
 ) -> None:
-    """Whoever runs the same command again gets the same new generation."""
+    """The same command, run again, shows the same new generation."""
     old = bury()
     first, second = afterword(*RESUBMIT, old), afterword(*RESUBMIT, old)
     assert (second.exit_code, second.stdout) == (0, first.stdout)

@@ -29,7 +29,7 @@ OUTPUTS = {"ApiUrl": URL}
 
 @dataclass
 class StandIn:
-    """Takes the place of `local build` and of `sam deploy`: records them, and deploys as told."""
+    """Replaces `local build` and `sam deploy`: records them, and deploys as told."""
 
     cloudformation: CloudFormation
     commands: list[list[str]] = field(default_factory=list)
@@ -59,7 +59,7 @@ class StandIn:
 
 @pytest.fixture
 def sam(cloudformation: CloudFormation, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> StandIn:
-    """Put the stand-in in sam's place, over a built template that has what is changed in it."""
+    """Replace sam by the stand-in, over a built template with the changed values in it."""
     stand_in = StandIn(cloudformation)
     cloudformation.parameters = {}
     built = {"Globals": {"Function": {"Environment": {"Variables": {"A": "b"}}}}}
@@ -147,7 +147,7 @@ def test_a_later_deployment_keeps_what_is_deployed(sam: StandIn, typed: Typed) -
 def test_an_architecture_is_built_and_deployed_alike(
     sam: StandIn, typed: Typed, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """ARCH changes the processor of a stack: what is built and what is deployed, and it says so."""
+    """ARCH changes the processor of a stack, of its build and its deployment, and says so."""
     sam.cloudformation.outputs["afterword"] = OUTPUTS
     sam.cloudformation.parameters = {"Architecture": "x86_64"}
     typed("y")
@@ -158,7 +158,7 @@ def test_an_architecture_is_built_and_deployed_alike(
 
 
 def test_an_environment_has_its_own_values(sam: StandIn, typed: Typed) -> None:
-    """What samconfig.toml says of an environment holds, over what is deployed, and is not asked."""
+    """A value of samconfig.toml holds over a deployed one, and is not asked for."""
     sam.cloudformation.outputs["afterword-prod"] = OUTPUTS
     sam.cloudformation.parameters = {"RetentionDays": "7"}
     typed("y")
@@ -212,7 +212,7 @@ def test_questions_need_somebody(
 
 
 def test_a_wrong_answer_is_asked_again(sam: StandIn, typed: Typed) -> None:
-    """What CloudFormation would refuse is refused at once, and asked for again."""
+    """A value that CloudFormation would refuse is refused at once, and asked for again."""
     url = "https://models.example.com/v1"
     typed("riscv", "x86_64", "openai", "", url, "llama", "", "0", "30", "me", "", "y")
     assert command.main([]) == 0

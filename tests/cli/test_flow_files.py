@@ -101,7 +101,7 @@ def test_what_is_rendered_can_be_read_again(tmp_path: Path) -> None:
     ],
 )
 def test_any_instructions_survive_the_way_through_yaml(tmp_path: Path, text: str) -> None:
-    """What YAML could take for something else comes back as the text that it was."""
+    """A text that YAML could take for something else comes back as the same text."""
     flow = FLOW.model_copy(
         update={"steps": (FLOW.steps[0].model_copy(update={"instructions": text}),)}
     )
@@ -148,7 +148,7 @@ steps:
     ],
 )
 def test_a_wrong_deadline_is_told(tmp_path: Path, written: str, what: str) -> None:
-    """A deadline is a whole number of seconds, from 10 to six hours; what is not is named."""
+    """A deadline is a whole number of seconds, from 10 to six hours; another value is named."""
     path = write(tmp_path, f"id: m\nname: x\ndeadline_seconds: {written}{STEP}")
     assert refusal(path) == [f"mail.yaml:3: deadline_seconds: {what}"]
 
@@ -222,7 +222,7 @@ def test_a_deadline_may_be_left_out(tmp_path: Path, line: str) -> None:
     ],
 )
 def test_what_is_no_flow_is_one_clear_line(tmp_path: Path, content: str | bytes, what: str) -> None:
-    """Whatever a file holds that is no flow, one line says what and, if it can, where."""
+    """A file without a flow is one line that names the fault and, if it can, the line."""
     assert refusal(write(tmp_path, content)) == [f"mail.yaml{what}"]
 
 

@@ -102,14 +102,14 @@ class Worker:
     def wait(self, seconds: float) -> None:
         """Let the seconds go by; claim it, and the next time end it."""
         self._set_clock.advance(seconds=seconds)
-        store, endings = services().store, services().outbox
+        store, outbox = services().store, services().outbox
         if self.claim is None:
             self.claim = store.claim("demo", only_id(), clock.now() + timedelta(minutes=1))
             assert self.claim is not None
         elif self.completion is not None:
-            assert endings.succeed(self.claim, self.completion)
+            assert outbox.succeed(self.claim, self.completion)
         else:
-            assert endings.fail(self.claim, Reason.REFUSED_CONTENT, "The model refused it.")
+            assert outbox.fail(self.claim, Reason.REFUSED_CONTENT, "The model refused it.")
 
 
 @pytest.fixture
@@ -159,7 +159,7 @@ def test_a_flow_is_shown_and_run(afterword: Afterword, worker: Worker) -> None:
 def test_each_steps_result_is_shown(
     afterword: Afterword, worker: Worker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What the first steps came to is shown before the flow's result, also when it fails."""
+    """The results of the first steps are shown before the flow's result, also when it fails."""
 
     def run_a_step(seconds: float) -> None:
         wait(seconds)
@@ -348,7 +348,7 @@ def test_a_wrong_file_is_told(afterword: Afterword, poem: Path) -> None:
         ((FLOW,), "text: it is missing."),
         (
             (FLOW, "--input", "subject= "),
-            "body: the mail is empty; it or the subject needs a text.",
+            "body: must have a text, or the subject must.",
         ),
         (
             (FLOW, "--input", "body=x", "--input", "text=x"),

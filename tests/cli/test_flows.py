@@ -101,7 +101,7 @@ def test_each_version_is_kept(afterword: Afterword, file: Path) -> None:
 
 
 def test_a_wrong_file_saves_nothing(afterword: Afterword, registry: Registry, file: Path) -> None:
-    """What is wrong is told by file, line and field, and the flow stays as it was."""
+    """A fault is told by file, line and field, and the flow stays as it was."""
     wrong = GREETING.replace("300", "200000").replace("  instructions", "  instruction")
     file.write_text(wrong.replace("1800", "86400"))
     result = afterword("flow", "put", "demo", file)

@@ -76,7 +76,7 @@ class Worker:
         self._claim = self._store.claim("demo", only_id(), clock.now() + timedelta(minutes=1))
         assert self._claim is not None
 
-    def hand_back(self) -> None:
+    def requeue(self) -> None:
         """Hand it back, as when the model is throttled."""
         assert self._claim is not None
         assert self._store.requeue(self._claim, failed=False)
@@ -160,7 +160,7 @@ def test_a_submission_is_watched_to_its_text(afterword: Afterword, worker: Worke
     worker.steps = [
         worker.rest,
         worker.claim,
-        worker.hand_back,
+        worker.requeue,
         worker.claim,
         worker.rest,
         worker.succeed,
@@ -438,18 +438,18 @@ def test_who_listens_hears_of_what_is_canceled(
     assert only_message("NotifyQueue") == {"tenant": "demo", "id": generation_id}
 
 
-def test_without_an_event_bus_nobody_is_told(afterword: Afterword) -> None:
-    """Without an event bus no notice is sent."""
+def test_without_an_event_bus_no_message_is_sent(afterword: Afterword) -> None:
+    """Without an event bus no message is sent."""
     generation_id = afterword(*MAIL).stdout.strip()
     assert afterword("cancel", "demo", generation_id).exit_code == 0
     received = clients().sqs.receive_message(QueueUrl=REFERENCES["NotifyQueue"])
     assert "Messages" not in received
 
 
-def test_a_cancel_stands_although_its_notice_cannot_be_sent(
+def test_a_cancel_stands_although_its_message_cannot_be_sent(
     afterword: Afterword, cloudformation: CloudFormation
 ) -> None:
-    """When the queue of notices is gone the generation is canceled, and a warning says the rest."""
+    """Without the queue of end messages the cancel stands, and a warning says the rest."""
     cloudformation.parameters["EventBusName"] = "default"
     generation_id = afterword(*MAIL).stdout.strip()
     clients().sqs.delete_queue(QueueUrl=REFERENCES["NotifyQueue"])

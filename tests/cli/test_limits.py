@@ -66,7 +66,7 @@ def test_limits_are_shown_with_what_is_used(afterword: Afterword, registry: Regi
 
 
 def test_limits_are_set_one_by_one(afterword: Afterword, registry: Registry) -> None:
-    """What is given is set, `none` takes a limit away, and the others stay as they are."""
+    """Given limits are set, `none` takes a limit away, and the others stay as they are."""
     steps = [
         (("--requests-per-minute", "60"), Limits(requests_per_minute=60)),
         (("--running-at-once", "1000"), Limits(requests_per_minute=60, running_at_once=1000)),
@@ -109,7 +109,7 @@ def test_to_show_the_limits_changes_nothing(afterword: Afterword, registry: Regi
 def test_a_wrong_limit_is_a_usage_error(
     afterword: Afterword, registry: Registry, option: str, text: str, message: str
 ) -> None:
-    """What is no limit is told by its option, and none of those given is set."""
+    """A bad limit is told by its option, and none of the given limits is set."""
     registry.set_limits("demo", Limits(running_at_once=5))
     error = usage_error(afterword(*LIMITS, "--tokens-per-month", "7", option, text))
     assert f"Invalid value for {option}:" in error

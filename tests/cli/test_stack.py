@@ -73,8 +73,8 @@ def test_a_stack_of_an_older_version(
     assert (result.exit_code, result.stderr) == (
         1,
         (
-            f"afterword: Stack afterword (CREATE_COMPLETE) has no output {output}: it is not"
-            " afterword's, or this version of it is not deployed yet.\n"
+            f"afterword: Stack afterword (CREATE_COMPLETE) has no output {output}: the stack"
+            " is not afterword's, or this version is not deployed yet.\n"
         ),
     )
 
@@ -88,7 +88,7 @@ def test_a_stack_without_the_outputs(afterword: Afterword, cloudformation: Cloud
         1,
         (
             "afterword: Stack afterword (CREATE_IN_PROGRESS) has no output RegistryTable:"
-            " it is not afterword's, or this version of it is not deployed yet.\n"
+            " the stack is not afterword's, or this version is not deployed yet.\n"
         ),
     )
 
@@ -122,7 +122,7 @@ def test_an_unknown_profile(afterword: Afterword) -> None:
 
 @pytest.mark.usefixtures("stack")
 def test_a_table_that_is_gone(afterword: Afterword, cloudformation: CloudFormation) -> None:
-    """What AWS refuses is one line with its code and message."""
+    """A refusal of AWS is one line with its code and message."""
     outputs = dict(cloudformation.outputs["afterword"])
     cloudformation.outputs["afterword"] = {**outputs, "RegistryTable": "gone"}
     result = afterword(*LIST)

@@ -51,7 +51,7 @@ def test_a_webhook_is_added(afterword: Afterword) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("add", "demo", "http://a.example/"), "url: it must be an https address, on port 443."),
+        (("add", "demo", "http://a.example/"), "url: must be an https address on port 443."),
         (("add", "nobody", URL), "There is no tenant nobody."),
         (("list", "nobody"), "There is no tenant nobody."),
         (("show", "demo", "wh_x"), "There is no such webhook."),
@@ -87,7 +87,7 @@ def test_webhooks_are_listed_and_shown(afterword: Afterword, webhook: str) -> No
 
 
 def test_a_webhook_is_removed(afterword: Afterword, webhook: str) -> None:
-    """It is gone, with its count."""
+    """The endpoint is gone, with its count."""
     removed = afterword("webhook", "remove", "demo", webhook)
     assert (removed.stdout, removed.stderr) == ("", f"Removed webhook {webhook} of tenant demo.\n")
     assert services().webhook_store.read_endpoints("demo") == []
@@ -110,7 +110,7 @@ def test_a_test_and_its_replay(afterword: Afterword, webhook: str, set_clock: Se
     store = services().webhook_store
     claimed = store.claim(store.get_delivery("demo", webhook, begun), START + timedelta(seconds=45))
     assert claimed is not None
-    tried = Try(set_clock(), 500, "it answers with status 500", 0.1)
+    tried = Try(set_clock(), 500, "the host answered with status 500", 0.1)
     store.record_try(claimed, DeliveryStatus.FAILED, tried)
     shown = afterword("webhook", "deliveries", "demo", webhook).stdout.splitlines()
     assert [word for word in shown[1].split("  ") if word] == [
@@ -119,7 +119,7 @@ def test_a_test_and_its_replay(afterword: Afterword, webhook: str, set_clock: Se
         "2026-11-10 09:00",
         "failed",
         "1",
-        "it answers with status 500",
+        "the host answered with status 500",
     ]
     (found,) = json.loads(afterword("webhook", "deliveries", "demo", webhook, "--json").stdout)
     assert (found["id"], found["status"]) == (begun, "failed")
@@ -152,7 +152,9 @@ def test_what_is_no_host_is_refused(afterword: Afterword, host: str) -> None:
     """A host is a name, with a port or without."""
     told = afterword("tenant", "webhook-hosts", "demo", "--", host)
     assert told.exit_code == 1
-    assert told.stderr == f"afterword: host: {host!r} is no host such as hooks.example.com.\n"
+    assert (
+        told.stderr == f"afterword: host: must be a host such as hooks.example.com, not {host!r}.\n"
+    )
 
 
 def test_none_takes_no_host(afterword: Afterword) -> None:

@@ -168,7 +168,7 @@ def test_one_of_subject_and_body_is_enough(subject: str, body: str) -> None:
 
 
 def test_external_data_have_a_limit_of_their_own() -> None:
-    """What is handed back has at most a million bytes, so that the answer always fits."""
+    """External data have at most a million bytes, so that the answer always fits."""
     text = "é" * 499_999
     most = f'{{"subject": "A", "body": "B", "external_ref": "{text}"}}'.encode()
     assert parameters.parse_submission(most, "f").external == {"external_ref": f'"{text}"'}
@@ -215,7 +215,7 @@ def test_a_generation_is_shown_in_dialonces_words(status: Status, shown: str, te
 
 
 def test_external_data_are_shown_as_they_were_sent() -> None:
-    """What the caller wants back stands in the answer to the letter."""
+    """External data stand in the answer to the letter."""
     external = {"external_ref": '"\\u0041"', "external_metadata": '{"n" :1.10,\n"e":1e400}'}
     response = dialonce.render_generation(make_generation(Status.QUEUED, external))
     assert response.body == (

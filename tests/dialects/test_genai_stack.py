@@ -151,14 +151,14 @@ def test_an_id_is_a_uuid_in_either_case(text: str) -> None:
 
 @pytest.mark.parametrize("version", [1, 3, 4, 5, 7, 15])
 def test_a_uuid_of_any_version_is_one(version: int) -> None:
-    """What an id's bits say of its version and variant decides nothing."""
+    """The version and variant in an id's bits decide nothing."""
     text = str(uuid.UUID(int=uuid.UUID(ID).int & ~(0xF << 76) | version << 76))
     assert genai_stack.parse_text_gen_id(make_request(text_gen_id=text)) == text
 
 
 @pytest.mark.parametrize("text", ["", "x", f"{{{ID}}}", f"urn:uuid:{ID}", ID.replace("-", "")])
 def test_anything_else_is_no_id(text: str) -> None:
-    """What Python would read as a UUID as well is none in a path."""
+    """A text that only Python would read as a UUID is no id in a path."""
     with pytest.raises(InvalidRequestError) as refused:
         genai_stack.parse_text_gen_id(make_request(text_gen_id=text))
     assert str(refused.value) == "text_gen_id: must be a valid UUID."
@@ -182,7 +182,7 @@ def test_a_page_has_a_hundred_where_nothing_is_said() -> None:
 
 @pytest.mark.parametrize("padding", ["", "=", "=="])
 def test_a_cursor_is_where_a_page_ended(padding: str) -> None:
-    """What a link says is understood, with the padding that a client may add."""
+    """A cursor from a link is understood, with the padding that a client may add."""
     order = f"1794301200000#{ID}"
     cursor = base64.urlsafe_b64encode(order.encode()).decode().rstrip("=")
     if padding and (len(cursor) + len(padding)) % 4:
@@ -389,7 +389,7 @@ def test_errors_are_fastapis(error: AfterwordError, status: HTTPStatus) -> None:
 
 
 def test_a_field_that_does_not_fit_is_named_as_fastapi_does() -> None:
-    """What is wrong with a field is a list of where, what and of which type."""
+    """A field's faults are a list, each with its location, its message and its type."""
     response = genai_stack.render_error(UnprocessableError("topic", "it is missing."))
     assert response.status == HTTPStatus.UNPROCESSABLE_CONTENT
     assert json.loads(response.body) == {

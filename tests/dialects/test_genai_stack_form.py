@@ -1,4 +1,4 @@
-"""Forms as clients send them: what they are read into, and what is refused and why."""
+"""Forms as clients send them: the fields that come of them, and the refusals and reasons."""
 
 import email.policy
 import json
@@ -15,7 +15,7 @@ from urllib3.filepost import encode_multipart_formdata
 from afterword.dialects.genai_stack import form
 from afterword.errors import InvalidRequestError
 from afterword.files import Upload
-from afterword.handlers import forms as form_body
+from afterword.handlers import form_fields, multipart
 from tests.harness.seeds import SEEDS, seeded
 
 BOUNDARY = "----boundary.7"
@@ -43,7 +43,7 @@ def part(disposition: str, content: str | bytes = "", *headers: str) -> bytes:
 
 
 def parsed(*parts: bytes) -> Pairs:
-    """Return what a multipart body of these parts is read into."""
+    """Return the form that a multipart body of these parts is read into."""
     return form.parse(MULTIPART, body_of(*parts))
 
 
@@ -187,7 +187,7 @@ def test_a_file_name_is_fit_to_be_shown(sent: str, shown: str) -> None:
 
 
 def test_an_empty_file_input_is_as_if_not_sent() -> None:
-    """What browsers send for a file input in which nothing was chosen is no input."""
+    """The part that browsers send for an empty file input is no input."""
     nothing = part('name="b"; filename=""', "", "Content-Type: application/octet-stream")
     assert parsed(part('name="a"', "1"), nothing) == [("a", "1")]
     chosen_nothing = part('name="input_value"; filename=""', "")
@@ -204,7 +204,7 @@ def test_a_form_may_tell_that_it_is_utf_8() -> None:
     told = part('name="_charset_"', "UTF-8")
     assert parsed(told, part('name="a"', "1")) == [("a", "1")]
     assert form.parse(URLENCODED, b"_charset_=utf-8&a=1") == [("a", "1")]
-    expected = "_charset_: the form must be UTF-8."
+    expected = "_charset_: must be UTF-8."
     assert refusal(URLENCODED, b"_charset_=windows-1252&a=1") == expected
     assert refusal(MULTIPART, body_of(part('name="_charset_"; filename="a"', "utf-8"))) == expected
 
@@ -248,206 +248,206 @@ GOOD = part('name="a"', CONTENT)
     [
         pytest.param(
             body_of(b"\r\n" + CONTENT.encode()),
-            "Part 1: it needs a Content-Disposition of form-data.",
+            "Part 1: must have a Content-Disposition of form-data.",
             id="no headers",
         ),
         pytest.param(
             body_of(GOOD, b'Content-Disposition: attachment; name="a"\r\n\r\n1'),
-            "Part 2: it needs a Content-Disposition of form-data.",
+            "Part 2: must have a Content-Disposition of form-data.",
             id="another disposition",
         ),
         pytest.param(
             body_of(GOOD, part('filename="a"')),
-            "Part 2: its Content-Disposition has no name.",
+            "Part 2: must have a name in its Content-Disposition.",
             id="no name",
         ),
-        pytest.param(body_of(part('name=""')), "Part 1: its name is empty.", id="an empty name"),
+        pytest.param(body_of(part('name=""')), "Part 1: must have a name.", id="an empty name"),
         pytest.param(
             body_of(part(f'name="{"x" * 257}"')),
-            "Part 1: its name has more than 256 characters.",
+            "Part 1: must have a name of at most 256 characters.",
             id="a long name",
         ),
         pytest.param(
             body_of(part('name="a%0D%0Ab"')),
-            "Part 1: its name has a control character.",
+            "Part 1: must have a name without control characters.",
             id="a line break in a name",
         ),
         pytest.param(
             body_of(part('name="a"; name="b"')),
-            "Part 1: its content-disposition cannot be read.",
+            "Part 1: must have a well-formed content-disposition.",
             id="two names",
         ),
         pytest.param(
             body_of(part('name="a')),
-            "Part 1: its content-disposition cannot be read.",
+            "Part 1: must have a well-formed content-disposition.",
             id="a quote that is not closed",
         ),
         pytest.param(
             body_of(part('name="a"b"')),
-            "Part 1: its content-disposition cannot be read.",
+            "Part 1: must have a well-formed content-disposition.",
             id="a quote in a name",
         ),
         pytest.param(
             body_of(part('name="a"\nX: "1"')),
-            "Part 1: its content-disposition cannot be read.",
+            "Part 1: must have a well-formed content-disposition.",
             id="a header that ends in LF",
         ),
         pytest.param(
             body_of(part('name="a\nX: 1"')),
-            "Part 1: its name has a control character.",
+            "Part 1: must have a name without control characters.",
             id="a line break as it is in a name",
         ),
         pytest.param(
             body_of(b'Content-Disposition: form-data; name="\xe9"\r\n\r\n1'),
-            "Part 1: its content-disposition is not UTF-8.",
+            "Part 1: must have a content-disposition in UTF-8.",
             id="a name in Latin-1",
         ),
         pytest.param(
             body_of(part("name*=iso-8859-1''%E9")),
-            "Part 1: its name* is not UTF-8 as in RFC 8187.",
+            "Part 1: must have its name* in UTF-8 as in RFC 8187.",
             id="an encoded name in Latin-1",
         ),
         pytest.param(
             body_of(part("name=\"a\"; filename*=utf-8''%E9")),
-            "a (part 1): its filename* is not UTF-8 as in RFC 8187.",
+            "a (part 1): must have its filename* in UTF-8 as in RFC 8187.",
             id="an encoded file name that is not UTF-8",
         ),
         pytest.param(
             body_of(part("name=\"a\"; filename*=utf-8''100%")),
-            "a (part 1): its filename* is not UTF-8 as in RFC 8187.",
+            "a (part 1): must have its filename* in UTF-8 as in RFC 8187.",
             id="an encoded file name with a lone percent sign",
         ),
         pytest.param(
             body_of(part('name="a"; filename*=b.txt')),
-            "a (part 1): its filename* is not UTF-8 as in RFC 8187.",
+            "a (part 1): must have its filename* in UTF-8 as in RFC 8187.",
             id="an encoded file name that is not",
         ),
         pytest.param(
             body_of(part("name=a; filename*0*=utf-8''b; filename*1=c")),
-            "a (part 1): its filename* is not UTF-8 as in RFC 8187.",
+            "a (part 1): must have its filename* in UTF-8 as in RFC 8187.",
             id="a file name in pieces",
         ),
         pytest.param(
             body_of(part('name="a"', "1", 'Content-Disposition: form-data; name="b"')),
-            "Part 1: a header is there twice.",
+            "Part 1: must have each header once.",
             id="two dispositions",
         ),
         pytest.param(
             body_of(part('name="a"', CONTENT, "Content-Transfer-Encoding: BASE64")),
-            "a (part 1): its Content-Transfer-Encoding is not taken; send the content as it is.",
+            "a (part 1): must have its content as it is, without a Content-Transfer-Encoding.",
             id="base64",
         ),
         pytest.param(
             body_of(part('name="a"; filename="b"', CONTENT, "Content-Transfer-Encoding: x-own")),
-            "a (part 1): its Content-Transfer-Encoding is not taken; send the content as it is.",
+            "a (part 1): must have its content as it is, without a Content-Transfer-Encoding.",
             id="an unknown encoding of a file",
         ),
         pytest.param(
             body_of(part('name="a"', CONTENT, "Content-Type: text/plain; charset=iso-8859-1")),
-            "a (part 1): its charset must be UTF-8.",
+            "a (part 1): must have the charset UTF-8.",
             id="another charset",
         ),
         pytest.param(
             body_of(part('name="a"', CONTENT, "Content-Type: multipart/mixed; boundary=x")),
-            "a (part 1): it has parts of its own; send a field for each.",
+            "a (part 1): must have no parts of its own; send a field for each.",
             id="parts in a part",
         ),
         pytest.param(
             body_of(GOOD, part('name="a"', CONTENT.encode() + b"\xe9")),
-            "a (part 2): it is not UTF-8, byte 6 cannot be decoded; "
+            "a (part 2): must be UTF-8, and byte 6 is not; "
             "a file needs a filename in its Content-Disposition.",
             id="a text in Latin-1",
         ),
         pytest.param(
             body_of(part('name="a"', b"\xed\xa0\x80")),
-            "a (part 1): it is not UTF-8, byte 0 cannot be decoded; "
+            "a (part 1): must be UTF-8, and byte 0 is not; "
             "a file needs a filename in its Content-Disposition.",
             id="a surrogate",
         ),
         pytest.param(
             body_of(part('name="a"', CONTENT + "\0")),
-            "a (part 1): it has a NUL character.",
+            "a (part 1): must have no NUL character.",
             id="NUL",
         ),
         pytest.param(
             body_of(part('name="a"', CONTENT, " folded: 1")),
-            "Part 1: its headers are malformed or too many, at byte 60 of the body.",
+            "Part 1: must have at most 16 well-formed headers; the fault is at byte 60.",
             id="a folded header",
         ),
         pytest.param(
             b"\r\n" + body_of(part('name="a"', CONTENT, ": 1")),
-            "Part 1: its headers are malformed or too many, at byte 62 of the body.",
+            "Part 1: must have at most 16 well-formed headers; the fault is at byte 62.",
             id="a header without a name",
         ),
         pytest.param(
             body_of(part('name="a"', CONTENT, *(f"X{i}: 1" for i in range(16)))),
-            "Part 1: its headers are malformed or too many, at byte 170 of the body.",
+            "Part 1: must have at most 16 well-formed headers; the fault is at byte 170.",
             id="17 headers",
         ),
         pytest.param(
-            body_of(part('name="a"', "", "X: " + "1" * form_body.MAX_HEADER_BYTES)),
-            "Part 1: its headers are malformed or too many, at byte 63 of the body.",
+            body_of(part('name="a"', "", "X: " + "1" * multipart.MAX_HEADER_BYTES)),
+            "Part 1: must have at most 16 well-formed headers; the fault is at byte 63.",
             id="a long header",
         ),
         pytest.param(
             body_of(GOOD, part('name="a"', "", *(f"X{i}: " + "1" * 6_000 for i in range(3)))),
-            "Part 2: its headers have more than 16384 bytes.",
+            "Part 2: must have at most 16384 bytes of headers.",
             id="long headers",
         ),
         pytest.param(
             body_of(GOOD, part('name="a"')[:-4]),
-            "Part 2: its headers are malformed or too many, at byte 148 of the body.",
+            "Part 2: must have at most 16 well-formed headers; the fault is at byte 148.",
             id="no blank line after the headers",
         ),
         pytest.param(
             body_of(part('name="a"')[:-4])[:-2],
-            "Part 1: its headers have no end.",
+            "Part 1: must have headers that end with an empty line.",
             id="nothing after the headers",
         ),
         pytest.param(
             b"",
-            "The body does not begin with the Content-Type's boundary on a line that ends in CRLF.",
+            "The body must begin with the Content-Type's boundary on a line that ends in CRLF.",
             id="empty",
         ),
         pytest.param(
             body_of(GOOD).replace(BOUNDARY.encode(), b"other"),
-            "The body does not begin with the Content-Type's boundary on a line that ends in CRLF.",
+            "The body must begin with the Content-Type's boundary on a line that ends in CRLF.",
             id="another boundary",
         ),
         pytest.param(
             body_of(GOOD).replace(b"\r\n", b"\n"),
-            "The body does not begin with the Content-Type's boundary on a line that ends in CRLF.",
+            "The body must begin with the Content-Type's boundary on a line that ends in CRLF.",
             id="LF",
         ),
         pytest.param(
             CONTENT.encode() + b"\r\n" + body_of(GOOD),
-            "The body does not begin with the Content-Type's boundary on a line that ends in CRLF.",
+            "The body must begin with the Content-Type's boundary on a line that ends in CRLF.",
             id="text before",
         ),
         pytest.param(
             body_of(GOOD)[:-4],
-            "The body ends before its last boundary; it may be cut off.",
+            "The body must have its last boundary; its end may be cut off.",
             id="cut off",
         ),
         pytest.param(
             body_of(GOOD) + CONTENT.encode(),
-            "The body goes on after its last boundary; a file may have the boundary in it.",
+            "The body must end with its last boundary; a file may have the boundary in it.",
             id="text after",
         ),
         pytest.param(
             body_of(GOOD) + body_of(GOOD),
-            "The body goes on after its last boundary; a file may have the boundary in it.",
+            "The body must end with its last boundary; a file may have the boundary in it.",
             id="two forms",
         ),
         pytest.param(
             body_of(part('name="a"; filename="b"', body_of(GOOD))),
-            "The body goes on after its last boundary; a file may have the boundary in it.",
+            "The body must end with its last boundary; a file may have the boundary in it.",
             id="a form in itself",
         ),
     ],
 )
 def test_a_malformed_form_is_refused(body: bytes, message: str) -> None:
-    """What is wrong with a multipart form is said with its part or field, and not its value."""
+    """A fault of a multipart form is named with its part or field, and not its value."""
     assert refusal(MULTIPART, body) == message
 
 
@@ -478,29 +478,31 @@ def test_a_urlencoded_form_is_taken(body: str, pairs: Pairs) -> None:
 @pytest.mark.parametrize(
     ("body", "message"),
     [
-        pytest.param(b"a=1&walnut", 'Field 2: it has no "=".', id="no equals sign"),
-        pytest.param(b"=walnut", "Field 1: its name is empty.", id="no name"),
+        pytest.param(b"a=1&walnut", 'Field 2: must have a "=".', id="no equals sign"),
+        pytest.param(b"=walnut", "Field 1: must have a name.", id="no name"),
         pytest.param(
             b"a=walnut%",
-            'a (field 1): it has a "%" without two hexadecimal digits.',
+            'a (field 1): must have two hexadecimal digits after each "%".',
             id="a lone percent sign",
         ),
         pytest.param(
             b"a=1&b=walnut%4g",
-            'b (field 2): it has a "%" without two hexadecimal digits.',
+            'b (field 2): must have two hexadecimal digits after each "%".',
             id="no hexadecimal digit",
         ),
         pytest.param(
             b"a%=walnut",
-            'Field 1: it has a "%" without two hexadecimal digits.',
+            'Field 1: must have two hexadecimal digits after each "%".',
             id="a lone percent sign in a name",
         ),
-        pytest.param(b"a=walnut%E9", "a (field 1): it is not UTF-8.", id="Latin-1"),
-        pytest.param(b"a=walnut\xe9", "a (field 1): it is not UTF-8.", id="raw Latin-1"),
-        pytest.param(b"a=%ED%A0%80", "a (field 1): it is not UTF-8.", id="a surrogate"),
-        pytest.param(b"%E9=walnut", "Field 1: it is not UTF-8.", id="a name in Latin-1"),
-        pytest.param(b"a=walnut%00", "a (field 1): it has a NUL character.", id="NUL"),
-        pytest.param(b"a%0A=1", "Field 1: its name has a control character.", id="a name's line"),
+        pytest.param(b"a=walnut%E9", "a (field 1): must be UTF-8.", id="Latin-1"),
+        pytest.param(b"a=walnut\xe9", "a (field 1): must be UTF-8.", id="raw Latin-1"),
+        pytest.param(b"a=%ED%A0%80", "a (field 1): must be UTF-8.", id="a surrogate"),
+        pytest.param(b"%E9=walnut", "Field 1: must be UTF-8.", id="a name in Latin-1"),
+        pytest.param(b"a=walnut%00", "a (field 1): must have no NUL character.", id="NUL"),
+        pytest.param(
+            b"a%0A=1", "Field 1: must have a name without control characters.", id="a name's line"
+        ),
         pytest.param(
             b' {"a": "walnut"}',
             "The body looks like JSON; its Content-Type must be application/json.",
@@ -509,7 +511,7 @@ def test_a_urlencoded_form_is_taken(body: str, pairs: Pairs) -> None:
     ],
 )
 def test_a_malformed_urlencoded_form_is_refused(body: bytes, message: str) -> None:
-    """What is wrong with a urlencoded form is said with its field, and not its value."""
+    """A fault of a urlencoded form is named with its field, and not its value."""
     assert refusal(URLENCODED, body) == message
 
 
@@ -577,26 +579,26 @@ def test_json_is_taken(body: str, pairs: Pairs) -> None:
         ),
         pytest.param(
             b'{"a": {"b": "walnut"}}',
-            "a: it must be a string, a number, true, false or null, or a list of them.",
+            "a: must be a string, a number, true, false or null, or a list of them.",
             id="an object inside",
         ),
         pytest.param(
             b'{"a": [1, ["walnut"]]}',
-            "a: it must be a string, a number, true, false or null, or a list of them.",
+            "a: must be a string, a number, true, false or null, or a list of them.",
             id="a list in a list",
         ),
         pytest.param(
             b'{"a": "walnut\\ud800"}',
-            "a: it has half of a surrogate pair, which is no character.",
+            "a: must have no half of a surrogate pair.",
             id="a surrogate",
         ),
-        pytest.param(b'{"a": "walnut\\u0000"}', "a: it has a NUL character.", id="NUL"),
+        pytest.param(b'{"a": "walnut\\u0000"}', "a: must have no NUL character.", id="NUL"),
         pytest.param(
-            b'{"a": 1, "": 2}', "Member 2 of the JSON object: its name is empty.", id="no name"
+            b'{"a": 1, "": 2}', "Member 2 of the JSON object: must have a name.", id="no name"
         ),
         pytest.param(
             b'{"\\udfff": 2}',
-            "Member 1 of the JSON object: it has half of a surrogate pair, which is no character.",
+            "Member 1 of the JSON object: must have no half of a surrogate pair.",
             id="a surrogate as name",
         ),
         pytest.param(
@@ -621,23 +623,23 @@ def test_json_is_taken(body: str, pairs: Pairs) -> None:
         ),
         pytest.param(
             b'[{"input_key": "a", "input_value": {"b": "walnut"}}]',
-            "input_value (item 1): it must be a string, a number, true, false or null,"
+            "input_value (item 1): must be a string, a number, true, false or null,"
             " or a list of them.",
             id="a pair of an object",
         ),
     ],
 )
 def test_json_of_another_form_is_refused(body: bytes, message: str) -> None:
-    """What is wrong with a JSON form is said with its key, and not its value."""
+    """A fault of a JSON form is named with its key, and not its value."""
     assert refusal(JSON, body) == message
 
 
 KINDS = (
-    "Content-Type: it must be multipart/form-data, application/x-www-form-urlencoded"
+    "Content-Type: must be multipart/form-data, application/x-www-form-urlencoded"
     " or application/json."
 )
 NO_BOUNDARY = (
-    "Content-Type: it has no boundary, or none that is 1 to 200 ASCII characters."
+    "Content-Type: must have a boundary of 1 to 200 ASCII characters."
     " Leave this header to the HTTP client, which knows the boundary."
 )
 
@@ -651,7 +653,7 @@ NO_BOUNDARY = (
         pytest.param("application/json, text/plain", KINDS, id="two"),
         pytest.param(
             f"{URLENCODED}; charset=iso-8859-1",
-            "Content-Type: its charset must be UTF-8.",
+            "Content-Type: must have the charset UTF-8.",
             id="another charset",
         ),
         pytest.param("multipart/form-data", NO_BOUNDARY, id="no boundary"),
@@ -663,12 +665,12 @@ NO_BOUNDARY = (
         pytest.param("multipart/form-data; boundary=é", NO_BOUNDARY, id="no ASCII"),
         pytest.param(
             "multipart/form-data; boundary=a; boundary=b",
-            "Content-Type: its parameters cannot be read.",
+            "Content-Type: must have well-formed parameters.",
             id="two boundaries",
         ),
         pytest.param(
             "multipart/form-data; boundary",
-            "Content-Type: its parameters cannot be read.",
+            "Content-Type: must have well-formed parameters.",
             id="a parameter without a value",
         ),
     ],
@@ -732,17 +734,17 @@ def test_an_input_called_like_the_fields_of_a_pair_is_sent_as_a_pair() -> None:
         ),
         pytest.param(
             b"input_key=a&input_value=1&input_key=&input_value=walnut",
-            "input_key (pair 2): its name is empty.",
+            "input_key (pair 2): must have a name.",
             id="an empty key",
         ),
         pytest.param(
             b"input_key=" + b"walnut" * 43 + b"&input_value=1",
-            "input_key (pair 1): its name has more than 256 characters.",
+            "input_key (pair 1): must have a name of at most 256 characters.",
             id="a long key",
         ),
         pytest.param(
             b"input_key=walnut%0A&input_value=1",
-            "input_key (pair 1): its name has a control character.",
+            "input_key (pair 1): must have a name without control characters.",
             id="a key with a line break",
         ),
     ],
@@ -753,7 +755,7 @@ def test_pairs_that_do_not_add_up_are_refused(body: bytes, message: str) -> None
 
 
 def test_a_file_is_no_key() -> None:
-    """A key is a text: a file in its place is refused."""
+    """A key is a text: a file instead of one is refused."""
     body = body_of(part(f'{KEY}; filename="k"', CONTENT), part(VALUE, CONTENT))
     assert refusal(MULTIPART, body) == "input_key (pair 1): must be a text."
 
@@ -772,8 +774,8 @@ def test_a_form_has_a_thousand_fields_at_most() -> None:
     taken = [form.parse(*sent) for sent in forms(1_000)]
     assert taken == [[("a", "1")] * 1_000] * 3 + [[("a", "1")] * 500]
     refused = {refusal(*sent) for sent in forms(1_002)}
-    assert refused == {"The form has more than 1000 fields."}
-    assert refusal(*forms(1_001)[0]) == "The form has more than 1000 fields."
+    assert refused == {"The form must have at most 1000 fields."}
+    assert refusal(*forms(1_001)[0]) == "The form must have at most 1000 fields."
 
 
 def test_headers_at_the_limit_are_taken() -> None:
@@ -941,7 +943,7 @@ def test_whatever_is_sent_is_read_or_refused(seed: int) -> None:
             refusals.append(str(error))
             continue
         for name, value in inputs:
-            assert 0 < len(name) <= form_body.MAX_NAME_LENGTH
+            assert 0 < len(name) <= form_fields.MAX_NAME_LENGTH
             texts += [name, value if isinstance(value, str) else value.name]
     assert not [text for text in texts if "\0" in text or text != text.encode().decode()]
     assert not [message for message in refusals if len(message) > 500 or message[-1] != "."]

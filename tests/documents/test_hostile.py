@@ -65,7 +65,7 @@ def test_a_document_that_is_cut_off_ends_well(media_type: str, content: bytes) -
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_a_document_with_changed_bytes_ends_well(seed: int) -> None:
-    """Whatever bytes of a document change, what comes of it is text or a failure."""
+    """A document with any changed bytes ends as a text or a failure."""
     rng = seeded(seed)
     for media_type, content in (
         (media_types.PDF, PDF_FILE),
@@ -91,7 +91,7 @@ def test_noise_is_refused(media_type: str) -> None:
     assert str(end).startswith("The document is damaged")
 
 
-def test_a_document_that_takes_too_long_is_given_up() -> None:
+def test_a_document_that_takes_too_long_is_ended() -> None:
     """A document whose reading does not end fails when its time is up."""
     began = time.monotonic()
     assert str(outcome(media_types.PDF, SLOW_FILE, seconds=1)) == TOO_SLOW
@@ -105,7 +105,7 @@ def test_a_document_that_takes_too_long_is_given_up() -> None:
         pytest.param(pdf_files.with_pictures_in_pictures(levels=8, copies=10), id="pictures"),
     ],
 )
-def test_a_document_that_takes_too_much_memory_is_given_up(bomb: bytes) -> None:
+def test_a_document_that_takes_too_much_memory_is_ended(bomb: bytes) -> None:
     """A document that grows beyond the memory it may have fails, and the next one is read."""
     assert len(bomb) < 1_000_000
     assert str(outcome(media_types.PDF, bomb)) == TOO_COMPLEX
@@ -126,7 +126,7 @@ def test_no_more_than_two_are_read_at_once(monkeypatch: pytest.MonkeyPatch) -> N
     now: list[int] = []
     most = 0
     lock = threading.Lock()
-    answer = extraction._answer  # noqa: SLF001 - what is counted
+    answer = extraction._answer  # noqa: SLF001 - the counted reads
 
     def count(*arguments: Any) -> bytes:  # noqa: ANN401 - as they came
         nonlocal most
@@ -149,7 +149,7 @@ def test_a_document_that_never_had_its_turn_is_not_to_blame() -> None:
     """A document that waited in vain for others fails as unavailable, so that it is read later."""
     with ThreadPoolExecutor(2) as threads:
         slow = [threads.submit(outcome, media_types.PDF, SLOW_FILE, 3) for _ in range(2)]
-        _wait_until(lambda: extraction._slots._value == 0)  # noqa: SLF001 - who waits
+        _wait_until(lambda: extraction._slots._value == 0)  # noqa: SLF001 - both reads have begun
         with pytest.raises(UnavailableError):
             extract(media_types.PDF, PDF_FILE, 0.2)
         assert [str(future.result()) for future in slow] == [TOO_SLOW] * 2
@@ -229,7 +229,7 @@ def test_the_process_can_get_no_more_than_it_has(script: str) -> None:
 def test_a_process_that_is_taken_over_does_no_harm(
     script: str, message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whatever the process does instead of reading, the worker gets a failure in time."""
+    """A process that does anything but read gives the worker a failure in time."""
     monkeypatch.setattr(extraction, "_RUN", f"import os, time; {script}")
     began = time.monotonic()
     with pytest.raises(FailedError, match=message):
@@ -238,6 +238,6 @@ def test_a_process_that_is_taken_over_does_no_harm(
 
 
 def test_only_documents_are_read() -> None:
-    """What is no document is not asked for."""
+    """A file that is no document is not read."""
     with pytest.raises(ValueError, match="image/png"):
         extract(media_types.PNG, b"\x89PNG", 1)

@@ -1,4 +1,4 @@
-"""The documents layer: what it brings is what its code uses."""
+"""The documents layer: the packages in it are those that its code uses."""
 
 import ast
 import json

@@ -22,7 +22,7 @@ from tests.harness.webhooks import Queue as WebhookQueue
 from tests.harness.webhooks import Receiver, Webhooks
 
 HEADERS = {"content-type": "application/json", "cache-control": "no-store"}
-"""What every HTTP result has."""
+"""The keys of every HTTP result."""
 
 type Result = Mapping[str, Any]
 
@@ -91,7 +91,7 @@ def message_event(load_event: Callable[[str], Event]) -> Callable[[str], Event]:
 
 @pytest.fixture
 def use_model(monkeypatch: pytest.MonkeyPatch) -> Callable[[FakeModel], None]:
-    """Return a function that puts a stand-in in the place of the deployment's model."""
+    """Return a function that replaces the deployment's model by a stand-in."""
 
     def use(model: FakeModel) -> None:
         for built in ("model", "worker"):
@@ -159,7 +159,7 @@ def webhooks(
 
 @pytest.fixture
 def receiver(aws: None, monkeypatch: pytest.MonkeyPatch) -> Receiver:  # noqa: ARG001 - its effect
-    """Return what is sent to from now on, wherever a webhook goes."""
+    """Return the receiver of all requests to webhooks from now on."""
     receiver = Receiver()
     monkeypatch.setattr(Fetcher, "post", lambda _, *sent: receiver.post(*sent))
     return receiver

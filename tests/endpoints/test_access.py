@@ -1,4 +1,4 @@
-"""Who may do what: keys, scopes, and other people's companies, orchestrators and processes."""
+"""Access: keys, scopes, and other people's companies, orchestrators and processes."""
 
 import json
 from collections.abc import Callable, Mapping

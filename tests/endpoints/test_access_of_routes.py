@@ -24,7 +24,7 @@ from tests.harness.refusals import dialect_of, refusal
 from tests.harness.stand_in_aws import BUCKETS, TABLES
 
 PUBLIC = {"GET /health", "GET /openapi.json", "GET /docs", "GET /docs/{file}"}
-"""Routes that answer without a key: they show nothing that is not in the source."""
+"""Routes that answer without a key, and show nothing that is not in the source."""
 ABSENT = "019a6f3e-7c00-7000-8000-000000000009"
 ONE_FLOW_ALONE = (403, "The API key is for one flow alone.")
 ANOTHER_FLOW = (403, "The API key is for another flow.")
@@ -38,8 +38,8 @@ NOT_THE_WEBSITE = (403, "The API key is not for this account and website.")
 class Route:
     """The access to a route.
 
-    `scope` is the scope that its key needs, `other` is the refusal of a key for another flow: None
-    where such a key has its own flow's things, and nothing names a flow.
+    `scope` is the scope that its key needs. `other` is the refusal of a key for another flow.
+    None where no request names a flow: such a key has its own flow's things.
     """
 
     scope: Scope

@@ -63,7 +63,7 @@ def test_a_first_submission_takes_two_more(
 def test_a_big_submission_takes_one_more(
     submission_event: Event, context: LambdaContext, calls: list[Call], process_cuid: str
 ) -> None:
-    """What is too big for the item takes a put of its own, before the item's."""
+    """An input too big for the item takes a put of its own, before the item's."""
     assert process_cuid
     calls.clear()
     submission_event["body"] = json.dumps({"subject": "A", "body": "x" * 20_000})
@@ -171,13 +171,13 @@ def test_a_tenant_with_limits_pays_for_them(
     ]
 
 
-def test_ten_notices_take_one_call_of_eventbridge(
+def test_ten_end_messages_take_one_call_of_eventbridge(
     submission_event: Event,
     context: LambdaContext,
     calls: list[Call],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A batch of notices is published at once; each is read before and noted after.
+    """A batch of ends is published at once; each is read before and noted after.
 
     A tenant's webhooks are looked up once for all of them.
     """

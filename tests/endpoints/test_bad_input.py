@@ -186,7 +186,7 @@ def test_a_body_over_6_mb_is_too_large(
     body = mail(subject="x" * (6_000_001 - len(mail(subject=""))))
     submission_event["body"] = base64.b64encode(body.encode()).decode() if encoded else body
     submission_event["isBase64Encoded"] = encoded
-    message = "The body has 6000001 bytes; at most 6000000 are taken."
+    message = "The body must have at most 6000000 bytes, not 6000001."
     assert invoke("submit_mail_generation", submission_event, context) == refusal(413, message)
     assert stored() == NOTHING
 

@@ -16,7 +16,7 @@ from tests.harness.native_generations import (
 
 
 def test_an_open_generation_is_canceled(native: Native, set_clock: SetClock) -> None:
-    """What is open is canceled at once, and to cancel it again changes nothing."""
+    """An open generation is canceled at once, and another cancel changes nothing."""
     generation_id = native.submitted()
     set_clock.advance(seconds=1.5)
     path = f"/v1/generations/{generation_id}"
@@ -56,7 +56,7 @@ def test_what_a_worker_holds_is_canceled(native: Native) -> None:
     assert not services().outbox.succeed(claim, completion("In May."))
 
 
-def test_a_canceled_generation_gives_its_place_back(tenant: Tenant, native: Native) -> None:
+def test_a_canceled_generation_gives_its_slot_back(tenant: Tenant, native: Native) -> None:
     """Where so many may be open at once, there is room for another one."""
     services().registry.set_limits(tenant.id, Limits(running_at_once=1))
     generation_id = native.submitted()

@@ -102,7 +102,7 @@ def sources(tenant: Tenant) -> tuple[Source, ...]:
 def test_passages_are_in_the_prompt_and_their_contents_with_the_result(
     ask: Ask, tenant: Tenant, ids: list[str]
 ) -> None:
-    """What says most about the question is what the model is told; its content is a source."""
+    """The passage nearest to the question is in the prompt, and its content is a source."""
     result, model = ask("When do I get my refund?")
     assert result["body"]["results"]["result"] == "In fourteen days [1]."
     (prompt,) = model.prompts
@@ -196,7 +196,7 @@ def test_what_a_request_does_not_choose_stays(ask: Ask) -> None:
 def test_a_choice_that_cannot_be_is_refused_by_name(
     ask: Ask, stored: Callable[[], Stored], chosen: object, message: str
 ) -> None:
-    """What is not the tenant's is as if it were not there: a 422 that names it, nothing stored."""
+    """A foreign folder or content looks absent: a 422 that names it, and nothing is stored."""
     result, _ = ask("When?", {"step1": {"context": chosen}})
     assert result["statusCode"] == result["body"]["code"] == 422
     where = result["body"]["message"]
@@ -255,7 +255,7 @@ def test_without_a_choice_nothing_is_looked_up(ask: Ask, calls: list[Call]) -> N
 def test_a_knowledge_base_that_is_too_large_fails_with_what_to_do(
     ask: Ask, tenant: Tenant, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What cannot be searched fails the generation with its reason, and says what helps."""
+    """A knowledge base that cannot be searched fails the generation, with a reason and advice."""
     monkeypatch.setattr("afterword.knowledge.lexical.MAX_PASSAGES", 1)
     result, _ = ask("How many days to deliver?")
     assert result["statusCode"] == 422

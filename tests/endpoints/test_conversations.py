@@ -1,4 +1,4 @@
-"""Conversations: what the worker tells a model of the questions before, and in which order."""
+"""Conversations: the earlier questions that the worker tells a model, and their order."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -56,7 +56,7 @@ def history(question_id: str, tenant: str = "demo") -> list[GenerationDetail]:
 
 
 def questions(turns: list[GenerationDetail]) -> list[object]:
-    """Return what was asked, in order."""
+    """Return the questions that the model was asked, in order."""
     return [listed.inputs["question"] for listed in turns]
 
 
@@ -168,7 +168,7 @@ def test_a_repeated_submission_is_one_question(run: Run) -> None:
 
 
 def test_a_question_without_an_answer_is_not_told(run: Run, set_clock: SetClock) -> None:
-    """What failed, or is still open, is in the history but not in the prompt."""
+    """A question that failed, or is still open, is in the history but not in the prompt."""
     refused = raising(ModelRefusedError(Reason.REFUSED_CONTENT, "No."))
     run(submit("Something bad"), model=refused)
     submit("Still open")
@@ -262,7 +262,7 @@ def test_a_big_answer_is_read_from_the_bucket(run: Run) -> None:
 
 
 def test_a_retry_belongs_to_the_conversation(run: Run) -> None:
-    """What is submitted again is a new question of the same conversation."""
+    """A retry is a new question of the same conversation."""
     refused = raising(ModelRefusedError(Reason.REFUSED_CONTENT, "No."))
     failed = submit("Again?")
     run(failed, model=refused)

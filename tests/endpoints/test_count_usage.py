@@ -20,7 +20,7 @@ from tests.harness.deployment import REFERENCES
 
 DAY = date(2026, 11, 10)
 TABLE = REFERENCES["StatisticsTable"]
-TERMS = SubmissionOptions(flow_version=1, retention=timedelta(days=30))
+OPTIONS = SubmissionOptions(flow_version=1, retention=timedelta(days=30))
 pytestmark = pytest.mark.usefixtures("tenant", "set_clock")
 
 
@@ -37,7 +37,7 @@ def begun(flow: str = "mail-reply", tenant: str = "demo") -> Claim:
         dialect="native", flow=flow, inputs={"text": "A"}, template=None, external={}
     )
     generation_id = generations.new_id()
-    services().store.put(tenant, generation_id, submission, TERMS)
+    services().store.put(tenant, generation_id, submission, OPTIONS)
     claim = services().store.claim(tenant, generation_id, clock.now() + timedelta(minutes=1))
     assert claim is not None
     return claim
@@ -73,12 +73,12 @@ def cell(model: str | None = "small", flow: str = "mail-reply", day: date = DAY)
 
 
 def used(first: date = DAY, last: date = DAY) -> dict[Cell, Tally]:
-    """Return what the tenant has used."""
+    """Return the tenant's quotas."""
     return services().statistics.get_tallies("demo", first, last)
 
 
 def rows() -> list[dict[str, Any]]:
-    """Return what is in the table, but for how far it is counted."""
+    """Return the statistics' rows, without the position up to which ends are counted."""
     found = clients().dynamodb.scan(TableName=TABLE)["Items"]
     return [dict(item) for item in found if item["pk"]["S"] != "#"]
 
@@ -121,7 +121,7 @@ type Read = Callable[[], dict[Cell, Tally]]
 
 
 def test_ends_are_counted_by_flow_and_model(read: Read) -> None:
-    """What has ended is there at once, and stays when the generations are gone."""
+    """An end is counted at once, and its count outlives the generation."""
     succeed("small")
     succeed("small")
     succeed("big", flow="chat")
@@ -133,7 +133,7 @@ def test_ends_are_counted_by_flow_and_model(read: Read) -> None:
 
 
 def test_an_end_without_a_model(read: Read) -> None:
-    """What needed no model, or had no answer yet, is counted under none."""
+    """An end without a model, or without an answer yet, is counted under none."""
     succeed(None)
     services().outbox.cancel("demo", begun().id)
     assert read() == {cell(None): counted(succeeded=1, canceled=1)}
@@ -169,7 +169,7 @@ def test_failures_are_counted_by_reason(read: Read) -> None:
 def test_steps_that_are_finished_count_whatever_comes_after(
     read: Read, set_clock: SetClock
 ) -> None:
-    """The tokens of finished steps are counted of what is canceled, given up or fails later."""
+    """The tokens of finished steps are counted of what is canceled, or fails later."""
     ids = []
     for _ in range(2):
         claim = services().store.finish_step(begun(), answered())
@@ -284,7 +284,7 @@ def test_a_late_count_takes_nothing_back(
     succeed("small")
     set_clock.advance(hours=2)
     late = services().statistics
-    until = late._counted_until()  # noqa: SLF001 - what the slower one has read
+    until = late._counted_until()  # noqa: SLF001 - the slower one's reading
     set_clock.advance(hours=2)
     assert count() == 4
     with monkeypatch.context() as patch:
@@ -302,7 +302,7 @@ def test_a_count_stops_in_time(set_clock: SetClock, load_event: Callable[[str], 
 
 
 def test_a_model_with_an_endless_name(read: Read) -> None:
-    """What a provider calls its model is cut where it would be too long for a key."""
+    """A model's name is cut where it would be too long for a key."""
     succeed("m" * 5_000)
     assert read() == {cell("m" * MAX_MODEL_NAME): counted(succeeded=1, answers=1)}
 

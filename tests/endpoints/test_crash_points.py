@@ -1,10 +1,9 @@
-"""Every call of AWS on a generation's way, as the slot where the process dies.
+"""Every call of AWS on a generation's way, as the point where the process dies.
 
-A process dies before a call, or after the call has taken effect but before its answer is there;
-from then on it makes no call. Then others recover: the client sends its request again with the same
-idempotency key, the sweeper runs every minute, and other functions take what is in the queues. At
-the end each generation has one end, which is settled: its tenant's usage is counted and its end
-made known.
+A process dies before a call, or between its effect and its answer, and makes no call any
+more. Then the others recover. The client sends its request again with the same idempotency key. The
+sweeper runs every minute, and other functions take the messages in the queues. At the end each
+generation has one end, which is dispatched: its tokens are counted and its end made known.
 """
 
 import json
@@ -16,18 +15,13 @@ import pytest
 
 from afterword.engine.attempts import MAX_FAILURES
 from afterword.generations import Reason, Status
-from afterword.handlers import LambdaHandler
 from afterword.limits import Limits
 from afterword.limits.quotas import Quotas
 from afterword.runtime.clients import clients
 from afterword.runtime.payloads import INLINE_BYTES
 from afterword.services import services
-from functions.dead_letter.app import handler as dead_letter
-from functions.deliver.app import handler as deliver
-from functions.generate.app import handler as generate
-from functions.submit_mail_generation.app import handler as submit
-from functions.sweep.app import handler as sweep
 from tests.conftest import Event, LambdaContext, SetClock
+from tests.harness.api import invoke
 from tests.harness.deployment import REFERENCES
 from tests.harness.fake_model import FakeModel, completion
 
@@ -56,12 +50,12 @@ CALLS = {
     # the key, the flow, the limits, the big text, the item, the message;
     # the claim, the big request, the flow, the big text, the result;
     # eight shards, the item, its next due time, the message;
-    # the end, that it is settled
+    # the end, its dispatch
     "plain": Calls(submission=6, stored=5, worker=5, sweeper=11, dead_letter=2, deliver=0),
     # between limits and big text: whether it is there, and a slot: refused since the tenant has no
     # usage yet, made, refused in a new minute, taken;
-    # after an end: the slot and the tokens, the notice; the deliverer: the end, the webhooks,
-    # the event, settled
+    # after an end: the slot and the tokens, the message; the deliverer: the end, the webhooks,
+    # the event, the dispatch
     "limited": Calls(submission=11, stored=10, worker=7, sweeper=11, dead_letter=3, deliver=4),
 }
 """For a tenant without limits whose generations' ends nobody wants to know, and for the other."""
@@ -137,22 +131,22 @@ class World:
 
     def submit(self) -> dict[str, Any]:
         """Send the client's request, or send it again."""
-        return submit(self.event, LambdaContext())
+        return invoke("submit_mail_generation", self.event)
 
     def sweep(self) -> None:
         """Run the sweeper once."""
-        sweep(self.sweep_event, LambdaContext())
+        invoke("sweep", self.sweep_event)
 
     def work(self) -> bool:
         """Run a worker with a batch from the queue; return whether there was one."""
-        return self._consume(generate, REFERENCES["Queue"])
+        return self._consume("generate", REFERENCES["Queue"])
 
     def deliver(self) -> bool:
-        """Make known what is in the notices' queue; return whether there was anything."""
-        return self._consume(deliver, REFERENCES["NotifyQueue"])
+        """Make known the ends in the notify queue; return whether there were any."""
+        return self._consume("deliver", REFERENCES["NotifyQueue"])
 
     @staticmethod
-    def _consume(function: LambdaHandler, queue: str) -> bool:
+    def _consume(function: str, queue: str) -> bool:
         taken = (
             clients()
             .sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10)
@@ -167,11 +161,11 @@ class World:
             for message in taken
         ]
         if records:
-            function({"Records": records}, LambdaContext(milliseconds=300_000))
+            invoke(function, {"Records": records}, LambdaContext(milliseconds=300_000))
         return bool(records)
 
     def lose_messages(self) -> None:
-        """Empty the queue: what is received is out of sight for longer than a test takes."""
+        """Empty the queue: a received message is out of sight for longer than a test takes."""
         while clients().sqs.receive_message(QueueUrl=REFERENCES["Queue"]).get("Messages"):
             pass
 
@@ -181,7 +175,7 @@ class World:
         return [item["id"]["S"] for item in items]
 
     def recover(self) -> None:
-        """Let the minutes pass, with workers and a sweeper that live, until all is settled."""
+        """Let the minutes pass, with live workers and a live sweeper, until all is dispatched."""
         for _ in range(MINUTES):
             while self.work() or self.deliver():
                 pass
@@ -302,15 +296,15 @@ def test_a_dead_letters_function_that_dies_comes_again(
     world.lose_messages()
     letter = load_event("dead_letter")
     letter["Records"][0]["body"] = json.dumps({"tenant": "demo", "id": world.ids()[0]})
-    assert world.fate.strikes(calls, lambda: dead_letter(letter, LambdaContext()))
-    assert dead_letter(letter, LambdaContext()) == {"batchItemFailures": []}
+    assert world.fate.strikes(calls, lambda: invoke("dead_letter", letter))
+    assert invoke("dead_letter", letter) == {"batchItemFailures": []}
     world.recover()
     assert only_generation(world) == (Status.FAILED, None)
 
 
 @each_call("deliver")
-def test_a_notice_whose_function_dies_is_repeated(world: World, calls: int) -> None:
-    """Whichever call the notices' function dies at, the end is made known all the same."""
+def test_an_end_message_whose_function_dies_is_repeated(world: World, calls: int) -> None:
+    """Whichever call the deliverer dies at, the end is made known all the same."""
     world.submit()
     world.work()
     assert world.fate.strikes(calls, world.deliver)
@@ -319,7 +313,7 @@ def test_a_notice_whose_function_dies_is_repeated(world: World, calls: int) -> N
 
 
 @pytest.mark.parametrize("tenancy", ["limited"])
-def test_a_place_comes_back_from_a_submission_that_died_before_its_item(
+def test_a_slot_comes_back_from_a_submission_that_died_before_its_item(
     world: World, moment: str
 ) -> None:
     """When all slots are taken by lost submissions, the next refused one gives them back."""
@@ -350,4 +344,4 @@ def test_there_are_no_other_calls(
     assert not world.fate.strikes(calls.sweeper, world.sweep)
     letter = load_event("dead_letter")
     letter["Records"][0]["body"] = json.dumps({"tenant": "demo", "id": cuid})
-    assert not world.fate.strikes(calls.dead_letter, lambda: dead_letter(letter, LambdaContext()))
+    assert not world.fate.strikes(calls.dead_letter, lambda: invoke("dead_letter", letter))

@@ -1,7 +1,7 @@
-"""Every call of AWS on the way of a form with a file, through a flow of two steps, as the last one.
+"""Every call of AWS on the way of a form with a file, through two steps, as the last one.
 
-Like test_crash_points, for what is different there: the file in the bucket, the answer that is read
-back, and the steps' results.
+Like test_crash_points, for the differences: the file in the bucket, the answer that is read back,
+and the steps' results.
 """
 
 import json

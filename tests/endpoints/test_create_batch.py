@@ -159,7 +159,7 @@ def test_a_key_of_one_flow_makes_batches_of_that_flow(event: Event) -> None:
 
 
 def test_a_key_that_may_not_submit_is_refused(event: Event, tenant: Tenant) -> None:
-    """Whoever may only read makes no batch."""
+    """A key that may only read makes no batch."""
     event["headers"]["authorization"] = f"Bearer {tenant.key_with(Scope.READ)}"
     sent(event, HTTPStatus.FORBIDDEN)
     event["headers"].pop("authorization")

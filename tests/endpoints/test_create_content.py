@@ -32,7 +32,7 @@ PNG = b"\x89PNG\r\n\x1a\n" + bytes(40)
 TYPES = (
     "the file is of no type that is taken; there are: text, Markdown, HTML, PDF, DOCX, CSV, JSON."
 )
-NOT_PUBLIC = "its host is not found on the public internet; send the file itself instead."
+NOT_PUBLIC = "the host was not found on the public internet; send the file itself instead."
 NOTHING = (0, 0)
 
 
@@ -191,10 +191,10 @@ def test_a_file_that_takes_too_long(contents: Contents, monkeypatch: pytest.Monk
 def test_no_time_beside_others(contents: Contents, monkeypatch: pytest.MonkeyPatch) -> None:
     """When other documents take all the time, the client is asked to come back."""
 
-    def text_of(*_: object) -> str:
+    def extract_text(*_: object) -> str:
         raise UnavailableError("Other documents took all the time.")
 
-    monkeypatch.setattr(documents, "extract_text", text_of)
+    monkeypatch.setattr(documents, "extract_text", extract_text)
     result = contents.submit(("file", ("a.txt", b"Hello there.")))
     assert result == answer(503, "Other documents took all the time.", retry_after="1")
 
@@ -227,12 +227,12 @@ def test_what_is_sent_goes_before_the_address(contents: Contents, website: Serve
 @pytest.mark.parametrize(
     ("url", "message"),
     [
-        ("terms.md", "it is no address such as https://example.com/terms.pdf."),
-        ("http://example.com/terms.md", "it must be an https address, on port 443."),
+        ("terms.md", "must be an address such as https://example.com/terms.pdf."),
+        ("http://example.com/terms.md", "must be an https address on port 443."),
         ("https://127.0.0.1/", NOT_PUBLIC),
         ("https://169.254.169.254/latest/meta-data/iam/", NOT_PUBLIC),
         ("https://[::ffff:169.254.169.254]/", NOT_PUBLIC),
-        ("https://a:b@example.com/", "it must have no user name and no password in it."),
+        ("https://a:b@example.com/", "must have no user name and no password."),
     ],
 )
 def test_an_address_that_is_not_fetched_from(contents: Contents, url: str, message: str) -> None:
@@ -242,12 +242,12 @@ def test_an_address_that_is_not_fetched_from(contents: Contents, url: str, messa
 
 
 def test_what_is_fetched_may_be_unreadable(contents: Contents, website: Server) -> None:
-    """What stands at the address is checked like a file that is sent."""
+    """A page at an address is checked like a file that is sent."""
     website.pages |= {"/a.png": file(PNG), "/b.md": file(b"", 404)}
     url = f"http://localhost:{website.port}"
     assert contents.create({"fileUrl": f"{url}/a.png"}) == refusal("fileUrl", TYPES)
     message = (
-        "it answers with status 404; it must be open to everyone, or send the file itself instead."
+        "the host answered with status 404; make the file public, or send the file itself instead."
     )
     assert contents.create({"fileUrl": f"{url}/b.md"}) == refusal("fileUrl", message)
     assert stored() == NOTHING
@@ -334,26 +334,26 @@ ONE = "text, file, fileUrl"
             {"name": {"a": 1}, "text": "A"},
             answer(
                 400,
-                "name: it must be a string, a number, true, false or null, or a list of them.",
+                "name: must be a string, a number, true, false or null, or a list of them.",
             ),
         ),
         (
             '{"name": "\\ud800", "text": "A"}',
-            answer(400, "name: it has half of a surrogate pair, which is no character."),
+            answer(400, "name: must have no half of a surrogate pair."),
         ),
-        ('{"name": "A", "text": "\\u0000"}', answer(400, "text: it has a NUL character.")),
+        ('{"name": "A", "text": "\\u0000"}', answer(400, "text: must have no NUL character.")),
     ],
 )
 def test_a_bad_request_names_what_is_wrong(
     contents: Contents, body: object, result: Result
 ) -> None:
-    """What does not fit is refused with the field's name, and nothing is stored."""
+    """A bad field is refused by its name, and nothing is stored."""
     assert contents.create(body) == result
     assert stored() == NOTHING
 
 
 def test_bad_forms(contents: Contents) -> None:
-    """A file in the place of a text, two files, and a body that is no form are refused."""
+    """A file instead of a text, two files, and a body that is no form are refused."""
     sent = ("file", ("a.txt", b"Hello there."))
     assert contents.submit(("name", ("a.txt", b"A")), sent) == refusal("name", "must be a text.")
     twice = "must be sent once."

@@ -64,7 +64,7 @@ def inputs_of(client: Client, result: Result) -> Mapping[str, object]:
 
 
 def multipart(*parts: str) -> bytes:
-    """Return a multipart body of parts with their headers, with line ends in place of CRLF."""
+    """Return a multipart body of parts with their headers, with line ends instead of CRLF."""
     body = "".join(f"--XyZ\n{part}\n" for part in parts) + "--XyZ--\n"
     return body.replace("\n", "\r\n").encode()
 
@@ -197,7 +197,7 @@ def test_a_body_may_come_as_text(form: Client) -> None:
 def test_values_reach_the_worker(
     form: Client, sent: list[tuple[str, Value]], inputs: Mapping[str, object]
 ) -> None:
-    """What fits an input is taken; a blank one is as if not sent."""
+    """A value that fits its input is taken; a blank one is as if not sent."""
     result = form.submit(("topic", "x" * 40), *sent)
     expected = {"topic": "x" * 40, "tone": "formal", **inputs}
     assert inputs_of(form, result) == expected
@@ -266,7 +266,7 @@ def test_a_file_may_come_in_a_pair(form: Client) -> None:
 
 
 def test_a_files_type_is_that_of_its_bytes(form: Client) -> None:
-    """What a client calls a file counts for nothing: neither its name nor its Content-Type."""
+    """A file's type follows from neither its name nor its Content-Type."""
     part = (
         'Content-Disposition: form-data; name="photo"; filename="photo.png"\n'
         "Content-Type: image/png\n\n%PDF-1.7"
@@ -415,7 +415,7 @@ def test_a_form_is_measured_by_the_newest_flow(form: Client) -> None:
         (
             "text/plain",
             b"topic=Snow",
-            f"Content-Type: it must be multipart/form-data, {URLENCODED} or application/json.",
+            f"Content-Type: must be multipart/form-data, {URLENCODED} or application/json.",
         ),
         ("application/json", b"{", None),
         ("application/json", b"7", None),
@@ -458,7 +458,7 @@ def test_what_was_sent_is_not_logged(form: Client, log: io.StringIO) -> None:
     form.submit(TOPIC, ("Wombat", "Yttrium"))
     form.submit(("topic", "Yttrium" * 10))
     form.post("application/json", b'{"topic": {"Yttrium": 1}}')
-    assert log.getvalue().count('"message":"refused"') == 3
+    assert log.getvalue().count('"message":"refused a request"') == 3
     assert not [word for word in ("Snow", "Yttrium", "Quokka", "Wombat") if word in log.getvalue()]
 
 
@@ -479,7 +479,7 @@ def test_the_same_key_and_form_are_one_generation(
 
 
 def test_a_repeated_form_is_told_how_far_it_is(form: Client) -> None:
-    """Who sends a form again sees the generation as it stands now."""
+    """A repeated form shows the generation as it stands now."""
     generation_id = body_of(form.submit(TOPIC, idempotency_key="case-457"))["id"]
     claim(form, generation_id)
     assert form.submit(TOPIC, idempotency_key="case-457") == form.get(generation_id)
@@ -552,7 +552,7 @@ def test_limits_are_told_in_fastapis_shape(
     assert stored() == before
 
 
-def test_what_does_not_fit_takes_no_place(form: Client) -> None:
+def test_a_bad_form_takes_no_slot(form: Client) -> None:
     """A form that is refused counts against no limit."""
     services().registry.set_limits("demo", Limits(requests_per_minute=1, running_at_once=1))
     assert form.submit(("topic", ""))["statusCode"] == 422

@@ -13,12 +13,12 @@ from tests.harness.deployment import REFERENCES
 from tests.harness.webhooks import URL, Webhooks, problem
 
 STARTED = "2026-11-10T09:00:00.000Z"
-NOT_HTTPS = "it must be an https address, on port 443."
-MALFORMED = "it is no address such as https://example.com/terms.pdf."
+NOT_HTTPS = "must be an https address on port 443."
+MALFORMED = "must be an address such as https://example.com/terms.pdf."
 
 
 def test_an_endpoint_is_created(webhooks: Webhooks) -> None:
-    """It is shown with its secret, and where it is; what is left out has its default."""
+    """A new endpoint is shown with its secret and address, and defaults for absent fields."""
     result = webhooks.call("create_webhook", url=URL, label="Help desk")
     body = result["body"]
     assert re.fullmatch("wh_[a-z0-9]{20}", body["id"])
@@ -72,13 +72,13 @@ def test_a_secret_is_kept_encrypted_and_apart(webhooks: Webhooks) -> None:
         (
             '{"url": "https://127.0.0.1/"}',
             "url",
-            "its host is not found on the public internet.",
+            "the host was not found on the public internet.",
         ),
-        ('{"url": "https://[::1]/"}', "url", "its host is not found on the public internet."),
+        ('{"url": "https://[::1]/"}', "url", "the host was not found on the public internet."),
         (
             '{"url": "https://a:b@hooks.example.com/"}',
             "url",
-            "it must have no user name and no password in it.",
+            "must have no user name and no password.",
         ),
         (
             f'{{"url": "{URL}", "label": "{"x" * 201}"}}',
@@ -105,7 +105,7 @@ def test_a_secret_is_kept_encrypted_and_apart(webhooks: Webhooks) -> None:
 def test_what_does_not_fit_is_named(
     webhooks: Webhooks, body: str, field: str, message: str
 ) -> None:
-    """What is wrong is refused by its name, and nothing is stored."""
+    """A bad field is refused by its name, and nothing is stored."""
     result = webhooks.send("create_webhook", webhooks.event("create_webhook", body=body))
     assert result == problem(422, message, field)
     assert services().webhook_store.read_endpoints("demo") == []

@@ -61,7 +61,7 @@ def test_a_dead_letter_keeps_what_sqs_says_of_it(event: Event, context: LambdaCo
 def test_a_dead_letter_of_a_lost_worker_fails_its_generation(
     event: Event, context: LambdaContext, set_clock: SetClock
 ) -> None:
-    """What a worker left behind fails once its lease has run out."""
+    """A lost worker's generation fails once its lease has run out."""
     assert services().store.claim("demo", ID, clock.now() + LEASE)
     assert invoke("dead_letter", event, context) == {
         "batchItemFailures": [{"itemIdentifier": MESSAGE_ID}]

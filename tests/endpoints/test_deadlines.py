@@ -79,7 +79,7 @@ def test_a_request_may_say_how_long(submit: Submit, seconds: int) -> None:
 def test_a_deadline_that_is_none_is_refused(
     submit: Submit, stored: Callable[[], Stored], deadline: str
 ) -> None:
-    """What is no whole number of seconds, or too few or too many, is a 400 that says what is."""
+    """A deadline that is no whole number of seconds in range is a 400 that says the range."""
     assert submit(deadline) == MALFORMED
     assert stored() == Stored(items=0, messages=0, objects=0)
 

@@ -1,4 +1,4 @@
-"""Deleting through the native API: it is gone, and what was promised of its end still comes."""
+"""Deleting through the native API: the generation is gone, and its end still made known."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -43,7 +43,7 @@ def result(text: str) -> Completion:
 
 
 def used() -> QuotaStatus:
-    """Return what the tenant uses."""
+    """Return the tenant's quotas."""
     return Quotas(clients().dynamodb, REFERENCES["QuotasTable"]).get_status("demo")
 
 
@@ -81,10 +81,10 @@ def test_what_has_ended_is_deleted_with_all_its_texts(
     assert stored().objects == 0
 
 
-def test_what_is_deleted_is_found_by_nobody(
+def test_a_deleted_generation_is_not_found(
     native: Native, tenant: Tenant, load_event: Callable[[str], Event]
 ) -> None:
-    """It is absent everywhere: here, in lists and conversations, and for every dialect."""
+    """A deleted generation is absent everywhere: here, in lists, and for every dialect."""
     generation_id = native.submitted(external_ref="case-457", conversation="s")
     services().outbox.fail_unclaimed(
         "demo", generation_id, Reason.DEAD_LETTER, "No.", {"MessageId": "m"}
@@ -133,7 +133,7 @@ def test_a_late_worker_changes_nothing(
     message_event: Callable[[str], Event],
     use_model: Callable[[FakeModel], None],
 ) -> None:
-    """What comes from a worker, or to one, after the deletion makes nothing of it again."""
+    """A late message from or to a worker brings nothing of a deleted generation back."""
     generation_id = native.submitted()
     claim = claimed(generation_id)
     native.ask("cancel_generation", generation_id)
@@ -147,7 +147,7 @@ def test_a_late_worker_changes_nothing(
     assert read_item("demo", generation_id) == before
 
 
-def test_what_is_not_settled_yet_is_settled_after_it(
+def test_an_undispatched_end_is_dispatched_after_the_deletion(
     native: Native,
     tenant: Tenant,
     set_clock: SetClock,
@@ -167,17 +167,17 @@ def test_what_is_not_settled_yet_is_settled_after_it(
     assert "due_at" not in read_item("demo", generation_id)
 
 
-def test_its_end_is_made_known_all_the_same(
+def test_the_end_is_made_known_all_the_same(
     native: Native, load_event: Callable[[str], Event], read_item: ReadItem, stored: object
 ) -> None:
-    """Who was to hear of its end does, where it was deleted before."""
+    """The end of a deleted generation still reaches its webhook endpoints."""
     assert stored
     generation_id = generations.new_id()
     submission = Submission(
         dialect="native", flow=FLOW, inputs={"text": WORD}, template=None, external={}
     )
-    terms = SubmissionOptions(flow_version=1, retention=timedelta(days=30), notify=True)
-    services().store.put("demo", generation_id, submission, terms)
+    options = SubmissionOptions(flow_version=1, retention=timedelta(days=30), notify=True)
+    services().store.put("demo", generation_id, submission, options)
     services().store.cancel("demo", generation_id)
     assert native.ask("delete_generation", generation_id)["statusCode"] == 204
     ended = services().store.get_end("demo", generation_id)
@@ -189,8 +189,8 @@ def test_its_end_is_made_known_all_the_same(
     assert "due_at" not in read_item("demo", generation_id)
 
 
-def test_it_is_counted_as_before(native: Native, set_clock: SetClock) -> None:
-    """The statistics have it still: what was paid was paid."""
+def test_a_deleted_generation_is_counted_as_before(native: Native, set_clock: SetClock) -> None:
+    """The statistics still count a deleted generation: its tokens were paid for."""
     generation_id = native.submitted()
     services().outbox.succeed(claimed(generation_id), result(WORD))
     hour = set_clock().replace(minute=0, second=0, microsecond=0)
@@ -205,7 +205,7 @@ def test_a_key_stands_for_what_was_deleted(
 ) -> None:
     """A client that repeats its submission after the deletion makes no second generation.
 
-    It takes no slot either, and once the deleted one has expired, the key is free.
+    The repetition takes no slot, and once the tombstone has expired, the key is free.
     """
     services().registry.set_limits(tenant.id, Limits(running_at_once=1))
     generation_id = native.submit(idempotency_key="case-457")["body"]["id"]
@@ -240,7 +240,7 @@ def test_objects_that_cannot_be_deleted_hinder_nothing(
     cut_off("s3.DeleteObjects")
     assert native.ask("delete_generation", generation_id)["statusCode"] == 204
     assert native.ask("get_generation", generation_id) == NOT_FOUND
-    (line,) = [line for line in log_lines() if "objects" in line["message"]]
+    (line,) = [line for line in log_lines() if "payloads" in line["message"]]
     assert WORD not in json.dumps(line)
 
 

@@ -10,7 +10,7 @@ from tests.harness.webhooks import NO_WEBHOOK, Webhooks, problem
 
 
 def test_an_endpoint_is_removed(webhooks: Webhooks) -> None:
-    """It is gone with its secrets, and the tenant's submissions pay for no webhooks any more."""
+    """A removed endpoint is gone with its secrets, and submissions pay for webhooks no more."""
     created = webhooks.created()
     result = webhooks.call("delete_webhook", created["id"])
     assert (result["statusCode"], result["body"]) == (204, None)
@@ -31,9 +31,9 @@ def test_the_others_stay(webhooks: Webhooks) -> None:
 
 
 def test_the_submissions_endpoint_goes_with_the_hosts(webhooks: Webhooks) -> None:
-    """It is there while hosts are allowed, and gone with the last of them."""
+    """The submissions' endpoint is there while hosts are allowed, and gone with the last host."""
     services().webhook_endpoints.set_hosts("demo", ["hooks.example.com"])
-    refused = "It is there as long as the tenant allows hosts for webhook_url."
+    refused = "This webhook exists as long as the tenant allows hosts for webhook_url."
     assert webhooks.call("delete_webhook", SUBMISSIONS) == problem(409, refused)
     services().webhook_endpoints.set_hosts("demo", [])
     assert webhooks.call("get_webhook", SUBMISSIONS) == problem(404, NO_WEBHOOK)

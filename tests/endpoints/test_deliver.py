@@ -1,4 +1,4 @@
-"""The notices' function: the handler with its event, under moto's EventBridge."""
+"""The deliverer: the handler with its event, under moto's EventBridge."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -27,8 +27,8 @@ SUBMISSION = Submission(
 
 def put(generation_id: str = ID) -> None:
     """Queue a generation whose end is to be made known."""
-    terms = SubmissionOptions(flow_version=1, retention=timedelta(days=30), notify=True)
-    services().store.put("demo", generation_id, SUBMISSION, terms)
+    options = SubmissionOptions(flow_version=1, retention=timedelta(days=30), notify=True)
+    services().store.put("demo", generation_id, SUBMISSION, options)
 
 
 def published(calls: list[Call]) -> list[Mapping[str, Any]]:
@@ -36,7 +36,7 @@ def published(calls: list[Call]) -> list[Mapping[str, Any]]:
     return [entry for call in calls for entry in call.params.get("Entries", [])]
 
 
-def settled(generation_id: str = ID) -> bool:
+def dispatched(generation_id: str = ID) -> bool:
     """Whether nothing is left to do for a generation that has ended."""
     ended = services().store.get_end("demo", generation_id)
     assert ended is not None
@@ -60,7 +60,7 @@ def event(
 def test_an_end_is_published_as_a_thin_event(
     event: Event, context: LambdaContext, set_clock: SetClock, calls: list[Call]
 ) -> None:
-    """What ended, how and when is published on the owner's bus; no text goes with it."""
+    """An end is published on the owner's bus with status and times, and without a text."""
     set_clock.advance(seconds=2)
     claim = services().store.claim("demo", ID, clock.now() + timedelta(seconds=70))
     assert claim is not None
@@ -88,7 +88,7 @@ def test_an_end_is_published_as_a_thin_event(
         "finished_at": "2026-11-10T09:00:03.500Z",
         "seconds": 3.5,
     }
-    assert settled()
+    assert dispatched()
 
 
 @pytest.mark.parametrize("end", ["canceled", "failed"])
@@ -106,10 +106,10 @@ def test_every_end_is_published(
     assert (detail["status"], detail["reason"]) == (end, "deadline" if end == "failed" else None)
 
 
-def test_a_notice_that_comes_twice_is_published_once(
+def test_an_end_message_that_comes_twice_is_published_once(
     event: Event, context: LambdaContext, calls: list[Call]
 ) -> None:
-    """What is settled needs no other event."""
+    """A dispatched end is published once."""
     services().outbox.cancel("demo", ID)
     for _ in range(2):
         assert invoke("deliver", event, context) == {"batchItemFailures": []}
@@ -120,7 +120,7 @@ def test_a_notice_that_comes_twice_is_published_once(
 def test_what_has_not_ended_is_not_published(
     event: Event, context: LambdaContext, calls: list[Call], what: str
 ) -> None:
-    """A notice of what is open, or is not there, is done with."""
+    """A message about an open or an absent generation is deleted."""
     if what == "gone":
         event["Records"][0]["body"] = json.dumps({"tenant": "other", "id": ID})
     assert invoke("deliver", event, context) == {"batchItemFailures": []}
@@ -144,7 +144,7 @@ def test_an_event_that_is_refused_comes_again(
     answer = {"Entries": [{"EventId": "1"}, {"ErrorCode": "ThrottlingException"}]}
     monkeypatch.setattr(clients().events, "put_events", lambda **_: answer)
     assert invoke("deliver", event, context) == {"batchItemFailures": [{"itemIdentifier": "2"}]}
-    assert (settled(ID), settled(OTHER_ID)) == (True, False)
+    assert (dispatched(ID), dispatched(OTHER_ID)) == (True, False)
     assert ("could not publish the end", "ThrottlingException") in [
         (line["message"], line.get("code")) for line in log_lines()
     ]
@@ -153,15 +153,15 @@ def test_an_event_that_is_refused_comes_again(
 def test_what_is_published_and_not_noted_comes_again(
     event: Event, context: LambdaContext, cut_off: Callable[[str], None], calls: list[Call]
 ) -> None:
-    """When the table is out of reach after the event, the notice comes again."""
+    """When the table is out of reach after the event, the message comes again."""
     services().outbox.cancel("demo", ID)
     cut_off("dynamodb.UpdateItem")
     assert invoke("deliver", event, context)["batchItemFailures"] != []
     assert len(published(calls)) == 1
-    assert not settled()
+    assert not dispatched()
 
 
-def test_a_bus_out_of_reach_brings_all_notices_again(
+def test_a_bus_out_of_reach_brings_all_end_messages_again(
     event: Event, context: LambdaContext, cut_off: Callable[[str], None]
 ) -> None:
     """When EventBridge is out of reach the invocation fails, and SQS delivers the batch again."""
@@ -169,19 +169,19 @@ def test_a_bus_out_of_reach_brings_all_notices_again(
     cut_off("eventbridge.PutEvents")
     with pytest.raises(EndpointConnectionError):
         invoke("deliver", event, context)
-    assert not settled()
+    assert not dispatched()
 
 
 @pytest.mark.usefixtures("event")
-def test_without_anybody_to_hear_of_it_no_notice_is_sent(
+def test_without_a_bus_no_end_message_is_sent(
     set_clock: SetClock, stored: Callable[[], Stored], calls: list[Call]
 ) -> None:
-    """A generation that was submitted without a bus sends no notice, and is settled at its end."""
-    terms = SubmissionOptions(flow_version=1, retention=timedelta(days=30))
-    services().store.put("demo", OTHER_ID, SUBMISSION, terms)
+    """An end of a generation submitted without a bus sends no message, and is dispatched."""
+    options = SubmissionOptions(flow_version=1, retention=timedelta(days=30))
+    services().store.put("demo", OTHER_ID, SUBMISSION, options)
     calls.clear()
     services().outbox.cancel("demo", OTHER_ID)
-    assert settled(OTHER_ID)
+    assert dispatched(OTHER_ID)
     assert [call.operation for call in calls if call.operation.startswith("sqs")] == []
     assert stored().items == 2
     assert set_clock() == START
@@ -193,7 +193,7 @@ def ended() -> None:
 
 
 def told(webhooks: Webhooks, webhook: str) -> list[Mapping[str, Any]]:
-    """Return what an endpoint is told."""
+    """Return the bodies that an endpoint is sent."""
     return [json.loads(delivery.body) for delivery in webhooks.log(webhook)]
 
 
@@ -225,17 +225,17 @@ def test_each_endpoint_is_told_of_an_end(
     sent = {message["id"] for message in messages()}
     deliveries = [*webhooks.log(first), *webhooks.log(second)]
     assert sent == {f"{each.endpoint}/{each.id}" for each in deliveries}
-    assert settled()
+    assert dispatched()
 
 
-def test_a_notice_that_comes_twice_makes_one_delivery(
+def test_an_end_message_that_comes_twice_makes_one_delivery(
     webhooks: Webhooks,
     event: Event,
     context: LambdaContext,
     receiver: Receiver,
     webhook_queue: Queue,
 ) -> None:
-    """Whoever dies before the end is settled is followed by one who does it again, to no harm."""
+    """An end dispatched again, after a death before its mark, makes the same one delivery."""
     webhook = webhooks.created()["id"]
     ended()
     with pytest.MonkeyPatch.context() as patch:
@@ -266,7 +266,7 @@ def test_webhooks_need_no_bus(
     assert invoke("deliver", event, context) == {"batchItemFailures": []}
     assert published(calls) == []
     assert len(told(webhooks, webhook)) == 1
-    assert settled()
+    assert dispatched()
 
 
 @pytest.mark.parametrize("operation", ["dynamodb.PutItem", "sqs.SendMessage", "dynamodb.Query"])
@@ -277,12 +277,12 @@ def test_webhooks_that_are_not_begun_come_again(
     cut_off: Callable[[str], None],
     operation: str,
 ) -> None:
-    """When a delivery cannot be begun the notice comes again, and the end is not settled."""
+    """When a delivery cannot be begun the message comes again, and the end is not dispatched."""
     webhooks.created()
     services().outbox.cancel("demo", ID)
     cut_off(operation)
     assert invoke("deliver", event, context)["batchItemFailures"] != []
-    assert not settled()
+    assert not dispatched()
 
 
 def test_a_submissions_own_address_is_told(
@@ -290,9 +290,9 @@ def test_a_submissions_own_address_is_told(
 ) -> None:
     """`webhook_url` is told of its own end, as long as the tenant allows its host."""
     services().webhook_endpoints.set_hosts("demo", ["hooks.example.com"])
-    terms = SubmissionOptions(flow_version=1, retention=timedelta(days=30), notify=True)
+    options = SubmissionOptions(flow_version=1, retention=timedelta(days=30), notify=True)
     submission = replace(SUBMISSION, webhook_url=URL)
-    services().store.put("demo", OTHER_ID, submission, terms)
+    services().store.put("demo", OTHER_ID, submission, options)
     for generation_id in (ID, OTHER_ID):
         services().outbox.cancel("demo", generation_id)
     (record,) = event["Records"]
@@ -302,7 +302,7 @@ def test_a_submissions_own_address_is_told(
     (delivery,) = webhooks.log(SUBMISSIONS)
     assert (delivery.url, delivery.generation) == (URL, OTHER_ID)
     third = "019a6f3e-7c00-7000-8000-000000000003"
-    services().store.put("demo", third, submission, terms)
+    services().store.put("demo", third, submission, options)
     services().outbox.cancel("demo", third)
     services().webhook_endpoints.set_hosts("demo", ["other.example.com"])
     event["Records"] = [{**record, "body": record["body"].replace(ID, third)}]

@@ -155,7 +155,7 @@ def test_a_result_is_of_the_flows_type(
 def test_a_failure_is_told_with_its_reason(
     generate: Generate, error: ModelRefusedError, code: int
 ) -> None:
-    """What the caller can change is a 422, the rest a 502; both with the id."""
+    """A failure that the caller can change is a 422, the rest a 502; both with the id."""
     result = generate(raising(error))
     message = f"{error.reason}: {error}"
     assert read(result) == answer(code, message, {"logId": log_id(result)})
@@ -169,7 +169,7 @@ def test_a_busy_model_is_waited_for(generate: Generate, time: Time) -> None:
 
 
 def test_a_canceled_generation_is_a_conflict(generate: Generate, time: Time) -> None:
-    """Who waits for what is canceled is told so at once."""
+    """A caller that waits for a canceled generation is told so at once."""
     time.work_after = 100.0
     sleep = time.sleep
     assert services().store
@@ -226,7 +226,7 @@ def test_a_bad_request_names_what_is_wrong(
 
 
 def test_values_that_look_like_names_stay_as_they_are(generate: Generate) -> None:
-    """What a caller writes is never looked at again."""
+    """A name inside a caller's value is never expanded."""
     model = saying(TEXT)
     body = {"flow": {"inputs": {"name": "{{lastName}} [x]", "lastName": "{{name}}"}}}
     generate(model, body)

@@ -86,7 +86,7 @@ def test_a_queued_question_is_pending(visitor: Visitor) -> None:
 
 
 def test_a_running_question_is_processing(visitor: Visitor) -> None:
-    """A question that a worker has is PROCESSING; handed back it is PENDING again."""
+    """A question that a worker has is PROCESSING; requeued it is PENDING again."""
     question_id = visitor.asked()
     claim = services().store.claim("demo", question_id, clock.now())
     assert claim is not None
@@ -198,7 +198,7 @@ def test_two_questions_at_once_are_both_there_once(visitor: Visitor) -> None:
 def test_an_earlier_question_without_an_answer_stands_alone(
     visitor: Visitor, set_clock: SetClock
 ) -> None:
-    """What is still open, failed or was canceled is in the history as the user's turn alone."""
+    """An open, failed or canceled question is in the history as the user's turn alone."""
     ids = []
     for name in ("Open", "Failed", "Canceled", "Last"):
         ids.append(visitor.asked(f"{name}?"))
@@ -311,7 +311,7 @@ def test_a_long_conversation_loses_its_oldest_turns(visitor: Visitor, set_clock:
 
 
 def test_a_generation_of_another_api_is_shown(visitor: Visitor) -> None:
-    """What came through another API has its inputs as the question, and no session."""
+    """A generation of another API has its inputs as the question, and no session."""
     submission = Submission(
         dialect="dialonce",
         flow=FLOW,

@@ -138,6 +138,6 @@ def test_a_key_of_one_flow_sees_the_batches_of_such_keys(event: Event) -> None:
 
 
 def test_a_key_that_may_not_read_is_refused(event: Event, tenant: Tenant) -> None:
-    """Whoever may only submit reads no batch."""
+    """A key that may only submit reads no batch."""
     event["headers"]["authorization"] = f"Bearer {tenant.key_with(Scope.SUBMIT)}"
     got(event, HTTPStatus.FORBIDDEN)

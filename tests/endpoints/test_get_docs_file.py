@@ -45,7 +45,7 @@ def test_a_file_is_shown_to_anybody(
 def test_each_file_has_a_tag_of_its_own(
     load_event: Callable[[str], Event], context: LambdaContext
 ) -> None:
-    """Whoever has one file is not told that another is the same."""
+    """A file's tag does not tell that another file is the same."""
     event = load_event("get_docs_file")
     tags = set()
     for name in ("page.css", "page.js", "swagger-ui.css"):

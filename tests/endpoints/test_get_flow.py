@@ -51,7 +51,7 @@ def test_a_version_is_a_number(administration: Administration, version: str) -> 
 def test_a_foreign_flow_looks_like_none(
     administration: Administration, other_tenant: Tenant
 ) -> None:
-    """What is another tenant's, absent, or no id, gets the same answer; so does a version."""
+    """An absent flow, a foreign flow, a version and a bad id get the same answer."""
     services().registry.put_flow(other_tenant.id, "theirs", FLOW_DOCUMENT)
     for flow in ("theirs", "absent"):
         assert administration.call("get_flow", flowId=flow) == no_flow(flow)

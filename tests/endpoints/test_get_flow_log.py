@@ -55,7 +55,7 @@ def finish(generation_id: str) -> None:
 
 
 def test_a_result_is_there_later(ask: Ask, submitted: str) -> None:
-    """What took too long to be waited for is in its log, with who it was for."""
+    """A result too late for its caller is in its log, with the caller's user."""
     shown = {"logId": submitted, "flowId": "joke", "userId": "user-1", "rating": 0}
     assert ask(submitted) == answer(202, "The run is not finished yet.", shown)
     finish(submitted)
@@ -85,7 +85,7 @@ def test_what_another_api_submitted_can_be_read(ask: Ask, tenant: Tenant) -> Non
 def test_a_rating_is_shown(
     ask: Ask, submitted: str, tenant: Tenant, load_event: Callable[[str], Event], sent: int
 ) -> None:
-    """What a result was rated with is in its log."""
+    """A result's rating is in its log."""
     event = load_event("rate_flow_log")
     event["pathParameters"]["logId"] = submitted
     event["headers"]["authorization"] = f"Bearer {tenant.key}"

@@ -9,13 +9,9 @@ import pytest
 from afterword import clock
 from afterword.flows.flow import Flow
 from afterword.generations import Completion, Output, Source, Submission
-from afterword.handlers import LambdaHandler
 from afterword.services import services
 from afterword.tenants.keys import Scope
-from functions.get_flow_log.app import handler as get_flow_log
-from functions.get_mail_generation.app import handler as get_mail_generation
-from functions.get_text_generation.app import handler as get_text_generation
-from tests.conftest import FLOW, Event, LambdaContext, Tenant
+from tests.conftest import FLOW, Event, Tenant
 from tests.endpoints.conftest import HEADERS
 from tests.harness.api import invoke
 from tests.harness.fake_model import completion
@@ -47,7 +43,7 @@ def put(dialect: str, **external: str) -> str:
 
 
 def test_an_open_generation_says_when_to_ask_again(native: Native) -> None:
-    """What is not finished is a 200 with where it stands, and when it is worth to ask again."""
+    """An open generation is a 200 with its status, and the time to ask again."""
     generation_id = native.submitted()
     assert native.ask("get_generation", generation_id) == {
         "statusCode": 200,
@@ -98,7 +94,7 @@ def test_an_output_is_what_its_flow_makes(
 
 @pytest.mark.parametrize("dialect", ["dialonce", "genai_stack", "promptitude", "unless"])
 def test_a_generation_of_any_dialect_is_read(native: Native, dialect: str) -> None:
-    """Whoever submitted it, it is shown in the same shape, with its reference and metadata."""
+    """A generation of any dialect has the same shape, with its reference and metadata."""
     name = "external_metadata" if dialect == "dialonce" else "metadata"
     generation_id = put(dialect, external_ref='"case-457"', **{name: '{"n": 1}'})
     services().store.set_title("demo", generation_id, FLOW, "A claim")
@@ -121,7 +117,7 @@ def test_a_native_generation_is_read_through_any_dialect(
     succeed(generation_id, completion("In May."))
     _, bound = services().registry.create_key(tenant.id, [Scope.READ], flow=FLOW)
 
-    def read(handler: LambdaHandler, name: str, where: str, key: str) -> str:
+    def read(name: str, where: str, key: str) -> str:
         event = load_event(name)
         event["headers"] |= {"authorization": f"Bearer {key}", "x-api-key": key}
         event[where] |= {
@@ -129,21 +125,21 @@ def test_a_native_generation_is_read_through_any_dialect(
             for each in event[where]
             if each in {"processCuid", "text_gen_id", "logId", "questionId"}
         }
-        result = handler(event, LambdaContext())
+        result = invoke(name, event)
         assert result["statusCode"] == 200, (name, result)
         text: str = result["body"]
         return text
 
-    mail = read(get_mail_generation, "get_mail_generation", "pathParameters", tenant.key)
+    mail = read("get_mail_generation", "pathParameters", tenant.key)
     assert json.loads(mail) == {
         "status": "completed",
         "response": "In May.",
         "external_ref": "case-457",
         "external_metadata": None,
     }
-    text = read(get_text_generation, "get_text_generation", "pathParameters", bound)
+    text = read("get_text_generation", "pathParameters", bound)
     assert json.loads(text)["outputs"] == {"text": "In May."}
-    log = read(get_flow_log, "get_flow_log", "pathParameters", tenant.key)
+    log = read("get_flow_log", "pathParameters", tenant.key)
     assert json.loads(log)["results"]["result"] == "In May."
     services().registry.put_flow(
         tenant.id,

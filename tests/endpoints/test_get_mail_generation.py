@@ -66,7 +66,7 @@ def test_a_running_generation_has_started(process_cuid: str, read: Read) -> None
     assert read() == shown("started", "null")
 
 
-def test_a_generation_that_was_handed_back_has_started(process_cuid: str, read: Read) -> None:
+def test_a_requeued_generation_has_started(process_cuid: str, read: Read) -> None:
     """A generation that was throttled is `started` and has no response."""
     services().store.requeue(claim(process_cuid), failed=False)
     assert read() == shown("started", "null")
@@ -130,7 +130,7 @@ def test_external_data_come_back_byte_for_byte(
     reference: str,
     metadata: str,
 ) -> None:
-    """What was sent to be handed back comes back in the same bytes, before the end and after."""
+    """External data come back in the same bytes, before the end and after."""
     submission_event["body"] = (
         f'{{"external_metadata":{metadata},"subject":"A","external_ref" :  {reference},"body":"B"}}'
     )

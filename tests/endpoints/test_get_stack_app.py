@@ -9,14 +9,13 @@ from types import SimpleNamespace
 import pytest
 
 from afterword import clock
-from afterword.handlers import LambdaHandler, paging
+from afterword.handlers import paging
 from afterword.services import services
 from afterword.tenants import authentication, keys
-from functions.get_mail_generation.app import handler as get_mail_generation
-from functions.submit_mail_generation.app import handler as submit_mail_generation
-from tests.conftest import FLOW, FLOW_DOCUMENT, Event, LambdaContext, SetClock, Stored, Tenant
+from tests.conftest import FLOW, FLOW_DOCUMENT, Event, SetClock, Stored, Tenant
 from tests.endpoints import conftest
 from tests.endpoints.conftest import ClientFor
+from tests.harness.api import invoke
 from tests.harness.fake_model import completion
 from tests.harness.genai_stack import (
     BIG,
@@ -403,7 +402,7 @@ def test_a_key_without_an_app_reads_no_generation(tenant: Tenant, client: Client
 
 
 @pytest.mark.parametrize(("header", "token"), [("Bearer KEY", None), (None, "KEY")])
-def test_no_key_is_logged(  # noqa: PLR0913, PLR0917 - what is sent, and where it must not be
+def test_no_key_is_logged(  # noqa: PLR0913, PLR0917 - texts, and where none may be
     client: Client,
     endpoint: str,
     log: io.StringIO,
@@ -433,35 +432,35 @@ def test_no_key_is_logged(  # noqa: PLR0913, PLR0917 - what is sent, and where i
     assert mistyped not in log.getvalue()
 
 
-@pytest.mark.parametrize("handler", [submit_mail_generation, get_mail_generation])
+@pytest.mark.parametrize("function", ["submit_mail_generation", "get_mail_generation"])
 def test_an_apps_key_is_good_for_its_own_orchestrator_only(  # noqa: PLR0913, PLR0917 - two APIs
     tenant: Tenant,
     client: Client,
     client_for: ClientFor,
     submission_event: Event,
     reading_event: Callable[[str], Event],
-    handler: LambdaHandler,
+    function: str,
 ) -> None:
     """In Dialonce's API an app's key gets 404 for any orchestrator but its own flow."""
     services().registry.put_flow(tenant.id, "second", FLOW_DOCUMENT)
     second = client_for(tenant, "second")
     own = client.submitted()
-    is_reading = handler is get_mail_generation
+    is_reading = function == "get_mail_generation"
     event = reading_event(own) if is_reading else submission_event
     event["headers"]["authorization"] = f"Bearer {second.key}"
     no_flow = conftest.refusal(404, "There is no such flow.")
-    assert handler(event, LambdaContext()) == no_flow
+    assert invoke(function, event) == no_flow
     event["pathParameters"]["orchestratorCuid"] = "absent"
-    assert handler(event, LambdaContext()) == no_flow
+    assert invoke(function, event) == no_flow
     event["pathParameters"]["orchestratorCuid"] = "second"
-    result = handler(event, LambdaContext())
+    result = invoke(function, event)
     if is_reading:
         assert result == conftest.NO_SUCH_GENERATION
     else:
         assert result["statusCode"] == 200
     event["headers"]["authorization"] = f"Bearer {client.key}"
     event["pathParameters"]["orchestratorCuid"] = FLOW
-    assert handler(event, LambdaContext())["statusCode"] == 200
+    assert invoke(function, event)["statusCode"] == 200
 
 
 def test_a_body_that_is_too_large_is_refused(
@@ -472,6 +471,6 @@ def test_a_body_that_is_too_large_is_refused(
     event["body"] = "x" * 6_000_001
     assert client.tenant == "demo"
     assert send(endpoint, event) == refusal(
-        413, "The body has 6000001 bytes; at most 6000000 are taken."
+        413, "The body must have at most 6000000 bytes, not 6000001."
     )
     assert stored() == before

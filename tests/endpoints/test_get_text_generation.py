@@ -77,9 +77,7 @@ def test_a_running_generation_is_processing(generation_id: str, read: Read) -> N
     assert read() == answer(shown(generation_id, HELLO, "processing", logs=logs, attempts=1))
 
 
-def test_a_generation_that_was_handed_back_is_pending(
-    generation_id: str, claimed: Claim, read: Read
-) -> None:
+def test_a_requeued_generation_is_pending(generation_id: str, claimed: Claim, read: Read) -> None:
     """A generation that was throttled is `pending` again, and its log says why it waits."""
     services().store.requeue(claimed, failed=False)
     logs = "attempt 1 was handed back, the next one is queued"
@@ -194,7 +192,7 @@ def test_nothing_of_the_inside_is_told(  # noqa: PLR0913, PLR0917 - a worker's r
     status: str,
     line: str,
 ) -> None:
-    """Whatever a worker makes of it, a generation shows no name of a table, bucket, key or host."""
+    """No result of a worker shows a name of a table, bucket, key or host."""
     client_for(other_tenant).submitted(("text", "Theirs"))
     generation_id = client.submitted(("text", BIG))
     event = message_event(generation_id)

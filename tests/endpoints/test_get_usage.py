@@ -1,4 +1,4 @@
-"""What was used, through the native API: the handler with its event, under moto."""
+"""Usage through the native API: the handler with its event, under moto."""
 
 from collections.abc import Callable, Mapping
 from datetime import timedelta
@@ -28,9 +28,9 @@ def end(
     submission = Submission(
         dialect="native", flow=flow, inputs={"text": "A"}, template=None, external={}
     )
-    terms = SubmissionOptions(flow_version=1, retention=timedelta(days=30))
+    options = SubmissionOptions(flow_version=1, retention=timedelta(days=30))
     generation_id = generations.new_id()
-    services().store.put(tenant, generation_id, submission, terms)
+    services().store.put(tenant, generation_id, submission, options)
     claim = services().store.claim(tenant, generation_id, clock.now() + timedelta(minutes=1))
     assert claim is not None
     answered = Completion(text="Hi", model=model, stop_reason=STOP, tokens_in=1_000, tokens_out=500)
@@ -121,7 +121,7 @@ def test_groups_are_as_it_is_asked_for(
 
 
 def test_a_model_without_a_price_has_no_cost(administration: Administration) -> None:
-    """What is not known is null and never nought, in each sum that it is in, and is named."""
+    """An unknown price is null and never nought, in each sum with it, and is named."""
     end(OWN)
     end()
     assert administration.call("get_usage", query={**NOVEMBER, "by": "model"}) == report(

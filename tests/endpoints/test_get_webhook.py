@@ -5,7 +5,7 @@ from tests.harness.webhooks import Queue, Receiver, Webhooks
 
 
 def test_an_endpoint_is_shown_without_its_secret(webhooks: Webhooks) -> None:
-    """What was shown when it was created is shown again, but for the secret."""
+    """An endpoint is shown as at its creation, but for the secret."""
     created = webhooks.created(label="Help desk")
     secret = created.pop("secret")
     result = webhooks.call("get_webhook", created["id"])

@@ -1,4 +1,4 @@
-"""The intake: what is taken of events, files and turns, and what becomes of the rest."""
+"""The intake: the events, files and turns that are accepted, and the fate of the rest."""
 
 import json
 from collections.abc import Callable
@@ -59,7 +59,7 @@ def test_a_bad_event_is_a_dead_letter_and_the_others_go_on(
     stored: Callable[[], Stored],
     log_lines: Callable[[], list[dict[str, Any]]],
 ) -> None:
-    """What can never be taken is kept as it came, without its content in the log."""
+    """A bad event is kept as a dead letter, without its content in the log."""
     refused: list[object] = [
         bad(requested, tenant="Quokka"),
         bad(requested, tenant=7),
@@ -103,7 +103,7 @@ def test_an_event_waits_for_its_tenants_limits(
 
 
 def test_a_test_event_of_s3_is_nothing(inbox: Inbox) -> None:
-    """What S3 sends when it is told of the queue is taken and forgotten."""
+    """The test event that S3 sends for a new queue is taken and forgotten."""
     assert inbox.take({"Service": "Amazon S3", "Event": "s3:TestEvent", "Bucket": BUCKET}) == []
     assert letters() == []
 

@@ -1,4 +1,4 @@
-"""A tenant's limits: who is refused, with what, and when a slot comes back."""
+"""A tenant's limits: refusals, their contents, and the return of slots."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -34,7 +34,7 @@ def limit(tenant_id: str = "demo", **given: int) -> None:
 
 
 def used(tenant_id: str = "demo") -> QuotaStatus:
-    """Return what a tenant uses."""
+    """Return a tenant's quotas."""
     return Quotas(clients().dynamodb, REFERENCES["QuotasTable"]).get_status(tenant_id)
 
 
@@ -111,7 +111,7 @@ def test_open_generations_are_limited(
 
 
 @pytest.mark.parametrize("end", ["canceled", "failed", "succeeded", "dead"])
-def test_every_end_gives_its_place_back(
+def test_every_end_gives_its_slot_back(
     submit: Submit,
     message_event: Callable[[str], Event],
     use_model: Callable[[FakeModel], None],
@@ -163,7 +163,7 @@ def test_tokens_of_the_month_are_limited(
 
 
 def test_tokens_belong_to_the_month_of_their_end(submit: Submit, set_clock: SetClock) -> None:
-    """An end of the last second of a month, settled in the next one, leaves that month's alone."""
+    """An end of a month's last second, dispatched in the next month, leaves that month alone."""
     limit(tokens_per_month=1_000_000)
     set_clock.moment = datetime(2027, 1, 31, 23, 59, 59, tzinfo=UTC)
     generation_id = cuid(submit())
@@ -199,19 +199,19 @@ def test_a_useless_answer_counts_its_tokens(
     message_event: Callable[[str], Event],
     use_model: Callable[[FakeModel], None],
 ) -> None:
-    """What a model took for an answer that could not be used is the tenant's as well."""
+    """The tokens of an unusable answer are the tenant's as well."""
     limit(tokens_per_month=1_000_000)
     use_model(saying("no JSON"))
     invoke("generate", message_event(cuid(submit())), CONTEXT)
     assert used().tokens == TOKENS
 
 
-def test_an_end_that_is_settled_twice_counts_once(
+def test_an_end_that_is_dispatched_twice_counts_once(
     submit: Submit,
     message_event: Callable[[str], Event],
     use_model: Callable[[FakeModel], None],
 ) -> None:
-    """Settling again, as a sweeper may, changes nothing."""
+    """A second dispatch, as a sweeper may make, changes nothing."""
     limit(tokens_per_month=1_000_000)
     use_model(saying('{"nom_du_client": "Jean"}'))
     generation_id = cuid(submit())
@@ -264,7 +264,7 @@ def test_another_request_with_the_key_of_an_ended_one_keeps_no_slot(
     """A refused request gives back the slot that it had taken."""
     limit(running_at_once=1)
     services().outbox.cancel("demo", cuid(submit("case-457")))
-    monkeypatch.setattr(services().store, "exists", lambda *_: False)  # it was asked too early
+    monkeypatch.setattr(services().store, "exists", lambda *_: False)  # asked too early
     submission_event["body"] = '{"subject": "Another", "body": "mail"}'
     assert submit("case-457")["statusCode"] == 422
     assert used().running == 0
@@ -281,7 +281,7 @@ def test_a_repeated_request_needs_no_slot(submit: Submit) -> None:
     assert used() == QuotaStatus(requests=1, running=0, tokens=0)
 
 
-def test_the_place_of_a_submission_that_was_never_stored_comes_back(
+def test_the_slot_of_a_submission_that_was_never_stored_comes_back(
     submit: Submit, set_clock: SetClock, cut_off: Callable[[str], None]
 ) -> None:
     """A slot is given back a minute after its process failed, when somebody else needs it."""
@@ -300,7 +300,7 @@ def test_the_place_of_a_submission_that_was_never_stored_comes_back(
     assert used().running == 1
 
 
-def test_the_place_of_an_end_that_was_not_settled_comes_back(
+def test_the_slot_of_an_end_that_was_not_dispatched_comes_back(
     submit: Submit, set_clock: SetClock
 ) -> None:
     """A generation that has ended needs no sweeper to give its slot to the next."""
@@ -313,7 +313,7 @@ def test_the_place_of_an_end_that_was_not_settled_comes_back(
     assert used().running == 0
 
 
-def test_a_long_line_of_old_places_is_looked_at_from_its_end(
+def test_a_long_line_of_old_slots_is_looked_at_from_its_end(
     submit: Submit, set_clock: SetClock
 ) -> None:
     """The oldest slots are looked at first, a few at a time."""
@@ -340,7 +340,7 @@ def test_tenants_do_not_share_limits(submit: Submit, their_submission_event: Eve
 
 
 def test_reading_is_not_limited(submit: Submit, reading_event: Callable[[str], Event]) -> None:
-    """Who has no slot left can still read what there is."""
+    """A tenant with no slot left can still read."""
     limit(running_at_once=1, requests_per_minute=1, tokens_per_month=1)
     generation_id = cuid(submit())
     assert submit()["statusCode"] == 429
@@ -350,7 +350,7 @@ def test_reading_is_not_limited(submit: Submit, reading_event: Callable[[str], E
 def test_limits_may_change_while_generations_are_open(
     tenant: Tenant, submit: Submit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What was accepted without limits takes no slot, and what has one gives it back without."""
+    """A generation accepted without limits takes no slot; one with a slot gives it back later."""
     monkeypatch.setattr(admission, "CACHE_SECONDS", 0.0)
     before = cuid(submit())
     limit(running_at_once=1)
@@ -393,7 +393,7 @@ def test_too_many_at_the_same_moment_are_refused(
     assert submit() == refusal(429, what, **{"retry-after": "1"})
 
 
-def test_a_place_lasts_as_long_as_its_generation(submit: Submit, set_clock: SetClock) -> None:
+def test_a_slot_lasts_as_long_as_its_generation(submit: Submit, set_clock: SetClock) -> None:
     """However long it waits, an open generation keeps its slot."""
     limit(running_at_once=1)
     cuid(submit())

@@ -17,7 +17,7 @@ def test_the_log_has_each_try(
     """A delivery is shown with what was sent, what was answered and when it is tried next."""
     webhook = webhooks.created()["id"]
     delivery = webhooks.tested(webhook)
-    receiver.answers = ["its host does not answer", 503, 200]
+    receiver.answers = ["the host did not answer", 503, 200]
     webhook_queue.deliver(delivery)
     set_clock.advance(seconds=5)
     webhook_queue.deliver(delivery)
@@ -25,8 +25,12 @@ def test_the_log_has_each_try(
     tries = shown.pop("tries")
     assert all(tried.pop("seconds") >= 0 for tried in tries)
     assert tries == [
-        {"at": "2026-11-10T09:00:00.000Z", "status": None, "note": "its host does not answer"},
-        {"at": "2026-11-10T09:00:05.000Z", "status": 503, "note": "it answers with status 503"},
+        {"at": "2026-11-10T09:00:00.000Z", "status": None, "note": "the host did not answer"},
+        {
+            "at": "2026-11-10T09:00:05.000Z",
+            "status": 503,
+            "note": "the host answered with status 503",
+        },
     ]
     assert shown == {
         "id": delivery.id,
@@ -65,7 +69,7 @@ def test_pages_follow_on_each_other(webhooks: Webhooks, set_clock: SetClock) -> 
 
 
 def test_deliveries_are_kept_for_thirty_days(webhooks: Webhooks, set_clock: SetClock) -> None:
-    """What has expired is not shown, whether or not DynamoDB has deleted it."""
+    """An expired delivery is not shown, whether or not DynamoDB has deleted it."""
     webhook = webhooks.created()["id"]
     webhooks.tested(webhook)
     set_clock.advance(days=30)
@@ -86,6 +90,6 @@ def test_deliveries_are_kept_for_thirty_days(webhooks: Webhooks, set_clock: SetC
 def test_what_cannot_be_read_is_named(
     webhooks: Webhooks, query: dict[str, str], message: str
 ) -> None:
-    """A limit or a place that is none is refused."""
+    """A bad limit and a bad cursor are refused."""
     webhook = webhooks.created()["id"]
     assert webhooks.call("list_deliveries", webhook, query=query) == problem(400, message)

@@ -60,7 +60,7 @@ def test_a_link_leads_to_the_same_folder(contents: Contents) -> None:
 
 
 def test_another_folders_page_is_none_of_this_one(contents: Contents) -> None:
-    """Where one folder's page ends is no place in another folder."""
+    """The cursor of one folder's page is none in another folder."""
     for number in range(2):
         contents.created(folder="Terms", name=f"N{number}")
     contents.created(folder="Other")
@@ -90,7 +90,7 @@ def test_a_limit_is_1_to_1000(contents: Contents, limit: str) -> None:
         (base64.b64encode(f"{TERMS}#~".encode()).decode(), STRANGE),
     ],
 )
-def test_a_place_that_no_page_has_ended_at(contents: Contents, after: str, message: str) -> None:
+def test_a_cursor_that_no_page_has_ended_at(contents: Contents, after: str, message: str) -> None:
     """`after` is what a link has; everything else is refused."""
     contents.created(folder="Terms")
     assert contents.list(TERMS, after=after) == answer(400, message)

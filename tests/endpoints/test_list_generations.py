@@ -148,7 +148,7 @@ def test_a_generation_is_found_by_its_reference(
 
 @pytest.mark.parametrize("reference", ['""', '"' + "x" * 256 + '"', "null"])
 def test_a_reference_that_cannot_be_looked_up_is_kept(native: Native, reference: str) -> None:
-    """What another dialect takes and is none here hinders nothing."""
+    """A reference that only another dialect takes hinders nothing."""
     mail = Submission(
         dialect="dialonce",
         flow=FLOW,
@@ -218,7 +218,7 @@ def test_what_cannot_be_asked_for_is_refused(
 
 
 def test_expired_generations_are_left_out(native: Native, set_clock: SetClock) -> None:
-    """What is past its retention is not listed, though DynamoDB has not deleted it yet."""
+    """An expired generation is not listed, though DynamoDB has not deleted it yet."""
     native.submitted()
     set_clock.advance(days=30)
     kept = native.submitted()
@@ -271,7 +271,7 @@ def test_a_page_fits_into_a_response(native: Native, set_clock: SetClock) -> Non
 
 
 def test_an_order_is_the_stored_one(native: Native) -> None:
-    """A generation's place in lists is told from itself, as its item has it."""
+    """A generation's order in lists follows from the generation, as its item has it."""
     generation_id = native.submitted()
     found = services().store.get("demo", generation_id)
     listed = services().store.get_detail("demo", generation_id)

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 TABLE = REFERENCES["GenerationsTable"]
 RESPONSE_BYTES = 6 * 1024 * 1024
-"""What a function's response may have."""
+"""The most bytes of a function's response."""
 
 
 def fill(set_clock: SetClock, count: int, flow: str = FLOW, tenant: str = "demo") -> list[str]:
@@ -113,7 +113,7 @@ def test_generations_are_listed_newest_first(client: Client, set_clock: SetClock
 
 
 def test_generations_of_one_moment_have_an_order(client: Client) -> None:
-    """What was submitted in the same millisecond is listed once, in the same order each time."""
+    """Generations of the same millisecond are listed once, in the same order each time."""
     made = {client.submitted() for _ in range(12)}
     pages = [ids(page) for page in client.pages(limit="5")]
     assert [len(page) for page in pages] == [5, 5, 2]
@@ -162,7 +162,7 @@ def test_a_link_says_where_the_next_page_begins(client: Client, set_clock: SetCl
 
 
 def test_pages_are_stable_while_new_ones_arrive(client: Client, set_clock: SetClock) -> None:
-    """What is submitted between two pages moves nothing: it is on a first page asked for anew."""
+    """A generation submitted between two pages moves nothing, and is on a new first page."""
     made = fill(set_clock, 25)
     page: Result | None = client.list(limit="10")
     seen: list[str] = []
@@ -292,7 +292,7 @@ def test_a_page_of_big_texts_ends_early(
 def test_no_page_is_more_than_a_response_can_have(
     client: Client, set_clock: SetClock, character: str
 ) -> None:
-    """Whatever is in the texts, a result as Lambda sends it is no more than 6 MB."""
+    """With any texts, a result as Lambda sends it is no more than 6 MB."""
     store = services().store
     for generation_id in submit(client, set_clock, *["Hello"] * 12):
         claimed = store.claim("demo", generation_id, clock.now() + timedelta(minutes=1))
@@ -325,7 +325,7 @@ def test_the_largest_input_and_text_are_shown(form: Client, character: str) -> N
 def test_inputs_that_no_response_could_have_are_not_shown(
     client: Client, chat: Client, submission_event: Event
 ) -> None:
-    """What was sent in a way that takes less room is accepted, and the list does not end there."""
+    """Inputs too big for a response are left out, and the list goes on after them."""
     for app in (client, chat):
         event = submission_event | {
             "body": json.dumps({"subject": "A", "body": '"' * 2_000_000}),
@@ -390,9 +390,9 @@ def test_a_page_costs_the_same_however_many_there_are(
 ) -> None:
     """A page takes a query and a batch read, with 10,000 generations as with a hundred.
 
-    That is 52 read units for a page of 100 light generations: 2 for the query, whose keys have
-    12,600 bytes, and half a unit for each of the items, which have no more than 4 KB. The oldest
-    generation alone takes 1. The API key is known.
+    That is 52 read units for a page of 100 light generations. The query takes 2, for 12,600 bytes
+    of keys; each item, of 4 KB at most, takes half a unit. The oldest generation alone takes 1.
+    The API key is known.
     """
     found: list[tuple[list[str], float]] = []
     for more in (101, many - 101):

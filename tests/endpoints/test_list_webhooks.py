@@ -18,7 +18,7 @@ def test_endpoints_are_listed_oldest_first(webhooks: Webhooks, set_clock: SetClo
 
 
 def test_each_tenant_has_its_own(webhooks: Webhooks, other_tenant: Tenant) -> None:
-    """Nobody sees another's."""
+    """No tenant sees another's endpoints."""
     webhooks.created()
     webhooks.key = other_tenant.key_with(Scope.ADMIN)
     assert webhooks.call("list_webhooks")["body"] == {"webhooks": []}

@@ -14,9 +14,6 @@ from afterword.models import ModelUnavailableError
 from afterword.runtime.clients import clients
 from afterword.runtime.queue import Queue
 from afterword.services import services
-from functions.dead_letter.app import handler as bury
-from functions.deliver.app import handler as deliver
-from functions.generate.app import handler as generate
 from tests.conftest import FLOW, Event, LambdaContext, SetClock
 from tests.harness.api import invoke
 from tests.harness.batches import KEY, MAIL, Inbox, created, file
@@ -34,21 +31,19 @@ type LinesOf = Callable[[str], tuple[list[Line], list[Line]]]
 def call(load_event: Callable[[str], Event]) -> Callable[..., Line]:
     """Return a function that calls a queue's consumer with a message about a generation."""
 
-    def call(
-        name: str, handler: Callable[[Event, LambdaContext], Line], generation_id: str
-    ) -> Line:
+    def call(name: str, generation_id: str) -> Line:
         event = load_event(name)
         event["Records"][0]["body"] = json.dumps({"tenant": "demo", "id": generation_id})
-        return handler(event, LambdaContext(aws_request_id=f"of {name}"))
+        return invoke(name, event, LambdaContext(aws_request_id=f"of {name}"))
 
     return call
 
 
 @pytest.fixture
 def lines_of(log: io.StringIO, capsys: pytest.CaptureFixture[str]) -> LinesOf:
-    """Return a function that gives what was written about a generation.
+    """Return a function that gives the log lines about a generation.
 
-    It fails if any line is about none, but for what a run of the sweeper says of itself.
+    Fails on a line about no generation, but for those of a sweeper's run on itself.
     """
     metrics: list[Line] = []
 
@@ -71,12 +66,12 @@ def told(lines: list[Line]) -> list[tuple[str, str | None]]:
 
 
 @pytest.fixture
-def no_put_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let messages be put off whose receipts are samples."""
+def no_change_of_visibility(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the visibility of messages with sample receipts be changed."""
     monkeypatch.setattr(Queue, "change_visibility", lambda *_: None)
 
 
-@pytest.mark.usefixtures("no_put_off")
+@pytest.mark.usefixtures("no_change_of_visibility")
 def test_an_id_is_followed_from_the_api_to_the_end(  # noqa: PLR0913, PLR0917 - fixtures
     native: Native,
     call: Callable[..., Line],
@@ -87,17 +82,17 @@ def test_an_id_is_followed_from_the_api_to_the_end(  # noqa: PLR0913, PLR0917 - 
     receiver: Receiver,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Its acceptance, each attempt, its notice and its webhook are there, and nothing twice."""
+    """The admission, each attempt, the end message and the webhook are logged once each."""
     clients().events.create_event_bus(Name="company")
     monkeypatch.setenv("AFTERWORD_EVENT_BUS", "company")
     webhook = webhooks.created()["id"]
     generation_id, other_id = native.submitted(), native.submitted()
     use_model(raising(ModelUnavailableError("Busy.")))
-    call("generate", generate, generation_id)
+    call("generate", generation_id)
     use_model(saying("Dear Ada,"))
     for each in (generation_id, other_id):
-        call("generate", generate, each)
-        call("deliver", deliver, each)
+        call("generate", each)
+        call("deliver", each)
     webhook_queue.deliver(*webhooks.log(webhook))
     assert len(receiver.posts) == 2
     lines, metrics = lines_of(generation_id)
@@ -107,7 +102,7 @@ def test_an_id_is_followed_from_the_api_to_the_end(  # noqa: PLR0913, PLR0917 - 
         ("requeued", "of generate"),
         ("finished", "of generate"),
         ("notified", "of deliver"),
-        ("a webhook is delivered", http),
+        ("delivered a webhook", http),
     ]
     assert {line["tenant"] for line in (*lines, *metrics)} == {"demo"}
     assert (lines[0]["flow"], lines[2]["status"], lines[3]["status"]) == (
@@ -126,10 +121,10 @@ def test_an_id_is_followed_to_an_end_that_no_worker_made(
     load_event: Callable[[str], Event],
     lines_of: LinesOf,
 ) -> None:
-    """What the sweeper repairs and fails, and what became a dead letter, is told with its id."""
+    """Each end by the sweeper, and each dead letter, is logged with its generation's id."""
     lost, dead, canceled = native.submitted(), native.submitted(), native.submitted()
     native.ask("cancel_generation", canceled)
-    call("dead_letter", bury, dead)
+    call("dead_letter", dead)
     for minutes in (2, 58):
         set_clock.advance(minutes=minutes)
         invoke("sweep", load_event("sweep"), LambdaContext(aws_request_id="of sweep"))
@@ -175,15 +170,15 @@ def test_what_is_dispatched_late_is_told_with_its_id(  # noqa: PLR0913, PLR0917 
     clients().events.create_event_bus(Name="company")
     monkeypatch.setenv("AFTERWORD_EVENT_BUS", "company")
     generation_id = native.submitted()
-    place = Queue if broken == "send" else type(services().store)
+    owner = Queue if broken == "send" else type(services().store)
     with monkeypatch.context() as patch:
-        patch.setattr(place, broken, out_of_reach)
+        patch.setattr(owner, broken, out_of_reach)
         native.ask("cancel_generation", generation_id)
         if broken == "mark_dispatched":
-            call("deliver", deliver, generation_id)
+            call("deliver", generation_id)
     set_clock.advance(minutes=3)
     invoke("sweep", load_event("sweep"))
-    call("deliver", deliver, generation_id)
+    call("deliver", generation_id)
     messages = [message for message, _ in told(lines_of(generation_id)[0])]
     late = {
         "send": "could not dispatch",
@@ -203,7 +198,7 @@ def test_each_line_of_a_batch_is_accepted_with_its_own_id(
     load_event: Callable[[str], Event],
     log_lines: Callable[[], list[dict[str, Any]]],
 ) -> None:
-    """They are submitted side by side, and no line of the log is about another generation."""
+    """A batch's lines are submitted side by side, and each log line has its own id."""
     inbox = Inbox(load_event("intake"))
     inbox.take(created(KEY, file(*[MAIL] * 50)))
     accepted = [line for line in log_lines() if line["message"] == "accepted"]
@@ -223,7 +218,7 @@ def test_a_lease_that_ran_out_is_told_with_its_id(
     load_event: Callable[[str], Event],
     lines_of: LinesOf,
 ) -> None:
-    """A worker that was lost is in the log of the sweeper that noticed."""
+    """A lost worker is in the log of the sweeper."""
     generation_id = native.submitted()
     assert services().store.claim("demo", generation_id, clock.now() + timedelta(minutes=1))
     set_clock.advance(minutes=3)

@@ -108,8 +108,8 @@ def put(tenant: Tenant, set_clock: SetClock) -> Callable[..., None]:  # noqa: AR
             external={},
         )
         version = services().registry.get_flow(tenant.id, FLOW).version
-        terms = SubmissionOptions(flow_version=version, retention=timedelta(days=30))
-        services().store.put(tenant.id, generation_id, submission, terms)
+        options = SubmissionOptions(flow_version=version, retention=timedelta(days=30))
+        services().store.put(tenant.id, generation_id, submission, options)
 
     return put
 
@@ -192,7 +192,7 @@ def test_an_answer_that_is_of_no_use(
 @pytest.mark.parametrize(
     "error", [ModelUnavailableError("Busy."), ModelTimedOutError("No answer.")]
 )
-def test_what_is_handed_back(
+def test_a_requeue(
     put: Callable[..., None], run: Work, metric_lines: MetricLines, error: Exception
 ) -> None:
     """An attempt that queues it again is counted; the next one's time in the queue is not."""
@@ -209,7 +209,7 @@ def test_what_is_handed_back(
 def test_what_times_out_for_the_last_time(
     put: Callable[..., None], run: Work, metric_lines: MetricLines
 ) -> None:
-    """The third attempt without an answer in time is the end, and is handed back no more."""
+    """The third attempt without an answer in time is the end, and is requeued no more."""
     put()
     for _ in range(3):
         run(fails(ModelTimedOutError("No answer.")))
@@ -252,7 +252,7 @@ def test_a_flow_of_several_models(
 def test_steps_of_an_earlier_attempt_are_not_counted_again(
     put: Callable[..., None], run: Work, metric_lines: MetricLines
 ) -> None:
-    """What a step took is counted by the attempt that has asked, however the generation ends."""
+    """A step is counted by the attempt that asked, however the generation ends."""
     services().registry.put_flow("demo", FLOW, json.dumps(STEPS))
     put()
 
@@ -283,7 +283,7 @@ def test_a_text_that_needs_no_model(
 
 
 def test_a_cancellation(native: Native, metric_lines: MetricLines) -> None:
-    """It is counted once, and is neither a success nor a failure."""
+    """A cancel is counted once, and is neither a success nor a failure."""
     generation_id = native.submitted()
     assert metric_lines() == []
     for _ in range(2):
@@ -294,7 +294,7 @@ def test_a_cancellation(native: Native, metric_lines: MetricLines) -> None:
 def test_what_is_canceled_while_it_runs(
     put: Callable[..., None], run: Work, metric_lines: MetricLines
 ) -> None:
-    """The cancellation is the one end: what the worker comes to afterwards is not counted."""
+    """A cancel is the one end: the worker's later result is not counted."""
     put()
 
     def answer(_: Prompt) -> Completion:
@@ -315,7 +315,7 @@ def test_a_claim_that_is_lost_counts_nothing(
     metric_lines: MetricLines,
     late: Answer,
 ) -> None:
-    """What another attempt has taken over is counted by that one only, whatever the first says."""
+    """A generation is counted by the attempt that holds its claim, and by no earlier one."""
     put()
 
     def answer(prompt: Prompt) -> Completion:
@@ -346,7 +346,7 @@ def test_what_the_sweeper_fails(
 def test_a_dead_letter(
     put: Callable[..., None], load_event: Callable[[str], Event], metric_lines: MetricLines
 ) -> None:
-    """What was delivered too often has failed, once, however often its letter comes."""
+    """A dead letter is one failure, however often its message comes."""
     put()
     for _ in range(2):
         invoke("dead_letter", load_event("dead_letter"))

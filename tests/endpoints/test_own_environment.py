@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from types import SimpleNamespace
-from typing import Any
 
 import boto3
 import pytest
@@ -23,31 +22,45 @@ from afterword.runtime.clients import clients
 from afterword.runtime.payloads import Payloads
 from afterword.services import services
 from afterword.tenants.keys import Scope
-from functions.create_content.app import handler as create_content
-from functions.get_docs.app import handler as get_docs
-from functions.get_docs_file.app import handler as get_docs_file
-from functions.get_flow_log.app import handler as get_flow_log
-from functions.get_openapi.app import handler as get_openapi
-from functions.health.app import handler as health
-from functions.list_folder_contents.app import handler as list_folder_contents
-from functions.list_folders.app import handler as list_folders
-from functions.rate_flow_log.app import handler as rate_flow_log
-from functions.update_content.app import handler as update_content
 from tests.conftest import FLOW, FLOW_DOCUMENT, Call, Event, LambdaContext, SetClock, Tenant
 from tests.harness import roles
 from tests.harness.administration import Administration
-from tests.harness.api import invoke
+from tests.harness.api import Api, invoke, routes
+from tests.harness.belongings import generation_parameters, make_belongings, submitted
 from tests.harness.deployment import REFERENCES, Deployment, parsed_template
 from tests.harness.fake_model import FakeModel, completion, raising, saying
 from tests.harness.genai_stack import Client
 from tests.harness.native_generations import Native
 from tests.harness.roles import USED_BY_LAMBDA
+from tests.harness.webhooks import ENDPOINTS
 
 ID, OTHER_ID = "019a6f3e-7c00-7000-8000-000000000001", "019a6f3e-7c00-7000-8000-000000000002"
 BIG = "x" * 20_000
 SLOT = "1794301200000-00000000"
 SHARED = frozenset[str](parsed_template()["Globals"]["Function"]["Environment"]["Variables"])
 """The variables that all functions have."""
+
+CHAT_FLOW = {
+    "name": "Chat",
+    "steps": [{"name": "answer", "prompt": "{{text}}", "context": {"folders": ["Help"]}}],
+}
+BODIES = {"put_flow": CHAT_FLOW}
+"""The bodies that show more of a function than that of its sample event."""
+SHOWN_AT_LENGTH = frozenset(
+    {
+        *ENDPOINTS,
+        *("health", "get_openapi", "get_docs", "get_docs_file"),
+        *("submit_mail_generation", "get_mail_generation"),
+        *("get_stack_app", "list_text_generations", "create_text_generation"),
+        *("get_text_generation", "update_text_generation"),
+        *("generate_flow", "get_flow_log", "rate_flow_log", "submit_query", "get_answer"),
+        *("create_content", "update_content", "list_folders", "list_folder_contents"),
+        *("submit_generation", "retry_generation", "get_generation", "list_generations"),
+        *("cancel_generation", "delete_generation", "create_batch", "get_batch"),
+    }
+)
+"""The functions that need more than one good request, and have tests of their own."""
+PLAIN = sorted({*routes().values()} - SHOWN_AT_LENGTH)
 
 
 @dataclass
@@ -95,10 +108,10 @@ def put(
     submission = Submission(
         dialect="dialonce", flow=FLOW, inputs=inputs, template=None, external=external
     )
-    terms = SubmissionOptions(
+    options = SubmissionOptions(
         flow_version=1, retention=timedelta(days=30), slot=slot, notify=generation_id == ID
     )
-    services().store.put("demo", generation_id, submission, terms)
+    services().store.put("demo", generation_id, submission, options)
 
 
 def ask_after_another() -> None:
@@ -116,13 +129,13 @@ def ask_after_another() -> None:
         external={},
         conversation="session-1",
     )
-    terms = SubmissionOptions(flow_version=1, retention=timedelta(days=30), slot=SLOT)
+    options = SubmissionOptions(flow_version=1, retention=timedelta(days=30), slot=SLOT)
     for generation_id in (generations.new_id(), OTHER_ID):
-        services().store.put("demo", generation_id, question, terms)
+        services().store.put("demo", generation_id, question, options)
 
 
 def unused(folder: str) -> set[str]:
-    """Return what a function may do and has not done in this test; Lambda does some of it."""
+    """Return the grants that a function has not used in this test; Lambda uses some of them."""
     deployed = roles.deployed()
     own = {grant for grant in deployed.in_force(folder) if grant.action not in USED_BY_LAMBDA}
     return {str(grant) for grant in own - deployed.used}
@@ -142,34 +155,25 @@ def ours(deployment: Deployment, folder: str) -> set[str]:
     return {name for name in environment if name.startswith("AFTERWORD_")} - SHARED
 
 
-@pytest.mark.parametrize(
-    ("folder", "handler"),
-    [
-        ("health", health),
-        ("get_openapi", get_openapi),
-        ("get_docs", get_docs),
-        ("get_docs_file", get_docs_file),
-    ],
-)
-def test_what_is_open_to_everybody_has_and_needs_nothing(  # noqa: PLR0913, PLR0917 - fixtures
+@pytest.mark.parametrize("folder", ["health", "get_openapi", "get_docs", "get_docs_file"])
+def test_what_is_open_to_everybody_has_and_needs_nothing(
     deployment: Deployment,
     load_event: Callable[[str], Event],
     monkeypatch: pytest.MonkeyPatch,
     calls: list[Call],
     folder: str,
-    handler: Callable[[Event, object], Mapping[str, Any]],
 ) -> None:
     """A function that takes no key runs without any setting and may do nothing."""
     monkeypatch.setattr(settings, "os", SimpleNamespace(environ={}))
     services.cache_clear()
-    assert handler(load_event(folder), LambdaContext())["statusCode"] == 200
+    assert invoke(folder, load_event(folder))["statusCode"] == 200
     assert calls == []
     assert ours(deployment, folder) == set()
     assert unused(folder) == set()
 
 
 def lose_slot(generation_id: str) -> None:
-    """End a generation of a tenant with limits, as a process does that dies before it settles."""
+    """End a generation of a tenant with limits, by a process that dies before the dispatch."""
     limits = services().registry.get_limits("demo")
     usage = Quotas(clients().dynamodb, REFERENCES["QuotasTable"])
     slot = usage.admit("demo", generation_id, limits)
@@ -362,7 +366,7 @@ def somebody_else_succeeds(generation_id: str) -> None:
     assert store.succeed(claim, completion(BIG))
 
 
-def test_running_a_flow_has_what_it_needs(  # noqa: PLR0913, PLR0917 - what it is given
+def test_running_a_flow_has_what_it_needs(  # noqa: PLR0913, PLR0917 - fixtures
     deployment: Deployment,
     tenant: Tenant,
     load_event: Callable[[str], Event],
@@ -394,23 +398,20 @@ def test_running_a_flow_has_what_it_needs(  # noqa: PLR0913, PLR0917 - what it i
     assert unused("generate_flow") == set()
 
 
-@pytest.mark.parametrize(
-    ("folder", "handler"), [("get_flow_log", get_flow_log), ("rate_flow_log", rate_flow_log)]
-)
-def test_logs_have_what_they_need(  # noqa: PLR0913, PLR0917 - a function and what it is given
+@pytest.mark.parametrize("folder", ["get_flow_log", "rate_flow_log"])
+def test_logs_have_what_they_need(
     deployment: Deployment,
     tenant: Tenant,
     load_event: Callable[[str], Event],
     run_alone: Callable[[str], set[str]],
     folder: str,
-    handler: Callable[[Event, LambdaContext], Mapping[str, Any]],
 ) -> None:
     """The functions of a log use all their variables and permissions, and no other."""
     put({"body": "B"}, {"external_metadata": f'{{"a": "{BIG}"}}'})
     event = load_event(folder)
     event["headers"]["authorization"] = f"Bearer {tenant.key}"
     asked = run_alone(folder)
-    assert handler(event, LambdaContext())["statusCode"] in {200, 202}
+    assert invoke(folder, event)["statusCode"] in {200, 202}
     assert asked == ours(deployment, folder)
     assert unused(folder) == set()
 
@@ -463,8 +464,8 @@ def test_an_answer_has_what_it_needs(
         external={},
         conversation="s",
     )
-    terms = SubmissionOptions(flow_version=1, retention=timedelta(days=30))
-    services().store.put("demo", ID, submission, terms)
+    options = SubmissionOptions(flow_version=1, retention=timedelta(days=30))
+    services().store.put("demo", ID, submission, options)
     somebody_else_succeeds(ID)
     event = question(load_event("get_answer"), tenant)
     asked = run_alone("get_answer")
@@ -493,61 +494,39 @@ def test_a_content_has_what_it_needs(
     )
     there = {"name": "A", "text": BIG, "externalId": "terms-1", "folder": terms}
     inside = "https://127.0.0.1/"
-    for name, handler, asked_for in (
+    for name, asked_for in (
         (
             "create_content",
-            create_content,
             [(there, 200), (there, 409), ({"fileUrl": inside}, 422)],
         ),
         (
             "update_content",
-            update_content,
             [({"text": "C", "folder": other}, 200), ({"fileUrl": inside}, 422)],
         ),
-        ("list_folders", list_folders, [({}, 200)]),
-        ("list_folder_contents", list_folder_contents, [({}, 200)]),
+        ("list_folders", [({}, 200)]),
+        ("list_folder_contents", [({}, 200)]),
     ):
         asked = run_alone(name)
         for fields, status in asked_for:
             event = content_event(load_event(name), key, **fields)
-            assert handler(event, LambdaContext())["statusCode"] == status
+            assert invoke(name, event)["statusCode"] == status
         assert asked == ours(deployment, name)
         assert unused(name) == set()
 
 
-CHAT_FLOW = {
-    "name": "Chat",
-    "steps": [{"name": "answer", "prompt": "{{text}}", "context": {"folders": ["Help"]}}],
-}
-
-
-@pytest.mark.parametrize(
-    ("name", "body", "status"),
-    [
-        ("list_flows", None, 200),
-        ("get_flow", None, 200),
-        ("put_flow", CHAT_FLOW, 200),
-        ("list_flow_versions", None, 200),
-        ("list_keys", None, 200),
-        ("create_key", None, 201),
-        ("revoke_key", None, 204),
-        ("get_usage", None, 200),
-    ],
-)
-def test_administration_has_what_it_needs(  # noqa: PLR0913, PLR0917 - a function and what it is given
+@pytest.mark.parametrize("name", PLAIN)
+def test_a_plain_endpoint_has_what_it_needs(
     deployment: Deployment,
     administration: Administration,
+    tenant: Tenant,
     run_alone: Callable[[str], set[str]],
     name: str,
-    body: object,
-    status: int,
 ) -> None:
-    """The functions of flows, keys and usage use all their variables and permissions."""
-    key, _ = services().registry.create_key("demo", [Scope.READ])
+    """A function whose one good request shows all of it uses its variables and permissions."""
+    parameters = make_belongings(tenant) | generation_parameters(submitted(tenant))
+    api = Api(administration.key, parameters)
     asked = run_alone(name)
-    call = administration.call
-    result = call(name, body, keyId=key.id) if name == "revoke_key" else call(name, body)
-    assert result["statusCode"] == status
+    assert api.call(name, BODIES.get(name))["statusCode"] in {200, 201, 202, 204}
     assert asked == ours(deployment, name)
     assert unused(name) == set()
 

@@ -98,7 +98,7 @@ def wait_for_a_file(batch_id: str) -> None:
 
 
 def without_versions(event: Event) -> Event:
-    """Return what S3 says of a file where the bucket's versions were switched off."""
+    """Return S3's answer about a file where the bucket's versions were switched off."""
     (record,) = event["Records"]
     del record["s3"]["object"]["versionId"]
     return event

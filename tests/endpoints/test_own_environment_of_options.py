@@ -1,4 +1,4 @@
-"""What an owner may choose by the template's parameters: each choice comes with its permissions."""
+"""Options of an owner, the template's parameters: each choice comes with its permissions."""
 
 import json
 import threading
@@ -116,8 +116,8 @@ def queue(
     submission = Submission(
         dialect="dialonce", flow="chosen", inputs={"body": "B"}, template=None, external={}
     )
-    terms = SubmissionOptions(flow_version=1, retention=timedelta(days=30), notify=True)
-    services().store.put(tenant.id, ID, submission, terms)
+    options = SubmissionOptions(flow_version=1, retention=timedelta(days=30), notify=True)
+    services().store.put(tenant.id, ID, submission, options)
 
 
 def generated(message_event: Callable[[str], Event]) -> Generation:
@@ -195,7 +195,7 @@ def test_the_knowledge_base_may_be_asked(
 def test_ends_may_be_published(
     tenant: Tenant, load_event: Callable[[str], Event], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Notices may be published on the bus that the owner names."""
+    """Events may be published on the bus that the owner names."""
     monkeypatch.setenv("AFTERWORD_EVENT_BUS", "company")
     clients().events.create_event_bus(Name="company")
     queue(tenant)

@@ -40,7 +40,7 @@ def test_a_function_of_webhooks_has_what_it_needs(
     assert unused(name) == set()
 
 
-def test_sending_has_what_it_needs(  # noqa: PLR0913, PLR0917 - what it is given
+def test_sending_has_what_it_needs(  # noqa: PLR0913, PLR0917 - fixtures
     deployment: Deployment,
     webhooks: Webhooks,
     receiver: Receiver,
@@ -73,7 +73,7 @@ def test_announcing_has_what_it_needs(
     run_alone: Callable[[str], set[str]],
     set_clock: SetClock,
 ) -> None:
-    """The notices' function uses all its variables and permissions, and no other."""
+    """The deliverer uses all its variables and permissions, and no other."""
     webhooks.created()
     services().webhook_endpoints.set_hosts("demo", ["hooks.example.com"])
     submission = Submission(
@@ -84,8 +84,8 @@ def test_announcing_has_what_it_needs(
         external={},
         webhook_url="https://hooks.example.com/",
     )
-    terms = SubmissionOptions(flow_version=1, retention=timedelta(days=30), notify=True)
-    services().store.put("demo", ID, submission, terms)
+    options = SubmissionOptions(flow_version=1, retention=timedelta(days=30), notify=True)
+    services().store.put("demo", ID, submission, options)
     services().store.cancel("demo", ID)
     asked = run_alone("deliver")
     assert invoke("deliver", load_event("deliver")) == {"batchItemFailures": []}

@@ -1,7 +1,7 @@
-"""What never leaves the process but to its owner: anybody's data, anybody's key.
+"""Data that leave the process to their owner alone: anybody's texts, anybody's key.
 
-Out go log lines, whatever else is printed (metrics in EMF would be), messages of SQS, events of
-EventBridge, the exceptions that reach Lambda, and the answers to others.
+Out go log lines and all else that is printed (metrics in EMF would be). Out go messages of SQS,
+events of EventBridge, the exceptions that reach Lambda, and the answers to others.
 """
 
 import base64
@@ -32,9 +32,6 @@ from afterword.runtime.payloads import INLINE_BYTES
 from afterword.services import services
 from afterword.tenants import keys
 from afterword.tenants.keys import Scope
-from functions.deliver.app import handler as deliver
-from functions.submit_mail_generation.app import handler as submit
-from functions.sweep.app import handler as sweep
 from tests.conftest import Call, Event, LambdaContext, SetClock, Tenant
 from tests.harness.api import invoke
 from tests.harness.deployment import REFERENCES
@@ -82,7 +79,7 @@ class Watch:
     printed: str = ""
 
     def attempt(self, run: Callable[[], object]) -> None:
-        """Run what may raise; what it raises is seen as Lambda shows it."""
+        """Run an action that may raise; an exception is seen as Lambda shows it."""
         try:
             run()
         except Exception as error:  # noqa: BLE001 - whatever it is, Lambda logs it
@@ -146,7 +143,9 @@ def test_a_mail_leaves_no_word_in_the_log(
 ) -> None:
     """Accepting a mail and reading it logs none of its words, and not the key."""
     submission_event["body"] = json.dumps(SECRETS)
-    cuid = json.loads(submit(submission_event, context)["body"])["process_cuid"]
+    cuid = json.loads(invoke("submit_mail_generation", submission_event, context)["body"])[
+        "process_cuid"
+    ]
     assert "Narwhal" in invoke("get_mail_generation", reading_event(cuid), context)["body"]
     assert leaked() == []
 
@@ -176,7 +175,7 @@ def test_a_refused_mail_leaves_no_word_in_the_log(
 ) -> None:
     """A refusal is logged with its reason, and without what was refused."""
     submission_event["body"] = json.dumps({**SECRETS, **change})
-    result = submit(submission_event, context)
+    result = invoke("submit_mail_generation", submission_event, context)
     assert result["statusCode"] in {400, 413}
     assert leaked() == []
     assert words_in(result["body"]) == []
@@ -198,7 +197,7 @@ def test_half_a_mail_leaves_no_word_in_the_log(
         submission_event["body"] = (
             base64.b64encode(part + b"\xff").decode() if encoded else part.decode()
         )
-        assert submit(submission_event, context)["statusCode"] == 400
+        assert invoke("submit_mail_generation", submission_event, context)["statusCode"] == 400
     assert leaked() == []
 
 
@@ -223,16 +222,16 @@ def test_an_outage_leaves_no_word_in_the_log(  # noqa: PLR0913, PLR0917 - all th
     watch: Watch,
     operation: str,
 ) -> None:
-    """When AWS is out of reach, the error is logged and the mail is not, whoever notices."""
+    """When AWS is out of reach, the error is logged by its finder, and the mail is not."""
     use_model(FakeModel(lambda _: completion(json.dumps({"wombat_name": "Pangolin" * 9_000}))))
     big = {**SECRETS, "body": "Yttrium" * INLINE_BYTES, "external_ref": "Narwhal" * INLINE_BYTES}
     submission_event["body"] = json.dumps(big)
     submission_event["headers"]["idempotency-key"] = IDEMPOTENCY_KEY
     services().registry.set_limits("demo", Limits(running_at_once=2))
-    cuid = json.loads(submit(submission_event, LambdaContext())["body"])["process_cuid"]
+    cuid = json.loads(invoke("submit_mail_generation", submission_event)["body"])["process_cuid"]
     del submission_event["headers"]["idempotency-key"]
     cut_off(operation)
-    watch.attempt(lambda: submit(submission_event, LambdaContext()))
+    watch.attempt(lambda: invoke("submit_mail_generation", submission_event))
     watch.attempt(lambda: invoke("get_mail_generation", reading_event(cuid)))
     for _ in range(2):
         watch.attempt(lambda: invoke("generate", message_event(cuid)))
@@ -240,7 +239,7 @@ def test_an_outage_leaves_no_word_in_the_log(  # noqa: PLR0913, PLR0917 - all th
     watch.attempt(lambda: services().outbox.cancel("demo", cuid))
     watch.attempt(lambda: services().submitter.retry("demo", cuid))
     watch.attempt(lambda: invoke("dead_letter", message_event(cuid)))
-    watch.attempt(lambda: deliver(message_event(cuid), LambdaContext()))
+    watch.attempt(lambda: invoke("deliver", message_event(cuid)))
     assert watch.leaked() == []
 
 
@@ -253,7 +252,10 @@ def test_a_wrong_key_is_not_logged(
     """A mistyped key is as secret as the right one."""
     for key in (tenant.key[:-1], tenant.key + "0", f"x{tenant.key}", tenant.key_with(Scope.READ)):
         submission_event["headers"]["authorization"] = f"Bearer {key}"
-        assert submit(submission_event, context)["statusCode"] in {401, 403}
+        assert invoke("submit_mail_generation", submission_event, context)["statusCode"] in {
+            401,
+            403,
+        }
     assert leaked() == []
 
 
@@ -279,10 +281,10 @@ def test_a_generation_leaves_no_word_in_the_log(
     leaked: Callable[[], list[str]],
     model: FakeModel,
 ) -> None:
-    """Whatever comes of a generation, neither its prompt nor its output is logged."""
+    """A generation leaves neither its prompt nor its output in the log, however it ends."""
     use_model(model)
     submission_event["body"] = json.dumps(SECRETS)
-    result = submit(submission_event, LambdaContext())
+    result = invoke("submit_mail_generation", submission_event)
     invoke("generate", message_event(json.loads(result["body"])["process_cuid"]))
     assert "Wombat" in repr(model.prompts)
     assert leaked() == []
@@ -298,10 +300,10 @@ def test_a_used_idempotency_key_is_not_logged(
     submission_event["body"] = json.dumps(SECRETS)
     for event in (submission_event, their_submission_event):
         event["headers"]["idempotency-key"] = IDEMPOTENCY_KEY
-    assert submit(submission_event, LambdaContext())["statusCode"] == 200
-    watch.tell_another(submit(their_submission_event, LambdaContext()))
+    assert invoke("submit_mail_generation", submission_event)["statusCode"] == 200
+    watch.tell_another(invoke("submit_mail_generation", their_submission_event))
     submission_event["body"] = json.dumps({**SECRETS, "subject": "Another"})
-    refused = submit(submission_event, LambdaContext())
+    refused = invoke("submit_mail_generation", submission_event)
     assert refused["statusCode"] == 422
     watch.tell_another(refused)
     assert watch.leaked() == []
@@ -322,19 +324,19 @@ def test_a_used_idempotency_key_is_not_logged(
 def test_a_header_is_not_logged(
     submission_event: Event, watch: Watch, header: str, value: str
 ) -> None:
-    """What is wrong with a header is said without the header."""
+    """A header's fault is told without the header."""
     if header == "x-api-key":
         del submission_event["headers"]["authorization"]
     submission_event["headers"][header] = value
     submission_event["body"] = json.dumps(SECRETS)
-    watch.tell_another(submit(submission_event, LambdaContext()))
+    watch.tell_another(invoke("submit_mail_generation", submission_event))
     assert watch.leaked() == []
 
 
 def test_a_path_or_query_that_is_no_id_is_not_logged(
     submission_event: Event, reading_event: Callable[[str], Event], watch: Watch
 ) -> None:
-    """What stands in a path or a query by mistake, such as a name, is in no line and no answer."""
+    """A path or a query that is no id, such as a name, is in no line and answer."""
     submission_event["body"] = json.dumps(SECRETS)
     submission_event["pathParameters"]["orchestratorCuid"] = "Quokka's mails"
     submission_event["queryStringParameters"] = {"token": "Capybara", "Axolotl": "1"}
@@ -342,7 +344,7 @@ def test_a_path_or_query_that_is_no_id_is_not_logged(
     foreign = reading_event("Platypus")
     foreign["pathParameters"]["companyCuid"] = "Wombat Ltd"
     for result in (
-        submit(submission_event, LambdaContext()),
+        invoke("submit_mail_generation", submission_event),
         invoke("get_mail_generation", reading),
         invoke("get_mail_generation", foreign),
     ):
@@ -365,11 +367,11 @@ def test_a_limited_mail_leaves_no_word_in_the_log(
     use_model(saying(OUTPUT))
     services().registry.set_limits("demo", limits)
     submission_event["body"] = json.dumps(SECRETS)
-    accepted = submit(submission_event, LambdaContext())
+    accepted = invoke("submit_mail_generation", submission_event)
     if limits.tokens_per_month:
         invoke("generate", message_event(json.loads(accepted["body"])["process_cuid"]))
     submission_event["headers"]["idempotency-key"] = IDEMPOTENCY_KEY
-    refused = submit(submission_event, LambdaContext())
+    refused = invoke("submit_mail_generation", submission_event)
     assert refused["statusCode"] == 429
     watch.tell_another(refused)
     assert watch.leaked() == []
@@ -390,7 +392,9 @@ class Life:
 
     def submit(self) -> None:
         """Submit the secrets."""
-        self.id = json.loads(submit(self.submission, LambdaContext())["body"])["process_cuid"]
+        self.id = json.loads(invoke("submit_mail_generation", self.submission)["body"])[
+            "process_cuid"
+        ]
 
     def event(self, name: str) -> Event:
         """Return a sample event of a queue, for this generation."""
@@ -418,11 +422,11 @@ class Life:
     def sweep(self, **after: float) -> None:
         """Run the sweeper after some time."""
         self.clock.advance(**after)
-        sweep(self.load_event("sweep"), LambdaContext())
+        invoke("sweep", self.load_event("sweep"))
 
     def deliver(self) -> None:
         """Make its end known."""
-        deliver(self.event("deliver"), LambdaContext())
+        invoke("deliver", self.event("deliver"))
 
 
 @pytest.fixture
@@ -463,7 +467,7 @@ def _is_past_its_deadline(life: Life) -> None:
     life.sweep(hours=2)
 
 
-def _is_settled_by_the_sweeper(life: Life) -> None:
+def _is_dispatched_by_the_sweeper(life: Life) -> None:
     life.work(saying(OUTPUT))
     life.sweep(minutes=3)
 
@@ -472,7 +476,7 @@ def _is_a_dead_letter(life: Life) -> None:
     life.bury()
     letters = list(services().listings.list_dead_letters("demo"))
     assert [letter.id for letter in letters] == [life.id]
-    print(letters)  # noqa: T201 - what `afterword dead-letters` may show to an operator
+    print(letters)  # noqa: T201 - `afterword dead-letters` may show this to an operator
 
 
 def _is_retried(life: Life) -> None:
@@ -493,7 +497,7 @@ def _is_canceled(life: Life) -> None:
         _is_throttled_and_swept,
         _is_lost_and_swept,
         _is_past_its_deadline,
-        _is_settled_by_the_sweeper,
+        _is_dispatched_by_the_sweeper,
         _is_a_dead_letter,
         _is_retried,
         _is_canceled,
@@ -520,7 +524,7 @@ def test_a_whole_life_tells_nobody_a_word(  # noqa: PLR0913, PLR0917 - with all 
         spying["pathParameters"].update(companyCuid=company, processCuid=life.id)
         watch.tell_another(invoke("get_mail_generation", spying))
     their_submission_event["headers"]["idempotency-key"] = IDEMPOTENCY_KEY
-    watch.tell_another(submit(their_submission_event, LambdaContext()))
+    watch.tell_another(invoke("submit_mail_generation", their_submission_event))
     for spy in (services().outbox.cancel, services().submitter.retry):
         with pytest.raises(AfterwordError) as refused:
             spy(other_tenant.id, life.id)
@@ -538,7 +542,7 @@ def received() -> str:
 
 
 class Echo(BaseHTTPRequestHandler):
-    """Refuses every request, and repeats all of it, the key too, wherever there is a place."""
+    """Refuses every request, and repeats all of it, the key too, wherever a text fits."""
 
     status = 500
 
@@ -586,10 +590,10 @@ def test_an_endpoint_that_repeats_its_request_is_not_repeated(  # noqa: PLR0913,
     watch: Watch,
     status: int,
 ) -> None:
-    """What a model endpoint says of its error is in no line, and its key in no answer either."""
+    """A model endpoint's error message is in no log line, and its key in no answer."""
     echo.status = status
     submission_event["body"] = json.dumps(SECRETS)
-    cuid = json.loads(submit(submission_event, LambdaContext())["body"])["process_cuid"]
+    cuid = json.loads(invoke("submit_mail_generation", submission_event)["body"])["process_cuid"]
     invoke("generate", message_event(cuid))
     assert "Dugong" not in invoke("get_mail_generation", reading_event(cuid))["body"]
     assert words_in(services().store.get("demo", cuid).message) == []
@@ -619,7 +623,7 @@ def test_bedrock_repeating_its_request_is_not_repeated(  # noqa: PLR0913, PLR091
     status: int,
     queue: str,
 ) -> None:
-    """What Bedrock says of its error is in no line and not in the generation's message.
+    """Bedrock's error message is in no log line and not in the generation's message.
 
     Nor when the next thing fails too, and the worker logs both.
     """
@@ -644,7 +648,7 @@ def test_bedrock_repeating_its_request_is_not_repeated(  # noqa: PLR0913, PLR091
 
     use_model(BedrockModel(lambda _: cast("BedrockRuntimeClient", Repeating())))
     submission_event["body"] = json.dumps(SECRETS)
-    cuid = json.loads(submit(submission_event, LambdaContext())["body"])["process_cuid"]
+    cuid = json.loads(invoke("submit_mail_generation", submission_event)["body"])["process_cuid"]
     if queue == "out of reach":
         cut_off("sqs.ChangeMessageVisibility")
     event = message_event(cuid)

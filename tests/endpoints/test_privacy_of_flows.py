@@ -1,4 +1,4 @@
-"""What never leaves but to its owner, of forms, files, titles and flows of several steps."""
+"""Data that leave to their owner alone, of forms, files, titles and flows of several steps."""
 
 import io
 import json
@@ -138,7 +138,7 @@ def test_a_file_that_cannot_be_read_leaves_no_word(
     leaked: Leaked,
     file: bytes,
 ) -> None:
-    """What is wrong with a file is told without a word of it."""
+    """A file's fault is told without a word of the file."""
     generation_id = client.submitted(("topic", TOPIC), ("paper", (NAME, file)))
     use_model(FakeModel(answer))
     invoke("generate", message_event(generation_id), LambdaContext(milliseconds=300_000))

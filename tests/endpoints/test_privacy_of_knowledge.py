@@ -1,4 +1,4 @@
-"""What never leaves but to its owner, of contents, questions, sessions and their metadata."""
+"""Data that leave to their owner alone, of contents, questions, sessions and their metadata."""
 
 import io
 from collections.abc import Callable
@@ -110,7 +110,7 @@ def test_a_question_leaves_no_word(  # noqa: PLR0913, PLR0917 - all that an answ
 
 
 def test_what_is_refused_leaves_no_word(visitor: Visitor, owner: Contents, leaked: Leaked) -> None:
-    """What is wrong with a question or a content is told to its sender alone."""
+    """A fault of a question or a content is told to its sender alone."""
     refused = [
         visitor.ask(QUESTION * 2_000, sessionId=SESSION),
         visitor.ask(QUESTION, metadata=METADATA),

@@ -34,7 +34,7 @@ def saved(version: int, minute: int, *warnings: tuple[str, str], **fields: objec
 def test_a_flow_is_saved_as_its_next_version(
     administration: Administration, set_clock: SetClock
 ) -> None:
-    """What was sent is saved, answered and read again; a change is the next version."""
+    """A flow is saved, answered and read as it was sent; a change is the next version."""
     assert administration.call("put_flow", CHAT, flowId="chat") == saved(1, 0)
     set_clock.advance(minutes=1)
     renamed = {**CHAT, "id": "chat", "name": "Talk"}
@@ -89,13 +89,13 @@ def test_each_wrong_field_is_named(administration: Administration) -> None:
 def test_what_does_not_fit_together_is_named(
     administration: Administration, body: object, field: str, message: str
 ) -> None:
-    """What is wrong between fields is told at the one to change."""
+    """A fault between fields is told at the field to change."""
     assert administration.call("put_flow", body, flowId="chat") == invalid((field, message))
 
 
 @pytest.mark.parametrize("body", ["", "[]", "{", '{"name": NaN}', '{"name": "\\ud800"}'])
 def test_a_body_that_is_no_flow(administration: Administration, body: str) -> None:
-    """What is no JSON object is refused as such."""
+    """A body that is no JSON object is refused as such."""
     refused = administration.call("put_flow", body, flowId="chat")
     assert (refused["statusCode"], refused["body"]["title"]) == (400, "Bad Request")
 
@@ -108,7 +108,7 @@ def test_an_id_has_its_rule(administration: Administration) -> None:
 
 
 def test_a_flow_that_is_too_big(administration: Administration) -> None:
-    """What no item of storage could hold is refused, and not answered by a fault."""
+    """A flow too big for an item is refused, and not answered by a fault."""
     steps = [{"name": f"s{number}", "prompt": "x" * 90_000} for number in range(4)]
     refused = administration.call("put_flow", {**CHAT, "steps": steps}, flowId="chat")
     what = f"A flow may have {MAX_FLOW_BYTES} bytes, and this one has more."
@@ -135,7 +135,7 @@ def test_a_folder_that_is_not_there_is_a_warning(administration: Administration)
 def test_two_at_the_same_moment(
     administration: Administration, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Who loses a race against somebody else who saves is told so."""
+    """The loser of a race between two saves is told so."""
 
     def lose(*_: object, **__: object) -> None:
         raise ConflictError("Flow chat was saved by somebody else: try again.")

@@ -20,7 +20,7 @@ def test_a_delivery_is_sent_once_more(
     set_clock: SetClock,
     status: int,
 ) -> None:
-    """Whatever came of it, it is sent again with the same id and the same bytes."""
+    """A delivery in any state is sent again with the same id and the same bytes."""
     webhook = webhooks.created()["id"]
     delivery = webhooks.tested(webhook)
     receiver.answers = [status, 200]
@@ -40,7 +40,7 @@ def test_a_delivery_is_sent_once_more(
     assert (first, first_headers["webhook-id"]) == (second, second_headers["webhook-id"])
     assert first_headers["webhook-signature"] != second_headers["webhook-signature"]
     (found,) = webhooks.log(webhook)
-    assert (found.status, found.made, [each.status for each in found.tries]) == (
+    assert (found.status, found.try_count, [each.status for each in found.tries]) == (
         "delivered",
         1,
         [status, 200],
@@ -50,7 +50,7 @@ def test_a_delivery_is_sent_once_more(
 def test_a_replay_has_the_whole_schedule(
     webhooks: Webhooks, receiver: Receiver, webhook_queue: Queue, set_clock: SetClock
 ) -> None:
-    """A delivery that was given up is tried eight times again."""
+    """A failed delivery is tried eight times again."""
     webhook = webhooks.created()["id"]
     delivery = webhooks.tested(webhook)
     receiver.answers = [500]
@@ -67,7 +67,7 @@ def test_what_is_being_sent_is_left_alone(webhooks: Webhooks) -> None:
     delivery = webhooks.tested(webhooks.created()["id"])
     claimed = services().webhook_store.claim(delivery, clock.now() + timedelta(seconds=45))
     assert claimed is not None
-    refused = problem(409, "It is being sent at this moment.")
+    refused = problem(409, "The delivery is being sent: try again later.")
     assert webhooks.call("replay_delivery", delivery.endpoint, delivery.id) == refused
 
 

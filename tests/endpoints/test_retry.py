@@ -35,7 +35,7 @@ def dead(tenant: Tenant, set_clock: SetClock) -> str:
 
 
 def test_a_retry_is_a_new_generation_of_the_same_submission(dead: str, set_clock: SetClock) -> None:
-    """It names the old one, asks for the same, has its time from now, and the old one stays."""
+    """A retry names the old generation, has the same submission and its own deadline."""
     before = services().store.get("demo", dead)
     set_clock.advance(hours=2)
     retry_id = services().submitter.retry("demo", dead).id
@@ -67,7 +67,7 @@ def test_however_often_it_is_retried_it_is_one_generation(
 
 
 def test_only_what_failed_or_was_canceled_is_retried(tenant: Tenant) -> None:
-    """What is open or has its result is not submitted again."""
+    """An open or succeeded generation is not retried."""
     generation_id = services().submitter.submit(tenant.id, SUBMISSION)
     with pytest.raises(ConflictError, match="is queued: only a failed"):
         services().submitter.retry("demo", generation_id)

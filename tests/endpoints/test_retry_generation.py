@@ -50,7 +50,7 @@ def test_what_failed_is_submitted_again(
 def test_only_what_failed_or_was_canceled_is_submitted_again(
     native: Native, stored: Callable[[], Stored]
 ) -> None:
-    """What is open is a conflict, and nothing is submitted."""
+    """A retry of an open generation is a conflict, and nothing is submitted."""
     generation_id = native.submitted()
     result = native.ask("retry_generation", generation_id)
     assert result == problem(
@@ -62,7 +62,7 @@ def test_only_what_failed_or_was_canceled_is_submitted_again(
 
 
 def test_a_retry_counts_against_the_limits(tenant: Tenant, native: Native) -> None:
-    """It says what is left, and is refused where nothing is."""
+    """A retry tells the rest of the limits, and is refused where nothing is left."""
     old, older = failed(native), failed(native)
     services.cache_clear()
     services().registry.set_limits(tenant.id, Limits(running_at_once=1))

@@ -64,5 +64,5 @@ def test_two_rotations_at_once(webhooks: Webhooks) -> None:
     services().webhook_store.rotate(endpoint, 7)
     store = services().webhook_store
     store.get_endpoint = lambda *_: endpoint  # type: ignore[method-assign] # as it was read before
-    refused = problem(409, "Its secret was rotated by somebody else: try again.")
+    refused = problem(409, "Another request rotated the secret: try again.")
     assert webhooks.call("rotate_webhook", created["id"]) == refused

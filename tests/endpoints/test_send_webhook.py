@@ -1,4 +1,4 @@
-"""The webhooks' function: the handler with its event, and a receiver in the internet's place."""
+"""The webhooks' function: the handler with its event, and a receiver instead of the internet."""
 
 import json
 from collections.abc import Callable
@@ -105,7 +105,7 @@ def test_a_webhook_is_retried_as_the_schedule_says(
     webhook_queue: Queue,
     set_clock: SetClock,
 ) -> None:
-    """After 5 s, 5 min, 30 min, 2 h, 5 h, 10 h and 10 h it is tried again, and then given up."""
+    """Seven more tries follow, after 5 s up to 10 h; then the delivery has failed."""
     receiver.answers = [500]
     for wait in RETRIES:
         assert webhook_queue.deliver(begun) == [begun.id]
@@ -117,8 +117,8 @@ def test_a_webhook_is_retried_as_the_schedule_says(
     assert len({(headers["webhook-id"], body) for _, body, headers in receiver.posts}) == 1
     assert len({headers["webhook-timestamp"] for _, _, headers in receiver.posts}) == 8
     found = only(webhooks, begun)
-    assert (found.status, found.next_at, found.made) == (FAILED, None, 8)
-    assert {tried.note for tried in found.tries} == {"it answers with status 500"}
+    assert (found.status, found.next_at, found.try_count) == (FAILED, None, 8)
+    assert {tried.note for tried in found.tries} == {"the host answered with status 500"}
     assert webhook_queue.deliver(begun) == []
     assert len(receiver.posts) == 8
 
@@ -127,7 +127,7 @@ def test_a_webhook_is_retried_as_the_schedule_says(
 def test_any_other_status_is_a_failure(
     webhooks: Webhooks, begun: Delivery, receiver: Receiver, webhook_queue: Queue, status: int
 ) -> None:
-    """What is no success is tried again, a redirect as well."""
+    """Any status but a success is tried again, a redirect as well."""
     receiver.answers = [(status, {"location": "https://elsewhere.example/"})]
     assert webhook_queue.deliver(begun) == [begun.id]
     found = only(webhooks, begun)
@@ -138,10 +138,10 @@ def test_a_receiver_that_cannot_be_reached(
     webhooks: Webhooks, begun: Delivery, receiver: Receiver, webhook_queue: Queue
 ) -> None:
     """The log says in a few words why there was no answer."""
-    receiver.answers = ["its host is not found on the public internet", 200]
+    receiver.answers = ["the host was not found on the public internet", 200]
     assert webhook_queue.deliver(begun) == [begun.id]
     (tried,) = only(webhooks, begun).tries
-    assert (tried.status, tried.note) == (None, "its host is not found on the public internet")
+    assert (tried.status, tried.note) == (None, "the host was not found on the public internet")
 
 
 @pytest.mark.parametrize(
@@ -157,7 +157,7 @@ def test_a_receiver_that_cannot_be_reached(
         ("in an hour", 3_600),
     ],
 )
-def test_who_asks_for_more_time_gets_it(  # noqa: PLR0913, PLR0917 - what it is given
+def test_who_asks_for_more_time_gets_it(  # noqa: PLR0913, PLR0917 - fixtures
     begun: Delivery,
     receiver: Receiver,
     webhook_queue: Queue,
@@ -197,7 +197,7 @@ def test_one_delivery_is_sent_by_one_sender_at_a_time(
     set_clock.advance(seconds=46)
     assert webhook_queue.deliver(begun) == []
     assert len(receiver.posts) == 1
-    late = Try(clock.now(), 500, "it answers with status 500", 1.0)
+    late = Try(clock.now(), 500, "the host answered with status 500", 1.0)
     assert not services().webhook_store.record_try(claimed, PENDING, late, clock.now())
     (found,) = services().webhook_store.list_deliveries("demo", begun.endpoint, 10).items
     assert found.status == "delivered"
@@ -212,7 +212,7 @@ def test_who_read_a_delivery_before_a_try_does_not_send_it(
     lease = clock.now() + timedelta(seconds=45)
     assert services().webhook_store.claim(begun, lease) is None
     (found,) = services().webhook_store.list_deliveries("demo", begun.endpoint, 10).items
-    assert (found.made, found.attempt) == (1, 1)
+    assert (found.try_count, found.attempt) == (1, 1)
     assert services().webhook_store.claim(found, lease) is not None
 
 
@@ -231,7 +231,7 @@ def published(calls: list[Call]) -> list[dict[str, Any]]:
     return [entry for call in calls for entry in call.params.get("Entries", [])]
 
 
-def test_gone_disables_an_endpoint(  # noqa: PLR0913, PLR0917 - what it is given
+def test_gone_disables_an_endpoint(  # noqa: PLR0913, PLR0917 - fixtures
     webhooks: Webhooks,
     begun: Delivery,
     receiver: Receiver,

@@ -74,7 +74,7 @@ def answering(failing: str = "", error: Exception | None = None) -> FakeModel:
 
 
 def asked(model: FakeModel) -> list[str]:
-    """Return what a model was asked."""
+    """Return the prompts of a model."""
     return [prompt.user for prompt in model.prompts]
 
 
@@ -121,7 +121,7 @@ def test_each_step_uses_the_results_before_it(run: Run) -> None:
 def test_a_retry_goes_on_where_the_last_attempt_stopped(
     run: Run, set_clock: SetClock, error: Exception
 ) -> None:
-    """What a finished step has cost is not paid again, whatever ends the attempt after it."""
+    """A finished step is not paid for again, whatever ends the attempt after it."""
     flow(NAMES, POEM, TITLE)
     generation_id = submit()
     assert run(generation_id, answering("A title", error))["batchItemFailures"]
@@ -192,7 +192,7 @@ def test_a_late_attempt_stores_no_step(run: Run, set_clock: SetClock) -> None:
 
 
 def test_a_later_step_is_left_to_an_invocation_with_time(run: Run, calls: list[Call]) -> None:
-    """Near the end of an invocation the next step is handed back, and no failure is counted."""
+    """Near the end of an invocation the next step is requeued, and no failure is counted."""
     flow(NAMES, POEM)
     generation_id = submit()
     seconds = WRITE_SECONDS + MIN_STEP_SECONDS - 1
@@ -261,7 +261,7 @@ def test_a_structured_result_is_checked_and_stored(
      '{"items": ["\\ud800"]}', "[" * 100_000],
 )  # fmt: skip
 def test_a_structured_result_that_is_none_fails(run: Run, answer: str) -> None:
-    """What does not fit the schema fails with a reason, and its tokens are counted."""
+    """A result that does not fit the schema fails with a reason, and its tokens are counted."""
     flow(NAMES)
     generation_id = submit()
     run(generation_id, FakeModel(lambda _: completion(answer)))
@@ -277,7 +277,7 @@ def test_a_structured_result_that_is_none_fails(run: Run, answer: str) -> None:
 
 @pytest.mark.parametrize("answer", ['{"size": 0}', '{"size": "7"}', "{}", "[7]", "7", "null"])
 def test_json_that_does_not_fit_its_schema_fails(run: Run, answer: str) -> None:
-    """What the flow's own schema does not allow is no result."""
+    """A result that the flow's own schema does not allow fails."""
     flow(TOWN)
     generation_id = submit()
     run(generation_id, FakeModel(lambda _: completion(answer)))

@@ -212,7 +212,7 @@ def test_what_is_no_json_object_is_refused(native: Native, body: str) -> None:
 
 
 def test_an_end_is_waited_for_if_that_is_preferred(native: Native, worker: list[float]) -> None:
-    """What ends within the wait is a 200 with its output, and the preference is acknowledged."""
+    """An end within the wait is a 200 with its output, and the preference is acknowledged."""
     result = native.submit(prefer="respond-async, wait=10")
     generation_id = result["body"]["id"]
     path = f"/v1/generations/{generation_id}"
@@ -236,7 +236,7 @@ def test_an_end_is_waited_for_if_that_is_preferred(native: Native, worker: list[
     ("asked", "waited"), [("5", 5), ("27", 27), ("28", 27), ("999999999", 27), ("0", 0)]
 )
 def test_a_wait_ends_in_time(native: Native, nobody: list[float], asked: str, waited: int) -> None:
-    """What takes longer is a 202 after the wait, which is 27 seconds at most."""
+    """A generation that takes longer is a 202 after the wait, of 27 seconds at most."""
     result = native.submit(prefer=f"wait={asked}")
     assert (result["statusCode"], result["body"]["status"]) == (202, "queued")
     assert result["headers"]["preference-applied"] == f"wait={waited}"
@@ -337,7 +337,7 @@ def test_a_key_for_one_flow_submits_to_that_alone(
 
 
 def test_a_failure_says_why(native: Native) -> None:
-    """What failed has its reason and message, and a link to retry it."""
+    """A failed generation has its reason and message, and a link to retry it."""
     generation_id = native.submitted()
     services().outbox.fail_unclaimed("demo", generation_id, Reason.DEADLINE, "Too late.")
     path = f"/v1/generations/{generation_id}"

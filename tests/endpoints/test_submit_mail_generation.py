@@ -119,7 +119,7 @@ def test_a_body_may_come_as_base64(submission_event: Event, context: LambdaConte
 def test_any_unicode_text_is_taken(
     submission_event: Event, context: LambdaContext, text: str
 ) -> None:
-    """Whatever characters a mail has, the worker gets the same."""
+    """Any characters of a mail reach the worker unchanged."""
     mail = {"subject": f"a{text}b", "body": text + "c"}
     for ascii_only in (True, False):
         body = json.dumps(mail, ensure_ascii=ascii_only)
@@ -129,7 +129,7 @@ def test_any_unicode_text_is_taken(
 def test_300_kb_are_taken(
     submission_event: Event, context: LambdaContext, stored: Callable[[], Stored]
 ) -> None:
-    """A body of 300 KB is accepted; what is too big for an item goes to the bucket."""
+    """A body of 300 KB is accepted; a text too big for an item goes to the bucket."""
     mail = {"subject": "A", "body": "é" * 150_000}
     body = json.dumps({**mail, "external_metadata": {"a": "x" * 20_000}}, ensure_ascii=False)
     generation = send(body, submission_event, context)

@@ -120,7 +120,7 @@ def test_an_address_is_neither_stored_nor_logged(
 def test_an_address_must_look_like_one(
     visitor: Visitor, stored: Callable[[], Stored], email: str
 ) -> None:
-    """What is no address is refused, and not repeated."""
+    """A text that is no address is refused, and not repeated."""
     refused = refusal(400, "x-user-email: must be an e-mail address.")
     assert visitor.post(json.dumps(ASKED), x_user_email=email) == refused
     assert stored() == NOTHING
@@ -208,7 +208,7 @@ def test_a_website_is_needed_where_it_is_not_clear(
 def test_a_body_that_is_wrong_is_refused(
     visitor: Visitor, stored: Callable[[], Stored], fields: dict[str, object], message: str
 ) -> None:
-    """What is wrong with a field is a 400 that names it, and nothing is stored."""
+    """A field's fault is a 400 that names it, and nothing is stored."""
     body = {name: value for name, value in {**ASKED, **fields}.items() if value is not None}
     assert visitor.post(json.dumps(body)) == refusal(400, message)
     assert stored() == NOTHING
@@ -227,7 +227,7 @@ def test_a_body_that_is_wrong_is_refused(
     ],
 )
 def test_a_body_that_is_no_object_is_refused(visitor: Visitor, body: str, message: str) -> None:
-    """What is no JSON object is a 400 that says where."""
+    """A body that is no JSON object is a 400 that says where."""
     assert visitor.post(body) == refusal(400, message)
 
 

@@ -133,7 +133,7 @@ def test_what_is_past_its_deadline_fails(
 
 
 def test_a_live_lease_may_outlast_the_deadline(sweep: Sweep, set_clock: SetClock) -> None:
-    """What a worker began before the deadline it may finish."""
+    """A worker may finish the attempt that began before the deadline."""
     put()
     set_clock.advance(minutes=59)
     claim = services().store.claim("demo", ID, clock.now() + LEASE)
@@ -144,7 +144,7 @@ def test_a_live_lease_may_outlast_the_deadline(sweep: Sweep, set_clock: SetClock
 
 
 def test_each_look_is_as_far_away_as_the_submission(sweep: Sweep, set_clock: SetClock) -> None:
-    """What waits in a long queue gets few messages more: after 2, 4, 8, 16 and 32 minutes."""
+    """A generation in a long queue gets few more messages: after 2, 4, 8, 16 and 32 minutes."""
     put()
     sent = []
     for minute in range(1, 70):
@@ -191,7 +191,7 @@ def test_a_run_ends_before_its_time_is_up(
     set_clock: SetClock,
     load_event: Callable[[str], Event],
 ) -> None:
-    """A run with no time left begins nothing; what it leaves is there for the next."""
+    """A run with no time left begins nothing, and leaves the rest to the next run."""
     put()
     set_clock.moment += STALLED_AFTER
     assert invoke("sweep", load_event("sweep"), LambdaContext(milliseconds=9_000)) == {}
@@ -244,12 +244,12 @@ def test_an_idle_run_costs_a_query_for_each_shard(sweep: Sweep, calls: list[Call
     assert [call.operation for call in calls] == ["dynamodb.Query"] * 8
 
 
-def test_an_end_that_nobody_settled_is_settled(
+def test_an_undispatched_end_is_dispatched(
     sweep: Sweep, set_clock: SetClock, calls: list[Call], log_lines: Callable[[], list[Any]]
 ) -> None:
-    """What a process left to do that died at the end of a generation is done two minutes later."""
-    terms = SubmissionOptions(flow_version=1, retention=timedelta(days=30), slot=SLOT)
-    services().store.put("demo", ID, SUBMISSION, terms)
+    """An end that a dead process left undispatched is dispatched two minutes later."""
+    options = SubmissionOptions(flow_version=1, retention=timedelta(days=30), slot=SLOT)
+    services().store.put("demo", ID, SUBMISSION, options)
     services().store.cancel("demo", ID)
     set_clock.moment += STALLED_AFTER - timedelta(milliseconds=1)
     assert sweep() == {}
@@ -263,9 +263,9 @@ def test_an_end_that_nobody_settled_is_settled(
 
 
 def test_an_end_that_was_not_made_known_is_repeated(sweep: Sweep, set_clock: SetClock) -> None:
-    """Until somebody notes that it is known, a notice is sent after 2, 4, 8, 16 and 32 minutes."""
-    terms = SubmissionOptions(flow_version=1, retention=timedelta(days=30), notify=True)
-    services().store.put("demo", ID, SUBMISSION, terms)
+    """Until an end is dispatched, its message is sent after 2, 4, 8, 16 and 32 minutes."""
+    options = SubmissionOptions(flow_version=1, retention=timedelta(days=30), notify=True)
+    services().store.put("demo", ID, SUBMISSION, options)
     services().store.cancel("demo", ID)
     sent = []
     for minute in range(1, 60):
@@ -273,23 +273,23 @@ def test_an_end_that_was_not_made_known_is_repeated(sweep: Sweep, set_clock: Set
         if sweep():
             sent.append(minute)
     assert sent == [2, 4, 8, 16, 32]
-    notices = clients().sqs.get_queue_attributes(
+    end_messages = clients().sqs.get_queue_attributes(
         QueueUrl=REFERENCES["NotifyQueue"], AttributeNames=["ApproximateNumberOfMessages"]
     )
-    assert notices["Attributes"]["ApproximateNumberOfMessages"] == "5"
+    assert end_messages["Attributes"]["ApproximateNumberOfMessages"] == "5"
     assert received() == []
     services().store.mark_dispatched("demo", ID)
     set_clock.advance(days=1)
     assert sweep() == {}
 
 
-def test_what_cannot_be_settled_is_due_again(
+def test_an_end_that_cannot_be_dispatched_is_due_again(
     sweep: Sweep, set_clock: SetClock, cut_off: Callable[[str], None]
 ) -> None:
-    """When the notices' queue is out of reach, the run goes on, and the next look comes."""
-    terms = SubmissionOptions(flow_version=1, retention=timedelta(days=30), notify=True)
+    """When the queue of end messages is out of reach, the run goes on, and the next look comes."""
+    options = SubmissionOptions(flow_version=1, retention=timedelta(days=30), notify=True)
     for number in range(3):
-        services().store.put("demo", numbered(number), SUBMISSION, terms)
+        services().store.put("demo", numbered(number), SUBMISSION, options)
         services().store.cancel("demo", numbered(number))
     cut_off("sqs.SendMessage")
     set_clock.moment += STALLED_AFTER

@@ -12,7 +12,7 @@ DISABLED = "The webhook is disabled: enable it first."
 def test_a_test_goes_the_way_of_all_webhooks(
     webhooks: Webhooks, receiver: Receiver, webhook_queue: Queue
 ) -> None:
-    """It is answered with its delivery, and sent from the queue."""
+    """A test is answered with its delivery, which is sent from the queue."""
     webhook = webhooks.created()["id"]
     result = webhooks.call("test_webhook", webhook)
     (delivery,) = webhooks.log(webhook)
@@ -51,6 +51,6 @@ def test_who_cannot_be_tested_is_told_why(webhooks: Webhooks) -> None:
     webhooks.call("update_webhook", webhook, enabled=False)
     assert webhooks.call("test_webhook", webhook) == problem(409, DISABLED)
     services().webhook_endpoints.set_hosts("demo", ["hooks.example.com"])
-    refused = "Each submission says where its webhook goes: submit one."
+    refused = "Each submission names the address of its webhook: submit one."
     assert webhooks.call("test_webhook", SUBMISSIONS) == problem(409, refused)
     assert messages() == []

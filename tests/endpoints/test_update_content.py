@@ -54,7 +54,7 @@ def refusal(field: str, message: str) -> Result:
 
 
 def test_the_sample_content_is_updated(contents: Contents, content_id: str) -> None:
-    """What is sent is changed and the rest stays, of the content with this external id."""
+    """The fields that are sent are changed, of the content with this external id."""
     result = read(invoke("update_content", contents.event("update_content")))
     assert result == expected(content_id, tags=["shop"], characters=len(NEW))
     assert text_of(content_id) == NEW
@@ -79,7 +79,7 @@ def test_the_sample_content_is_updated(contents: Contents, content_id: str) -> N
 def test_each_field_is_changed_alone(
     contents: Contents, content_id: str, sent: dict[str, object], changes: dict[str, object]
 ) -> None:
-    """Each field is changed if it is sent; what is empty or null is not, but for the tags."""
+    """A sent field is changed; an empty or null one is not, but for the tags."""
     result = contents.update(content_id, sent)
     assert result == expected(content_id, **changes)
     again = contents.update(str(changes.get("externalId", "terms-1")), {})
@@ -118,7 +118,7 @@ def test_a_file_gives_a_new_text(contents: Contents, content_id: str) -> None:
 def test_an_address_gives_a_new_text_and_source(
     contents: Contents, content_id: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What is at an address is the text, and the address the source; the name stays."""
+    """The page at an address is the text, and the address the source; the name stays."""
     with serving(None) as server:
         monkeypatch.setenv("AFTERWORD_FETCH_ALLOWED", f"localhost:{server.port}")
         services.cache_clear()
@@ -143,7 +143,7 @@ def test_an_update_is_repeated_without_a_trace(contents: Contents, content_id: s
         ({"text": ""}, refusal("text", "must not be blank.")),
         (
             {"fileUrl": "x"},
-            refusal("fileUrl", "it is no address such as https://example.com/terms.pdf."),
+            refusal("fileUrl", "must be an address such as https://example.com/terms.pdf."),
         ),
         (
             {"text": "A", "fileUrl": "https://a.example"},
@@ -160,7 +160,7 @@ def test_an_update_is_repeated_without_a_trace(contents: Contents, content_id: s
 def test_a_bad_update_names_what_is_wrong(
     contents: Contents, content_id: str, body: object, result: Result
 ) -> None:
-    """What does not fit is refused with the field's name, and nothing is changed."""
+    """A bad field is refused by its name, and nothing is changed."""
     assert contents.update(content_id, body) == result
     assert contents.update(content_id, {}) == expected(
         content_id, updatedAt="2026-11-10T09:00:00.000Z"

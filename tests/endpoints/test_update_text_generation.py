@@ -140,7 +140,7 @@ def test_nothing_else_changes(client: Client, generation_id: str, read_item: Rea
 def test_a_generation_that_has_ended_can_have_a_title(
     client: Client, generation_id: str, read_item: ReadItem, how: str
 ) -> None:
-    """A title is no part of the result: it can change after the end, and the result stays."""
+    """A title can change after the end, and the result stays."""
     match how:
         case "completed":
             services().store.succeed(claim(generation_id), completion(BIG))
@@ -165,7 +165,7 @@ def test_a_worker_and_a_title_lose_nothing_of_each_other(
     running = body_of(client.set_title(generation_id, "while it runs"))
     assert (running["status"], running["title"]) == ("processing", "while it runs")
     assert store.requeue(first, failed=False)
-    assert body_of(client.set_title(generation_id, "handed back"))["status"] == "pending"
+    assert body_of(client.set_title(generation_id, "requeued"))["status"] == "pending"
     second = claim(generation_id)
     client.set_title(generation_id, "again")
     set_clock.advance(seconds=1)
@@ -207,7 +207,7 @@ def test_a_worker_that_writes_at_the_same_moment_loses_nothing(
 def test_a_title_is_not_made_for_what_expires_meanwhile(
     client: Client, generation_id: str, set_clock: SetClock, read_item: ReadItem
 ) -> None:
-    """What has expired gets no title, though its item may still be there."""
+    """An expired generation gets no title, though its item may still be there."""
     before = read_item("demo", generation_id)
     set_clock.advance(days=30)
     assert client.set_title(generation_id, "x")["statusCode"] == 404

@@ -20,7 +20,7 @@ from tests.harness.webhooks import URL, Webhooks, problem
     ],
 )
 def test_what_is_sent_is_changed(webhooks: Webhooks, change: dict[str, object]) -> None:
-    """What is sent is as it was sent, and all else is as it was."""
+    """A field that is sent is as it was sent, and all else is as it was."""
     created = webhooks.created(label="Help desk")
     del created["secret"]
     event = webhooks.event("update_webhook", {"webhookId": created["id"]}, json.dumps(change))
@@ -70,7 +70,7 @@ def test_a_change_leaves_it_disabled(webhooks: Webhooks) -> None:
     [
         ('{"label": null}', "label", "must not be null; without this member the value stays."),
         ('{"enabled": 1}', "enabled", "must be true or false."),
-        ('{"url": "http://a.example/"}', "url", "it must be an https address, on port 443."),
+        ('{"url": "http://a.example/"}', "url", "must be an https address on port 443."),
         (
             '{"id": "x"}',
             "id",
@@ -81,7 +81,7 @@ def test_a_change_leaves_it_disabled(webhooks: Webhooks) -> None:
 def test_what_does_not_fit_is_named(
     webhooks: Webhooks, body: str, field: str, message: str
 ) -> None:
-    """What is wrong is refused by its name, and nothing is changed."""
+    """A bad field is refused by its name, and nothing is changed."""
     created = webhooks.created()
     del created["secret"]
     event = webhooks.event("update_webhook", {"webhookId": created["id"]}, body)
@@ -93,5 +93,5 @@ def test_submissions_say_where_theirs_go(webhooks: Webhooks) -> None:
     """The endpoint of the submissions' own addresses has none that could be changed."""
     services().webhook_endpoints.set_hosts("demo", ["hooks.example.com"])
     result = webhooks.call("update_webhook", SUBMISSIONS, url=URL)
-    assert result == problem(422, "each submission says it; it cannot be set.", "url")
+    assert result == problem(422, "must be left out: each submission has its own.", "url")
     assert webhooks.call("update_webhook", SUBMISSIONS, enabled=False)["body"]["enabled"] is False

@@ -28,7 +28,7 @@ def test_a_host_that_is_not_allowed_is_refused(
     """Without its tenant's leave no address is told, and nothing is accepted."""
     with pytest.raises(UnprocessableError) as refused:
         services().submitter.submit(tenant.id, SUBMISSION)
-    assert str(refused.value) == "webhook_url: its host is none that the tenant allows."
+    assert str(refused.value) == "webhook_url: must be at a host that the tenant allows."
     assert stored().items == 0
 
 
@@ -52,8 +52,8 @@ def test_another_address_is_another_request() -> None:
     assert len({each.fingerprint() for each in (SUBMISSION, other, none)}) == 3
 
 
-def test_a_tenant_without_webhooks_sends_no_notices(tenant: Tenant) -> None:
-    """Nobody pays for a notice that nobody waits for."""
+def test_a_tenant_without_webhooks_sends_no_messages(tenant: Tenant) -> None:
+    """No message is sent, and paid for, where no webhook waits for it."""
     submission = replace(SUBMISSION, webhook_url=None)
     generation_id = services().submitter.submit(tenant.id, submission)
     services().store.cancel(tenant.id, generation_id)

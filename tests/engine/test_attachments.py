@@ -36,7 +36,7 @@ def prepare(
 
 
 def test_a_document_goes_as_it_is_where_the_model_takes_it() -> None:
-    """What the model can read is attached, in the order that it was sent in."""
+    """A document that the model can read is attached, in the order that it was sent in."""
     files = [make_file("application/pdf", "%PDF-"), make_file("text/plain")]
     texts, attached = prepare(files, documents=["application/pdf", "text/plain"])
     assert texts == []
@@ -47,7 +47,7 @@ def test_a_document_goes_as_it_is_where_the_model_takes_it() -> None:
 
 
 def test_a_document_goes_as_text_elsewhere() -> None:
-    """What the model cannot read is read for it, and goes under the input's name."""
+    """A document that the model cannot read is read for it, and goes under the input's name."""
     texts, attached = prepare([make_file("text/plain"), make_file("text/markdown", "# Hi")])
     assert [(name, text.strip()) for name, text in texts] == [("paper", "Hello"), ("paper", "# Hi")]
     assert attached == ()

@@ -42,7 +42,7 @@ from tests.harness.deployment import REFERENCES
 from tests.harness.fake_model import FakeModel, completion, raising, saying
 
 SECONDS = 60.0
-"""What is left of the invocation, where it does not matter."""
+"""The rest of the invocation, for tests in which any will do."""
 TRUNCATED = (
     "The model's output ended before the template was filled: raise max_tokens, 300 now,"
     " in the flow's step reply."
@@ -61,7 +61,7 @@ class Work:
     def submit(
         self, body: str = "Hello", template: str | None = None, flow: str = FLOW, version: int = 1
     ) -> Message:
-        """Put a generation, and return its nudge as the worker receives it."""
+        """Put a generation, and return its message as the worker receives it."""
         generation_id = generations.new_id()
         submission = Submission(
             dialect="dialonce",
@@ -77,16 +77,16 @@ class Work:
             SubmissionOptions(flow_version=version, retention=timedelta(days=30)),
         )
         self.ids.append(generation_id)
-        return self.nudge(generation_id)
+        return self.message(generation_id)
 
-    def nudge(self, generation_id: str) -> Message:
+    def message(self, generation_id: str) -> Message:
         """Send a message for a generation and return it as received."""
         services().queue.send("demo", generation_id)
         (message,) = clients().sqs.receive_message(QueueUrl=REFERENCES["Queue"])["Messages"]
         assert json.loads(message["Body"]) == {"tenant": "demo", "id": generation_id}
         return Message("demo", generation_id, message["MessageId"], message["ReceiptHandle"])
 
-    def run(self, model: Model, *nudges: Message, seconds: float = SECONDS) -> list[str]:
+    def run(self, model: Model, *messages: Message, seconds: float = SECONDS) -> list[str]:
         """Run a batch with the model; return the message ids that must come again."""
         prompter = Prompter(
             self.store,
@@ -104,11 +104,11 @@ class Work:
             model,
             services().metrics,
         )
-        return running.run_batch(nudges, Deadline.after(seconds))
+        return running.run_batch(messages, Deadline.after(seconds))
 
-    def get(self, nudge: Message) -> Generation:
-        """Read a nudge's generation."""
-        return self.store.get("demo", nudge.id)
+    def get(self, message: Message) -> Generation:
+        """Read a message's generation."""
+        return self.store.get("demo", message.id)
 
 
 @pytest.fixture
@@ -122,7 +122,7 @@ def work(tenant: Tenant, store: GenerationStore, set_clock: SetClock) -> Iterato
 
 
 def delays(calls: list[Call]) -> list[int]:
-    """Return the seconds by which messages were put off."""
+    """Return the seconds by which messages' visibility was changed."""
     return [
         call.params["VisibilityTimeout"]
         for call in calls
@@ -142,12 +142,12 @@ def jitter(monkeypatch: pytest.MonkeyPatch, part: float) -> None:
 
 def test_a_mail_is_answered(work: Work) -> None:
     """The model is asked once, and its text is the generation's result."""
-    nudge = work.submit("Where is my refund?")
+    message = work.submit("Where is my refund?")
     model = saying("Dear customer, it is on its way.")
-    assert work.run(model, nudge) == []
-    assert work.get(nudge) == Generation(
+    assert work.run(model, message) == []
+    assert work.get(message) == Generation(
         tenant="demo",
-        id=nudge.id,
+        id=message.id,
         dialect="dialonce",
         flow=FLOW,
         flow_version=1,
@@ -177,7 +177,7 @@ def test_a_mail_is_answered(work: Work) -> None:
 
 
 def test_external_data_never_reach_the_model(work: Work) -> None:
-    """What the caller only wants back is in no prompt."""
+    """External data are in no prompt."""
     model = saying('{"name": "Ada"}')
     work.run(model, work.submit(), work.submit(template="Dear [name],"))
     assert len(model.prompts) == 2
@@ -193,15 +193,15 @@ def test_the_model_gets_the_time_that_is_left_for_it(work: Work) -> None:
 
 def test_a_lease_outlives_its_invocation(work: Work, read_item: ReadItem) -> None:
     """While a worker can still write, nobody can take its generation."""
-    nudge = work.submit()
+    message = work.submit()
     leases: list[float] = []
 
     def look(_: Prompt) -> Completion:
-        until = int(read_item("demo", nudge.id)["lease_until"]["N"]) / 1000
+        until = int(read_item("demo", message.id)["lease_until"]["N"]) / 1000
         leases.append(until - START.timestamp())
         return completion("Hi")
 
-    work.run(FakeModel(look), nudge, seconds=60.0)
+    work.run(FakeModel(look), message, seconds=60.0)
     assert 60.0 < leases[0] <= 70.0
 
 
@@ -209,11 +209,11 @@ def test_a_generation_runs_with_the_flow_that_it_was_submitted_to(
     work: Work, registry: Registry
 ) -> None:
     """A flow that is changed while a generation waits does not change the generation."""
-    nudge = work.submit()
+    message = work.submit()
     registry.put_flow("demo", FLOW, FLOW_DOCUMENT.replace("politely", "rudely"))
     newer = work.submit(version=2)
     model = saying("Hi")
-    work.run(model, nudge)
+    work.run(model, message)
     work.run(model, newer)
     assert [prompt.system.split("\n")[0] for prompt in model.prompts] == [
         "Answer the mail politely.",
@@ -223,42 +223,42 @@ def test_a_generation_runs_with_the_flow_that_it_was_submitted_to(
 
 def test_a_template_is_filled_by_the_model(work: Work) -> None:
     """With a template the result is its fixed words, and the model's values in between."""
-    nudge = work.submit(template="Dear [name],\nsee you [day].")
+    message = work.submit(template="Dear [name],\nsee you [day].")
     model = saying('{"name": "Ada", "day": "on [name]day"}')
-    assert work.run(model, nudge) == []
-    assert work.get(nudge).completion == completion("Dear Ada,\nsee you on [name]day.")
+    assert work.run(model, message) == []
+    assert work.get(message).completion == completion("Dear Ada,\nsee you on [name]day.")
     assert model.prompts[0].schema is not None
 
 
 def test_a_template_without_placeholders_needs_no_model(work: Work) -> None:
     """A template of fixed words only comes back as it is, at no cost, even if the flow is gone."""
-    nudge = work.submit(template=" Thank you. [] ", flow="gone")
+    message = work.submit(template=" Thank you. [] ", flow="gone")
     model = saying("unused")
-    assert work.run(model, nudge) == []
+    assert work.run(model, message) == []
     assert model.prompts == []
-    assert work.get(nudge).completion == Completion(
+    assert work.get(message).completion == Completion(
         text=" Thank you. [] ", model=None, stop_reason="stop", tokens_in=0, tokens_out=0
     )
 
 
-def test_an_unavailable_model_hands_back(
+def test_an_unavailable_model_requeues(
     work: Work, calls: list[Call], read_item: ReadItem, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A throttled generation is queued again, spends nothing, and its message comes back later."""
     jitter(monkeypatch, 1.0)
-    nudge = work.submit()
-    assert work.run(raising(ModelUnavailableError("Busy.")), nudge) == [nudge.message_id]
-    item = read_item("demo", nudge.id)
+    message = work.submit()
+    assert work.run(raising(ModelUnavailableError("Busy.")), message) == [message.message_id]
+    item = read_item("demo", message.id)
     assert (item["status"], item["attempt"], item["failures"]) == (
         {"S": "queued"},
         {"N": "1"},
         {"N": "0"},
     )
     assert "lease_until" not in item
-    put_off = next(call for call in calls if call.operation == "sqs.ChangeMessageVisibility")
-    assert put_off.params == {
+    change = next(call for call in calls if call.operation == "sqs.ChangeMessageVisibility")
+    assert change.params == {
         "QueueUrl": REFERENCES["Queue"],
-        "ReceiptHandle": nudge.receipt_handle,
+        "ReceiptHandle": message.receipt_handle,
         "VisibilityTimeout": 2,
     }
 
@@ -271,29 +271,29 @@ def test_an_unavailable_model_hands_back(
         (0.0, [1, 1, 1, 1, 1, 1, 1, 1]),
     ],
 )
-def test_each_hand_back_waits_longer(
+def test_each_requeue_waits_longer(
     work: Work,
     calls: list[Call],
     monkeypatch: pytest.MonkeyPatch,
     part: float,
     expected: list[int],
 ) -> None:
-    """The backoff is anything up to a bound that doubles from 2 s to a minute, and at least 1 s."""
+    """The backoff is random, from 1 s to a bound that doubles from 2 s to a minute."""
     jitter(monkeypatch, part)
-    nudge = work.submit()
+    message = work.submit()
     for _ in expected:
-        assert work.run(raising(ModelUnavailableError("Busy.")), nudge) == [nudge.message_id]
+        assert work.run(raising(ModelUnavailableError("Busy.")), message) == [message.message_id]
     assert delays(calls) == expected
 
 
 def test_throttling_never_fails_a_generation(work: Work) -> None:
     """However often the model is unavailable, the generation succeeds once it is there."""
-    nudge = work.submit()
+    message = work.submit()
     for _ in range(30):
-        work.run(raising(ModelUnavailableError("Busy.")), nudge)
-    assert work.get(nudge).status is Status.QUEUED
-    assert work.run(saying("Hi"), nudge) == []
-    assert (work.get(nudge).status, work.get(nudge).attempt) == (Status.SUCCEEDED, 31)
+        work.run(raising(ModelUnavailableError("Busy.")), message)
+    assert work.get(message).status is Status.QUEUED
+    assert work.run(saying("Hi"), message) == []
+    assert (work.get(message).status, work.get(message).attempt) == (Status.SUCCEEDED, 31)
 
 
 @pytest.mark.parametrize(("asked", "waited"), [(120.0, 120), (90.4, 90), (0.2, 1), (-5.0, 1)])
@@ -315,17 +315,17 @@ def test_no_backoff_outlives_the_deadline(
 ) -> None:
     """A message that would come back after the deadline comes just in time for a last try."""
     jitter(monkeypatch, 1.0)
-    nudge = work.submit()
+    message = work.submit()
     busy = raising(ModelUnavailableError("Busy."))
     for _ in range(6):
-        work.run(busy, nudge)
+        work.run(busy, message)
     set_clock.advance(minutes=59, seconds=40)
     calls.clear()
-    assert work.run(busy, nudge) == [nudge.message_id]
+    assert work.run(busy, message) == [message.message_id]
     assert delays(calls) == [19]
     set_clock.advance(seconds=19)
-    assert work.run(saying("in time"), nudge) == []
-    assert work.get(nudge).status is Status.SUCCEEDED
+    assert work.run(saying("in time"), message) == []
+    assert work.get(message).status is Status.SUCCEEDED
 
 
 @pytest.mark.parametrize(("left", "asked"), [(timedelta(minutes=50), 3_000.0), (timedelta(0), 0.0)])
@@ -333,15 +333,15 @@ def test_what_cannot_be_tried_again_in_time_fails_at_once(
     work: Work, calls: list[Call], set_clock: SetClock, left: timedelta, asked: float
 ) -> None:
     """When the model can only be asked again after the deadline, nobody waits for that."""
-    nudge = work.submit()
+    message = work.submit()
     set_clock.advance(minutes=10)
 
     def busy(_: Prompt) -> Completion:
         set_clock.moment = START + timedelta(hours=1) - left
         raise ModelUnavailableError("Busy.", retry_after=asked)
 
-    assert work.run(FakeModel(busy), nudge) == []
-    assert failure(work.get(nudge)) == (
+    assert work.run(FakeModel(busy), message) == []
+    assert failure(work.get(message)) == (
         Status.FAILED,
         Reason.DEADLINE,
         "The model could not be asked again before the deadline. Busy.",
@@ -351,7 +351,7 @@ def test_what_cannot_be_tried_again_in_time_fails_at_once(
 
 def test_the_model_is_awaited_until_the_deadline(work: Work, set_clock: SetClock) -> None:
     """Near its deadline a generation's model has only the time until then, and fails with it."""
-    nudge = work.submit()
+    message = work.submit()
     set_clock.advance(minutes=59, seconds=50)
     seconds: list[float] = []
 
@@ -363,9 +363,9 @@ def test_the_model_is_awaited_until_the_deadline(work: Work, set_clock: SetClock
             set_clock.advance(seconds=timeout)
             raise ModelTimedOutError("The model did not answer in time.")
 
-    assert work.run(Slow(), nudge) == []
+    assert work.run(Slow(), message) == []
     assert seconds == [pytest.approx(10.0, abs=0.5)]
-    assert failure(work.get(nudge)) == (
+    assert failure(work.get(message)) == (
         Status.FAILED,
         Reason.DEADLINE,
         "It was not finished before its deadline.",
@@ -374,9 +374,9 @@ def test_the_model_is_awaited_until_the_deadline(work: Work, set_clock: SetClock
 
 def test_the_tokens_of_a_useless_answer_are_stored(work: Work, read_item: ReadItem) -> None:
     """An answer that fills nothing in has cost what it cost."""
-    nudge = work.submit(template="Dear [name]")
-    work.run(saying("no JSON"), nudge)
-    item = read_item("demo", nudge.id)
+    message = work.submit(template="Dear [name]")
+    work.run(saying("no JSON"), message)
+    item = read_item("demo", message.id)
     assert item["status"] == {"S": "failed"}
     assert (item["tokens_in"], item["tokens_out"]) == (
         {"N": str(completion("").tokens_in)},
@@ -386,14 +386,14 @@ def test_the_tokens_of_a_useless_answer_are_stored(work: Work, read_item: ReadIt
 
 def test_the_third_timeout_fails(work: Work, read_item: ReadItem) -> None:
     """A timeout is tried again twice; the third one fails the generation."""
-    nudge = work.submit()
+    message = work.submit()
     slow = raising(ModelTimedOutError("The model did not answer in time."))
     for failures in ("1", "2"):
-        assert work.run(slow, nudge) == [nudge.message_id]
-        item = read_item("demo", nudge.id)
+        assert work.run(slow, message) == [message.message_id]
+        item = read_item("demo", message.id)
         assert (item["status"], item["failures"]) == ({"S": "queued"}, {"N": failures})
-    assert work.run(slow, nudge) == []
-    assert failure(work.get(nudge)) == (
+    assert work.run(slow, message) == []
+    assert failure(work.get(message)) == (
         Status.FAILED,
         Reason.TIMED_OUT,
         "The model did not answer in time.",
@@ -403,31 +403,31 @@ def test_the_third_timeout_fails(work: Work, read_item: ReadItem) -> None:
 
 def test_throttling_in_between_spends_none_of_the_tries(work: Work) -> None:
     """Two timeouts with throttling around them leave the third try."""
-    nudge = work.submit()
+    message = work.submit()
     for error in (ModelTimedOutError, ModelUnavailableError) * 2:
-        work.run(raising(error("No.")), nudge)
-    assert work.get(nudge).status is Status.QUEUED
-    work.run(saying("Hi"), nudge)
-    assert work.get(nudge).status is Status.SUCCEEDED
+        work.run(raising(error("No.")), message)
+    assert work.get(message).status is Status.QUEUED
+    work.run(saying("Hi"), message)
+    assert work.get(message).status is Status.SUCCEEDED
 
 
 @pytest.mark.parametrize(
     "reason", [Reason.REFUSED_CONTENT, Reason.TOO_LONG, Reason.MODEL_NOT_FOUND]
 )
 def test_a_refusal_fails_at_once(work: Work, calls: list[Call], reason: Reason) -> None:
-    """What will never work is not tried again, and says what its owner can do."""
-    nudge = work.submit()
-    assert work.run(raising(ModelRefusedError(reason, "It is like this.")), nudge) == []
-    assert failure(work.get(nudge)) == (Status.FAILED, reason, "It is like this.")
+    """A permanent refusal is not tried again, and tells the owner the remedy."""
+    message = work.submit()
+    assert work.run(raising(ModelRefusedError(reason, "It is like this.")), message) == []
+    assert failure(work.get(message)) == (Status.FAILED, reason, "It is like this.")
     assert delays(calls) == []
 
 
 @pytest.mark.parametrize("text", ["", " \n\t", "\u00a0"])
 def test_no_text_is_a_failure(work: Work, text: str) -> None:
     """An empty answer is no reply."""
-    nudge = work.submit()
-    assert work.run(saying(text), nudge) == []
-    assert failure(work.get(nudge)) == (
+    message = work.submit()
+    assert work.run(saying(text), message) == []
+    assert failure(work.get(message)) == (
         Status.FAILED,
         Reason.EMPTY_OUTPUT,
         "The model answered with no text.",
@@ -435,7 +435,7 @@ def test_no_text_is_a_failure(work: Work, text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("output", "reason", "message"),
+    ("output", "reason", "told"),
     [
         ('{"name": " "}', Reason.EMPTY_PLACEHOLDER, "The model left [name] empty."),
         ("{}", Reason.EMPTY_PLACEHOLDER, "The model left [name] empty."),
@@ -448,20 +448,20 @@ def test_no_text_is_a_failure(work: Work, text: str) -> None:
     ],
 )
 def test_a_reply_with_a_hole_is_a_failure(
-    work: Work, output: str, reason: Reason, message: str
+    work: Work, output: str, reason: Reason, told: str
 ) -> None:
     """A placeholder that is not filled fails the generation, with a reason."""
-    nudge = work.submit(template="Dear [name],")
-    assert work.run(saying(output), nudge) == []
-    assert failure(work.get(nudge)) == (Status.FAILED, reason, message)
+    message = work.submit(template="Dear [name],")
+    assert work.run(saying(output), message) == []
+    assert failure(work.get(message)) == (Status.FAILED, reason, told)
 
 
 @pytest.mark.parametrize("output", ['{"name": "Ad', '{"name": ""}', ""])
 def test_an_output_that_ended_early_says_what_to_raise(work: Work, output: str) -> None:
     """When the output was cut off, the reason names the setting and the step that has it."""
-    nudge = work.submit(template="Dear [name],")
-    assert work.run(saying(output, LENGTH), nudge) == []
-    assert failure(work.get(nudge)) == (
+    message = work.submit(template="Dear [name],")
+    assert work.run(saying(output, LENGTH), message) == []
+    assert failure(work.get(message)) == (
         Status.FAILED,
         Reason.OUTPUT_TRUNCATED,
         TRUNCATED,
@@ -476,9 +476,9 @@ def test_what_reached_the_limit_and_is_there_is_a_result(
     work: Work, reply_template: str | None, output: str, text: str
 ) -> None:
     """A text that reached max_tokens is a result that says so."""
-    nudge = work.submit(template=reply_template)
-    work.run(saying(output, LENGTH), nudge)
-    assert work.get(nudge).completion == completion(text, LENGTH)
+    message = work.submit(template=reply_template)
+    work.run(saying(output, LENGTH), message)
+    assert work.get(message).completion == completion(text, LENGTH)
 
 
 def test_past_its_deadline_a_generation_fails_unasked(work: Work, set_clock: SetClock) -> None:
@@ -500,10 +500,10 @@ def test_past_its_deadline_a_generation_fails_unasked(work: Work, set_clock: Set
 
 def test_a_flow_that_is_gone_is_a_failure(work: Work) -> None:
     """A generation whose flow is not there any more fails and names it."""
-    nudge = work.submit(flow="gone")
+    message = work.submit(flow="gone")
     model = saying("Hi")
-    assert work.run(model, nudge) == []
-    assert failure(work.get(nudge)) == (
+    assert work.run(model, message) == []
+    assert failure(work.get(message)) == (
         Status.FAILED,
         Reason.FLOW_MISSING,
         "Flow gone is gone.",
@@ -511,16 +511,16 @@ def test_a_flow_that_is_gone_is_a_failure(work: Work) -> None:
     assert model.prompts == []
 
 
-def test_a_generation_that_loses_its_workers_is_given_up(work: Work, set_clock: SetClock) -> None:
+def test_a_generation_that_loses_its_workers_fails(work: Work, set_clock: SetClock) -> None:
     """After three workers were lost over it, a generation fails instead of taking a fourth."""
-    nudge = work.submit()
+    message = work.submit()
     for _ in range(3):
-        assert work.store.claim("demo", nudge.id, clock.now() + timedelta(seconds=1))
+        assert work.store.claim("demo", message.id, clock.now() + timedelta(seconds=1))
         set_clock.advance(seconds=2)
     model = saying("Hi")
-    assert work.run(model, nudge) == []
+    assert work.run(model, message) == []
     assert model.prompts == []
-    assert failure(work.get(nudge)) == (
+    assert failure(work.get(message)) == (
         Status.FAILED,
         Reason.WORKER_LOST,
         "Its worker was lost 3 times.",
@@ -532,40 +532,40 @@ def test_a_duplicate_delivery_is_done_with(
     work: Work, read_item: ReadItem, calls: list[Call], state: str
 ) -> None:
     """A message for what is finished, held by another worker or gone changes nothing."""
-    nudge = work.submit()
+    message = work.submit()
     if state == "finished":
-        work.run(saying("Hi"), nudge)
+        work.run(saying("Hi"), message)
     elif state == "held":
-        assert work.store.claim("demo", nudge.id, START + timedelta(seconds=70))
-    before = read_item("demo", nudge.id)
-    again = work.nudge(generations.new_id() if state == "absent" else nudge.id)
+        assert work.store.claim("demo", message.id, START + timedelta(seconds=70))
+    before = read_item("demo", message.id)
+    again = work.message(generations.new_id() if state == "absent" else message.id)
     model = saying("another")
     assert work.run(model, again) == []
     assert model.prompts == []
     assert delays(calls) == []
-    assert read_item("demo", nudge.id) == before
+    assert read_item("demo", message.id) == before
 
 
 def test_a_generation_twice_in_a_batch_runs_once(work: Work) -> None:
     """Two messages for one generation in one batch make one call of the model."""
-    nudge = work.submit()
+    message = work.submit()
     model = saying("Hi")
-    assert work.run(model, nudge, work.nudge(nudge.id)) == []
+    assert work.run(model, message, work.message(message.id)) == []
     assert len(model.prompts) == 1
-    assert work.get(nudge).attempt == 1
+    assert work.get(message).attempt == 1
 
 
 def test_a_batch_runs_at_once(work: Work) -> None:
     """Ten generations are with the model at the same time."""
-    nudges = [work.submit(f"mail {number}") for number in range(10)]
+    messages = [work.submit(f"mail {number}") for number in range(10)]
     all_there = threading.Barrier(10)
 
     def answer(prompt: Prompt) -> Completion:
         all_there.wait(timeout=10)
         return completion(f"about {prompt.user}")
 
-    assert work.run(FakeModel(answer), *nudges) == []
-    assert [work.get(nudge).completion for nudge in nudges] == [
+    assert work.run(FakeModel(answer), *messages) == []
+    assert [work.get(message).completion for message in messages] == [
         completion(f"about <subject>A claim</subject>\n<body>mail {number}</body>")
         for number in range(10)
     ]
@@ -576,21 +576,21 @@ def test_a_bug_in_one_leaves_the_others_alone(
     work: Work, log_lines: Callable[[], list[dict[str, Any]]], bug: Exception
 ) -> None:
     """When one of ten breaks the worker, nine are finished and that one comes again."""
-    nudges = [work.submit(f"mail {number}") for number in range(10)]
+    messages = [work.submit(f"mail {number}") for number in range(10)]
 
     def answer(prompt: Prompt) -> Completion:
         if "mail 3" in prompt.user:
             raise bug
         return completion("Hi")
 
-    assert work.run(FakeModel(answer), *nudges) == [nudges[3].message_id]
-    statuses = [work.get(nudge).status for nudge in nudges]
+    assert work.run(FakeModel(answer), *messages) == [messages[3].message_id]
+    statuses = [work.get(message).status for message in messages]
     assert statuses.pop(3) is Status.RUNNING
     assert set(statuses) == {Status.SUCCEEDED}
     (line,) = [line for line in log_lines() if line["level"] == "ERROR"]
     assert (line["message"], line["generation_id"], line["exception_name"]) == (
         "could not run an attempt",
-        nudges[3].id,
+        messages[3].id,
         type(bug).__name__,
     )
 
@@ -599,22 +599,22 @@ def test_storage_out_of_reach_brings_the_message_again(
     work: Work, cut_off: Callable[[str], None]
 ) -> None:
     """When a generation cannot be claimed, nothing happens and its message comes again."""
-    nudge = work.submit()
+    message = work.submit()
     cut_off("dynamodb.UpdateItem")
     model = saying("Hi")
-    assert work.run(model, nudge) == [nudge.message_id]
+    assert work.run(model, message) == [message.message_id]
     assert model.prompts == []
-    assert work.get(nudge).status is Status.QUEUED
+    assert work.get(message).status is Status.QUEUED
 
 
-def test_a_message_that_cannot_be_put_off_comes_again(
+def test_a_message_whose_visibility_cannot_change_comes_again(
     work: Work, cut_off: Callable[[str], None]
 ) -> None:
-    """When the queue is out of reach, the generation is handed back all the same."""
-    nudge = work.submit()
+    """When the queue is out of reach, the generation is requeued all the same."""
+    message = work.submit()
     cut_off("sqs.ChangeMessageVisibility")
-    assert work.run(raising(ModelUnavailableError("Busy.")), nudge) == [nudge.message_id]
-    assert work.get(nudge).status is Status.QUEUED
+    assert work.run(raising(ModelUnavailableError("Busy.")), message) == [message.message_id]
+    assert work.get(message).status is Status.QUEUED
 
 
 @pytest.mark.parametrize(
@@ -630,27 +630,27 @@ def test_what_comes_too_late_is_not_stored(
     work: Work, set_clock: SetClock, calls: list[Call], read_item: ReadItem, late: FakeModel
 ) -> None:
     """When another worker holds the generation by now, whatever came of this attempt is dropped."""
-    nudge = work.submit()
+    message = work.submit()
     items: list[dict[str, Any]] = []
 
     def answer(prompt: Prompt) -> Completion:
         set_clock.advance(seconds=SECONDS + 11)
-        assert work.store.claim("demo", nudge.id, clock.now() + timedelta(seconds=70))
-        items.append(read_item("demo", nudge.id))
+        assert work.store.claim("demo", message.id, clock.now() + timedelta(seconds=70))
+        items.append(read_item("demo", message.id))
         return late.generate(prompt, 1.0)
 
-    assert work.run(FakeModel(answer), nudge) == []
-    assert [read_item("demo", nudge.id)] == items
+    assert work.run(FakeModel(answer), message) == []
+    assert [read_item("demo", message.id)] == items
     assert delays(calls) == []
 
 
-def test_a_batch_out_of_time_hands_back_what_has_not_finished(
+def test_a_batch_out_of_time_requeues_the_unfinished(
     work: Work,
     calls: list[Call],
     read_item: ReadItem,
     log_lines: Callable[[], list[dict[str, Any]]],
 ) -> None:
-    """What is still running when the time ends is queued again, and its thread's text is lost."""
+    """A generation still running when the time ends is requeued, and its thread's text is lost."""
     quick, stuck = work.submit("quick"), work.submit("stuck")
     go_on = threading.Event()
 
@@ -679,7 +679,7 @@ def test_a_batch_out_of_time_hands_back_what_has_not_finished(
 
 def test_a_generation_that_runs_out_of_time_again_and_again_fails(work: Work) -> None:
     """The third invocation that ends before the model answered is the generation's last."""
-    nudge = work.submit()
+    message = work.submit()
     go_on = threading.Event()
 
     def answer(_: Prompt) -> Completion:
@@ -687,26 +687,26 @@ def test_a_generation_that_runs_out_of_time_again_and_again_fails(work: Work) ->
         return completion("Hi")
 
     try:
-        for again in ([nudge.message_id], [nudge.message_id], []):
-            assert work.run(FakeModel(answer), nudge, seconds=3.5) == again
+        for again in ([message.message_id], [message.message_id], []):
+            assert work.run(FakeModel(answer), message, seconds=3.5) == again
     finally:
         go_on.set()
-    message = "The worker's invocation ended before the model answered."
-    assert failure(work.get(nudge)) == (Status.FAILED, Reason.TIMED_OUT, message)
+    told = "The worker's invocation ended before the model answered."
+    assert failure(work.get(message)) == (Status.FAILED, Reason.TIMED_OUT, told)
 
 
 def test_every_line_names_its_generation(
     work: Work, log_lines: Callable[[], list[dict[str, Any]]]
 ) -> None:
     """However many run at once, each one's last line has its own id and what it took."""
-    nudges = [work.submit() for _ in range(10)]
+    messages = [work.submit() for _ in range(10)]
     all_there = threading.Barrier(10)
 
     def answer(_: Prompt) -> Completion:
         all_there.wait(timeout=10)
         return completion("Hi")
 
-    work.run(FakeModel(answer), *nudges)
+    work.run(FakeModel(answer), *messages)
     lines = log_lines()
     assert sorted(line["generation_id"] for line in lines) == sorted(work.ids)
     facts = ("message", "status", "flow", "attempt", "seconds", "model", "tokens_in", "tokens_out")

@@ -1,4 +1,4 @@
-"""Metric lines: what CloudWatch would not take, and what must not reach the generation."""
+"""Metric lines: values that CloudWatch would not take, and faults that no generation may see."""
 
 import io
 import sys
@@ -53,7 +53,7 @@ PROFILE = "arn:aws:bedrock:eu-west-1:123456789012:inference-profile/eu.anthropic
 
 @pytest.fixture
 def metrics(set_clock: SetClock) -> Metrics:  # noqa: ARG001 - its clock
-    """Return what writes metrics by flow and model."""
+    """Return the writer of metrics by flow and model."""
     return Metrics("afterword", by_flow=True)
 
 
@@ -99,7 +99,7 @@ def test_a_dimension_is_what_cloudwatch_takes(
 def test_clocks_that_do_not_agree_give_no_negative_time(
     metrics: Metrics, metric_lines: MetricLines
 ) -> None:
-    """What was submitted, or asked, after now by another clock has waited for no time."""
+    """A generation submitted, or asked, after now by another clock has waited for no time."""
     later = START + timedelta(seconds=5)
     metrics.record_claim(replace(CLAIM, created_at=later))
     metrics.record_end(ENDED, [ModelCall("test-model", later, START)])
@@ -167,7 +167,7 @@ def test_whatever_goes_wrong_is_logged_and_not_raised(
     )
 
 
-def test_nothing_is_written_where_nobody_collects_it(
+def test_nothing_is_written_where_nothing_collects_it(
     log_lines: Callable[[], list[dict[str, Any]]], capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The command line ends generations too, and prints no metrics."""

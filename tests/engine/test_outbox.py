@@ -32,10 +32,10 @@ def outbox(aws: None, set_clock: SetClock) -> Outbox:  # noqa: ARG001 - for thei
 def put(*, limited: bool = False, notify: bool = False) -> None:
     """Queue a generation."""
     slot = "1794301200000-00000000" if limited else None
-    terms = SubmissionOptions(
+    options = SubmissionOptions(
         flow_version=1, retention=timedelta(days=30), slot=slot, notify=notify
     )
-    services().store.put("demo", ID, SUBMISSION, terms)
+    services().store.put("demo", ID, SUBMISSION, options)
 
 
 def end(outbox: Outbox, how: str) -> object:
@@ -65,7 +65,7 @@ def written(calls: list[Call]) -> list[tuple[str, str]]:
 def test_an_end_gives_the_slot_back_and_sends_the_message(
     outbox: Outbox, calls: list[Call], how: str
 ) -> None:
-    """Every end is counted, and its message sent; it is dispatched only by the notifier."""
+    """Every end is counted, and its message sent; the notifier alone dispatches the end."""
     put(**BOTH)
     calls.clear()
     assert end(outbox, how)

@@ -1,4 +1,4 @@
-"""What a file is, told from its bytes alone."""
+"""The type of a file, told from its bytes alone."""
 
 import io
 import json
@@ -66,7 +66,7 @@ MARKDOWN_LIST = "Today:\n\n- one [link](https://example.com)\n- two\n"
     ],
 )
 def test_a_file_is_what_its_bytes_say(content: bytes, media_type: str) -> None:
-    """Each kind of file is known by its bytes; what is none of them is unknown."""
+    """Each kind of file is known by its bytes; a file of another kind is unknown."""
     assert media_types.detect(content) == media_type
 
 
@@ -125,7 +125,7 @@ def test_a_text_comes_without_its_byte_order_mark() -> None:
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_every_file_has_a_type(seed: int) -> None:
-    """Whatever the bytes, deciding never fails and says the same twice."""
+    """For any bytes, deciding never fails and says the same twice."""
     rng = seeded(seed)
     known = media_types.DOCUMENTS | media_types.IMAGES | {media_types.UNKNOWN}
     starts = [b"", b"PK\x03\x04", b"%PDF-", b"\xff\xfe", b"{", b"<", DOCX, DOCX[:-22]]

@@ -26,7 +26,7 @@ AS_DATA = (
 
 
 def read_as_xml(user: str) -> dict[str, str]:
-    """Return what an XML reader finds between the prompt's tags, by tag."""
+    """Return the texts that an XML reader finds between the prompt's tags, by tag."""
     found: dict[str, str] = {}
     for element in ET.fromstring(f"<prompt>{user}</prompt>"):  # noqa: S314 - made by this test
         assert len(element) == 0, f"there are tags inside {element.tag}"
@@ -79,7 +79,7 @@ def test_a_template_goes_along_with_a_schema_for_its_placeholders() -> None:
     ],
 )
 def test_no_input_can_close_its_tag(hostile: str) -> None:
-    """Whatever a mail says stays between its own tags and reads back as it was."""
+    """Any mail stays between its own tags and reads back as it was."""
     inputs = {"subject": hostile, "body": hostile, "metadata": hostile}
     template = placeholders.parse_template(f"{hostile}[name]")
     prompt = build_prompt(STEP, inputs, template, "default-model")
@@ -256,7 +256,7 @@ INPUTS: list[dict[str, object]] = [
 
 
 def test_a_flow_declares_its_inputs() -> None:
-    """What a flow declares is what its submissions are measured by, once it is saved."""
+    """A saved flow measures its submissions by the inputs that it declares."""
     flow = make_flow(inputs=INPUTS, type="chat")
     assert flow.type is FlowType.CHAT
     declared = inputs.declared_inputs(flow.model_dump_json())
@@ -419,7 +419,7 @@ def asking(**fields: object) -> Step:
     ],
 )
 def test_passages_stand_in_the_prompt_as_data(step: Step, user: str, instructions: str) -> None:
-    """They stand where the prompt wants them, else first, numbered, and none can close its tag."""
+    """Passages stand where the prompt wants them, else first, numbered; none can close its tag."""
     prompt = build_prompt(step, {"question": "When?"}, None, "model", passages=CHOSEN)
     assert (prompt.user, prompt.system) == (user, instructions)
 
@@ -519,7 +519,7 @@ def test_a_context_that_cannot_be_is_refused(flow: Mapping[str, object], message
     [{"passages": 0}, {"passages": 21}, {"folders": [""]}, {"tags": ["x" * 201]}, {"limit": 3}],
 )
 def test_a_wrong_context_is_refused_with_its_place(context: Mapping[str, object]) -> None:
-    """What a context does not take is named."""
+    """A field that a context does not take is named."""
     with pytest.raises(ValidationError) as refused:
         make_flow(steps=[{**STEP_AS_SENT, "context": context}])
     (error,) = refused.value.errors()
@@ -570,7 +570,7 @@ def test_the_newest_turns_that_fit_are_told() -> None:
 
 
 def test_a_turn_that_does_not_fit_ends_what_is_told() -> None:
-    """Nothing from before a gap is told: it would be another conversation."""
+    """No turn from before a gap is told, since another conversation would come of it."""
     earlier = [asked("a", "b"), asked("c" * 100, "d"), asked("e", "f")]
     assert select_turns(earlier, 10) == (ChatTurn(question="e", answer="f"),)
 

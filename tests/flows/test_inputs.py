@@ -1,4 +1,4 @@
-"""What a flow asks its callers for, and the check of what they send."""
+"""The inputs that a flow asks its callers for, and the check of the values that they send."""
 
 import json
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ type Sent = Sequence[tuple[str, str | Upload]]
 
 
 def values(each: Input, *sent: str | Upload) -> Values:
-    """Return what is made of values sent for one input."""
+    """Return the function that makes values of those sent for one input."""
     return inputs.check_inputs((each,), [(each.name, value) for value in sent])[0]
 
 
@@ -77,7 +77,7 @@ def test_a_declaration_is_read_as_it_was_saved() -> None:
 
 
 def test_inputs_are_in_the_order_of_their_declaration() -> None:
-    """Whatever order a form has, its values and files come in the flow's."""
+    """For a form in any order, its values and files come in the flow's order."""
     declared = (
         Input(name="b", label="b", multiple=True),
         Input(name="a", label="a"),
@@ -201,7 +201,7 @@ def test_a_numbers_limits_belong_to_it() -> None:
     ],
 )
 def test_a_boolean_is_true_or_false(sent: str, boolean: str) -> None:
-    """What forms send for a checkbox is understood, in any case, and means one of two words."""
+    """A checkbox's values in forms are understood, in any case, and mean one of two words."""
     each = Input(name="i", label="i", kind=Kind.BOOLEAN)
     assert values(each, sent) == {"i": boolean}
 

@@ -1,4 +1,4 @@
-"""Reply templates: what is a placeholder, and how it is filled."""
+"""Reply templates: the form of a placeholder, and how a template is filled."""
 
 import json
 import re
@@ -16,7 +16,7 @@ from tests.harness.seeds import SEEDS, seeded
 DEAR = "Bonjour [Nom du Client],\r\n\r\nMerci.  [one sentence on the next step]\n\tÀ bientôt [!]"
 """Three placeholders among fixed words."""
 PROPERTY = re.compile(r"^[a-zA-Z0-9_.-]{1,64}$")
-"""What Bedrock takes for a property's name."""
+"""The names of properties that Bedrock takes."""
 
 
 def why_unfilled(template: str, output: str) -> tuple[Reason, str]:
@@ -83,7 +83,7 @@ def test_a_placeholder_that_stands_twice_is_one_value() -> None:
     ],
 )
 def test_a_value_is_never_expanded_again(value: str) -> None:
-    """What looks like a placeholder inside a value stays there as text."""
+    """A placeholder inside a value stays there as text."""
     template = placeholders.parse_template("Hi [name], until [date].")
     output = json.dumps({"name": value, "date": "Monday"})
     assert template.fill(output) == f"Hi {value}, until Monday."
@@ -198,7 +198,7 @@ def test_a_placeholder_left_empty_is_a_failure_that_names_it(output: str, left_e
 def test_an_output_that_cannot_be_used_is_a_failure_with_a_reason(
     output: str, message: str
 ) -> None:
-    """What is no JSON object of texts that can be stored fails as an invalid response."""
+    """An output that is no JSON object of storable texts fails as an invalid response."""
     assert why_unfilled("Dear [name], until [date].", output) == (Reason.INVALID_RESPONSE, message)
 
 
@@ -222,7 +222,7 @@ def test_property_names_fit_however_many_collide(letter: str) -> None:
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_any_template_is_filled_once_and_its_fixed_words_stay(seed: int) -> None:
-    """Whatever stands in a template, filling changes its placeholders and nothing else."""
+    """In any template, filling changes its placeholders and nothing else."""
     rng = seeded(seed)
     letters = string.ascii_letters + " _-.!?{}()\\%$é名😀\t"
     parts: list[tuple[str, str]] = []  # as it stands in the template, as it is filled

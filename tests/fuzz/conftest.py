@@ -1,4 +1,4 @@
-"""What the fuzz tests ask: the endpoints, with a tenant, its key and its generation."""
+"""The subjects of the fuzz tests: the endpoints, with a tenant, its key and its generation."""
 
 import json
 import re
@@ -29,7 +29,7 @@ MANY = 20
 WAITING = (native.NAME, promptitude.NAME)
 """Dialects whose clients wait for a generation's end."""
 OWNED = ("/v1/content", "/v1/flows", "/v1/keys", "/v1/usage", "/v1/webhooks")
-"""What a key for one flow may not do, or not all of it."""
+"""Operations that a key for one flow may not do, or not all of it."""
 READS = re.compile(r"\w+\.(Get|BatchGet|Query|Scan|List)\w*")
 
 
@@ -62,25 +62,26 @@ class World:
         owned = operation.path.startswith(OWNED) and not operation.path.endswith("/generate")
         return self.owner if owned else self.headers
 
-    def place(self, operation: Operation) -> Mapping[str, str]:
+    def make_parameters(self, operation: Operation) -> Mapping[str, str]:
         """Return parameters that name what is there for an operation."""
         if operation.name not in self.anew:
             return self.parameters
-        place = {**self.parameters, **self.anew[operation.name]()}
+        parameters = {**self.parameters, **self.anew[operation.name]()}
         self.there = self.stored()
-        return place
+        return parameters
 
     def event(self, operation: Operation) -> Event:
         """Return the sample event of an operation's function, with a good key and parameters."""
-        event, place = self.load_event(self._folder(operation)), self.place(operation)
+        event = self.load_event(self._folder(operation))
+        parameters = self.make_parameters(operation)
         event["headers"] |= self.credentials(operation)
         if "x-api-key" in event["headers"]:
             event["headers"]["x-api-key"] = self.headers["authorization"].removeprefix("Bearer ")
         if "queryStringParameters" in event:
-            sent = {name: place[name] for name in event["queryStringParameters"]}
+            sent = {name: parameters[name] for name in event["queryStringParameters"]}
             event |= {"queryStringParameters": sent, "rawQueryString": urlencode(sent)}
         if "pathParameters" in event:
-            event["pathParameters"] = {name: place[name] for name in event["pathParameters"]}
+            event["pathParameters"] = {name: parameters[name] for name in event["pathParameters"]}
         return event
 
     def request(self, operation: Operation) -> HttpRequest:
@@ -186,15 +187,15 @@ def all_stored(stored: Callable[[], Stored]) -> Callable[[], Stored]:
 
 @pytest.fixture
 def anew(tenant: Tenant) -> Mapping[str, Callable[[], Mapping[str, str]]]:
-    """Return what makes things for the operations that use them up, by the operations' names."""
+    """Return the makers of the things that operations use up, by the operations' names."""
 
     def queued() -> Mapping[str, str]:
         return {"id": submitted(tenant)}
 
     def ended() -> Mapping[str, str]:
-        place = queued()
-        services().outbox.cancel(tenant.id, place["id"])
-        return place
+        generation = queued()
+        services().outbox.cancel(tenant.id, generation["id"])
+        return generation
 
     def key() -> Mapping[str, str]:
         return {"keyId": services().registry.create_key(tenant.id, [Scope.READ])[0].id}

@@ -1,11 +1,11 @@
-"""What each endpoint may answer: openapi.yaml, and that responses are as it says.
+"""The contract of each endpoint, openapi.yaml, and the check of responses against it.
 
 openapi.yaml is made of the models in openapi/ (`make openapi`). To add an endpoint: describe it
-there; its sample event is events/<folder>.json, as for every function. If its path has a parameter
-of a new name, or its key is somewhere else than in `Authorization: Bearer`, the fixture `world` of
-conftest.py says what stands there; if a good request needs more than openapi.yaml can know, such as
-what the tests' flow asks for, narrowing.yaml says so. test_contract.py fails until openapi.yaml has
-each route of the template, and test_generated.py and test_hostile.py go over all that it has.
+there; its sample event is events/<folder>.json, as for every function. A path parameter of a new
+name, or a key elsewhere than in `Authorization: Bearer`, stands in conftest.py's `world`. The needs
+of a good request that openapi.yaml cannot say, such as a flow's inputs, stand in narrowing.yaml.
+test_contract.py fails until openapi.yaml has each route of the template. test_generated.py and
+test_hostile.py go over all of them.
 """
 
 import gzip
@@ -102,7 +102,7 @@ class Operation:
 
     @property
     def contents(self) -> Mapping[int, Mapping[str, Any]]:
-        """What its responses have by status: schemas by media type, none for no body."""
+        """The operation's responses by status: schemas by media type, none for no body."""
         responses = DOCUMENT["paths"][self.path][self.method]["responses"]
         return {int(status): response.get("content", {}) for status, response in responses.items()}
 

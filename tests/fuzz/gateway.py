@@ -1,8 +1,8 @@
 """API Gateway in this process: requests become events, results become responses.
 
-As a WSGI app for what generates requests, and as `send` for requests that no HTTP client makes. It
-routes as strictly as API Gateway, and takes more: its limits on headers and bodies are not kept,
-because the functions must stand what comes to them anyway.
+As a WSGI app for generated requests, and as `send` for requests that no HTTP client makes. Routing
+is as strict as API Gateway's. Its limits on headers and bodies are not kept, because the functions
+must stand any request anyway.
 
 https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html
 """

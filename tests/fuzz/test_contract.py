@@ -45,7 +45,7 @@ def test_what_is_narrowed_is_there() -> None:
 
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.route)
 def test_a_good_request_is_answered(world: World, operation: Operation) -> None:
-    """What the tests change to make it bad is good: the sample events succeed."""
+    """The sample events, which other tests change to make them bad, succeed."""
     assert world.ask(operation, world.request(operation)).status in SUCCESSES
     assert world.call(operation, world.event(operation)).status in SUCCESSES
 

@@ -45,14 +45,14 @@ CASES = [
 def test_generated_requests(
     world: World, operation: Operation, mode: GenerationMode, seed: int, examples: int
 ) -> None:
-    """Whatever is sent, the answer is a documented one, and a refusal leaves nothing behind."""
+    """A generated request gets a documented answer, and a refusal leaves nothing behind."""
 
     def send(inputs: tuple[Case[Any], bool, bool]) -> None:
-        case, known_place, known_key = inputs
-        if known_place:
+        case, known_parameters, known_key = inputs
+        if known_parameters:
             names = case.path_parameters
-            place = world.place(operation)
-            case.path_parameters = {name: place[name] for name in names}
+            known = world.make_parameters(operation)
+            case.path_parameters = {name: known[name] for name in names}
             if "questionId" in (case.query or {}):
                 case.query["questionId"] = world.parameters["questionId"]
         headers = world.credentials(operation) if known_key else {}
@@ -62,7 +62,7 @@ def test_generated_requests(
             return world.gateway.answers[-1]
 
         response = world.judge(operation, ask)
-        if mode is GenerationMode.POSITIVE and known_place and known_key:
+        if mode is GenerationMode.POSITIVE and known_parameters and known_key:
             assert response.status in SUCCESSES | {400, 409, 422}
 
     cases = SCHEMA[operation.path][operation.method].as_strategy(generation_mode=mode)

@@ -1,6 +1,6 @@
-"""Hostile requests by hand: what breaks parsers, decoders and storage, against every endpoint.
+"""Hostile requests by hand, against parsers, decoders and storage of every endpoint.
 
-Each test takes a good request to an endpoint and changes one thing of it. What comes of it is the
+Each test takes a good request to an endpoint and changes one thing of it. The answer is the
 endpoint's own affair, if openapi.yaml has it, nothing raises, and a refusal stores nothing. The
 long form sends every change to every endpoint, the short form each change to two or three.
 """
@@ -269,7 +269,7 @@ def types(good: HttpRequest) -> Changes:
         yield content_type[:40], _with(good, "content-type", content_type)
 
 
-def places(good: HttpRequest) -> Changes:
+def parameters(good: HttpRequest) -> Changes:
     """Anything instead of one segment of the path."""
     segments = good.path.split("/")
     for at in range(1, len(segments)):
@@ -293,7 +293,7 @@ def queries(good: HttpRequest) -> Changes:
 
 
 GROUPS: tuple[Callable[[HttpRequest], Changes], ...] = (
-    bodies, whole_json, members, forms, types, places, queries,
+    bodies, whole_json, members, forms, types, parameters, queries,
 )  # fmt: skip
 
 
@@ -345,7 +345,7 @@ def try_all[T](inputs: Iterable[tuple[str, T]], ask: Callable[[T], object]) -> N
     ids=lambda value: getattr(value, "route", None),
 )
 def test_a_share_of_hostile_requests(world: World, number: int, operation: Operation) -> None:
-    """Whatever is sent, the answer is a documented one, and a refusal leaves nothing behind."""
+    """A hostile request gets a documented answer, and a refusal leaves nothing behind."""
     good = world.request(operation)
     changes = chain(*(group(good) for group in GROUPS), headers(good, operation.reads))
     share = islice(changes, number % SHARES, None, SHARES)
@@ -360,7 +360,7 @@ def test_a_share_of_hostile_requests(world: World, number: int, operation: Opera
 def test_hostile_requests(
     world: World, operation: Operation, group: Callable[[HttpRequest], Changes]
 ) -> None:
-    """Whatever is sent, the answer is a documented one, and a refusal leaves nothing behind."""
+    """A hostile request gets a documented answer, and a refusal leaves nothing behind."""
     try_all(group(world.request(operation)), lambda request: world.ask(operation, request))
 
 

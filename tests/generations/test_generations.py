@@ -17,7 +17,7 @@ LEGAL = {
     "failed": set[str](),
     "canceled": set[str](),
 }
-"""What may follow what, as it is documented."""
+"""The documented transitions of a status."""
 
 
 def test_the_legal_transitions_are_the_documented_ones() -> None:

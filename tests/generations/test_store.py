@@ -1,4 +1,4 @@
-"""The generations table: who may change what, and what stays as it is."""
+"""The generations table: the writes that each may make, and the attributes that stay."""
 
 import zlib
 from collections.abc import Callable, Mapping
@@ -70,10 +70,10 @@ def put(
     notify: bool = False,
 ) -> None:
     """Put a generation of the tenant `demo` that is kept for 30 days."""
-    terms = SubmissionOptions(
+    options = SubmissionOptions(
         flow_version=3, retention=timedelta(days=30), slot=slot, notify=notify
     )
-    store.put("demo", generation_id, submission, terms)
+    store.put("demo", generation_id, submission, options)
 
 
 def claim(store: GenerationStore) -> Claim:
@@ -217,14 +217,14 @@ def test_what_is_absent_foreign_or_malformed_is_not_found(
 
 
 def test_a_malformed_id_costs_no_call(store: GenerationStore, calls: list[Call]) -> None:
-    """What cannot be an id is refused without asking the table."""
+    """A text that cannot be an id is refused without asking the table."""
     with pytest.raises(NotFoundError):
         store.get("demo", "g78ml9fz3qwk")
     assert calls == []
 
 
 def test_an_expired_generation_is_absent(store: GenerationStore, set_clock: SetClock) -> None:
-    """What has outlived its retention is not shown, though DynamoDB deletes it days later."""
+    """An expired generation is not shown, though DynamoDB deletes it days later."""
     set_clock.advance(days=30, milliseconds=-1)
     assert store.get("demo", ID).id == ID
     set_clock.advance(milliseconds=1)
@@ -355,7 +355,7 @@ def test_a_failure_is_stored_with_its_reason(
 
 
 def test_an_answer_of_no_use_has_its_tokens_counted(store: GenerationStore) -> None:
-    """What a model took for an answer that could not be used is stored with the failure."""
+    """The tokens of an unusable answer are stored with the failure."""
     ended = store.fail(claim(store), Reason.EMPTY_OUTPUT, "No text.", completion(""))
     assert ended is not None
     assert ended.tokens == completion("").tokens_in + completion("").tokens_out > 0
@@ -363,10 +363,10 @@ def test_an_answer_of_no_use_has_its_tokens_counted(store: GenerationStore) -> N
 
 @pytest.mark.parametrize(("slot", "notify"), [("1-a", False), (None, True)])
 @pytest.mark.parametrize("end", ["succeed", "fail"])
-def test_an_end_that_leaves_something_to_do_is_due_until_it_is_settled(
+def test_an_end_is_due_until_it_is_dispatched(
     store: GenerationStore, read_item: ReadItem, end: str, slot: str | None, *, notify: bool
 ) -> None:
-    """The write that ends it leaves it on the index of what is due, and settling takes it off."""
+    """The write of the end leaves an outbox entry on the index, and the dispatch removes it."""
     generation_id = generations.new_id()
     put(store, generation_id, slot=slot, notify=notify)
     claimed = store.claim("demo", generation_id, clock.now() + LEASE)
@@ -388,7 +388,7 @@ def test_an_end_that_leaves_something_to_do_is_due_until_it_is_settled(
     assert store.get_end("demo", generation_id) == replace(ended, dispatched=True)
 
 
-def test_only_what_has_ended_is_settled(store: GenerationStore, read_item: ReadItem) -> None:
+def test_only_an_end_is_dispatched(store: GenerationStore, read_item: ReadItem) -> None:
     """Nothing takes an open generation off the index of what is due, nor makes an item."""
     before = read_item("demo", ID)
     store.mark_dispatched("demo", ID)
@@ -430,10 +430,10 @@ def test_what_was_not_read_is_not_taken_for_absent(
 
 
 @pytest.mark.parametrize("failed", [False, True])
-def test_a_generation_is_handed_back(
+def test_a_generation_is_requeued(
     store: GenerationStore, read_item: ReadItem, *, failed: bool
 ) -> None:
-    """Handed back it is queued, to be claimed at once; only a failure spends the budget."""
+    """A requeued generation can be claimed at once; only a failure spends the budget."""
     queued = read_item("demo", ID)
     assert store.requeue(claim(store), failed=failed) is True
     spent = {"N": str(int(failed))}
@@ -446,7 +446,7 @@ def test_a_generation_is_handed_back(
 def test_an_open_generation_can_be_canceled(
     store: GenerationStore, read_item: ReadItem, status: str
 ) -> None:
-    """What is queued or running is canceled at once, and no worker's write counts after."""
+    """A queued or running generation is canceled at once, and no worker's write counts after."""
     claimed = claim(store) if status == "running" else None
     ended = store.cancel("demo", ID).end
     assert ended is not None
@@ -476,7 +476,7 @@ def test_a_finished_generation_cannot_be_canceled(
 def test_an_expired_generation_cannot_be_canceled(
     store: GenerationStore, set_clock: SetClock, read_item: ReadItem, status: Status
 ) -> None:
-    """What has expired is not found, in whatever state, though DynamoDB has not deleted it yet."""
+    """An expired generation of any status is not found, though DynamoDB has not deleted it yet."""
     if status is not Status.QUEUED:
         claimed = claim(store)
         if status is Status.SUCCEEDED:
@@ -775,7 +775,9 @@ def test_whatever_happens_the_rules_hold(
     assert attempts == list(range(1, len(claims) + 1))
 
 
-def test_what_is_overdue_is_found_oldest_first(store: GenerationStore, set_clock: SetClock) -> None:
+def test_stalled_generations_are_found_oldest_first(
+    store: GenerationStore, set_clock: SetClock
+) -> None:
     """Over all shards, what is due and open is found in the order of its due time."""
     ids = [ID]
     for _ in range(12):
@@ -788,7 +790,9 @@ def test_what_is_overdue_is_found_oldest_first(store: GenerationStore, set_clock
     assert [stalled.id for stalled in store.list_stalled(3)] == ids[1:4]
 
 
-def test_what_is_overdue_is_told_as_it_stands(store: GenerationStore, set_clock: SetClock) -> None:
+def test_a_stalled_generation_is_told_as_it_stands(
+    store: GenerationStore, set_clock: SetClock
+) -> None:
     """A stalled generation comes with what its repair depends on."""
     claim(store)
     set_clock.advance(minutes=2)
@@ -1006,8 +1010,8 @@ def test_another_submissions_files_leave_the_first_ones_alone(store: GenerationS
     generation_id = generations.new_id()
     put(store, generation_id, WITH_FILES)
     other = replace(WITH_FILES, files=(replace(FILES[0], content=b"# Other"), FILES[1]))
-    terms = SubmissionOptions(flow_version=3, retention=timedelta(days=30))
-    assert not store.put("demo", generation_id, other, terms).same
+    options = SubmissionOptions(flow_version=3, retention=timedelta(days=30))
+    assert not store.put("demo", generation_id, other, options).same
     files = store.get_detail("demo", generation_id).files
     assert [store.read_file(file) for file in files] == [b"# Hello", b"\x89PNG"]
 
@@ -1020,7 +1024,7 @@ def test_without_files_the_item_has_none(store: GenerationStore, read_item: Read
 
 
 def test_a_generation_is_listed_with_what_was_asked_for(store: GenerationStore) -> None:
-    """What is listed has the generation as its owner reads it, its inputs, and its tokens."""
+    """A listed generation is as its owner reads it, with its inputs and its tokens."""
     order = f"{MILLIS}#{ID}"
     queued = store.get_detail("demo", ID)
     assert queued == GenerationDetail(
@@ -1080,9 +1084,9 @@ def test_pages_have_each_generation_once_newest_first(
 def test_a_page_has_its_flows_generations_only(store: GenerationStore) -> None:
     """Another flow's, and another tenant's of a flow of the same id, are on no page."""
     put(store, generations.new_id(), replace(SUBMISSION, flow="mail-reply-2"))
-    terms = SubmissionOptions(flow_version=1, retention=timedelta(days=30))
+    options = SubmissionOptions(flow_version=1, retention=timedelta(days=30))
     foreign = generations.new_id()
-    store.put("other", foreign, SUBMISSION, terms)
+    store.put("other", foreign, SUBMISSION, options)
     assert (pages(10), pages(10, "other")) == ([[ID]], [[foreign]])
     assert services().listings.read_page("demo", "absent", 10) == Page(items=(), after=None)
 
@@ -1163,7 +1167,7 @@ def test_a_title_is_set_and_taken_away(store: GenerationStore, read_item: ReadIt
 def test_a_malformed_id_gets_no_title_and_costs_no_call(
     store: GenerationStore, calls: list[Call]
 ) -> None:
-    """What can be no id is not asked for."""
+    """A text that can be no id is not asked for."""
     for generation_id in ("", "nonsense", ID.upper(), f"{{{ID}}}", "x" * 3_000):
         with pytest.raises(NotFoundError):
             store.set_title("demo", generation_id, "mail-reply", "x")

@@ -1,4 +1,4 @@
-"""Bodies of forms as fields; what clients send is in test_genai_stack_form.py, whole and broken."""
+"""Bodies of forms as fields; whole and broken ones of clients are in test_genai_stack_form.py."""
 
 import pytest
 
@@ -32,7 +32,7 @@ def test_fields_keep_their_order(content_type: str, body: bytes) -> None:
 
 
 def test_a_field_may_be_there_without_a_value() -> None:
-    """What is null, or a file input that nobody has filled in, has its place and no value."""
+    """A field that is null, or an empty file input, is there and has no value."""
     sent = b'--XyZ\r\nContent-Disposition: form-data; name="a"; filename=""\r\n\r\n\r\n--XyZ--\r\n'
     assert forms.read(MULTIPART, sent) == Form([("a", None)])
     assert forms.read(JSON, b'{"a": null}') == Form([("a", None)])

@@ -1,4 +1,4 @@
-"""What HTTP handlers share: the event as a request, and errors as responses."""
+"""The base of HTTP handlers: the event as a request, and errors as responses."""
 
 import base64
 import json
@@ -162,7 +162,7 @@ def test_aws_out_of_reach_is_a_503(tenant: Tenant, error: Exception) -> None:
 
 
 def test_a_bug_is_left_to_lambda(tenant: Tenant) -> None:
-    """What nobody foresaw is raised, for Lambda to count and to log."""
+    """An unforeseen error is raised, for Lambda to count and to log."""
     with pytest.raises(ZeroDivisionError):
         raising(ZeroDivisionError())({"headers": {"key": tenant.key}})
 

@@ -95,7 +95,7 @@ def test_the_first_texts_that_fit_are_taken() -> None:
 
 
 def test_a_page_has_one_item_at_least() -> None:
-    """A list comes to its end: an item that is too big has a page of its own, unless none must."""
+    """A list comes to its end: an item too big has a page of its own, unless none must."""
     assert paging.fit(["a" * 50, "b"], 10) == ["a" * 50]
     assert paging.fit(["a" * 50, "b"], 10, least=0) == []
 

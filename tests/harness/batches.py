@@ -1,4 +1,4 @@
-"""What the tests of batches share: files, messages, turns and results."""
+"""Files, messages, turns and results of batches, for the tests of batches."""
 
 import json
 from copy import deepcopy

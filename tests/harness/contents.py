@@ -22,7 +22,7 @@ REFUND = "A refund takes five days."
 FIELDS = "fileUrl, name, folder, externalId, source, text, file, tags"
 type Result = dict[str, Any]
 type Value = str | tuple[str, bytes]
-"""What a client sends in a field: a text, or a file's name and content."""
+"""A field as a client sends it: a text, or a file's name and content."""
 
 
 def answer(code: int, message: str, results: object = None, **headers: str) -> Result:

@@ -32,7 +32,7 @@ REFERENCES = {
     "WebhookQueue": f"https://sqs.{REGION}.amazonaws.com/123456789012/{WEBHOOK_QUEUE_NAME}",
     "NotifyQueue": f"https://sqs.{REGION}.amazonaws.com/123456789012/{NOTIFY_QUEUE_NAME}",
 }
-"""What `!Ref` gives for the resources under moto."""
+"""The values of `!Ref` for the resources under moto."""
 
 
 @cache

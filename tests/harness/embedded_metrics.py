@@ -84,7 +84,7 @@ type MetricLines = Callable[[], list[Line]]
 
 
 def read(text: str) -> Line:
-    """Return what a metric line says; fails if CloudWatch would not take all of it."""
+    """Return the values of a metric line; fails if CloudWatch would not take all of it."""
     assert len(text.encode()) <= MAX_BYTES
     line: Line = json.loads(text, parse_constant=_no_number)
     Draft202012Validator(SCHEMA).validate(line)

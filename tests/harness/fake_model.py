@@ -1,6 +1,6 @@
 """A stand-in for a model, for tests of what stands around one; the real ones are in tests/models/.
 
-It follows afterword.models.Model, which mypy checks where it is given to a Worker.
+The class follows afterword.models.Model, which mypy checks where it is given to a Worker.
 """
 
 from collections.abc import Callable, Collection

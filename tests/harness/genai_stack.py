@@ -105,7 +105,7 @@ DOCUMENTED_APP = {
 
 type Result = dict[str, Any]
 type Value = str | tuple[str, bytes]
-"""What a client sends for an input: a text, or a file's name and content."""
+"""An input as a client sends it: a text, or a file's name and content."""
 
 
 @dataclass(frozen=True)
@@ -221,7 +221,7 @@ NO_SUCH_GENERATION = refusal(404, "There is no such generation.")
 NO_UUID = refusal(400, "text_gen_id: must be a valid UUID.")
 
 
-def shown(  # noqa: PLR0913 - what a generation has
+def shown(  # noqa: PLR0913 - the fields of a generation
     generation_id: str,
     inputs: Mapping[str, object],
     status: str = "pending",

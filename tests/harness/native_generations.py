@@ -74,7 +74,7 @@ class Native:
 
 
 def generation(generation_id: str, **changes: object) -> dict[str, object]:
-    """Return what is shown of the question that was just submitted, with changes."""
+    """Return the answer about the question that was just submitted, with changes."""
     path = f"/v1/generations/{generation_id}"
     return {
         "id": generation_id,

@@ -1,4 +1,4 @@
-"""What moto finds out again for each request, found out once: names of members, actions, methods.
+"""Names of members, actions and methods, which moto looks up for each request, looked up once.
 
 Nothing that moto answers changes. Under the profiler this was two thirds of a test's time.
 """

@@ -1,7 +1,7 @@
 """The roles of template.yaml, enforced under moto on what the functions' handlers ask of AWS.
 
-Each handler of functions/ acts in its function's role, in all of its threads. What a test or a
-stand-in of one asks itself is not checked, wherever it runs. What is checked, and why so:
+Each handler of functions/ acts in its function's role, in all of its threads. A call of a
+test itself, or of its stand-in, is not checked, wherever it runs. The checks and their reasons:
 docs/decisions/0031-least-privilege.md.
 """
 
@@ -48,9 +48,9 @@ USED_BY_LAMBDA: Mapping[str, str] = {
     "xray:PutTraceSegments": _TRACES,
     "xray:PutTelemetryRecords": _TRACES,
 }
-"""What Lambda itself does in the name of a function, and where AWS says that it needs it.
+"""Actions of Lambda itself in the name of a function, and the pages of AWS that say so.
 
-No code of ours does any of it, so only AWS shows that it is needed.
+No code of ours does any of them, so only AWS shows the need.
 """
 MISSING_OBJECT: Mapping[str, str] = {
     "NoSuchKey": "s3:ListBucket",
@@ -187,7 +187,7 @@ class Roles:
         return re.sub(r"\$\{([^}]+)\}", fill, resource)
 
     def _named(self, name: str) -> str:
-        """Return what a resource's `Ref` or `.Arn` is under moto, "" for an empty parameter."""
+        """Return the value of a resource's `Ref` or `.Arn` under moto, "" for an empty one."""
         resource, _, attribute = name.partition(".")
         if resource in self._template["Parameters"]:
             return ""
@@ -328,7 +328,7 @@ def enforce(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def needs(operation: str, params: Mapping[str, Any]) -> list[Need]:
-    """Return what a call needs, by AWS's Service Authorization Reference.
+    """Return the actions that a call needs, by AWS's Service Authorization Reference.
 
     Fails the test on an operation that is not known here.
     https://docs.aws.amazon.com/service-authorization/latest/reference/reference_policies_actions-resources-contextkeys.html

@@ -1,4 +1,4 @@
-"""What the tests of what is open to everybody share."""
+"""The events and answers of what is open to everybody, for its tests."""
 
 import base64
 import gzip

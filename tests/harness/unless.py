@@ -117,7 +117,7 @@ class Visitor:
         return invoke("submit_query", event)
 
     def ask(self, query: str = ASKED["query"], /, **fields: object) -> Result:
-        """Ask a question of the seed's session; what is in `fields` stands instead, or beside."""
+        """Ask a question of the seed's session; `fields` stand instead of its fields, or beside."""
         return self.post(json.dumps({**ASKED, "query": query, **fields}))
 
     def asked(self, query: str = ASKED["query"], /, **fields: object) -> str:
@@ -171,7 +171,7 @@ def refusal(status: int, message: str, **headers: str) -> Result:
 
 
 def turns(chat: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Return who said what."""
+    """Return the conversation's turns: role and text."""
     return [(turn["sender"], turn["message"]) for turn in chat["history"]]
 
 

@@ -134,7 +134,7 @@ def certificate(folder: Path, *names: str) -> Path:
 
 @dataclass
 class Internet:
-    """What hosts resolve to, each time anew, and which server is at each address.
+    """The hosts' addresses, resolved each time anew, and the server at each address.
 
     `asked` are the hosts that were resolved, `connected` the addresses that were connected to.
     """

@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
 
+from afterword.runtime.addresses import FetchError
 from afterword.runtime.clients import clients
-from afterword.runtime.outbound import FetchError, Reply
+from afterword.runtime.outbound import Reply
 from afterword.services import services
 from afterword.webhooks import Delivery, Endpoint
 from tests.conftest import Event
@@ -126,7 +127,7 @@ def problem(status: int, detail: str, field: str | None = None, **headers: str) 
 
 @dataclass
 class Receiver:
-    """Stands in for the fetcher: what was posted, and what is answered to it.
+    """Stands in for the fetcher: the requests that were posted, and their answers.
 
     Each answer is a status, a status with headers, or why there is none; the last one stays.
     """
@@ -164,13 +165,13 @@ def messages() -> list[dict[str, Any]]:
 
 @dataclass
 class Queue:
-    """The queue's part towards the sender: what it is given, and for how long it is put off."""
+    """The queue's part towards the sender: its messages, and their changes of visibility."""
 
     load: Callable[[str], Event]
     hidden_for: list[int] = field(default_factory=list)
 
     def hide(self, receipt_handle: str, seconds: int) -> None:
-        """Note for how long a message is put off."""
+        """Note for how long a message is invisible."""
         assert receipt_handle
         self.hidden_for.append(seconds)
 

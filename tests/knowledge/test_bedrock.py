@@ -135,7 +135,7 @@ def test_a_question_is_a_retrieve_call(ranking: BedrockRanking, stubber: Stubber
         ),
     ],
 )
-def test_a_selection_is_a_filter_that_bedrock_takes(  # noqa: PLR0913, PLR0917 - what it is given
+def test_a_selection_is_a_filter_that_bedrock_takes(  # noqa: PLR0913, PLR0917 - fixtures
     ranking: BedrockRanking,
     client: "AgentsforBedrockRuntimeClient",
     stubber: Stubber,
@@ -209,7 +209,7 @@ def test_what_has_no_text_is_skipped(
 
 
 def test_the_metadata_are_those_that_contents_have() -> None:
-    """What is written beside a text is what the filter and the results are read by."""
+    """The filter and the results read the metadata that are written beside a text."""
     label = Label("f1", "Terms")
     content = Content(
         tenant="demo",
@@ -249,7 +249,7 @@ def test_the_metadata_are_those_that_contents_have() -> None:
 def test_a_busy_knowledge_base_is_unavailable(
     ranking: BedrockRanking, stubber: Stubber, code: str, status: int
 ) -> None:
-    """What may pass is told as such, so that the worker tries again, and without the question."""
+    """A passing failure is told as such, without the question, so that the worker tries again."""
     stubber.add_client_error("retrieve", code, "How do I?", http_status_code=status)
     with pytest.raises(UnavailableError) as unavailable:
         ranking.rank("How do I get a refund?", EVERYTHING, 5)
@@ -306,7 +306,7 @@ def test_what_its_owner_must_repair_fails_at_once(
 def test_a_knowledge_base_out_of_reach(
     client: "AgentsforBedrockRuntimeClient", error: BotoCoreError, expected: type[Exception]
 ) -> None:
-    """What fails on the way may pass; a worker without credentials does not get them by waiting."""
+    """A failed connection may pass; a worker without credentials does not get them by waiting."""
 
     def fail(**_: object) -> None:
         raise error

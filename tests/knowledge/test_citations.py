@@ -136,7 +136,7 @@ def test_the_passage_that_says_it_goes_before_those_that_touch_on_it() -> None:
 
 
 def test_a_passage_in_another_language_is_used_for_its_numbers_and_names() -> None:
-    """What is written alike in both languages is enough to tell."""
+    """Numbers and names that both languages write alike are enough to tell."""
     given = passages({"Adresse": "Boutique : 12 rue Crébillon, Nantes. Tél. 02 55 55 01 10."})
     assert citations.find_used("Crébillon 12, Nantes; 02 55 55 01 10", given) == {0}
     assert citations.find_used("You will find our shop in the town centre.", given) == set()

@@ -9,7 +9,7 @@ from tests.harness.seeds import SEEDS, seeded
 
 LONG = 300_000
 NARROW_SPACE = "\u202f"
-"""What French typography puts before some marks, beside U+00A0; neither may end a line."""
+"""The space that French typography puts before some marks, beside U+00A0; none may end a line."""
 
 
 def texts(text: str, longest: int) -> list[str]:
@@ -126,7 +126,7 @@ def test_a_long_sentence_is_cut_between_words() -> None:
 
 
 def test_lines_without_sentences_are_cut_between_lines() -> None:
-    """What has no sentences, such as CSV, is cut between its lines."""
+    """A text without sentences, such as CSV, is cut between its lines."""
     rows = [f"{number};name {number};value" for number in range(100)]
     assert {row for passage in texts("\n".join(rows), 90) for row in passage.split("\n")} == set(
         rows

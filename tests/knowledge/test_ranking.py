@@ -145,7 +145,7 @@ def test_what_ties_comes_in_the_order_given() -> None:
 
 
 def test_the_same_text_twice_is_one_passage() -> None:
-    """A text that several contents have is in an answer once, so that it takes no other's place."""
+    """A text that several contents have is in an answer once, so that other texts have room."""
     asked = index({"first": "Green tea.", "again": "Green tea.", "other": "Black tea."})
     assert sorted(contents(asked.rank("tea", 5))) == ["first", "other"]
 
@@ -160,7 +160,7 @@ def test_the_same_text_twice_is_one_passage() -> None:
     ],
 )
 def test_a_question_is_words_and_no_query(question: str) -> None:
-    """Whatever a question has in it, it is answered by the passages that have its words."""
+    """A question with any characters finds the passages that have its words."""
     asked = index({"tea": "Some tea.", "other": "Something else."})
     has_the_word = "tea" in re.split(r"\W+", question)
     assert contents(asked.rank(question, 5)) == ["tea"] * has_the_word
@@ -466,6 +466,6 @@ def test_a_python_without_fts5_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
 
     connect = sqlite3.connect
     monkeypatch.setattr(sqlite3, "connect", lambda path: connect(path, factory=Without))
-    lexical._check_fts5.cache_clear()  # noqa: SLF001 - it is checked once in a process
+    lexical._check_fts5.cache_clear()  # noqa: SLF001 - checked once in a process
     with pytest.raises(RuntimeError, match="needs SQLite with FTS5"):
         Index([])

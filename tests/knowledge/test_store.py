@@ -1,4 +1,4 @@
-"""The contents table and bucket: what is there, what counts it, and who may see it."""
+"""The contents table and bucket: contents, their counts, and their tenants."""
 
 import json
 from collections import Counter
@@ -123,7 +123,7 @@ def canceled(*codes: str) -> tuple[object, dict[str, Any]]:
 
 @dataclass
 class Table:
-    """What is in the table: the sort keys of a tenant, and their items."""
+    """The table's items: the sort keys of a tenant, and their items."""
 
     tenant: str
 
@@ -148,7 +148,7 @@ class Table:
 
 
 def objects() -> dict[str, bytes]:
-    """Return what is in the bucket."""
+    """Return the bucket's objects."""
     keys = [
         found["Key"] for found in clients().s3.list_objects_v2(Bucket=BUCKET).get("Contents", ())
     ]
@@ -208,7 +208,7 @@ def version(contents: ContentStore, *, folder: str = "", tag: str = "") -> str:
 
 
 def test_a_content_is_there_as_it_was_handed_in(contents: ContentStore) -> None:
-    """What is created has all that its draft says, and is found by its id and its external id."""
+    """A new content has all that its draft says, and is found by its id and external id."""
     created = contents.create("demo", OPENING)
     assert (created.tenant, created.name, created.folder.name) == ("demo", "Opening hours", "Shop")
     assert created.folder.id == folder_id("demo", "shop")
@@ -228,7 +228,7 @@ def test_a_content_is_there_as_it_was_handed_in(contents: ContentStore) -> None:
     "reference", ["", "hours-2", NO_FOLDER, "x" * 5_000, "\ud800", "😀" * 255, "a#b"]
 )
 def test_what_is_not_there_is_not_found(contents: ContentStore, reference: str) -> None:
-    """Whatever is asked for, what is not there is not found, and nothing else happens."""
+    """An absent content is not found by any key, and nothing else happens."""
     contents.create("demo", OPENING)
     with pytest.raises(NotFoundError, match=r"^There is no such content\.$"):
         contents.get("demo", reference)
@@ -291,7 +291,7 @@ def test_external_ids_are_unique(contents: ContentStore) -> None:
     assert_sound("demo")
 
 
-def test_an_external_id_that_is_given_up_is_free(contents: ContentStore) -> None:
+def test_an_external_id_that_is_removed_is_free(contents: ContentStore) -> None:
     """When a content gets another external id, or is removed, the old one may be used again."""
     first = contents.create("demo", OPENING)
     contents.update("demo", first.id, Change(external_id="hours-9"))
@@ -307,7 +307,7 @@ def test_an_external_id_that_is_given_up_is_free(contents: ContentStore) -> None
 
 
 def test_a_put_adds_then_leaves_then_updates(contents: ContentStore, set_clock: SetClock) -> None:
-    """What is put is added once; the same again changes nothing, and another replaces it whole."""
+    """A content is added once; the same put changes nothing, and another replaces it whole."""
     added, outcome = contents.put("demo", OPENING)
     assert outcome is ContentChange.ADDED
     set_clock.advance(hours=1)
@@ -324,7 +324,7 @@ def test_a_put_adds_then_leaves_then_updates(contents: ContentStore, set_clock: 
 
 
 def test_a_put_without_an_external_id_names_it(contents: ContentStore) -> None:
-    """What is put is known by its external id, so it needs one."""
+    """A put knows a content by its external id, and needs one."""
     with pytest.raises(UnprocessableError) as refused:
         contents.put("demo", replace(OPENING, external_id=None))
     assert refused.value.field == "external_id"
@@ -446,7 +446,7 @@ def test_a_content_may_have_all_its_labels_changed(contents: ContentStore) -> No
 
 
 def test_a_removed_content_leaves_nothing(contents: ContentStore) -> None:
-    """What is removed is not found, not counted and not stored, and cannot be removed twice."""
+    """A removed content is not found, counted or stored, and cannot be removed twice."""
     created = contents.create("demo", replace(OPENING, text=BIG))
     contents.remove("demo", created.id)
     for act in (contents.remove, contents.get):
@@ -531,7 +531,7 @@ def test_an_object_that_nothing_names_is_deleted(contents: ContentStore) -> None
     contents.update("demo", created.id, Change(text="New."))
     assert first not in objects()
     contents.update("demo", created.id, Change(text=OPENING.text))
-    assert first not in objects()  # a key that was given up is not used again
+    assert first not in objects()  # a replaced text's key is not used again
     assert len(objects()) == 2
     assert_sound("demo")
 
@@ -602,9 +602,9 @@ def test_a_text_that_cannot_be_read_is_an_error(contents: ContentStore) -> None:
 def test_a_text_that_is_replaced_while_it_is_read_is_read_anew(
     contents: ContentStore, before_call: Hook, code: str
 ) -> None:
-    """Who reads a text whose object has just gone gets the new one.
+    """A reader of a text whose object has just gone gets the new one.
 
-    S3 says that access is denied to who may not list the bucket.
+    S3 denies access, and does not say "absent", where the bucket may not be listed.
     """
     created = contents.create("demo", replace(OPENING, text=BIG))
 
@@ -619,7 +619,7 @@ def test_a_text_that_is_replaced_while_it_is_read_is_read_anew(
 def test_a_text_that_is_removed_while_it_is_read_is_left_out(
     contents: ContentStore, before_call: Hook
 ) -> None:
-    """Who reads a text whose content has just gone goes on with the others."""
+    """A reader of a text whose content has just gone goes on with the others."""
     created = contents.create("demo", replace(OPENING, text=BIG))
     contents.create("demo", replace(OPENING, external_id=None, name="Other"))
     before_call("s3.GetObject", lambda: contents.remove("demo", created.id))
@@ -683,7 +683,7 @@ def test_a_lost_race_is_run_again(
 
 
 def test_two_puts_at_once_make_one_content(contents: ContentStore, before_call: Hook) -> None:
-    """Who puts what somebody else has just added changes that, and adds no second one."""
+    """A put of a content that another put has just added changes it, and adds no second one."""
     theirs = replace(OPENING, name="Theirs")
     before_call(WRITE, lambda: contents.put("demo", theirs) and None)
     mine, outcome = contents.put("demo", OPENING)
@@ -694,7 +694,7 @@ def test_two_puts_at_once_make_one_content(contents: ContentStore, before_call: 
 
 
 def test_two_equal_puts_at_once_write_once(contents: ContentStore, before_call: Hook) -> None:
-    """Who puts what somebody else has just put in the very same way changes nothing."""
+    """A put equal to another that has just been made changes nothing."""
     before_call(WRITE, lambda: contents.put("demo", OPENING) and None)
     assert contents.put("demo", OPENING)[1] is ContentChange.UNCHANGED
     assert_sound("demo")
@@ -716,7 +716,7 @@ def test_a_content_that_is_removed_meanwhile_stays_removed(
 def test_a_text_that_is_replaced_meanwhile_leaves_nothing_in_the_bucket(
     contents: ContentStore, before_call: Hook
 ) -> None:
-    """What is written beside a text that has just gone is deleted with it."""
+    """An object written beside a text that has just gone is deleted with it."""
     created = contents.create("demo", OPENING)
     meanwhile = Change(text="Theirs.")
     before_call("s3.PutObject", lambda: contents.update("demo", created.id, meanwhile) and None)
@@ -740,7 +740,7 @@ def test_a_content_is_removed_though_it_is_changed_meanwhile(
 def test_a_content_that_moves_while_it_is_read_is_found(
     contents: ContentStore, calls: list[Call], before_call: Hook
 ) -> None:
-    """Who is told a folder that the content has left since looks again."""
+    """A reader with a folder that the content has left since looks again."""
     created = contents.create("demo", OPENING)
     calls.clear()
 
@@ -774,7 +774,7 @@ def test_a_text_and_a_content_of_different_times_are_read_again(contents: Conten
 def test_a_content_that_gives_its_external_id_up_while_it_is_read_is_not_found(
     contents: ContentStore, before_call: Hook
 ) -> None:
-    """Who looks for an external id does not get a content that has another by then."""
+    """A reader of an external id does not get a content that has another by then."""
     created = contents.create("demo", OPENING)
 
     def before_the_second_read() -> None:
@@ -798,7 +798,7 @@ def test_a_content_that_gives_its_external_id_up_while_it_is_read_is_not_found(
 def test_a_transaction_that_meets_another_is_repeated(
     contents: ContentStore, before_call: Hook, no_waits: list[float], codes: tuple[str, ...]
 ) -> None:
-    """DynamoDB cancels one of two transactions at once: it is sent again, after a random wait."""
+    """DynamoDB cancels one of two transactions at once, which is sent again after a random wait."""
     before_call(WRITE, lambda: canceled(*codes))
     no_waits.clear()
     created = contents.create("demo", OPENING)
@@ -808,7 +808,7 @@ def test_a_transaction_that_meets_another_is_repeated(
     assert_sound("demo")
 
 
-def test_a_transaction_that_meets_others_forever_is_given_up(
+def test_a_transaction_that_meets_others_forever_fails(
     contents: ContentStore, no_waits: list[float]
 ) -> None:
     """After a bounded number of conflicts the caller is told to come back; nothing is left."""
@@ -828,7 +828,7 @@ def test_a_transaction_that_meets_others_forever_is_given_up(
     assert objects() == {}
 
 
-def test_a_race_that_is_lost_forever_is_given_up(contents: ContentStore) -> None:
+def test_a_race_that_is_lost_forever_fails(contents: ContentStore) -> None:
     """After a bounded number of lost races the caller is told to come back."""
     created = contents.create("demo", OPENING)
     end = answer_with(WRITE, lambda: canceled("ConditionalCheckFailed", "None"))
@@ -846,7 +846,7 @@ def test_a_race_that_is_lost_forever_is_given_up(contents: ContentStore) -> None
 def test_a_transaction_that_is_refused_is_not_repeated(
     contents: ContentStore, before_call: Hook
 ) -> None:
-    """What is wrong with a transaction itself is an error at once."""
+    """A fault of a transaction itself is an error at once."""
     before_call(WRITE, lambda: canceled("None", "ValidationError"))
     with pytest.raises(ClientError):
         contents.create("demo", OPENING)
@@ -1099,7 +1099,7 @@ def test_versions_of_several_folders_do_not_add_up(contents: ContentStore) -> No
 
 
 def test_a_version_is_read_once(contents: ContentStore, calls: list[Call]) -> None:
-    """What is asked of each question, the version of what it is put to, is one consistent read."""
+    """The version of a knowledge base is one consistent read for each question."""
     contents.create("demo", OPENING)
     calls.clear()
     folders = [folder_id("demo", str(number)) for number in range(100)]
@@ -1185,7 +1185,7 @@ def test_a_selection_has_at_most_a_hundred_folders_or_tags(contents: ContentStor
 def test_a_bad_field_is_named(
     contents: ContentStore, calls: list[Call], field: str, bad: object
 ) -> None:
-    """What cannot be stored is refused with its field, before anything is read or written."""
+    """A field that cannot be stored is refused by name, before anything is read or written."""
     values: dict[str, Any] = {field: bad}
     for act in (
         lambda: contents.create("demo", replace(OPENING, **values)),
@@ -1307,5 +1307,5 @@ def test_whatever_is_done_the_counts_are_right(
 
 
 def fields_of(draft: Draft) -> dict[str, Any]:
-    """Return what the model has of a draft."""
+    """Return the model's fields of a draft."""
     return {name: getattr(draft, name) for name in ("name", "text", "folder", "tags")}

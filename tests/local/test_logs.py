@@ -1,4 +1,4 @@
-"""What `make logs` shows of the functions' log lines."""
+"""The lines of the functions' logs that `make logs` shows."""
 
 import json
 
@@ -53,6 +53,6 @@ def test_a_metric_line_is_shown_as_what_it_counts() -> None:
 
 
 def test_lambdas_own_lines_are_left_out() -> None:
-    """That an invocation began and ended is not shown; what is no JSON is shown as it is."""
+    """Lambda's own lines on an invocation are not shown; a line that is no JSON is."""
     assert readable("group", "REPORT RequestId: 1 Duration: 2 ms") == ""
     assert readable("group", "Segmentation fault").endswith("group  Segmentation fault")

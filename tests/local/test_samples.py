@@ -1,4 +1,4 @@
-"""What `make invoke-all` takes for a reply, and for a good one."""
+"""The text that `make invoke-all` takes for a reply, and for a good one."""
 
 import base64
 import gzip
@@ -26,7 +26,7 @@ def openapi() -> dict[str, Any]:
 
 
 def test_the_reply_is_the_last_json() -> None:
-    """What the runtime prints around a reply does not hide it."""
+    """A reply is found among the lines that the runtime prints around it."""
     printed = f"{json.dumps(HEALTH)}\n[ERROR] [1795404042883] LAMBDA_RUNTIME Failed\n"
     assert reply(printed, "") == HEALTH
 

@@ -264,7 +264,7 @@ def test_a_model_timeout_is_timed_out(model: BedrockModel, stubber: Stubber) -> 
 def test_a_failing_connection_is_one_of_the_three_kinds(
     client: "BedrockRuntimeClient", error: BotoCoreError, expected: type[Exception]
 ) -> None:
-    """What botocore raises before there is an answer is mapped like the answers are."""
+    """Exceptions of botocore before an answer are mapped like the answers are."""
 
     def fail(**_: object) -> None:
         raise error

@@ -124,7 +124,7 @@ def test_ten_prompts_run_side_by_side(llama: str) -> None:
 
 @dataclass
 class Script:
-    """What the scripted server answers, in turn (the last one again), and what it was asked."""
+    """The answers of the scripted server, in turn (the last one again), and its requests."""
 
     url: str = ""
     answers: list[Callable[[BaseHTTPRequestHandler], None]] = field(default_factory=list)
@@ -226,7 +226,7 @@ def test_earlier_turns_go_before_the_question(script: Script) -> None:
 
 
 def test_a_real_model_follows_a_conversation(llama: str) -> None:
-    """What was said before is known to the question that follows."""
+    """An earlier turn is known to the question that follows."""
     turns = (ChatTurn(question="My name is Zebulon.", answer="Nice to meet you, Zebulon."),)
     prompt = replace(make_prompt("What is my name?"), turns=turns)
     assert "Zebulon" in openai(llama).generate(prompt, timeout=60).text

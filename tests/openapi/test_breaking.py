@@ -303,7 +303,7 @@ HARMLESS: dict[str, Change] = {
 
 
 def test_no_client_of_the_released_api_breaks() -> None:
-    """What clients of the released API send is taken, and what they are sent they know."""
+    """Requests of clients of the released API are taken, and its clients know the answers."""
     released = yaml.safe_load(RELEASED_FILE.read_text())
     assert breaking.changes(released, document()) == []
 

@@ -43,7 +43,7 @@ def texts(node: Any) -> Iterator[str]:  # noqa: ANN401 - any JSON
 
 
 def test_the_committed_files_are_what_the_models_say() -> None:
-    """Whoever reads openapi.yaml, or is served openapi.json, reads what the models say."""
+    """openapi.yaml and the served openapi.json say the same as the models."""
     assert YAML_FILE.read_text() == as_yaml(DOCUMENT)
     assert JSON_FILE.read_text() == as_json(DOCUMENT)
 

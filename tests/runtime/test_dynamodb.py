@@ -215,7 +215,7 @@ def test_any_other_error_is_raised(write: Callable[[Table], object], table: Tabl
 # --- puts and deletes -----------------------------------------------------------------------------
 
 
-def test_an_item_is_put_in_the_place_of_an_older_one(table: Table) -> None:
+def test_an_item_replaces_an_older_one(table: Table) -> None:
     """A put leaves nothing of the item before."""
     assert table.put({**KEY, "name": text("second")}) is None
     assert table.get(KEY) == {**KEY, "name": text("second")}
@@ -312,7 +312,7 @@ def test_conditions_are_joined(
 
 
 def test_an_item_is_read_consistently(table: Table, calls: list[Call]) -> None:
-    """What was just written is found by its key, and what was not is None."""
+    """An item just written is found by its key; an absent one is None."""
     assert (table.get(KEY), table.get(ABSENT)) == (THING, None)
     assert [call.params["ConsistentRead"] for call in calls] == [True, True]
 
@@ -375,9 +375,7 @@ def test_keys_that_are_left_unread_are_read_again(
     assert waits == list(dynamodb.READ_WAITS[:4])
 
 
-def test_a_batch_read_gives_up(
-    table: Table, unread: list[Sequence[Item]], waits: list[float]
-) -> None:
+def test_a_batch_read_ends(table: Table, unread: list[Sequence[Item]], waits: list[float]) -> None:
     """A batch read that DynamoDB never finishes is an error, not a part of the items."""
     unread += [[KEY]] * len(dynamodb.READ_WAITS)
     with pytest.raises(UnavailableError):

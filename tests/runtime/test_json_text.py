@@ -1,4 +1,4 @@
-"""Request bodies as JSON: what is refused, and what keeps its exact text."""
+"""Request bodies as JSON: the refusals, and the values that keep their exact text."""
 
 import json
 import random
@@ -144,7 +144,7 @@ def test_nesting_is_taken_to_its_limit_and_no_further(opening: str, closing: str
     ],
 )
 def test_a_value_keeps_its_exact_text(text: str) -> None:
-    """What a caller gets back is what was sent, to the letter: numbers, escapes, white space."""
+    """A value comes back as it was sent, to the letter: numbers, escapes, white space."""
     body = f'\n{{ "before" : 1 , "kept"\t:\r\n{text} , "after":[2]}}  '
     parsed = json_text.parse_object(body.encode())
     assert parsed.texts == {"before": "1", "kept": text, "after": "[2]"}
@@ -172,7 +172,7 @@ def test_an_empty_object_is_an_object(body: bytes) -> None:
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_any_object_is_taken_apart_into_its_texts(seed: int) -> None:
-    """Whatever the object, each member's text is exactly the text it was written with."""
+    """In any object, each member's text is exactly the text that was written."""
     rng = seeded(seed)
     members = {_string(rng): _value(rng, 4) for _ in range(rng.randrange(1, 12))}
     spaced = ",".join(

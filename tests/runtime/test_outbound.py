@@ -6,7 +6,8 @@ import time
 
 import pytest
 
-from afterword.runtime.outbound import Fetcher, FetchError, Target, is_public
+from afterword.runtime.addresses import FetchError, Target, is_public
+from afterword.runtime.outbound import Fetcher
 
 PUBLIC = "93.184.215.14"
 NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -63,9 +64,9 @@ INSIDE = [
     "ff02::1",
 ]
 OUTSIDE = ["1.1.1.1", PUBLIC, "100.128.0.1", "172.32.0.1", "2606:4700::1111", "2a00:1450:4001::1"]
-NOT_FOUND = "its host is not found on the public internet; send the file itself instead."
-NO_ADDRESS = "it is no address such as https://example.com/terms.pdf."
-NOT_HTTPS = "it must be an https address, on port 443."
+NOT_FOUND = "the host was not found on the public internet; send the file itself instead."
+NO_ADDRESS = "must be an address such as https://example.com/terms.pdf."
+NOT_HTTPS = "must be an https address on port 443."
 
 
 def target(url: str, *addresses: str, allowed: str = "") -> Target:
@@ -90,7 +91,7 @@ def test_an_inner_address_is_refused(address: str) -> None:
 
 @pytest.mark.parametrize("address", OUTSIDE)
 def test_a_public_address_is_taken(address: str) -> None:
-    """What is next to an inner network, and all the rest, is the public internet."""
+    """An address next to an inner network, like all the rest, is the public internet."""
     assert is_public(address)
     assert target("https://docs.example/a.txt", address).addresses == (address,)
 
@@ -129,14 +130,14 @@ def test_one_inner_address_among_others_is_enough() -> None:
         ("https://docs.example:8443/", NOT_HTTPS),
         ("http://docs.example:443/", NOT_HTTPS),
         ("https://docs.example:0/", NOT_HTTPS),
-        ("https://user@docs.example/", "it must have no user name and no password in it."),
-        ("https://user:secret@docs.example/", "it must have no user name and no password in it."),
-        ("https://@docs.example/", "it must have no user name and no password in it."),
-        ("https://faß.example/", "its host must be written in ASCII, as xn--…."),
+        ("https://user@docs.example/", "must have no user name and no password."),
+        ("https://user:secret@docs.example/", "must have no user name and no password."),
+        ("https://@docs.example/", "must have no user name and no password."),
+        ("https://faß.example/", "must have its host in ASCII, as xn--…."),
     ],
 )
 def test_an_address_of_another_form_is_refused(url: str, message: str) -> None:
-    """What is no https address on port 443 without credentials is refused, with the reason."""
+    """A URL other than https on port 443 without credentials is refused, with the reason."""
     assert refusal(url) == message
 
 
@@ -192,16 +193,16 @@ def test_hosts_that_are_allowed_may_be_anywhere() -> None:
 
 
 @pytest.mark.parametrize("address", INSIDE)
-def test_an_inner_address_is_no_place_for_webhooks(address: str) -> None:
+def test_an_inner_address_is_none_for_webhooks(address: str) -> None:
     """An address that is written out is refused before it is ever used."""
     host = f"[{address.partition('%')[0]}]" if ":" in address else address
-    with pytest.raises(FetchError, match="its host is not found on the public internet"):
+    with pytest.raises(FetchError, match="the host was not found on the public internet"):
         Fetcher((), tls=NO_TLS).check(f"https://{host}/")
 
 
 @pytest.mark.parametrize("url", ["https://hooks.example/", f"https://{PUBLIC}/", "http://a:8000/"])
 def test_a_name_is_not_resolved_to_check_its_form(url: str) -> None:
-    """What a URL looks like is checked without asking anybody."""
+    """A URL's form is checked without a look-up of its name."""
 
     def resolve(_host: str, _port: int) -> list[str]:
         raise AssertionError("asked")

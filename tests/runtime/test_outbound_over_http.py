@@ -1,4 +1,4 @@
-"""Fetching over real sockets: what is connected to, and what comes of what servers answer."""
+"""Fetching over real sockets: the addresses that are connected to, and the servers' answers."""
 
 import ssl
 import threading
@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from urllib3.util import connection
 
-from afterword.runtime.outbound import Fetcher, FetchError
+from afterword.runtime.addresses import FetchError
+from afterword.runtime.outbound import Fetcher
 from tests.harness.web_servers import (
     Internet,
     Page,
@@ -30,8 +31,8 @@ METADATA = "169.254.169.254"
 URL = "https://docs.example/a.txt"
 TEXT = b"A refund takes five days."
 OK = b"HTTP/1.1 200 OK\r\n"
-ELSEWHERE = "it redirects to another address, and "
-NOT_FOUND = "its host is not found on the public internet; send the file itself instead."
+ELSEWHERE = "after a redirect, "
+NOT_FOUND = "the host was not found on the public internet; send the file itself instead."
 
 type Serve = Callable[..., Server]
 
@@ -122,7 +123,7 @@ def test_an_unreachable_address_is_followed_by_the_next(
     assert fetcher.fetch(URL) == TEXT
     assert internet.connected == [(PUBLIC_6, 443), (PUBLIC, 443)]
     internet.hosts["docs.example"] = [[PUBLIC_6]]
-    assert refusal(fetcher) == "its host does not answer."
+    assert refusal(fetcher) == "the host did not answer."
 
 
 def test_names_beyond_ascii_and_plain_addresses(
@@ -153,7 +154,7 @@ def test_a_redirect_is_followed(
 def test_redirects_end(fetcher: Fetcher, internet: Internet, serve: Serve) -> None:
     """Three redirects are followed, and no fourth."""
     serve(a_txt=redirect("/a.txt"))
-    assert refusal(fetcher) == "it redirects more than 3 times."
+    assert refusal(fetcher) == "must not redirect more than 3 times."
     assert len(internet.connected) == 4
 
 
@@ -162,10 +163,10 @@ def test_redirects_end(fetcher: Fetcher, internet: Internet, serve: Serve) -> No
     [
         ("https://inner.example/", NOT_FOUND),
         (f"https://{METADATA}/latest/meta-data/", NOT_FOUND),
-        ("http://docs.example/", "it must be an https address, on port 443."),
-        ("https://docs.example:22/", "it must be an https address, on port 443."),
-        ("file:///etc/passwd", "it is no address such as https://example.com/terms.pdf."),
-        ("https://a:b@docs.example/", "it must have no user name and no password in it."),
+        ("http://docs.example/", "must be an https address on port 443."),
+        ("https://docs.example:22/", "must be an https address on port 443."),
+        ("file:///etc/passwd", "must be an address such as https://example.com/terms.pdf."),
+        ("https://a:b@docs.example/", "must have no user name and no password."),
     ],
 )
 def test_a_redirect_into_an_inner_network_is_not_followed(
@@ -239,7 +240,7 @@ def test_a_certificate_has_to_be_for_the_host(
     """A certificate that is trusted, but for another name, is refused before anything is asked."""
     server = serve(a_txt=file(TEXT))
     internet.hosts["third.example"] = [[PUBLIC]]
-    message = "its host has no valid certificate for its name."
+    message = "the host has no valid certificate for its name."
     assert refusal(fetcher, "https://third.example/a.txt") == message
     assert server.requests == []
 
@@ -247,7 +248,7 @@ def test_a_certificate_has_to_be_for_the_host(
 def test_a_certificate_has_to_be_trusted(internet: Internet, serve: Serve) -> None:
     """A certificate for the name that nobody has signed is refused before anything is asked."""
     server = serve(a_txt=file(TEXT))
-    message = "its host has no valid certificate for its name."
+    message = "the host has no valid certificate for its name."
     assert refusal(Fetcher((), internet.resolve)) == message
     assert server.requests == []
 
@@ -256,8 +257,8 @@ def test_a_certificate_has_to_be_trusted(internet: Internet, serve: Serve) -> No
 def test_only_a_whole_file_is_taken(fetcher: Fetcher, serve: Serve, status: int) -> None:
     """Any status but 200, and a redirect to nowhere, is told, and nothing else of the answer."""
     serve(a_txt=raw(b"HTTP/1.1 %d Whatever\r\ncontent-length: 0\r\n\r\n" % status))
-    instead = "it must be open to everyone, or send the file itself instead."
-    assert refusal(fetcher) == f"it answers with status {status}; {instead}"
+    instead = "make the file public, or send the file itself instead."
+    assert refusal(fetcher) == f"the host answered with status {status}; {instead}"
 
 
 @pytest.mark.parametrize(
@@ -274,7 +275,7 @@ def test_only_a_whole_file_is_taken(fetcher: Fetcher, serve: Serve, status: int)
 def test_a_file_that_is_too_large(fetcher: Fetcher, serve: Serve, page: Page) -> None:
     """A file that is longer than is taken is left, whatever its host says of its length."""
     serve(a_txt=page)
-    assert refusal(fetcher) == "the file has more than 1,000 bytes."
+    assert refusal(fetcher) == "must have a file of at most 1,000 bytes."
 
 
 def test_the_largest_file(fetcher: Fetcher, serve: Serve) -> None:
@@ -300,10 +301,10 @@ def test_the_largest_file(fetcher: Fetcher, serve: Serve) -> None:
 def test_a_slow_drip_ends_at_the_deadline(
     fetcher: Fetcher, serve: Serve, ended: threading.Event, first: bytes, piece: bytes
 ) -> None:
-    """A host that sends a byte now and then is cut off when the time for all of it is over."""
+    """A host that sends a byte now and then is cut off when the total time is over."""
     serve(a_txt=drip(first, piece, ended))
     started = time.monotonic()
-    expected = "it takes longer than 0.3 seconds; send the file itself instead."
+    expected = "the host took longer than 0.3 seconds; send the file itself instead."
     assert refusal(fetcher, seconds=0.3) == expected
     assert time.monotonic() - started < 2
 
@@ -315,7 +316,7 @@ def test_a_slow_resolver_ends_at_the_deadline(ended: threading.Event) -> None:
         ended.wait()
         return [PUBLIC]
 
-    expected = "it takes longer than 0.1 seconds; send the file itself instead."
+    expected = "the host took longer than 0.1 seconds; send the file itself instead."
     assert refusal(Fetcher((), resolve), seconds=0.1) == expected
 
 
@@ -333,15 +334,15 @@ def test_a_slow_resolver_ends_at_the_deadline(ended: threading.Event) -> None:
     ],
 )
 def test_an_answer_that_is_none(fetcher: Fetcher, serve: Serve, page: Page) -> None:
-    """What is no whole HTTP answer is told as a broken connection, and no part of it is taken."""
+    """A broken HTTP answer is told as a broken connection, and no part of it is taken."""
     serve(a_txt=page)
-    assert refusal(fetcher) == "the connection to its host broke; try again."
+    assert refusal(fetcher) == "the connection to the host broke; try again."
 
 
 def test_a_file_is_not_unpacked(fetcher: Fetcher, serve: Serve) -> None:
     """A file that is sent compressed, though nobody asked for it, is refused and not unpacked."""
     serve(a_txt=file(b"\x1f\x8b", content_encoding="gzip"), b_txt=file(TEXT))
-    expected = "its host sends it compressed, unasked; send the file itself instead."
+    expected = "the host compressed the file unasked; send the file itself instead."
     assert refusal(fetcher) == expected
 
 
@@ -380,7 +381,7 @@ def test_a_host_is_resolved_once_for_a_post(
     server = serve(hook=file(b""))
     internet.hosts["docs.example"] = [[PUBLIC], ["127.0.0.1"]]
     assert fetcher.post(HOOK, SENT, HEADERS, 10.0).status == 200
-    assert post_refusal(fetcher) == "its host is not found on the public internet"
+    assert post_refusal(fetcher) == "the host was not found on the public internet"
     assert (internet.connected, len(server.bodies)) == ([(PUBLIC, 443)], 1)
     assert canary.connections == 0
 
@@ -392,7 +393,7 @@ def test_nothing_is_posted_inside(
     """A host with any inner address is not posted to, and the canary stays alone."""
     canary = serve("127.0.0.1", hook=file(b""))
     internet.hosts["docs.example"] = [addresses]
-    assert post_refusal(fetcher) == "its host is not found on the public internet"
+    assert post_refusal(fetcher) == "the host was not found on the public internet"
     assert (internet.connected, canary.connections) == ([], 0)
 
 
@@ -401,7 +402,7 @@ def test_nothing_is_posted_inside(
 def test_a_redirect_is_the_answer_to_a_post(
     fetcher: Fetcher, internet: Internet, serve: Serve, status: int, location: str
 ) -> None:
-    """Nobody is followed anywhere: the redirect itself is what comes back."""
+    """No redirect is followed: the redirect itself is the answer."""
     canary = serve("127.0.0.1", hook=file(b""))
     other = serve(OTHER, hook=file(b""))
     serve(hook=redirect(location, status))
@@ -419,8 +420,8 @@ def test_loopback_is_never_posted_to(scheme: str, host: str) -> None:
     with serving(None) as canary:
         for port in (f":{canary.port}", ""):
             assert post_refusal(Fetcher(), f"{scheme}://{host}{port}/") in {
-                "it must be an https address, on port 443",
-                "its host is not found on the public internet",
+                "must be an https address on port 443",
+                "the host was not found on the public internet",
             }
         assert canary.connections == 0
 
@@ -458,11 +459,11 @@ def test_a_host_that_hangs_ends_at_the_deadline(
     """A host that does not come to the end of its answer's head is cut off."""
     serve(hook=drip(first, piece, ended))
     started = time.monotonic()
-    assert post_refusal(fetcher, seconds=0.3) == "it takes longer than 0.3 seconds"
+    assert post_refusal(fetcher, seconds=0.3) == "the host took longer than 0.3 seconds"
     assert time.monotonic() - started < 2
 
 
 def test_a_host_that_hangs_up(fetcher: Fetcher, serve: Serve) -> None:
     """A connection that ends without an answer is a failure."""
     serve(hook=raw(b""))
-    assert post_refusal(fetcher) == "the connection to its host broke"
+    assert post_refusal(fetcher) == "the connection to the host broke"

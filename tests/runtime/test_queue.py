@@ -1,4 +1,4 @@
-"""The queue: what a message says, and how a batch of them is answered."""
+"""The queue: the contents of a message, and the answer to a batch of them."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -80,7 +80,7 @@ def test_a_batch_is_consumed_and_its_failures_reported() -> None:
 def test_a_foreign_message_is_dropped(
     log_lines: Callable[[], list[dict[str, Any]]], body: str
 ) -> None:
-    """What afterword did not send is logged and done with, and the others are consumed."""
+    """A message of another sender is logged and deleted, and the others are consumed."""
     seen: list[Message] = []
 
     def consume(messages: Sequence[Message], _deadline: Deadline) -> Sequence[str]:
@@ -100,7 +100,7 @@ def test_a_foreign_message_is_dropped(
 def test_a_batch_of_nothing_needs_no_consumer() -> None:
     """When nothing in a batch is ours, it is done with as a whole."""
 
-    def consume(_nudges: Sequence[Message], _deadline: Deadline) -> Sequence[str]:
+    def consume(_messages: Sequence[Message], _deadline: Deadline) -> Sequence[str]:
         raise AssertionError
 
     assert sqs.consumer(queue.read_message)(consume)(make_event("x", "y"), LambdaContext()) == {

@@ -1,4 +1,4 @@
-"""Fixtures of the simulation: it takes the slot of the clock, of threads, of AWS and the model."""
+"""Fixtures of the simulation, which stand in for the clock, threads, AWS and the model."""
 
 import random
 from collections.abc import Callable, Iterator
@@ -31,7 +31,7 @@ type Mutate = Callable[[], None]
 class Simulate(Protocol):
     """Runs a seed in a fresh world, and returns that afterwards.
 
-    `mutate` is called when the clients are there. What is raised tells the seed and each step.
+    `mutate` is called when the clients are there. An exception tells the seed and each step.
     """
 
     def __call__(self, seed: int, mutate: Mutate | None = None) -> World:
@@ -73,7 +73,7 @@ def simulate(
         if next(runs):
             monkeypatch.setattr(BotocoreStubber, "__call__", answer)
             start_afresh()
-        random.seed(seed)  # what the worker and botocore wait at random
+        random.seed(seed)  # random waits of the worker and botocore
         world = World(seed, tenants, submission)
         put_in_slot(world, seed, answer, monkeypatch)
         if mutate is not None:

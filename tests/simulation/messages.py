@@ -12,7 +12,7 @@ type Consumer = Callable[[Sequence["Message"]], None]
 
 @dataclass(eq=False)
 class Message:
-    """A message. `received` is how often it was; it is in sight again at `visible_at`."""
+    """A message, received `received` times, which is in sight again at `visible_at`."""
 
     id: str
     body: str
@@ -28,7 +28,7 @@ class Queue:
     `chance` is how likely a delivery is a duplicate, and how likely it takes more messages with it.
     """
 
-    def __init__(  # noqa: PLR0913 - what SQS and Lambda are told of a queue
+    def __init__(  # noqa: PLR0913 - settings of SQS and Lambda for a queue
         self,
         name: str,
         scheduler: Scheduler,
@@ -60,7 +60,7 @@ class Queue:
         self._add(message, delay)
         return message.id
 
-    def put_off(self, message_id: str, seconds: float) -> bool:
+    def change_visibility(self, message_id: str, seconds: float) -> bool:
         """Hide a message for so long; False if it is gone."""
         message = self.messages.get(message_id)
         if message is None:

@@ -1,4 +1,4 @@
-"""What afterword promises, checked at each write that takes effect and at the end of a run."""
+"""The promises of afterword, checked at each write that takes effect and at the end of a run."""
 
 import json
 from collections import Counter
@@ -18,7 +18,7 @@ type Attributes = Mapping[str, Any]
 
 
 class Promise(StrEnum):
-    """What holds whatever happens."""
+    """A promise that holds whatever happens."""
 
     ONE_END = "each accepted generation comes to an end"
     ANSWERS_STAND = "what was answered to a client is there"
@@ -33,7 +33,7 @@ class Promise(StrEnum):
     DEAD_LETTER = "nobody gives up what a running invocation holds"
     PUBLISHED = "each end is made known"
     PUBLISHED_TRUE = "what is made known is the end that is stored"
-    PLACES = "a tenant has no more open than its limit"
+    SLOTS = "a tenant has no more open than its limit"
     PLACES_BACK = "each slot is given back, or to be had when it is needed"
     TOKENS = "the tokens of each generation are counted once"
     COUNTED = "each generation that ended is counted once, with the tokens of its answers"
@@ -50,7 +50,7 @@ class BrokenError(Exception):
 
 @dataclass(frozen=True)
 class ModelCall:
-    """What the model was asked for, and by which attempt of which generation."""
+    """A request to the model, and the attempt that made it."""
 
     pk: str
     attempt: int
@@ -62,7 +62,7 @@ END = (
     "model", "stop_reason", "tokens_in", "tokens_out", "request", "request_key", "external",
     "ended_in", "answers",
 )  # fmt: skip
-"""What never changes after the end."""
+"""Attributes that never change after the end."""
 
 
 @dataclass
@@ -199,7 +199,7 @@ class Promises:
         """See what a tenant with limits uses."""
         held = len(item["open"]["M"])
         if held > self.cap:
-            self.broken(Promise.PLACES, tenant, f"{held} slots are taken")
+            self.broken(Promise.SLOTS, tenant, f"{held} slots are taken")
 
     def opened(self, items: Mapping[str, Attributes]) -> None:
         """See the generations after one was accepted."""
@@ -209,7 +209,7 @@ class Promises:
             if item["tenant"]["S"] == self.limited and not status(item).terminal
         ]
         if len(running) > self.cap:
-            self.broken(Promise.PLACES, running[-1], f"{len(running)} are open")
+            self.broken(Promise.SLOTS, running[-1], f"{len(running)} are open")
 
     # --- when all is done
 

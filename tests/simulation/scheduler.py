@@ -1,8 +1,8 @@
 """Virtual time, and threads of which exactly one runs at a time.
 
-A thread runs until it pauses, which it does at each call of AWS, of the model, and where it waits.
-Whatever is next is whatever has the earliest time; the seed decides the times, so a seed is an
-order. Nothing here reads a real clock.
+A thread runs until it pauses: at each call of AWS, of the model, and where it waits. The next step
+is the one with the earliest time. The seed decides the times, so a seed is an order. Nothing here
+reads a real clock.
 """
 
 import heapq
@@ -23,9 +23,9 @@ class Crash(BaseException):
 class Process:
     """One invocation of a function, which lives or dies as a whole.
 
-    `skew` is how many seconds its clock is ahead. It has until `ends`, and is killed then if it is
-    `mortal`; one that is not goes on, like a frozen one that thaws. `attempts` are what it claimed,
-    by the generation's `pk`.
+    `skew` is how many seconds its clock is ahead. At `ends` a `mortal` process is killed; another
+    goes on, like a frozen one that thaws. `attempts` are those of its claims, by the generation's
+    `pk`.
     """
 
     name: str
@@ -194,4 +194,4 @@ class Pool:
         return thread.future
 
     def shutdown(self, *, wait: bool, cancel_futures: bool) -> None:
-        """Leave the threads alone: they go on, and find that nothing is theirs any more."""
+        """Leave the threads alone: each goes on, and finds that nothing is its own any more."""

@@ -109,7 +109,7 @@ def cancel_anyway(patch: pytest.MonkeyPatch) -> None:
 
 
 def notify_success(patch: pytest.MonkeyPatch) -> None:
-    """Let each notice tell of a success."""
+    """Let each end message tell of a success."""
     detail = notifications.event_detail
     patch.setattr(notifications, "event_detail", lambda end: detail(end) | {"status": "succeeded"})
 
@@ -213,7 +213,7 @@ MUTANTS = [
         lambda patch: patch.setattr(generations, "id_for_key", lambda *_: generations.new_id()),
     ),
     Mutant(
-        "an end without a record of what is left to do",
+        "an end without an outbox entry",
         {Promise.PUBLISHED},
         lambda patch: patch.setattr(Claim, "has_outbox", property(lambda _: False)),
         slow=True,
@@ -236,12 +236,12 @@ MUTANTS = [
         slow=True,
     ),
     Mutant(
-        "a notice of what it is not",
+        "an end message of another end",
         {Promise.PUBLISHED_TRUE},
         notify_success,
     ),
     Mutant(
-        "a notice noted before it is made known",
+        "an end noted before it is made known",
         {Promise.PUBLISHED},
         operation="eventbridge.PutEvents",
         change=note_first,
@@ -262,7 +262,7 @@ MUTANTS = [
     ),
     Mutant(
         "slots without a limit",
-        {Promise.PLACES},
+        {Promise.SLOTS},
         change=lambda sent: always(
             sent,
             "size(#open) < " in sent.get("ConditionExpression", ""),

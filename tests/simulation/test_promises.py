@@ -1,4 +1,4 @@
-"""What afterword promises, in simulated worlds with faults."""
+"""The promises of afterword, in simulated worlds with faults."""
 
 from collections import Counter
 
@@ -39,13 +39,13 @@ HAPPENS = {
     Reason.TIMED_OUT,
     Reason.WORKER_LOST,
 }
-"""What a simulation that is worth something comes across."""
+"""Events that a simulation must come across to be worth something."""
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("seed", [*FIXED, SEEDS[-1]])
 def test_every_promise_holds_whatever_fails(simulate: Simulate, seed: int) -> None:
-    """Whatever crashes, is lost, late, repeated or out of order: every promise is kept."""
+    """Every promise holds under crashes, losses, delays, repetitions and disorder."""
     simulate(seed)
 
 

@@ -1,8 +1,8 @@
 """Two tenants who do whatever they like, with flows of the same id; one of them has limits.
 
-The machine calls the real handlers over moto, in any order that Hypothesis thinks of: messages are
+The machine calls the real handlers over moto, in any order that Hypothesis thinks of. Messages are
 delivered late, twice or never, workers are lost and come back, time passes in the middle of it.
-Beside them it keeps what must have become of it all, and compares after each step.
+Beside them the machine keeps the state that must have come of it all, and compares after each step.
 """
 
 import json
@@ -33,10 +33,6 @@ from afterword.models import (
 from afterword.runtime.clients import clients
 from afterword.services import services
 from afterword.tenants.keys import Scope
-from functions.deliver.app import handler as deliver
-from functions.get_mail_generation.app import handler as read
-from functions.submit_mail_generation.app import handler as submit
-from functions.sweep.app import handler as sweep
 from tests.conftest import (
     FLOW,
     FLOW_DOCUMENT,
@@ -59,7 +55,7 @@ FAILURES = 3
 ROUNDS = 12
 """So many hours, each with a sweeper and workers that live, bring everything to its end."""
 WRITTEN_AFTER_THE_END = frozenset({"due_at", "due_shard", "dead_letter_of", "retried_as"})
-"""What may change once a generation has ended: who has yet to look at it."""
+"""Attributes that may change after a generation's end, for those who have yet to look at it."""
 SHOWN = {"queued": "started", "running": "started", "succeeded": "completed"}
 
 type Item = Mapping[str, Any]
@@ -68,7 +64,7 @@ type Result = Mapping[str, Any]
 
 
 def model_call(answer: str) -> Completion:
-    """Return what a model answers, or raise what it does instead."""
+    """Return the model's answer, or raise its error."""
     match answer:
         case "throttles":
             raise ModelUnavailableError("Busy.")
@@ -97,7 +93,7 @@ ONE_OF_MANY = st.integers(min_value=0, max_value=10_000)
 REQUESTS = st.tuples(
     st.sampled_from(["claim", "claim", "refund"]), st.sampled_from([None, None, "60", "21600"])
 )
-"""What a mail is about, and its Afterword-Deadline."""
+"""The subject of a mail, and its Afterword-Deadline."""
 
 
 @dataclass
@@ -118,7 +114,7 @@ class Known:
 
 
 class TwoTenants(RuleBasedStateMachine):
-    """What two tenants, Lambda, SQS and the clock may do, and what must hold all the time."""
+    """The actions of two tenants, Lambda, SQS and the clock, and the rules that always hold."""
 
     samples: ClassVar[Mapping[str, Event]]
 
@@ -137,7 +133,7 @@ class TwoTenants(RuleBasedStateMachine):
         self._by_key: dict[tuple[str, str], str] = {}
         self._claims: list[Claim] = []
         self._messages: list[Record] = []
-        self._notices: list[Record] = []
+        self._end_messages: list[Record] = []
         self._done: set[str] = set()
         self._published: dict[str, Mapping[str, Any]] = {}
         self._keys: dict[str, str] = {}
@@ -161,7 +157,7 @@ class TwoTenants(RuleBasedStateMachine):
         """Send a mail as a tenant, with a key that it or the other may have used before."""
         there = self._known.get(self._by_key.get((tenant, key or ""), ""))
         expected = self._expected(tenant, there, request)
-        result = submit(self._submission(tenant, key, request), LambdaContext())
+        result = invoke("submit_mail_generation", self._submission(tenant, key, request))
         sent = self._receive()
         assert result["statusCode"] == expected
         if expected != 200:
@@ -184,11 +180,11 @@ class TwoTenants(RuleBasedStateMachine):
     def read(self, tenant: str, which: int) -> None:
         """Read a generation as a tenant: its own, or one whose id it should not know."""
         known = self._one(which)
-        result = read(self._reading(tenant, tenant, known.id), LambdaContext())
+        result = invoke("get_mail_generation", self._reading(tenant, tenant, known.id))
         if known.tenant != tenant:
-            assert result == read(self._reading(tenant, tenant, ABSENT), LambdaContext())
-            theirs = read(self._reading(tenant, known.tenant, known.id), LambdaContext())
-            assert theirs == read(self._reading(tenant, "nobody", ABSENT), LambdaContext())
+            assert result == invoke("get_mail_generation", self._reading(tenant, tenant, ABSENT))
+            theirs = invoke("get_mail_generation", self._reading(tenant, known.tenant, known.id))
+            assert theirs == invoke("get_mail_generation", self._reading(tenant, "nobody", ABSENT))
             assert (result["statusCode"], theirs["statusCode"]) == (404, 404)
             return
         shown = json.loads(result["body"])
@@ -240,11 +236,11 @@ class TwoTenants(RuleBasedStateMachine):
         holds = before["status"]["S"] == Status.RUNNING and int(before["attempt"]["N"]) == (
             claim.attempt
         )
-        endings = services().outbox
+        outbox = services().outbox
         stored = (
-            endings.succeed(claim, completion(f"late, of attempt {claim.attempt}"))
+            outbox.succeed(claim, completion(f"late, of attempt {claim.attempt}"))
             if succeeds
-            else endings.fail(claim, Reason.TIMED_OUT, "Slow.")
+            else outbox.fail(claim, Reason.TIMED_OUT, "Slow.")
         )
         assert stored == holds
         assert holds or self._item(claim.tenant, claim.id) == before
@@ -257,7 +253,7 @@ class TwoTenants(RuleBasedStateMachine):
     @rule()
     def sweep(self) -> None:
         """Run the sweeper, while nobody is quicker."""
-        ends = sweep(deepcopy(self.samples["sweep"]), LambdaContext())
+        ends = invoke("sweep", deepcopy(self.samples["sweep"]))
         assert ends.keys() <= {"sent", "failed", "waiting", "dispatched"}
 
     @precondition(lambda self: self._known)
@@ -315,11 +311,11 @@ class TwoTenants(RuleBasedStateMachine):
         else:
             assert retry_id == there.id
 
-    @precondition(lambda self: self._notices)
+    @precondition(lambda self: self._end_messages)
     @rule(which=st.lists(ONE_OF_MANY, min_size=1, max_size=3))
     def deliver(self, which: list[int]) -> None:
-        """Deliver notices, some of them again."""
-        self._deliver([self._notices[one % len(self._notices)] for one in which])
+        """Deliver end messages, some of them again."""
+        self._deliver([self._end_messages[one % len(self._end_messages)] for one in which])
 
     @precondition(lambda self: self._known)
     @rule()
@@ -335,8 +331,8 @@ class TwoTenants(RuleBasedStateMachine):
                 self._done.add(record["messageId"])
                 self._run_worker(record)
             self._receive()
-            while self._notices:
-                self._deliver([self._notices.pop()])
+            while self._end_messages:
+                self._deliver([self._end_messages.pop()])
             if all("due_at" not in item for item in self._items()):
                 break
         for item in self._items():
@@ -381,7 +377,7 @@ class TwoTenants(RuleBasedStateMachine):
             )
 
     def _usage_is_what_was_used(self) -> None:
-        """Places, submissions and tokens are counted once each, and the limits are kept to."""
+        """Slots, submissions and tokens are counted once each, and the limits are kept to."""
         found = clients().dynamodb.scan(TableName=REFERENCES["QuotasTable"])["Items"]
         assert [item["pk"]["S"] for item in found] in ([], [LIMITED])
         open_ids = {known.id for known in self._of(LIMITED) if not _ended(known.seen)}
@@ -473,19 +469,19 @@ class TwoTenants(RuleBasedStateMachine):
     # --- AWS ------------------------------------------------------------------------------------
 
     def _receive(self) -> list[tuple[str, str]]:
-        """Take what is in the queues; return what the worker's new messages name.
+        """Take the queues' messages; return the generations that the worker's new messages name.
 
-        One that was put off comes into sight again by moto's own clock; it was taken before.
+        A message made invisible comes into sight by moto's own clock, and was taken before.
         """
         seen = {record["messageId"] for record in self._messages} | self._done
         received = _received(REFERENCES["Queue"])
         new = [record for record in received if record["messageId"] not in seen]
         self._messages += new
-        self._notices += _received(REFERENCES["NotifyQueue"])
+        self._end_messages += _received(REFERENCES["NotifyQueue"])
         return [_named(record) for record in new]
 
-    def _deliver(self, notices: list[Record]) -> None:
-        assert deliver({"Records": notices}, LambdaContext()) == {"batchItemFailures": []}
+    def _deliver(self, messages: list[Record]) -> None:
+        assert invoke("deliver", {"Records": messages}) == {"batchItemFailures": []}
 
     def _note_published(self, params: Mapping[str, Any], **_: object) -> None:
         for entry in params["Entries"]:
@@ -592,7 +588,7 @@ def machine(
 def test_two_tenants_in_any_order_of_events(
     machine: type[TwoTenants], seed: int, examples: int
 ) -> None:
-    """Whatever happens in whatever order, the rules hold, and each tenant has its own."""
+    """The rules hold in any order of events, and each tenant has its own."""
     check_machine(machine, seed, examples, steps=25)
 
 

@@ -72,7 +72,7 @@ type Answer = Callable[[], object]
 
 @dataclass
 class Request:
-    """What a client wants, as often as it has to ask for it."""
+    """A client's request, and the number of times that it has to be sent."""
 
     tenant: Tenant
     marker: str
@@ -83,13 +83,13 @@ class Request:
 
 @dataclass
 class Context:
-    """What Lambda passes to a handler beside the event."""
+    """The context that Lambda passes to a handler beside the event."""
 
     aws_request_id: str
     milliseconds: int
 
     def get_remaining_time_in_millis(self) -> int:
-        """Return what is left of the invocation's time, when it begins."""
+        """Return the rest of the invocation's time, as of its begin."""
         return self.milliseconds
 
 
@@ -125,15 +125,18 @@ class World:
             receives=self._random.choice((3, 3, 8)),
             dead=self._dead,
         )
-        self._notices = self._queue("deliver", deliver, 25, visibility=60, receives=3)
-        self._queues = {REFERENCES["Queue"]: self._work, REFERENCES["NotifyQueue"]: self._notices}
+        self._end_messages = self._queue("deliver", deliver, 25, visibility=60, receives=3)
+        self._queues = {
+            REFERENCES["Queue"]: self._work,
+            REFERENCES["NotifyQueue"]: self._end_messages,
+        }
 
     # --- a run
 
     def run(self) -> None:
         """Let it all happen; raise BrokenError when a promise is broken."""
         at, random = self.scheduler.at, self._random
-        for queue in (self._work, self._notices, self._dead):
+        for queue in (self._work, self._end_messages, self._dead):
             queue.chance = 0.15
         for number in range(1, REQUESTS + 1):
             self._plan_request(number)
@@ -157,7 +160,7 @@ class World:
 
     def _calm_down(self) -> None:
         self._calm = True
-        for queue in (self._work, self._notices, self._dead):
+        for queue in (self._work, self._end_messages, self._dead):
             queue.chance = 0.0
         self._note("calm")
 
@@ -170,7 +173,7 @@ class World:
                 self.promises.text_read(pk, generation.completion.text, attempt(item))
 
     def _probe(self) -> None:
-        """Submit as much as may be open at once: it must all be let in."""
+        """Submit as many generations as may be open at once: all must be admitted."""
         for number in range(CAP):
             request = self._request(self._limited, f"probe-{number}", key=None, deadline=None)
             request.tries = 99
@@ -230,7 +233,7 @@ class World:
         )
 
     def _submitted(self, request: Request, answer: "Future[object]") -> None:
-        """Take the answer as its client does: what it did not get, it asks for again."""
+        """Take the answer as its client does, and ask again for one that did not come."""
         if answer.exception() is None:
             result = answer.result()
             assert isinstance(result, dict)
@@ -295,7 +298,7 @@ class World:
         context = Context(name, int(seconds * 1000))
         self.scheduler.start(thread, lambda: handler(context), ended)
 
-    def _queue(  # noqa: PLR0913 - what SQS and Lambda are told of a queue
+    def _queue(  # noqa: PLR0913 - settings of SQS and Lambda for a queue
         self,
         name: str,
         handler: Callable[[Mapping[str, Any], Context], dict[str, Any]],
@@ -464,7 +467,7 @@ class World:
                 return _answer(request, {"MessageId": message_id})
             case "sqs.ChangeMessageVisibility":
                 sent = _sent(request)
-                there = self._queues[sent["QueueUrl"]].put_off(
+                there = self._queues[sent["QueueUrl"]].change_visibility(
                     sent["ReceiptHandle"], sent["VisibilityTimeout"]
                 )
                 self._step(f"{operation} {sent['VisibilityTimeout']} s, there: {there}")

@@ -1,4 +1,4 @@
-"""House rules: they hold for whatever is in the template, now and later."""
+"""House rules, which hold for all of the template, now and later."""
 
 import json
 import re
@@ -94,7 +94,7 @@ def test_a_function_has_its_bounds(everything: Deployment, function: Function) -
 
 @pytest.mark.parametrize("function", functions(), ids=lambda function: function.folder)
 def test_a_consumer_of_a_queue_loses_nothing(everything: Deployment, function: Function) -> None:
-    """Who reads a queue reports partial failures, has six timeouts, and leads to dead letters."""
+    """A queue's consumer reports partial failures; its queue has six timeouts and dead letters."""
     queues = everything.resources("AWS::SQS::Queue")
     letters = {
         properties["RedrivePolicy"]["deadLetterTargetArn"].removesuffix(".Arn")
@@ -106,12 +106,12 @@ def test_a_consumer_of_a_queue_loses_nothing(everything: Deployment, function: F
         assert source["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
         properties = queues[name]["Properties"]
         assert properties["VisibilityTimeout"] >= 6 * function.properties["Timeout"]
-        # What has no dead-letter queue is one.
+        # A queue without a dead-letter queue is one.
         assert "RedrivePolicy" in properties or name in letters
 
 
 def test_no_statement_has_a_star_without_its_reason(everything: Deployment) -> None:
-    """Actions are named, resources are ARNs: what is wider stands in a list with its reason."""
+    """Actions are named, resources are ARNs; an exception stands in a list with its reason."""
     found = list(statements(everything))
     assert len(found) > 140
     for name, statement in found:

@@ -1,4 +1,4 @@
-"""The core layer's build: what it keeps is what the code uses."""
+"""The core layer's build: the files in it are those that the code uses."""
 
 import ast
 import importlib.util
@@ -55,7 +55,7 @@ def test_the_layer_keeps_the_model_of_every_service_that_has_a_client() -> None:
         for node in ast.walk(ast.parse(clients.read_text()))
         if isinstance(node, ast.Call)
         and isinstance(node.func, ast.Attribute)
-        and node.func.attr == "create_client"
+        and node.func.attr == "_create"
     ]
     assert sorted(ast.literal_eval(call.args[0]) for call in calls) == sorted(SERVICES)
 

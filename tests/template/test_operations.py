@@ -1,4 +1,4 @@
-"""What an owner runs it by: alarms, the dashboard, gradual deployment, and the template's switches.
+"""The owner's operations: alarms, dashboard, gradual deployment, and the template's switches.
 
 Versions and deployments are looked at in what SAM makes of the template.
 """
@@ -63,7 +63,7 @@ def of_type(resources: Resources, kind: str) -> Resources:
 
 @pytest.fixture(scope="module")
 def made(template: Mapping[str, Any]) -> Resources:
-    """Return what SAM makes of the template with its defaults."""
+    """Return the template as SAM makes it with its defaults."""
     return expanded(template)
 
 
@@ -329,7 +329,7 @@ def test_what_accepts_requests_can_be_kept_warm(template: Mapping[str, Any], war
 
 @pytest.mark.parametrize("workers", ["0", "20"])
 def test_workers_can_be_set_aside(template: Mapping[str, Any], workers: str) -> None:
-    """As many workers as asked for have their place, and no more are started in vain."""
+    """As many workers as asked for have their capacity, and no more are started in vain."""
     function = Deployment(template, {"WorkerConcurrency": workers}).functions["generate"]
     (source,) = function.queues
     reserved = function.properties.get("ReservedConcurrentExecutions")

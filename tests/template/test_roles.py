@@ -1,4 +1,4 @@
-"""The enforcement itself: what the tests of privileges rest on."""
+"""The enforcement itself, on which the tests of privileges rest."""
 
 from collections.abc import Callable, Iterator, Mapping
 from copy import deepcopy
@@ -143,7 +143,7 @@ def test_a_handler_is_denied_what_its_role_lacks(
 def test_a_shared_policy_is_each_functions_own(
     tenant: Tenant, load_event: Callable[[str], Event], withhold: Callable[[Grant], None]
 ) -> None:
-    """What one function is without, the others have from the same policy."""
+    """An action taken from one function stays with the others that have the same policy."""
     withhold(Grant("get_flow", "dynamodb:GetItem", "${RegistryTable.Arn}"))
     status = {}
     for name in ("get_flow", "get_generation"):
@@ -208,7 +208,7 @@ def test_denied_deletions_are_in_a_good_answer(withhold: Callable[[Grant], None]
 
 @pytest.mark.usefixtures("aws")
 def test_a_url_that_may_do_nothing_fails_the_test() -> None:
-    """Whoever signs a URL must be allowed what the URL is for."""
+    """The signer of a URL must be allowed the action of the URL."""
     sign = roles.perform("get_batch", BatchFiles.download_url)
     assert sign(services().batch_files, "results/demo/1.jsonl")
     with pytest.raises(pytest.fail.Exception, match="get_batch signs a URL for s3:GetObject"):

@@ -1,4 +1,4 @@
-"""The template: what belongs together fits together, and nobody may do more than needed."""
+"""The template: values that belong together fit, and no role may do more than needed."""
 
 import json
 import random
@@ -62,7 +62,7 @@ def test_the_template_has_exactly_the_functions_that_there_are(deployment: Deplo
 def test_every_function_has_an_event_and_a_test(folder: str) -> None:
     """No function is without its sample event and its functional tests."""
     assert json.loads((ROOT / "events" / f"{folder}.json").read_text())
-    assert (ROOT / "tests" / "functional" / f"test_{folder}.py").exists()
+    assert (ROOT / "tests" / "endpoints" / f"test_{folder}.py").exists()
 
 
 @pytest.mark.parametrize("folder", FUNCTIONS)
@@ -97,7 +97,7 @@ def test_a_route_begins_at_the_root(deployment: Deployment) -> None:
 def test_the_worker_may_call_the_model_it_has(template: Mapping[str, Any]) -> None:
     """With Bedrock the worker may invoke models, with a key it may read it, and not both.
 
-    It may ask the knowledge base that it is given, and no other.
+    The worker may ask the knowledge base of its parameter, and no other.
     """
     bedrock, openai = (added(template, values, "generate") for values in BOTH_PROVIDERS)
     assert bedrock == {
@@ -112,16 +112,16 @@ def test_the_worker_may_call_the_model_it_has(template: Mapping[str, Any]) -> No
 
 @pytest.mark.parametrize("folder", ["deliver", "send_webhook"])
 def test_events_go_to_the_bus_that_is_named(template: Mapping[str, Any], folder: str) -> None:
-    """Who publishes may do so on the bus that the owner names, and on none without a name."""
+    """A publisher may publish on the bus that the owner names, and on none without a name."""
     assert added(template, {"EventBusName": "company"}, folder) == {BUS: {"events:PutEvents"}}
 
 
 def added(
     template: Mapping[str, Any], parameters: Mapping[str, str], folder: str
 ) -> dict[str, set[str]]:
-    """Return what parameters add to the permissions of a function.
+    """Return the permissions that parameters add to a function.
 
-    It has the others with a model at an OpenAI-compatible endpoint without a key, too.
+    The others are those with a model at an OpenAI-compatible endpoint without a key.
     """
     before = Deployment(template, {"ModelProvider": "openai"}).functions[folder].permissions
     after = Deployment(template, parameters).functions[folder].permissions
@@ -159,7 +159,7 @@ def test_a_function_may_write_its_log(deployment: Deployment) -> None:
 
 
 def test_a_shared_policy_is_shared(deployment: Deployment) -> None:
-    """A policy of its own is for what several functions may do; what one may is in its role."""
+    """A policy of its own is for actions of several functions; those of one are in its role."""
     attached = [
         name
         for function in deployment.functions.values()
@@ -180,7 +180,7 @@ def test_a_role_is_one_functions(deployment: Deployment) -> None:
 
 
 def test_a_role_is_lambdas_alone(deployment: Deployment) -> None:
-    """Nobody but Lambda takes a function's role."""
+    """Lambda alone takes a function's role."""
     for function in deployment.functions.values():
         assert function.role["AssumeRolePolicyDocument"]["Statement"] == [
             {
@@ -232,7 +232,7 @@ def test_the_variables_fit_into_a_function(template: Mapping[str, Any], folder: 
 
 
 def test_a_batch_has_a_connection_for_each_message(deployment: Deployment) -> None:
-    """What works on the messages of a batch at once has as many connections to AWS."""
+    """A consumer with threads for the messages of a batch has as many connections to AWS."""
     for function in deployment.functions.values():
         for source in function.queues:
             assert source["BatchSize"] == POOL_SIZE == 10
@@ -266,7 +266,7 @@ def test_what_is_delivered_too_often_becomes_a_dead_letter(deployment: Deploymen
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_the_deadline_ends_hand_backs_before_the_queue_does(
+def test_the_deadline_ends_requeues_before_the_queue_does(
     deployment: Deployment, monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:
     """A model that is unavailable until the longest deadline never makes a dead letter."""
@@ -277,12 +277,12 @@ def test_the_deadline_ends_hand_backs_before_the_queue_does(
         receives = 0
         while waited < MAX_DEADLINE:
             receives += 1
-            waited += timedelta(seconds=max(1, int(worker._backoff(receives))))  # noqa: SLF001 - as handed back
+            waited += timedelta(seconds=max(1, int(worker._backoff(receives))))  # noqa: SLF001 - as requeued
         assert receives + worker.MAX_FAILURES < limit["maxReceiveCount"]
 
 
 @pytest.mark.parametrize("folder", FUNCTIONS)
-def test_an_api_function_ends_before_the_api_gives_up(deployment: Deployment, folder: str) -> None:
+def test_an_api_function_ends_before_the_api_times_out(deployment: Deployment, folder: str) -> None:
     """The API waits 30 s for a function, so no function of a route may take longer."""
     function = deployment.functions[folder]
     assert not function.routes or function.properties["Timeout"] < API_SECONDS
@@ -305,7 +305,7 @@ def test_a_call_of_aws_ends_before_its_function(deployment: Deployment) -> None:
 def test_big_texts_are_kept_as_long_as_their_generations(
     template: Mapping[str, Any], days: str
 ) -> None:
-    """What is in the bucket expires after the retention, like the items."""
+    """A payload in the bucket expires after the retention, like the items."""
     deployment = Deployment(template, {"RetentionDays": days})
     properties = deployment.resources("AWS::S3::Bucket")["Bucket"]["Properties"]
     (rule,) = properties["LifecycleConfiguration"]["Rules"]

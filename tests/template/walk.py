@@ -1,7 +1,7 @@
 """A pytest plugin that looks for a test that fails, for each grant of the functions' roles.
 
-It takes one grant away after the other, and runs tests until one fails of the denial: first the
-tests that show what each function has and needs, the fastest first, then those of the function. The
+The plugin takes one grant away after the other, and runs tests until one fails of the denial. The
+first are the tests of a function's own environment, the fastest first; then come the others. The
 former are run once with all grants, to see which of them use which. `--walk FILE` writes what was
 found as JSON.
 """
@@ -19,15 +19,15 @@ from tests.harness import roles
 from tests.harness.roles import USED_BY_LAMBDA, Grant
 
 COMPLETE = "test_own_environment"
-"""What the files begin with whose tests use all that a function has."""
+"""The prefixes of the files whose tests use all grants of a function."""
 
 
 @dataclass(frozen=True)
 class Walk:
-    """What a walk has found: tests by the grants that they need, grants as sentences."""
+    """The findings of a walk: tests by the grants that they need, grants as sentences."""
 
     failing: list[str] = field(default_factory=list)
-    """Tests that fail with all grants in place."""
+    """Tests that fail without any grant taken away."""
     witnesses: dict[str, str] = field(default_factory=dict)
     """By grant a test that fails without it."""
     unneeded: list[str] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""From a key string to its tenant: what is refused, and for how long a key is remembered."""
+"""From a key string to its tenant: the refusals, and the time that a key is remembered."""
 
 import secrets
 from dataclasses import dataclass

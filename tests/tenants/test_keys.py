@@ -122,7 +122,7 @@ def test_a_key_matches_its_own_secret_only() -> None:
 
 
 def test_secrets_are_compared_in_constant_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is compared are the hashes, by the function that takes the same time for all of them."""
+    """The hashes are compared, by the function that takes the same time for all of them."""
     compared: list[tuple[str, str]] = []
 
     def compare(left: str, right: str) -> bool:

@@ -176,7 +176,7 @@ def test_a_flow_has_versions_that_stay(registry: Registry, set_clock: SetClock) 
 def test_a_flow_that_is_absent_or_foreign_is_not_found(
     registry: Registry, tenant: str, flow: str, version: int | None
 ) -> None:
-    """Another tenant's flow looks like one that is not there; what can be no id is not repeated."""
+    """A foreign flow looks like an absent one; a text that can be no id is not repeated."""
     registry.put_flow("demo", "mail", "{}")
     with pytest.raises(NotFoundError) as refused:
         registry.get_flow(tenant, flow, version)

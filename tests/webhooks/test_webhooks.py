@@ -1,4 +1,4 @@
-"""What webhooks are made of: ids, secrets, signatures, waits and hosts."""
+"""The parts of webhooks: ids, secrets, signatures, waits and hosts."""
 
 import base64
 import uuid
@@ -8,12 +8,15 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import standardwebhooks
 
-from afterword import webhooks
 from afterword.errors import UnprocessableError
 from afterword.generations import Status
 from afterword.generations.ends import End
 from afterword.runtime.outbound import Reply
-from afterword.webhooks import SUBSCRIBABLE_EVENTS, Endpoint, Secret
+from afterword.webhooks import SUBSCRIBABLE_EVENTS, Endpoint, Secret, is_delivery_id
+from afterword.webhooks.deliveries import build_end_delivery, build_test_delivery
+from afterword.webhooks.hosts import check_webhook_url, is_allowed_url
+from afterword.webhooks.sending import retry_wait
+from afterword.webhooks.signing import build_headers, new_secret
 from tests.conftest import START, SetClock
 from tests.harness.seeds import SEEDS, seeded
 
@@ -47,23 +50,23 @@ ENDED = End(
 
 def test_the_signature_of_the_specifications_example() -> None:
     """The example of Standard Webhooks' own test suite has the signature that it should have."""
-    delivery = webhooks.build_end_delivery(ENDPOINT, ENDED)
+    delivery = build_end_delivery(ENDPOINT, ENDED)
     secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"  # noqa: S105 - the specification's
     moment = datetime.fromtimestamp(1_614_265_330, UTC)
-    headers = webhooks.build_headers(delivery, [Secret(secret, None)], moment)
+    headers = build_headers(delivery, [Secret(secret, None)], moment)
     expected = standardwebhooks.Webhook(secret).sign(delivery.id, moment, delivery.body)
     assert headers["webhook-signature"] == expected
     assert headers["webhook-timestamp"] == "1614265330"
 
 
 def test_an_end_has_one_delivery_an_endpoint(set_clock: SetClock) -> None:
-    """Whoever makes the delivery of an end makes the same, and each endpoint has its own."""
-    first = webhooks.build_end_delivery(ENDPOINT, ENDED)
+    """The delivery of an end has the same id and body each time, and each endpoint has its own."""
+    first = build_end_delivery(ENDPOINT, ENDED)
     set_clock.advance(hours=1)
-    assert webhooks.build_end_delivery(ENDPOINT, ENDED).id == first.id
-    assert webhooks.build_end_delivery(ENDPOINT, ENDED).body == first.body
+    assert build_end_delivery(ENDPOINT, ENDED).id == first.id
+    assert build_end_delivery(ENDPOINT, ENDED).body == first.body
     others = [
-        webhooks.build_end_delivery(other, ENDED).id
+        build_end_delivery(other, ENDED).id
         for other in (
             replace(ENDPOINT, id="wh_00000000000000000000"),
             replace(ENDPOINT, tenant="other"),
@@ -74,8 +77,8 @@ def test_an_end_has_one_delivery_an_endpoint(set_clock: SetClock) -> None:
 
 @pytest.mark.usefixtures("set_clock")
 def test_a_body_is_thin() -> None:
-    """It has ids, status, reason and times, and nothing that anybody wrote."""
-    assert webhooks.build_end_delivery(ENDPOINT, ENDED).body == (
+    """A body has ids, status, reason and times, and no text that anybody wrote."""
+    assert build_end_delivery(ENDPOINT, ENDED).body == (
         '{"type": "generation.finished", "timestamp": "2026-11-10T09:00:02.000Z", "data": '
         '{"id": "019a6f3e-7c00-7000-8000-000000000001", "status": "succeeded", "reason": null, '
         '"flow": "mail-reply", "flow_version": 3, "dialect": "native", '
@@ -90,15 +93,15 @@ def test_ids_sort_by_time(set_clock: SetClock, seed: int) -> None:
     ids = []
     for _ in range(200):
         set_clock.advance(milliseconds=chance.randrange(1, 10**9))
-        ids.append(webhooks.build_test_delivery(ENDPOINT).id)
+        ids.append(build_test_delivery(ENDPOINT).id)
     assert ids == sorted(ids)
-    assert all(webhooks.is_delivery_id(delivery_id) for delivery_id in ids)
+    assert all(is_delivery_id(delivery_id) for delivery_id in ids)
     assert {uuid.UUID(delivery_id.removeprefix("msg_")).version for delivery_id in ids} == {8}
 
 
 def test_secrets_are_random() -> None:
     """A secret is 32 random bytes in base64, as the specification has it."""
-    secrets = {webhooks.new_secret() for _ in range(100)}
+    secrets = {new_secret() for _ in range(100)}
     assert len(secrets) == 100
     assert {len(base64.b64decode(secret.removeprefix("whsec_"))) for secret in secrets} == {32}
 
@@ -106,13 +109,13 @@ def test_secrets_are_random() -> None:
 @pytest.mark.parametrize(("made", "waited"), [*enumerate(RETRIES, 1), (len(RETRIES) + 1, None)])
 def test_waits_are_the_schedules(made: int, waited: int | None) -> None:
     """After each try it waits as long as the schedule says, and after the last it gives up."""
-    assert webhooks.retry_wait(made, RETRIES, None) == waited
-    assert webhooks.retry_wait(made, RETRIES, Reply(500, {})) == waited
+    assert retry_wait(made, RETRIES, None) == waited
+    assert retry_wait(made, RETRIES, Reply(500, {})) == waited
 
 
 def test_more_time_does_not_mean_more_tries() -> None:
     """After the last try Retry-After brings no other."""
-    assert webhooks.retry_wait(8, RETRIES, Reply(503, {"retry-after": "60"})) is None
+    assert retry_wait(8, RETRIES, Reply(503, {"retry-after": "60"})) is None
 
 
 @pytest.mark.parametrize(
@@ -142,9 +145,9 @@ def test_only_allowed_hosts_are_told(url: str, allowed: bool) -> None:  # noqa: 
     """A submission's address is at a host that is allowed, to the letter, or it is refused."""
     hosts = {"hooks.example.com", "localhost:8000"}
     if allowed:
-        webhooks.check_host(url, hosts)
-        assert webhooks.is_allowed_url(url, hosts)
+        check_webhook_url(url, hosts)
+        assert is_allowed_url(url, hosts)
         return
     with pytest.raises(UnprocessableError) as refused:
-        webhooks.check_host(url, hosts)
+        check_webhook_url(url, hosts)
     assert refused.value.field == "webhook_url"

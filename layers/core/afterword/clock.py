@@ -1,4 +1,4 @@
-"""The one clock: each time that is stored or compared comes from here, where tests set it."""
+"""The one clock, which tests can set: the source of every stored or compared time."""
 
 from datetime import UTC, datetime
 
@@ -14,7 +14,7 @@ def to_millis(moment: datetime) -> int:
 
 
 def from_millis(millis: int) -> datetime:
-    """Return the aware UTC time of that many milliseconds since the epoch."""
+    """Return the aware UTC time of milliseconds since the epoch."""
     return datetime.fromtimestamp(millis / 1000, UTC)
 
 

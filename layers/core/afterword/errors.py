@@ -1,18 +1,18 @@
-"""What can go wrong with a request, in the words of the domain; each dialect maps it to HTTP."""
+"""The errors of a request, in the domain's words; each dialect maps them to HTTP."""
 
 
 class AfterwordError(Exception):
-    """An error whose message is one sentence that its caller may read and act on."""
+    """An error whose message is one sentence, for the caller to act on."""
 
 
 class InvalidRequestError(AfterwordError):
-    """The request cannot be understood; the message names the field and what it should be."""
+    """A malformed request; the message is `<field>: must be …`."""
 
 
 class UnprocessableError(AfterwordError):
-    """The request can be read, but does not fit its flow; `field` is the input that does not.
+    """A well-formed request with a field that does not fit; `field` is its name.
 
-    `more` are other fields that do not, each with its message.
+    `more` are further such fields, each with its message.
     """
 
     def __init__(self, field: str, message: str, *more: tuple[str, str]) -> None:
@@ -23,28 +23,28 @@ class UnprocessableError(AfterwordError):
 
 
 class TooLargeError(AfterwordError):
-    """The request's body is larger than is taken."""
+    """A request whose body exceeds the maximum."""
 
 
 class UnauthenticatedError(AfterwordError):
-    """There is no API key, or none that is known and live."""
+    """A request without an API key, or with an unknown or revoked one."""
 
 
 class ForbiddenError(AfterwordError):
-    """The API key is good, but lacks the scope that this needs."""
+    """A request whose API key lacks the scope."""
 
 
 class NotFoundError(AfterwordError):
-    """There is no such thing for this tenant; a foreign one looks the same as an absent one."""
+    """A record that the tenant does not have; a foreign one gives the same message."""
 
 
 class UnavailableError(AfterwordError):
-    """A service that afterword stands on did not answer; the same request may succeed later."""
+    """A failure of a service that afterword depends on; the same request may succeed later."""
 
 
 class KeyReusedError(AfterwordError):
-    """The idempotency key was used before, for another request."""
+    """An idempotency key that an earlier, different request had."""
 
 
 class ConflictError(AfterwordError):
-    """What should be created is there already, or what should be changed is past that."""
+    """A creation of an existing record, or a change that the record's state forbids."""

@@ -295,7 +295,7 @@ class Services:
             self.fetcher,
             self._queue(self.settings.webhook_queue_url),
             retries=self.settings.webhook_retries,
-            tell=partial(publish_disabled, bus=self._bus),
+            publish_disabled=partial(publish_disabled, bus=self._bus),
         )
 
     @cached_property

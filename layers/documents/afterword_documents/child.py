@@ -1,8 +1,8 @@
 """The process that reads one document: from its standard input, to its standard output.
 
-Before it sees the document it gives up what reading needs not: more memory and time than it is
-given, other processes, and all files and sockets but its two pipes. Its environment is empty of
-everything that the worker knows (afterword_documents.extraction).
+Before the process sees the document, it gives up all that reading does not need. Memory and time
+are bounded; other processes, and files and sockets but its two pipes, are out of reach. The worker
+gives it an empty environment (afterword_documents.extraction).
 """
 
 import resource
@@ -44,7 +44,7 @@ def limit(memory: int, seconds: int) -> None:
 
 
 def _reader(media_type: str) -> Callable[[bytes], str]:
-    """Return what reads a document; each kind imports its own parser, and no other."""
+    """Return the reader of a media type; each imports its own parser, and no other."""
     if media_type == "application/pdf":
         from afterword_documents import pdf  # noqa: PLC0415
 

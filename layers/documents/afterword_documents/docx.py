@@ -39,7 +39,7 @@ _DAMAGES = (
 
 
 def _text(archive: zipfile.ZipFile) -> str:
-    # What a part says to unpack to, it does at most: zipfile reads no further.
+    # The declared size is the most that a part unpacks to: zipfile reads no further.
     if sum(part.file_size for part in archive.infolist()) > MAX_UNPACKED_BYTES:
         raise VerdictError(Verdict.UNPACKS_TOO_BIG)
     parts = set(archive.namelist())
@@ -149,7 +149,7 @@ class _Numbering(_Reader):
                 self._abstract_of[self._list] = value
 
     def mark(self, list_id: str, level: str) -> str:
-        """Return what stands before the list's next item: a dash, or its number."""
+        """Return the mark of the list's next item: a dash, or its number."""
         number_format = self._format.get((self._abstract_of.get(list_id, ""), level), "bullet")
         if number_format in {"bullet", "none"}:
             return "-"
@@ -169,7 +169,7 @@ class _Paragraph:
 
 _PARTS = {"tbl": Part.TABLE, "tr": Part.ROW, "tc": Part.CELL}
 _SKIPPED = {"Fallback", "del", "moveFrom"}
-"""What is shown another way, was deleted, or has been moved elsewhere."""
+"""Elements whose text is shown another way, was deleted, or has been moved elsewhere."""
 _CHARACTERS = {"tab": "\t", "br": "\n", "cr": "\n", "noBreakHyphen": "-"}
 """A tab stop is a `tab` too; those come first in a paragraph, and white space there is dropped."""
 

@@ -1,7 +1,7 @@
 """Gets a document's text, whatever the document tries.
 
 Untrusted documents are parsed in a process of their own (`child`), which gets the document and
-nothing else: no credentials, no open files, bounded memory. It is killed when its time is up.
+nothing else: no credentials, no open files, bounded memory. A child whose time is up is killed.
 """
 
 import os
@@ -74,7 +74,7 @@ def _checked(text: str) -> str:
 
 
 def _text_of(answer: bytes) -> str:
-    """Return the text that the process wrote; it is trusted no more than the document."""
+    """Return the text that the process wrote, which is trusted no more than the document."""
     verdict, _, text = answer.partition(b"\n")
     try:
         known = Verdict(verdict.decode())
@@ -124,7 +124,7 @@ _CHUNK = 65_536
 
 
 def _answer(media_type: str, content: bytes, ends: float) -> bytes:
-    """Return what the process writes about the document; raise FailedError if it takes too long."""
+    """Return the output of the process; raise FailedError if the process takes too long."""
     seconds = ceil(max(0.0, ends - time.monotonic())) + 1  # later than it is killed
     try:
         process = start(_RUN, media_type, str(MEMORY_BYTES), str(seconds))
@@ -134,7 +134,7 @@ def _answer(media_type: str, content: bytes, ends: float) -> bytes:
         try:
             return _exchange(process, content, ends)
         finally:
-            process.kill()  # it may have closed its output and still run
+            process.kill()  # the process may still run with its output closed
 
 
 def start(script: str, *arguments: str) -> "subprocess.Popen[bytes]":

@@ -10,7 +10,7 @@ from afterword_documents.verdicts import MAX_CHARACTERS, Verdict, VerdictError
 
 
 class Kind(Enum):
-    """What a line is: list items and a table's rows stay together, all else stands apart."""
+    """The kind of a line: list items and a table's rows stay together, all else stands apart."""
 
     PARAGRAPH = auto()
     ITEM = auto()
@@ -18,7 +18,7 @@ class Kind(Enum):
 
 
 class Part(Enum):
-    """What can be open around a line."""
+    """An element that can be open around a line."""
 
     TABLE = auto()
     ROW = auto()

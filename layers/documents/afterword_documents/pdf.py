@@ -38,7 +38,7 @@ def _page(document: pypdfium2.PdfDocument, number: int, *, has_forms: bool) -> s
     page = document[number]
     if has_forms:
         with suppress(pypdfium2.PdfiumError):
-            page.flatten()  # what is filled into a form becomes text, in what is read next
+            page.flatten()  # a form's entries become text of the page
         page.close()
         page = document[number]
     text_page = page.get_textpage()

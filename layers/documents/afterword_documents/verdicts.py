@@ -1,4 +1,4 @@
-"""What the process that reads a document says of it, and the bounds that it keeps."""
+"""The verdicts of the process that reads a document, and its bounds."""
 
 from enum import StrEnum
 

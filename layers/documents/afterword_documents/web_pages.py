@@ -20,7 +20,7 @@ _BLOCKS = {
 
 
 def text(page: str) -> str:
-    """Return what a reader of the page sees. Raises VerdictError when that is too much."""
+    """Return the visible text of a page. Raises VerdictError when that is too much."""
     reader = _Reader()
     reader.feed(page)
     reader.close()

@@ -11,7 +11,7 @@ from tests.stack.embedded.driver import Dev, Tenant, running
 
 FIRST = "test_submissions_are_accepted_while_processes_are_killed"
 LAST = "test_killed_workers_and_models_lose_nothing"
-"""The chaos begins before all other tests and is looked at after them: it takes minutes to calm."""
+"""The chaos begins before all other tests and is looked at after them, minutes later."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

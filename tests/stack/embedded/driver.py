@@ -85,7 +85,7 @@ class Tenant:
         return process
 
     def read(self, process: str) -> Json:
-        """Return what the API says of a process."""
+        """Return the API's answer about a process."""
         answer = self.request("GET", f"{self.mails}/{process}")
         assert answer.status_code == 200, answer.text
         output: Json = answer.json()
@@ -190,7 +190,7 @@ class Dev:
         return ROOT / ".local" / str(self.port)
 
     def facts(self) -> Json:
-        """Return what this stack announces, {} before it is ready and after its end."""
+        """Return the facts that this stack announces, {} before it is ready and after its end."""
         return read(self.folder / "dev.json")
 
     def account(self) -> Account:

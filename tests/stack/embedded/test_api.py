@@ -1,4 +1,4 @@
-"""What a client of the API sees."""
+"""The API as its clients see it."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -75,7 +75,7 @@ def test_a_body_of_300_kb_is_taken(dev: Dev, tenant: Tenant) -> None:
 def test_a_bad_body_is_refused(
     dev: Dev, tenant: Tenant, body: bytes, content_type: str | None, status: int
 ) -> None:
-    """What cannot be a mail is a clear error, and nothing is stored."""
+    """A body that cannot be a mail is a clear error, and nothing is stored."""
     before = stored(dev, tenant).keys()
     headers = {"content-type": content_type} if content_type else {}
     answer = tenant.request("POST", tenant.mails, content=body, headers=headers)
@@ -123,7 +123,7 @@ def test_another_tenants_company_is_404(tenant: Tenant, other_tenant: Tenant) ->
     ],
 )
 def test_other_routes_are_not_found(tenant: Tenant, method: str, path: str) -> None:
-    """What the template does not route is API Gateway's own 404, the emulator's paths included."""
+    """A route outside the template is API Gateway's own 404, the emulator's paths included."""
     answer = tenant.request(method, path)
     assert (answer.status_code, answer.json()) == (404, {"message": "Not Found"})
 

@@ -34,7 +34,7 @@ FLOW = Flow(
 
 
 class Echo(BaseHTTPRequestHandler):
-    """A STAND-IN for a model, with its API: it repeats the number that it is asked about."""
+    """A STAND-IN for a model, with its API: each answer repeats the number of its question."""
 
     protocol_version = "HTTP/1.1"
 
@@ -116,7 +116,7 @@ def batches_of(account: Account, tenant: Tenant) -> list[Json]:
 
 
 def read(tenant: Tenant, batch_id: str) -> Json:
-    """Return what the API says of a batch."""
+    """Return the API's answer about a batch."""
     answer = tenant.request("GET", f"/v1/batches/{batch_id}")
     assert answer.status_code == 200, answer.text
     body: Json = answer.json()

@@ -1,4 +1,4 @@
-"""What the promise comes to when processes die under load."""
+"""The promise, kept when processes die under load."""
 
 import math
 import os
@@ -67,7 +67,7 @@ class Mail:
 
     @property
     def external_ref(self) -> str:
-        """What comes back beside the reply."""
+        """The external data that come back beside the reply."""
         return f"Narwhal-{self.number}"
 
     def submit(self, tenant: Tenant) -> str:
@@ -100,13 +100,12 @@ def submit_all(tenant: Tenant, mails: Sequence[Mail], chance: random.Random) -> 
 def workers_of(dev: Dev, function: str = "GenerateFunction") -> list[int]:
     """Return the processes of this stack's worker, or of another function, that have a connection.
 
-    One that has none is not through with its start yet; killed there, ministack would end all the
-    others as well.
+    A process without one is still starting. Killed there, ministack would end all the others.
     """
     ours = f"\0TMPDIR={dev.folder}/".encode()
     found = []
     for process in Path("/proc").glob("[0-9]*"):
-        with suppress(OSError):  # it has ended, or is somebody else's
+        with suppress(OSError):  # ended, or another stack's
             environ = b"\0" + (process / "environ").read_bytes()
             if ours in environ and f"-{function}".encode() in environ:
                 opened = [descriptor.readlink().name for descriptor in (process / "fd").iterdir()]
@@ -137,7 +136,7 @@ def kill_at_random(dev: Dev, chance: random.Random) -> Counter[str]:
 
 
 def due(account: Account) -> int:
-    """Return how many generations are open, or ended and not settled, by the sweeper's index."""
+    """Return the number of generations open, or not dispatched, by the sweeper's index."""
     dynamodb = session().client("dynamodb", endpoint_url=account.endpoint)
     table = account.outputs()["GenerationsTable"]
     pages = dynamodb.get_paginator("scan").paginate(TableName=table, IndexName="by_due")
@@ -161,7 +160,7 @@ def waiting(account: Account, own: str) -> int:
 
 
 def logged(dev: Dev, account: Account) -> str:
-    """Return what the functions and the stack's processes have logged."""
+    """Return the log lines of the functions and the stack's processes."""
     logs = session().client("logs", endpoint_url=account.endpoint)
     texts = [path.read_text(errors="replace") for path in dev.folder.glob("*.log")]
     for group in logs.describe_log_groups()["logGroups"]:
@@ -171,7 +170,7 @@ def logged(dev: Dev, account: Account) -> str:
 
 
 def totals(items: Items, kills: Counter[str], seconds: float) -> str:
-    """Return what a run came to, for its log."""
+    """Return the totals of a run, for its log."""
     ends = Counter(item.get("reason", item["status"]) for item in items.values())
     attempts = Counter(int(item["attempt"]) for item in items.values())
     failures = Counter(int(item["failures"]) for item in items.values())
@@ -202,10 +201,10 @@ class Chaos:
 
 @pytest.fixture(scope="session")
 def chaos(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chaos]:
-    """Submit 500 mails to a stack of its own while its workers and its model are killed.
+    """Submit 500 mails to a stack of its own while its workers and its model die.
 
-    Ten clients submit them in 40 s, 80 with a placeholder that the model fills and 420 without.
-    For a minute a worker is killed every two seconds, and the model 6 to 9 s after it is back.
+    Ten clients submit them in 40 s: 80 have a placeholder that the model fills, 420 have none.
+    For a minute a worker is killed every 2 s, and the model 6 to 9 s after each start.
     """
     chance = seeded(SEEDS[-1])
     asking = set(chance.sample(range(SUBMISSIONS), ASK_THE_MODEL))
@@ -242,7 +241,7 @@ def test_submissions_are_accepted_while_processes_are_killed(chaos: Chaos) -> No
 def test_killed_workers_and_models_lose_nothing(
     chaos: Chaos, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Whatever is killed under 500 submissions, each comes to one end with its own reply.
+    """Each of 500 submissions under killed workers and models comes to one end with its own reply.
 
     The lost ones come again minutes later, so this is the last test, and others run meanwhile.
     """

@@ -85,7 +85,7 @@ def results(response: httpx.Response) -> Json:
 
 
 def test_a_content_is_added_listed_and_asked(connect: Callable[[], Owner]) -> None:
-    """What is added is in its folder, which is made, and a question finds it at once."""
+    """A new content is in its folder, which is made, and a question finds it at once."""
     owner = connect()
     assert results(owner.get("/v1/content/folders")) == {"foldersCount": 0, "folders": []}
     assert owner.ask("When is a refund paid?")["results"]["result"] == NOTHING
@@ -105,7 +105,7 @@ def test_a_content_is_added_listed_and_asked(connect: Callable[[], Owner]) -> No
 
 
 def test_files_and_forms_come_in(connect: Callable[[], Owner]) -> None:
-    """A form may bring a file; the text of a page is read out of it; a name tells the folder."""
+    """A form may bring a file; the text of a page is read; a name tells the folder."""
     owner = connect()
     files = {"file": ("hours.html", HTML, "text/html")}
     added = results(

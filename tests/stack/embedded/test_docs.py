@@ -1,4 +1,4 @@
-"""The documentation page in a real browser: what is on it, and that all of it is our own."""
+"""The documentation page in a real browser: its contents, all of which are our own."""
 
 import shutil
 from collections.abc import Iterator
@@ -42,7 +42,7 @@ def chromium() -> Iterator[Browser]:
     if path is None:
         pytest.fail("There is no Chromium: apt-get install chromium, and try again.")
     with sync_playwright() as playwright:
-        # Its sandbox needs rights that root in a container has not; what it opens is our own.
+        # The sandbox needs rights that root in a container has not; the pages it opens are our own.
         browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
         yield browser
         browser.close()
@@ -103,7 +103,7 @@ def test_an_operation_can_be_read(visit: Visit) -> None:
 
 
 def test_an_operation_can_be_tried(visit: Visit) -> None:
-    """What is asked from the page is asked of the API that serves it, and the answer is shown."""
+    """A request from the page goes to the API that serves it, and the answer is shown."""
     block = visit.page.locator("#operations-Service-health")
     block.locator(".opblock-summary").click()
     block.get_by_role("button", name="Try it out").click()
@@ -130,7 +130,7 @@ def test_nothing_comes_from_elsewhere(visit: Visit) -> None:
 
 
 def test_a_complaint_would_be_seen(visit: Visit) -> None:
-    """What the page's policy forbids is stopped by the browser, and these tests see it."""
+    """The browser stops a breach of the page's policy, and these tests see it."""
     run = "s = document.createElement('script'); s.textContent = 'window.ran = 1';"
     visit.page.evaluate(f"{run} document.body.append(s)")
     visit.page.wait_for_function("() => window.ran === undefined")

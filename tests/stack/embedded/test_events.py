@@ -1,4 +1,4 @@
-"""What follows from a generation's end: its event, and its place given back."""
+"""The consequences of a generation's end: its event, and the return of its slot."""
 
 import os
 import signal
@@ -58,7 +58,7 @@ def post(tenant: Tenant) -> httpx.Response:
         ),
     ],
 )
-def test_an_end_is_an_event(  # noqa: PLR0913, PLR0917 - what is compared
+def test_an_end_is_an_event(  # noqa: PLR0913, PLR0917 - the compared values
     dev: Dev,
     template: str,
     api_status: str,
@@ -97,7 +97,7 @@ def test_an_end_is_an_event(  # noqa: PLR0913, PLR0917 - what is compared
 
 
 def test_one_at_once(dev: Dev) -> None:
-    """Over its limit a tenant is told to come back, and let in when its place is free again."""
+    """Over its limit a tenant is told to come back, and admitted when its slot is free again."""
     account = dev.account()
     tenant = account.create_tenant("one-at-once", FLOW)
     account.registry().set_limits(tenant.id, Limits(running_at_once=1))
@@ -119,7 +119,7 @@ def test_one_at_once(dev: Dev) -> None:
 
 
 def _accepted(tenant: Tenant) -> str:
-    """Submit once more, and return the process id, "" while the place is not given back."""
+    """Submit once more, and return the process id, "" while the slot is not given back."""
     answer = post(tenant)
     assert answer.status_code in {200, 429}, answer.text
     process: str = answer.json().get("process_cuid", "")

@@ -186,7 +186,7 @@ def test_documents_of_all_types_reach_the_model(
 def test_a_file_that_cannot_be_read_is_a_clear_failure(
     api: httpx.Client, content: bytes, reason: str
 ) -> None:
-    """What cannot be read fails its generation with a reason, and the worker lives on."""
+    """A file that cannot be read fails its generation with a reason, and the worker lives on."""
     answer = api.post(
         "/api/v1/generations", data={"question": QUESTION}, files={"document": ("a", content)}
     )

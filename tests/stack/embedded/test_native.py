@@ -76,7 +76,7 @@ def is_problem(answer: httpx.Response, status: int) -> bool:
 def test_a_generation_lives_from_submission_to_deletion(
     new_tenant: Callable[..., Tenant], connect: Callable[[Tenant], httpx.Client]
 ) -> None:
-    """It is accepted, found by its reference, shown when done, deleted, and then absent."""
+    """A generation is accepted, found by its reference, shown when done, deleted, then absent."""
     client = connect(new_tenant())
     accepted = submit(client, external_ref="case-457", metadata={"n": 1})
     done = finish(client, accepted)
@@ -160,7 +160,7 @@ def test_a_list_goes_over_pages(
 def test_any_dialects_generation_is_read(
     dev: Dev, connect: Callable[[Tenant], httpx.Client]
 ) -> None:
-    """What came through Dialonce and Promptitude is shown here, and what came here there."""
+    """Generations of Dialonce and Promptitude are shown here, and those made here there."""
     tenant = dev.tenants()[0]
     facts = dev.facts()["tenants"][0]["promptitude"]
     client = connect(tenant)
@@ -220,7 +220,7 @@ def test_limits_are_told(
 def test_errors_are_problems(
     new_tenant: Callable[..., Tenant], connect: Callable[[Tenant], httpx.Client]
 ) -> None:
-    """What is wrong is named, and what is foreign is absent, byte for byte."""
+    """A fault is named, and a foreign generation is absent, byte for byte."""
     mine, theirs = connect(new_tenant()), connect(new_tenant())
     foreign = submit(theirs)["links"]["self"]
     assert is_problem(mine.post(PATH, content=b"\xff"), 400)

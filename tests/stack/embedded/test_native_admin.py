@@ -101,7 +101,7 @@ def test_a_key_is_made_used_and_revoked(dev: Dev, owner: httpx.Client) -> None:
 
 
 def test_usage_is_what_was_generated(dev: Dev, owner: httpx.Client, tenant: str) -> None:
-    """What a real model answered is counted once, before and after the count, on both sides."""
+    """A real model's answer is counted once, before and after the count, on both sides."""
     owner.put("/v1/flows/ask", json=ASK)
     for number in range(CALLS):
         body = {"flow": {"inputs": {"question": f"What is {number} plus one?"}}}
@@ -121,7 +121,7 @@ def test_usage_is_what_was_generated(dev: Dev, owner: httpx.Client, tenant: str)
 
 
 def on_the_command_line(dev: Dev, tenant: str) -> Json:
-    """Return what `afterword usage` shows."""
+    """Return the output of `afterword usage`."""
     account = dev.account()
     credentials = session().get_credentials()
     assert credentials is not None

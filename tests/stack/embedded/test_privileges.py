@@ -84,7 +84,7 @@ def without(dev: Dev, role: str, action: str) -> Iterator[None]:
 
 
 def document(iam: Any, policy: str) -> Policy:  # noqa: ANN401 - a client without stubs
-    """Return what a managed policy says."""
+    """Return the document of a managed policy."""
     version = iam.get_policy(PolicyArn=policy)["Policy"]["DefaultVersionId"]
     got = iam.get_policy_version(PolicyArn=policy, VersionId=version)["PolicyVersion"]
     found: Policy = got["Document"]

@@ -134,7 +134,7 @@ def test_a_log_is_read_rated_and_asked_for_again(connect: Callable[..., httpx.Cl
 
 
 def test_errors_have_the_code_of_their_status(connect: Callable[..., httpx.Client]) -> None:
-    """What is wrong is named in Promptitude's shape, and what is foreign is absent."""
+    """A fault is named in Promptitude's shape, and a foreign flow is absent."""
     mine, theirs = (connect({"name": "hello", "prompt": "Hello {{name}}."}) for _ in range(2))
     log_id = generate(theirs).json()["results"]["logId"]
     answers = [

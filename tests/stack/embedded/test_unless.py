@@ -73,7 +73,7 @@ def finish(client: httpx.Client, question_id: str) -> Json:
 
 
 def messages(answer: Json) -> list[tuple[str, str]]:
-    """Return who said what."""
+    """Return the messages: role and text."""
     return [(turn["sender"], turn["message"]) for turn in answer["chatData"]["history"]]
 
 
@@ -165,7 +165,7 @@ def test_the_key_alone_is_enough(connect: Callable[..., httpx.Client]) -> None:
 
 
 def test_errors_are_sentences(connect: Callable[..., httpx.Client]) -> None:
-    """What is wrong is named in one shape, and what is foreign is as if absent."""
+    """A fault is named in one shape, and a foreign thing is as if absent."""
     mine, theirs = connect(), connect(1)
     foreign = ask(theirs)
     good = {"query": ASKED, "sessionId": "s", "visitorId": "v"}
@@ -195,7 +195,7 @@ def test_errors_are_sentences(connect: Callable[..., httpx.Client]) -> None:
 def test_braces_and_brackets_stay_as_they_are(
     connect: Callable[..., httpx.Client], query: str
 ) -> None:
-    """What looks like a name in a question is shown as it was sent."""
+    """A name in a question is shown as it was sent, with its braces and brackets."""
     client = connect()
     answer = finish(client, ask(client, query))
     assert messages(answer)[0] == ("user", query)

@@ -25,7 +25,7 @@ from tests.stack.embedded.driver import Account, Dev, Json, Tenant, running, unt
 GENERATIONS = 200
 CLIENTS = 5
 RETRIES = "1,1,2,2,3,3,5,5,5,5,5,5"
-"""Seconds after each try that fails, in the place of the standard schedule's 28 hours."""
+"""Seconds after each try that fails, instead of the standard schedule's 28 hours."""
 FAILS, HANGS, HANGS_UP = 0.25, 0.02, 0.03
 DELIVERED_SECONDS = 400.0
 FLOW = Flow(
@@ -70,7 +70,7 @@ class Post:
 
     @property
     def data(self) -> Json:
-        """What it tells."""
+        """The event in its body."""
         data: Json = json.loads(self.body)["data"]
         return data
 
@@ -88,7 +88,7 @@ class Receiver:
     ended: threading.Event = field(default_factory=threading.Event)
 
     def taken(self, path: str) -> list[Post]:
-        """Return what came at a path and was taken."""
+        """Return the deliveries that came at a path and were taken."""
         return [post for post in list(self.posts) if (post.path, post.status) == (path, 200)]
 
     def answer(self) -> int | None:
@@ -316,4 +316,4 @@ def test_an_address_inside_is_never_sent_to(dev: Dev, receiver: Receiver) -> Non
     receiver.steady = True
     owner.said("POST", f"/v1/webhooks/{webhook}/test", status=202)
     tries = until(lambda: owner.log(webhook)[0]["tries"], 60)
-    assert tries[0]["note"] == "its host is not found on the public internet"
+    assert tries[0]["note"] == "the host was not found on the public internet"

@@ -65,18 +65,18 @@ class SamLocal:
     output: Path
 
     @property
-    def place(self) -> Path:
-        """Where it writes."""
+    def folder(self) -> Path:
+        """The folder of its files."""
         return ROOT / ".local" / str(self.port)
 
     def sam_log(self) -> str:
-        """Return what sam has printed."""
-        path = self.place / "sam.log"
+        """Return the output of sam."""
+        path = self.folder / "sam.log"
         return path.read_text() if path.exists() else ""
 
     def facts(self) -> Json:
-        """Return what it announces."""
-        facts: Json = json.loads((self.place / "dev.json").read_text())
+        """Return the facts that the stack announces."""
+        facts: Json = json.loads((self.folder / "dev.json").read_text())
         return facts
 
     def tenant(self) -> Tenant:
@@ -130,14 +130,14 @@ def starting(folder: Path) -> Iterator[SamLocal]:
         if process.poll() is None:
             process.send_signal(signal.SIGTERM)
             process.wait(timeout=STOP_SECONDS)
-    shutil.rmtree(sam.place)  # not after a failure: its logs may tell why
+    shutil.rmtree(sam.folder)  # not after a failure: its logs may tell why
 
 
 @contextmanager
 def running(folder: Path) -> Iterator[SamLocal]:
     """Run it on a free port, and wait until it is ready."""
     with starting(folder) as sam:
-        announced = sam.place / "dev.json"
+        announced = sam.folder / "dev.json"
         until(lambda: announced.exists() or sam.process.poll() is not None, START_SECONDS)
         assert sam.process.poll() is None, sam.output.read_text()
         yield sam

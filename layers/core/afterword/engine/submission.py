@@ -5,11 +5,12 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from afterword import generations, webhooks
+from afterword import generations
 from afterword.errors import ConflictError, KeyReusedError
 from afterword.generations import DEADLINE, Status, SubmissionOptions
 from afterword.limits import Admission
 from afterword.runtime import telemetry
+from afterword.webhooks.hosts import check_webhook_url
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -107,7 +108,7 @@ class Submitter:
         rules = self._limiter.get_rules(tenant)
         url = submission.webhook_url
         if url is not None:
-            webhooks.check_host(url, rules.webhook_hosts)
+            check_webhook_url(url, rules.webhook_hosts)
         admission = self._limiter.admit(tenant, generation_id, new=new)
         options = SubmissionOptions(
             flow_version=flow.version,

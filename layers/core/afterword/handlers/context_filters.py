@@ -1,4 +1,4 @@
-"""Folders and tags that a request chooses for a step, instead of those of its flow."""
+"""A request's filters of folders and tags for a step, which replace those of its flow."""
 
 import json
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from afterword.knowledge.selection import ContextFilterLabels, ContextFilterRequ
 from afterword.tenants.registry import StoredFlow
 
 MAX_LABELS = 100
-"""Folders, or tags, that a request may choose for a step."""
+"""Folders, or tags, in a request's filter for a step."""
 
 type Step = Mapping[str, object]
 

@@ -1,4 +1,4 @@
-"""What every HTTP handler shares: the event as a request, authentication, errors as responses."""
+"""The common part of HTTP handlers: events as requests, authentication, errors as responses."""
 
 import base64
 import re
@@ -30,7 +30,7 @@ from afterword.services import services
 from afterword.tenants.keys import ApiKey, Scope
 
 MAX_BODY_BYTES = 6_000_000
-"""A body above this is refused. Lambda's own limit is 6 MB for the event with the body in it."""
+"""The maximum of a body; Lambda's own limit is 6 MB for the event with the body in it."""
 
 STATUSES: Mapping[type[AfterwordError], HTTPStatus] = {
     InvalidRequestError: HTTPStatus.BAD_REQUEST,
@@ -57,7 +57,7 @@ _ERROR_HEADERS: Mapping[HTTPStatus, Mapping[str, str]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """An HTTP request. Header names are in lower case; `body` is the bytes that were sent."""
+    """An HTTP request, with header names in lower case, and the body's bytes as sent."""
 
     path: Mapping[str, str]
     query: Mapping[str, str]
@@ -75,14 +75,14 @@ class Response:
 
 
 type Endpoint = Callable[[Request, ApiKey], Response]
-"""A function of a request and the key that it was sent with."""
+"""A function of a request and its API key."""
 
 
 class Dialect(Protocol):
-    """What a handler needs of its dialect; each module in afterword.dialects is one."""
+    """A handler's view of its dialect; each package of afterword.dialects is one."""
 
     def read_api_key(self, request: Request, /) -> str | None:
-        """Return the API key that the request carries, wherever this dialect puts it."""
+        """Return the request's API key, from the dialect's place for it; None without one."""
         ...
 
     def render_error(self, error: AfterwordError, /) -> Response:
@@ -91,11 +91,11 @@ class Dialect(Protocol):
 
 
 def endpoint(dialect: Dialect, scope: Scope) -> Callable[[Endpoint], LambdaHandler]:
-    """Make an endpoint a Lambda handler, open to keys that have the scope.
+    """Return a decorator that makes an endpoint a Lambda handler, open to keys with the scope.
 
-    The handler authenticates before anything else, and answers each domain error, and AWS being
-    out of reach, in the dialect's shape. Anything else is a bug and left to Lambda, which counts
-    it, and to API Gateway, which answers 500 without a detail.
+    The handler authenticates first. Domain errors, and failed calls of AWS, become responses in the
+    dialect's shape. Any other exception is a bug: Lambda counts the error, and API Gateway answers
+    500 without a detail.
     """
 
     def decorate(serve: Endpoint) -> LambdaHandler:
@@ -106,9 +106,11 @@ def endpoint(dialect: Dialect, scope: Scope) -> Callable[[Endpoint], LambdaHandl
                     response = _serve(event, dialect, scope, serve)
                 except AfterwordError as error:
                     response = _refusal(dialect, error)
-                    log.info("refused", extra={"status": response.status, "why": _why(error)})
+                    log.info(
+                        "refused a request", extra={"status": response.status, "why": _why(error)}
+                    )
                 except (BotoCoreError, ClientError):
-                    log.exception("AWS is out of reach")
+                    log.exception("could not reach AWS")
                     response = dialect.render_error(UnavailableError("Try again in a moment."))
                 return _result(response)
 
@@ -123,7 +125,7 @@ def _serve(event: Event, dialect: Dialect, scope: Scope, serve: Endpoint) -> Res
     api_key = services().authenticator.authenticate(dialect.read_api_key(request), scope)
     if len(request.body) > MAX_BODY_BYTES:
         raise TooLargeError(
-            f"The body has {len(request.body)} bytes; at most {MAX_BODY_BYTES} are taken."
+            f"The body must have at most {MAX_BODY_BYTES} bytes, not {len(request.body)}."
         )
     return serve(request, api_key)
 
@@ -135,7 +137,7 @@ def _request(event: Event) -> Request:
         path=event.get("pathParameters") or {},
         query=event.get("queryStringParameters") or {},
         headers={name.lower(): value for name, value in (event.get("headers") or {}).items()},
-        # A text body is UTF-8 that API Gateway has decoded; what it could not comes as base64.
+        # API Gateway decodes a body of UTF-8 to text; another body comes as base64.
         body=base64.b64decode(body)
         if event.get("isBase64Encoded")
         else body.encode("utf-8", "surrogatepass"),
@@ -143,9 +145,9 @@ def _request(event: Event) -> Request:
 
 
 def _why(error: AfterwordError) -> str:
-    """Return what the log says: messages about a request's body may have names of the caller's."""
-    told = not isinstance(error, InvalidRequestError | UnprocessableError)
-    return str(error) if told else type(error).__name__
+    """Return the cause for the log, without messages that may repeat names of the caller's."""
+    is_loggable = not isinstance(error, InvalidRequestError | UnprocessableError)
+    return str(error) if is_loggable else type(error).__name__
 
 
 def _refusal(dialect: Dialect, error: AfterwordError) -> Response:
@@ -172,9 +174,9 @@ def read_bearer_token(request: Request) -> str | None:
 def read_idempotency_key(request: Request) -> str | None:
     """Return the request's `Idempotency-Key`, None without one.
 
-    Raises InvalidRequestError unless it is 1 to 255 visible ASCII characters. The quotes of the
-    header's draft (draft-ietf-httpapi-idempotency-key-header) are part of the key where they are
-    sent: few clients send them, and no client sends both forms of one key.
+    Raises InvalidRequestError unless the key is 1 to 255 visible ASCII characters. Quotes, which
+    draft-ietf-httpapi-idempotency-key-header has, are part of the key: few clients send quotes, and
+    no client sends both forms of one key.
     """
     key = request.headers.get("idempotency-key")
     if key is not None and not _IDEMPOTENCY_KEY.fullmatch(key):
@@ -183,10 +185,10 @@ def read_idempotency_key(request: Request) -> str | None:
 
 
 def read_deadline(request: Request) -> timedelta | None:
-    """Return the request's `Afterword-Deadline`: in how many seconds its text is of use at most.
+    """Return the request's `Afterword-Deadline`, the seconds after which its text is of no use.
 
-    None without one; raises InvalidRequestError unless it is a whole number that afterword takes.
-    The header is ours, since none of the services has a field for it.
+    None without the header. Raises InvalidRequestError unless it is a whole number from
+    MIN_DEADLINE to MAX_DEADLINE. None of the dialects' services has a field for it.
     """
     text = request.headers.get("afterword-deadline")
     if text is None:
@@ -202,9 +204,9 @@ def read_deadline(request: Request) -> timedelta | None:
 
 
 def require_access(flow: str | None, allowed: str | None, kind: str = "generation") -> None:
-    """Raise NotFoundError for a thing of another flow than the allowed one; None allows all.
+    """Raise NotFoundError for a record of another flow than the allowed one; None allows all.
 
-    The message is that of an absent thing.
+    The message is that of an absent record.
     """
     if allowed not in {None, flow}:
         raise NotFoundError(f"There is no such {kind}.")

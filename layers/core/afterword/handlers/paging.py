@@ -13,7 +13,7 @@ from afterword.errors import InvalidRequestError
 MAX_RESPONSE_BYTES = 6_000_000
 """Lambda's limit of a response, in which the body is a JSON string."""
 PAGE_BYTES = 5_000_000
-"""A page ends before it is longer."""
+"""The size of a page in bytes, at most."""
 GENERATION_KEY = re.compile(r"[0-9]{13}#[0-9a-f-]{36}")
 """The sort key of a generation in a list: its creation time and its id."""
 ANY_KEY = re.compile(r".*", re.DOTALL)
@@ -21,7 +21,7 @@ ANY_KEY = re.compile(r".*", re.DOTALL)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Paging:
-    """How a list is paged: its page size without a `limit`, the maximum, and its cursors.
+    """The paging of a list: the page size without a `limit`, the maximum, and the cursors.
 
     `cursor` is the query's parameter. A cursor encodes a sort key of the list, of the form `key`.
     """
@@ -72,7 +72,7 @@ def response_bytes(text: str) -> int:
 
 
 def fit(texts: Iterable[str], maximum: int | None = None, *, least: int = 1) -> list[str]:
-    """Return the first JSON texts that fit into a response, and `least` of them in any case.
+    """Return the first JSON texts that fit into a response, at least `least` of them.
 
     `maximum` is their size in bytes, PAGE_BYTES by default.
     """

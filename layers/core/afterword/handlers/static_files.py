@@ -1,7 +1,7 @@
-"""What is open to everybody: the API's description, and the page that shows it.
+"""Static files, open without a key: the API's description, and the page that shows it.
 
-Nothing here reads a key, a setting or anything of AWS; the files are in the viewer layer. So a
-function of these imports no more than this, and its cold start is next to nothing.
+The files are in the viewer layer. This module reads no key, no setting and nothing of AWS, and
+imports little, which keeps the cold starts of its functions short.
 """
 
 import base64
@@ -16,19 +16,19 @@ from afterword.handlers import Event, LambdaContext, LambdaHandler
 from afterword.runtime import cold_start
 
 CACHE_CONTROL = "public, max-age=300"
-"""A browser asks again after five minutes, and gets 304 unless there is something new."""
+"""A browser revalidates after five minutes, with 304 for an unchanged file."""
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:;"
     " connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-"""A page's Content-Security-Policy: everything is from here, and nothing stands in the page."""
-_REFUSED = re.compile(r"\s*;\s*q=0(\.0*)?\s*")
+"""A page's Content-Security-Policy: own files alone, and no inline scripts or styles."""
+_ZERO_WEIGHT = re.compile(r"\s*;\s*q=0(\.0*)?\s*")
 
 
 def static_endpoint(choose: Callable[[Mapping[str, str]], str]) -> LambdaHandler:
-    """Make a Lambda handler of a function that chooses a file by the path's parameters.
+    """Return a Lambda handler; `choose` returns the name of a file for the path's parameters.
 
-    It answers the file, 304 to who has it, and 404 if it is none that is served.
+    The handler answers with the file, 304 for a client's fresh copy, or 404 for an unknown name.
     """
 
     def handler(event: Event, _context: LambdaContext) -> dict[str, object]:
@@ -43,7 +43,7 @@ def _answer(name: str, headers: Mapping[str, str]) -> dict[str, object]:
     from afterword_viewer import MEDIA_TYPES
 
     if name not in MEDIA_TYPES:
-        return _absent()
+        return _not_found()
     content, tag = _file(name)
     about = {
         "cache-control": CACHE_CONTROL,
@@ -65,7 +65,7 @@ def _answer(name: str, headers: Mapping[str, str]) -> dict[str, object]:
     }
 
 
-def _absent() -> dict[str, object]:
+def _not_found() -> dict[str, object]:
     problem = {
         "type": "about:blank",
         "title": "Not Found",
@@ -80,7 +80,7 @@ def _absent() -> dict[str, object]:
 def _file(name: str) -> tuple[bytes, str]:
     """Return a file as gzip, and its entity tag.
 
-    The tag is a weak one, since it stands for the file with and without compression.
+    The tag is weak, since the file with and without compression has the same one.
     """
     from afterword_viewer import compressed
 
@@ -89,7 +89,7 @@ def _file(name: str) -> tuple[bytes, str]:
 
 
 def _has(if_none_match: str, tag: str) -> bool:
-    """Whether a client has what the tag stands for (RFC 9110, section 13.1.2)."""
+    """Whether a client has the tag's version (RFC 9110, section 13.1.2)."""
     known = {each.strip().removeprefix("W/") for each in if_none_match.split(",")}
     return bool(known & {"*", tag.removeprefix("W/")})
 
@@ -99,5 +99,5 @@ def _takes_gzip(accept_encoding: str) -> bool:
     for each in accept_encoding.lower().split(","):
         coding, mark, weight = each.partition(";")
         if coding.strip() in {"gzip", "*"}:
-            return not _REFUSED.fullmatch(mark + weight)
+            return not _ZERO_WEIGHT.fullmatch(mark + weight)
     return False

@@ -1,13 +1,12 @@
-"""What an owner does with webhook endpoints: the table, the secrets and the tenant's item agree."""
+"""The owner's side of webhook endpoints: keeps table, secrets and tenant's item in agreement."""
 
 from typing import TYPE_CHECKING
 
-from afterword import clock, webhooks
+from afterword import clock
 from afterword.errors import ConflictError, NotFoundError, UnprocessableError
-from afterword.runtime.outbound import FetchError
+from afterword.runtime.addresses import FetchError
 from afterword.webhooks import (
     MAX_ENDPOINTS,
-    MAX_HOSTS,
     MAX_LABEL,
     SUBMISSIONS,
     SUBSCRIBABLE_EVENTS,
@@ -15,7 +14,10 @@ from afterword.webhooks import (
     Endpoint,
     Event,
     Secret,
+    new_id,
 )
+from afterword.webhooks.hosts import check_hosts
+from afterword.webhooks.signing import new_secret, rotate_secrets
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
@@ -48,21 +50,21 @@ class WebhookEndpoints:
         label: str = "",
         events: "Sequence[Event]" = SUBSCRIBABLE_EVENTS,
     ) -> tuple[Endpoint, str]:
-        """Create an endpoint; return it and its secret, which is never shown again.
+        """Create an endpoint; return the endpoint and its secret, which is never shown again.
 
         Raises UnprocessableError, and ConflictError when the tenant has MAX_ENDPOINTS.
         """
         self._check(Change(url=url, label=label, events=tuple(events)))
-        there = [each for each in self._store.read_endpoints(tenant) if each.id != SUBMISSIONS]
-        if len(there) >= MAX_ENDPOINTS:
+        others = [each for each in self._store.read_endpoints(tenant) if each.id != SUBMISSIONS]
+        if len(others) >= MAX_ENDPOINTS:
             raise ConflictError(f"A tenant has {MAX_ENDPOINTS} webhooks at most.")
         self._registry.count_webhook(tenant, 1)
-        return self._create(tenant, webhooks.new_id(), url, label, tuple(events))
+        return self._create(tenant, new_id(), url, label, tuple(events))
 
     def _create(
         self, tenant: str, endpoint_id: str, url: str | None, label: str, events: tuple[Event, ...]
     ) -> tuple[Endpoint, str]:
-        secret = webhooks.new_secret()
+        secret = new_secret()
         endpoint = Endpoint(
             tenant=tenant,
             id=endpoint_id,
@@ -80,42 +82,40 @@ class WebhookEndpoints:
         self._check(change)
         if endpoint_id == SUBMISSIONS and (change.url is not None or change.events is not None):
             field = "events" if change.url is None else "url"
-            raise UnprocessableError(field, "each submission says it; it cannot be set.")
+            raise UnprocessableError(field, "must be left out: each submission has its own.")
         return self._store.change_endpoint(tenant, endpoint_id, change)
 
     def rotate(self, tenant: str, endpoint_id: str) -> tuple[Endpoint, str]:
-        """Give an endpoint a new secret, and return both; the old one signs for a day more.
+        """Give an endpoint a new secret, and return both; the old one signs for another day.
 
-        Raises NotFoundError, and ConflictError when somebody else rotates it at this moment.
+        Raises NotFoundError, and ConflictError after another rotation at the same time.
         """
         endpoint = self._store.get_endpoint(tenant, endpoint_id)
-        held = self._secrets.get(tenant, endpoint_id, endpoint.secret_version)
-        held = webhooks.rotate_secrets(held, clock.now())
-        self._store.rotate(endpoint, self._secrets.put(tenant, endpoint_id, held))
-        return endpoint, held[0].text
+        secrets = self._secrets.get(tenant, endpoint_id, endpoint.secret_version)
+        rotated = rotate_secrets(secrets, clock.now())
+        self._store.rotate(endpoint, self._secrets.put(tenant, endpoint_id, rotated))
+        return endpoint, rotated[0].text
 
     def remove(self, tenant: str, endpoint_id: str) -> None:
-        """Remove an endpoint and its secrets; its log stays until it expires.
+        """Remove an endpoint and its secrets; its deliveries stay until they expire.
 
-        Raises NotFoundError, and ConflictError for the one that goes with the tenant's hosts.
+        Raises NotFoundError, and ConflictError for SUBMISSIONS, which ends with the tenant's hosts.
         """
         if endpoint_id == SUBMISSIONS:
-            raise ConflictError("It is there as long as the tenant allows hosts for webhook_url.")
+            raise ConflictError(
+                "This webhook exists as long as the tenant allows hosts for webhook_url."
+            )
         endpoint = self._store.get_endpoint(tenant, endpoint_id)
         self._secrets.remove(tenant, endpoint_id)
         if self._store.remove_endpoint(endpoint):
             self._registry.count_webhook(tenant, -1)
 
     def set_hosts(self, tenant: str, hosts: "Collection[str]") -> str | None:
-        """Set the hosts that a submission's `webhook_url` may name; none with no hosts.
+        """Set the hosts that a submission's `webhook_url` may name; no hosts allow no URL.
 
-        Returns the secret that signs what is sent there, when it is made: with the first hosts.
+        Returns the secret that signs these webhooks, new with the first hosts; None later.
         """
-        for host in hosts:
-            if not webhooks.is_host(host):
-                raise UnprocessableError("host", f"{host!r} is no host such as hooks.example.com.")
-        if len(hosts) > MAX_HOSTS:
-            raise UnprocessableError("host", f"{len(hosts)} are more than {MAX_HOSTS}.")
+        check_hosts(hosts)
         secret = None
         try:
             endpoint = self._store.get_endpoint(tenant, SUBMISSIONS)
@@ -136,8 +136,9 @@ class WebhookEndpoints:
             except FetchError as error:
                 raise UnprocessableError("url", str(error)) from error
         if change.label is not None and len(change.label) > MAX_LABEL:
-            raise UnprocessableError("label", f"it has more than {MAX_LABEL} characters.")
-        if change.events is not None and not set(change.events) <= set(SUBSCRIBABLE_EVENTS):
-            raise UnprocessableError("events", f"there are: {', '.join(SUBSCRIBABLE_EVENTS)}.")
-        if change.events is not None and not change.events:
-            raise UnprocessableError("events", "name at least one.")
+            raise UnprocessableError("label", f"must have at most {MAX_LABEL} characters.")
+        events = change.events
+        if events is not None and (not events or not set(events) <= set(SUBSCRIBABLE_EVENTS)):
+            raise UnprocessableError(
+                "events", f"must be a list of one or more of: {', '.join(SUBSCRIBABLE_EVENTS)}."
+            )

@@ -1,9 +1,10 @@
-"""The secrets of webhook endpoints, in Systems Manager's Parameter Store. The one that knows it.
+"""The secrets of webhook endpoints, in Systems Manager's Parameter Store, and its only user.
 
 Each endpoint has a parameter, a SecureString, which the account's own key `aws/ssm` encrypts. Its
-value is JSON: the newest secret, and those that sign beside it until they end. A rotation is a new
-version of it. The endpoint's item says which version counts, so that one that nobody was shown, of
-a process that died in between, never signs.
+value is JSON: the newest secret, and the older ones that sign beside it until their ends.
+
+A rotation writes a new version of the parameter. The endpoint's item names the version that counts,
+so a version that a crash left unnamed, and so unshown, never signs.
 """
 
 import json
@@ -23,9 +24,9 @@ _CACHE_SIZE = 1_000
 
 
 class WebhookSecrets:
-    """Keeps secrets under `/afterword/<table>/<tenant>/<endpoint>`.
+    """Secrets, under `/afterword/<table>/<tenant>/<endpoint>`.
 
-    `table` is the table that has the endpoints.
+    `table` is the name of the endpoints' table.
     """
 
     def __init__(self, ssm: "Callable[[], SSMClient]", table: str) -> None:
@@ -33,14 +34,14 @@ class WebhookSecrets:
         self._table = table
         self._known: dict[tuple[str, int], tuple[Secret, ...]] = {}
 
-    def put(self, tenant: str, endpoint_id: str, held: "Sequence[Secret]") -> int:
-        """Store an endpoint's secrets, and return the version that they are."""
+    def put(self, tenant: str, endpoint_id: str, secrets: "Sequence[Secret]") -> int:
+        """Store an endpoint's secrets, and return their version."""
         value = [
             {
                 "secret": each.text,
                 "until": None if each.until is None else clock.to_millis(each.until),
             }
-            for each in held
+            for each in secrets
         ]
         answer = self._ssm().put_parameter(
             Name=self._name(tenant, endpoint_id),
@@ -53,13 +54,13 @@ class WebhookSecrets:
     def get(self, tenant: str, endpoint_id: str, version: int) -> tuple[Secret, ...]:
         """Return a version of an endpoint's secrets, the newest secret first.
 
-        A version never changes, so it is asked for once.
+        A version never changes, and is cached.
         """
         name = self._name(tenant, endpoint_id)
-        held = self._known.get((name, version))
-        if held is None:
+        secrets = self._known.get((name, version))
+        if secrets is None:
             answer = self._ssm().get_parameter(Name=f"{name}:{version}", WithDecryption=True)
-            held = tuple(
+            secrets = tuple(
                 Secret(
                     each["secret"],
                     None if each["until"] is None else clock.from_millis(each["until"]),
@@ -68,11 +69,11 @@ class WebhookSecrets:
             )
             if len(self._known) >= _CACHE_SIZE:
                 self._known.clear()
-            self._known[name, version] = held
-        return held
+            self._known[name, version] = secrets
+        return secrets
 
     def remove(self, tenant: str, endpoint_id: str) -> None:
-        """Forget an endpoint's secrets, if there are any."""
+        """Delete an endpoint's secrets; idempotent."""
         try:
             self._ssm().delete_parameter(Name=self._name(tenant, endpoint_id))
         except ClientError as error:

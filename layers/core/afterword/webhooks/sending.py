@@ -1,17 +1,19 @@
-"""Sends webhooks: takes messages that name deliveries, and tries each as its schedule says."""
+"""The sending of webhooks: each message names a delivery, which is tried on its schedule."""
 
 import math
+import re
 import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from afterword import clock, webhooks
+from afterword import clock
 from afterword.errors import NotFoundError
 from afterword.runtime import telemetry
-from afterword.runtime.outbound import FetchError
+from afterword.runtime.addresses import FetchError
 from afterword.runtime.queue import MessageOutcome, ids_to_redeliver
 from afterword.webhooks import (
     DISABLED_AFTER,
@@ -22,6 +24,7 @@ from afterword.webhooks import (
     Endpoint,
     Try,
 )
+from afterword.webhooks.signing import build_headers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -30,19 +33,23 @@ if TYPE_CHECKING:
     from afterword.runtime.queue import Message, Queue
     from afterword.webhooks import Delivery
     from afterword.webhooks.secrets import WebhookSecrets
+    from afterword.webhooks.signing import Headers
     from afterword.webhooks.store import WebhookStore
 
 SEND_LEASE = timedelta(seconds=SEND_SECONDS + 30)
-"""For so long a try is its sender's alone: the try, and the calls of AWS around it."""
+"""The lease of a try: the try itself, and the calls of AWS around it."""
+MAX_WAIT = 12 * 60 * 60 - 60
+"""Seconds between two tries: a message is hidden for 12 hours at most, its last try included."""
 HTTP_GONE = 410
 _SUCCESS = range(200, 300)
 _FIRST = 1
+_SECONDS = re.compile("[0-9]{1,9}")
 
 
 class Sender:
-    """Sends webhooks. `tell` lets the owner of an endpoint know that it is disabled."""
+    """The sender of webhooks. `publish_disabled` tells an endpoint's owner that it is disabled."""
 
-    def __init__(  # noqa: PLR0913 - what sending touches
+    def __init__(  # noqa: PLR0913 - the services of a sender
         self,
         store: "WebhookStore",
         secrets: "WebhookSecrets",
@@ -50,27 +57,27 @@ class Sender:
         queue: "Queue",
         *,
         retries: "Sequence[int]",
-        tell: "Callable[[Endpoint], None]",
+        publish_disabled: "Callable[[Endpoint], None]",
     ) -> None:
         self._store = store
         self._secrets = secrets
         self._fetcher = fetcher
         self._queue = queue
         self._retries = retries
-        self._tell = tell
+        self._publish_disabled = publish_disabled
 
     def send_batch(self, messages: "Sequence[Message]") -> list[str]:
-        """Try the deliveries at once, and return the message ids of those that must come again.
+        """Try the deliveries in parallel; return the ids of the messages to receive again.
 
-        None waits for another: a receiver that hangs takes its own thread's time alone.
+        A receiver that hangs takes the time of its own thread alone.
         """
         with ThreadPoolExecutor(len(messages)) as threads:
-            outcomes = threads.map(self._send_or_wait, messages)
+            outcomes = threads.map(self._try_message, messages)
             ids = (message.message_id for message in messages)
             return ids_to_redeliver(zip(ids, outcomes, strict=True))
 
-    def _send_or_wait(self, message: "Message") -> MessageOutcome:
-        """Try a delivery. What AWS does not let it do, another delivery of the message does."""
+    def _try_message(self, message: "Message") -> MessageOutcome:
+        """Try a delivery; after an error of AWS the message's next receipt tries again."""
         try:
             seconds = self._send(message)
             if seconds is None:
@@ -78,13 +85,13 @@ class Sender:
             self._queue.change_visibility(message.receipt_handle, seconds)
         except (BotoCoreError, ClientError) as error:
             telemetry.logger().warning(
-                "a webhook could not be sent",
+                "could not send a webhook",
                 extra={"tenant": message.tenant, "delivery": message.id, "why": str(error)},
             )
         return MessageOutcome.REDELIVER
 
     def _send(self, message: "Message") -> int | None:
-        """Try a delivery if it is due; return after how many seconds it is due, None for never."""
+        """Try a due delivery; return the seconds until its next try, None without one."""
         endpoint_id, _, delivery_id = message.id.partition("/")
         try:
             delivery = self._store.get_delivery(message.tenant, endpoint_id, delivery_id)
@@ -96,7 +103,7 @@ class Sender:
         if clock.to_millis(delivery.next_at) > clock.to_millis(now):
             return _seconds(delivery.next_at - now)
         claimed = self._store.claim(delivery, now + SEND_LEASE)
-        if claimed is None:  # this may be the message of the sender that has it, and may die
+        if claimed is None:  # the sender with the claim may crash, and this may be its message
             return _seconds(SEND_LEASE)
         endpoint = self._endpoint(claimed)
         if endpoint is None:
@@ -105,7 +112,7 @@ class Sender:
         return self._try(endpoint, claimed)
 
     def _endpoint(self, delivery: "Delivery") -> Endpoint | None:
-        """Return the delivery's endpoint; None if it is gone or disabled."""
+        """Return a delivery's endpoint; None for a removed or disabled one."""
         try:
             endpoint = self._store.get_endpoint(delivery.tenant, delivery.endpoint)
         except NotFoundError:
@@ -113,26 +120,26 @@ class Sender:
         return endpoint if endpoint.enabled else None
 
     def _try(self, endpoint: Endpoint, delivery: "Delivery") -> int | None:
-        held = self._secrets.get(delivery.tenant, endpoint.id, endpoint.secret_version)
+        secrets = self._secrets.get(delivery.tenant, endpoint.id, endpoint.secret_version)
         at, started = clock.now(), time.monotonic()
-        reply, why = self._post(endpoint, delivery, webhooks.build_headers(delivery, held, at))
+        reply, why = self._post(endpoint, delivery, build_headers(delivery, secrets, at))
         tried = Try(at, None if reply is None else reply.status, why, time.monotonic() - started)
         facts = {
             "generation_id": delivery.generation,
             "tenant": delivery.tenant,
             "delivery": delivery.id,
             "endpoint": endpoint.id,
-            "try": delivery.made,
+            "try": delivery.try_count,
         }
         if reply is not None and reply.status in _SUCCESS:
             self._store.record_try(delivery, DeliveryStatus.DELIVERED, tried)
             self._store.mark_recovered(endpoint)
-            telemetry.logger().info("a webhook is delivered", extra=facts)
+            telemetry.logger().info("delivered a webhook", extra=facts)
             return None
-        telemetry.logger().info("a webhook was not taken", extra={**facts, "why": why})
+        telemetry.logger().info("failed to deliver a webhook", extra={**facts, "why": why})
         gone = reply is not None and reply.status == HTTP_GONE
-        seconds = None if gone else webhooks.retry_wait(delivery.made, self._retries, reply)
-        if self._disabled(endpoint, delivery, gone=gone) or seconds is None:
+        seconds = None if gone else retry_wait(delivery.try_count, self._retries, reply)
+        if self._disable(endpoint, delivery, gone=gone) or seconds is None:
             self._store.record_try(delivery, DeliveryStatus.FAILED, tried)
             return None
         next_at = clock.now() + timedelta(seconds=seconds)
@@ -140,33 +147,61 @@ class Sender:
         return seconds
 
     def _post(
-        self, endpoint: Endpoint, delivery: "Delivery", headers: "webhooks.Headers"
+        self, endpoint: Endpoint, delivery: "Delivery", headers: "Headers"
     ) -> "tuple[Reply | None, str]":
-        """Return what the receiver answers, and in a few words why that is no success."""
+        """Return the receiver's answer, None without one, and the cause of a failure."""
         url = delivery.url or endpoint.url or ""
         try:
             reply = self._fetcher.post(url, delivery.body.encode(), headers, SEND_SECONDS)
         except FetchError as error:
             return None, error.why
-        return reply, "" if reply.status in _SUCCESS else f"it answers with status {reply.status}"
+        return (
+            reply,
+            "" if reply.status in _SUCCESS else f"the host answered with status {reply.status}",
+        )
 
-    def _disabled(self, endpoint: Endpoint, delivery: "Delivery", *, gone: bool) -> bool:
-        """Disable an endpoint that says that it is gone, or has failed for too long.
+    def _disable(self, endpoint: Endpoint, delivery: "Delivery", *, gone: bool) -> bool:
+        """Disable an endpoint that is gone or failed too long; return whether the delivery ends.
 
-        Whose first try has failed is only known to fail now: what it did before was days ago.
+        A delivery's first try never disables: the endpoint's earlier failures may be days old.
         """
         if endpoint.id == SUBMISSIONS:
             return False
         since = self._store.mark_failing(endpoint)
-        failing = delivery.made > _FIRST and clock.now() - since >= DISABLED_AFTER
+        failing = delivery.try_count > _FIRST and clock.now() - since >= DISABLED_AFTER
         if not gone and not failing:
             return False
         disabled = self._store.disable(endpoint, Disabled.GONE if gone else Disabled.FAILING)
         if disabled is not None:
-            self._tell(disabled)
+            self._publish_disabled(disabled)
         return gone or disabled is not None
 
 
 def _seconds(left: timedelta) -> int:
-    """Return whole seconds, at least one, and not more than a message can be hidden."""
-    return min(max(math.ceil(left.total_seconds()), 1), webhooks.MAX_WAIT)
+    """Return whole seconds, from 1 to MAX_WAIT."""
+    return min(max(math.ceil(left.total_seconds()), 1), MAX_WAIT)
+
+
+def retry_wait(try_count: int, retries: "Sequence[int]", reply: "Reply | None") -> int | None:
+    """Return the seconds to wait after a failed try; None after the last one.
+
+    `retries` are the seconds after the first, the second, … try. A Retry-After header may prolong
+    the wait, up to MAX_WAIT.
+    """
+    if try_count > len(retries):
+        return None
+    requested = None if reply is None else _parse_retry_after(reply.headers.get("retry-after", ""))
+    return min(max(retries[try_count - 1], requested or 0), MAX_WAIT)
+
+
+def _parse_retry_after(text: str) -> int | None:
+    """Return the seconds of a Retry-After, a number or a date (RFC 9110, section 10.2.3)."""
+    if _SECONDS.fullmatch(text):
+        return int(text)
+    try:
+        moment = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    if moment.tzinfo is None:
+        return None
+    return math.ceil((moment - clock.now()).total_seconds())

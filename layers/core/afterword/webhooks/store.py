@@ -1,15 +1,14 @@
-"""The webhooks table: endpoints and the log of their deliveries. The only module that knows it.
+"""The webhooks table: endpoints and the log of their deliveries, and its only user.
 
-A table of its own: who sends webhooks must not be able to write keys, tenants or flows.
+The sender of webhooks may write this table, and not the one of keys, tenants and flows.
 
 pk                    sk             what
 <tenant>              endpoint#<id>  an endpoint, without its secrets
 <tenant>#<endpoint>   <delivery id>  a delivery, which sorts by time; `expires_at` is its TTL
 
-What a sender writes is conditional on its attempt, so that a late one changes nothing.
+A sender's write is conditional on its attempt, so that a late one changes nothing.
 """
 
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -18,7 +17,6 @@ from afterword.errors import ConflictError, NotFoundError
 from afterword.runtime.dynamodb import (
     Condition,
     ConditionFailed,
-    Item,
     Table,
     Value,
     absent,
@@ -30,7 +28,6 @@ from afterword.runtime.dynamodb import (
     number,
     seconds,
     text,
-    time_of,
 )
 from afterword.runtime.pages import Page
 from afterword.webhooks import (
@@ -40,10 +37,20 @@ from afterword.webhooks import (
     DeliveryStatus,
     Disabled,
     Endpoint,
-    Event,
     Try,
     is_delivery_id,
     is_endpoint_id,
+)
+from afterword.webhooks.items import (
+    build_delivery_item,
+    build_endpoint_item,
+    build_try,
+    delivery_key,
+    endpoint_key,
+    is_expired,
+    key_of,
+    parse_delivery,
+    parse_endpoint,
 )
 
 if TYPE_CHECKING:
@@ -51,7 +58,8 @@ if TYPE_CHECKING:
 
     from mypy_boto3_dynamodb import DynamoDBClient
 
-TRIES_KEPT = 20
+MAX_TRIES = 20
+"""Tries that a delivery's item keeps, the last ones."""
 _NO_ENDPOINT = "There is no such webhook."
 
 
@@ -62,24 +70,24 @@ class WebhookStore:
         self._table = Table(dynamodb, table)
 
     def add_endpoint(self, endpoint: Endpoint) -> None:
-        """Store a new endpoint, in the place of one of the same id if there is any."""
-        self._table.put(_endpoint_item(endpoint))
+        """Store a new endpoint; replace one of the same id."""
+        self._table.put(build_endpoint_item(endpoint))
 
     def get_endpoint(self, tenant: str, endpoint_id: str) -> Endpoint:
         """Return an endpoint; raise NotFoundError."""
         item = None
         if is_endpoint_id(endpoint_id):
-            item = self._table.get(_endpoint_key(tenant, endpoint_id))
+            item = self._table.get(endpoint_key(tenant, endpoint_id))
         if item is None:
             raise NotFoundError(_NO_ENDPOINT)
-        return _endpoint(item)
+        return parse_endpoint(item)
 
     def read_endpoints(self, tenant: str) -> list[Endpoint]:
         """Return a tenant's endpoints, oldest first."""
         condition = equals("pk", text(tenant)) & begins_with("sk", "endpoint#")
         pages = self._table.pages(condition, consistent=True)
-        found = [_endpoint(item) for page in pages for item in page.items]
-        return sorted(found, key=lambda endpoint: endpoint.created_at)
+        endpoints = [parse_endpoint(item) for page in pages for item in page.items]
+        return sorted(endpoints, key=lambda endpoint: endpoint.created_at)
 
     def change_endpoint(self, tenant: str, endpoint_id: str, change: Change) -> Endpoint:
         """Change an endpoint, and return it; raise NotFoundError."""
@@ -93,14 +101,14 @@ class WebhookStore:
         if change.enabled is False:
             sets["disabled_at"] = millis(clock.now())
             sets["disabled_reason"] = text(Disabled.OWNER)
-        enabled = ("disabled_at", "disabled_reason", "failing_since")
-        removes = enabled if change.enabled is True else ()
+        disabling = ("disabled_at", "disabled_reason", "failing_since")
+        removes = disabling if change.enabled is True else ()
         if not sets and not removes:
             return self.get_endpoint(tenant, endpoint_id)
         if not is_endpoint_id(endpoint_id):
             raise NotFoundError(_NO_ENDPOINT)
         outcome = self._table.update(
-            _endpoint_key(tenant, endpoint_id),
+            endpoint_key(tenant, endpoint_id),
             sets=sets,
             removes=removes,
             condition=exists("pk"),
@@ -108,48 +116,48 @@ class WebhookStore:
         )
         if isinstance(outcome, ConditionFailed):
             raise NotFoundError(_NO_ENDPOINT)
-        return _endpoint(outcome)
+        return parse_endpoint(outcome)
 
     def rotate(self, endpoint: Endpoint, version: int) -> None:
-        """Let another version of its secrets count; raise ConflictError if one does by now."""
+        """Switch to a new version of an endpoint's secrets; raise ConflictError after another."""
         outcome = self._table.update(
-            _key_of(endpoint),
+            key_of(endpoint),
             sets={"secret_version": number(version)},
             condition=equals("secret_version", number(endpoint.secret_version)),
         )
         if isinstance(outcome, ConditionFailed):
-            raise ConflictError("Its secret was rotated by somebody else: try again.")
+            raise ConflictError("Another request rotated the secret: try again.")
 
     def mark_failing(self, endpoint: Endpoint) -> "datetime":
-        """Note that its tries fail, and return since when."""
+        """Store that an endpoint's tries fail, and return the time of the first failure."""
         if endpoint.failing_since is not None:
             return endpoint.failing_since
         now = clock.now()
         self._table.update(
-            _key_of(endpoint),
+            key_of(endpoint),
             sets={"failing_since": millis(now)},
             condition=exists("pk") & absent("failing_since"),
         )
         return now
 
     def mark_recovered(self, endpoint: Endpoint) -> None:
-        """Note that a try has not failed."""
+        """Store that an endpoint's last try succeeded."""
         if endpoint.failing_since is not None:
             self._table.update(
-                _key_of(endpoint), removes=["failing_since"], condition=exists("failing_since")
+                key_of(endpoint), removes=["failing_since"], condition=exists("failing_since")
             )
 
     def disable(self, endpoint: Endpoint, reason: Disabled) -> Endpoint | None:
-        """Disable an endpoint and return it; None if it is disabled, or gone, already.
+        """Disable an endpoint and return it; None for a removed or already disabled endpoint.
 
-        One that fails too long is let be if it has recovered meanwhile.
+        None, too, for the reason `failing` after a try that succeeded meanwhile.
         """
         now = clock.now()
         condition = exists("pk") & absent("disabled_at")
         if reason is Disabled.FAILING:
             condition &= exists("failing_since")
         outcome = self._table.update(
-            _key_of(endpoint),
+            key_of(endpoint),
             sets={"disabled_at": millis(now), "disabled_reason": text(reason)},
             condition=condition,
         )
@@ -158,22 +166,22 @@ class WebhookStore:
         return replace(endpoint, disabled_at=now, disabled_reason=reason)
 
     def remove_endpoint(self, endpoint: Endpoint) -> bool:
-        """Remove an endpoint; return whether it was there. Its log stays until it expires."""
-        return self._table.delete(_key_of(endpoint)) is not None
+        """Remove an endpoint; return whether it existed. Its deliveries stay until they expire."""
+        return self._table.delete(key_of(endpoint)) is not None
 
     def add(self, delivery: Delivery) -> bool:
-        """Store a delivery, unless it is there; return whether it waits for its first try."""
-        failed = self._table.put(_delivery_item(delivery), absent("pk"))
-        return failed is None or failed.item is None or _delivery(failed.item).attempt == 0
+        """Store a new delivery; return whether the stored one waits for its first try."""
+        failed = self._table.put(build_delivery_item(delivery), absent("pk"))
+        return failed is None or failed.item is None or parse_delivery(failed.item).attempt == 0
 
     def get_delivery(self, tenant: str, endpoint_id: str, delivery_id: str) -> Delivery:
         """Return a delivery; raise NotFoundError."""
         item = None
         if is_endpoint_id(endpoint_id) and is_delivery_id(delivery_id):
-            item = self._table.get(_delivery_key(tenant, endpoint_id, delivery_id))
-        if item is None or _expired(item):
+            item = self._table.get(delivery_key(tenant, endpoint_id, delivery_id))
+        if item is None or is_expired(item):
             raise NotFoundError("There is no such delivery.")
-        return _delivery(item)
+        return parse_delivery(item)
 
     def list_deliveries(
         self, tenant: str, endpoint_id: str, limit: int, after: str | None = None
@@ -185,22 +193,22 @@ class WebhookStore:
                 descending=True,
                 consistent=True,
                 limit=limit,
-                after=None if after is None else _delivery_key(tenant, endpoint_id, after),
+                after=None if after is None else delivery_key(tenant, endpoint_id, after),
             )
         )
-        found = tuple(_delivery(item) for item in page.items if not _expired(item))
-        return Page(found, None if page.last is None else page.last["sk"]["S"])
+        deliveries = tuple(parse_delivery(item) for item in page.items if not is_expired(item))
+        return Page(deliveries, None if page.last is None else page.last["sk"]["S"])
 
     def claim(self, delivery: Delivery, lease_until: "datetime") -> Delivery | None:
-        """Take a delivery for a try; None if another sender has it, or has ended it."""
+        """Claim a delivery for a try; None if another sender claimed or ended it."""
         outcome = self._table.update(
-            _delivery_key(delivery.tenant, delivery.endpoint, delivery.id),
+            delivery_key(delivery.tenant, delivery.endpoint, delivery.id),
             sets={"attempt": number(delivery.attempt + 1), "lease_until": millis(lease_until)},
-            adds={"made": 1},
+            adds={"try_count": 1},
             condition=equals("status", text(DeliveryStatus.PENDING)) & _unclaimed(delivery),
             returns_item=True,
         )
-        return None if isinstance(outcome, ConditionFailed) else _delivery(outcome)
+        return None if isinstance(outcome, ConditionFailed) else parse_delivery(outcome)
 
     def record_try(
         self,
@@ -209,16 +217,16 @@ class WebhookStore:
         tried: Try | None,
         next_at: "datetime | None" = None,
     ) -> bool:
-        """Store what came of a claimed delivery; False if it is somebody else's by now."""
+        """Store the result of a claimed delivery's try; False after another claim."""
         tries = claimed.tries if tried is None else (*claimed.tries, tried)
         sets: dict[str, Value] = {
             "status": text(status),
-            "tries": {"L": [{"M": _try_map(each)} for each in tries[-TRIES_KEPT:]]},
+            "tries": {"L": [{"M": build_try(each)} for each in tries[-MAX_TRIES:]]},
         }
         if next_at is not None:
             sets["next_at"] = millis(next_at)
         outcome = self._table.update(
-            _delivery_key(claimed.tenant, claimed.endpoint, claimed.id),
+            delivery_key(claimed.tenant, claimed.endpoint, claimed.id),
             sets=sets,
             removes=["lease_until"] if next_at is not None else ["lease_until", "next_at"],
             condition=equals("attempt", number(claimed.attempt)),
@@ -226,14 +234,14 @@ class WebhookStore:
         return not isinstance(outcome, ConditionFailed)
 
     def restart(self, delivery: Delivery) -> Delivery:
-        """Begin a delivery anew; raise ConflictError while it is being sent."""
+        """Begin a delivery anew; raise ConflictError during a try."""
         now = clock.now()
         outcome = self._table.update(
-            _delivery_key(delivery.tenant, delivery.endpoint, delivery.id),
+            delivery_key(delivery.tenant, delivery.endpoint, delivery.id),
             sets={
                 "status": text(DeliveryStatus.PENDING),
                 "attempt": number(delivery.attempt + 1),
-                "made": number(0),
+                "try_count": number(0),
                 "next_at": millis(now),
                 "expires_at": seconds(now + DELIVERY_RETENTION),
             },
@@ -241,121 +249,12 @@ class WebhookStore:
             returns_item=True,
         )
         if isinstance(outcome, ConditionFailed):
-            raise ConflictError("It is being sent at this moment.")
-        return _delivery(outcome)
+            raise ConflictError("The delivery is being sent: try again later.")
+        return parse_delivery(outcome)
 
 
 def _unclaimed(delivery: Delivery) -> Condition:
-    """Hold where nobody has claimed a delivery since it was read, or has it now."""
+    """Return the condition that a delivery has no claim, and has had none since it was read."""
     return equals("attempt", number(delivery.attempt)) & (
         absent("lease_until") | below("lease_until", millis(clock.now()))
     )
-
-
-def _endpoint_item(endpoint: Endpoint) -> Item:
-    return {
-        **_endpoint_key(endpoint.tenant, endpoint.id),
-        "url": _text(endpoint.url),
-        "label": {"S": endpoint.label},
-        "events": {"L": [{"S": event} for event in endpoint.events]},
-        "created_at": millis(endpoint.created_at),
-        "secret_version": {"N": str(endpoint.secret_version)},
-    }
-
-
-def _endpoint(item: Item) -> Endpoint:
-    reason = item["disabled_reason"]["S"] if "disabled_reason" in item else None
-    return Endpoint(
-        tenant=item["pk"]["S"],
-        id=item["sk"]["S"].removeprefix("endpoint#"),
-        url=item["url"].get("S"),
-        label=item["label"]["S"],
-        events=tuple(Event(event["S"]) for event in item["events"]["L"]),
-        created_at=time_of(item, "created_at"),
-        secret_version=int(item["secret_version"]["N"]),
-        failing_since=_time(item, "failing_since"),
-        disabled_at=_time(item, "disabled_at"),
-        disabled_reason=None if reason is None else Disabled(reason),
-    )
-
-
-def _delivery_item(delivery: Delivery) -> Item:
-    return {
-        **_delivery_key(delivery.tenant, delivery.endpoint, delivery.id),
-        "tenant": {"S": delivery.tenant},
-        "endpoint": {"S": delivery.endpoint},
-        "event": {"S": delivery.event},
-        "generation": _text(delivery.generation),
-        "url": _text(delivery.url),
-        "body": {"S": delivery.body},
-        "status": {"S": delivery.status},
-        "created_at": millis(delivery.created_at),
-        "next_at": millis(delivery.created_at),
-        "made": {"N": "0"},
-        "attempt": {"N": "0"},
-        "tries": {"L": []},
-        "expires_at": seconds(delivery.created_at + DELIVERY_RETENTION),
-    }
-
-
-def _delivery(item: Item) -> Delivery:
-    return Delivery(
-        tenant=item["tenant"]["S"],
-        endpoint=item["endpoint"]["S"],
-        id=item["sk"]["S"],
-        event=Event(item["event"]["S"]),
-        generation=item["generation"].get("S"),
-        url=item["url"].get("S"),
-        body=item["body"]["S"],
-        status=DeliveryStatus(item["status"]["S"]),
-        created_at=time_of(item, "created_at"),
-        next_at=_time(item, "next_at"),
-        made=int(item["made"]["N"]),
-        attempt=int(item["attempt"]["N"]),
-        tries=tuple(_tries(item)),
-    )
-
-
-def _tries(item: Item) -> Iterator[Try]:
-    for each in item["tries"]["L"]:
-        tried = each["M"]
-        status = tried["status"].get("N")
-        yield Try(
-            at=time_of(tried, "at"),
-            status=None if status is None else int(status),
-            note=tried["note"]["S"],
-            seconds=float(tried["seconds"]["N"]),
-        )
-
-
-def _try_map(tried: Try) -> Item:
-    return {
-        "at": millis(tried.at),
-        "status": {"NULL": True} if tried.status is None else {"N": str(tried.status)},
-        "note": {"S": tried.note},
-        "seconds": {"N": f"{tried.seconds:.3f}"},
-    }
-
-
-def _endpoint_key(tenant: str, endpoint_id: str) -> Item:
-    return {"pk": {"S": tenant}, "sk": {"S": f"endpoint#{endpoint_id}"}}
-
-
-def _key_of(endpoint: Endpoint) -> Item:
-    return _endpoint_key(endpoint.tenant, endpoint.id)
-
-
-def _delivery_key(tenant: str, endpoint_id: str, delivery_id: str) -> Item:
-    return {"pk": {"S": f"{tenant}#{endpoint_id}"}, "sk": {"S": delivery_id}}
-
-
-def _text(value: str | None) -> Value:
-    return {"NULL": True} if value is None else text(value)
-
-
-def _expired(item: Item) -> bool:
-    return int(item["expires_at"]["N"]) <= clock.now().timestamp()
-
-
-def _time(item: Item, name: str) -> "datetime | None":
-    return time_of(item, name) if name in item else None

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from afterword.errors import InvalidRequestError
 from afterword.files import Upload
 from afterword.handlers import forms
-from afterword.handlers.forms import Field
+from afterword.handlers.form_fields import Field, check_name
 
 _KEY, _VALUE = "input_key", "input_value"
 
@@ -20,7 +20,7 @@ _KEY, _VALUE = "input_key", "input_value"
 def parse(content_type: str, body: bytes) -> list[tuple[str, str | Upload]]:
     """Return a request's inputs, (key, value), in the order sent; a key may be repeated.
 
-    Raises InvalidRequestError as form_body.read does.
+    Raises InvalidRequestError as forms.read does.
     """
     return _pair_inputs(forms.read(content_type, body, _read_pairs).fields)
 
@@ -41,7 +41,7 @@ def _pair_inputs(fields: list[Field]) -> list[tuple[str, str | Upload]]:
             number, (key, paired) = next(pairs)
             if not isinstance(key, str):
                 raise InvalidRequestError(f"{_KEY} (pair {number}): must be a text.")
-            forms.check_name(key, f"{_KEY} (pair {number})")
+            check_name(key, f"{_KEY} (pair {number})")
             if paired is not None:
                 inputs.append((key, paired))
         elif name != _VALUE and value is not None:

@@ -12,7 +12,7 @@ from afterword.handlers import http, paging
 from afterword.handlers.http import Request, Response
 from afterword.handlers.json_members import parse_choices, read_text, require_text
 from afterword.handlers.paging import Paging
-from afterword.runtime.outbound import MAX_URL
+from afterword.runtime.addresses import MAX_URL
 from afterword.runtime.pages import Page
 from afterword.tenants.keys import ApiKey
 from afterword.webhooks import MAX_LABEL, SUBSCRIBABLE_EVENTS, Change, Delivery, Endpoint, Event

