@@ -240,7 +240,7 @@ def test_objects_that_cannot_be_deleted_hinder_nothing(
     cut_off("s3.DeleteObjects")
     assert native.ask("delete_generation", generation_id)["statusCode"] == 204
     assert native.ask("get_generation", generation_id) == NOT_FOUND
-    (line,) = [line for line in log_lines() if "objects" in line["message"]]
+    (line,) = [line for line in log_lines() if "payloads" in line["message"]]
     assert WORD not in json.dumps(line)
 
 

@@ -116,19 +116,21 @@ class Notifier:
 
         An end without a message to redeliver leaves the outbox.
         """
-        outcomes: dict[str, MessageOutcome] = {}
-        started: dict[str, End] = {}
-        endpoints: dict[str, Sequence[Endpoint]] = {}
+        ends: dict[str, End] = {}
         for message in messages:
             ended = self._store.get_end(message.tenant, message.id)
-            if ended is None or ended.dispatched:
-                continue
-            outcomes[message.message_id] = MessageOutcome.REDELIVER
-            if self._start_deliveries(ended, endpoints):
-                started[message.message_id] = ended
+            if ended is not None and not ended.dispatched:
+                ends[message.message_id] = ended
+        endpoints: dict[str, Sequence[Endpoint]] = {}
+        started = {
+            message_id: ended
+            for message_id, ended in ends.items()
+            if self._start_deliveries(ended, endpoints)
+        }
         codes: Sequence[ErrorCode | None] = [None] * len(started)
         if self._bus is not None and started:
             codes = self._bus.publish(list(started.values()))
+        outcomes = dict.fromkeys(ends, MessageOutcome.REDELIVER)
         for (message_id, ended), code in zip(started.items(), codes, strict=True):
             outcomes[message_id] = self._finish(ended, code)
         return ids_to_redeliver(outcomes.items())

@@ -227,7 +227,7 @@ class GenerationStore:
     def claim(self, tenant: str, generation_id: str, lease_until: "datetime") -> Claim | None:
         """Claim a generation until the lease ends; None if it cannot be claimed.
 
-        - None: it is absent, terminal, or under a live lease.
+        - None for an absent or terminal generation, and under a live lease.
         - A claim after a lease that ran out counts as a failure of that attempt.
         """
         now = clock.now()
