@@ -20,6 +20,7 @@ FOLDERS = (
     "deploy",
     "functions",
     "layers/core/afterword/dialects",
+    "layers/documents",
     "layers/viewer",
     "local",
     "openapi",
@@ -69,12 +70,10 @@ def _strings(tree: ast.Module) -> Iterator[Text]:
         match node:
             case ast.Expr(value=ast.Constant(value=str(text)) as constant):
                 yield Text(constant.lineno, text)
-            case ast.Call(func=ast.Attribute(attr=name), args=[message, *_]) if (
-                name in _LOG_METHODS or name.endswith("Error")
-            ):
-                yield from _message(message)
-            case ast.Call(func=ast.Name(id=name), args=[message, *_]) if name.endswith("Error"):
-                yield from _message(message)
+            case ast.Call(func=ast.Attribute(attr=name) | ast.Name(id=name), args=[*arguments]):
+                messages = arguments if name.endswith("Error") else arguments[:1]
+                if name.endswith("Error") or name in _LOG_METHODS:
+                    yield from chain.from_iterable(map(_message, messages))
 
 
 def _message(argument: ast.expr) -> Iterator[Text]:

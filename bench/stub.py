@@ -1,8 +1,7 @@
 """AWS and a model that answer at once, in a process of their own; the rest of the time is ours.
 
-Knows just enough: items are kept and read back by `pk` and `sk`, updates change nothing and
-return the item as if it had ended, the model always says the same. GET returns the requests since
-the last GET.
+Items are kept and read back by `pk` and `sk`. Updates change nothing, and return the item as if
+it had ended. The model always says the same. GET returns the requests since the last GET.
 """
 
 import json
@@ -36,7 +35,7 @@ class Stub(ThreadingHTTPServer):
             case "UpdateItem" if (item := self._items.get(_key(request, "Key"))) is not None:
                 return {"Attributes": _ended(item, request["UpdateExpression"])}
             case "Query":
-                return {"Items": [], "Count": 0}
+                return {"Items": [], "Count": 0, "ScannedCount": 0}
             case "PutEvents":
                 return {"FailedEntryCount": 0, "Entries": [{"EventId": "1"}]}
             case "SendMessage":
@@ -52,7 +51,7 @@ class Stub(ThreadingHTTPServer):
 
 
 def _ended(item: dict[str, Any], update: str) -> dict[str, Any]:
-    """Return the item as if it had ended, and was settled unless the update leaves that to do."""
+    """Return the item as if it had ended; dispatched, unless the update leaves that to do."""
     kept = {name: value for name, value in item.items() if name != "due_at"}
     left = {"due_at": ANY_TIME} if "#due_at =" in update else {}
     return {**kept, **left, "finished_at": ANY_TIME}

@@ -59,7 +59,7 @@ class File:
 
 
 @dataclass(slots=True)
-class Found:
+class FoundFiles:
     """The files that are meant, those that cannot be read, with the reason, and what is skipped."""
 
     files: list[File] = field(default_factory=list)
@@ -67,14 +67,14 @@ class Found:
     skipped: Counter[Skipped] = field(default_factory=Counter)
 
 
-def find(paths: "Iterable[Path]", folder: str | None, prefix: str) -> Found:
+def find(paths: "Iterable[Path]", folder: str | None, prefix: str) -> FoundFiles:
     """Return the files of these paths: those of a folder with all that is in it, by name.
 
     A file's external id is the prefix and its path in the folder that was given, or its name.
     Without `folder` they belong to one of the name of the folder that was given, or to GENERAL.
     Names that begin with a dot are skipped, and so are links to folders and out of the folder.
     """
-    found = Found()
+    found = FoundFiles()
     taken: dict[str, Path] = {}
     for given in paths:
         named = not given.is_dir()
@@ -84,20 +84,20 @@ def find(paths: "Iterable[Path]", folder: str | None, prefix: str) -> Found:
             external_id = prefix + unicodedata.normalize("NFC", place)
             other = taken.setdefault(external_id, path)
             if not is_text(external_id):
-                found.failed.append((shown(path), "its name is not UTF-8."))
+                found.failed.append((show_path(path), "its name is not UTF-8."))
             elif other is path:
                 found.files.append(File(path, external_id, folder or name, named))
             elif other.resolve() != path.resolve():
-                why = f"its external id {external_id} is that of {shown(other)} too."
-                found.failed.append((shown(path), why))
+                why = f"its external id {external_id} is that of {show_path(other)} too."
+                found.failed.append((show_path(path), why))
     return found
 
 
-def _files_in(root: "Path", found: Found) -> "Iterator[Path]":
+def _files_in(root: "Path", found: FoundFiles) -> "Iterator[Path]":
     """Return the files in a folder and note what is skipped, or cannot be read."""
 
     def fail(error: OSError) -> None:
-        found.failed.append((shown(error.filename), f"{error.strerror}."))
+        found.failed.append((show_path(error.filename), f"{error.strerror}."))
 
     inside = root.resolve()
     for folder, folders, names in root.walk(on_error=fail):
@@ -123,7 +123,7 @@ def _is_file_in(folder: "Path", path: "Path") -> bool:
 def _name(folder: "Path") -> str:
     """Return the name of a folder as it is given, of `.` and `..` the one that it has."""
     name = folder.name if folder.name not in {"", ".."} else folder.resolve().name
-    return shown(name) or GENERAL
+    return show_path(name) or GENERAL
 
 
 def is_text(text: str) -> bool:
@@ -135,7 +135,7 @@ def is_text(text: str) -> bool:
     return True
 
 
-def shown(path: "Path | str") -> str:
+def show_path(path: "Path | str") -> str:
     """Return a path as a person may read it, whatever bytes it has."""
     return os.fsencode(path).decode("utf-8", "replace")
 

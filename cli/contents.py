@@ -16,7 +16,7 @@ from rich.table import Column
 
 from afterword.errors import AfterwordError, NotFoundError
 from afterword.knowledge import Draft, check_draft, folder_id, tag_id
-from afterword_documents.extraction import AT_ONCE
+from afterword_documents.extraction import MAX_PARALLEL
 from cli import content_files, stack
 from cli.arguments import AsJson, TenantId
 from cli.content_files import GENERAL, File, FileError, OtherTypeError, Skipped
@@ -34,7 +34,7 @@ app = typer.Typer(no_args_is_help=True, help="Contents: the documents that flows
 
 PAGE = 100
 _INTERRUPTED = 130
-_AHEAD = 4 * AT_ONCE
+_AHEAD = 4 * MAX_PARALLEL
 
 
 class Outcome(StrEnum):
@@ -102,10 +102,12 @@ def add(  # noqa: PLR0913, PLR0917 - a command's options are its parameters
         raise typer.BadParameter(f"{source_base!r} is no http address", param_hint="--source-base")
     tags = tuple(tag or ())
     _check_labels(folder, tags)
-    there = stack.of(context)
-    there.registry.get_tenant(tenant)
+    services = stack.of(context)
+    services.registry.get_tenant(tenant)
     found = content_files.find(paths, folder, id_prefix)
-    adding = _Adding(there.contents, tenant, tags, source_base, id_prefix, move=move, dry=dry_run)
+    adding = _Adding(
+        services.contents, tenant, tags, source_base, id_prefix, move=move, dry=dry_run
+    )
     ends: list[End] = []
     for path, message in found.failed:
         _note(ends, End(path=path, external_id=None, outcome=Outcome.FAILED, message=message))
@@ -131,13 +133,13 @@ def list_contents(
     as_json: AsJson = False,
 ) -> None:
     """List a tenant's contents by folder and name, and its folders with how many each has."""
-    there = stack.of(context)
-    there.registry.get_tenant(tenant)
-    folders = there.contents.list_folders(tenant)
+    services = stack.of(context)
+    services.registry.get_tenant(tenant)
+    folders = services.contents.list_folders(tenant)
     if folder is not None:
         folders = [_folder(folders, tenant, folder)]
     each = sorted(
-        _contents(there.contents, tenant, None if folder is None else folders[0].id),
+        _contents(services.contents, tenant, None if folder is None else folders[0].id),
         key=lambda content: (content.folder.name.casefold(), content.name.casefold(), content.id),
     )
     if as_json:
@@ -189,17 +191,17 @@ def remove(
         raise typer.BadParameter("takes all: give no REFERENCE beside it", param_hint="--folder")
     if folder is None and not references:
         raise typer.BadParameter("give at least one, or --folder", param_hint="REFERENCE")
-    there = stack.of(context)
-    there.registry.get_tenant(tenant)
+    services = stack.of(context)
+    services.registry.get_tenant(tenant)
     if folder is None:
-        _remove_each(there.contents, tenant, references or [])
+        _remove_each(services.contents, tenant, references or [])
         return
-    chosen = _folder(there.contents.list_folders(tenant), tenant, folder)
-    ids = [content.id for content in _contents(there.contents, tenant, chosen.id)]
+    chosen = _folder(services.contents.list_folders(tenant), tenant, folder)
+    ids = [content.id for content in _contents(services.contents, tenant, chosen.id)]
     if ids and not yes:
         question = f"Remove all contents of folder {chosen.name} of tenant {tenant} ({len(ids)})?"
         typer.confirm(plain(question), abort=True, err=True)
-    _remove_each(there.contents, tenant, ids)
+    _remove_each(services.contents, tenant, ids)
 
 
 # --- adding ---------------------------------------------------------------------------------------
@@ -343,7 +345,7 @@ def _ahead(
     files: "Iterable[File]", prepare: "Callable[[File], End | Draft]"
 ) -> "Generator[tuple[File, End | Draft]]":
     """Prepare files by threads, a few ahead of the one that is written, until it is closed."""
-    executor = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="file")
+    executor = ThreadPoolExecutor(MAX_PARALLEL, thread_name_prefix="file")
     pending: deque[tuple[File, Future[End | Draft]]] = deque()
     try:
         for file in files:
@@ -361,7 +363,7 @@ def _end(
     file: File, outcome: Outcome, content: str | None = None, message: str | None = None
 ) -> End:
     return End(
-        path=content_files.shown(file.path),
+        path=content_files.show_path(file.path),
         external_id=file.external_id,
         outcome=outcome,
         content=content,

@@ -26,9 +26,9 @@ app = typer.Typer(
 @app.command("list")
 def list_dead_letters(context: typer.Context, tenant: TenantId, *, as_json: AsJson = False) -> None:
     """List a tenant's dead letters that were not submitted again, newest first."""
-    there = stack.of(context)
-    there.registry.get_tenant(tenant)
-    letters = there.listings.list_dead_letters(tenant)
+    services = stack.of(context)
+    services.registry.get_tenant(tenant)
+    letters = services.listings.list_dead_letters(tenant)
     if as_json:
         result_json([_facts(letter) for letter in letters])
         return
@@ -68,17 +68,17 @@ def resubmit(
         raise typer.BadParameter("takes all: give no ID beside it", param_hint="--all")
     if not every and not ids:
         raise typer.BadParameter("give at least one, or --all", param_hint="ID")
-    there = stack.of(context)
-    there.registry.get_tenant(tenant)
+    services = stack.of(context)
+    services.registry.get_tenant(tenant)
     if every:
-        ids = [letter.id for letter in there.listings.list_dead_letters(tenant)][
+        ids = [letter.id for letter in services.listings.list_dead_letters(tenant)][
             ::-1
         ]  # oldest first
         if not ids:
             say(f"Tenant {tenant} has no dead letters.")
     ends: list[dict[str, str | None]] = []
     try:
-        _resubmit(there.submitter, tenant, ids or [], ends, as_json=as_json)
+        _resubmit(services.submitter, tenant, ids or [], ends, as_json=as_json)
     finally:
         if as_json:
             result_json(ends)

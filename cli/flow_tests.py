@@ -16,10 +16,10 @@ from afterword.flows.flow import Flow
 from afterword.flows.inputs import ANY_TEXT, Input, Kind
 from afterword.generations import Completion, Submission
 from afterword.knowledge.ranking import Origin, Ranked
-from afterword.tenants.registry import is_name
+from afterword.tenants import is_name
 from cli import flow_files, stack
 from cli.arguments import AsJson, TenantId
-from cli.content_files import is_text, shown
+from cli.content_files import is_text, show_path
 from cli.flows import stored
 from cli.generations import end, facts, follow
 from cli.terminal import plain_log, result_json, say
@@ -94,13 +94,16 @@ def run(  # noqa: PLR0913, PLR0917 - a command's options are its parameters
             raise typer.BadParameter("a file has no versions", param_hint="--version")
         _show_file(tenant, Path(flow), sent, as_json=as_json)
         return
-    there = stack.of(context)
-    saved = stored(there.registry, tenant, flow, version)
+    services = stack.of(context)
+    saved = stored(services.registry, tenant, flow, version)
     parsed = Flow.model_validate_json(saved.document)
     values, attached = _checked(parsed, sent)
     steps = list(
         _asked(
-            parsed, values, attached, there.settings.environ.get("AFTERWORD_MODEL_ID", _ANY_MODEL)
+            parsed,
+            values,
+            attached,
+            services.settings.environ.get("AFTERWORD_MODEL_ID", _ANY_MODEL),
         )
     )
     if not as_json:
@@ -109,16 +112,16 @@ def run(  # noqa: PLR0913, PLR0917 - a command's options are its parameters
         dialect=_DIALECT, flow=flow, inputs=values, template=None, external={}, files=attached
     )
     with plain_log():
-        generation_id = there.submitter.submit(tenant, submission, flow=saved)
+        generation_id = services.submitter.submit(tenant, submission, flow=saved)
     say(f"Submitted {generation_id}, with version {saved.version} of flow {flow}.")
-    generation = follow(there.store, tenant, generation_id, timeout)
+    generation = follow(services.store, tenant, generation_id, timeout)
     if not generation.status.terminal:
         say(
             f"afterword: Generation {generation_id} is still {generation.status} after {timeout} s;"
             f" it goes on: `afterword watch {tenant} {generation_id}` waits for it."
         )
         raise typer.Exit(1)
-    results = there.store.get_step_results(tenant, generation_id)
+    results = services.store.get_step_results(tenant, generation_id)
     if not as_json:
         for step, result in zip(steps, results, strict=False):
             say(f"Result of step {step.step}:\n{indent(result.text, '    ')}\n")
@@ -154,7 +157,7 @@ def _show_file(
 def _pairs(option: str, given: "Sequence[str] | None") -> "Iterator[tuple[str, str]]":
     for text in given or ():
         if not is_text(text):
-            raise typer.BadParameter(f"{shown(text)} is not UTF-8", param_hint=option)
+            raise typer.BadParameter(f"{show_path(text)} is not UTF-8", param_hint=option)
         name, equals, value = text.partition("=")
         if not equals or not name:
             raise typer.BadParameter(f"{text!r} is not NAME=VALUE", param_hint=option)
@@ -186,7 +189,7 @@ def _checked(
     values, files = inputs.check_inputs(declared, sent)
     if mail and not partly:
         if not {"subject", "body"} & values.keys():
-            raise UnprocessableError("body", "the mail is empty; it or the subject needs a text.")
+            raise UnprocessableError("body", "must have a text, or the subject must.")
         values = {"subject": "", "body": "", **values}
     if partly:
         of_files = {file.input for file in files}

@@ -13,7 +13,8 @@ from cli.arguments import AsJson, FlowId, TenantId
 from cli.terminal import minute, result, result_json, result_table, say
 
 if TYPE_CHECKING:
-    from afterword.tenants.registry import Registry, StoredFlow
+    from afterword.tenants import StoredFlow
+    from afterword.tenants.registry import Registry
 
 app = typer.Typer(no_args_is_help=True, help="Flows: how a tenant's texts are generated.")
 
@@ -26,10 +27,10 @@ def put(
 ) -> None:
     """Save a flow from a file, as the next version of the id that it names."""
     flow = flow_files.read(file)
-    there = stack.of(context)
-    saved = there.registry.put_flow(tenant, flow.id, documents.render_document(flow))
+    services = stack.of(context)
+    saved = services.registry.put_flow(tenant, flow.id, documents.render_document(flow))
     say(f"Saved flow {saved.id} of tenant {tenant} as version {saved.version}.")
-    for field, warning in documents.list_warnings(lambda: there.contents, tenant, flow):
+    for field, warning in documents.list_warnings(lambda: services.contents, tenant, flow):
         say(f"afterword: {field}: {warning}")
 
 

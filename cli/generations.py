@@ -63,10 +63,10 @@ def submit(  # noqa: PLR0913, PLR0917 - a command's options are its parameters
         )
     within = None if deadline is None else timedelta(seconds=deadline)
     submission = parameters.parse_submission(sent, flow, within)
-    there = stack.of(context)
-    there.registry.get_tenant(tenant)
+    services = stack.of(context)
+    services.registry.get_tenant(tenant)
     with plain_log():
-        generation_id = there.submitter.submit(tenant, submission)
+        generation_id = services.submitter.submit(tenant, submission)
     if not watch:
         if as_json:
             result_json({"id": generation_id})
@@ -74,7 +74,7 @@ def submit(  # noqa: PLR0913, PLR0917 - a command's options are its parameters
             result(generation_id)
         return
     say(f"Submitted {generation_id}.")
-    end(follow(there.store, tenant, generation_id), as_json=as_json)
+    end(follow(services.store, tenant, generation_id), as_json=as_json)
 
 
 def watch(
@@ -91,9 +91,9 @@ def watch(
     as_json: AsJson = False,
 ) -> None:
     """Wait for a generation and print its text; exit code 1 if it failed."""
-    there = stack.of(context)
-    there.registry.get_tenant(tenant)
-    generation = follow(there.store, tenant, generation_id, timeout)
+    services = stack.of(context)
+    services.registry.get_tenant(tenant)
+    generation = follow(services.store, tenant, generation_id, timeout)
     if not generation.status.terminal:
         say(
             f"afterword: Generation {generation_id} is still {generation.status} after {timeout} s"

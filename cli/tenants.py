@@ -61,16 +61,16 @@ def limits(  # noqa: PLR0913 - a command's options are its parameters
         "tokens_per_month": tokens_per_month,
     }
     given = {name: _limit(name, text) for name, text in options.items() if text is not None}
-    there = stack.of(context)
-    there.registry.get_tenant(tenant)
-    holding = replace(there.registry.get_limits(tenant), **given)
+    services = stack.of(context)
+    services.registry.get_tenant(tenant)
+    holding = replace(services.registry.get_limits(tenant), **given)
     if given:
-        there.registry.set_limits(tenant, holding)
+        services.registry.set_limits(tenant, holding)
         say(
             f"Set the limits of tenant {tenant}; the old ones may hold for up to"
             f" {CACHE_SECONDS:.0f} seconds more."
         )
-    _show(there, tenant, holding, as_json=as_json)
+    _show(services, tenant, holding, as_json=as_json)
 
 
 @app.command("webhook-hosts")
@@ -92,16 +92,18 @@ def webhook_hosts(
     """
     if none and hosts:
         raise typer.BadParameter("takes all away: give no HOST beside it", param_hint="--none")
-    there = stack.of(context)
-    there.registry.get_tenant(tenant)
+    services = stack.of(context)
+    services.registry.get_tenant(tenant)
     secret = None
     if hosts or none:
-        secret = there.webhook_endpoints.set_hosts(tenant, {host.lower() for host in hosts or ()})
+        secret = services.webhook_endpoints.set_hosts(
+            tenant, {host.lower() for host in hosts or ()}
+        )
         say(
             f"Set the webhook hosts of tenant {tenant}; the old ones may hold for up to"
             f" {CACHE_SECONDS:.0f} seconds more."
         )
-    holding = sorted(there.registry.get_rules(tenant).webhook_hosts)
+    holding = sorted(services.registry.get_rules(tenant).webhook_hosts)
     if as_json:
         result_json({"tenant": tenant, "hosts": holding, "secret": secret})
         return
@@ -127,9 +129,9 @@ def _limit(name: str, text: str) -> int | None:
     return limit
 
 
-def _show(there: Services, tenant: str, limits: Limits, *, as_json: bool) -> None:
+def _show(services: Services, tenant: str, limits: Limits, *, as_json: bool) -> None:
     """Print each limit and what is used of it: nothing is counted of a tenant without limits."""
-    used = there.quotas.get_status(tenant) if limits.any else None
+    used = services.quotas.get_status(tenant) if limits.any else None
     rows = {
         "requests_per_minute": (limits.requests_per_minute, used and used.requests),
         "running_at_once": (limits.running_at_once, used and used.running),

@@ -40,11 +40,11 @@ def show(  # noqa: PLR0913 - a command's options are its parameters
 
     Days are UTC, such as 2026-11-30; a generation counts on the day on which it ended.
     """
-    there = stack.of(context)
-    there.registry.get_tenant(tenant)
+    services = stack.of(context)
+    services.registry.get_tenant(tenant)
     days = usage_report.parse_days(first, last)
     report = usage_report.build_report(
-        there.statistics, prices.load_prices(), tenant, *days, usage_report.parse_grouping(by)
+        services.statistics, prices.load_prices(), tenant, *days, usage_report.parse_grouping(by)
     )
     if as_json:
         result_json(build_report(report))

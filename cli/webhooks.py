@@ -31,9 +31,9 @@ def add(
     as_json: AsJson = False,
 ) -> None:
     """Add a webhook. Its secret is printed this once."""
-    there = stack.of(context)
-    there.registry.get_tenant(tenant)
-    endpoint, secret = there.webhook_endpoints.create(tenant, url, label)
+    services = stack.of(context)
+    services.registry.get_tenant(tenant)
+    endpoint, secret = services.webhook_endpoints.create(tenant, url, label)
     if as_json:
         result_json({**build_webhook(endpoint), "secret": secret})
         return
@@ -47,9 +47,9 @@ def add(
 @app.command("list")
 def list_webhooks(context: typer.Context, tenant: TenantId, *, as_json: AsJson = False) -> None:
     """List a tenant's webhooks, oldest first."""
-    there = stack.of(context)
-    there.registry.get_tenant(tenant)
-    endpoints = there.webhook_store.read_endpoints(tenant)
+    services = stack.of(context)
+    services.registry.get_tenant(tenant)
+    endpoints = services.webhook_store.read_endpoints(tenant)
     if as_json:
         result_json([build_webhook(endpoint) for endpoint in endpoints])
         return

@@ -79,8 +79,8 @@ def deploy(name: str, architecture: str, given: str, *, sure: bool) -> int:
         print(
             "A first deployment. Enter takes what is in brackets; all of it can be changed later."
         )
-        settled = {**wanted, **environment.parameters}
-        values = parameters.ask(template, values, settled, _ask)
+        decided = {**wanted, **environment.parameters}
+        values = parameters.ask(template, values, decided, _ask)
     plan = Plan(environment, where, values, before, sure)
     _show(plan, template)
     if not sure and not _confirmed("Build and deploy this?"):
@@ -172,8 +172,8 @@ def _deploy(plan: Plan) -> None:
 def write_ready(built: Path, digest: str) -> None:
     """Write READY: the built template, with the digest of the parameters in every function.
 
-    A version of a function is made when something of it in the template changes, and a parameter's
-    value is not in there: without the digest, the alias `live` would stay with the old values.
+    SAM makes a version of a function when its part of the template changes; values of parameters
+    are no part of it. Without the digest, the alias `live` would stay with the old values.
     """
     template = yaml_parse(built.read_text())
     variables = template["Globals"]["Function"]["Environment"]["Variables"]

@@ -83,12 +83,12 @@ def merge(template: Template, given: Values, saved: Values, deployed: Values) ->
     return values
 
 
-def ask(template: Template, values: Values, settled: Iterable[str], answer: Ask) -> dict[str, str]:
-    """Return the values as the owner wants them, who is asked what is not settled yet."""
+def ask(template: Template, values: Values, decided: Iterable[str], answer: Ask) -> dict[str, str]:
+    """Return the values as the owner wants them, asked for those that are not decided yet."""
     chosen = dict(values)
 
     def put(name: str, hint: str = "") -> None:
-        if name in settled:
+        if name in decided:
             return
         definition = template.definitions[name]
         hint = hint or f"{definition['Description']}."

@@ -23,7 +23,7 @@ STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 def main() -> int:
     """Run one command; one line on standard error and exit code 1 when it cannot be done.
 
-    A signal to stop is the end, with exit code 0, of commands that wait for it; others stop short.
+    A signal ends commands that wait for one with exit code 0, and all others with 1.
     """
     parser = argparse.ArgumentParser(prog="python -m local", description=__doc__)
     parser.add_argument("command", choices=PORTS)

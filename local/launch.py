@@ -1,9 +1,9 @@
-"""Run a command so that nothing of it outlives whoever started it.
+"""Run a command so that no process of it outlives its starter.
 
 Usage: launch.py COMMAND..., with a pipe as standard input that only the starter holds open, as
 the leader of a process group. The command takes this process over (same pid). A watcher stays in
-the group, waits for the pipe to close, which the kernel does however the starter ends, and then
-kills the whole group: the command, and the Lambda processes that ministack leaves behind.
+the group and waits for the pipe to close; the kernel closes it however the starter ends. Then the
+watcher kills the whole group, with the Lambda processes that ministack leaves behind.
 """
 
 import os

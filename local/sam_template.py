@@ -1,8 +1,8 @@
 """The built template as sam runs it against an embedded stack.
 
 `sam local` deploys nothing: a table's or a queue's `!Ref` is only its name in the template. So each
-function gets the environment that the stack's own function of that name has, with addresses that
-containers reach, and acts as that function's role, whose rights the stack enforces.
+function gets the environment of the stack's function of that name, with addresses that containers
+reach. The function acts as that one's role, whose rights the stack enforces.
 """
 
 import asyncio
@@ -47,8 +47,8 @@ async def write_templates(
 ) -> Templates:
     """Write the templates of a run of sam into the stack's place.
 
-    `run` is the name by which its containers are known, `changed` are settings that have other
-    values than in the stack, in all functions that have them.
+    `run` is the name of its containers. `changed` are settings with other values than in the
+    stack, in all functions that have them.
     """
     folder = stack.place.tmp / "sam"  # a build of another stack does not change it
     async with only_builder():
@@ -137,7 +137,7 @@ async def reachable(value: str, forwarding: Forwarding) -> str:
 def sam_environment(place: Place, engine: str) -> Environment:
     """Return the environment of `sam local`.
 
-    Nothing else of the user's goes in: sam would take it for the functions' variables, and look for
+    The user's other variables stay out: sam would take them for the functions', and look for
     credentials where there are none for this AWS.
     """
     return {

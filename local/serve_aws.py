@@ -2,14 +2,14 @@
 
 Usage: serve_aws.py AWS_FD API_FD API_PORT API_ID: two bound sockets, the port of the second, and
 the id of the API. The first serves ministack's AWS endpoint as it is, but that its loopback counts
-as HTTPS, which the bucket asks for. The second is what a client of the real API sees: every path
-goes to the API, and where ministack is unlike API Gateway that is put right:
+as HTTPS, which the bucket asks for. The second serves every path as the real API does, and puts
+right the differences between ministack and API Gateway:
 
 - 10 MB is the most a body can have, 30 s the longest an answer can take;
 - a function that fails answers 500 with a fixed body, where ministack shows the exception's text;
 - OPTIONS is a method like any other (the API has no CORS);
-- a body that is not UTF-8 reaches the function as it was sent, in base64, even when it is called
-  JSON, where ministack puts replacement characters;
+- a body that is not UTF-8 reaches the function in base64, even with JSON's media type; ministack
+  puts replacement characters into it;
 - headers by which ministack takes a request for one to an AWS service do not reach it.
 
 Each request in flight is a process of its own, so at most MAX_IN_FLIGHT go on at once; the others

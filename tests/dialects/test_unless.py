@@ -25,7 +25,7 @@ from afterword.errors import (
 from afterword.generations import Generation, Reason, Status, Submission
 from afterword.generations.details import GenerationDetail
 from afterword.handlers.http import Request
-from afterword.tenants.registry import StoredFlow
+from afterword.tenants import StoredFlow
 from tests.conftest import START
 from tests.harness.fake_model import completion
 
@@ -199,7 +199,7 @@ def test_a_question_belongs_to_its_website(mine: str | None) -> None:
     ("error", "status"),
     [
         (InvalidRequestError("Wrong."), 400),
-        (UnprocessableError("product", "it is missing."), 400),
+        (UnprocessableError("product", "must be sent."), 400),
         (UnauthenticatedError("Who?"), 401),
         (ForbiddenError("No."), 403),
         (NotFoundError("Where?"), 404),

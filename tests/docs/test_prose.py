@@ -17,6 +17,7 @@ BAD = {
     "# The size in bytes.\n# Somebody reads it.": "Somebody reads it.",
     "logger.warning('it was lost', extra={})": "it was lost",
     "raise FileError(f'{path}: it is no file.')": "it is no file.",
+    "raise UnprocessableError(name, 'it is missing.')": "it is missing.",
     "raise errors.FileError('Who reads this?')": "Who reads this?",
 }
 """Files with one bad sentence, and that sentence."""

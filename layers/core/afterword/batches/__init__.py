@@ -114,8 +114,8 @@ class Batch:
 class BatchLease:
     """The right of one invocation to work on a batch, until a time or a later turn.
 
-    `number` is the turn. A write under this lease counts only while the item has both its `number`
-    and its `until`, in milliseconds since the epoch.
+    `number` is the turn, and `until` the end in milliseconds since the epoch. A write under this
+    lease counts only while the item has both.
     """
 
     batch: Batch

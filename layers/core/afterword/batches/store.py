@@ -5,7 +5,7 @@ tenant      id                    item
 <tenant>    <batch id>#<line>     the bad lines of one chunk, by the number of its first line
 
 One invocation at a time works on a batch, in turns. The message of turn n takes the lease of turn
-n + 1, and every write counts only while the item has that turn and that lease. The lease is
+n + 1. A write counts only while the item has that turn and that lease. The lease is
 released after the message of the next turn is sent. So a message that finds a later turn has
 nothing to do. A message whose own turn has a lease that ran out goes on for a lost reader.
 """

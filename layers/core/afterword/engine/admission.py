@@ -47,7 +47,7 @@ class Limiter:
         if isinstance(admitted, QuotaExceeded) and self._release_lost_slots(tenant, admitted) > 0:
             admitted = self._quotas.admit(tenant, generation_id, limits)
         if isinstance(admitted, QuotaExceeded):
-            raise LimitedError(admitted.what, admitted.retry_after, admitted.allowances)
+            raise LimitedError(admitted.message, admitted.retry_after, admitted.allowances)
         return admitted
 
     def release_slot(self, tenant: str, generation_id: str, slot: str) -> None:
@@ -57,8 +57,8 @@ class Limiter:
     def _release_lost_slots(self, tenant: str, full: "QuotaExceeded") -> int:
         """Give back the slots of processes that died; return their number.
 
-        Such a process died between the slot and the put of its generation, between that put and the
-        return of a needless slot, or between an end and its dispatch.
+        Such a process died before the put of its generation, before the return of a slot that was
+        not needed, or before the dispatch of an end.
         """
         before = clock.now() - STORE_GRACE
         old = {held: slot for held, slot in full.open.items() if slot_taken_at(slot) < before}

@@ -196,8 +196,8 @@ def build_prompt(  # noqa: PLR0913 - the parts of a prompt
     """Return the prompt of a step: its owner's instructions, and the caller's inputs.
 
     Inputs replace their placeholders in the step's `prompt`, in one pass: a placeholder inside a
-    value stays as it is. Without a `prompt` they are data between tags, escaped, so that none can
-    close its tag and pose as an instruction. With a template, the prompt asks for a JSON object
+    value stays as it is. Without a `prompt` they are data between tags, escaped: none can close its
+    tag and pose as an instruction. With a template, the prompt asks for a JSON object
     that fills its placeholders. `results` are those of earlier steps, and `texts` those of files by
     input. `passages` are those of the step's context, the best first, and `turns` the earlier
     conversation.
@@ -212,7 +212,7 @@ def build_prompt(  # noqa: PLR0913 - the parts of a prompt
         by_name = {name: result.text for name, result in (results or {}).items()}
         for name, text in data:
             by_name[name] = f"{by_name[name]}\n{text}" if name in by_name else text
-        placed = CONTEXT in templates.placeholder_names(step.prompt)
+        placed = CONTEXT in templates.list_names(step.prompt)
         if step.context is not None:
             by_name[CONTEXT] = "".join(extracts)
         parts = [*([] if placed else extracts), templates.fill_template(step.prompt, by_name)]

@@ -79,7 +79,7 @@ class Items:
         tenant: str,
         generation_id: str,
         submission: Submission,
-        terms: "SubmissionOptions",
+        options: "SubmissionOptions",
     ) -> Item:
         """Return the item of a new submission, with its big texts put into the bucket.
 
@@ -109,15 +109,15 @@ class Items:
             "id": {"S": generation_id},
             "dialect": {"S": submission.dialect},
             "flow": {"S": submission.flow},
-            "flow_version": {"N": str(terms.flow_version)},
+            "flow_version": {"N": str(options.flow_version)},
             "status": {"S": Status.QUEUED},
             "attempt": {"N": "0"},
             "failures": {"N": "0"},
             "created_at": millis(now),
-            "deadline_at": millis(now + terms.deadline),
-            "expires_at": {"N": str(int((now + terms.retention).timestamp()))},
+            "deadline_at": millis(now + options.deadline),
+            "expires_at": {"N": str(int((now + options.retention).timestamp()))},
             "due_shard": {"S": str(zlib.crc32(generation_id.encode()) % DUE_SHARDS)},
-            "due_at": millis(now + min(STALLED_AFTER, terms.deadline)),
+            "due_at": millis(now + min(STALLED_AFTER, options.deadline)),
             "fingerprint": {"S": fingerprint},
         }
         if submission.conversation is not None:
@@ -126,11 +126,11 @@ class Items:
         item |= _reference(tenant, submission)
         if submission.webhook_url is not None:
             item["webhook_url"] = {"S": submission.webhook_url}
-        if terms.retry_of is not None:
-            item["retry_of"] = {"S": terms.retry_of}
-        if terms.slot is not None:
-            item["slot"] = {"S": terms.slot}
-        if terms.notify:
+        if options.retry_of is not None:
+            item["retry_of"] = {"S": options.retry_of}
+        if options.slot is not None:
+            item["slot"] = {"S": options.slot}
+        if options.notify:
             item["notify"] = {"BOOL": True}
         for name, text in texts.items():
             item |= self._text(tenant, generation_id, name, text, fingerprint)

@@ -80,9 +80,8 @@ class Listings:
         """Return a page of the generations of a tenant's flows, newest first over all flows.
 
         A filter by status reads up to SCANNED generations, so that a page may have fewer than its
-        limit. Takes a query of an index for each flow, or one for an external reference, and a
-        batch read for each BATCH. Expired generations are left out. With big texts a page ends
-        early.
+        limit. Takes a query of an index for each flow (one for an external reference), and a batch
+        read for each BATCH. Expired generations are left out. With big texts a page ends early.
         """
         if search.external_ref is None:
             index, name = "by_flow", "list_key"

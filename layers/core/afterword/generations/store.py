@@ -86,24 +86,24 @@ class GenerationStore:
         tenant: str,
         generation_id: str,
         submission: Submission,
-        terms: "SubmissionOptions",
+        options: "SubmissionOptions",
     ) -> PutResult:
         """Accept a submission: store its generation, queued.
 
         A generation that already has this id stays unchanged. Takes one write, and before that one
         S3 put for each file, and for each text over INLINE_BYTES.
         """
-        item = self._items.queued(tenant, generation_id, submission, terms)
+        item = self._items.queued(tenant, generation_id, submission, options)
         expired = at_most("expires_at", seconds(clock.now()))
         failed = self._table.put(item, absent("pk") | expired)
         if failed is None:
-            return PutResult(status=Status.QUEUED, slot=terms.slot, same=True)
-        there = failed.item or {}
+            return PutResult(status=Status.QUEUED, slot=options.slot, same=True)
+        stored = failed.item or {}
         return PutResult(
-            status=Status(there["status"]["S"]),
-            slot=items.slot_of(there),
-            same=there.get("fingerprint") == item["fingerprint"],
-            deleted="deleted_at" in there,
+            status=Status(stored["status"]["S"]),
+            slot=items.slot_of(stored),
+            same=stored.get("fingerprint") == item["fingerprint"],
+            deleted="deleted_at" in stored,
         )
 
     def get(self, tenant: str, generation_id: str) -> Generation:
@@ -305,8 +305,8 @@ class GenerationStore:
     def list_stalled(self, limit: int) -> Iterator[Stalled]:
         """Yield up to `limit` stalled generations, oldest first.
 
-        Takes a query for each of DUE_SHARDS and each further page, and a consistent read for each
-        generation, since the index may lag behind.
+        Takes a query for each of DUE_SHARDS and each further page. Since the index may lag behind,
+        each generation is read consistently.
         """
         now = clock.to_millis(clock.now())
         shards = [self._due(shard, now) for shard in range(DUE_SHARDS)]

@@ -25,8 +25,8 @@ class MessageOutcome(Enum):
 class Message:
     """A message that names a generation, or a delivery. The item is the truth.
 
-    `message_id` is SQS's id of the message, `receipt_handle` the handle of this one receipt, and
-    `attributes` are SQS's own: the times of its sending and first receipt, and the receive count.
+    `message_id` is SQS's id of the message, and `receipt_handle` the handle of this one receipt.
+    `attributes` are SQS's own: the times of sending and first receipt, and the receive count.
     """
 
     tenant: str

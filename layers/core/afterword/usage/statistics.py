@@ -1,9 +1,9 @@
 """The statistics: ends and tokens of each tenant's generations, by day, flow and model.
 
 An end counts nothing itself: its write puts the generation on the index `by_end`, under its hour.
-The tally of an hour is the sum over its entries. Hours that can change no more are summed up once
-and kept in the statistics table, beyond the life of the generations; later ones are summed up at
-each read. A repeated sum of an hour has the same numbers and writes the same values. So each
+The tally of an hour is the sum over its entries. Hours that can change no more are summed up once,
+and their tallies outlive the generations in the statistics table. Later hours are summed up at each
+read. A repeated sum of an hour has the same numbers and writes the same values. So each
 generation counts once, whichever process dies.
 
 The statistics table, which no other module knows; days and hours are UTC:
@@ -47,8 +47,8 @@ if TYPE_CHECKING:
     from afterword.runtime.deadline import Deadline
 
 COUNT_GRACE = timedelta(minutes=15)
-"""The time after its end in which an hour may change. An end has the time of its process, no
-invocation lasts that long, and the index lags behind by less than a second."""
+"""The time after its end in which an hour may change. An end's time is that of its process: no
+invocation lasts that long, and the index lags by less than a second."""
 FIRST_COUNT_REACH = timedelta(days=2)
 """The reach of the first count: no end is older where no hour was counted yet."""
 DAY_RETENTION = timedelta(days=400)
@@ -125,7 +125,8 @@ class Statistics:
         """Return a tenant's tallies from the first day to the last, of one flow or of all.
 
         Takes a query of the table, and one of the index for each shard of each hour that is not
-        summed up yet, three at most while the count runs. The newest ends may be missing.
+        summed up yet. While the count runs, such hours are three at most. The newest ends may be
+        missing.
         """
         until = self._counted_until()
         sums: dict[Cell, Counter[str]] = {}
