@@ -160,7 +160,7 @@ def test_a_batch_from_its_first_turn_to_its_last(runner: BatchRunner) -> None:
 
 
 def test_a_lost_message_of_a_turn_is_done_again(runner: BatchRunner, set_clock: SetClock) -> None:
-    """Of two readers of a batch one does nothing, and whoever is too late changes nothing."""
+    """Of two readers of a batch one does nothing, and a late one changes nothing."""
     batch = put(b"1\n2\n")
     lost = taken(batch)
     assert refusal(batch, 0) == LeaseRefused(60)

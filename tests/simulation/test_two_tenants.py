@@ -252,7 +252,7 @@ class TwoTenants(RuleBasedStateMachine):
 
     @rule()
     def sweep(self) -> None:
-        """Run the sweeper, while nobody is quicker."""
+        """Run the sweeper, while no worker is quicker."""
         ends = invoke("sweep", deepcopy(self.samples["sweep"]))
         assert ends.keys() <= {"sent", "failed", "waiting", "dispatched"}
 
