@@ -24,6 +24,7 @@ FOLDERS = (
     "layers/viewer",
     "local",
     "openapi",
+    "tests",
 )
 """The folders whose files are checked."""
 FIRST_WORD = re.compile(

@@ -273,7 +273,7 @@ def read_item(aws: None) -> Callable[[str, str], dict[str, Any]]:  # noqa: ARG00
 
 @pytest.fixture
 def log(aws: None) -> Iterator[io.StringIO]:  # noqa: ARG001 - asked for its effect
-    """Return a function that gives the log lines written from now on."""
+    """Return the stream of the log lines written from now on."""
     written = io.StringIO()
     handler = telemetry.logger().registered_handler
     assert isinstance(handler, logging.StreamHandler)

@@ -45,7 +45,7 @@ class NumberedLines:
     def parse(self, batch: Batch, content: bytes) -> tuple[Submission, StoredFlow]:
         """Return a mail with the number in it."""
         if not content.isdigit():
-            raise InvalidRequestError("It is no number.")
+            raise InvalidRequestError("A line of words.")
         mail = Submission(
             dialect="native",
             flow=FLOW,
@@ -154,13 +154,13 @@ def test_a_batch_from_its_first_turn_to_its_last(runner: BatchRunner) -> None:
     assert results(batch) == [
         [1, ids[1], "canceled"],
         [2, ids[2], "canceled"],
-        [3, "It is no number."],
+        [3, "A line of words."],
         [4, ids[4], "canceled"],
     ]
 
 
 def test_a_lost_message_of_a_turn_is_done_again(runner: BatchRunner, set_clock: SetClock) -> None:
-    """Of two readers of a batch one does nothing, and whoever is too late changes nothing."""
+    """Of two readers of a batch one does nothing, and a late one changes nothing."""
     batch = put(b"1\n2\n")
     lost = taken(batch)
     assert refusal(batch, 0) == LeaseRefused(60)
@@ -234,7 +234,7 @@ def test_results_are_written_in_parts(runner: BatchRunner, monkeypatch: pytest.M
     )
     batch = put(b"x\n" * 9)
     turn = taken(batch)
-    services().batches.put_bad(batch, 1, dict.fromkeys(range(1, 10), "It is no number."))
+    services().batches.put_bad(batch, 1, dict.fromkeys(range(1, 10), "A line of words."))
     saved = services().batches.save(turn, replace(batch, state=State.WRITING, lines=9, ended=9))
     assert saved
     turn, number, written = saved, 1, []

@@ -194,7 +194,7 @@ def test_nobody_is_asked_in_a_pipeline(sam: StandIn, typed: Typed) -> None:
 def test_without_a_yes_nothing_is_done(
     sam: StandIn, typed: Typed, lines: Sequence[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A no, or nobody at the terminal, builds and deploys nothing."""
+    """A no, or a missing terminal, builds and deploys nothing."""
     typed(*lines)
     assert command.main([]) == 1
     assert sam.commands == []

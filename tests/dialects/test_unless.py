@@ -200,7 +200,7 @@ def test_a_question_belongs_to_its_website(mine: str | None) -> None:
     [
         (InvalidRequestError("Wrong."), 400),
         (UnprocessableError("product", "must be sent."), 400),
-        (UnauthenticatedError("Who?"), 401),
+        (UnauthenticatedError("No key."), 401),
         (ForbiddenError("No."), 403),
         (NotFoundError("Where?"), 404),
         (ConflictError("There."), 409),

@@ -124,7 +124,7 @@ def test_a_session_belongs_to_one_tenant_and_flow(run: Run, other_tenant: Tenant
 
 
 def test_two_questions_at_once_are_both_in_the_history(run: Run, set_clock: SetClock) -> None:
-    """Both end up in it once each, in the order in which they were asked, whoever ends first."""
+    """Both are in the conversation once, in the order of their questions, whichever ends first."""
     first = submit("What is your name?")
     set_clock.advance(seconds=0.001)
     second = submit("And where are you?")

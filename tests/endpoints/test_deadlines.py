@@ -38,7 +38,7 @@ def allowed(result: dict[str, Any]) -> timedelta:
 
 
 def test_a_generation_has_an_hour(submit: Submit) -> None:
-    """Where nobody says otherwise, a text is of use for an hour."""
+    """Without a deadline of its own, a generation has an hour."""
     assert allowed(submit()) == DEADLINE == timedelta(hours=1)
 
 

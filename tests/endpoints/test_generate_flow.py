@@ -148,7 +148,7 @@ def test_a_result_is_of_the_flows_type(
     ("error", "code"),
     [
         (ModelRefusedError(Reason.REFUSED_CONTENT, "The model refused."), 422),
-        (ModelRefusedError(Reason.TOO_LONG, "It is too long."), 422),
+        (ModelRefusedError(Reason.TOO_LONG, "The prompt is too long."), 422),
         (ModelRefusedError(Reason.MODEL_NOT_FOUND, "There is no such model."), 502),
     ],
 )
@@ -259,7 +259,7 @@ def test_an_unknown_flow_is_not_found(
 
 
 def test_a_key_is_needed(generate: Generate, tenant: Tenant) -> None:
-    """Without a key, or with one that may only read, nobody generates."""
+    """Without a key, or with one that may only read, nothing is generated."""
     refused = generate(authorization="Bearer nonsense")
     assert read(refused)["body"]["code"] == refused["statusCode"] == 401
     reader = tenant.key_with(Scope.READ)

@@ -79,7 +79,7 @@ NOVEMBER = {"from": "2026-11-01", "to": "2026-11-30"}
 def test_a_month_by_day_flow_and_model(
     administration: Administration, set_clock: SetClock, other_tenant: Tenant
 ) -> None:
-    """Each combination has its generations, tokens and cost, and nobody else's are in it."""
+    """Each combination has its generations, tokens and cost, and no other tenant's."""
     end()
     end(good=False)
     end(CLAUDE, "chat")

@@ -195,7 +195,7 @@ def test_a_lost_reader_is_followed_by_another(
     monkeypatch: pytest.MonkeyPatch,
     stored: Callable[[], Stored],
 ) -> None:
-    """A turn whose reader dies is done again after its lease, and meanwhile by nobody."""
+    """A turn whose reader dies is done again after its lease, and not before."""
     event = created(KEY, file(*[MAIL] * 150))
     lines = 0
     accept = services().submitter.submit
@@ -237,7 +237,7 @@ def test_out_of_reach_of_aws_a_message_comes_again(
 def test_a_turn_that_aws_interrupts_is_done_again_at_once(
     inbox: Inbox, calls: list[Call], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A turn that fails half-way gives the batch back, so that nobody waits for its lease."""
+    """A turn that fails half-way releases its lease, so that the next turn begins at once."""
 
     def fail(*_: object) -> None:
         raise EndpointConnectionError(endpoint_url="https://aws.invalid")

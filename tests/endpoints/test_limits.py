@@ -284,7 +284,7 @@ def test_a_repeated_request_needs_no_slot(submit: Submit) -> None:
 def test_the_slot_of_a_submission_that_was_never_stored_comes_back(
     submit: Submit, set_clock: SetClock, cut_off: Callable[[str], None]
 ) -> None:
-    """A slot is given back a minute after its process failed, when somebody else needs it."""
+    """A slot is given back a minute after its process failed, when a submission needs it."""
     limit(running_at_once=1)
     usage = Quotas(clients().dynamodb, REFERENCES["QuotasTable"])
     lost = id_for_key("demo", "lost")

@@ -12,7 +12,7 @@ from tests.harness.administration import (
 def test_keys_are_listed_without_their_secrets(
     administration: Administration, set_clock: SetClock, other_tenant: Tenant
 ) -> None:
-    """The tenant's keys are there, live and revoked, the oldest first, and nobody else's."""
+    """The tenant's keys are there, live and revoked, the oldest first, and no other tenant's."""
     services().registry.create_key(other_tenant.id, [Scope.READ])
     set_clock.advance(minutes=1)
     made, secret = services().registry.create_key("demo", [Scope.READ], "dashboard", FLOW)

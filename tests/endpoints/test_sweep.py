@@ -116,7 +116,7 @@ def test_a_live_lease_is_waited_for(
 def test_what_is_past_its_deadline_fails(
     sweep: Sweep, set_clock: SetClock, *, claimed: bool
 ) -> None:
-    """An hour after its submission, a generation that nobody holds fails with that reason."""
+    """An hour after its submission, an unclaimed generation fails with that reason."""
     put()
     if claimed:
         services().store.claim("demo", ID, clock.now() + LEASE)

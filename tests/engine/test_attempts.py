@@ -192,7 +192,7 @@ def test_the_model_gets_the_time_that_is_left_for_it(work: Work) -> None:
 
 
 def test_a_lease_outlives_its_invocation(work: Work, read_item: ReadItem) -> None:
-    """While a worker can still write, nobody can take its generation."""
+    """While a worker can still write, no other can claim its generation."""
     message = work.submit()
     leases: list[float] = []
 
@@ -332,7 +332,7 @@ def test_no_backoff_outlives_the_deadline(
 def test_what_cannot_be_tried_again_in_time_fails_at_once(
     work: Work, calls: list[Call], set_clock: SetClock, left: timedelta, asked: float
 ) -> None:
-    """When the model can only be asked again after the deadline, nobody waits for that."""
+    """When the model can only be asked again after the deadline, the generation fails at once."""
     message = work.submit()
     set_clock.advance(minutes=10)
 
@@ -417,8 +417,8 @@ def test_throttling_in_between_spends_none_of_the_tries(work: Work) -> None:
 def test_a_refusal_fails_at_once(work: Work, calls: list[Call], reason: Reason) -> None:
     """A permanent refusal is not tried again, and tells the owner the remedy."""
     message = work.submit()
-    assert work.run(raising(ModelRefusedError(reason, "It is like this.")), message) == []
-    assert failure(work.get(message)) == (Status.FAILED, reason, "It is like this.")
+    assert work.run(raising(ModelRefusedError(reason, "The fault is like this.")), message) == []
+    assert failure(work.get(message)) == (Status.FAILED, reason, "The fault is like this.")
     assert delays(calls) == []
 
 

@@ -154,7 +154,7 @@ def test_a_put_that_fails_otherwise_is_no_acceptance(
 def test_other_errors_of_the_table_are_not_taken_for_a_lost_condition(
     store: GenerationStore,
 ) -> None:
-    """Only a failed condition means that somebody else was there; the rest is raised."""
+    """Only a failed condition means that another write came first; the rest is raised."""
     claimed = claim(store)
     clients().dynamodb.delete_table(TableName=TABLE)
     for attempt in (
@@ -268,7 +268,7 @@ def test_a_claim_has_what_a_worker_needs(store: GenerationStore, read_item: Read
 def test_a_live_lease_is_respected(
     store: GenerationStore, set_clock: SetClock, read_item: ReadItem, after: timedelta
 ) -> None:
-    """While a worker's lease lasts, nobody else gets its generation."""
+    """While a worker's lease lasts, no other worker gets its generation."""
     claim(store)
     before = read_item("demo", ID)
     set_clock.moment += after

@@ -246,7 +246,7 @@ def test_a_certificate_has_to_be_for_the_host(
 
 
 def test_a_certificate_has_to_be_trusted(internet: Internet, serve: Serve) -> None:
-    """A certificate for the name that nobody has signed is refused before anything is asked."""
+    """A self-signed certificate for the name is refused before any request."""
     server = serve(a_txt=file(TEXT))
     message = "the host has no valid certificate for its name."
     assert refusal(Fetcher((), internet.resolve)) == message
@@ -340,7 +340,7 @@ def test_an_answer_that_is_none(fetcher: Fetcher, serve: Serve, page: Page) -> N
 
 
 def test_a_file_is_not_unpacked(fetcher: Fetcher, serve: Serve) -> None:
-    """A file that is sent compressed, though nobody asked for it, is refused and not unpacked."""
+    """A file that is sent compressed without being asked for is refused and not unpacked."""
     serve(a_txt=file(b"\x1f\x8b", content_encoding="gzip"), b_txt=file(TEXT))
     expected = "the host compressed the file unasked; send the file itself instead."
     assert refusal(fetcher) == expected

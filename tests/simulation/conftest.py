@@ -1,5 +1,6 @@
 """Fixtures of the simulation, which stand in for the clock, threads, AWS and the model."""
 
+import logging
 import random
 from collections.abc import Callable, Iterator
 from itertools import count
@@ -40,14 +41,22 @@ class Simulate(Protocol):
 
 
 @pytest.fixture
+def quiet() -> Iterator[None]:
+    """Log nothing of a simulation's thousands of steps."""
+    logging.disable()
+    yield
+    logging.disable(logging.NOTSET)
+
+
+@pytest.fixture
 def tenants(
     environment: None,  # noqa: ARG001 - before AWS
+    quiet: None,  # noqa: ARG001 - asked for its effect
     monkeypatch: pytest.MonkeyPatch,
     request: pytest.FixtureRequest,
 ) -> tuple[Tenant, Tenant]:
     """Create a tenant with limits and one without, where each end is to be made known."""
     monkeypatch.setenv("AFTERWORD_EVENT_BUS", "default")
-    monkeypatch.setenv("POWERTOOLS_LOG_LEVEL", "CRITICAL")
     make_tenant: Callable[[str], Tenant] = request.getfixturevalue("make_tenant")
     limited, free = make_tenant("limited"), make_tenant("free")
     services().registry.set_limits(

@@ -252,7 +252,7 @@ class TwoTenants(RuleBasedStateMachine):
 
     @rule()
     def sweep(self) -> None:
-        """Run the sweeper, while nobody is quicker."""
+        """Run the sweeper, while no worker is quicker."""
         ends = invoke("sweep", deepcopy(self.samples["sweep"]))
         assert ends.keys() <= {"sent", "failed", "waiting", "dispatched"}
 
@@ -563,12 +563,12 @@ def _month(item: Item) -> tuple[int, int]:
 @pytest.fixture
 def machine(
     environment: None,  # noqa: ARG001 - asked for its effect
+    quiet: None,  # noqa: ARG001 - asked for its effect
     load_event: Callable[[str], Event],
     monkeypatch: pytest.MonkeyPatch,
 ) -> type[TwoTenants]:
     """Return the machine; each run of it has an AWS of its own."""
     monkeypatch.setenv("AFTERWORD_EVENT_BUS", "default")
-    monkeypatch.setenv("POWERTOOLS_LOG_LEVEL", "CRITICAL")  # thousands of steps
     names = ("submit_mail_generation", "get_mail_generation", "sweep")
 
     class Machine(TwoTenants):

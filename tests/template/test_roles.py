@@ -123,7 +123,7 @@ def test_a_call_needs_what_iam_asks_for(
     "operation", ["dynamodb.ExecuteStatement", "s3.CopyObject", "sqs.ListQueues", "kms.Decrypt"]
 )
 def test_an_unknown_call_fails_the_test(operation: str) -> None:
-    """A new operation is not let through because nobody has said what it needs."""
+    """An operation whose needs are unknown is not let through."""
     with pytest.raises(pytest.fail.Exception, match=f"does not know what {operation} needs"):
         roles.needs(operation, {"QueueUrl": "a"})
 

@@ -72,7 +72,7 @@ def test_what_is_no_key_is_refused_without_asking_storage(
 
 
 def test_an_unknown_key_is_refused(authenticator: Authenticator) -> None:
-    """A well-formed key of nobody's is refused."""
+    """A well-formed key of no tenant is refused."""
     assert why_refused(authenticator, keys.generate_key()[1]) == (
         UnauthenticatedError,
         "The API key is not known.",

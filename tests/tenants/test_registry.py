@@ -113,7 +113,7 @@ def test_a_key_needs_a_scope(registry: Registry) -> None:
 
 
 def test_keys_are_listed_oldest_first(registry: Registry, set_clock: SetClock) -> None:
-    """A tenant's keys are listed, live and revoked, and nobody else's."""
+    """A tenant's keys are listed, live and revoked, and no other tenant's."""
     made = []
     for _ in range(5):
         set_clock.advance(seconds=1)
@@ -186,7 +186,7 @@ def test_a_flow_that_is_absent_or_foreign_is_not_found(
 
 
 def test_the_newest_version_of_each_flow_is_listed(registry: Registry) -> None:
-    """Flows are listed by id, each once, and nobody else's."""
+    """Flows are listed by id, each once, and no other tenant's."""
     for flow in ("mail", "answer", "mail", "mail-2"):
         registry.put_flow("demo", flow, "{}")
     registry.put_flow("other", "secret", "{}")
@@ -198,7 +198,7 @@ def test_the_newest_version_of_each_flow_is_listed(registry: Registry) -> None:
 
 
 def test_two_who_save_a_flow_at_once_do_not_lose_one(registry: Registry) -> None:
-    """When somebody saves the same flow in between, saving is refused and theirs stays."""
+    """When the same flow is saved in between, this save is refused and the other stays."""
     raced = False
 
     def save_in_between(**_: object) -> None:

@@ -40,7 +40,7 @@ def until[T](condition: Callable[[], T], seconds: float, every: float = 0.1) -> 
 
 
 def free_port() -> int:
-    """Return a port that nobody listens on."""
+    """Return a free port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

@@ -86,7 +86,7 @@ def test_a_lost_aws_stops_the_stack(tmp_path: Path) -> None:
 
 
 def test_a_port_in_use_is_said(dev: Dev) -> None:
-    """A port that somebody listens on gives one line that names it."""
+    """A port in use gives one line that names it."""
     assert f"port {dev.port} cannot be used" in refused(command(dev.port))
 
 

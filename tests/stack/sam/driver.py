@@ -40,12 +40,12 @@ def docker(*arguments: str) -> str:
 
 
 def free_port() -> int:
-    """Return a port that nobody listens on, and that sam does not take for a container."""
+    """Return a free port that sam does not take for a container."""
     return next(port for port in range(3100, 5000) if not taken(port))
 
 
 def taken(port: int) -> bool:
-    """Whether somebody listens on this port of loopback."""
+    """Whether this port of loopback is in use."""
     ends = Path("/proc/net/tcp").read_text().split("\n")[1:]
     return any(line.split()[1].endswith(f":{port:04X}") for line in ends if line)
 

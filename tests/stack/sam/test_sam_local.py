@@ -94,7 +94,7 @@ def test_a_function_may_do_what_its_role_may(
 
 
 def test_a_port_in_use_is_said(sam: SamLocal) -> None:
-    """A port that somebody listens on gives one line that names it."""
+    """A port in use gives one line that names it."""
     assert f"port {sam.port} cannot be used" in refused(command(sam.port))
 
 
