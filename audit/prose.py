@@ -19,11 +19,18 @@ FOLDERS = (
     "cli",
     "deploy",
     "functions",
+    "layers/core/afterword/batches",
     "layers/core/afterword/dialects",
+    "layers/core/afterword/engine",
+    "layers/core/afterword/generations",
+    "layers/core/afterword/handlers",
+    "layers/core/afterword/runtime",
+    "layers/core/afterword/webhooks",
     "layers/documents",
     "layers/viewer",
     "local",
     "openapi",
+    "tests",
 )
 """The folders whose files are checked."""
 FIRST_WORD = re.compile(

@@ -25,7 +25,7 @@ SERVICES = (
 """The AWS services of clients.py; botocore knows no other in the layer."""
 
 POWERTOOLS_UTILITIES = ("__init__.py", "jmespath_utils", "typing")
-"""What Powertools' Logger and Metrics import of its utilities."""
+"""The utilities of Powertools that its Logger and Metrics import."""
 
 UNUSED = (
     ".lock",  # uv's own

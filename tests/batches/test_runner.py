@@ -45,7 +45,7 @@ class NumberedLines:
     def parse(self, batch: Batch, content: bytes) -> tuple[Submission, StoredFlow]:
         """Return a mail with the number in it."""
         if not content.isdigit():
-            raise InvalidRequestError("It is no number.")
+            raise InvalidRequestError("The line is no number.")
         mail = Submission(
             dialect="native",
             flow=FLOW,
@@ -154,7 +154,7 @@ def test_a_batch_from_its_first_turn_to_its_last(runner: BatchRunner) -> None:
     assert results(batch) == [
         [1, ids[1], "canceled"],
         [2, ids[2], "canceled"],
-        [3, "It is no number."],
+        [3, "The line is no number."],
         [4, ids[4], "canceled"],
     ]
 
@@ -234,7 +234,7 @@ def test_results_are_written_in_parts(runner: BatchRunner, monkeypatch: pytest.M
     )
     batch = put(b"x\n" * 9)
     turn = taken(batch)
-    services().batches.put_bad(batch, 1, dict.fromkeys(range(1, 10), "It is no number."))
+    services().batches.put_bad(batch, 1, dict.fromkeys(range(1, 10), "The line is no number."))
     saved = services().batches.save(turn, replace(batch, state=State.WRITING, lines=9, ended=9))
     assert saved
     turn, number, written = saved, 1, []
@@ -395,7 +395,7 @@ def test_a_line_that_is_too_long_is_bad(
     batch = put(b"1\n1234\n2\n")
     batch, _ = run(runner, taken(batch))
     assert batch.counts == Counts(accepted=2, bad=1)
-    assert services().batches.read_bad(batch, 1, 3) == {2: "It has more than 1000000 bytes."}
+    assert services().batches.read_bad(batch, 1, 3) == {2: "The line has more than 1000000 bytes."}
 
 
 @pytest.mark.usefixtures("runner")

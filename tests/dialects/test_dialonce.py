@@ -247,10 +247,10 @@ def test_an_error_has_dialonces_shape(
     error: type[AfterwordError], status: int, phrase: str
 ) -> None:
     """Every error is its status, a sentence and the status's name."""
-    response = dialonce.render_error(error('It is "like" this.'))
+    response = dialonce.render_error(error('The error is "like" this.'))
     assert response.status == status
     assert json.loads(response.body) == {
         "statusCode": status,
-        "message": 'It is "like" this.',
+        "message": 'The error is "like" this.',
         "error": phrase,
     }

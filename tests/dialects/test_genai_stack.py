@@ -390,8 +390,8 @@ def test_errors_are_fastapis(error: AfterwordError, status: HTTPStatus) -> None:
 
 def test_a_field_that_does_not_fit_is_named_as_fastapi_does() -> None:
     """A field's faults are a list, each with its location, its message and its type."""
-    response = genai_stack.render_error(UnprocessableError("topic", "it is missing."))
+    response = genai_stack.render_error(UnprocessableError("topic", "must be sent."))
     assert response.status == HTTPStatus.UNPROCESSABLE_CONTENT
     assert json.loads(response.body) == {
-        "detail": [{"loc": ["body", "topic"], "msg": "it is missing.", "type": "value_error"}]
+        "detail": [{"loc": ["body", "topic"], "msg": "must be sent.", "type": "value_error"}]
     }

@@ -199,8 +199,8 @@ def test_a_question_belongs_to_its_website(mine: str | None) -> None:
     ("error", "status"),
     [
         (InvalidRequestError("Wrong."), 400),
-        (UnprocessableError("product", "it is missing."), 400),
-        (UnauthenticatedError("Who?"), 401),
+        (UnprocessableError("product", "must be sent."), 400),
+        (UnauthenticatedError("Unknown."), 401),
         (ForbiddenError("No."), 403),
         (NotFoundError("Where?"), 404),
         (ConflictError("There."), 409),

@@ -99,7 +99,7 @@ class Fate:
         self.calls -= 1
 
     def strikes(self, calls: int, run: Callable[[], object]) -> bool:
-        """Run a process that lives through so many calls; return whether it came to one more."""
+        """Run a process that lives through so many calls; return whether one more was begun."""
         self.calls, self.struck = calls, False
         try:
             run()

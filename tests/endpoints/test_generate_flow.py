@@ -148,7 +148,7 @@ def test_a_result_is_of_the_flows_type(
     ("error", "code"),
     [
         (ModelRefusedError(Reason.REFUSED_CONTENT, "The model refused."), 422),
-        (ModelRefusedError(Reason.TOO_LONG, "It is too long."), 422),
+        (ModelRefusedError(Reason.TOO_LONG, "Too long."), 422),
         (ModelRefusedError(Reason.MODEL_NOT_FOUND, "There is no such model."), 502),
     ],
 )

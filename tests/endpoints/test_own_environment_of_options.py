@@ -121,7 +121,7 @@ def queue(
 
 
 def generated(message_event: Callable[[str], Event]) -> Generation:
-    """Run the worker on the queued generation of the sample events; return what became of it."""
+    """Run the worker on the queued generation of the sample events; return that generation."""
     invoke("generate", message_event(ID))
     return services().store.get("demo", ID)
 

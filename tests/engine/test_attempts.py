@@ -417,8 +417,8 @@ def test_throttling_in_between_spends_none_of_the_tries(work: Work) -> None:
 def test_a_refusal_fails_at_once(work: Work, calls: list[Call], reason: Reason) -> None:
     """A permanent refusal is not tried again, and tells the owner the remedy."""
     message = work.submit()
-    assert work.run(raising(ModelRefusedError(reason, "It is like this.")), message) == []
-    assert failure(work.get(message)) == (Status.FAILED, reason, "It is like this.")
+    assert work.run(raising(ModelRefusedError(reason, "The model refused.")), message) == []
+    assert failure(work.get(message)) == (Status.FAILED, reason, "The model refused.")
     assert delays(calls) == []
 
 

@@ -124,7 +124,7 @@ def test_a_domain_error_is_answered_by_the_dialect(
     tenant: Tenant, error: type[AfterwordError], status: int, headers: dict[str, str]
 ) -> None:
     """Each domain error has its status and headers, and the dialect's body."""
-    assert raising(error("It is like this."))({"headers": {"key": tenant.key}}) == {
+    assert raising(error("The error is like this."))({"headers": {"key": tenant.key}}) == {
         "statusCode": status,
         "headers": {"content-type": "application/json", "cache-control": "no-store", **headers},
         "body": json.dumps(error.__name__),

@@ -21,7 +21,7 @@ def file(*lines: object) -> bytes:
 
 
 def created(key: str, content: bytes) -> dict[str, Any]:
-    """Put a file into the bucket; return what S3 says of it to the queue."""
+    """Put a file into the bucket; return S3's event for the queue."""
     there = clients().s3.put_object(Bucket=BUCKET, Key=key, Body=content)
     facts = {
         "key": key.replace(" ", "+"),

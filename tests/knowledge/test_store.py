@@ -92,7 +92,7 @@ def before_call(aws: None) -> Hook:  # noqa: ARG001 - asked for its effect
 
 
 def answer_with(operation: str, answer: Callable[[], object]) -> Callable[[], None]:
-    """Let something else answer an operation of DynamoDB; return what makes an end of it."""
+    """Let something else answer an operation of DynamoDB; return a function that ends that."""
 
     def hook(**_: object) -> object:
         return answer()

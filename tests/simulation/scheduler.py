@@ -182,7 +182,7 @@ class Pool:
     def submit[**P](
         self, work: Callable[P, object], *args: P.args, **kwargs: P.kwargs
     ) -> Future[object]:
-        """Begin a thread of the running process; whoever waits for it wakes when it is done."""
+        """Begin a thread of the running process, whose end wakes those that wait for it."""
         parent = self._scheduler.running()
         thread = Thread(parent.process, parent.name)
         self._begun(thread, args[0])

@@ -394,7 +394,7 @@ class World:
                 raise ModelUnavailableError("Slow down.", random.choice((None, None, 5.0, 40.0)))
             case "times out":
                 self.scheduler.pause(max(0.0, timeout))
-                raise ModelTimedOutError("It took too long.")
+                raise ModelTimedOutError("The model took too long.")
             case "refuses":
                 self.scheduler.pause(quick)
                 raise ModelRefusedError(Reason.REFUSED_CONTENT, "No.")

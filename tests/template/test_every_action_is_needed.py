@@ -37,7 +37,7 @@ def test_every_action_is_needed(tmp_path: Path) -> None:
 
 
 def walk(file: Path) -> dict[str, Any]:
-    """Run the walk of tests/template/walk.py in a process of its own; return what it found."""
+    """Run the walk of tests/template/walk.py in a process of its own; return its findings."""
     environment = {name: value for name, value in os.environ.items() if "PYTEST" not in name}
     command = [sys.executable, "-m", "pytest", "-p", "tests.template.walk", "--walk", str(file)]
     plain = ["-p", "no:cacheprovider", "-p", "no:xdist", "--assert=plain", "--tb=no"]

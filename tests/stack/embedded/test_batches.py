@@ -124,7 +124,7 @@ def read(tenant: Tenant, batch_id: str) -> Json:
 
 
 def finished(tenant: Tenant, batch_id: str) -> Json:
-    """Wait until a batch is finished; return what the API says of it."""
+    """Wait until a batch is finished; return it as the API shows it."""
 
     def ended() -> Json:
         body = read(tenant, batch_id)

@@ -65,7 +65,7 @@ TOMBSTONE_ATTRIBUTES = frozenset(
 )  # fmt: skip
 """The attributes of a deleted generation until it expires: those that count, and no text."""
 MAX_MODEL_NAME = 200
-"""The longest name of a model in `answers`, in characters; it becomes part of a key."""
+"""The longest name of a model in `answers`, in characters, which becomes part of a key."""
 
 
 class Items:

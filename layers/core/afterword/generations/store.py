@@ -227,7 +227,7 @@ class GenerationStore:
     def claim(self, tenant: str, generation_id: str, lease_until: "datetime") -> Claim | None:
         """Claim a generation until the lease ends; None if it cannot be claimed.
 
-        - None: it is absent, terminal, or under a live lease.
+        - None: the generation is absent, terminal, or under a live lease.
         - A claim after a lease that ran out counts as a failure of that attempt.
         """
         now = clock.now()
@@ -411,7 +411,7 @@ class GenerationStore:
         if flow not in {None, item["flow"]["S"]}:
             raise NotFoundError("There is no such generation.")
         if not _terminal(item):
-            raise ConflictError("It has not ended: cancel it first.")
+            raise ConflictError("The generation has not ended: cancel it first.")
         objects = self._items.objects(item)
         left = items.TOMBSTONE_ATTRIBUTES | ({"webhook_url"} if "due_at" in item else set())
         gone = sorted({*item, "title", "rating", "retried_as"} - left)

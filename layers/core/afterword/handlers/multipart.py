@@ -3,7 +3,7 @@ r"""Forms of multipart/form-data, as RFC 7578 and the HTML standard have them.
 Where these leave a choice, a form is refused:
 
 - A file is a part with a `filename`, whatever its Content-Type; every other part is a text.
-- A browser sends an empty file input as `filename=""` without content: it counts as not sent.
+- A browser sends an empty file input as `filename=""` without content, which counts as not sent.
 - `\"` and `\\` in a quoted name are escapes (RFC 822), unless the header can only be read without
   (a browser's name that ends in a backslash).
 - `%22`, `%0D` and `%0A` are HTML's forms of a quote and a line break.

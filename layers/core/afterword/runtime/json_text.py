@@ -1,4 +1,4 @@
-"""Request bodies as JSON, strictly: what cannot be stored or shown again is refused at the edge.
+"""Request bodies as JSON, strictly: values that cannot be stored or shown again are refused.
 
 Python's parser takes NaN, lone surrogates and any depth, and turns numbers into floats; a caller
 of ours gets a clear refusal instead, and values that are only handed back keep their exact text.

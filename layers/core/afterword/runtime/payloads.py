@@ -18,7 +18,7 @@ INLINE_BYTES = 16 * 1024
 """A text up to this many UTF-8 bytes stays in its item (docs/decisions/0004-claim-check.md)."""
 
 ABSENT = {"NoSuchKey", "AccessDenied"}
-"""What S3 says of a key that is not there: the latter to who may not list the bucket."""
+"""S3's codes for an absent key: the latter without the right to list the bucket."""
 
 
 class Payloads:

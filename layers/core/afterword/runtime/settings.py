@@ -143,7 +143,7 @@ class Settings:
 
     @property
     def model_provider(self) -> str:
-        """Who runs the model: `bedrock` or `openai` (anything that speaks OpenAI's chat API)."""
+        """The model's provider: `bedrock` or `openai` (anything that speaks OpenAI's chat API)."""
         return self._required("AFTERWORD_MODEL_PROVIDER")
 
     @property

@@ -1,6 +1,6 @@
 """Webhooks: endpoints, events and deliveries, without AWS.
 
-They follow Standard Webhooks 1.0 (https://github.com/standard-webhooks/standard-webhooks).
+Deliveries follow Standard Webhooks 1.0 (https://github.com/standard-webhooks/standard-webhooks).
 """
 
 import re
