@@ -13,25 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).parent.parent
-FOLDERS = (
-    "audit",
-    "bench",
-    "cli",
-    "deploy",
-    "functions",
-    "layers/core/afterword/batches",
-    "layers/core/afterword/dialects",
-    "layers/core/afterword/engine",
-    "layers/core/afterword/generations",
-    "layers/core/afterword/handlers",
-    "layers/core/afterword/runtime",
-    "layers/core/afterword/webhooks",
-    "layers/documents",
-    "layers/viewer",
-    "local",
-    "openapi",
-    "tests",
-)
+FOLDERS = ("audit", "bench", "cli", "deploy", "functions", "layers", "local", "openapi", "tests")
 """The folders whose files are checked."""
 FIRST_WORD = re.compile(
     r"(it|what|whatever|who|whoever|somebody|nobody|they)\b"

@@ -16,7 +16,7 @@ from rich.table import Column
 
 from afterword.errors import AfterwordError, NotFoundError
 from afterword.knowledge import Draft, check_draft, folder_id, tag_id
-from afterword_documents.extraction import AT_ONCE
+from afterword_documents.extraction import MAX_PARALLEL
 from cli import content_files, stack
 from cli.arguments import AsJson, TenantId
 from cli.content_files import GENERAL, File, FileError, OtherTypeError, Skipped
@@ -34,7 +34,7 @@ app = typer.Typer(no_args_is_help=True, help="Contents: the documents that flows
 
 PAGE = 100
 _INTERRUPTED = 130
-_AHEAD = 4 * AT_ONCE
+_AHEAD = 4 * MAX_PARALLEL
 
 
 class Outcome(StrEnum):
@@ -345,7 +345,7 @@ def _ahead(
     files: "Iterable[File]", prepare: "Callable[[File], End | Draft]"
 ) -> "Generator[tuple[File, End | Draft]]":
     """Prepare files by threads, a few ahead of the one that is written, until it is closed."""
-    executor = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="file")
+    executor = ThreadPoolExecutor(MAX_PARALLEL, thread_name_prefix="file")
     pending: deque[tuple[File, Future[End | Draft]]] = deque()
     try:
         for file in files:

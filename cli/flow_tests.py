@@ -16,7 +16,7 @@ from afterword.flows.flow import Flow
 from afterword.flows.inputs import ANY_TEXT, Input, Kind
 from afterword.generations import Completion, Submission
 from afterword.knowledge.ranking import Origin, Ranked
-from afterword.tenants.registry import is_name
+from afterword.tenants import is_name
 from cli import flow_files, stack
 from cli.arguments import AsJson, TenantId
 from cli.content_files import is_text, show_path

@@ -13,7 +13,8 @@ from cli.arguments import AsJson, FlowId, TenantId
 from cli.terminal import minute, result, result_json, result_table, say
 
 if TYPE_CHECKING:
-    from afterword.tenants.registry import Registry, StoredFlow
+    from afterword.tenants import StoredFlow
+    from afterword.tenants.registry import Registry
 
 app = typer.Typer(no_args_is_help=True, help="Flows: how a tenant's texts are generated.")
 

@@ -159,6 +159,7 @@ PUBLIC: dict[str, tuple[str, ...]] = {
         "store",
     ),
     "tenants": (
+        "",
         "keys",
         "registry",
     ),

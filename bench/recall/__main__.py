@@ -184,8 +184,8 @@ def _cut_off(index: lexical.Index) -> Table:
         box=SIMPLE,
     )
     everything = [question for questions in QUESTIONS.values() for question in questions]
-    for share in (0.0, 0.4, 0.44, lexical.LEAST_SHARE, 0.52, 0.6):
-        with patch.object(lexical, "LEAST_SHARE", share):
+    for share in (0.0, 0.4, 0.44, lexical.MIN_SHARE, 0.52, 0.6):
+        with patch.object(lexical, "MIN_SHARE", share):
             figures = (
                 mean(
                     any(each.origin.content == answer for each in small[name].rank(question, 5))
@@ -257,7 +257,7 @@ def _worth(corpus: Sequence[Document]) -> Table:
     english, french = words.Language
     tries: list[tuple[str, Patches, int]] = [
         ("as it is", {}, MAX_PASSAGE),
-        ("no cut-off", {"lexical.LEAST_SHARE": 0.0}, MAX_PASSAGE),
+        ("no cut-off", {"lexical.MIN_SHARE": 0.0}, MAX_PASSAGE),
         ("no stems", alike(), MAX_PASSAGE),
         ("English stems for all", alike(english), MAX_PASSAGE),
         ("French stems for all", alike(french), MAX_PASSAGE),

@@ -22,8 +22,8 @@ def table() -> Table:
         *(Column(each, justify="right") for each in columns),
         box=SIMPLE,
     )
-    for share in (0.3, 0.4, 0.5, citations.LEAST_SHARE, 0.6, 0.7, 0.8):
-        with patch.object(citations, "LEAST_SHARE", share):
+    for share in (0.3, 0.4, 0.5, citations.MIN_SHARE, 0.6, 0.7, 0.8):
+        with patch.object(citations, "MIN_SHARE", share):
             figures = (*_count(ANSWERS), *_count(LATER))
         found.add_row(f"{share:.2f}", *map(str, figures))
     return found

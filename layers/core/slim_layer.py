@@ -1,7 +1,7 @@
-"""Drop from the core layer what no function imports: `slim_layer.py <the layer's python folder>`.
+"""Remove unused files from the core layer: `slim_layer.py <the layer's python folder>`.
 
-Runs at build time, so that nothing at run time needs to know. Each path named here must exist: an
-upgrade that moves one fails the build instead of quietly shipping it again.
+The build runs this script. Each path named here must exist, so that an upgrade that moves one fails
+the build instead of shipping the file again.
 """
 
 import gzip
@@ -22,10 +22,10 @@ SERVICES = (
     "sqs",
     "ssm",
 )
-"""The AWS services of clients.py; botocore knows no other in the layer."""
+"""The AWS services of clients.py; the layer's botocore has no others."""
 
 POWERTOOLS_UTILITIES = ("__init__.py", "jmespath_utils", "typing")
-"""The utilities of Powertools that its Logger and Metrics import."""
+"""The utilities that Powertools' Logger and Metrics import."""
 
 UNUSED = (
     ".lock",  # uv's own
@@ -38,14 +38,14 @@ UNUSED = (
 UNUSED_PATTERNS = ("__pycache__", "*.pyi", "py.typed")
 
 DOCUMENTED = {"operations", "shapes"}
-"""The parts of a service's model whose documentation botocore can do without."""
+"""The parts of a service's model whose documentation is removed."""
 
 KEPT_OF_DIST_INFO = ("METADATA", "LICENSE*", "NOTICE*", "licenses", "sboms", "entry_points.txt")
-"""Scanners read the versions there, and licences ask to go with the code."""
+"""Scanners read the versions there, and licences must go with the code."""
 
 
 def slim(site: Path) -> None:
-    """Drop the unused parts of the packages in `site`."""
+    """Remove the unused parts of the packages in `site`."""
     for path in UNUSED:
         _remove(site / path)
     for pattern in UNUSED_PATTERNS:
@@ -60,7 +60,7 @@ def slim(site: Path) -> None:
 def slim_botocore_data(data: Path) -> None:
     """Keep the newest model of each of SERVICES, without its documentation and not compressed.
 
-    All together about a quarter of the time that botocore takes to make two clients (bench/).
+    Saves about a quarter of the time in which botocore makes two clients (bench/).
     """
     for folder in [path for path in data.iterdir() if path.is_dir()]:
         if folder.name not in SERVICES:

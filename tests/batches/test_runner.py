@@ -31,7 +31,7 @@ from afterword.runtime import deadline
 from afterword.runtime.clients import clients
 from afterword.runtime.deadline import Deadline
 from afterword.services import services
-from afterword.tenants.registry import StoredFlow
+from afterword.tenants import StoredFlow
 from tests.conftest import FLOW, SetClock, Tenant
 from tests.harness.deployment import REFERENCES
 

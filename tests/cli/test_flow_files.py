@@ -125,26 +125,26 @@ steps:
     )
     assert refusal(path) == [
         (
-            "mail.yaml:1: id: Input should be"
+            "mail.yaml:1: id: must be"
             " 1 to 64 letters, digits, '-' or '_', the first a letter or digit"
         ),
-        "mail.yaml:1: name: Field required",
-        "mail.yaml:2: owner: There is no such field",
-        "mail.yaml:5: steps[0].temperature: Input should be a valid number",
-        "mail.yaml:7: steps[0].max_tokens: Input should be less than or equal to 100000",
+        "mail.yaml:1: name: must be present",
+        "mail.yaml:2: owner: must be left out: there is no such field",
+        "mail.yaml:5: steps[0].temperature: must be a valid number",
+        "mail.yaml:7: steps[0].max_tokens: must be less than or equal to 100000",
     ]
 
 
 @pytest.mark.parametrize(
     ("written", "what"),
     [
-        ("9", "Input should be greater than or equal to 10"),
-        ("21601", "Input should be less than or equal to 21600"),
-        ("60.5", "Input should be a valid integer"),
-        ("6e1", "Input should be a valid integer"),
-        ("1h", "Input should be a valid integer"),
-        ("[60]", "Input should be a valid integer"),
-        ("true", "Input should be a valid integer"),
+        ("9", "must be greater than or equal to 10"),
+        ("21601", "must be less than or equal to 21600"),
+        ("60.5", "must be a valid integer"),
+        ("6e1", "must be a valid integer"),
+        ("1h", "must be a valid integer"),
+        ("[60]", "must be a valid integer"),
+        ("true", "must be a valid integer"),
     ],
 )
 def test_a_wrong_deadline_is_told(tmp_path: Path, written: str, what: str) -> None:
@@ -171,19 +171,19 @@ def test_a_deadline_may_be_left_out(tmp_path: Path, line: str) -> None:
     ("content", "what"),
     [
         ("", ":1: The file is empty"),
-        ("- a\n", ":1: Input should be an object"),
-        ("hello", ":1: Input should be an object"),
+        ("- a\n", ":1: must be an object"),
+        ("hello", ":1: must be an object"),
         (f"id: m\nname: no{STEP}name: yes\n", ":4: name: The field is there twice"),
-        (f"id: m\nname: 3{STEP}", ":2: name: Input should be a valid string"),
+        (f"id: m\nname: 3{STEP}", ":2: name: must be a valid string"),
         (
             "id: m\nname: x\nsteps: []\n",
-            ":3: steps: a flow has 1 to 20 steps, not 0",
+            ":3: steps: must have 1 to 20 steps, not 0",
         ),
         (
             "id: m\nname: x\nsteps:\n- {name: a, instructions: b}\n- {name: a, instructions: b}\n",
-            ":5: steps[1].name: a is there twice",
+            ":5: steps[1].name: must be unique, and a is taken",
         ),
-        ("id: m\nname: x\nsteps: {}\n", ":3: steps: Input should be a valid array"),
+        ("id: m\nname: x\nsteps: {}\n", ":3: steps: must be a valid array"),
         (
             'id: m\nname: "x\nsteps: [\n',
             ":4: found unexpected end of stream (while scanning a quoted scalar of line 2)",
@@ -198,7 +198,7 @@ def test_a_deadline_may_be_left_out(tmp_path: Path, line: str) -> None:
         ("[" * 100_000, ": The file is nested too deeply"),
         (
             f'id: m\nname: "\\ud83d"{STEP}',
-            ":1: A text has half of a surrogate pair, which is no character",
+            ":1: must have no half of a surrogate pair",
         ),
         (
             f"id: {'9' * 5000}\n",
@@ -239,7 +239,7 @@ def test_what_is_no_flow_is_one_clear_line(tmp_path: Path, content: str | bytes,
         ),
         (
             '{\n"id": "m",\n"name": "x",\n"steps": [\n{"name": 1, "instructions": "y"}\n]}',
-            ":5: steps[0].name: Input should be a valid string",
+            ":5: steps[0].name: must be a valid string",
         ),
     ],
 )

@@ -324,7 +324,7 @@ def test_a_wrong_file_is_told(afterword: Afterword, poem: Path) -> None:
     assert (result.exit_code, result.stdout, result.stderr) == (
         1,
         "",
-        f"{poem}:14: steps[0].prompt: there is no input or earlier step county\n",
+        f"{poem}:14: steps[0].prompt: must name inputs and earlier steps alone, not county\n",
     )
     missing = afterword(*TEST, "./none.yaml")
     assert (missing.exit_code, missing.stderr) == (1, "none.yaml: No such file or directory\n")
@@ -333,26 +333,26 @@ def test_a_wrong_file_is_told(afterword: Afterword, poem: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("poem",), "country: it is missing."),
-        (("poem", "--input", "country= "), "country: it is empty."),
+        (("poem",), "country: must be sent."),
+        (("poem", "--input", "country= "), "country: must not be empty."),
         (
             ("poem", "--input", "country=x", "--input", "lines=four"),
-            "lines: it must be a number.",
+            "lines: must be a number.",
         ),
         (
             ("poem", "--input", "county=x"),
-            "county: there is no such input; there are: country, lines, notes.",
+            "county: must be one of: country, lines, notes.",
         ),
-        (("poem", "--input", "country=x", "--input", "notes=x"), "notes: it must be a file."),
-        (("poem", "--file", "country=/etc/hostname"), "country: it must be a text, not a file."),
-        ((FLOW,), "text: it is missing."),
+        (("poem", "--input", "country=x", "--input", "notes=x"), "notes: must be a file."),
+        (("poem", "--file", "country=/etc/hostname"), "country: must be a text, not a file."),
+        ((FLOW,), "text: must be sent."),
         (
             (FLOW, "--input", "subject= "),
             "body: must have a text, or the subject must.",
         ),
         (
             (FLOW, "--input", "body=x", "--input", "text=x"),
-            "text: there is no such input; there are: subject, body, metadata.",
+            "text: must be one of: subject, body, metadata.",
         ),
         (("none",), "There is no flow none."),
     ],

@@ -109,9 +109,9 @@ def test_a_wrong_file_saves_nothing(afterword: Afterword, registry: Registry, fi
         1,
         "",
         (
-            f"{file}:3: deadline_seconds: Input should be less than or equal to 21600\n"
-            f"{file}:6: steps[0].instruction: There is no such field\n"
-            f"{file}:10: steps[0].max_tokens: Input should be less than or equal to 100000\n"
+            f"{file}:3: deadline_seconds: must be less than or equal to 21600\n"
+            f"{file}:6: steps[0].instruction: must be left out: there is no such field\n"
+            f"{file}:10: steps[0].max_tokens: must be less than or equal to 100000\n"
         ),
     )
     assert registry.list_flows("demo") == []

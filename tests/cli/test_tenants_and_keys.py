@@ -37,8 +37,8 @@ def test_a_taken_or_malformed_id_creates_no_tenant(
     assert (malformed.exit_code, malformed.stderr) == (
         1,
         (
-            "afterword: A tenant's id is 1 to 64 letters, digits, '-' or '_', the first a letter or"
-            " digit: 'de/mo' is not.\n"
+            "afterword: id: must be 1 to 64 letters, digits, '-' or '_', the first a letter or"
+            " digit, not 'de/mo'.\n"
         ),
     )
     assert registry.get_tenant("demo").name == "Demo"

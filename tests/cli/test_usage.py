@@ -74,9 +74,9 @@ def test_nothing_used_is_a_table_of_nothing(afterword: Afterword) -> None:
 def test_what_cannot_be_asked_for(afterword: Afterword) -> None:
     """Days and groups that are none, and a tenant that is none, are told as such."""
     for arguments, what in (
-        (("demo", "--from", "soon"), "from: it must be a day such as 2026-11-30."),
-        (("demo", "--from", "2026-01-01"), "from: at most 92 days are shown at once."),
-        (("demo", "--by", "hour"), "by: it must be one or more of: day, flow, model."),
+        (("demo", "--from", "soon"), "from: must be a day such as 2026-11-30."),
+        (("demo", "--from", "2026-01-01"), "from: must be less than 92 days before `to`."),
+        (("demo", "--by", "hour"), "by: must be one or more of: day, flow, model."),
         (("nobody",), "There is no tenant nobody."),
     ):
         refused = afterword("usage", *arguments)

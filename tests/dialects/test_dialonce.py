@@ -181,7 +181,7 @@ def test_a_template_with_too_many_placeholders_is_refused() -> None:
     """More than a hundred placeholders are refused before anything is stored."""
     mail = {"subject": "A", "body": "B", "template": "".join(f"[{n}]" for n in range(101))}
     assert why_refused(json.dumps(mail).encode()) == (
-        "template: it has more than 100 different placeholders."
+        "template: must have at most 100 different placeholders."
     )
 
 

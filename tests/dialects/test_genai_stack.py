@@ -31,8 +31,8 @@ from afterword.handlers import paging
 from afterword.handlers.http import Request
 from afterword.limits import LimitedError
 from afterword.runtime.pages import Page
+from afterword.tenants import StoredFlow
 from afterword.tenants.keys import ApiKey, Scope
-from afterword.tenants.registry import StoredFlow
 from tests.conftest import FLOW, START
 from tests.harness.fake_model import completion
 

@@ -25,7 +25,7 @@ from afterword.errors import (
 from afterword.generations import Generation, Reason, Status, Submission
 from afterword.generations.details import GenerationDetail
 from afterword.handlers.http import Request
-from afterword.tenants.registry import StoredFlow
+from afterword.tenants import StoredFlow
 from tests.conftest import START
 from tests.harness.fake_model import completion
 

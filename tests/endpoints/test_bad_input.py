@@ -118,7 +118,7 @@ BAD = [
     ),
     pytest.param(
         mail(template="".join(f"[{number}]" for number in range(101))),
-        "template: it has more than 100 different placeholders.",
+        "template: must have at most 100 different placeholders.",
         id="too many placeholders",
     ),
 ]

@@ -174,16 +174,22 @@ def test_what_a_request_does_not_choose_stays(ask: Ask) -> None:
 @pytest.mark.parametrize(
     ("chosen", "message"),
     [
-        ({"folders": {"ids": ["folder1"]}}, 'folders: there is no folder "folder1".'),
-        ({"folders": {"names": ["Terms", "Vault"]}}, 'folders: there is no folder "Vault".'),
-        ({"tags": {"names": ["private"]}}, 'tags: there is no tag "private".'),
+        (
+            {"folders": {"ids": ["folder1"]}},
+            'folders: must exist, and there is no folder "folder1".',
+        ),
+        (
+            {"folders": {"names": ["Terms", "Vault"]}},
+            'folders: must exist, and there is no folder "Vault".',
+        ),
+        ({"tags": {"names": ["private"]}}, 'tags: must exist, and there is no tag "private".'),
         (
             {"folders": {"ids": [folder_id("other", "Vault")]}},
-            f'folders: there is no folder "{folder_id("other", "Vault")}".',
+            f'folders: must exist, and there is no folder "{folder_id("other", "Vault")}".',
         ),
         (
             {"tags": {"ids": [tag_id("other", "private")]}},
-            f'tags: there is no tag "{tag_id("other", "private")}".',
+            f'tags: must exist, and there is no tag "{tag_id("other", "private")}".',
         ),
         ({"folders": "Terms"}, "folders: must be a JSON object."),
         ({"folders": {"ids": "Terms"}}, "folders.ids: must be a list of up to 100 texts."),

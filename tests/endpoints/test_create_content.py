@@ -29,9 +29,7 @@ from tests.harness.contents import (
 from tests.harness.web_servers import Server, file, redirect, serving
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(40)
-TYPES = (
-    "the file is of no type that is taken; there are: text, Markdown, HTML, PDF, DOCX, CSV, JSON."
-)
+TYPES = "must be a file of one of these types: text, Markdown, HTML, PDF, DOCX, CSV, JSON."
 NOT_PUBLIC = "the host was not found on the public internet; send the file itself instead."
 NOTHING = (0, 0)
 
@@ -158,7 +156,7 @@ def test_a_file_may_have_another_name(contents: Contents) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("a.txt", b"", "the file is empty."),
+        ("a.txt", b"", "must not be an empty file."),
         ("a.txt", b" \n", "The document has no text in it: if it is a scan, send a copy with"),
         ("a.txt", PNG, TYPES),
         ("a.zip", b"PK\x03\x04" + bytes(30), TYPES),
@@ -281,12 +279,12 @@ ONE = "text, file, fileUrl"
         ({"text": "A"}, refusal("name", "must be present.")),
         ({"name": "A", "text": ""}, refusal("text", "must not be blank.")),
         ({"name": "A", "text": " \n"}, refusal("text", "must not be blank.")),
-        ({"name": " ", "text": "A"}, refusal("name", "it must not be blank.")),
-        ({"name": "a" * 201, "text": "A"}, refusal("name", "it is longer than 200 characters.")),
-        ({"name": "A", "text": "A", "folder": " "}, refusal("folder", "it must not be blank.")),
+        ({"name": " ", "text": "A"}, refusal("name", "must not be blank.")),
+        ({"name": "a" * 201, "text": "A"}, refusal("name", "must have at most 200 characters.")),
+        ({"name": "A", "text": "A", "folder": " "}, refusal("folder", "must not be blank.")),
         (
             {"name": "A", "text": "A", "tags": ",".join("abcdefghijklmnopqrstu")},
-            refusal("tags", "there are 21, and at most 20 may be."),
+            refusal("tags", "must be at most 20, not 21."),
         ),
         (
             {"name": "A", "text": "A", "externalId": "e" * 256},
@@ -294,11 +292,11 @@ ONE = "text, file, fileUrl"
         ),
         (
             {"name": "A", "text": "A", "source": "s" * 2_001},
-            refusal("source", "it is longer than 2,000 characters."),
+            refusal("source", "must have at most 2,000 characters."),
         ),
         (
             {"name": "A", "text": "x" * 2_000_001},
-            refusal("text", "it is longer than 2,000,000 characters."),
+            refusal("text", "must have at most 2,000,000 characters."),
         ),
         (
             {"name": "A", "text": "A", "colour": "red", "size": None, "bits": []},

@@ -321,56 +321,56 @@ def test_nothing_is_accepted_whose_files_could_not_be_kept(
 TOPIC = ("topic", "Snow")
 FIELDS = "topic, story, words, draft, tone, keywords, sources, photo"
 UNFIT: list[tuple[list[tuple[str, Value]], str, str]] = [
-    ([("tone", "formal")], "topic", "it is missing."),
-    ([("topic", "")], "topic", "it is empty."),
-    ([("topic", " \t\r\n")], "topic", "it is empty."),
-    ([TOPIC, TOPIC], "topic", "it is there 2 times; once is taken."),
-    ([TOPIC, ("subject", "x")], "subject", f"there is no such input; there are: {FIELDS}."),
-    ([TOPIC, ("Topic", "x")], "Topic", f"there is no such input; there are: {FIELDS}."),
-    ([TOPIC, ("<b>", "x")], "An input", f"there is no such input; there are: {FIELDS}."),
-    ([("topic", "x" * 41)], "topic", "it has 41 characters; at most 40 are taken."),
+    ([("tone", "formal")], "topic", "must be sent."),
+    ([("topic", "")], "topic", "must not be empty."),
+    ([("topic", " \t\r\n")], "topic", "must not be empty."),
+    ([TOPIC, TOPIC], "topic", "must be sent once, not 2 times."),
+    ([TOPIC, ("subject", "x")], "subject", f"must be one of: {FIELDS}."),
+    ([TOPIC, ("Topic", "x")], "Topic", f"must be one of: {FIELDS}."),
+    ([TOPIC, ("<b>", "x")], "An input", f"must be one of: {FIELDS}."),
+    ([("topic", "x" * 41)], "topic", "must have at most 40 characters, not 41."),
     (
         [TOPIC, ("story", "x" * 1_000_001)],
         "story",
-        "it has 1000001 characters; at most 1000000 are taken.",
+        "must have at most 1000000 characters, not 1000001.",
     ),
     (
         [TOPIC, ("keywords", "a"), ("keywords", "x" * 10_001)],
         "keywords",
-        "it has 10001 characters; at most 10000 are taken.",
+        "must have at most 10000 characters, not 10001.",
     ),
-    ([TOPIC, ("words", "many")], "words", "it must be a number."),
-    ([TOPIC, ("words", "1,5")], "words", "it must be a number."),
-    ([TOPIC, ("words", "NaN")], "words", "it must be a number."),
-    ([TOPIC, ("words", "٣")], "words", "it must be a number."),
-    ([TOPIC, ("words", "0")], "words", "it must be at least 1."),
-    ([TOPIC, ("words", "500.1")], "words", "it must be at most 500."),
-    ([TOPIC, ("words", "1e999")], "words", "it must be at most 500."),
-    ([TOPIC, ("draft", "maybe")], "draft", "it must be true or false."),
-    ([TOPIC, ("tone", "Formal")], "tone", "it must be one of: formal, friendly."),
-    ([("topic", ("t.txt", b"Snow"))], "topic", "it must be a text, not a file."),
-    ([TOPIC, ("draft", ("t.txt", b"true"))], "draft", "it must be a text, not a file."),
-    ([TOPIC, ("photo", "me.png")], "photo", "it must be a file."),
-    ([TOPIC, ("photo", ("p.png", b""))], "photo", "the file is empty."),
+    ([TOPIC, ("words", "many")], "words", "must be a number."),
+    ([TOPIC, ("words", "1,5")], "words", "must be a number."),
+    ([TOPIC, ("words", "NaN")], "words", "must be a number."),
+    ([TOPIC, ("words", "٣")], "words", "must be a number."),
+    ([TOPIC, ("words", "0")], "words", "must be at least 1."),
+    ([TOPIC, ("words", "500.1")], "words", "must be at most 500."),
+    ([TOPIC, ("words", "1e999")], "words", "must be at most 500."),
+    ([TOPIC, ("draft", "maybe")], "draft", "must be true or false."),
+    ([TOPIC, ("tone", "Formal")], "tone", "must be one of: formal, friendly."),
+    ([("topic", ("t.txt", b"Snow"))], "topic", "must be a text, not a file."),
+    ([TOPIC, ("draft", ("t.txt", b"true"))], "draft", "must be a text, not a file."),
+    ([TOPIC, ("photo", "me.png")], "photo", "must be a file."),
+    ([TOPIC, ("photo", ("p.png", b""))], "photo", "must not be an empty file."),
     (
         [TOPIC, ("photo", ("p.png", b"\0\1\2\3"))],
         "photo",
-        f"the file is of no type that is taken; there are: {TYPES}.",
+        f"must be a file of one of these types: {TYPES}.",
     ),
     (
         [TOPIC, ("sources", ("a.txt", b"a")), ("sources", ("b.txt", b"x" * 1_001))],
         "sources",
-        "the file has 1001 bytes; at most 1000 are taken.",
+        "must be a file of at most 1000 bytes, not 1001.",
     ),
     (
         [TOPIC, ("photo", ("a.png", PNG)), ("photo", ("b.png", PNG))],
         "photo",
-        "it is there 2 times; once is taken.",
+        "must be sent once, not 2 times.",
     ),
     (
         [TOPIC, *[("sources", (f"{number}.txt", b"a")) for number in range(21)]],
         "sources",
-        "there are 21 files; at most 20 are taken.",
+        "must be at most 20 files in all, not 21.",
     ),
 ]
 
@@ -393,7 +393,7 @@ def test_a_required_file_is_asked_for(form: Client, stored: Callable[[], Stored]
     flow = json.loads(FORM_DOCUMENT) | {"inputs": [{"name": "photo", "kind": "file"}]}
     services().registry.put_flow("demo", FORM, json.dumps(flow))
     for fields in ([], [("photo", "")]):
-        message = "it must be a file." if fields else "it is missing."
+        message = "must be a file." if fields else "must be sent."
         assert form.submit(*fields) == unprocessable("photo", message)
     assert stored() == NOTHING
     assert form.submit(("photo", ("p.png", PNG)))["statusCode"] == 200
@@ -403,7 +403,7 @@ def test_a_form_is_measured_by_the_newest_flow(form: Client) -> None:
     """A submission fits its flow as it stands at that moment, and is run with that version."""
     flow = json.loads(FORM_DOCUMENT) | {"inputs": [{"name": "subject"}]}
     services().registry.put_flow("demo", FORM, json.dumps(flow))
-    message = "there is no such input; there are: subject."
+    message = "must be one of: subject."
     assert form.submit(TOPIC) == unprocessable("topic", message)
     body = body_of(form.submit(("subject", "Snow")))
     assert (body["inputs"], body["meta_data"]["flow_version"]) == ({"subject": "Snow"}, 2)

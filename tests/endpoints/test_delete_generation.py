@@ -233,14 +233,14 @@ def test_objects_that_cannot_be_deleted_hinder_nothing(
     cut_off: Callable[[str], None],
     log_lines: Callable[[], list[Mapping[str, Any]]],
 ) -> None:
-    """The generation is gone, and the log says that objects are left, which expire."""
+    """The generation is gone, and the log says that payloads are left, which expire."""
     generation_id = native.submitted(inputs={"text": BIG})
     native.ask("cancel_generation", generation_id)
     assert clients().s3
     cut_off("s3.DeleteObjects")
     assert native.ask("delete_generation", generation_id)["statusCode"] == 204
     assert native.ask("get_generation", generation_id) == NOT_FOUND
-    (line,) = [line for line in log_lines() if "objects" in line["message"]]
+    (line,) = [line for line in log_lines() if "payloads" in line["message"]]
     assert WORD not in json.dumps(line)
 
 

@@ -18,7 +18,7 @@ from tests.harness.administration import (
 )
 
 LITE, CLAUDE, OWN = "amazon.nova-lite-v1:0", "eu.anthropic.claude-3-haiku-20240307-v1:0", "own"
-WHEN = "it must be a day such as 2026-11-30."
+WHEN = "must be a day such as 2026-11-30."
 
 
 def end(
@@ -160,14 +160,14 @@ def test_thirty_days_by_day_are_the_default(administration: Administration) -> N
         ({"to": "yesterday"}, "to", WHEN),
         ({"to": "9999-12-31"}, "to", WHEN),
         ({"to": ""}, "to", WHEN),
-        ({"from": "2026-12-01"}, "from", "it is after `to`."),
+        ({"from": "2026-12-01"}, "from", "must not be after `to`."),
         (
             {"from": "2026-08-10", "to": "2026-11-10"},
             "from",
-            "at most 92 days are shown at once.",
+            "must be less than 92 days before `to`.",
         ),
-        ({"by": "hour"}, "by", "it must be one or more of: day, flow, model."),
-        ({"by": ""}, "by", "it must be one or more of: day, flow, model."),
+        ({"by": "hour"}, "by", "must be one or more of: day, flow, model."),
+        ({"by": ""}, "by", "must be one or more of: day, flow, model."),
         ({"since": "2026-11-01"}, "query", "must be of: from, to, by."),
     ],
 )

@@ -16,7 +16,7 @@ from tests.harness.contents import (
 )
 
 TERMS = folder_id("demo", "Terms")
-STRANGE = "after: it is not what the page before has said."
+STRANGE = "after: must be the cursor of the page before."
 
 
 def test_the_sample_folder_is_listed(contents: Contents) -> None:

@@ -60,10 +60,10 @@ def test_each_wrong_field_is_named(administration: Administration) -> None:
     assert administration.call(
         "put_flow", {"steps": steps, "colour": "red"}, flowId="chat"
     ) == invalid(
-        ("colour", "There is no such field."),
-        ("name", "Field required."),
-        ("steps[0].name", f"Input should be {rule}."),
-        ("steps[1].max_tokens", "Input should be a valid integer."),
+        ("colour", "must be left out: there is no such field."),
+        ("name", "must be present."),
+        ("steps[0].name", f"must be {rule}."),
+        ("steps[1].max_tokens", "must be a valid integer."),
     )
     with pytest.raises(NotFoundError):
         services().registry.get_flow("demo", "chat")
@@ -76,13 +76,13 @@ def test_each_wrong_field_is_named(administration: Administration) -> None:
         (
             {**CHAT, "steps": [{**STEP, "prompt": "{{who}}"}]},
             "steps[0].prompt",
-            "there is no input or earlier step who.",
+            "must name inputs and earlier steps alone, not who.",
         ),
-        ({**CHAT, "steps": []}, "steps", "a flow has 1 to 20 steps, not 0."),
+        ({**CHAT, "steps": []}, "steps", "must have 1 to 20 steps, not 0."),
         (
             {**CHAT, "steps": [{"name": "answer"}]},
             "steps[0]",
-            "a step needs instructions or a prompt.",
+            "must have instructions or a prompt.",
         ),
     ],
 )
@@ -104,14 +104,14 @@ def test_an_id_has_its_rule(administration: Administration) -> None:
     """A path that can be no flow's id is refused, before anything is stored."""
     rule = "1 to 64 letters, digits, '-' or '_', the first a letter or digit"
     refused = administration.call("put_flow", CHAT, flowId="my chat")
-    assert refused == invalid(("id", f"Input should be {rule}."))
+    assert refused == invalid(("id", f"must be {rule}."))
 
 
 def test_a_flow_that_is_too_big(administration: Administration) -> None:
     """A flow too big for an item is refused, and not answered by a fault."""
     steps = [{"name": f"s{number}", "prompt": "x" * 90_000} for number in range(4)]
     refused = administration.call("put_flow", {**CHAT, "steps": steps}, flowId="chat")
-    what = f"A flow may have {MAX_FLOW_BYTES} bytes, and this one has more."
+    what = f"A flow must have at most {MAX_FLOW_BYTES} bytes."
     assert refused == problem(413, "Content Too Large", what)
 
 
@@ -138,9 +138,9 @@ def test_two_at_the_same_moment(
     """The loser of a race between two saves is told so."""
 
     def lose(*_: object, **__: object) -> None:
-        raise ConflictError("Flow chat was saved by somebody else: try again.")
+        raise ConflictError("Another request saved flow chat: try again.")
 
     monkeypatch.setattr(Registry, "put_flow", lose)
-    what = "Flow chat was saved by somebody else: try again."
+    what = "Another request saved flow chat: try again."
     refused = administration.call("put_flow", CHAT, flowId="chat")
     assert refused == problem(409, "Conflict", what)

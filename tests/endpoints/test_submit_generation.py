@@ -132,13 +132,13 @@ def test_all_members_of_a_submission_are_taken(tenant: Tenant, native: Native) -
         ({"flow": 1}, "flow", "must be a text of 1 to 200 characters."),
         ({"flow": "none"}, "flow", "must be the id of a flow."),
         ({"inputs": []}, "inputs", "must be a JSON object."),
-        ({"inputs": {}}, "inputs.text", "it is missing."),
+        ({"inputs": {}}, "inputs.text", "must be sent."),
         (
             {"inputs": {"text": {}}},
             "inputs",
             "must have texts, numbers, true, false, or lists of these.",
         ),
-        ({"inputs": {"other": "A"}}, "inputs.other", "there is no such input; there are: text."),
+        ({"inputs": {"other": "A"}}, "inputs.other", "must be one of: text."),
         ({"external_ref": ""}, "external_ref", "must be a text of 1 to 255 characters."),
         ({"external_ref": 7}, "external_ref", "must be a text of 1 to 255 characters."),
         ({"metadata": "A"}, "metadata", "must be a JSON object."),
@@ -190,7 +190,7 @@ def test_a_choice_of_context_is_checked_by_name(tenant: Tenant, native: Native) 
 
     folders = "context.answer.folders"
     assert choose({"folders": {"names": ["None"]}}) == invalid(
-        folders, 'there is no folder "None".'
+        folders, 'must exist, and there is no folder "None".'
     )
     known = "must be one of:"
     assert choose({"pages": {}}) == invalid("context.answer.pages", f"{known} folders, tags.")

@@ -247,7 +247,7 @@ def test_a_flow_that_asks_for_more_is_refused(
 ) -> None:
     """A flow with another required input, or no text, takes no questions, and the error says it."""
     put_flow(visitor.tenant, inputs=[*CHAT["inputs"], {"name": "product"}])
-    assert visitor.ask() == refusal(400, "product: it is missing.")
+    assert visitor.ask() == refusal(400, "product: must be sent.")
     put_flow(visitor.tenant, inputs=[{"name": "count", "kind": "number"}])
     assert visitor.ask() == refusal(
         400, "query: must go to a website whose flow has an input of text."

@@ -139,7 +139,7 @@ def test_an_update_is_repeated_without_a_trace(contents: Contents, content_id: s
 @pytest.mark.parametrize(
     ("body", "result"),
     [
-        ({"name": " "}, refusal("name", "it must not be blank.")),
+        ({"name": " "}, refusal("name", "must not be blank.")),
         ({"text": ""}, refusal("text", "must not be blank.")),
         (
             {"fileUrl": "x"},

@@ -163,19 +163,19 @@ def test_a_wrong_flow_is_refused_with_its_place(
 @pytest.mark.parametrize(
     ("steps", "message"),
     [
-        ([STEP_AS_SENT] * 2, "steps[1].name: reply is there twice"),
-        ([{**STEP_AS_SENT, "name": "topic"}], "steps[0].name: topic is there twice"),
+        ([STEP_AS_SENT] * 2, "steps[1].name: must be unique, and reply is taken"),
+        ([{**STEP_AS_SENT, "name": "topic"}], "steps[0].name: must be unique, and topic is taken"),
         (
             [{"name": "a", "prompt": "{{nobody}}"}],
-            "steps[0].prompt: there is no input or earlier step nobody",
+            "steps[0].prompt: must name inputs and earlier steps alone, not nobody",
         ),
         (
             [{"name": "a", "prompt": "{{ a }}"}],
-            "steps[0].prompt: there is no input or earlier step a",
+            "steps[0].prompt: must name inputs and earlier steps alone, not a",
         ),
         (
             [{"name": "a", "prompt": "{{topic.x}}"}],
-            "steps[0].prompt: there is no input or earlier step topic.x",
+            "steps[0].prompt: must name inputs and earlier steps alone, not topic.x",
         ),
         (
             [
@@ -183,7 +183,7 @@ def test_a_wrong_flow_is_refused_with_its_place(
                 {"name": "b", "prompt": "{{c}}"},
                 {"name": "c", "prompt": "x"},
             ],
-            "steps[1].prompt: there is no input or earlier step c",
+            "steps[1].prompt: must name inputs and earlier steps alone, not c",
         ),
     ],
 )
@@ -204,19 +204,19 @@ def test_a_flow_without_inputs_may_name_a_mails_parts() -> None:
 @pytest.mark.parametrize(
     ("step", "message"),
     [
-        ({"output": "json"}, "output_schema goes with the output json, and with no other"),
-        ({"output_schema": {}}, "output_schema goes with the output json, and with no other"),
+        ({"output": "json"}, "must have an output_schema for the output json, and for no other"),
+        ({"output_schema": {}}, "must have an output_schema for the output json, and for no other"),
         (
             {"output": "json", "output_schema": {"type": "array"}},
-            'output_schema: it must be of "type": "object"',
+            'output_schema: must be of "type": "object"',
         ),
         (
             {"output": "json", "output_schema": {"type": "object", "required": 1}},
-            "output_schema: it is no JSON schema: 1 is not of type 'array'",
+            "output_schema: must be a JSON schema: 1 is not of type 'array'",
         ),
         (
             {"output": "json", "output_schema": {"type": "object", "not": {"$ref": "http://a"}}},
-            "output_schema: it refers to another document; nothing is fetched",
+            "output_schema: must not refer to another document, which is not fetched",
         ),
     ],
 )
@@ -297,29 +297,29 @@ def test_a_flow_may_declare_nothing() -> None:
         ({"kind": "choice", "options": [""]}, ("options", 0), None),
         ({"kind": "choice", "options": ["a"] * 101}, ("options",), None),
         ({"lenght": 1}, ("lenght",), None),
-        ({"kind": "number", "max_length": 1}, (), "max_length is nothing that a number has"),
-        ({"least": 0.0}, (), "least is nothing that a text has"),
-        ({"kind": "file", "most": 1}, (), "most is nothing that a file has"),
-        ({"options": ["a"]}, (), "options is nothing that a text has"),
-        ({"max_bytes": 1}, (), "max_bytes is nothing that a text has"),
-        ({"kind": "file", "default": "x"}, (), "default is nothing that a file has"),
-        ({"kind": "choice"}, (), "a choice needs options"),
-        ({"kind": "choice", "options": []}, (), "a choice needs options"),
+        ({"kind": "number", "max_length": 1}, (), "must have no max_length with the kind number"),
+        ({"least": 0.0}, (), "must have no least with the kind text"),
+        ({"kind": "file", "most": 1}, (), "must have no most with the kind file"),
+        ({"options": ["a"]}, (), "must have no options with the kind text"),
+        ({"max_bytes": 1}, (), "must have no max_bytes with the kind text"),
+        ({"kind": "file", "default": "x"}, (), "must have no default with the kind file"),
+        ({"kind": "choice"}, (), "must have options with the kind choice"),
+        ({"kind": "choice", "options": []}, (), "must have options with the kind choice"),
         (
             {"kind": "choice", "options": ["a"], "default": "b"},
             (),
-            "default: i: it must be one of: a.",
+            "default: i: must be one of: a.",
         ),
-        ({"kind": "number", "default": "x"}, (), "default: i: it must be a number."),
+        ({"kind": "number", "default": "x"}, (), "default: i: must be a number."),
         (
             {"kind": "number", "most": 1, "default": "2"},
             (),
-            "default: i: it must be at most 1.",
+            "default: i: must be at most 1.",
         ),
         (
             {"max_length": 1, "default": "xy"},
             (),
-            "default: i: it has 2 characters; at most 1 are taken.",
+            "default: i: must have at most 1 characters, not 2.",
         ),
     ],
 )
@@ -337,7 +337,7 @@ def test_a_wrong_input_is_refused_with_its_place(
 
 def test_two_inputs_of_one_name_are_refused() -> None:
     """Each input has a name of its own, and a flow has fifty at most."""
-    with pytest.raises(ValidationError, match="the input a is there twice"):
+    with pytest.raises(ValidationError, match="must have each input once, not a twice"):
         make_flow(inputs=[{"name": "a"}, {"name": "b"}, {"name": "a", "kind": "file"}])
     fifty = [{"name": f"i{number}"} for number in range(51)]
     assert len(make_flow(inputs=fifty[:50]).inputs) == 50
@@ -478,23 +478,23 @@ def test_the_question_is_the_query_or_all_that_was_sent(
                 "inputs": [{"name": "context"}],
                 "steps": [{"name": "a", "prompt": "x", "context": {}}],
             },
-            "inputs: context stands for passages, and not for an input",
+            "inputs: must have no input context, which stands for passages",
         ),
         (
             {"steps": [{"name": "context", "prompt": "x", "context": {}}]},
-            "steps[0].name: context is there twice",
+            "steps[0].name: must be unique, and context is taken",
         ),
         (
             {"steps": [{"name": "a", "prompt": "{{context}}"}]},
-            "steps[0].prompt: there is no input or earlier step context",
+            "steps[0].prompt: must name inputs and earlier steps alone, not context",
         ),
         (
             {"steps": [{"name": "a", "prompt": "x", "context": {"question": "{{nobody}}"}}]},
-            "steps[0].context.question: there is no input or earlier step nobody",
+            "steps[0].context.question: must name inputs and earlier steps alone, not nobody",
         ),
         (
             {"steps": [{**STEP_AS_SENT, "context": {"required": False, "otherwise": "-"}}]},
-            "otherwise is for passages that are required",
+            "must have no otherwise unless passages are required",
         ),
         (
             {
@@ -502,7 +502,7 @@ def test_the_question_is_the_query_or_all_that_was_sent(
                     {"name": "a", "prompt": "x", "output": "array", "context": {"otherwise": "-"}}
                 ]
             },
-            "context.otherwise is a text, and goes with the output string alone",
+            "must have no context.otherwise unless the output is string",
         ),
     ],
 )

@@ -37,7 +37,7 @@ def test_a_flow_that_declares_nothing_asks_for_one_text() -> None:
     for document in ("{}", '{"inputs": null}', '{"inputs": []}'):
         assert inputs.declared_inputs(document) == (ANY_TEXT,)
     assert inputs.check_inputs((ANY_TEXT,), [("text", "Hi")]) == ({"text": "Hi"}, ())
-    assert refused((ANY_TEXT,), []) == ("text", "text: it is missing.")
+    assert refused((ANY_TEXT,), []) == ("text", "text: must be sent.")
 
 
 def test_a_declaration_is_read_as_it_was_saved() -> None:
@@ -97,10 +97,10 @@ def test_a_blank_value_is_as_if_not_sent(kind: Kind, blank: str) -> None:
     optional = Input(name="i", label="i", kind=kind, required=False, options=("x",))
     assert values(optional, blank) == values(optional) == {}
     required = Input(name="i", label="i", kind=kind, options=("x",))
-    assert refused((required,), [("i", blank)]) == ("i", "i: it is empty.")
-    assert refused((required,), []) == ("i", "i: it is missing.")
+    assert refused((required,), [("i", blank)]) == ("i", "i: must not be empty.")
+    assert refused((required,), []) == ("i", "i: must be sent.")
     several = Input(name="i", label="i", kind=kind, multiple=True, options=("x",))
-    assert refused((several,), [("i", blank), ("i", blank)]) == ("i", "i: it is empty.")
+    assert refused((several,), [("i", blank), ("i", blank)]) == ("i", "i: must not be empty.")
 
 
 @pytest.mark.parametrize("required", [False, True])
@@ -132,7 +132,7 @@ def test_a_text_has_no_more_characters_than_its_limit(
     each = Input(name="i", label="i", kind=kind, max_length=limit)
     for character in ("x", "😀"):
         assert values(each, character * most) == {"i": character * most}
-        message = f"i: it has {most + 1} characters; at most {most} are taken."
+        message = f"i: must have at most {most} characters, not {most + 1}."
         assert refused((each,), [("i", character * (most + 1))]) == ("i", message)
     assert values(each, " a ") == {"i": " a "}
 
@@ -158,24 +158,24 @@ def test_a_number_is_kept_as_it_is_written(number: str) -> None:
 )  # fmt: skip
 def test_what_is_no_number_is_refused(text: str) -> None:
     """Anything but one of JSON's numbers, of up to a hundred characters, is none."""
-    assert refused((NUMBER,), [("i", text)]) == ("i", "i: it must be a number.")
+    assert refused((NUMBER,), [("i", text)]) == ("i", "i: must be a number.")
 
 
 @pytest.mark.parametrize(
     ("least", "most", "number", "message"),
     [
-        (1, None, "0.99", "it must be at least 1."),
-        (1, None, "-1e999", "it must be at least 1."),
-        (None, 1, "1.01", "it must be at most 1."),
-        (None, 1, "1e999", "it must be at most 1."),
-        (-0.5, 0.5, "-0.51", "it must be at least -0.5."),
-        (1_234_567, None, "1", "it must be at least 1234567."),
-        (None, 1_000_000, "1000001", "it must be at most 1000000."),
-        (None, 0.1, "0.11", "it must be at most 0.1."),
-        (None, None, "1e999", "it must be at most 1e+308."),
-        (None, None, "-1e999", "it must be at least -1e+308."),
-        (None, 1, "-1e999", "it must be at least -1e+308."),
-        (1, None, "1e999", "it must be at most 1e+308."),
+        (1, None, "0.99", "must be at least 1."),
+        (1, None, "-1e999", "must be at least 1."),
+        (None, 1, "1.01", "must be at most 1."),
+        (None, 1, "1e999", "must be at most 1."),
+        (-0.5, 0.5, "-0.51", "must be at least -0.5."),
+        (1_234_567, None, "1", "must be at least 1234567."),
+        (None, 1_000_000, "1000001", "must be at most 1000000."),
+        (None, 0.1, "0.11", "must be at most 0.1."),
+        (None, None, "1e999", "must be at most 1e+308."),
+        (None, None, "-1e999", "must be at least -1e+308."),
+        (None, 1, "-1e999", "must be at least -1e+308."),
+        (1, None, "1e999", "must be at most 1e+308."),
     ],
 )
 def test_a_number_is_within_its_limits(
@@ -210,7 +210,7 @@ def test_a_boolean_is_true_or_false(sent: str, boolean: str) -> None:
 def test_what_is_no_boolean_is_refused(text: str) -> None:
     """Any other word is none."""
     each = Input(name="i", label="i", kind=Kind.BOOLEAN)
-    assert refused((each,), [("i", text)]) == ("i", "i: it must be true or false.")
+    assert refused((each,), [("i", text)]) == ("i", "i: must be true or false.")
 
 
 def test_a_choice_is_one_of_its_options() -> None:
@@ -219,7 +219,7 @@ def test_a_choice_is_one_of_its_options() -> None:
     for option in each.options:
         assert values(each, option) == {"i": option}
     for text in ("A", "b", "a ", "c d", "a, b"):
-        assert refused((each,), [("i", text)]) == ("i", "i: it must be one of: a,  b, C d.")
+        assert refused((each,), [("i", text)]) == ("i", "i: must be one of: a,  b, C d.")
 
 
 def test_what_may_be_there_several_times_is_a_list() -> None:
@@ -227,10 +227,10 @@ def test_what_may_be_there_several_times_is_a_list() -> None:
     several = Input(name="i", label="i", kind=Kind.NUMBER, multiple=True)
     assert values(several, "1") == {"i": ["1"]}
     assert values(several, "2", "1", "2") == {"i": ["2", "1", "2"]}
-    assert refused((several,), [("i", "1"), ("i", "x")]) == ("i", "i: it must be a number.")
+    assert refused((several,), [("i", "1"), ("i", "x")]) == ("i", "i: must be a number.")
     for sent in (["1", "2"], ["1", "1"], ["1", ""]):
         found = refused((NUMBER,), [("i", value) for value in sent])
-        assert found == ("i", "i: it is there 2 times; once is taken.")
+        assert found == ("i", "i: must be sent once, not 2 times.")
 
 
 @pytest.mark.parametrize(
@@ -249,7 +249,7 @@ def test_what_may_be_there_several_times_is_a_list() -> None:
 )
 def test_an_unknown_input_is_refused_with_those_there_are(name: str, shown: str) -> None:
     """A key of no input is refused, and repeated only if it can be shown."""
-    message = f"{shown}: there is no such input; there are: topic, paper."
+    message = f"{shown}: must be one of: topic, paper."
     for value in ("x", "", NOTE):
         assert refused((TEXT, FILE), [(name, value)]) == (shown, message)
 
@@ -273,16 +273,16 @@ def test_a_file_is_taken_with_its_name_type_and_input() -> None:
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        ("Hello", "it must be a file."),
-        ("", "it must be a file."),
-        (Upload(name="a.txt", content=b""), "the file is empty."),
+        ("Hello", "must be a file."),
+        ("", "must be a file."),
+        (Upload(name="a.txt", content=b""), "must not be an empty file."),
         (
             Upload(name="a.txt", content=b"x" * 11),
-            "the file has 11 bytes; at most 10 are taken.",
+            "must be a file of at most 10 bytes, not 11.",
         ),
         (
             Upload(name="a.txt", content=b"\x00\x01"),
-            f"the file is of no type that is taken; there are: {inputs.FILE_TYPES}.",
+            f"must be a file of one of these types: {inputs.FILE_TYPES}.",
         ),
     ],
 )
@@ -297,21 +297,21 @@ def test_a_file_may_have_as_many_bytes_as_its_limit() -> None:
     usual = Input(name="paper", label="paper", kind=Kind.FILE)
     content = b"x" * 4_500_000
     assert inputs.check_inputs((usual,), [("paper", Upload(name="", content=content))])[1]
-    message = "paper: the file has 4500001 bytes; at most 4500000 are taken."
+    message = "paper: must be a file of at most 4500000 bytes, not 4500001."
     too_big = Upload(name="", content=content + b"x")
     assert refused((usual,), [("paper", too_big)]) == ("paper", message)
 
 
 def test_files_are_asked_for_and_counted() -> None:
     """A required file is missed, an optional one is not, and twenty are taken of all inputs."""
-    assert refused((FILE,), []) == ("paper", "paper: it is missing.")
+    assert refused((FILE,), []) == ("paper", "paper: must be sent.")
     first = Input(name="first", label="first", kind=Kind.FILE, multiple=True, required=False)
     second = Input(name="second", label="second", kind=Kind.FILE, multiple=True, required=False)
     assert inputs.check_inputs((first, second), []) == ({}, ())
     sent: list[tuple[str, str | Upload]] = [("first", NOTE) for _ in range(12)]
     sent += [("second", NOTE) for _ in range(8)]
     assert len(inputs.check_inputs((first, second), sent)[1]) == 20
-    message = "second: there are 21 files; at most 20 are taken."
+    message = "second: must be at most 20 files in all, not 21."
     assert refused((first, second), [*sent, ("first", NOTE)]) == ("second", message)
 
 
@@ -319,7 +319,7 @@ def test_files_are_asked_for_and_counted() -> None:
 def test_a_file_is_no_text(kind: Kind) -> None:
     """A file for any other input is refused, however short it is."""
     each = Input(name="i", label="i", kind=kind, options=("Hello",))
-    message = "i: it must be a text, not a file."
+    message = "i: must be a text, not a file."
     assert refused((each,), [("i", NOTE)]) == ("i", message)
 
 

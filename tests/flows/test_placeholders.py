@@ -208,7 +208,7 @@ def test_a_template_has_at_most_a_hundred_placeholders() -> None:
     assert len(placeholders.parse_template(most * 2).properties) == MAX_PLACEHOLDERS == 100
     with pytest.raises(InvalidRequestError) as refused:
         placeholders.parse_template(f"{most}[one more]")
-    assert str(refused.value) == "template: it has more than 100 different placeholders."
+    assert str(refused.value) == "template: must have at most 100 different placeholders."
 
 
 @pytest.mark.parametrize("letter", ["x", "名", "é"])

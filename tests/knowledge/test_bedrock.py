@@ -226,7 +226,7 @@ def test_the_metadata_are_those_that_contents_have() -> None:
         created_at=START,
         updated_at=START,
     )
-    written = items.metadata(content).decode()
+    written = items.build_metadata(content).decode()
     assert written == (
         '{"metadataAttributes": {"tenant": "demo", "content": "c1", "title": "Returns",'
         ' "folder": "f1", "tags": ["t1"], "external_id": "terms-4",'

@@ -51,7 +51,7 @@ def test_an_unknown_provider_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UnknownProviderError) as unknown:
         assert services().model
     assert str(unknown.value) == (
-        "AFTERWORD_MODEL_PROVIDER is 'magic': it must be 'bedrock' or 'openai'"
+        "AFTERWORD_MODEL_PROVIDER: must be 'bedrock' or 'openai', not 'magic'"
     )
 
 

@@ -8,9 +8,9 @@ import pytest
 from afterword.errors import ConflictError, InvalidRequestError, NotFoundError
 from afterword.limits import Limits
 from afterword.runtime.clients import clients
-from afterword.tenants import keys
+from afterword.tenants import StoredFlow, Tenant, is_name, keys
 from afterword.tenants.keys import ApiKey, Scope
-from afterword.tenants.registry import Registry, StoredFlow, Tenant, is_name
+from afterword.tenants.registry import Registry
 from tests.conftest import START, Call, SetClock
 from tests.harness.deployment import REFERENCES
 
@@ -48,13 +48,14 @@ def test_a_tenant_is_created_once(registry: Registry) -> None:
 def test_an_id_that_is_no_name_is_refused(registry: Registry, text: str) -> None:
     """Ids of tenants and flows are short plain names, for they stand in keys and paths."""
     before = everything()
-    rule = f"is 1 to 64 letters, digits, '-' or '_', the first a letter or digit: {text!r} is not."
+    rule = "1 to 64 letters, digits, '-' or '_', the first a letter or digit"
+    message = f"id: must be {rule}, not {text!r}."
     with pytest.raises(InvalidRequestError) as refused:
         registry.create_tenant(text, "Nobody")
-    assert str(refused.value) == f"A tenant's id {rule}"
+    assert str(refused.value) == message
     with pytest.raises(InvalidRequestError) as refused:
         registry.put_flow("demo", text, "{}")
-    assert str(refused.value) == f"A flow's id {rule}"
+    assert str(refused.value) == message
     assert everything() == before
 
 
@@ -107,7 +108,7 @@ def test_a_key_needs_a_scope(registry: Registry) -> None:
     before = everything()
     with pytest.raises(InvalidRequestError) as refused:
         registry.create_key("demo", [])
-    assert str(refused.value) == "A key needs at least one scope."
+    assert str(refused.value) == "scopes: must be at least one."
     assert everything() == before
 
 
@@ -211,7 +212,7 @@ def test_two_who_save_a_flow_at_once_do_not_lose_one(registry: Registry) -> None
     )
     with pytest.raises(ConflictError) as refused:
         registry.put_flow("demo", "mail", '"ours"')
-    assert str(refused.value) == "Flow mail was saved by somebody else: try again."
+    assert str(refused.value) == "Another request saved flow mail: try again."
     assert (
         registry.get_flow("demo", "mail").version,
         registry.get_flow("demo", "mail").document,

@@ -119,7 +119,7 @@ class Services:
 
     @cached_property
     def quotas(self) -> "Quotas":
-        """What tenants with limits use."""
+        """The use of tenants' limits."""
         from afterword.limits.quotas import Quotas
 
         return Quotas(self._clients.dynamodb, self.settings.quotas_table)
@@ -157,7 +157,7 @@ class Services:
 
     @cached_property
     def model(self) -> "Model":
-        """The deployment's model; raises UnknownProviderError if its setting is wrong."""
+        """The deployment's model; raises UnknownProviderError for an unknown provider."""
         from afterword.models.provider import build_model
 
         return build_model(self.settings, self._clients)
@@ -211,7 +211,7 @@ class Services:
 
     @cached_property
     def batches(self) -> "BatchStore":
-        """Batches, and how far each has come."""
+        """Batches and their progress."""
         from afterword.batches.store import BatchStore
 
         return BatchStore(self._clients.dynamodb, self.settings.batches_table)

@@ -1,5 +1,5 @@
-"""The text of documents that come with a submission. Only the worker has this, in its own layer.
+"""The text of documents, in a layer of its own.
 
-The worker calls `extraction.extract`, which starts `child` in a process of its own, because
-documents are untrusted and parsers are not perfect. The child gets nothing but the document.
+`extraction.extract` is the entry. Documents are untrusted and parsers have faults, so each document
+is parsed by `child`, in a process that has nothing but the document.
 """

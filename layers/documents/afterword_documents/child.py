@@ -1,8 +1,8 @@
 """The process that reads one document: from its standard input, to its standard output.
 
-Before the process sees the document, it gives up all that reading does not need. Memory and time
-are bounded; other processes, and files and sockets but its two pipes, are out of reach. The worker
-gives it an empty environment (afterword_documents.extraction).
+Before the document arrives, the process gives up every right that parsing does not need: memory and
+time over the bounds, other processes, and all files and sockets but its two pipes. Its environment
+has nothing of the parent's (afterword_documents.extraction).
 """
 
 import resource
@@ -13,11 +13,11 @@ from afterword_documents.verdicts import MAX_CHARACTERS, Verdict, VerdictError
 
 
 def run(media_type: str, memory: int, seconds: int) -> None:
-    """Write the verdict on the document that is to be read, and its text if that is the verdict."""
-    read = _reader(media_type)
+    """Read the document, and write its verdict, with its text after Verdict.TEXT."""
+    read = _load_parser(media_type)
     limit(memory, seconds)
     try:
-        text = _checked(read(sys.stdin.buffer.read()))
+        text = _check(read(sys.stdin.buffer.read()))
         verdict = Verdict.TEXT
     except VerdictError as error:
         text, verdict = "", error.verdict
@@ -28,11 +28,11 @@ def run(media_type: str, memory: int, seconds: int) -> None:
 
 
 def limit(memory: int, seconds: int) -> None:
-    """Give up, for good, what is not needed from here on."""
+    """Give up, for good, all rights that parsing does not need."""
     for what, most in (
         (resource.RLIMIT_AS, memory),
-        (resource.RLIMIT_CPU, seconds),  # should the worker be gone and nobody end it
-        (resource.RLIMIT_NOFILE, 0),  # nothing can be opened: no file, no socket, no /proc
+        (resource.RLIMIT_CPU, seconds),  # for the case that the parent is gone
+        (resource.RLIMIT_NOFILE, 0),  # no file, no socket, no /proc
         (resource.RLIMIT_NPROC, 0),
         (resource.RLIMIT_CORE, 0),
     ):
@@ -43,8 +43,8 @@ def limit(memory: int, seconds: int) -> None:
                 raise
 
 
-def _reader(media_type: str) -> Callable[[bytes], str]:
-    """Return the reader of a media type; each imports its own parser, and no other."""
+def _load_parser(media_type: str) -> Callable[[bytes], str]:
+    """Return the parser of a media type, with its own imports alone."""
     if media_type == "application/pdf":
         from afterword_documents import pdf  # noqa: PLC0415
 
@@ -58,7 +58,7 @@ def _reader(media_type: str) -> Callable[[bytes], str]:
     return docx.text
 
 
-def _checked(text: str) -> str:
+def _check(text: str) -> str:
     if not text.strip():
         raise VerdictError(Verdict.NO_TEXT)
     if len(text) > MAX_CHARACTERS:

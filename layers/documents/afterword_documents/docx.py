@@ -12,7 +12,7 @@ from zlib import error as ZlibError  # noqa: N812 - it is a class
 from afterword_documents.lines import Kind, Lines, Part
 from afterword_documents.verdicts import MAX_UNPACKED_BYTES, Verdict, VerdictError
 
-codecs.lookup("cp437")  # zipfile's; once a document is there, no file can be opened to import it
+codecs.lookup("cp437")  # zipfile's, imported before the process gives up opening files
 
 type Attributes = dict[str, str]
 
@@ -39,7 +39,7 @@ _DAMAGES = (
 
 
 def _text(archive: zipfile.ZipFile) -> str:
-    # The declared size is the most that a part unpacks to: zipfile reads no further.
+    # A part's declared size is its maximum: zipfile reads no further.
     if sum(part.file_size for part in archive.infolist()) > MAX_UNPACKED_BYTES:
         raise VerdictError(Verdict.UNPACKS_TOO_BIG)
     parts = set(archive.namelist())
@@ -58,16 +58,16 @@ def _text(archive: zipfile.ZipFile) -> str:
 
 
 class _Reader:
-    """Is told of each element of a part, by its name within WordprocessingML."""
+    """The callbacks for a part's elements, by their names within WordprocessingML."""
 
     def start(self, name: str, attributes: Attributes) -> None:
         """Take the start of an element."""
 
     def end(self, name: str) -> None:
-        """Take its end."""
+        """Take the end of an element."""
 
     def characters(self, text: str) -> None:
-        """Take a piece of the text in it."""
+        """Take a piece of an element's text."""
 
 
 _NAMESPACES = (
@@ -106,7 +106,7 @@ def _local(name: str) -> str:
 
 
 class _HeadingLevels(_Reader):
-    """The level of each style that is a heading's, whatever it is called in the language."""
+    """The levels of headings' styles, independent of the language of their names."""
 
     def __init__(self) -> None:
         self.of_style: dict[str, int] = {}
@@ -126,7 +126,7 @@ class _HeadingLevels(_Reader):
 
 
 class _Numbering(_Reader):
-    """Which lists count, and how far they have."""
+    """The numbering of lists."""
 
     def __init__(self) -> None:
         self._counts: Counter[tuple[str, str]] = Counter()
@@ -169,9 +169,9 @@ class _Paragraph:
 
 _PARTS = {"tbl": Part.TABLE, "tr": Part.ROW, "tc": Part.CELL}
 _SKIPPED = {"Fallback", "del", "moveFrom"}
-"""Elements whose text is shown another way, was deleted, or has been moved elsewhere."""
+"""Elements with another form of their content, with deleted or with moved text."""
 _CHARACTERS = {"tab": "\t", "br": "\n", "cr": "\n", "noBreakHyphen": "-"}
-"""A tab stop is a `tab` too; those come first in a paragraph, and white space there is dropped."""
+"""A tab stop is also a `tab`, at a paragraph's start, where white space is dropped."""
 
 
 class _Body(_Reader):
@@ -183,7 +183,7 @@ class _Body(_Reader):
         self._numbering = numbering
         self._path: list[str] = []
         self._skipped = 0
-        self._paragraphs: list[_Paragraph] = []  # more than one where a text box is in another
+        self._paragraphs: list[_Paragraph] = []  # several for nested text boxes
         self._note = ""
 
     def start(self, name: str, attributes: Attributes) -> None:

@@ -1,7 +1,7 @@
-"""Gets a document's text, whatever the document tries.
+"""The extraction of a document's text, safe from hostile documents.
 
 Untrusted documents are parsed in a process of their own (`child`), which gets the document and
-nothing else: no credentials, no open files, bounded memory. A child whose time is up is killed.
+nothing else: no credentials, no open files, bounded memory. At the deadline the process is killed.
 """
 
 import os
@@ -23,31 +23,30 @@ from afterword_documents.verdicts import (
     Verdict,
 )
 
-AT_ONCE = 2
-"""Documents that are parsed at the same time: one that takes long does not hold up all others."""
+MAX_PARALLEL = 2
+"""Documents in parallel, so that a slow one does not block all others."""
 MEMORY_BYTES = 160 * 1024 * 1024
-"""Address space of each parsing process. AT_ONCE of them and the worker fit into 512 MB."""
+"""Address space of each parsing process. MAX_PARALLEL of them and the worker fit into 512 MB."""
 _PARSED = frozenset({media_types.PDF, media_types.DOCX, media_types.HTML})
 
-_slots = threading.BoundedSemaphore(AT_ONCE)
+_slots = threading.BoundedSemaphore(MAX_PARALLEL)
 
 
 def extract(media_type: str, content: bytes, seconds: float) -> str:
-    """Return the text of a document, which is one of media_types.DOCUMENTS.
+    """Return the text of a document whose type is one of media_types.DOCUMENTS.
 
-    Up to half of `seconds` may go into waiting for other documents of this worker. Raises
-    FailedError, whose message says what to do about the document, with Reason.UNREADABLE_FILE or
-    Reason.TOO_LONG. Raises UnavailableError, if others took all the time: then it is not the
-    document's fault, and the same may succeed later.
+    Up to half of `seconds` may pass in waiting for other documents of this process. Raises
+    FailedError, whose message is the sender's remedy, with Reason.UNREADABLE_FILE or
+    Reason.TOO_LONG. Raises UnavailableError after waiting too long: a retry may succeed.
     """
     if media_type not in media_types.DOCUMENTS:
         raise ValueError(media_type)
     if not content:
         raise FailedError(Reason.UNREADABLE_FILE, "The document is empty: send one with text.")
     if media_type not in _PARSED:
-        return _checked(_decoded(content))
+        return _check(_decode(content))
     if media_type == media_types.HTML:
-        content = _decoded(content).encode()
+        content = _decode(content).encode()
     ends = time.monotonic() + seconds
     if not _slots.acquire(timeout=max(0.0, seconds / 2)):
         raise UnavailableError("Other documents took all the time there is for reading documents.")
@@ -58,14 +57,14 @@ def extract(media_type: str, content: bytes, seconds: float) -> str:
     return _text_of(answer)
 
 
-def _decoded(content: bytes) -> str:
+def _decode(content: bytes) -> str:
     text = media_types.decode_text(content)
     if text is None:
         raise FailedError(Reason.UNREADABLE_FILE, _SENTENCES[Verdict.DAMAGED])
     return text
 
 
-def _checked(text: str) -> str:
+def _check(text: str) -> str:
     if not text.strip():
         raise _failed(Verdict.NO_TEXT)
     if len(text) > MAX_CHARACTERS:
@@ -79,7 +78,7 @@ def _text_of(answer: bytes) -> str:
     try:
         known = Verdict(verdict.decode())
         if known is Verdict.TEXT:
-            return _checked(text.decode())
+            return _check(text.decode())
     except ValueError as error:
         raise _failed(Verdict.TOO_COMPLEX) from error
     raise _failed(known)
@@ -124,8 +123,8 @@ _CHUNK = 65_536
 
 
 def _answer(media_type: str, content: bytes, ends: float) -> bytes:
-    """Return the output of the process; raise FailedError if the process takes too long."""
-    seconds = ceil(max(0.0, ends - time.monotonic())) + 1  # later than it is killed
+    """Return the output of the process; raise FailedError after the deadline."""
+    seconds = ceil(max(0.0, ends - time.monotonic())) + 1  # after the parent's kill
     try:
         process = start(_RUN, media_type, str(MEMORY_BYTES), str(seconds))
     except OSError as error:
@@ -134,7 +133,7 @@ def _answer(media_type: str, content: bytes, ends: float) -> bytes:
         try:
             return _exchange(process, content, ends)
         finally:
-            process.kill()  # the process may still run with its output closed
+            process.kill()  # the process may have closed its output and still run
 
 
 def start(script: str, *arguments: str) -> "subprocess.Popen[bytes]":
@@ -148,13 +147,13 @@ def start(script: str, *arguments: str) -> "subprocess.Popen[bytes]":
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         cwd="/",
-        env={"LD_LIBRARY_PATH": f"{sys.base_prefix}/lib"},  # where Lambda's Python has its own
+        env={"LD_LIBRARY_PATH": f"{sys.base_prefix}/lib"},  # the libraries of Lambda's Python
         bufsize=0,
     )
 
 
 def _exchange(process: "subprocess.Popen[bytes]", content: bytes, ends: float) -> bytes:
-    """Write the content and read the answer, whichever the process is ready for."""
+    """Write the content and read the answer, as the process is ready for either."""
     assert process.stdin is not None  # noqa: S101 - both are pipes
     assert process.stdout is not None  # noqa: S101
     sink, source = process.stdin.fileno(), process.stdout.fileno()

@@ -1,6 +1,6 @@
-"""The lines of text that a document is made of: paragraphs, headings, list items and tables.
+"""The lines of a document's text: paragraphs, headings, list items and tables.
 
-The marks are Markdown's, which models read best.
+The marks are those of Markdown, which models read best.
 """
 
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ from afterword_documents.verdicts import MAX_CHARACTERS, Verdict, VerdictError
 
 
 class Kind(Enum):
-    """The kind of a line: list items and a table's rows stay together, all else stands apart."""
+    """The kind of a line; list items and rows have no blank lines between them."""
 
     PARAGRAPH = auto()
     ITEM = auto()
@@ -18,7 +18,7 @@ class Kind(Enum):
 
 
 class Part(Enum):
-    """An element that can be open around a line."""
+    """A part of a table that may be open around a line."""
 
     TABLE = auto()
     ROW = auto()
@@ -30,7 +30,7 @@ type Line = tuple[Kind, str]
 
 @dataclass
 class _Open:
-    """An open part: a table or a cell has lines, a row has what its cells had."""
+    """An open part: a table or a cell has lines, a row has the lines of its cells."""
 
     part: Part
     lines: list[Line] = field(default_factory=list)
@@ -38,7 +38,7 @@ class _Open:
 
 
 class Lines:
-    """Collects a document's lines, in whatever tables they stand. Tables may lack their ends."""
+    """The collected lines of a document, with nested tables, which may lack their ends."""
 
     def __init__(self) -> None:
         self._lines: list[Line] = []
@@ -46,7 +46,7 @@ class Lines:
         self._characters = 0
 
     def add(self, text: str, kind: Kind = Kind.PARAGRAPH) -> None:
-        """Add a line, unless it is blank. Raises VerdictError when the text gets too long."""
+        """Add a line, unless blank; raise VerdictError for a text that gets too long."""
         if not text.strip():
             return
         self._characters += len(text)
@@ -55,7 +55,7 @@ class Lines:
         self._innermost().append((kind, text))
 
     def open(self, part: Part) -> None:
-        """Begin a table, row or cell; a row or cell that is still open ends there."""
+        """Begin a table, row or cell; end an open row or cell before."""
         if part is Part.CELL and not self._is_open(Part.ROW):
             self.open(Part.ROW)
         if part is not Part.TABLE:
@@ -63,7 +63,7 @@ class Lines:
         self._open.append(_Open(part))
 
     def close(self, part: Part) -> None:
-        """End the innermost table, or its open row or cell, if there is one."""
+        """End the innermost table, or its open row or cell; idempotent."""
         while self._is_open(part):
             closed = self._open.pop()
             self._end(closed)
@@ -102,7 +102,7 @@ class Lines:
         outer = self._innermost()
         outer.extend(closed.lines)
         filled = [cell for cell in closed.cells if cell]
-        if len(filled) == 1:  # a table for the layout's sake: no row, just what is in it
+        if len(filled) == 1:  # a table for layout: no row, its lines alone
             outer.extend(filled[0])
         elif filled:
             cells = (" ".join(line for _, line in cell) for cell in closed.cells)

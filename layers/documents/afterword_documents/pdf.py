@@ -9,11 +9,11 @@ from pypdfium2 import raw
 
 from afterword_documents.verdicts import MAX_PAGES, Verdict, VerdictError
 
-codecs.lookup("utf-16-le")  # PDFium's; once a document is there, no file can be opened to import it
+codecs.lookup("utf-16-le")  # PDFium's, imported before the process gives up opening files
 
 
 def text(content: bytes) -> str:
-    """Return the text of all pages in order, with what is filled into its forms.
+    """Return the text of all pages in order, with the values of filled forms.
 
     Raises VerdictError.
     """
@@ -38,19 +38,19 @@ def _page(document: pypdfium2.PdfDocument, number: int, *, has_forms: bool) -> s
     page = document[number]
     if has_forms:
         with suppress(pypdfium2.PdfiumError):
-            page.flatten()  # a form's entries become text of the page
+            page.flatten()  # form values become text of the page
         page.close()
         page = document[number]
     text_page = page.get_textpage()
-    found = text_page.get_text_range()
+    text_of_page = text_page.get_text_range()
     text_page.close()
     page.close()
-    return _readable(found)
+    return _clean(text_of_page)
 
 
-def _readable(found: str) -> str:
+def _clean(text_of_page: str) -> str:
     """Return a page's text with plain line ends, and without PDFium's marks."""
-    return _MARKS.sub("", found.replace("\r\n", "\n")).strip()
+    return _MARKS.sub("", text_of_page.replace("\r\n", "\n")).strip()
 
 
 _MARKS = re.compile(r"[\x00-\x08\x0b-\x1f\ufffe\uffff]")

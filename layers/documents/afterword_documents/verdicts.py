@@ -1,17 +1,17 @@
-"""The verdicts of the process that reads a document, and its bounds."""
+"""The verdicts of the parsing process, and its bounds."""
 
 from enum import StrEnum
 
 MAX_CHARACTERS = 1_000_000
-"""Of a document's text: about 250,000 tokens, more than most models take with a prompt."""
+"""Characters of a document's text: about 250,000 tokens, more than most models take."""
 MAX_PAGES = 1_000
-"""Of a PDF: a thousand full pages have more text than MAX_CHARACTERS."""
+"""Pages of a PDF: a thousand full pages have more text than MAX_CHARACTERS."""
 MAX_UNPACKED_BYTES = 100_000_000
-"""Of a DOCX with all that is in it: Word's own stay far below, bombs go far beyond."""
+"""Unpacked bytes of a DOCX: Word's own documents stay far below, bombs go far beyond."""
 
 
 class Verdict(StrEnum):
-    """The first line of what the process writes; only TEXT is followed by anything."""
+    """The first line of the process's output; the text follows TEXT alone."""
 
     TEXT = "text"
     NO_TEXT = "no_text"
@@ -24,7 +24,7 @@ class Verdict(StrEnum):
 
 
 class VerdictError(Exception):
-    """There is no text to be had from the document, for the reason that the verdict names."""
+    """A document without a text, for the cause that the verdict names."""
 
     def __init__(self, verdict: Verdict) -> None:
         super().__init__(verdict)

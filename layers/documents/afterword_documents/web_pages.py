@@ -1,4 +1,4 @@
-"""The text of an HTML page, read as a stream: no tree is built of it."""
+"""The text of an HTML page, parsed as a stream, without a tree."""
 
 from html.parser import HTMLParser
 
@@ -20,7 +20,7 @@ _BLOCKS = {
 
 
 def text(page: str) -> str:
-    """Return the visible text of a page. Raises VerdictError when that is too much."""
+    """Return the visible text of a page; raise VerdictError for a text that is too long."""
     reader = _Reader()
     reader.feed(page)
     reader.close()
@@ -33,12 +33,14 @@ class _Reader(HTMLParser):
         self._lines = Lines()
         self._text: list[str] = []
         self._mark = ""
-        self._lists: list[int | None] = []  # how far each open list has counted, if it counts
+        self._lists: list[
+            int | None
+        ] = []  # the last number of each open list; None without numbers
         self._skipped: list[str] = []
         self._preformatted = 0
 
     def text(self) -> str:
-        """Return the text of all that was fed."""
+        """Return the text so far."""
         self._end_line()
         return self._lines.text()
 
@@ -94,7 +96,7 @@ class _Reader(HTMLParser):
     def handle_data(self, data: str) -> None:
         if self._skipped:
             return
-        # A line end is a space, but for those of <br>, which are added as they are.
+        # A line end is a space, but for those of <br>.
         self._text.append(data if self._preformatted else data.replace("\n", " "))
 
     def _end_line(self) -> None:

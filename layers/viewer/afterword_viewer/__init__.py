@@ -1,4 +1,4 @@
-"""The API's description and the page that shows it: files, and nothing that runs in a function."""
+"""The API's description and its page: static files alone."""
 
 import gzip
 from collections.abc import Mapping
@@ -13,11 +13,11 @@ MEDIA_TYPES: Mapping[str, str] = {
     "docs/swagger-ui.css": "text/css; charset=utf-8",
     "docs/swagger-ui-bundle.js": "text/javascript; charset=utf-8",
 }
-"""The files that are served, by name."""
+"""The media types of the served files, by name."""
 
 
 def compressed(name: str) -> bytes:
-    """Return a file as gzip, which the layer has it in already; the checkout has it as it is."""
+    """Return a file as gzip, as the layer has it; the checkout's file is compressed here."""
     packed = FOLDER / f"{name}.gz"
     if packed.exists():
         return packed.read_bytes()

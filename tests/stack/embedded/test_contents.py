@@ -153,7 +153,7 @@ def test_bad_contents_name_what_is_wrong(connect: Callable[[], Owner]) -> None:
     unknown = owner.ask("When?", folders={"names": ["Legal"]})
     assert (unknown["code"], unknown["message"]) == (
         422,
-        'steps.step1.context.folders: there is no folder "Legal".',
+        'steps.step1.context.folders: must exist, and there is no folder "Legal".',
     )
     assert results(owner.get("/v1/content/folders"))["foldersCount"] == 0
 

@@ -78,7 +78,10 @@ def test_the_seeds_context_is_chosen_or_refused_by_name(dev: Dev) -> None:
         nowhere = choose(folders={"names": ["my folder"]})
         assert (nowhere["code"], nowhere["message"]) == (
             422,
-            f'steps.{known["step"]}.context.folders: there is no folder "my folder".',
+            (
+                f"steps.{known['step']}.context.folders: must exist,"
+                ' and there is no folder "my folder".'
+            ),
         )
 
 

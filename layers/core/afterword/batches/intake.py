@@ -32,7 +32,8 @@ if TYPE_CHECKING:
     from afterword.runtime.deadline import Deadline
     from afterword.runtime.json_text import JsonObject
     from afterword.runtime.queue import Queue
-    from afterword.tenants.registry import Registry, StoredFlow
+    from afterword.tenants import StoredFlow
+    from afterword.tenants.registry import Registry
 
 DETAIL_TYPE = "GenerationRequested"
 TURN_TIME_SHARE = 0.75

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from afterword.generations import Generation, Submission
     from afterword.generations.store import GenerationStore
     from afterword.runtime.deadline import Deadline
-    from afterword.tenants.registry import StoredFlow
+    from afterword.tenants import StoredFlow
 
 MAX_SUBMITTERS = 10
 RESULTS_PER_READ = 25

@@ -47,7 +47,7 @@ class Limiter:
         if isinstance(admitted, QuotaExceeded) and self._release_lost_slots(tenant, admitted) > 0:
             admitted = self._quotas.admit(tenant, generation_id, limits)
         if isinstance(admitted, QuotaExceeded):
-            raise LimitedError(admitted.what, admitted.retry_after, admitted.allowances)
+            raise LimitedError(admitted.message, admitted.retry_after, admitted.allowances)
         return admitted
 
     def release_slot(self, tenant: str, generation_id: str, slot: str) -> None:

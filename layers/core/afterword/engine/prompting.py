@@ -212,7 +212,7 @@ def build_prompt(  # noqa: PLR0913 - the parts of a prompt
         by_name = {name: result.text for name, result in (results or {}).items()}
         for name, text in data:
             by_name[name] = f"{by_name[name]}\n{text}" if name in by_name else text
-        placed = CONTEXT in templates.placeholder_names(step.prompt)
+        placed = CONTEXT in templates.list_names(step.prompt)
         if step.context is not None:
             by_name[CONTEXT] = "".join(extracts)
         parts = [*([] if placed else extracts), templates.fill_template(step.prompt, by_name)]

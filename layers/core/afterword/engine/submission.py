@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from afterword.generations import Submission
     from afterword.generations.store import GenerationStore
     from afterword.runtime.queue import Queue
-    from afterword.tenants.registry import Registry, StoredFlow
+    from afterword.tenants import StoredFlow
+    from afterword.tenants.registry import Registry
 
 
 class Submitter:

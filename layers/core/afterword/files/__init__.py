@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Upload:
-    """A file as it was sent. `name` has no folder in it, and is empty if none was sent."""
+    """A file as sent; `name` is without a folder, and empty for a file without a name."""
 
     name: str
     content: bytes
@@ -13,7 +13,7 @@ class Upload:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredFile:
-    """A file of a generation, in the bucket under `key`; `input` is the input that it is for."""
+    """A file of a generation, in the bucket under `key`, for the input `input`."""
 
     input: str
     name: str
@@ -24,7 +24,7 @@ class StoredFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SubmittedFile:
-    """A file of a submission; `input` is the input that it is for, the type is by its bytes."""
+    """A file of a submission, for the input `input`; its bytes decide the type."""
 
     input: str
     name: str

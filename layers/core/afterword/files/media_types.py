@@ -1,7 +1,7 @@
-"""What a file is, from its bytes alone: names and declared types are whatever the caller says.
+"""Media types of files by their bytes alone, since names and declared types are the caller's.
 
-Deciding is quick and never fails. It says what a file claims to be, not that it can be read: a
-damaged PDF is still a PDF, and the worker finds out.
+The detection is quick and never fails. A type tells nothing of a file's being readable: a damaged
+PDF is a PDF, whose fault the worker finds.
 """
 
 import csv
@@ -27,7 +27,7 @@ WEBP = "image/webp"
 EMPTY = "application/x-empty"
 """A file of no bytes."""
 UNKNOWN = "application/octet-stream"
-"""Everything else."""
+"""All other files."""
 
 TEXTS = frozenset({TEXT, MARKDOWN, CSV, JSON, HTML})
 DOCUMENTS = TEXTS | {PDF, DOCX}
@@ -48,15 +48,15 @@ def detect(content: bytes) -> str:
     text = decode_text(content)
     if text is not None:
         return _text_type(text)
-    # Readers of PDF take it behind other bytes; a text that mentions the mark is a text.
+    # Readers of PDF accept other bytes before the mark; a text with the mark is a text.
     return PDF if b"%PDF-" in content[:_PDF_START] else UNKNOWN
 
 
 def decode_text(content: bytes) -> str | None:
-    """Return a text's characters, without the byte order mark, or None if the bytes are no text.
+    """Return a text's characters, without the byte order mark; None for bytes of no text.
 
-    Text is UTF-8, or UTF-16 that says so with a byte order mark, and has no control characters
-    but tabs, line ends and form feeds.
+    Text is UTF-8, or UTF-16 with a byte order mark. Its only control characters are tabs, line ends
+    and form feeds.
     """
     encoding = "utf-16" if content.startswith((BOM_UTF16_LE, BOM_UTF16_BE)) else "utf-8"
     try:
@@ -78,17 +78,17 @@ _MAGIC = (
 _PDF_START = 1_024
 _NOT_CONTROLS = b"\t\n\f\r" + bytes(range(32, 256))
 
-# --- zip archives: their names only, nothing is unpacked ------------------------------------------
+# --- zip archives: names alone, nothing is unpacked -----------------------------------------------
 
 _DOCX_PARTS = {b"[Content_Types].xml", b"word/document.xml"}
 _MAX_PARTS = 10_000
-"""Names looked at; Word's documents have tens."""
+"""Names that are read; Word's documents have tens."""
 _END = Struct("<4s4xHHIIH")
 _ENTRY = Struct("<4s24xHHH12x")
 
 
 def _zip_names(content: bytes) -> Iterator[bytes]:
-    """Return the names in a zip archive's directory, as far as it can be followed."""
+    """Return the names in a zip archive's directory, up to its first fault."""
     end = content.rfind(b"PK\x05\x06", max(0, len(content) - _END.size - 65_535))
     if end < 0 or end + _END.size > len(content):
         return
@@ -109,7 +109,7 @@ def _zip_names(content: bytes) -> Iterator[bytes]:
 _SAMPLE = 65_536
 """Characters from the start that tell HTML, CSV and Markdown."""
 _MAX_JSON = 1_000_000
-"""Characters of a text that is parsed to see whether it is JSON; of a longer one the ends tell."""
+"""Characters of a text that is parsed as JSON; of a longer one the ends decide."""
 
 
 def _text_type(text: str) -> str:
@@ -148,9 +148,9 @@ def _refuse(name: str) -> Never:
 
 
 def _is_html(start: str, end: str) -> bool:
-    """Whether it begins as a page does, or begins and ends with tags.
+    """Whether a text begins as a page does, or begins and ends with tags.
 
-    Markdown may begin with a tag too, but hardly ends with one.
+    Markdown may begin with a tag, but hardly ends with one.
     """
     start = re.sub(_BEFORE_HTML, "", start, count=1)
     if re.match(_PAGE, start):
@@ -167,10 +167,10 @@ _TAG = (
 
 
 def _is_csv(start: str, *, cut: bool) -> bool:
-    """Whether its first rows all have the same number of cells, and there are six cells or more.
+    """Whether the first rows have one number of cells, and six cells or more in all.
 
-    Two lines such as "Dear Bob, hello" are no table, nor are lines of JSON. `cut` says that the
-    text goes on.
+    Two lines such as "Dear Bob, hello" are no table, nor are lines of JSON. `cut` is true for the
+    start of a longer text.
     """
     if start.lstrip().startswith(("{", "[", "<")):
         return False
@@ -183,12 +183,12 @@ def _is_table(lines: list[str], delimiter: str) -> bool:
         rows = list(islice(filter(None, csv.reader(lines, delimiter=delimiter, strict=True)), 100))
     except csv.Error:
         return False
-    if len(rows) < _FEWEST_ROWS or len({len(row) for row in rows}) > 1:
+    if len(rows) < _MIN_ROWS or len({len(row) for row in rows}) > 1:
         return False
     columns = len(rows[0])
     return (
-        columns >= _FEWEST_COLUMNS
-        and columns * len(rows) >= _FEWEST_CELLS
+        columns >= _MIN_COLUMNS
+        and columns * len(rows) >= _MIN_CELLS
         and not (delimiter == "," and _is_prose(rows))
     )
 
@@ -198,20 +198,20 @@ def _is_prose(rows: list[list[str]]) -> bool:
     return all(cell[:1] in {" ", ""} for row in rows for cell in row[1:])
 
 
-_FEWEST_ROWS, _FEWEST_COLUMNS, _FEWEST_CELLS = 2, 2, 6
+_MIN_ROWS, _MIN_COLUMNS, _MIN_CELLS = 2, 2, 6
 
 
 def _is_markdown(first_line: str, start: str) -> bool:
-    """Whether it begins with a heading, has a fence of code, or two kinds of lesser marks.
+    """Whether a text begins with a heading, has a fence of code, or two kinds of lesser marks.
 
     One kind alone, such as a list, is in many plain texts.
     """
     if re.match(_HEADING, first_line) or re.search(_FENCE, start) or re.search(_UNDERLINED, start):
         return True
-    return sum(bool(re.search(mark, start)) for mark in _LESSER_MARKS) >= _FEWEST_MARKS
+    return sum(bool(re.search(mark, start)) for mark in _LESSER_MARKS) >= _MIN_MARKS
 
 
-_FEWEST_MARKS = 2
+_MIN_MARKS = 2
 _HEADING = r"(?m)^#{1,6}[ \t]+\S"
 _FENCE = r"(?m)^(?:```|~~~)"
 _UNDERLINED = r"(?m)^\w[^\n]*\n(?:={3,}|-{3,})[ \t]*$"

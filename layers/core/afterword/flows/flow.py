@@ -1,4 +1,4 @@
-"""Flows: saved configurations of how a text is generated, and the prompts that they make."""
+"""Flows: saved configurations of one or more steps, with inputs and a result type."""
 
 from enum import StrEnum
 from typing import Annotated, Any, Self
@@ -10,24 +10,24 @@ from afterword.flows import inputs, outputs, templates
 from afterword.flows.inputs import Kind
 from afterword.generations import MAX_DEADLINE, MIN_DEADLINE, Output
 from afterword.knowledge import MAX_NAME as MAX_LABEL
-from afterword.tenants.registry import NAME_RULE
+from afterword.tenants import NAME_RULE
 
 MAX_STEPS = 20
 MAX_PASSAGES = 20
-"""Passages that a prompt can have: some 5,000 tokens."""
+"""Passages of a prompt: some 5,000 tokens."""
 CONTEXT = "context"
-"""The name that stands for a step's passages in its prompt."""
+"""The name of a step's passages in its prompt."""
 _Label = Annotated[str, Field(min_length=1, max_length=MAX_LABEL)]
 _NAME = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"
 
 
 class Context(BaseModel):
-    """What a step chooses of the knowledge base: passages that say most about a question.
+    """A step's selection of the knowledge base: the passages that rank best for a question.
 
-    Of the `folders` and `tags`, by name or id; none stand for all. `question` is a template, with
-    `{{name}}` as in a prompt; without it, all texts that the caller has sent. Where they are
-    `required` the model is to say so if they do not answer; `otherwise` is then the step's result
-    where no passage has to do with the question, and no model is asked.
+    - `folders` and `tags` bound the selection, by name or id; none stand for all.
+    - `question` is a template, with `{{name}}` as in a prompt; without it, all texts of the caller.
+    - With `required` the model is told to admit when the passages give no answer.
+    - `otherwise` is the step's result without any fitting passage; no model is called then.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
@@ -40,20 +40,21 @@ class Context(BaseModel):
     otherwise: Annotated[str, Field(min_length=1, max_length=10_000)] | None = None
 
     @model_validator(mode="after")
-    def _says_what_is_missing(self) -> Self:
+    def _check_otherwise(self) -> Self:
         if self.otherwise is not None and not self.required:
-            raise ValueError("otherwise is for passages that are required")
+            raise ValueError("must have no otherwise unless passages are required")
         return self
 
 
 class Step(BaseModel):
-    """One call of a model: who it is, which model, and how it is asked.
+    """One call of a model.
 
-    `prompt` is the question, with `{{name}}` for an input or an earlier step's result; without it
-    the inputs go as data under the `instructions`. Passages of the `context` stand where the prompt
-    has `{{context}}`, else before it. `output` is what the answer is: a text, an array
-    of texts, or JSON after `output_schema`, the schema of an object. `accepts_images` says that the
-    model can look at images; nobody can ask it.
+    - `prompt` is the question, with `{{name}}` for an input or an earlier step's result; without
+      it the inputs go as data under the `instructions`.
+    - Passages of the `context` replace `{{context}}` in the prompt, else go before it.
+    - `output` is the answer's type: a text, an array of texts, or JSON after `output_schema`, the
+      schema of an object.
+    - `accepts_images` is true for a model that takes images, which no API tells.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
@@ -70,14 +71,14 @@ class Step(BaseModel):
     accepts_images: bool = False
 
     @model_validator(mode="after")
-    def _asks_for_something(self) -> Self:
-        """Check that there is something to ask, and a schema just where one is needed."""
+    def _check_prompt_and_schema(self) -> Self:
+        """Check for instructions or a prompt, and for a schema with JSON alone."""
         if self.instructions is None and self.prompt is None:
-            raise ValueError("a step needs instructions or a prompt")
+            raise ValueError("must have instructions or a prompt")
         if (self.output is Output.JSON) != (self.output_schema is not None):
-            raise ValueError("output_schema goes with the output json, and with no other")
+            raise ValueError("must have an output_schema for the output json, and for no other")
         if self.output is not Output.STRING and self.context and self.context.otherwise:
-            raise ValueError("context.otherwise is a text, and goes with the output string alone")
+            raise ValueError("must have no context.otherwise unless the output is string")
         if self.output_schema is not None:
             try:
                 outputs.check_schema(self.output_schema)
@@ -87,14 +88,14 @@ class Step(BaseModel):
 
 
 class FlowType(StrEnum):
-    """How a client shows a flow."""
+    """The form in which a client shows a flow."""
 
     TEXT_GENERATION = "text_generation"
     CHAT = "chat"
 
 
 class Input(BaseModel):
-    """One input that a flow asks for (afterword.flows.inputs says what the fields mean)."""
+    """One input of a flow; afterword.flows.inputs describes the fields."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
@@ -111,8 +112,8 @@ class Input(BaseModel):
     max_bytes: Annotated[int, Field(ge=1, le=inputs.MAX_FILE_BYTES)] | None = None
 
     @model_validator(mode="after")
-    def _fits_its_kind(self) -> Self:
-        """Check that limits and default are such as the kind has."""
+    def _check_kind(self) -> Self:
+        """Check limits and default by the kind."""
         kinds = {
             "max_length": {Kind.TEXT, Kind.LONG_TEXT},
             "least": {Kind.NUMBER},
@@ -121,15 +122,15 @@ class Input(BaseModel):
             "max_bytes": {Kind.FILE},
             "default": set(Kind) - {Kind.FILE},
         }
-        for name, those in kinds.items():
-            if getattr(self, name) not in {None, ()} and self.kind not in those:
-                raise ValueError(f"{name} is nothing that a {self.kind} has")
+        for name, owners in kinds.items():
+            if getattr(self, name) not in {None, ()} and self.kind not in owners:
+                raise ValueError(f"must have no {name} with the kind {self.kind}")
         if self.kind is Kind.CHOICE and not self.options:
-            raise ValueError("a choice needs options")
+            raise ValueError("must have options with the kind choice")
         if self.least is not None and self.most is not None and self.least > self.most:
-            raise ValueError("least is above most")
+            raise ValueError("must have no least above most")
         if self.default is not None and not self.default.strip():
-            raise ValueError("default is blank: leave it out, and say that it is not required")
+            raise ValueError("must have no blank default: leave it out, and set required to false")
         if self.default is not None:
             try:
                 inputs.check_inputs((self.declared(),), ((self.name, self.default),))
@@ -138,36 +139,36 @@ class Input(BaseModel):
         return self
 
     def declared(self) -> inputs.Input:
-        """Return it as a submission reads it."""
+        """Return the input as a submission reads it."""
         return inputs.read_input(self.model_dump(mode="json"))
 
 
-def _distinct(declared: tuple[Input, ...]) -> tuple[Input, ...]:
+def _check_distinct(declared: tuple[Input, ...]) -> tuple[Input, ...]:
     names = [each.name for each in declared]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
-        raise ValueError(f"the input {twice} is there twice")
+        raise ValueError(f"must have each input once, not {twice} twice")
     return declared
 
 
-def _some(steps: tuple[Step, ...]) -> tuple[Step, ...]:
+def _check_count(steps: tuple[Step, ...]) -> tuple[Step, ...]:
     if not 1 <= len(steps) <= MAX_STEPS:
-        raise ValueError(f"a flow has 1 to {MAX_STEPS} steps, not {len(steps)}")
+        raise ValueError(f"must have 1 to {MAX_STEPS} steps, not {len(steps)}")
     return steps
 
 
 MAIL_INPUTS = ("subject", "body", "metadata")
-"""What Dialonce's mails have, whatever a flow declares."""
+"""The inputs of Dialonce's mails, which no flow declares."""
 
 
 class Flow(BaseModel):
     """A flow as its owner writes it: steps in order, each of which may use the earlier results.
 
-    The result of the last step is the flow's, and what it is the flow's result type.
-    `inputs` are what its callers send, in the dialects that have no fields of their own; without
-    any there is one, `text`. `type` says whether a client shows it as a form or as a conversation.
-    `deadline_seconds` is how long its generations may take, where the request does not say: an hour
-    by default. `history_tokens` bounds what a question is told of its conversation.
+    - The result and the output type of the last step are those of the flow.
+    - `inputs` are the callers' values, in dialects without fields of their own; `text` by default.
+    - `type` is the form in which a client shows the flow, a form or a conversation.
+    - `deadline_seconds` bounds generations whose request has no deadline; an hour by default.
+    - `history_tokens` bounds the part of a conversation that goes with a question.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
@@ -183,27 +184,27 @@ class Flow(BaseModel):
     ) = None
     type: FlowType = FlowType.TEXT_GENERATION
     history_tokens: Annotated[int, Field(ge=0, le=100_000)] = 2_000
-    inputs: Annotated[tuple[Input, ...], Field(max_length=50), AfterValidator(_distinct)] = ()
-    steps: Annotated[tuple[Step, ...], AfterValidator(_some)]
+    inputs: Annotated[tuple[Input, ...], Field(max_length=50), AfterValidator(_check_distinct)] = ()
+    steps: Annotated[tuple[Step, ...], AfterValidator(_check_count)]
 
     @model_validator(mode="after")
-    def _names_are_known(self) -> Self:
-        """Check that prompts name only inputs and earlier steps, and that no two are the same."""
+    def _check_all_names(self) -> Self:
+        """Check that prompts name inputs and earlier steps alone, and that names are unique."""
         known = {each.name for each in self.inputs} or {inputs.ANY_TEXT.name, *MAIL_INPUTS}
         if CONTEXT in known and any(step.context is not None for step in self.steps):
-            raise ValueError(f"inputs: {CONTEXT} stands for passages, and not for an input")
+            raise ValueError(f"inputs: must have no input {CONTEXT}, which stands for passages")
         for number, step in enumerate(self.steps):
             own = set() if step.context is None else {CONTEXT}
             _check_names(f"steps[{number}].prompt", step.prompt, known | own)
             if step.context is not None:
                 _check_names(f"steps[{number}].context.question", step.context.question, known)
             if step.name in known | own:
-                raise ValueError(f"steps[{number}].name: {step.name} is there twice")
+                raise ValueError(f"steps[{number}].name: must be unique, and {step.name} is taken")
             known.add(step.name)
         return self
 
 
 def _check_names(field: str, template: str | None, known: set[str]) -> None:
-    for name in templates.placeholder_names(template or ""):
+    for name in templates.list_names(template or ""):
         if name not in known:
-            raise ValueError(f"{field}: there is no input or earlier step {name}")
+            raise ValueError(f"{field}: must name inputs and earlier steps alone, not {name}")

@@ -1,7 +1,7 @@
-"""What a flow asks its callers for: the declared inputs, and the check of what they send.
+"""The declared inputs of a flow, and the check of a caller's values against them.
 
-The declaration is part of the flow's document, which was validated when it was saved
-(afterword.flows.flow), so that a submission need not import pydantic to read it.
+The declaration is part of the flow's document, which was validated at its saving
+(afterword.flows.flow). So a submission reads it without importing pydantic.
 """
 
 import json
@@ -17,20 +17,20 @@ from afterword.generations import Values
 
 NAME_PATTERN = r"^[A-Za-z_][A-Za-z0-9_.-]{0,63}$"
 MAX_TEXT, MAX_LONG_TEXT = 10_000, 1_000_000
-"""Characters of a text, and of a long one, where the flow does not say."""
+"""Characters of a text, and of a long one, by default."""
 MAX_FILE_BYTES = 4_500_000
-"""Bytes of a file, where the flow does not say: Bedrock takes no more, and fewer fit a request."""
+"""Bytes of a file by default: Bedrock's maximum, which still fits into a request."""
 MAX_FILES = 20
 MAX_DIGITS = 100
 FILE_TYPES = "text, Markdown, CSV, JSON, HTML, PDF, DOCX, PNG, JPEG, GIF, WebP"
 _NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]{1,3})?")
-_MOST = 1e308
-"""Of any number: beyond it lies what a float takes for infinite."""
+_MAX_NUMBER = 1e308
+"""The bound of all numbers; larger ones may be infinite as a float."""
 _TRUE, _FALSE = frozenset({"true", "1", "on", "yes"}), frozenset({"false", "0", "off", "no"})
 
 
 class Kind(StrEnum):
-    """What an input is. A long text is a text that a form shows in a larger box."""
+    """The kind of an input; a form shows a long text in a larger box."""
 
     TEXT = "text"
     LONG_TEXT = "long_text"
@@ -44,9 +44,10 @@ class Kind(StrEnum):
 class Input:
     """One input of a flow.
 
-    `default` is what holds when nothing is sent. `max_length` bounds a text's characters, `least`
-    and `most` a number, `max_bytes` a file; `options` are a choice's. With `multiple` it may be
-    sent several times.
+    - `default` is the value of an input that was not sent.
+    - `max_length` bounds a text's characters, `least` and `most` a number, `max_bytes` a file.
+    - `options` are those of a choice.
+    - With `multiple` the input may be sent several times.
     """
 
     name: str
@@ -63,7 +64,7 @@ class Input:
 
 
 ANY_TEXT = Input(name="text", label="Text", kind=Kind.LONG_TEXT)
-"""What a flow asks for that declares nothing."""
+"""The input of a flow that declares none."""
 
 
 def declared_inputs(document: str) -> tuple[Input, ...]:
@@ -73,7 +74,7 @@ def declared_inputs(document: str) -> tuple[Input, ...]:
 
 
 def read_input(spec: Mapping[str, object]) -> Input:
-    """Return an input as the flow's document has it."""
+    """Return an input of a flow's document."""
     given = {name: value for name, value in spec.items() if value is not None}
     known = {"label": spec["name"], **given}
     known["kind"] = Kind(str(known.get("kind", Kind.TEXT)))
@@ -84,25 +85,25 @@ def read_input(spec: Mapping[str, object]) -> Input:
 def check_inputs(
     inputs: Sequence[Input], sent: Sequence[tuple[str, str | Upload]]
 ) -> tuple[Values, tuple[SubmittedFile, ...]]:
-    """Return the values and files of a form, with defaults for what was not sent.
+    """Return the values and files of a form, with defaults for inputs that were not sent.
 
-    Raises UnprocessableError, which names the input, for an unknown one, a missing one, one that is
-    there too often, and a value of the wrong kind or out of its limits.
+    Raises UnprocessableError, which names the input: for an unknown, missing or repeated one, and
+    for a value of the wrong kind or out of bounds.
     """
     by_name = _by_name(inputs, sent)
     values: dict[str, str | list[str]] = {}
     files: list[SubmittedFile] = []
     for each in inputs:
-        found = by_name[each.name]
-        if not each.multiple and len(found) > 1:
-            raise UnprocessableError(each.name, f"it is there {len(found)} times; once is taken.")
+        sent_values = by_name[each.name]
+        if not each.multiple and len(sent_values) > 1:
+            raise UnprocessableError(each.name, f"must be sent once, not {len(sent_values)} times.")
         if each.kind is Kind.FILE:
-            files += _files(each, found)
-        elif texts := _texts(each, found):
+            files += _read_files(each, sent_values)
+        elif texts := _read_texts(each, sent_values):
             values[each.name] = texts if each.multiple else texts[0]
     if len(files) > MAX_FILES:
         raise UnprocessableError(
-            files[MAX_FILES].input, f"there are {len(files)} files; at most {MAX_FILES} are taken."
+            files[MAX_FILES].input, f"must be at most {MAX_FILES} files in all, not {len(files)}."
         )
     return values, tuple(files)
 
@@ -114,64 +115,62 @@ def _by_name(
     for name, value in sent:
         if name not in by_name:
             listed = ", ".join(by_name)
-            raise UnprocessableError(_shown(name), f"there is no such input; there are: {listed}.")
+            raise UnprocessableError(_show_name(name), f"must be one of: {listed}.")
         by_name[name].append(value)
     return by_name
 
 
-def _shown(name: str) -> str:
-    """Return an unknown name as a message may show it."""
+def _show_name(name: str) -> str:
+    """Return an unknown name in the form that a message may have."""
     return name if re.fullmatch(r"[\w .-]{1,64}", name) else "An input"
 
 
-def _files(each: Input, found: Sequence[str | Upload]) -> list[SubmittedFile]:
-    if each.required and not found:
-        raise UnprocessableError(each.name, "it is missing.")
-    return [_file(each, value) for value in found]
+def _read_files(each: Input, values: Sequence[str | Upload]) -> list[SubmittedFile]:
+    if each.required and not values:
+        raise UnprocessableError(each.name, "must be sent.")
+    return [_read_file(each, value) for value in values]
 
 
-def _texts(each: Input, found: Sequence[str | Upload]) -> list[str]:
-    texts = [text for value in found if (text := _text(each, value)) is not None]
+def _read_texts(each: Input, values: Sequence[str | Upload]) -> list[str]:
+    texts = [text for value in values if (text := _read_text(each, value)) is not None]
     if not texts and each.default is not None:
         return [each.default]
     if not texts and each.required:
-        raise UnprocessableError(each.name, "it is empty." if found else "it is missing.")
+        raise UnprocessableError(each.name, "must not be empty." if values else "must be sent.")
     return texts
 
 
-def _file(each: Input, value: str | Upload) -> SubmittedFile:
+def _read_file(each: Input, value: str | Upload) -> SubmittedFile:
     if isinstance(value, str):
-        raise UnprocessableError(each.name, "it must be a file.")
+        raise UnprocessableError(each.name, "must be a file.")
     if not value.content:
-        raise UnprocessableError(each.name, "the file is empty.")
+        raise UnprocessableError(each.name, "must not be an empty file.")
     if len(value.content) > each.max_bytes:
         raise UnprocessableError(
             each.name,
-            f"the file has {len(value.content)} bytes; at most {each.max_bytes} are taken.",
+            f"must be a file of at most {each.max_bytes} bytes, not {len(value.content)}.",
         )
     media_type = media_types.detect(value.content)
     if media_type == media_types.UNKNOWN:
-        raise UnprocessableError(
-            each.name, f"the file is of no type that is taken; there are: {FILE_TYPES}."
-        )
+        raise UnprocessableError(each.name, f"must be a file of one of these types: {FILE_TYPES}.")
     return SubmittedFile(
         input=each.name, name=value.name, media_type=media_type, content=value.content
     )
 
 
-def _text(each: Input, value: str | Upload) -> str | None:
-    """Return a value of an input that is no file; None if it is blank."""
+def _read_text(each: Input, value: str | Upload) -> str | None:
+    """Return a value of an input other than a file; None for a blank one."""
     if isinstance(value, Upload):
-        raise UnprocessableError(each.name, "it must be a text, not a file.")
+        raise UnprocessableError(each.name, "must be a text, not a file.")
     if not value.strip():
         return None
     match each.kind:
         case Kind.NUMBER:
-            return _number(each, value.strip())
+            return _check_number(each, value.strip())
         case Kind.BOOLEAN:
-            return _boolean(each, value.strip().lower())
+            return _read_boolean(each, value.strip().lower())
         case Kind.CHOICE if value not in each.options:
-            raise UnprocessableError(each.name, f"it must be one of: {', '.join(each.options)}.")
+            raise UnprocessableError(each.name, f"must be one of: {', '.join(each.options)}.")
         case Kind.CHOICE:
             return value
         case kind:
@@ -179,27 +178,27 @@ def _text(each: Input, value: str | Upload) -> str | None:
             limit = each.max_length or usual
             if len(value) > limit:
                 raise UnprocessableError(
-                    each.name, f"it has {len(value)} characters; at most {limit} are taken."
+                    each.name, f"must have at most {limit} characters, not {len(value)}."
                 )
             return value
 
 
-def _number(each: Input, value: str) -> str:
+def _check_number(each: Input, value: str) -> str:
     if len(value) > MAX_DIGITS or not _NUMBER.fullmatch(value):
-        raise UnprocessableError(each.name, "it must be a number.")
+        raise UnprocessableError(each.name, "must be a number.")
     number = float(value)
-    least = -_MOST if each.least is None else each.least
-    most = _MOST if each.most is None else each.most
+    least = -_MAX_NUMBER if each.least is None else each.least
+    most = _MAX_NUMBER if each.most is None else each.most
     if number < least:
-        raise UnprocessableError(each.name, f"it must be at least {least:.15g}.")
+        raise UnprocessableError(each.name, f"must be at least {least:.15g}.")
     if number > most:
-        raise UnprocessableError(each.name, f"it must be at most {most:.15g}.")
+        raise UnprocessableError(each.name, f"must be at most {most:.15g}.")
     return value
 
 
-def _boolean(each: Input, value: str) -> str:
+def _read_boolean(each: Input, value: str) -> str:
     if value in _TRUE:
         return "true"
     if value in _FALSE:
         return "false"
-    raise UnprocessableError(each.name, "it must be true or false.")
+    raise UnprocessableError(each.name, "must be true or false.")

@@ -1,4 +1,4 @@
-"""What a step's model is asked to answer with, and what is made of its answer."""
+"""The schema of a step's answer, and the finished text of an answer."""
 
 import json
 import re
@@ -22,7 +22,7 @@ _ARRAY: "Mapping[str, object]" = {
     "required": ["items"],
     "additionalProperties": False,
 }
-"""A model's structured output is an object, so the array is a member of one."""
+"""The schema of an array, as a member: a model's structured output is an object."""
 
 
 def answer_schema(step: "Step", template: "Template | None") -> "Mapping[str, object] | None":
@@ -39,9 +39,9 @@ def answer_schema(step: "Step", template: "Template | None") -> "Mapping[str, ob
 
 
 def finish_answer(answer: "Completion", step: "Step", template: "Template | None") -> "Completion":
-    """Return the finished text; raise FailedError if the answer is of no use."""
+    """Return the finished text; raise FailedError for an unusable answer."""
     if template is not None:
-        return _filled(answer, step, template)
+        return _fill(answer, step, template)
     if step.output is not Output.STRING:
         text = json.dumps(_value(answer, step), ensure_ascii=False)
         return replace(answer, text=text, output=step.output)
@@ -50,7 +50,7 @@ def finish_answer(answer: "Completion", step: "Step", template: "Template | None
     return answer
 
 
-def _filled(answer: "Completion", step: "Step", template: "Template") -> "Completion":
+def _fill(answer: "Completion", step: "Step", template: "Template") -> "Completion":
     try:
         return replace(answer, text=template.fill(answer.text))
     except UnfilledError as error:
@@ -60,28 +60,28 @@ def _filled(answer: "Completion", step: "Step", template: "Template") -> "Comple
 
 
 def check_schema(json_schema: "Mapping[str, object]") -> None:
-    """Raise ValueError unless it is a JSON schema (draft 2020-12) of an object."""
+    """Raise ValueError for anything but a JSON schema (draft 2020-12) of an object."""
     if json_schema.get("type") != "object":
-        raise ValueError('it must be of "type": "object"')
+        raise ValueError('must be of "type": "object"')
     from jsonschema import Draft202012Validator, SchemaError
 
     try:
         Draft202012Validator.check_schema(json_schema)
     except SchemaError as error:
-        raise ValueError(f"it is no JSON schema: {error.message}") from error
+        raise ValueError(f"must be a JSON schema: {error.message}") from error
     if re.search(r'"\$(?:ref|dynamicRef)": "[^#]', json.dumps(json_schema)):
-        raise ValueError("it refers to another document; nothing is fetched")
+        raise ValueError("must not refer to another document, which is not fetched")
 
 
 def _value(answer: "Completion", step: "Step") -> object:
-    """Return the answer's JSON value, as the step's schema has it."""
+    """Return the answer's JSON value, checked by the step's schema."""
     try:
         value: object = json.loads(answer.text, parse_constant=_refuse)
         json.dumps(value, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:
         if answer.stop_reason == LENGTH:
             raise _truncated(step, "it was complete") from error
-        raise _invalid(step) from None  # its message may repeat the output
+        raise _invalid(step) from None  # the error's message may repeat the output
     if step.output is Output.ARRAY:
         match value:
             case {"items": list(items), **more} if not more and _are_texts(items):
@@ -101,7 +101,7 @@ def _are_texts(items: list[object]) -> bool:
 def _invalid(step: "Step") -> FailedError:
     return FailedError(
         Reason.INVALID_OUTPUT,
-        f"The model's output is not the {step.output} that the flow's step {step.name} wants.",
+        f"The model's output is not the {step.output} of the flow's step {step.name}.",
     )
 
 

@@ -1,7 +1,7 @@
 """Reply templates: fixed words with bracketed placeholders, such as `Dear [customer's name],`.
 
 A placeholder is 1 to 200 characters between `[` and `]` on one line, not all white space, and
-without brackets inside; anything else stays as it is. The same placeholder twice is one value.
+without brackets inside. Other text is unchanged. Equal placeholders have one value.
 """
 
 import json
@@ -15,7 +15,7 @@ from afterword.generations import FailedError, Reason
 
 _PLACEHOLDER = re.compile(r"\[([^\[\]\n\r]{1,200})\]")
 MAX_PLACEHOLDERS = 100
-_PROPERTY_LENGTH = 64  # what Bedrock takes for the name of a tool's property
+_PROPERTY_LENGTH = 64  # Bedrock's maximum for the name of a tool's property
 
 
 class UnfilledError(FailedError):
@@ -44,9 +44,9 @@ class Template:
     def fill(self, output: str) -> str:
         """Return the template with each placeholder replaced by its value in the model's output.
 
-        The output is a JSON object as `schema` describes it. Values go in as they are, in one
-        pass: what looks like a placeholder inside a value stays. Raises UnfilledError when the
-        output is no such object, or a value is missing, blank, or the placeholder itself.
+        The output is a JSON object after `schema`. Values are inserted in one pass, so that a
+        placeholder inside a value stays. Raises UnfilledError for another output, and for a value
+        that is missing, blank, or the placeholder itself.
         """
         values = self._values(output)
         by_placeholder = {
@@ -83,9 +83,9 @@ class Template:
 
 
 def parse_template(text: str) -> Template:
-    """Find the placeholders of a template, in the order in which they first stand there.
+    """Return a template with its placeholders, in the order of their first occurrence.
 
-    Raises InvalidRequestError when there are more than MAX_PLACEHOLDERS different ones.
+    Raises InvalidRequestError for more than MAX_PLACEHOLDERS different ones.
     """
     properties: dict[str, str] = {}
     for match in _PLACEHOLDER.finditer(text):
@@ -93,9 +93,9 @@ def parse_template(text: str) -> Template:
         if placeholder.strip() and placeholder not in properties.values():
             if len(properties) == MAX_PLACEHOLDERS:
                 raise InvalidRequestError(
-                    f"template: it has more than {MAX_PLACEHOLDERS} different placeholders."
+                    f"template: must have at most {MAX_PLACEHOLDERS} different placeholders."
                 )
-            properties[_property(placeholder, properties)] = placeholder
+            properties[_name_property(placeholder, properties)] = placeholder
     return Template(text, properties)
 
 
@@ -107,8 +107,8 @@ def _is_unicode(text: str) -> bool:
     return True
 
 
-def _property(placeholder: str, taken: Mapping[str, str]) -> str:
-    """Return a readable property name, ASCII only, that is not taken."""
+def _name_property(placeholder: str, taken: Mapping[str, str]) -> str:
+    """Return a readable property name in ASCII that is not taken."""
     ascii_text = unicodedata.normalize("NFKD", placeholder).encode("ascii", "ignore").decode()
     slug = re.sub(r"[^a-z0-9]+", "_", ascii_text.lower()).strip("_") or "placeholder"
     name = slug = slug[: _PROPERTY_LENGTH - 4].rstrip("_")

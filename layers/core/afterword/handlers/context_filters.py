@@ -7,7 +7,7 @@ from afterword.errors import UnprocessableError
 from afterword.handlers.json_members import check_members, read_object
 from afterword.knowledge import MAX_NAME
 from afterword.knowledge.selection import ContextFilterLabels, ContextFilterRequest
-from afterword.tenants.registry import StoredFlow
+from afterword.tenants import StoredFlow
 
 MAX_LABELS = 100
 """Folders, or tags, in a request's filter for a step."""

@@ -1,4 +1,4 @@
-"""Contents: the documents of the knowledge base, in folders and with tags. No AWS in here."""
+"""Contents: the documents of the knowledge base, in folders and with tags, without AWS."""
 
 import unicodedata
 import uuid
@@ -13,15 +13,16 @@ MAX_CHARACTERS = 2_000_000
 MAX_NAME, MAX_EXTERNAL_ID, MAX_SOURCE = 200, 255, 2_000
 """Characters of the name of a content, a folder or a tag, of an external id, and of an address."""
 MAX_TAGS = 20
+"""Tags of a content."""
 MAX_EXTERNAL_ID_BYTES = 1_000
-"""Of an external id in UTF-8: a DynamoDB sort key has room for so many."""
+"""Bytes of an external id in UTF-8, which a DynamoDB sort key has room for."""
 
 _LABELS = uuid.UUID("3d0f6c3e-1a53-4b0d-9f7c-6d2a5b8e4c10")
 
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """A folder or a tag, as a content or a selection names it."""
+    """A folder or a tag of a content."""
 
     id: str
     name: str
@@ -29,7 +30,7 @@ class Label:
 
 @dataclass(frozen=True, slots=True)
 class Folder:
-    """A folder and how many contents it has."""
+    """A folder and its number of contents."""
 
     id: str
     name: str
@@ -38,11 +39,11 @@ class Folder:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Draft:
-    """A content as it is handed in.
+    """A content as its owner sends it.
 
-    `folder` and `tags` are names: those that are not there are made. `external_id` is the owner's
-    own id, `source` where the document is to be read. `fingerprint` is a digest of what the text
-    was made from, by which its owner knows that it has not changed.
+    - `folder` and `tags` are names; absent ones are created.
+    - `external_id` is the owner's own id, `source` the document's address.
+    - `fingerprint` is a digest of the text's source, by which the owner recognizes a change.
     """
 
     name: str
@@ -56,7 +57,7 @@ class Draft:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """What is to be changed of a content; None leaves it as it is."""
+    """A change of a content; None keeps a field."""
 
     name: str | None = None
     text: str | None = None
@@ -69,7 +70,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Content:
-    """A content as it is stored, without its text. `revision` counts its changes, from 1."""
+    """A content as stored, without its text; `revision` counts its changes, from 1."""
 
     tenant: str
     id: str
@@ -87,17 +88,17 @@ class Content:
 
 
 def folder_id(tenant: str, name: str) -> str:
-    """Return the id of a tenant's folder: made from its name, whose case does not matter."""
+    """Return the id of a tenant's folder, a digest of the case-folded name."""
     return _label_id(tenant, "folder", name)
 
 
 def tag_id(tenant: str, name: str) -> str:
-    """Return the id of a tenant's tag: made from its name, whose case does not matter."""
+    """Return the id of a tenant's tag, a digest of the case-folded name."""
     return _label_id(tenant, "tag", name)
 
 
 def is_external_id(text: str) -> bool:
-    """Whether a content may have such an external id."""
+    """Whether a text may be an external id."""
     try:
         _check_text("external_id", text, MAX_EXTERNAL_ID)
         _check_external_id(text)
@@ -107,26 +108,26 @@ def is_external_id(text: str) -> bool:
 
 
 def check_draft(draft: Draft) -> Draft:
-    """Return the draft in the form in which it is stored; UnprocessableError names a bad field."""
+    """Return the draft in its stored form; raise UnprocessableError, which names the field."""
     _check_optional(draft)
     return replace(
         draft,
-        name=_checked_name("name", draft.name),
-        text=_checked_body(draft.text),
-        folder=_checked_name("folder", draft.folder),
-        tags=_checked_tags(draft.tags),
+        name=_clean_name("name", draft.name),
+        text=_check_body(draft.text),
+        folder=_clean_name("folder", draft.folder),
+        tags=_clean_tags(draft.tags),
     )
 
 
 def check_change(change: Change) -> Change:
-    """Return the change in the form in which it is stored; UnprocessableError names a bad field."""
+    """Return the change in its stored form; raise UnprocessableError, which names the field."""
     _check_optional(change)
     return replace(
         change,
-        name=None if change.name is None else _checked_name("name", change.name),
-        text=None if change.text is None else _checked_body(change.text),
-        folder=None if change.folder is None else _checked_name("folder", change.folder),
-        tags=None if change.tags is None else _checked_tags(change.tags),
+        name=None if change.name is None else _clean_name("name", change.name),
+        text=None if change.text is None else _check_body(change.text),
+        folder=None if change.folder is None else _clean_name("folder", change.folder),
+        tags=None if change.tags is None else _clean_tags(change.tags),
     )
 
 
@@ -140,49 +141,49 @@ def _check_optional(given: Draft | Change) -> None:
         _check_text("fingerprint", given.fingerprint, MAX_NAME)
 
 
-def _checked_name(field: str, name: str) -> str:
+def _clean_name(field: str, name: str) -> str:
     name = " ".join(name.split())
     _check_text(field, name, MAX_NAME)
     return name
 
 
-def _checked_body(text: str) -> str:
+def _check_body(text: str) -> str:
     _check_text("text", text, MAX_CHARACTERS)
     return text
 
 
-def _checked_tags(names: Iterable[str]) -> tuple[str, ...]:
-    """Return the names, each once: the first of those that differ in case only."""
+def _clean_tags(names: Iterable[str]) -> tuple[str, ...]:
+    """Return the names, each once; of names that differ in case alone, the first."""
     named: dict[str, str] = {}
     for name in names:
-        checked = _checked_name("tags", name)
-        named.setdefault(_folded(checked), checked)
+        checked = _clean_name("tags", name)
+        named.setdefault(_fold(checked), checked)
     if len(named) > MAX_TAGS:
-        raise UnprocessableError("tags", f"there are {len(named)}, and at most {MAX_TAGS} may be.")
+        raise UnprocessableError("tags", f"must be at most {MAX_TAGS}, not {len(named)}.")
     return tuple(named.values())
 
 
 def _check_external_id(external_id: str) -> None:
     if len(external_id.encode()) > MAX_EXTERNAL_ID_BYTES:
         raise UnprocessableError(
-            "external_id", f"it is longer than {MAX_EXTERNAL_ID_BYTES:,} bytes in UTF-8."
+            "external_id", f"must have at most {MAX_EXTERNAL_ID_BYTES:,} bytes in UTF-8."
         )
 
 
 def _check_text(field: str, text: str, longest: int) -> None:
     if not text or text.isspace():
-        raise UnprocessableError(field, "it must not be blank.")
+        raise UnprocessableError(field, "must not be blank.")
     if len(text) > longest:
-        raise UnprocessableError(field, f"it is longer than {longest:,} characters.")
+        raise UnprocessableError(field, f"must have at most {longest:,} characters.")
     try:
         text.encode()
     except UnicodeEncodeError as error:
-        raise UnprocessableError(field, "it has half a character (a lone surrogate).") from error
+        raise UnprocessableError(field, "must have no half of a surrogate pair.") from error
 
 
 def _label_id(tenant: str, kind: str, name: str) -> str:
-    return str(uuid.uuid5(_LABELS, f"{tenant}#{kind}#{_folded(name)}"))
+    return str(uuid.uuid5(_LABELS, f"{tenant}#{kind}#{_fold(name)}"))
 
 
-def _folded(name: str) -> str:
+def _fold(name: str) -> str:
     return unicodedata.normalize("NFC", " ".join(name.split()).casefold())

@@ -29,9 +29,9 @@ if TYPE_CHECKING:
     )
 
 MAX_QUESTION = 1_000
-"""Characters of a question that are asked: Bedrock takes 20,000, but not every embedding model."""
+"""Characters of a question: Bedrock takes 20,000, but not every embedding model."""
 MAX_RESULTS = 100
-"""Passages that Bedrock returns at most."""
+"""Passages that Bedrock returns, at most."""
 
 _UNAVAILABLE = frozenset(
     {
@@ -45,9 +45,9 @@ _UNAVAILABLE = frozenset(
 
 
 class BedrockRanking:
-    """A knowledge base of Amazon Bedrock. What was changed is found once its owner has synced it.
+    """A knowledge base of Amazon Bedrock, which has a change once its owner syncs it.
 
-    `client` returns the client; creating one is not safe in two threads at once.
+    `client` returns the client; its creation is not safe in two threads at once.
     """
 
     def __init__(
@@ -58,9 +58,9 @@ class BedrockRanking:
         self._knowledge_base_id = knowledge_base_id
 
     def rank(self, question: str, selection: Selection, limit: int) -> list[Ranked]:
-        """Return the best passages (afterword.knowledge.ranking.Ranking says the contract).
+        """Return the best passages; see Ranking.rank.
 
-        Raises FailedError where the knowledge base is not there, or may not be asked.
+        Raises FailedError for an absent knowledge base, or one that denies access.
         """
         text = question.strip()[:MAX_QUESTION]
         if not text:
@@ -74,12 +74,12 @@ class BedrockRanking:
                 retrievalConfiguration={
                     "vectorSearchConfiguration": {
                         "numberOfResults": min(limit, MAX_RESULTS),
-                        "filter": _filter(selection),
+                        "filter": _build_filter(selection),
                     }
                 },
             )
         except ClientError as error:
-            raise self._error(error) from None  # its message may repeat the question
+            raise self._error(error) from None  # the error's message may repeat the question
         except (NoCredentialsError, PartialCredentialsError) as error:
             raise FailedError(
                 Reason.KNOWLEDGE_UNAVAILABLE,
@@ -89,15 +89,15 @@ class BedrockRanking:
             raise UnavailableError(
                 f"The Bedrock knowledge base cannot be reached ({type(error).__name__})."
             ) from error
-        found = [
+        results = [
             (origin, result["content"].get("text", ""))
             for result in response["retrievalResults"]
             if (origin := _origin(result, selection))
         ]
-        # Not all vector stores give scores, and not all scores are above 0; their order is given.
+        # Some vector stores have no scores, or scores below 0, but all have an order.
         return [
             Ranked(origin, heading="", text=text, score=1 / place)
-            for place, (origin, text) in enumerate(found, start=1)
+            for place, (origin, text) in enumerate(results, start=1)
             if text.strip()
         ]
 
@@ -120,8 +120,8 @@ class BedrockRanking:
         return FailedError(Reason.KNOWLEDGE_UNAVAILABLE, message)
 
 
-def _filter(selection: Selection) -> "RetrievalFilterTypeDef":
-    """Return the filter that lets nothing through but what is selected."""
+def _build_filter(selection: Selection) -> "RetrievalFilterTypeDef":
+    """Return the filter of a selection."""
     filters: list[RetrievalFilterTypeDef] = [{"equals": _attribute("tenant", selection.tenant)}]
     if selection.folders:
         filters.append({"in": _attribute("folder", sorted(selection.folders))})
@@ -129,29 +129,27 @@ def _filter(selection: Selection) -> "RetrievalFilterTypeDef":
         tags: list[RetrievalFilterTypeDef] = [
             {"listContains": _attribute("tags", tag)} for tag in sorted(selection.tags)
         ]
-        filters.append(_of_several("orAll", tags))
-    return _of_several("andAll", filters)
+        filters.append(_join("orAll", tags))
+    return _join("andAll", filters)
 
 
 def _attribute(key: str, value: str | list[str]) -> "FilterAttributeTypeDef":
-    # The stubs have a mapping for what botocore's model has any JSON value for.
+    # The stubs have a mapping where botocore's model has any JSON value.
     return cast("FilterAttributeTypeDef", {"key": key, "value": value})
 
 
-def _of_several(
-    joined: str, filters: "Sequence[RetrievalFilterTypeDef]"
-) -> "RetrievalFilterTypeDef":
-    """Join filters: Bedrock takes no list of one."""
+def _join(joined: str, filters: "Sequence[RetrievalFilterTypeDef]") -> "RetrievalFilterTypeDef":
+    """Join filters; Bedrock refuses a list of one."""
     if len(filters) == 1:
         return filters[0]
     return {"andAll": filters} if joined == "andAll" else {"orAll": filters}
 
 
 def _origin(result: "KnowledgeBaseRetrievalResultTypeDef", selection: Selection) -> Origin | None:
-    """Return the content of a result; None for one without our metadata, or that is not selected.
+    """Return the content of a result; None without our metadata, or outside the selection.
 
-    The filter has seen to that already, unless the knowledge base has other data sources, or a
-    vector store that leaves filters out.
+    Such results come of a knowledge base with other data sources, or of a vector store that ignores
+    filters.
     """
     metadata: Mapping[str, object] = result.get("metadata", {})
     named = {name: value for name, value in metadata.items() if isinstance(value, str) and value}

@@ -1,4 +1,4 @@
-"""Which of the passages in its prompt an answer uses (docs/decisions/0021-sources.md)."""
+"""The passages of a prompt that its answer uses (docs/decisions/0021-sources.md)."""
 
 import re
 from collections import Counter
@@ -10,12 +10,12 @@ from math import log
 from afterword.knowledge import words
 from afterword.knowledge.ranking import Ranked
 
-LEAST_SHARED = 2
-"""Telling words that a sentence shares with a passage that it draws on, at least."""
-LEAST_SHARE = 0.55
-"""Of what a sentence's telling words weigh, how much those weigh that it shares, at least."""
-CLOSE = 0.9
-"""A sentence draws on the passage that it shares most with, and on those that come this close."""
+MIN_SHARED = 2
+"""Telling words that a sentence shares with a passage of its own, at least."""
+MIN_SHARE = 0.55
+"""The shared part of the weight of a sentence's telling words, at least."""
+MIN_OF_BEST = 0.9
+"""A sentence draws on the passage with the largest share, and on those with this part of it."""
 
 _CITATION = re.compile(r"[\[【]\s*(\d{1,3}(?:\s*[,;]\s*\d{1,3})*+)\s*(?:†[^\]】\n]{0,99})?[\]】]")
 _NUMBER = re.compile(r"\d+")
@@ -33,18 +33,18 @@ _TELLS_NOTHING = re.compile(
     r"|\bi (?:cannot|(?:\w+ ){1,2}(?:t|not|no|unable))\b"
     r"|\bje (?:ne|n)\b.{0,30}\b(?:pas|rien|aucune?)\b"
 )
-_LOOKED_AT = 60  # words of a sentence, from its start: enough to see whether it tells something
+_MAX_WORDS = 60  # of a sentence's start, which show whether the sentence denies knowledge
 
 
 def find_used(answer: str, passages: Sequence[Ranked]) -> frozenset[int]:
-    """Return which of the passages an answer uses, from 0: those it cites, else those it draws on.
+    """Return the indexes of the passages that an answer cites, else of those it draws on.
 
-    `[1]` cites the first passage. A number that no passage has cites nothing.
+    `[1]` cites the first passage. A number without a passage cites nothing.
     """
-    return _cited(answer, len(passages)) or _drawn_on(answer, passages)
+    return _find_cited(answer, len(passages)) or _find_repeated(answer, passages)
 
 
-def _cited(answer: str, passages: int) -> frozenset[int]:
+def _find_cited(answer: str, passages: int) -> frozenset[int]:
     numbers = (
         int(number)
         for citation in _CITATION.finditer(answer)
@@ -53,56 +53,58 @@ def _cited(answer: str, passages: int) -> frozenset[int]:
     return frozenset(number - 1 for number in numbers if 1 <= number <= passages)
 
 
-def _drawn_on(answer: str, passages: Sequence[Ranked]) -> frozenset[int]:
-    """Return the passages that a sentence of the answer repeats most of its telling words from."""
-    tongues, said = zip(*map(_said, passages), strict=True) if passages else ((), ())
-    having = Counter(chain.from_iterable(said))
-    sentences = _sentences(answer)
-    told = [*chain.from_iterable(sentences)]
-    stemmed = {tongue: iter(words.stem_words(told, tongue)) for tongue in set(tongues)}
-    found: set[int] = set()
+def _find_repeated(answer: str, passages: Sequence[Ranked]) -> frozenset[int]:
+    """Return the indexes of the passages that the answer's sentences repeat most."""
+    tongues, stems_of_passages = (
+        zip(*map(_stem_passage, passages), strict=True) if passages else ((), ())
+    )
+    frequencies = Counter(chain.from_iterable(stems_of_passages))
+    sentences = _split_sentences(answer)
+    all_words = [*chain.from_iterable(sentences)]
+    stemmed = {tongue: iter(words.stem_words(all_words, tongue)) for tongue in set(tongues)}
+    repeated: set[int] = set()
     for sentence in sentences:
         terms = {tongue: set(islice(stems, len(sentence))) for tongue, stems in stemmed.items()}
         shares = [
-            _share(terms[tongue], stems, having, len(passages))
-            for tongue, stems in zip(tongues, said, strict=True)
+            _measure_share(terms[tongue], stems, frequencies, len(passages))
+            for tongue, stems in zip(tongues, stems_of_passages, strict=True)
         ]
-        least = max(LEAST_SHARE, CLOSE * max(shares, default=0.0))
-        found.update(number for number, share in enumerate(shares) if share >= least)
-    return frozenset(found)
+        threshold = max(MIN_SHARE, MIN_OF_BEST * max(shares, default=0.0))
+        repeated.update(number for number, share in enumerate(shares) if share >= threshold)
+    return frozenset(repeated)
 
 
-def _said(passage: Ranked) -> tuple[words.Language, AbstractSet[str]]:
+def _stem_passage(passage: Ranked) -> tuple[words.Language, AbstractSet[str]]:
     """Return a passage's language, and the stems of its words."""
-    found = words.split_words(f"{passage.origin.title}\n{passage.heading}\n{passage.text}")
-    tongue = words.detect_language(found) or words.Language.ENGLISH
-    return tongue, frozenset(words.stem_words(found, tongue))
+    split = words.split_words(f"{passage.origin.title}\n{passage.heading}\n{passage.text}")
+    tongue = words.detect_language(split) or words.Language.ENGLISH
+    return tongue, frozenset(words.stem_words(split, tongue))
 
 
-def _sentences(answer: str) -> list[list[str]]:
-    """Return the telling words of each sentence that does not say that it knows nothing."""
+def _split_sentences(answer: str) -> list[list[str]]:
+    """Return the telling words of each sentence, without sentences that deny knowledge."""
     sentences = [words.split_words(each) for each in _SENTENCE.findall(answer)]
     tongue = words.detect_language([*chain.from_iterable(sentences)])
-    small = words.STOP_WORDS[tongue] if tongue else frozenset[str]()
+    stop_words = words.STOP_WORDS[tongue] if tongue else frozenset[str]()
     return [
-        [word for word in sentence if word not in small]
+        [word for word in sentence if word not in stop_words]
         for sentence in sentences
-        if not _TELLS_NOTHING.search(" ".join(sentence[:_LOOKED_AT]))
+        if not _TELLS_NOTHING.search(" ".join(sentence[:_MAX_WORDS]))
     ]
 
 
-def _share(
-    terms: AbstractSet[str], said: AbstractSet[str], having: Counter[str], passages: int
+def _measure_share(
+    terms: AbstractSet[str], stems: AbstractSet[str], frequencies: Counter[str], passages: int
 ) -> float:
-    """Return how much of a sentence's words a passage has: the fewer have one, the more it counts.
+    """Return the part of a sentence's weight that a passage has; rare words weigh more.
 
-    A word that no passage has counts as much as one that a single passage has.
+    A word in no passage weighs as much as a word in a single one.
     """
-    shared = terms & said
-    if len(shared) < LEAST_SHARED:
+    shared = terms & stems
+    if len(shared) < MIN_SHARED:
         return 0.0
 
-    def weight(some: AbstractSet[str]) -> float:
-        return sum(log(1 + passages / max(having[term], 1)) for term in sorted(some))
+    def weigh(some: AbstractSet[str]) -> float:
+        return sum(log(1 + passages / max(frequencies[term], 1)) for term in sorted(some))
 
-    return weight(shared) / weight(terms)
+    return weigh(shared) / weigh(terms)

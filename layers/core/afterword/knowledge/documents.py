@@ -1,4 +1,4 @@
-"""The text of a document that is to be a content, whatever kind of document it is."""
+"""The text of a document for a content, whatever the document's type."""
 
 from afterword.errors import UnprocessableError
 from afterword.files import media_types
@@ -8,19 +8,18 @@ TYPES = "text, Markdown, HTML, PDF, DOCX, CSV, JSON"
 
 
 def extract_text(field: str, content: bytes, seconds: float) -> str:
-    """Return a document's text, which may take so many seconds to be read.
+    """Return a document's text within `seconds`; the bytes decide its type.
 
-    Its type is by its bytes. Raises UnprocessableError for the field if there is no text to be had,
-    and UnavailableError where there was no time to read it beside others. What reads documents is
-    in a layer of its own, which the function has to have.
+    Raises UnprocessableError for the field of a document without text, and UnavailableError without
+    time left beside other documents. The function needs the documents layer.
     """
     media_type = media_types.detect(content)
     if media_type not in media_types.DOCUMENTS:
         raise UnprocessableError(
             field,
-            "the file is empty."
+            "must not be an empty file."
             if media_type == media_types.EMPTY
-            else f"the file is of no type that is taken; there are: {TYPES}.",
+            else f"must be a file of one of these types: {TYPES}.",
         )
     from afterword_documents.extraction import extract
 

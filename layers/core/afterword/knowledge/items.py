@@ -1,17 +1,17 @@
-"""How contents are laid out as items of the contents table. No call of DynamoDB in here.
+"""The items of the contents table, without calls of DynamoDB.
 
     pk        sk                         what
     <tenant>  content#<folder id>#<id>   a content, without its text
-    <tenant>  text#<folder id>#<id>      what passages are cut from: the text, or where it is in S3
-    <tenant>  id#<id>                    the folder that a content is in, and its revision
-    <tenant>  external#<external id>     the id of the content that has it
+    <tenant>  text#<folder id>#<id>      the source of passages: the text, or its key in S3
+    <tenant>  id#<id>                    the folder of a content, and its revision
+    <tenant>  external#<external id>     the id of its content
     <tenant>  folder#<id>, tag#<id>      name, number of contents, version
     <tenant>  all                        number of contents, version
 
 A revision counts the changes of one content, a version those of all contents with a label. Items of
-labels stay when their last content goes: a version must never come back. Times are milliseconds
-since the epoch. `object` is the text's key in the bucket, where it always is; a text of up to
-INLINE_BYTES is in its item too, so that reading many texts takes few calls.
+labels outlive their last content, since a version must never come back. Times are milliseconds
+since the epoch. `object` is the text's key in the bucket. A text of up to INLINE_BYTES is in its
+item too, so that the read of many texts takes few calls.
 """
 
 import hashlib
@@ -45,14 +45,14 @@ if TYPE_CHECKING:
 
 ALL = "all"
 METADATA_BYTES = 10 * 1024
-"""Of the file beside a document; a larger one is not read by Bedrock."""
+"""Bytes of the metadata file beside a document; Bedrock ignores a larger one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stored:
     """A content, the digest of its text, and the text's key in the bucket.
 
-    `text` is the text, if it is for the item, and was read or is to be written.
+    `text` is the text for the item; None for a longer text, or one that was not read.
     """
 
     content: Content
@@ -61,10 +61,10 @@ class Stored:
     text: str | None = None
 
 
-def drafted(tenant: str, draft: Draft, before: Stored | None) -> Stored:
-    """Return what a draft makes of what is there, or of nothing.
+def apply_draft(tenant: str, draft: Draft, before: Stored | None) -> Stored:
+    """Return the content of a draft, based on the stored one, None for a new content.
 
-    The very same, if nothing changes. The key of a new text is empty: it is not stored yet.
+    An unchanged content is the same object. The key of a new text is empty until its storage.
     """
     change = Change(
         name=draft.name,
@@ -91,25 +91,25 @@ def drafted(tenant: str, draft: Draft, before: Stored | None) -> Stored:
             updated_at=now,
         )
         before = Stored(content=content, digest="", object="")
-    return _next(before, change, draft.source, draft.fingerprint)
+    return _advance(before, change, draft.source, draft.fingerprint)
 
 
-def changed(before: Stored, change: Change) -> Stored:
-    """Return what a change makes of what is there: the very same, if nothing changes."""
+def apply_change(before: Stored, change: Change) -> Stored:
+    """Return the changed content; the same object for a change of nothing."""
     source = before.content.source if change.source is None else change.source
     fingerprint = change.fingerprint
     if fingerprint is None and (change.text is None or _digest(change.text) == before.digest):
-        fingerprint = before.content.fingerprint  # of another text it would say nothing
-    return _next(before, change, source, fingerprint)
+        fingerprint = before.content.fingerprint  # another text has another fingerprint
+    return _advance(before, change, source, fingerprint)
 
 
-def _next(before: Stored, change: Change, source: str | None, fingerprint: str | None) -> Stored:
+def _advance(before: Stored, change: Change, source: str | None, fingerprint: str | None) -> Stored:
     old = before.content
     content = replace(
         old,
         name=change.name or old.name,
-        folder=_folder(old, change),
-        tags=_tags(old, change),
+        folder=_change_folder(old, change),
+        tags=_change_tags(old, change),
         external_id=change.external_id or old.external_id,
         source=source,
         fingerprint=fingerprint,
@@ -131,25 +131,25 @@ def _next(before: Stored, change: Change, source: str | None, fingerprint: str |
     return replace(after, content=content)
 
 
-def _folder(old: Content, change: Change) -> Label:
+def _change_folder(old: Content, change: Change) -> Label:
     if change.folder is None:
         return old.folder
     label_id = folder_id(old.tenant, change.folder)
     return old.folder if label_id == old.folder.id else Label(label_id, change.folder)
 
 
-def _tags(old: Content, change: Change) -> tuple[Label, ...]:
+def _change_tags(old: Content, change: Change) -> tuple[Label, ...]:
     if change.tags is None:
         return old.tags
-    there = {label.id: label for label in old.tags}
+    labels = {label.id: label for label in old.tags}
     ids = {tag_id(old.tenant, name): name for name in change.tags}
-    if ids.keys() == there.keys():
+    if ids.keys() == labels.keys():
         return old.tags
-    return tuple(there.get(label_id, Label(label_id, name)) for label_id, name in ids.items())
+    return tuple(labels.get(label_id, Label(label_id, name)) for label_id, name in ids.items())
 
 
-def metadata(content: Content) -> bytes:
-    """Return what Bedrock's knowledge bases are to know of a content, as the file beside its text.
+def build_metadata(content: Content) -> bytes:
+    """Return the metadata file of a content for Bedrock's knowledge bases.
 
     https://docs.aws.amazon.com/bedrock/latest/userguide/kb-metadata.html
     """
@@ -166,29 +166,29 @@ def metadata(content: Content) -> bytes:
     if content.source is not None:
         attributes["source"] = content.source
     written = json.dumps({"metadataAttributes": attributes}, ensure_ascii=False).encode()
-    if len(written) > METADATA_BYTES:  # the source alone can be so long
+    if len(written) > METADATA_BYTES:  # no other attribute can be so long
         del attributes["source"]
         written = json.dumps({"metadataAttributes": attributes}, ensure_ascii=False).encode()
     return written
 
 
-def writes(before: Stored | None, after: Stored | None) -> list[Put | Update | Delete]:
-    """Return the one transaction that makes `after` of `before`; None is none.
+def build_writes(before: Stored | None, after: Stored | None) -> list[Put | Update | Delete]:
+    """Return the one transaction from `before` to `after`; None stands for no content.
 
-    The first write fails when `before` is not what is there any more; of the others only that of an
-    external id that another content has. At most 50 writes: for another folder and 20 other tags.
+    The first write fails after another change of `before`. Of the others, the write of an external
+    id fails for the id of another content. At most 50 writes, for a new folder and 20 new tags.
     """
     return [
-        _index(before, after),
-        *_external(before, after),
-        *_contents(before, after),
-        *_counts(before, after),
+        _write_index(before, after),
+        *_write_external_id(before, after),
+        *_write_content(before, after),
+        *_count_labels(before, after),
     ]
 
 
-def _index(before: Stored | None, after: Stored | None) -> Put | Delete:
-    content = _one(before, after).content
-    key = key_of(content.tenant, id_key(content.id))
+def _write_index(before: Stored | None, after: Stored | None) -> Put | Delete:
+    content = _either(before, after).content
+    key = item_key(content.tenant, id_key(content.id))
     condition = absent("pk")
     if before is not None:
         condition = equals("revision", number(before.content.revision))
@@ -202,44 +202,44 @@ def _index(before: Stored | None, after: Stored | None) -> Put | Delete:
     return Put(item, condition)
 
 
-def _external(before: Stored | None, after: Stored | None) -> Iterator[Put | Delete]:
+def _write_external_id(before: Stored | None, after: Stored | None) -> Iterator[Put | Delete]:
     old = before.content.external_id if before else None
     new = after.content.external_id if after else None
     if old == new:
         return
-    content = _one(before, after).content
+    content = _either(before, after).content
     if new is not None:
-        key = key_of(content.tenant, external_key(new))
+        key = item_key(content.tenant, external_key(new))
         yield Put({**key, "id": text(content.id)}, absent("pk"))
     if old is not None:
-        yield Delete(key_of(content.tenant, external_key(old)))
+        yield Delete(item_key(content.tenant, external_key(old)))
 
 
-def _contents(before: Stored | None, after: Stored | None) -> Iterator[Put | Delete]:
+def _write_content(before: Stored | None, after: Stored | None) -> Iterator[Put | Delete]:
     if after is not None:
-        yield Put(_content_item(after))
-        yield Put(_text_item(after))
+        yield Put(_build_content_item(after))
+        yield Put(_build_text_item(after))
     if before is not None and (after is None or after.content.folder != before.content.folder):
         old = before.content
         for sort_key in (content_key(old.folder.id, old.id), text_key(old.folder.id, old.id)):
-            yield Delete(key_of(old.tenant, sort_key))
+            yield Delete(item_key(old.tenant, sort_key))
 
 
-def _counts(before: Stored | None, after: Stored | None) -> Iterator[Update]:
-    """Count a change, and the contents, of every label that the content had or has."""
-    tenant = _one(before, after).content.tenant
+def _count_labels(before: Stored | None, after: Stored | None) -> Iterator[Update]:
+    """Count a change, and the contents, for each label of the content before and after."""
+    tenant = _either(before, after).content.tenant
     old = _labels(before.content) if before else {}
     new = _labels(after.content) if after else {}
     for sort_key, name in {**new, **old}.items():
         yield Update(
-            key=key_of(tenant, sort_key),
+            key=item_key(tenant, sort_key),
             defaults={"name": text(name)} if name else {},
             adds={"version": 1, "contents": (sort_key in new) - (sort_key in old)},
         )
 
 
 def _labels(content: Content) -> dict[str, str]:
-    """Return the names of what counts a content, by sort key; that of all contents has none."""
+    """Return the names of a content's labels by sort key; ALL has none."""
     return {
         ALL: "",
         folder_key(content.folder.id): content.folder.name,
@@ -247,13 +247,13 @@ def _labels(content: Content) -> dict[str, str]:
     }
 
 
-def _content_item(stored: Stored) -> Item:
+def _build_content_item(stored: Stored) -> Item:
     content = stored.content
     tags: list[Value] = [
         {"M": {"id": {"S": label.id}, "name": {"S": label.name}}} for label in content.tags
     ]
     item: dict[str, Value] = {
-        **key_of(content.tenant, content_key(content.folder.id, content.id)),
+        **item_key(content.tenant, content_key(content.folder.id, content.id)),
         "id": {"S": content.id},
         "name": {"S": content.name},
         "folder": {"S": content.folder.id},
@@ -270,10 +270,10 @@ def _content_item(stored: Stored) -> Item:
     return {**item, **_optional(content, "external_id", "source", "fingerprint")}
 
 
-def _text_item(stored: Stored) -> Item:
+def _build_text_item(stored: Stored) -> Item:
     content = stored.content
     item: dict[str, Value] = {
-        **key_of(content.tenant, text_key(content.folder.id, content.id)),
+        **item_key(content.tenant, text_key(content.folder.id, content.id)),
         "id": {"S": content.id},
         "name": {"S": content.name},
         "folder": {"S": content.folder.id},
@@ -293,17 +293,17 @@ def _optional(content: Content, *names: str) -> dict[str, Value]:
     return {name: {"S": value} for name, value in values if value is not None}
 
 
-def stored_of(item: Item, text_item: Item | None = None) -> Stored:
-    """Return the content that an item is, with what its text's item has."""
+def parse_stored(item: Item, text_item: Item | None = None) -> Stored:
+    """Return the content of an item, with the text of its text's item."""
     content = Content(
         tenant=item["pk"]["S"],
         id=item["id"]["S"],
         name=item["name"]["S"],
         folder=Label(item["folder"]["S"], item["folder_name"]["S"]),
         tags=tuple(Label(tag["M"]["id"]["S"], tag["M"]["name"]["S"]) for tag in item["tags"]["L"]),
-        external_id=_text_of(item, "external_id"),
-        source=_text_of(item, "source"),
-        fingerprint=_text_of(item, "fingerprint"),
+        external_id=_read_text(item, "external_id"),
+        source=_read_text(item, "source"),
+        fingerprint=_read_text(item, "fingerprint"),
         characters=int(item["characters"]["N"]),
         passages=int(item["passages"]["N"]),
         revision=int(item["revision"]["N"]),
@@ -314,63 +314,65 @@ def stored_of(item: Item, text_item: Item | None = None) -> Stored:
         content=content,
         digest=item["digest"]["S"],
         object=item["object"]["S"],
-        text=None if text_item is None else _text_of(text_item, "text"),
+        text=None if text_item is None else _read_text(text_item, "text"),
     )
 
 
-def revision_of(item: Item) -> str:
-    """Return the revision of the content that an item, or that of its text, is of."""
+def parse_revision(item: Item) -> str:
+    """Return the revision of a content, by its item or its text's item."""
     return item["revision"]["N"]
 
 
-def origin_of(item: Item) -> Origin:
+def parse_origin(item: Item) -> Origin:
     """Return the origin of the passages of a text's item."""
     return Origin(
         content=item["id"]["S"],
         title=item["name"]["S"],
         folder=item["folder"]["S"],
-        external_id=_text_of(item, "external_id"),
-        source=_text_of(item, "source"),
+        external_id=_read_text(item, "external_id"),
+        source=_read_text(item, "source"),
     )
 
 
-def folder_of(item: Item) -> Folder:
-    """Return the folder that an item is."""
-    return Folder(item["sk"]["S"].removeprefix(folder_key("")), item["name"]["S"], count_of(item))
+def parse_folder(item: Item) -> Folder:
+    """Return the folder of an item."""
+    return Folder(
+        item["sk"]["S"].removeprefix(folder_key("")), item["name"]["S"], parse_count(item)
+    )
 
 
-def count_of(item: Item | None) -> int:
-    """Return how many contents a label has: none if there is no such."""
+def parse_count(item: Item | None) -> int:
+    """Return the number of a label's contents; 0 for an absent label."""
     return 0 if item is None else int(item["contents"]["N"])
 
 
-def version_of(item: Item | None) -> str:
-    """Return the version of a label: 0 if there is no such."""
+def parse_version(item: Item | None) -> str:
+    """Return the version of a label; 0 for an absent label."""
     return "0" if item is None else item["version"]["N"]
 
 
-def key_of(tenant: str, sort_key: str) -> dict[str, Value]:
+def item_key(tenant: str, sort_key: str) -> dict[str, Value]:
     """Return the key of an item."""
     return {"pk": {"S": tenant}, "sk": {"S": sort_key}}
 
 
 def content_key(folder: str = "", content_id: str = "") -> str:
-    """Return the sort key of a content, or what those of a folder, or of all, begin with."""
+    """Return the sort key of a content, or the prefix of a folder's contents, or of all."""
     return f"content#{folder}#{content_id}" if folder else "content#"
 
 
 def text_key(folder: str = "", content_id: str = "") -> str:
-    """Return the sort key of a text, or what those of a folder, or of all, begin with."""
+    """Return the sort key of a text, or the prefix of a folder's texts, or of all."""
     return f"text#{folder}#{content_id}" if folder else "text#"
 
 
 def id_key(content_id: str) -> str:
-    """Return the sort key of where a content is."""
+    """Return the sort key of a content's place."""
     return f"id#{content_id}"
 
 
 def external_key(external_id: str) -> str:
-    """Return the sort key of who has an external id."""
+    """Return the sort key of an external id."""
     return f"external#{external_id}"
 
 
@@ -393,14 +395,14 @@ def _inline(text: str) -> str | None:
 
 
 def _now() -> "datetime":
-    return clock.from_millis(clock.to_millis(clock.now()))  # as it is stored
+    return clock.from_millis(clock.to_millis(clock.now()))  # to the millisecond, as stored
 
 
-def _one(before: Stored | None, after: Stored | None) -> Stored:
-    found = after or before
-    assert found is not None  # noqa: S101 - nothing is never made of nothing
-    return found
+def _either(before: Stored | None, after: Stored | None) -> Stored:
+    stored = after or before
+    assert stored is not None  # noqa: S101 - a change has one of them
+    return stored
 
 
-def _text_of(item: Item, name: str) -> str | None:
+def _read_text(item: Item, name: str) -> str | None:
     return item[name]["S"] if name in item else None

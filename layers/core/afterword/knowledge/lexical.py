@@ -1,4 +1,4 @@
-"""Ranking by the words that a question and a passage share: SQLite's FTS5 and BM25, in memory."""
+"""Ranking by the words that question and passage share: SQLite's FTS5 and BM25, in memory."""
 
 import json
 import sqlite3
@@ -22,22 +22,22 @@ MAX_PASSAGES = 10_000
 MAX_CHARACTERS = 10_000_000
 """Characters of a selection's passages, their titles and headings included."""
 MAX_CACHED_BYTES = 48_000_000
-"""Bytes of all the indexes that a process keeps; the newest stays whatever its size."""
+"""Bytes of the indexes that a process caches; the newest stays whatever its size."""
 MAX_QUESTION = 20_000
-"""Characters of a question that are looked at."""
+"""Characters of a question; later ones are ignored."""
 MAX_TERMS = 48
-"""Terms that are looked for: of a longer question, those that the fewest passages have."""
+"""Terms of a query; of a longer question, the rarest."""
 
 TITLE_WEIGHT = 4.0
 HEADING_WEIGHT = 2.0
-"""How much more a word counts in a content's name, or in the headings above a passage."""
+"""Weights of a word in a content's name, and in the headings above a passage; 1 in the text."""
 
-LEAST_SHARE = 0.48
-"""Of what the two rarest words of a question weigh, how much a passage's words of it must weigh.
+MIN_SHARE = 0.48
+"""The weight of a passage's words of the question, at least, in weights of its two rarest words.
 
-docs/decisions/0018-ranking.md has what this and the number below were chosen by.
+docs/decisions/0018-ranking.md has the measurements behind this number and the next.
 """
-_EVENNESS = 50  # passages: among fewer, how rare a word is tells little
+_EVENNESS = 50  # passages; among fewer, the rareness of a word tells little
 
 _SCHEMA = f"""
     PRAGMA journal_mode = OFF;
@@ -48,7 +48,7 @@ _SCHEMA = f"""
     CREATE VIRTUAL TABLE known USING fts5vocab(terms, row);
     INSERT INTO terms (terms, rank) VALUES ('rank', 'bm25({TITLE_WEIGHT}, {HEADING_WEIGHT}, 1.0)');
     BEGIN;
-"""  # noqa: S608 - made of the two numbers above # nosec B608
+"""  # noqa: S608 - of the two numbers above # nosec B608
 _KNOWN = "SELECT term, doc FROM known WHERE term IN (SELECT value FROM json_each(?))"
 _BEST = """
     SELECT origin, heading, text, -score
@@ -58,10 +58,10 @@ _BEST = """
 
 
 class LexicalRanking:
-    """Keeps an index of each selection's newest version, those used last, as far as they fit.
+    """A cache of indexes, of each selection's newest version, the last used ones within the bound.
 
-    `read` gives the passages of a selection. Threads may share a ranking: what one builds the
-    others wait for, and nothing is built twice.
+    `read` returns the passages of a selection. Threads may share a ranking: an index is built once,
+    while other threads wait for it.
     """
 
     def __init__(
@@ -76,21 +76,21 @@ class LexicalRanking:
         self._building = threading.Lock()
 
     def rank(self, question: str, selection: Selection, limit: int) -> list[Ranked]:
-        """Return the best passages (afterword.knowledge.ranking.Ranking says the contract)."""
-        return self._index(selection).rank(question, limit)
+        """Return the best passages; see Ranking.rank."""
+        return self._get_index(selection).rank(question, limit)
 
-    def _index(self, selection: Selection) -> "Index":
-        found = self._cached(selection)
-        if found is None:
-            # One is built at a time: each takes memory, and several at once would be no faster.
+    def _get_index(self, selection: Selection) -> "Index":
+        index = self._find(selection)
+        if index is None:
+            # One at a time: each build takes memory, and several in parallel are no faster.
             with self._building:
-                found = self._cached(selection)
-                if found is None:
-                    found = Index(self._read(selection))
-                    self._keep(selection, found)
-        return found
+                index = self._find(selection)
+                if index is None:
+                    index = Index(self._read(selection))
+                    self._keep(selection, index)
+        return index
 
-    def _cached(self, selection: Selection) -> "Index | None":
+    def _find(self, selection: Selection) -> "Index | None":
         key = (selection.tenant, selection.folders, selection.tags)
         with self._lock:
             version, index = self._indexes.get(key, ("", None))
@@ -111,9 +111,9 @@ class LexicalRanking:
 
 
 class Index:
-    """The index of some passages; `size` is what it takes in memory, in bytes.
+    """The index of some passages; `size` is its memory in bytes.
 
-    Raises SelectionTooLargeError for more of them than the limits allow.
+    Raises SelectionTooLargeError for more passages than the limits.
     """
 
     def __init__(self, candidates: Iterable[Candidate]) -> None:
@@ -122,7 +122,7 @@ class Index:
         self._connection = sqlite3.connect(
             ":memory:", isolation_level=None, check_same_thread=False
         )
-        # Whoever drops an index last, in whatever thread, closes it.
+        # The last reference to an index closes it, in any thread.
         weakref.finalize(self, self._connection.close)
         self._connection.executescript(_SCHEMA)
         self._origins: list[Origin] = []
@@ -136,7 +136,7 @@ class Index:
         )
 
     def _add(self, candidates: Iterable[Candidate]) -> int:
-        """Add the passages, and return how many there are."""
+        """Add the passages, and return their number."""
         characters = 0
         seen: set[bytes] = set()
         numbers: dict[Origin, int] = {}
@@ -144,7 +144,7 @@ class Index:
             passage = candidate.passage
             digest = blake2b(passage.text.encode(), digest_size=16).digest()
             if digest in seen:
-                continue  # the same text twice would only take the place of another
+                continue  # a repeated text would only displace another
             seen.add(digest)
             number = len(seen)
             row = (candidate.origin.title, passage.heading, passage.text)
@@ -163,11 +163,11 @@ class Index:
         return len(seen)
 
     def rank(self, question: str, limit: int) -> list[Ranked]:
-        """Return the best passages, without those that have too little of the question."""
-        asked = words.question_terms(question[:MAX_QUESTION])
+        """Return the best passages, without those under MIN_SHARE."""
+        terms = words.question_terms(question[:MAX_QUESTION])
         with self._lock:
             known: dict[str, int] = dict(
-                self._connection.execute(_KNOWN, (json.dumps([*chain(*asked)]),))
+                self._connection.execute(_KNOWN, (json.dumps([*chain(*terms)]),))
             )
             if not known:
                 return []
@@ -176,28 +176,30 @@ class Index:
             query = " OR ".join(f'"{term}"' for term in rarest)
             rows = self._connection.execute(_BEST, (query, limit)).fetchall()
         ranked = [Ranked(self._origins[number], *row) for number, *row in rows]
-        weights = self._weights(asked, known)
-        least = LEAST_SHARE * sum(nlargest(2, weights.values()))
-        return [each for each in ranked if _weight(each, weights) >= least]
+        weights = self._weigh_terms(terms, known)
+        threshold = MIN_SHARE * sum(nlargest(2, weights.values()))
+        return [each for each in ranked if _weigh(each, weights) >= threshold]
 
-    def _weights(
-        self, asked: Sequence[tuple[str, ...]], known: Mapping[str, int]
+    def _weigh_terms(
+        self, terms: Sequence[tuple[str, ...]], known: Mapping[str, int]
     ) -> dict[tuple[str, ...], float]:
-        """Return the weight of each word: the fewer passages have it, the more.
+        """Return the weight of each word; rare words weigh more.
 
-        One that no passage has weighs as much as one that a single passage has.
+        A word in no passage weighs as much as a word in a single one.
         """
         return {
             stems: log(_EVENNESS + self._passages / max(known.get(stem, 1) for stem in stems))
-            for stems in asked
+            for stems in terms
         }
 
 
-def _weight(ranked: Ranked, weights: Mapping[tuple[str, ...], float]) -> float:
-    """Return what the words weigh that a passage has."""
+def _weigh(ranked: Ranked, weights: Mapping[tuple[str, ...], float]) -> float:
+    """Return the weight of a passage's words of the question."""
     texts = (ranked.origin.title, ranked.heading, ranked.text)
-    said = set(chain.from_iterable(words.index_terms(texts)))
-    return sum(weight for stems, weight in weights.items() if not said.isdisjoint(stems))
+    stems_of_passage = set(chain.from_iterable(words.index_terms(texts)))
+    return sum(
+        weight for stems, weight in weights.items() if not stems_of_passage.isdisjoint(stems)
+    )
 
 
 def _check_size(passages: int, characters: int) -> None:
@@ -215,7 +217,7 @@ def _check_size(passages: int, characters: int) -> None:
 
 @cache
 def _check_fts5() -> None:
-    """Raise an error where Python's SQLite was built without FTS5."""
+    """Raise RuntimeError for a SQLite without FTS5."""
     connection = sqlite3.connect(":memory:")
     try:
         connection.execute("CREATE VIRTUAL TABLE terms USING fts5(text)")

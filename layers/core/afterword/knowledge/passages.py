@@ -1,4 +1,4 @@
-"""Cutting a content's text into the passages that are ranked and put into prompts."""
+"""The cutting of a content's text into passages, which are ranked and put into prompts."""
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 MAX_PASSAGE = 1_000
-"""Characters of a passage at most (about 250 tokens): docs/decisions/0018-ranking.md says why."""
+"""Characters of a passage, at most (about 250 tokens; docs/decisions/0018-ranking.md)."""
 MAX_HEADING = 200
-"""Characters of the headings above a passage at most."""
+"""Characters of the headings above a passage, at most."""
 
 
 @dataclass(frozen=True)
 class Passage:
-    """A part of a text: what stands in it from `start` to `end`, and the headings above it.
+    """A part of a text, from `start` to `end`, with the headings above it.
 
     Passages are numbered from 0, in order.
     """
@@ -26,7 +26,7 @@ class Passage:
 
 
 class _Break(IntEnum):
-    """What ends where a piece begins: the higher, the better a place to cut."""
+    """The kind of break before a piece; a higher one is a better place to cut."""
 
     SENTENCE = 0
     LINE = 1
@@ -36,9 +36,9 @@ class _Break(IntEnum):
 
 @dataclass
 class _Piece:
-    """What is not torn: a sentence, an item of a list, a row of a table, a heading.
+    """An unbroken part: a sentence, an item of a list, a row of a table, a heading.
 
-    `binds` holds it together with the next piece; `level` is a heading's, from 1.
+    `binds` keeps the piece with the next one; `level` is a heading's, from 1.
     """
 
     start: int
@@ -59,7 +59,7 @@ _ROW = re.compile(r"[ \t]*+\|")
 _RULE = re.compile(r"[ \t]*+\|[ \t:|-]*+\s*+$")
 _ITEM = re.compile(r"[ \t]*+(?:[-*+•◦\u2013\u2014]|\(?[0-9]{1,3}[.)]|\(?[A-Za-z][.)])[ \t\u00a0]")
 
-# Runs are taken whole and from their first character only: else a megabyte of dots takes hours.
+# Runs match whole, from their first character alone; else a megabyte of dots takes hours.
 _SENTENCE_END = re.compile(
     r"(?P<end>(?<![.!?…])(?P<marks>[.!?…]++)(?:\s?»|[\"'”\u2019)\]*_])*+)\s++"
     r"|(?P<wide>[。\uff01\uff1f]++[」』”\uff09]*+)\s*+"
@@ -82,11 +82,11 @@ _BEFORE_A_NUMBER = frozenset(
 
 
 def cut_passages(text: str, longest: int = MAX_PASSAGE) -> list[Passage]:
-    """Cut a text into passages of at most `longest` characters, in time that grows with its length.
+    """Cut a text into passages of at most `longest` characters, in linear time.
 
-    Every character that is not white space is in exactly one passage. Cuts fall between sections,
-    else paragraphs, else lines of a list or a table, else sentences; inside a sentence only where
-    it is longer than a passage. A heading is in the passage of what follows it.
+    Every character other than white space is in exactly one passage. Cuts fall between sections,
+    else paragraphs, else lines of a list or a table, else sentences. A sentence is cut only when
+    longer than a passage. A heading is in the passage of the text below it.
     """
     passages: list[Passage] = []
     headings: list[tuple[int, str]] = []
@@ -112,7 +112,7 @@ def _title(heading: str) -> str:
 
 
 def _path(headings: Sequence[tuple[int, str]]) -> str:
-    """Return the headings from the outermost to the innermost, as far as the inner ones fit."""
+    """Return the headings, outermost first, without the outer ones that do not fit."""
     path = ""
     for _, title in reversed(headings):
         longer = f"{title} > {path}" if path else title
@@ -123,7 +123,7 @@ def _path(headings: Sequence[tuple[int, str]]) -> str:
 
 
 def _groups(pieces: Iterable[_Piece], longest: int) -> Iterator[list[_Piece]]:
-    """Put pieces together that fit into one passage."""
+    """Yield the pieces of each passage."""
     group: list[_Piece] = []
     for piece in pieces:
         section = piece.before is _Break.SECTION and group and not group[-1].binds
@@ -140,7 +140,7 @@ def _groups(pieces: Iterable[_Piece], longest: int) -> Iterator[list[_Piece]]:
 
 
 def _best_cut(group: list[_Piece], following: _Piece, longest: int) -> int:
-    """Return how many of the pieces make a passage, where the next no longer fits in."""
+    """Return the number of pieces of a passage, since the following piece does not fit."""
 
     def rank(count: int) -> tuple[bool, bool, _Break, int]:
         after = group[count] if count < len(group) else following
@@ -151,7 +151,7 @@ def _best_cut(group: list[_Piece], following: _Piece, longest: int) -> int:
 
 
 def _pieces(text: str, longest: int) -> Iterator[_Piece]:
-    """Give the pieces of a text in order, none longer than `longest`."""
+    """Yield the pieces of a text in order, none longer than `longest`."""
     for block in _blocks(text):
         spans = [(block.start, block.end)]
         if not (block.whole or block.level) or block.end - block.start > longest:
@@ -173,7 +173,7 @@ def _pieces(text: str, longest: int) -> Iterator[_Piece]:
 
 @dataclass
 class _Block:
-    """A paragraph, or what has lines of its own; `whole` if it is better not cut into sentences."""
+    """A paragraph, item, row or heading; a `whole` one is cut only when too long."""
 
     start: int
     end: int
@@ -187,7 +187,7 @@ class _Block:
 
 @dataclass(frozen=True)
 class _Line:
-    """What a line is: one that `alone` makes a block, or the first of an `item`, or neither."""
+    """The kind of a line: a block of its own (`alone`), the first of an `item`, or neither."""
 
     alone: bool
     item: bool
@@ -196,7 +196,7 @@ class _Line:
 
 
 def _read(line: str, *, fenced: bool) -> _Line:
-    """Return what a line is, inside a fence or outside."""
+    """Return the kind of a line, inside a fence or outside."""
     fence = _FENCE.match(line) is not None
     heading = None if fenced else _HEADING.match(line)
     alone = fenced or fence or heading is not None or _ROW.match(line) is not None
@@ -205,7 +205,7 @@ def _read(line: str, *, fenced: bool) -> _Line:
 
 
 def _blocks(text: str) -> Iterator[_Block]:
-    """Give the blocks of a text, without the white space around them."""
+    """Yield the blocks of a text, without the white space around them."""
     block: _Block | None = None
     before = _Break.SECTION
     fenced = in_list = False
@@ -218,7 +218,7 @@ def _blocks(text: str) -> Iterator[_Block]:
             continue
         end = match.start() + len(line.rstrip())
         read = _read(line, fenced=fenced)
-        if block and _underlined(text, block, line):
+        if block and _is_underlined(text, block, line):
             block.level = _UNDERLINES.index(line.strip()[0]) + 1
             block.end, block.before, block.grows = end, _Break.SECTION, False
             continue
@@ -248,8 +248,8 @@ def _blocks(text: str) -> Iterator[_Block]:
         yield block
 
 
-def _underlined(text: str, block: _Block, line: str) -> bool:
-    """Tell whether the line makes a heading of the block before it."""
+def _is_underlined(text: str, block: _Block, line: str) -> bool:
+    """Whether the line underlines the block before it, which makes that a heading."""
     return (
         block.grows
         and not block.whole
@@ -261,22 +261,22 @@ def _underlined(text: str, block: _Block, line: str) -> bool:
 
 
 def _is_rule(line: str) -> bool:
-    """Tell whether the line is the rule under a table's first row."""
+    """Whether the line is the rule under a table's first row."""
     return "-" in line and _RULE.match(line) is not None
 
 
 def _sentences(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
-    """Give where each sentence between two places begins and ends."""
+    """Yield the start and end of each sentence between two positions."""
     for match in _SENTENCE_END.finditer(text, start, end):
-        if match["wide"] or _ends(text, start, match):
+        if match["wide"] or _is_end(text, start, match):
             yield start, match.end("wide" if match["wide"] else "end")
             start = match.end()
     if start < end:
         yield start, end
 
 
-def _ends(text: str, start: int, match: re.Match[str]) -> bool:
-    """Tell whether marks and the white space after them end the sentence that began at `start`."""
+def _is_end(text: str, start: int, match: re.Match[str]) -> bool:
+    """Whether marks and their white space end the sentence that began at `start`."""
     following = text[match.end()]
     if following.islower():
         return False
@@ -284,9 +284,9 @@ def _ends(text: str, start: int, match: re.Match[str]) -> bool:
         return True
     dot = match.start()
     if dot - start < _LOOK_BACK and text[start:dot].isdecimal():
-        return False  # the number of what follows, as in "1. Introduction"
-    found = _LAST_WORD.search(text[max(start, dot - _LOOK_BACK) : dot])
-    word = found[0] if found else ""
+        return False  # a number before a title, as in "1. Introduction"
+    match_of_word = _LAST_WORD.search(text[max(start, dot - _LOOK_BACK) : dot])
+    word = match_of_word[0] if match_of_word else ""
     return not (
         word.lower() in _ABBREVIATIONS
         or (following.isdecimal() and word.lower() in _BEFORE_A_NUMBER)
@@ -295,7 +295,7 @@ def _ends(text: str, start: int, match: re.Match[str]) -> bool:
 
 
 def _parts(text: str, start: int, end: int, longest: int) -> Iterator[tuple[int, int]]:
-    """Cut what is too long at a line's end, else between words, else where it must."""
+    """Yield parts of at most `longest`, cut at a line's end, else between words, else anywhere."""
     while end - start > longest:
         window = text[start : start + longest + 1]
         at = window.rfind("\n", longest // 2)

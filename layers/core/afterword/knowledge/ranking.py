@@ -1,4 +1,4 @@
-"""Ranking: which passages of the knowledge base say most about a question."""
+"""Ranking: the passages of the knowledge base in the order of their use for a question."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
@@ -10,16 +10,16 @@ if TYPE_CHECKING:
 
 
 class SelectionTooLargeError(AfterwordError):
-    """More passages are selected than can be ranked; the message says what their owner can do."""
+    """A selection of more passages than can be ranked; the message tells its owner the way out."""
 
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """The contents of a tenant that passages are chosen from, by the ids of folders and of tags.
+    """A part of a tenant's contents, by the ids of folders and of tags.
 
-    No folders stand for all folders, and no tags for all tags; of several tags a content has at
-    least one. `version` changes whenever a content in the selection does: what was read of the same
-    version may be used again.
+    - No folders stand for all folders, and no tags for all tags.
+    - Of several tags a content has at least one.
+    - `version` changes with each content in the selection, so that caches know a stale read.
     """
 
     tenant: str
@@ -30,7 +30,7 @@ class Selection:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Origin:
-    """The content that a passage is cut from: its id, its name, its folder's id, its address."""
+    """The content of a passage: its id, its name, its folder's id, its address."""
 
     content: str
     title: str
@@ -49,9 +49,9 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Ranked:
-    """A passage that was chosen.
+    """A ranked passage.
 
-    Scores are above 0, and can only be compared with others of the same answer.
+    Scores are above 0, and comparable within one ranking alone.
     """
 
     origin: Origin
@@ -61,12 +61,12 @@ class Ranked:
 
 
 class Ranking(Protocol):
-    """Ranks passages: in the process (afterword.knowledge.lexical), or in a service."""
+    """A ranking in the process (afterword.knowledge.lexical), or in a service."""
 
     def rank(self, question: str, selection: Selection, limit: int) -> list[Ranked]:
-        """Return at most `limit` passages that have to do with the question, the best first.
+        """Return at most `limit` passages that fit the question, the best first.
 
-        None, where they have too little of what the question asks. A question is words and never
-        a query language. Raises SelectionTooLargeError, and UnavailableError where what the
-        passages are read from does not answer.
+        No passage, when all have too little of the question. A question is words, and never a query
+        language. Raises SelectionTooLargeError, and UnavailableError when the passages' storage
+        does not answer.
         """

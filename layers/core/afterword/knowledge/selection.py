@@ -1,4 +1,4 @@
-"""The knowledge base as flows use it: which passages a question gets, and from which contents."""
+"""The selection of passages for a step's question, and their contents as sources."""
 
 import threading
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ContextFilterLabels:
-    """Folders, or tags, as a request names them: by id and by name. None of both stand for all."""
+    """Folders, or tags, that a request names by id and by name; empty ones stand for all."""
 
     ids: tuple[str, ...] = ()
     names: tuple[str, ...] = ()
@@ -28,14 +28,14 @@ class ContextFilterLabels:
 
 @dataclass(frozen=True, slots=True)
 class ContextFilterRequest:
-    """What a request wants of the knowledge base for one step; None leaves it to the step."""
+    """A request's filter for one step; None keeps the step's own."""
 
     folders: ContextFilterLabels | None = None
     tags: ContextFilterLabels | None = None
 
 
 class Knowledge:
-    """Chooses the passages of a step's prompt. `contents` and `ranking` are built when needed."""
+    """Selects the passages of a step's prompt; `contents` and `ranking` are built when needed."""
 
     def __init__(
         self, contents: "Callable[[], ContentStore]", ranking: "Callable[[], Ranking]"
@@ -47,33 +47,36 @@ class Knowledge:
     def resolve_filters(
         self,
         tenant: str,
-        wanted: Mapping[str, ContextFilterRequest],
+        requested: Mapping[str, ContextFilterRequest],
         within: str = "steps.{}.context",
     ) -> Mapping[str, ContextFilter]:
-        """Return what a request chooses, by the names of steps.
+        """Return a request's filters by the names of steps, with ids alone.
 
-        Raises UnprocessableError for a folder or a tag that the tenant does not have, and names it
-        and its field, which is `within` what the request has for the step.
-        Takes one batch read for all steps together, and none if there is nothing to look up.
+        Raises UnprocessableError for an unknown folder or tag; `within` is the form of its field.
+        Reads: one batch for all steps, none without labels.
         """
-        folders = {step: _by_id(tenant, each.folders, folder_id) for step, each in wanted.items()}
-        tags = {step: _by_id(tenant, each.tags, tag_id) for step, each in wanted.items()}
-        asked = {
+        folders = {
+            step: _by_id(tenant, each.folders, folder_id) for step, each in requested.items()
+        }
+        tags = {step: _by_id(tenant, each.tags, tag_id) for step, each in requested.items()}
+        labels = {
             "folder": {label for ids in folders.values() for label in ids or ()},
             "tag": {label for ids in tags.values() for label in ids or ()},
         }
-        there: Collection[str] = ()
-        if any(asked.values()):
-            there = self._contents().find_labels(tenant, asked["folder"], asked["tag"])
+        existing: Collection[str] = ()
+        if any(labels.values()):
+            existing = self._contents().find_labels(tenant, labels["folder"], labels["tag"])
         for kind, by_step in (("folder", folders), ("tag", tags)):
             for step, ids in by_step.items():
                 for label, text in (ids or {}).items():
-                    if label not in there:
+                    if label not in existing:
                         field = f"{within.replace('{}', step)}.{kind}s"
-                        raise UnprocessableError(field, f'there is no {kind} "{text}".')
+                        raise UnprocessableError(
+                            field, f'must exist, and there is no {kind} "{text}".'
+                        )
         return {
             step: ContextFilter(folders=_tuple(folders[step]), tags=_tuple(tags[step]))
-            for step in wanted
+            for step in requested
         }
 
     def find_passages(
@@ -86,9 +89,8 @@ class Knowledge:
     ) -> "list[Ranked]":
         """Return up to `limit` passages for the first question that has any, the best first.
 
-        `folders` and `tags` are names or ids; none stand for all. Raises FailedError where the
-        knowledge base is too large to be searched, or cannot be, and ModelUnavailableError where it
-        does not answer now.
+        `folders` and `tags` are names or ids; none stand for all. Raises FailedError for a
+        selection too large to rank, and ModelUnavailableError without an answer of the ranking.
         """
         with self._building:
             contents, ranking = self._contents(), self._ranking()
@@ -99,9 +101,9 @@ class Knowledge:
                 _ids(tenant, tags, tag_id),
             )
             for question in questions:
-                found = ranking.rank(question, selection, limit)
-                if found:
-                    return found
+                passages = ranking.rank(question, selection, limit)
+                if passages:
+                    return passages
         except SelectionTooLargeError as error:
             raise FailedError(Reason.KNOWLEDGE_TOO_LARGE, str(error)) from error
         except UnavailableError as error:
@@ -111,7 +113,7 @@ class Knowledge:
 
 def list_sources(passages: "Sequence[Ranked]", used: "Iterable[int]") -> tuple[Source, ...]:
     """Return the contents of passages, each once; `used` are the indexes of passages."""
-    of_use = {passages[index].origin.content for index in used}
+    used_contents = {passages[index].origin.content for index in used}
     origins: dict[str, Origin] = {}
     for ranked in passages:
         origins.setdefault(ranked.origin.content, ranked.origin)
@@ -122,30 +124,30 @@ def list_sources(passages: "Sequence[Ranked]", used: "Iterable[int]") -> tuple[S
             folder=origin.folder,
             external_id=origin.external_id,
             source=origin.source,
-            used=origin.content in of_use,
+            used=origin.content in used_contents,
         )
         for origin in origins.values()
     )
 
 
 def merge_sources(some: "Iterable[Source]") -> tuple[Source, ...]:
-    """Return sources of several steps as those of one text: each once, used if any step did."""
+    """Return the sources of several steps, each once; used, if any step used it."""
     by_content: dict[str, Source] = {}
     for source in some:
-        there = by_content.get(source.content)
-        if there is None or source.used > there.used:
+        earlier = by_content.get(source.content)
+        if earlier is None or source.used > earlier.used:
             by_content[source.content] = source
     return tuple(by_content.values())
 
 
 def _by_id(
-    tenant: str, named: ContextFilterLabels | None, id_of: "Callable[[str, str], str]"
+    tenant: str, labels: ContextFilterLabels | None, id_of: "Callable[[str, str], str]"
 ) -> dict[str, str] | None:
-    """Return what was named, by the ids that it has; None if nothing was."""
-    if named is None:
+    """Return labels as they were sent, by id; None without a filter."""
+    if labels is None:
         return None
-    by_id = {text: text for text in named.ids}
-    return by_id | {id_of(tenant, text): text for text in named.names}
+    by_id = {text: text for text in labels.ids}
+    return by_id | {id_of(tenant, text): text for text in labels.names}
 
 
 def _tuple(ids: "Iterable[str] | None") -> tuple[str, ...] | None:

@@ -1,15 +1,14 @@
-"""Contents, in their table and bucket. The only module that calls the table.
+"""Contents, in their table and bucket, and the table's only user.
 
-afterword.knowledge.items lays out its items.
+afterword.knowledge.items has the table's layout.
 
-Every change of a content is one transaction, which holds only while the content is as it was read:
-it also counts the contents, and a version, of all that the content is or was in. The text goes into
-the bucket before that, under a key of its own, which nothing ever names again once it is replaced:
-so what is deleted afterwards cannot be anybody's. Beside it stands what Bedrock's knowledge bases
-are to know of it.
+Every change of a content is one transaction, on condition of the revision that was read. The
+transaction also updates the counts and versions of all labels before and after. The text goes into
+the bucket first, under a new key. A replaced key is never named again, so its later deletion is
+safe. Beside the text is a metadata file for Bedrock's knowledge bases.
 
-A version is read before the contents, and both consistently: DynamoDB shows either in the state of
-before a transaction or of after it, so contents are never older than the version they go with.
+A version is read before the contents, and both consistently. DynamoDB shows each as before or after
+a transaction, so contents are never older than their version.
 https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/transaction-apis.html
 """
 
@@ -58,22 +57,22 @@ if TYPE_CHECKING:
     from afterword.runtime.payloads import Payloads
 
 MAX_SCANNED = 20_000
-"""Contents that are read for a selection, those with other tags included."""
+"""Contents that a selection reads, those with other tags included."""
 MAX_SELECTED = 100
-"""Folders, and tags, of a selection: as many as one call reads the versions of."""
+"""Folders, and tags, of a selection: one call reads the versions of so many."""
 READERS = 10
-"""Objects of the bucket that are read at the same time."""
+"""Parallel reads of the bucket."""
 
 CONFLICT_WAITS = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6)
-"""Seconds to wait at most after each try that met with another transaction."""
+"""Maximum seconds to wait after each conflict with another transaction."""
 MAX_WRITE_TRIES = 10
-"""How often a content that others change at the same time is read again."""
+"""Tries of a write while others change the content at the same time."""
 
 _BUSY = {"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"}
 
 
 class ContentChange(StrEnum):
-    """What putting a content did."""
+    """The outcome of putting a content."""
 
     ADDED = "added"
     UPDATED = "updated"
@@ -81,14 +80,14 @@ class ContentChange(StrEnum):
 
 
 class _LostRaceError(Exception):
-    """Somebody else has changed the content since it was read."""
+    """Another change of the content since its read."""
 
 
 class ContentStore:
     """Contents in DynamoDB, with their texts in S3.
 
-    A change costs one transaction of 5 to 50 writes, and two S3 puts, one if the text stays; where
-    a text goes, one S3 delete. What it reads before is said of each method, in consistent reads.
+    A change takes one transaction of 5 to 50 writes, and two S3 puts, one for an unchanged text.
+    A replaced or removed text takes one S3 delete. Each method names its consistent reads.
     """
 
     def __init__(self, dynamodb: "DynamoDBClient", table: str, payloads: "Payloads") -> None:
@@ -96,38 +95,41 @@ class ContentStore:
         self._payloads = payloads
 
     def create(self, tenant: str, draft: "Draft") -> "Content":
-        """Add a content, without a read before; ConflictError if its external id is taken.
+        """Add a content, without a read; raise ConflictError for a taken external id.
 
-        Raises UnprocessableError with the field that is not as it should be, as do `put` and
-        `update`.
+        Raises UnprocessableError, which names the field, as do `put` and `update`.
         """
         draft = check_draft(draft)
         return self._save(
-            lambda: None, lambda _: items.drafted(tenant, draft, None), draft.text
+            lambda: None, lambda _: items.apply_draft(tenant, draft, None), draft.text
         ).content
 
     def put(self, tenant: str, draft: "Draft") -> "tuple[Content, ContentChange]":
-        """Add a content, or change that with this external id, or leave it if nothing changes.
+        """Add a content, or change the one with this external id; an unchanged one is not written.
 
-        Takes one read if there is none such, else three; nothing is written if nothing changes.
+        Reads: one for a new content, else three.
         """
         draft = check_draft(draft)
         external_id = draft.external_id
         if external_id is None:
-            raise UnprocessableError("external_id", "it is what the content is known by here.")
+            raise UnprocessableError(
+                "external_id", "must be sent: the content is identified by it here."
+            )
         before: Stored | None = None
 
         def read() -> "Stored | None":
             nonlocal before
-            before = self._by_external(tenant, external_id)
+            before = self._find_by_external_id(tenant, external_id)
             return before
 
         def save() -> "Stored":
-            return self._save(read, lambda there: items.drafted(tenant, draft, there), draft.text)
+            return self._save(
+                read, lambda stored: items.apply_draft(tenant, draft, stored), draft.text
+            )
 
         try:
             after = save()
-        except ConflictError:  # somebody else has just added it
+        except ConflictError:  # another request has just added the content
             after = save()
         if before is None:
             return after.content, ContentChange.ADDED
@@ -135,42 +137,42 @@ class ContentStore:
         return after.content, outcome
 
     def update(self, tenant: str, content_id: str, change: "Change") -> "Content":
-        """Change a content, if that changes anything. Takes two reads.
+        """Change a content; an unchanged one is not written. Reads: two.
 
-        Raises NotFoundError, and ConflictError if the external id is another content's.
+        Raises NotFoundError, and ConflictError for the external id of another content.
         """
         change = check_change(change)
 
-        def make(before: "Stored | None") -> "Stored":
+        def build(before: "Stored | None") -> "Stored":
             if before is None:
                 raise NotFoundError("There is no such content.")
-            return items.changed(before, change)
+            return items.apply_change(before, change)
 
         return self._save(
-            lambda: self._by_id(tenant, content_id, with_text=change.text is None),
-            make,
+            lambda: self._find_by_id(tenant, content_id, with_text=change.text is None),
+            build,
             change.text,
         ).content
 
     def get(self, tenant: str, reference: str) -> "Content":
-        """Return the content with this id, else that with this external id; or NotFoundError.
+        """Return the content with this id, else with this external id; raise NotFoundError.
 
-        Takes two reads by id, three by external id, four by one that looks like an id.
+        Reads: two by id, three by external id, four by an external id in the form of an id.
         """
-        found = self._by_id(tenant, reference) or self._by_external(tenant, reference)
-        if found is None:
+        stored = self._find_by_id(tenant, reference) or self._find_by_external_id(tenant, reference)
+        if stored is None:
             raise NotFoundError("There is no such content.")
-        return found.content
+        return stored.content
 
     def find(self, tenant: str, external_id: str) -> "Content | None":
-        """Return the content with this external id. Takes one read if there is none, else three."""
-        found = self._by_external(tenant, external_id)
-        return None if found is None else found.content
+        """Return the content with this external id; None without one. Reads: one, else three."""
+        stored = self._find_by_external_id(tenant, external_id)
+        return None if stored is None else stored.content
 
     def remove(self, tenant: str, content_id: str) -> None:
-        """Remove a content; raise NotFoundError if there is none such. Takes two reads."""
+        """Remove a content; raise NotFoundError. Reads: two."""
         for _ in range(MAX_WRITE_TRIES):
-            before = self._by_id(tenant, content_id)
+            before = self._find_by_id(tenant, content_id)
             if before is None:
                 raise NotFoundError("There is no such content.")
             try:
@@ -182,26 +184,26 @@ class ContentStore:
         raise _busy()
 
     def list_folders(self, tenant: str) -> "list[Folder]":
-        """Return the folders by name, with those that are empty by now. Takes a query."""
-        found = [
-            items.folder_of(item)
+        """Return the folders by name, empty ones included. Reads: a query."""
+        folders = [
+            items.parse_folder(item)
             for page in self._pages(tenant, items.folder_key(""))
             for item in page.items
         ]
-        return sorted(found, key=lambda folder: (folder.name.casefold(), folder.name))
+        return sorted(folders, key=lambda folder: (folder.name.casefold(), folder.name))
 
     def list_contents(
         self, tenant: str, folder_id: str | None, limit: int, after: str | None
     ) -> Page[Content]:
-        """Return up to `limit` contents of a folder, or of all, those of a folder oldest first.
+        """Return up to `limit` contents of a folder, or of all, a folder's oldest first.
 
-        `after` is what the page before says; InvalidRequestError if no page has said so. Takes a
-        read and a query. Raises NotFoundError for a folder that is not there.
+        `after` is that of the page before; InvalidRequestError for another. Raises NotFoundError
+        for an absent folder. Reads: an item and a query.
         """
         if folder_id is not None and not is_id(folder_id):
             raise NotFoundError("There is no such folder.")
         if after is not None and not _is_after(after, folder_id):
-            raise InvalidRequestError("after: it is not what the page before has said.")
+            raise InvalidRequestError("after: must be the cursor of the page before.")
         label = items.ALL if folder_id is None else items.folder_key(folder_id)
         counted = self._read(tenant, [label]).get(label)
         if counted is None and folder_id is not None:
@@ -211,34 +213,34 @@ class ContentStore:
         last = f"{prefix}~"  # above the digits, letters and signs of ids
         condition = equals("pk", text(tenant)) & between("sk", text(first), text(last))
         read = next(self._table.pages(condition, consistent=True, limit=limit + 1))
-        found = [items.stored_of(item).content for item in read.items[:limit]]
+        contents = [items.parse_stored(item).content for item in read.items[:limit]]
         more = len(read.items) > limit or read.last is not None
         return Page(
-            items=tuple(found),
-            after=f"{found[-1].folder.id}#{found[-1].id}" if more else None,
-            total=items.count_of(counted),
+            items=tuple(contents),
+            after=f"{contents[-1].folder.id}#{contents[-1].id}" if more else None,
+            total=items.parse_count(counted),
         )
 
     def find_labels(self, tenant: str, folders: Collection[str], tags: Collection[str]) -> set[str]:
-        """Return which of these ids are of folders and tags that there are, even empty ones.
+        """Return the ids, of these, of existing folders and tags, empty ones included.
 
-        Takes a read for each 100 of them.
+        Reads: one for each 100 ids.
         """
         keys = {
             **{items.folder_key(label): label for label in folders if is_id(label)},
             **{items.tag_key(label): label for label in tags if is_id(label)},
         }
         return {
-            keys[found]
+            keys[sort_key]
             for some in batched(keys, MAX_SELECTED, strict=False)
-            for found in self._read(tenant, some)
+            for sort_key in self._read(tenant, some)
         }
 
     def select(self, tenant: str, folders: Collection[str], tags: Collection[str]) -> "Selection":
-        """Return what is in any of the folders and has any of the tags, by ids. Takes a read.
+        """Return the selection of contents in any of the folders, with any of the tags, by ids.
 
-        Its version is that of its folders, else of its tags, else of all: it changes with each
-        content in the selection, and with others in the same folders. Raises
+        The selection's version is that of its folders, else of its tags, else of all contents. So
+        it also changes with unselected contents of the folders. Reads: one. Raises
         SelectionTooLargeError above MAX_SELECTED.
         """
         if max(len(folders), len(tags)) > MAX_SELECTED:
@@ -251,10 +253,10 @@ class ContentStore:
             versioned = [items.folder_key(label) for label in sorted(set(folders)) if is_id(label)]
         elif tags:
             versioned = [items.tag_key(label) for label in sorted(set(tags)) if is_id(label)]
-        found = self._read(tenant, versioned)
+        labels = self._read(tenant, versioned)
         return Selection(
             tenant=tenant,
-            version=",".join(items.version_of(found.get(label)) for label in versioned),
+            version=",".join(items.parse_version(labels.get(label)) for label in versioned),
             folders=frozenset(folders),
             tags=frozenset(tags),
         )
@@ -262,23 +264,25 @@ class ContentStore:
     def read_candidates(self, selection: "Selection") -> "Iterator[Candidate]":
         """Yield the passages of a selection, those of a content together and in order.
 
-        Takes a query for each folder, and for each further megabyte, and an S3 get for each text
-        over INLINE_BYTES. Contents with other tags are read and left out: SelectionTooLargeError
+        Reads: a query for each folder and each further megabyte, and an S3 get for each text over
+        INLINE_BYTES. Contents with other tags are read and left out. Raises SelectionTooLargeError
         above MAX_SCANNED.
         """
-        seen: set[str] = set()  # one that is moved meanwhile is met twice
+        seen: set[str] = set()  # a content that moves meanwhile comes twice
         with ThreadPoolExecutor(max_workers=READERS) as executor:
-            for some in self._selected(selection):
+            for some in self._read_texts(selection):
                 inline = all("text" in item for item in some)
-                texts = map(self._text, some) if inline else executor.map(self._text, some)
+                texts = (
+                    map(self._read_text, some) if inline else executor.map(self._read_text, some)
+                )
                 for item, text in zip(some, texts, strict=True):
-                    origin = items.origin_of(item)
+                    origin = items.parse_origin(item)
                     if text is not None and origin.content not in seen:
                         seen.add(origin.content)
                         yield from (Candidate(origin, passage) for passage in cut_passages(text))
 
-    def _selected(self, selection: "Selection") -> "Iterator[tuple[Item, ...]]":
-        """Yield the items of a selection's texts, some at a time."""
+    def _read_texts(self, selection: "Selection") -> "Iterator[tuple[Item, ...]]":
+        """Yield the items of a selection's texts, READERS at a time."""
         prefixes = [items.text_key(label) for label in sorted(selection.folders) if is_id(label)]
         if not selection.folders:
             prefixes = [items.text_key()]
@@ -293,8 +297,8 @@ class ContentStore:
                     )
                 yield from batched(page.items, READERS, strict=False)
 
-    def _text(self, item: "Item") -> str | None:
-        """Return the text of an item, as it is now if it was changed since; None if it is gone."""
+    def _read_text(self, item: "Item") -> str | None:
+        """Return the text of an item, after a change the new one; None for a removed content."""
         for _ in range(MAX_WRITE_TRIES):
             if "text" in item:
                 return item["text"]["S"]
@@ -313,16 +317,16 @@ class ContentStore:
     def _save(
         self,
         read: "Callable[[], Stored | None]",
-        make: "Callable[[Stored | None], Stored]",
+        build: "Callable[[Stored | None], Stored]",
         text: str | None,
     ) -> "Stored":
-        """Make of what is there what is to be there, as often as somebody else is quicker."""
+        """Write the content that `build` returns for the read one, again after each lost race."""
         lost: Stored | None = None
         for _ in range(MAX_WRITE_TRIES):
             before = read()
             if lost is not None and (before is None or before.object != lost.object):
-                self._discard(lost.object)  # what stands beside it may have been written anew
-            after = make(before)
+                self._discard(lost.object)  # its metadata file may have been written anew
+            after = build(before)
             if after is before:
                 return after
             try:
@@ -341,12 +345,12 @@ class ContentStore:
             content.tenant,
             content.id,
             _metadata(after.object.rpartition("/")[2]),
-            items.metadata(content),
+            items.build_metadata(content),
             "application/json",
         )
         try:
             self._transact(before, after)
-        except (_LostRaceError, ConflictError, UnavailableError):  # what else fails may be done
+        except (_LostRaceError, ConflictError, UnavailableError):  # after others it may be done
             if new:
                 self._discard(after.object)
             raise
@@ -355,7 +359,7 @@ class ContentStore:
         return after
 
     def _transact(self, before: "Stored | None", after: "Stored | None") -> None:
-        writes = items.writes(before, after)
+        writes = items.build_writes(before, after)
         for wait in CONFLICT_WAITS:
             try:
                 self._table.transact(writes)
@@ -373,49 +377,51 @@ class ContentStore:
         raise _busy()
 
     def _discard(self, key: str) -> None:
-        """Delete a text that nothing names, and what stands beside it. If that fails, it stays."""
+        """Delete a text that nothing names, and its metadata file; after an error both stay."""
         try:
             self._payloads.delete([key, _metadata(key)])
         except (BotoCoreError, ClientError, UnavailableError) as error:
             telemetry.logger().warning(
-                "a text that is gone stays in the bucket", extra={"key": key, "why": str(error)}
+                "could not delete a replaced text", extra={"key": key, "why": str(error)}
             )
 
-    def _by_id(self, tenant: str, content_id: str, *, with_text: bool = False) -> "Stored | None":
+    def _find_by_id(
+        self, tenant: str, content_id: str, *, with_text: bool = False
+    ) -> "Stored | None":
         if not is_id(content_id):
             return None
-        where = items.id_key(content_id)
+        place = items.id_key(content_id)
         for _ in range(MAX_WRITE_TRIES):
-            index = self._read(tenant, [where]).get(where)
+            index = self._read(tenant, [place]).get(place)
             if index is None:
                 return None
             folder = index["folder"]["S"]
             keys = [items.content_key(folder, content_id)]
             if with_text:
                 keys.append(items.text_key(folder, content_id))
-            found = self._read(tenant, keys)
-            revisions = {items.revision_of(item) for item in found.values()}
-            if len(found) == len(keys) and len(revisions) == 1:
-                return items.stored_of(*(found[key] for key in keys))
-            # else it was changed between these reads
+            read = self._read(tenant, keys)
+            revisions = {items.parse_revision(item) for item in read.values()}
+            if len(read) == len(keys) and len(revisions) == 1:
+                return items.parse_stored(*(read[key] for key in keys))
+            # another change came between these reads
         raise _busy()
 
-    def _by_external(self, tenant: str, external_id: str) -> "Stored | None":
+    def _find_by_external_id(self, tenant: str, external_id: str) -> "Stored | None":
         if not is_external_id(external_id):
             return None
-        who = items.external_key(external_id)
-        item = self._read(tenant, [who]).get(who)
-        found = None if item is None else self._by_id(tenant, item["id"]["S"])
-        return found if found and found.content.external_id == external_id else None
+        sort_key = items.external_key(external_id)
+        item = self._read(tenant, [sort_key]).get(sort_key)
+        stored = None if item is None else self._find_by_id(tenant, item["id"]["S"])
+        return stored if stored and stored.content.external_id == external_id else None
 
     def _read(self, tenant: str, sort_keys: Sequence[str]) -> "dict[str, Item]":
-        """Return up to 100 items by sort key, consistently, without those that are not there."""
-        keys = [items.key_of(tenant, sort_key) for sort_key in sort_keys]
-        found = self._table.get_all(keys)
-        return {item["sk"]["S"]: item for item in found}
+        """Return up to 100 existing items by sort key, read consistently."""
+        keys = [items.item_key(tenant, sort_key) for sort_key in sort_keys]
+        read = self._table.get_all(keys)
+        return {item["sk"]["S"]: item for item in read}
 
     def _pages(self, tenant: str, prefix: str, tags: Collection[str] = ()) -> "Iterator[QueryPage]":
-        """Give the pages of items whose sort keys begin so, with any of the tags, consistently."""
+        """Return the pages of items by prefix and tags, read consistently."""
         condition = equals("pk", text(tenant)) & begins_with("sk", prefix)
         where: Condition | None = None
         for tag in sorted(tags):
@@ -425,7 +431,7 @@ class ContentStore:
 
 
 def _is_after(after: str, folder_id: str | None) -> bool:
-    """Whether a page of the folder, or of all, may have ended so."""
+    """Whether a text may be the cursor of a page of the folder, or of all."""
     folder, _, content_id = after.partition("#")
     return is_id(content_id) and (is_id(folder) if folder_id is None else folder == folder_id)
 

@@ -1,4 +1,4 @@
-"""The words of texts and questions as lexical search compares them: folded, stemmed."""
+"""The words of texts and questions in the form of lexical ranking: folded, stemmed."""
 
 import importlib
 import re
@@ -8,17 +8,17 @@ from enum import StrEnum
 from itertools import chain, pairwise
 
 MAX_WORD = 64
-"""Characters of a word that are compared."""
+"""Characters of a word; later ones are not compared."""
 
 
 class Language(StrEnum):
-    """A language whose words are stemmed; texts in other languages are taken for one of them."""
+    """A language with a stemmer; texts of other languages are stemmed as one of these."""
 
     ENGLISH = "english"
     FRENCH = "french"
 
 
-# Han, kana and hangul are written without spaces, or in words that are too long to be found whole.
+# Han, kana and hangul have no spaces, or have words too long to be found whole.
 _CJK = (
     "\u1100-\u11ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff"
     "\U00020000-\U0003ffff"
@@ -60,7 +60,7 @@ STOP_WORDS = {
         """.split()  # noqa: SIM905 - words are easier to read than a list of strings
     ),
 }
-"""Words that say nothing of what a question is about, folded."""
+"""Folded words that tell nothing of a question's subject."""
 
 
 def fold(text: str) -> str:
@@ -73,11 +73,11 @@ def fold(text: str) -> str:
 
 
 def split_words(text: str) -> list[str]:
-    """Return the folded words of a text in order; of Chinese, Japanese and Korean, every pair."""
-    found = _WORD.findall(fold(text))
+    """Return the folded words of a text in order; pairs of characters for Han, kana, hangul."""
+    matches = _WORD.findall(fold(text))
     if text.isascii():
-        return [word[:MAX_WORD] for word in found]
-    return [each for word in found for each in _pairs(word)]
+        return [word[:MAX_WORD] for word in matches]
+    return [each for word in matches for each in _pairs(word)]
 
 
 def _pairs(word: str) -> Iterable[str]:
@@ -86,10 +86,10 @@ def _pairs(word: str) -> Iterable[str]:
     return (word,) if len(word) == 1 else map("".join, pairwise(word))
 
 
-def detect_language(found: Sequence[str]) -> Language | None:
-    """Return the language that words are in, by the stop words among them, if those tell."""
+def detect_language(split: Sequence[str]) -> Language | None:
+    """Return the language of words, by the stop words among them; None for a tie."""
     english, french = (
-        sum(map(STOP_WORDS[each].__contains__, found))
+        sum(map(STOP_WORDS[each].__contains__, split))
         for each in (Language.ENGLISH, Language.FRENCH)
     )
     if english == french:
@@ -97,35 +97,35 @@ def detect_language(found: Sequence[str]) -> Language | None:
     return Language.ENGLISH if english > french else Language.FRENCH
 
 
-def stem_words(found: Sequence[str], tongue: Language) -> list[str]:
+def stem_words(split: Sequence[str], tongue: Language) -> list[str]:
     """Return the stem of each word."""
     if tongue is Language.FRENCH:
-        # The stemmer knows -ée and -ées by their accents, which folding has taken.
-        found = [_FEMININE.sub("e", word) for word in found]
-    # Only what ranks passages pays for the import. A stemmer keeps state: each call has its own.
+        # The stemmer knows -ée and -ées by their accents, which folding has removed.
+        split = [_FEMININE.sub("e", word) for word in split]
+    # A late import, for ranking alone. A stemmer has state, so each call makes its own.
     stemmer = importlib.import_module("Stemmer").Stemmer(tongue.value)
-    stemmed: list[str] = stemmer.stemWords(found)
+    stemmed: list[str] = stemmer.stemWords(split)
     return stemmed
 
 
 def index_terms(texts: Sequence[str]) -> list[list[str]]:
-    """Return what each of the texts is found by: its words' stems, in the language of them all."""
-    found = [split_words(text) for text in texts]
-    tongue = detect_language([*chain.from_iterable(found)]) or Language.ENGLISH
-    return [stem_words(each, tongue) for each in found]
+    """Return the stems of each text's words, in the language of all texts together."""
+    split = [split_words(text) for text in texts]
+    tongue = detect_language([*chain.from_iterable(split)]) or Language.ENGLISH
+    return [stem_words(each, tongue) for each in split]
 
 
-def drop_stop_words(found: Sequence[str]) -> Sequence[str]:
-    """Return a question's words without the stop words of its language, unless it has no other."""
-    said = detect_language(found)
-    return [word for word in found if said is None or word not in STOP_WORDS[said]] or found
+def drop_stop_words(split: Sequence[str]) -> Sequence[str]:
+    """Return a question's words without stop words, unless it has no other words."""
+    tongue = detect_language(split)
+    return [word for word in split if tongue is None or word not in STOP_WORDS[tongue]] or split
 
 
 def question_terms(question: str) -> list[tuple[str, ...]]:
-    """Return what a question looks for, each once: a word's stems in every language.
+    """Return the stems of each word of a question in every language, each word once.
 
-    A question is often too short to tell its language, and the passages may be in the other.
+    A question may be too short to tell its language, or in another one than the passages.
     """
-    found = drop_stop_words(split_words(question))
-    stemmed = zip(*(stem_words(found, each) for each in Language), strict=True)
+    split = drop_stop_words(split_words(question))
+    stemmed = zip(*(stem_words(split, each) for each in Language), strict=True)
     return list(dict.fromkeys(tuple(dict.fromkeys(each)) for each in stemmed))

@@ -1,20 +1,21 @@
-"""What a tenant may use."""
+"""Limits of tenants, and the admission of generations under them."""
 
 from dataclasses import dataclass
 
 from afterword.errors import AfterwordError
 
 MAX_RUNNING = 1_000
-"""The most that a tenant with limits may have open at once: they are counted in one item."""
+"""Open generations of a tenant with limits, at most: one item counts them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
     """A tenant's limits; None is no limit.
 
-    `requests_per_minute`: submissions that are accepted in a minute of the clock.
-    `running_at_once`: generations that are accepted and have not ended, queued ones included.
-    `tokens_per_month`: of a calendar month (UTC), in and out; no submission is accepted after that.
+    - `requests_per_minute`: submissions accepted in a minute of the clock.
+    - `running_at_once`: generations accepted and not ended, queued ones included.
+    - `tokens_per_month`: tokens in and out in a calendar month (UTC), after which no submission is
+      accepted.
     """
 
     requests_per_minute: int | None = None
@@ -23,21 +24,21 @@ class Limits:
 
     @property
     def slots(self) -> int:
-        """How many generations may be open at once."""
+        """The maximum of open generations."""
         return min(self.running_at_once or MAX_RUNNING, MAX_RUNNING)
 
     @property
     def any(self) -> bool:
-        """Whether there is any limit: only then is anything counted."""
+        """Whether the tenant has a limit; without one, nothing is counted."""
         return self != Limits()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
-    """What holds for a tenant's submissions.
+    """The rules of a tenant's submissions.
 
-    `webhooks` says that it has webhook endpoints. `webhook_hosts` are the hosts that a submission's
-    `webhook_url` may name.
+    `webhooks` is true for a tenant with webhook endpoints. `webhook_hosts` are the hosts that a
+    submission's `webhook_url` may name.
     """
 
     limits: Limits = Limits()
@@ -47,10 +48,11 @@ class Rules:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Allowance:
-    """What is left of one of a tenant's limits, after a submission was counted or refused.
+    """The rest of one of a tenant's limits, after a submission was counted or refused.
 
-    `window` is how many seconds the limit is for, and `resets` in how many it is whole again; None
-    where it is not one of time. `unit` is what it counts, where that is not submissions.
+    - `window` is the limit's period in seconds, and `resets` the seconds to its end; None for a
+      limit without a period.
+    - `unit` is the counted thing; None for submissions.
     """
 
     name: str
@@ -63,9 +65,9 @@ class Allowance:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Admission:
-    """A generation that its tenant's limits let in, and the rest of each limit.
+    """A generation accepted under its tenant's limits, and the rest of each limit.
 
-    `slot` is None, and `allowances` are empty, where the tenant has no limits.
+    Without limits `slot` is None and `allowances` are empty.
     """
 
     id: str
@@ -74,9 +76,9 @@ class Admission:
 
 
 class LimitedError(AfterwordError):
-    """The tenant has used up what it may use; `retry_after` is when to try again, in seconds.
+    """A submission over one of its tenant's limits; `retry_after` is in seconds.
 
-    `allowances` are what is left of each of its limits.
+    `allowances` are the rest of each limit.
     """
 
     def __init__(

@@ -1,15 +1,15 @@
-"""The quotas table: what tenants with limits use. The only module that knows it.
+"""The quotas table: the use of tenants' limits, and its only user.
 
 One item per tenant, whose `pk` is its id:
 
-open             ids of the generations that have a slot, and which: since when, and a random part
+open             slots by generation id; a slot is the time of its admission, and a random part
 minute           the minute of the clock that `requests` counts, in minutes since the epoch
 requests         submissions accepted in it
 tokens_2026_11   tokens of the generations that ended in that month; one such for each month
 
-An admission is one conditional write over all of it. A slot is given back, and the tokens counted,
-in one write too, which happens only while this very slot is there: so once per generation, though
-others take a slot for the same id, who submit the same with the same idempotency key.
+An admission is one conditional write over all of these. A release gives a slot back and counts the
+tokens in one write, on condition of the very slot. So each generation is counted once, though
+another submission with its idempotency key may take a new slot for the same id.
 """
 
 import secrets
@@ -43,18 +43,19 @@ if TYPE_CHECKING:
     from afterword.limits import Limits
 
 SLOT_RETRY_SECONDS = 5
-"""When to try again for a slot: when one is given back, nobody knows."""
-_TRIES = 10
+"""The Retry-After for a slot, since the time of the next release is unknown."""
+_MAX_TRIES = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QuotaExceeded:
-    """Why there is no room: what is used up, and after how many seconds it is worth to try again.
+    """A refusal: `message` is the exhausted limit, `retry_after` is in seconds.
 
-    `open` is not empty if slots are: who has which. `allowances` are what is left.
+    `open` are the slots by generation id, empty unless slots are exhausted. `allowances` are the
+    rest of each limit.
     """
 
-    what: str
+    message: str
     retry_after: int
     open: Mapping[str, str]
     allowances: tuple[Allowance, ...] = ()
@@ -62,7 +63,7 @@ class QuotaExceeded:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QuotaStatus:
-    """What a tenant uses at this moment; tokens of this month."""
+    """A tenant's use of its limits now; `tokens` are those of this month."""
 
     requests: int
     running: int
@@ -70,24 +71,24 @@ class QuotaStatus:
 
 
 class Quotas:
-    """What tenants with limits use."""
+    """The use of tenants' limits."""
 
     def __init__(self, dynamodb: "DynamoDBClient", table: str) -> None:
         self._table = Table(dynamodb, table)
 
     def admit(self, tenant: str, generation_id: str, limits: "Limits") -> Admission | QuotaExceeded:
-        """Count a submission and give its generation a slot, or say why there is no room.
+        """Count a submission and give its generation a slot; QuotaExceeded over a limit.
 
-        A generation that has a slot keeps that, and is not counted again.
+        A generation with a slot keeps that one, and is not counted again.
         """
         new_minute = False
-        for _ in range(_TRIES):
+        for _ in range(_MAX_TRIES):
             now = clock.now()
             slot = f"{clock.to_millis(now)}-{secrets.token_hex(4)}"
             outcome = self._admit(tenant, generation_id, slot, limits, now, new_minute=new_minute)
             if not isinstance(outcome, ConditionFailed):
                 return Admission(
-                    id=generation_id, slot=slot, allowances=_allowances(outcome, limits, now)
+                    id=generation_id, slot=slot, allowances=_read_allowances(outcome, limits, now)
                 )
             item = outcome.item
             if item is None:
@@ -96,17 +97,17 @@ class Quotas:
             if generation_id in item["open"]["M"]:
                 slot = item["open"]["M"][generation_id]["S"]
                 return Admission(
-                    id=generation_id, slot=slot, allowances=_allowances(item, limits, now)
+                    id=generation_id, slot=slot, allowances=_read_allowances(item, limits, now)
                 )
-            full = _full(item, limits, now)
-            if full is not None:
-                return full
+            refusal = _refuse(item, limits, now)
+            if refusal is not None:
+                return refusal
             new_minute = _minute(item) < _minute_of(now)
         return QuotaExceeded(
-            what="Too many submissions at the same moment.", retry_after=1, open={}
+            message="Too many submissions at the same moment.", retry_after=1, open={}
         )
 
-    def _admit(  # noqa: PLR0913 - what an admission depends on
+    def _admit(  # noqa: PLR0913 - the parts of an admission
         self,
         tenant: str,
         generation_id: str,
@@ -116,7 +117,7 @@ class Quotas:
         *,
         new_minute: bool,
     ) -> Item | ConditionFailed:
-        """Let it in, unless what is there stands against it."""
+        """Take a slot, on condition of the limits."""
         this_minute = number(_minute_of(now))
         slot_path = f"open.{generation_id}"
         condition = exists("pk") & absent(slot_path) & fewer("open", limits.slots)
@@ -147,12 +148,12 @@ class Quotas:
         )
 
     def count_end(self, ended: "End") -> None:
-        """Give the slot of a generation that has ended back, and count its tokens, once."""
+        """Release the slot of an ended generation and count its tokens; idempotent."""
         month = _tokens_of(ended.finished_at)
         self._release(ended.tenant, ended.id, ended.slot or "", month, ended.tokens)
 
     def release(self, tenant: str, generation_id: str, slot: str) -> None:
-        """Give a slot back that no generation has."""
+        """Release the slot of a generation that was not stored."""
         self._release(tenant, generation_id, slot, _tokens_of(clock.now()), 0)
 
     def _release(self, tenant: str, generation_id: str, slot: str, month: str, tokens: int) -> None:
@@ -164,7 +165,7 @@ class Quotas:
         )
 
     def get_status(self, tenant: str) -> QuotaStatus:
-        """Return what a tenant uses; nothing if it has no limits, since then nothing is counted."""
+        """Return a tenant's use of its limits; zeros without limits, since nothing is counted."""
         now = clock.now()
         item = self._table.get(_key(tenant))
         if item is None:
@@ -180,45 +181,49 @@ def _key(tenant: str) -> Item:
     return {"pk": text(tenant)}
 
 
-def _full(item: Item, limits: "Limits", now: datetime) -> QuotaExceeded | None:
-    full = _what_is_full(item, limits, now)
-    return None if full is None else replace(full, allowances=_allowances(item, limits, now))
+def _refuse(item: Item, limits: "Limits", now: datetime) -> QuotaExceeded | None:
+    refusal = _find_exhausted(item, limits, now)
+    return (
+        None
+        if refusal is None
+        else replace(refusal, allowances=_read_allowances(item, limits, now))
+    )
 
 
-def _what_is_full(item: Item, limits: "Limits", now: datetime) -> QuotaExceeded | None:
+def _find_exhausted(item: Item, limits: "Limits", now: datetime) -> QuotaExceeded | None:
     tokens, requests = limits.tokens_per_month, limits.requests_per_minute
     if tokens is not None and _tokens(item, now) >= tokens:
         return QuotaExceeded(
-            what=f"The {tokens} tokens of this month are used up.",
+            message=f"The {tokens} tokens of this month are used up.",
             retry_after=_until_next_month(now),
             open={},
         )
     if len(item["open"]["M"]) >= limits.slots:
         return QuotaExceeded(
-            what=f"The limit is {limits.slots} open at once, and so many are.",
+            message=f"The limit is {limits.slots} open at once, and so many are.",
             retry_after=SLOT_RETRY_SECONDS,
             open={generation_id: slot["S"] for generation_id, slot in item["open"]["M"].items()},
         )
-    minute, made = _minute(item), int(item["requests"]["N"])
-    if requests is not None and minute >= _minute_of(now) and made >= requests:
+    minute, accepted = _minute(item), int(item["requests"]["N"])
+    if requests is not None and minute >= _minute_of(now) and accepted >= requests:
         return QuotaExceeded(
-            what=f"The limit of submissions a minute is {requests}.",
+            message=f"The limit of submissions a minute is {requests}.",
             retry_after=_until_next_minute(item, now),
             open={},
         )
     return None
 
 
-def _allowances(item: Item, limits: "Limits", now: datetime) -> tuple[Allowance, ...]:
-    """Return what an item leaves of the limits that there are."""
+def _read_allowances(item: Item, limits: "Limits", now: datetime) -> tuple[Allowance, ...]:
+    """Return the rest of each limit, by the counts of an item."""
     allowances = []
     if limits.requests_per_minute is not None:
-        made = int(item["requests"]["N"]) if _minute(item) >= _minute_of(now) else 0
+        accepted = int(item["requests"]["N"]) if _minute(item) >= _minute_of(now) else 0
         allowances.append(
             Allowance(
                 name="requests-per-minute",
                 limit=limits.requests_per_minute,
-                left=max(0, limits.requests_per_minute - made),
+                left=max(0, limits.requests_per_minute - accepted),
                 window=60,
                 resets=_until_next_minute(item, now),
             )
@@ -247,7 +252,7 @@ def _allowances(item: Item, limits: "Limits", now: datetime) -> tuple[Allowance,
 
 
 def slot_taken_at(slot: str) -> datetime:
-    """Return when a slot was taken."""
+    """Return the time of a slot's admission."""
     return clock.from_millis(int(slot.partition("-")[0]))
 
 
@@ -269,7 +274,7 @@ def _tokens_of(moment: datetime) -> str:
 
 
 def _until_next_minute(item: Item, now: datetime) -> int:
-    """Return the seconds until the minute ends that the item counts, or that of a clock ahead."""
+    """Return the seconds to the end of the item's minute, which a clock ahead may have set."""
     minute = max(_minute(item), _minute_of(now))
     return max(1, round((minute + 1) * 60 - now.timestamp()))
 

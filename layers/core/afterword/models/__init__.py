@@ -1,4 +1,4 @@
-"""What the worker needs of a model, whoever runs it."""
+"""The worker's view of a model, independent of its provider."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -8,14 +8,14 @@ from afterword.errors import AfterwordError
 from afterword.generations import Completion, FailedError
 
 STOP = "stop"
-"""Stop reason: the model was done."""
+"""Stop reason: the model ended its answer."""
 LENGTH = "length"
 """Stop reason: the model reached the prompt's `max_tokens`, or its own limit."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attachment:
-    """A file that goes to the model as it is: an image, or a document if the model takes these."""
+    """A file that goes to the model unchanged: an image, or a document if the model takes it."""
 
     media_type: str
     content: bytes
@@ -23,7 +23,7 @@ class Attachment:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChatTurn:
-    """An earlier question of a conversation and what was answered; neither is empty."""
+    """An earlier question of a conversation and its answer; neither is empty."""
 
     question: str
     answer: str
@@ -31,12 +31,13 @@ class ChatTurn:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prompt:
-    """One question to a model, with nothing in `system` if there is only the question.
+    """One question to a model.
 
-    `turns` are those before it, the oldest first.
-
-    With a `schema` (JSON Schema of an object) the completion's text is a JSON object made after
-    it. `max_tokens` bounds the output. A `temperature` of None leaves it to the model.
+    - `system` is empty for a bare question.
+    - `turns` are the earlier ones, oldest first.
+    - With a `schema` (JSON Schema of an object) the completion's text is a JSON object after it.
+    - `max_tokens` bounds the output.
+    - A `temperature` of None leaves it to the model.
     """
 
     system: str
@@ -50,30 +51,30 @@ class Prompt:
 
 
 class Model(Protocol):
-    """Somebody who turns a prompt into text. Safe to use from several threads at once."""
+    """A model that turns a prompt into text; safe to use from several threads at once."""
 
     @property
     def documents(self) -> Collection[str]:
-        """The media types of the attachments that it takes, apart from images."""
+        """The media types of attachments that the model takes, apart from images."""
         ...
 
     def generate(self, prompt: Prompt, timeout: float) -> Completion:
         """Return the model's completion, within `timeout` seconds; one try, no retries.
 
-        Raises ModelUnavailableError, ModelRefusedError or ModelTimedOutError, and nothing else
-        for whatever the model or the way to it may do.
+        Raises ModelUnavailableError, ModelRefusedError or ModelTimedOutError, and no other error
+        for any failure of the model or the network.
         """
         ...
 
 
 class ModelError(AfterwordError):
-    """A model gave no completion; the message says why, without the prompt or the output."""
+    """A call without a completion; the message is its cause, without the prompt or the output."""
 
 
 class ModelUnavailableError(ModelError):
-    """The model is throttled, overloaded, starting or out of reach: the same may succeed later.
+    """A model throttled, overloaded, starting or out of reach: a retry may succeed.
 
-    `retry_after` is the number of seconds that it asked for, if it did.
+    `retry_after` are the seconds that the model requested; None without them.
     """
 
     def __init__(self, message: str, retry_after: float | None = None) -> None:
@@ -82,8 +83,8 @@ class ModelUnavailableError(ModelError):
 
 
 class ModelRefusedError(ModelError, FailedError):
-    """The model will never answer this: the request is invalid, or its content is refused."""
+    """A final refusal: an invalid request, or refused content."""
 
 
 class ModelTimedOutError(ModelError):
-    """The model took longer than there was time."""
+    """A call that took longer than its timeout."""

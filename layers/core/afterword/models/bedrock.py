@@ -86,7 +86,7 @@ _REFUSALS = frozenset({"content_filtered", "guardrail_intervened"})
 
 
 class BedrockModel:
-    """A model of Amazon Bedrock. `client` returns a client with the read timeout it is given."""
+    """A model of Amazon Bedrock; `client` returns a client with the given read timeout."""
 
     documents = DOCUMENTS.keys()
 
@@ -102,7 +102,7 @@ class BedrockModel:
         try:
             response = client.converse(**_request(prompt))
         except ClientError as error:
-            raise _error(error) from None  # its message may repeat the prompt
+            raise _error(error) from None  # the error's message may repeat the prompt
         except ReadTimeoutError as error:
             raise ModelTimedOutError("Bedrock did not answer in time.") from error
         except (NoCredentialsError, PartialCredentialsError) as error:
@@ -148,7 +148,7 @@ def _turns(prompt: Prompt) -> "Iterator[MessageTypeDef]":
 def _attached(prompt: Prompt) -> "list[ContentBlockTypeDef]":
     """Return the attachments as blocks.
 
-    A document needs a name, which the model reads too: a neutral one, and not the caller's.
+    A document needs a name, which the model reads; a neutral one replaces the caller's.
     """
     blocks: list[ContentBlockTypeDef] = []
     for number, attachment in enumerate(prompt.attachments, 1):

@@ -1,6 +1,6 @@
 """Any endpoint that speaks OpenAI's chat completions API: OpenAI, vLLM, Ollama, llama.cpp.
 
-Talks through urllib3, which botocore brings along anyway; OpenAI's own SDK would double the
+The client is urllib3, which botocore needs anyway; OpenAI's own SDK would double the
 worker's cold start (docs/decisions/0003-openai-client.md).
 """
 
@@ -47,7 +47,7 @@ _WORTH_A_RETRY = frozenset(
 )
 _TOO_LONG_CODES = frozenset({"context_length_exceeded", "exceed_context_size_error"})
 _CONTENT_CODES = frozenset({"content_filter", "content_policy_violation"})
-_TOLD_CODES = (
+_LOGGABLE_CODES = (
     _TOO_LONG_CODES
     | _CONTENT_CODES
     | {
@@ -71,7 +71,7 @@ _TOLD_CODES = (
         "unsupported_value",
     }
 )
-"""Codes that messages name. Any other text of an endpoint may repeat the prompt, or the key."""
+"""Codes that messages may name; other texts of an endpoint may repeat the prompt, or the key."""
 
 
 class _Message(BaseModel):
@@ -90,7 +90,7 @@ class _Usage(BaseModel):
 
 
 class _ChatCompletion(BaseModel):
-    """The part of OpenAI's `CreateChatCompletionResponse` that counts here."""
+    """The used part of OpenAI's `CreateChatCompletionResponse`."""
 
     model_config = ConfigDict(hide_input_in_errors=True)
 
@@ -111,9 +111,9 @@ class _Error(BaseModel):
 class OpenAIModel:
     """A model behind an OpenAI-compatible endpoint.
 
-    `base_url` goes up to and including the version (`https://…/v1`). `api_key` is asked for
-    before each call; it may return None where the endpoint takes no key. The API has no documents
-    that others than OpenAI take: their text goes into the prompt.
+    - `base_url` includes the version (`https://…/v1`).
+    - `api_key` returns the key before each call, None for an endpoint without keys.
+    - No documents, since only OpenAI's own endpoint takes them: their text goes into the prompt.
     """
 
     documents: tuple[str, ...] = ()
@@ -128,8 +128,8 @@ class OpenAIModel:
         """Return the completion; see Model.generate."""
         deadline = time.monotonic() + timeout
         status, headers, body = self._post(prompt, deadline)
-        if status == HTTPStatus.BAD_REQUEST and _wants_the_new_limit(body):
-            # OpenAI's reasoning models renamed `max_tokens`, and elsewhere the new name is unknown.
+        if status == HTTPStatus.BAD_REQUEST and _requires_renamed_limit(body):
+            # OpenAI's reasoning models renamed `max_tokens`; elsewhere the new name is unknown.
             self._renamed_limit.add(prompt.model)
             status, headers, body = self._post(prompt, deadline)
         if status != HTTPStatus.OK:
@@ -153,7 +153,7 @@ class OpenAIModel:
             try:
                 return response.status, dict(response.headers), _read(response, deadline)
             finally:
-                response.close()  # what was read to its end is back in the pool already
+                response.close()  # a response read to its end is back in the pool already
         except ReadTimeoutError as error:
             raise ModelTimedOutError("The model endpoint did not answer in time.") from error
         except (ConnectTimeoutError, NewConnectionError) as error:
@@ -180,8 +180,8 @@ class OpenAIModel:
         if prompt.temperature is not None:
             request["temperature"] = prompt.temperature
         if prompt.schema is not None:
-            # Not `strict`: OpenAI's strict mode refuses `minLength`, which keeps the others from
-            # leaving a value empty. What comes back is checked in any case.
+            # Not `strict`: OpenAI's strict mode refuses `minLength`, which keeps other models from
+            # empty values. The answer is checked in any case.
             request["response_format"] = {
                 "type": "json_schema",
                 "json_schema": {"name": "reply", "schema": dict(prompt.schema)},
@@ -200,7 +200,7 @@ def _messages(prompt: Prompt) -> list[dict[str, object]]:
 
 
 def _content(prompt: Prompt) -> str | list[dict[str, object]]:
-    """Return the text, and the images as data URLs if there are any."""
+    """Return the text, with images as data URLs."""
     if not prompt.attachments:
         return prompt.user
     parts: list[dict[str, object]] = [{"type": "text", "text": prompt.user}]
@@ -212,9 +212,9 @@ def _content(prompt: Prompt) -> str | list[dict[str, object]]:
 
 
 def _read(response: urllib3.BaseHTTPResponse, deadline: float) -> bytes:
-    """Read the body within the deadline: urllib3's own timeout is for each read, not for all."""
+    """Read the body within the deadline, since urllib3's own timeout is for each read."""
     body = bytearray()
-    while chunk := response.read1(64 * 1024):  # what is there; `stream` would wait for all of it
+    while chunk := response.read1(64 * 1024):  # the available part; `stream` would wait for all
         body += chunk
         if time.monotonic() > deadline:
             raise ModelTimedOutError("The model endpoint did not finish its answer in time.")
@@ -250,7 +250,7 @@ def _error(
     status: int, headers: dict[str, str], body: bytes
 ) -> ModelUnavailableError | ModelRefusedError:
     codes = _error_codes(body)
-    named = min(codes & _TOLD_CODES, default=None)
+    named = min(codes & _LOGGABLE_CODES, default=None)
     answered = f"The model endpoint answered {status}" + (f" ({named})." if named else ".")
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status in _WORTH_A_RETRY:
         return ModelUnavailableError(answered, _retry_after(headers))
@@ -272,7 +272,7 @@ def _error(
 
 
 def _error_codes(body: bytes) -> frozenset[str]:
-    """Return the `code` and `type` of an OpenAI error body, as far as it is one."""
+    """Return the `code` and `type` of an OpenAI error body; empty for another body."""
     try:
         detail = _Error.model_validate_json(body).error
     except ValidationError:
@@ -280,7 +280,7 @@ def _error_codes(body: bytes) -> frozenset[str]:
     return frozenset(str(code) for code in (detail.code, detail.type) if code is not None)
 
 
-def _wants_the_new_limit(body: bytes) -> bool:
+def _requires_renamed_limit(body: bytes) -> bool:
     try:
         detail = _Error.model_validate_json(body).error
     except ValidationError:

@@ -1,4 +1,4 @@
-"""The model that this deployment was set up with."""
+"""The deployment's model, by its settings."""
 
 import time
 from typing import TYPE_CHECKING
@@ -20,17 +20,17 @@ if TYPE_CHECKING:
     from afterword.runtime.settings import Settings
 
 API_KEY_SECONDS = 300.0
-"""How long the model's API key is remembered, and so how long a rotated one may be missed."""
+"""The model's API key stays in the cache for this long, also after a rotation."""
 
 
 class UnknownProviderError(RuntimeError):
-    """AFTERWORD_MODEL_PROVIDER names no provider that there is."""
+    """An unknown provider in AFTERWORD_MODEL_PROVIDER."""
 
 
 class SecretApiKey:
-    """The model's API key, kept in Secrets Manager; with no ARN there is none.
+    """The model's API key in Secrets Manager; no key without an ARN.
 
-    `secrets_manager` returns the client, which is not built before the first key is read.
+    `secrets_manager` returns the client, which is built for the first read of a key.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class SecretApiKey:
         self._read_until = 0.0
 
     def __call__(self) -> str | None:
-        """Return the key; raise ModelUnavailableError when it cannot be read now."""
+        """Return the key; raise ModelUnavailableError after a failed read."""
         if self._secret_arn is not None and time.monotonic() >= self._read_until:
             try:
                 secret = self._secrets_manager().get_secret_value(SecretId=self._secret_arn)
@@ -54,7 +54,7 @@ class SecretApiKey:
 
 
 def build_model(settings: "Settings", clients: "Clients") -> "Model":
-    """Return the deployment's model; raise UnknownProviderError if its setting is wrong."""
+    """Return the deployment's model; raise UnknownProviderError for an unknown provider."""
     match settings.model_provider:
         case "bedrock":
             return BedrockModel(clients.bedrock_runtime)
@@ -64,5 +64,5 @@ def build_model(settings: "Settings", clients: "Clients") -> "Model":
             return OpenAIModel(settings.model_url, api_key, POOL_SIZE)
         case other:
             raise UnknownProviderError(
-                f"AFTERWORD_MODEL_PROVIDER is {other!r}: it must be 'bedrock' or 'openai'"
+                f"AFTERWORD_MODEL_PROVIDER: must be 'bedrock' or 'openai', not {other!r}"
             )

@@ -1,4 +1,4 @@
-"""The AWS clients of a process, each built once and only when something uses it."""
+"""The AWS clients of a process, each built once, for its first use."""
 
 from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any, cast
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 POOL_SIZE = 10
 """Connections per client: the worker runs up to this many generations at once."""
 
-# botocore would build its user agent twice a call, and check parameters that mypy has checked.
+# botocore builds its user agent twice a call, and checks parameters that mypy has checked.
 _LEAN = Config(
     user_agent="afterword/0.1.0", parameter_validation=False, max_pool_connections=POOL_SIZE
 )
-# At worst a call takes 18 s: 3 tries of 5 s, and standard mode's waits of up to 1 and 2 s.
+# A call takes 18 s at most: 3 tries of 5 s, and standard mode's waits of up to 1 and 2 s.
 _STORAGE = _LEAN.merge(
     Config(
         connect_timeout=2,
@@ -37,7 +37,7 @@ _STORAGE = _LEAN.merge(
 
 
 class Clients:
-    """AWS clients. `create` builds one, from the name of its service and its configuration."""
+    """AWS clients; `create` builds one from the name of its service and its configuration."""
 
     def __init__(self, create: "Callable[[str, Config], Any]") -> None:
         self._create = create
@@ -94,8 +94,8 @@ class Clients:
     def bedrock_runtime(self, read_timeout: int) -> "BedrockRuntimeClient":
         """Return a Bedrock client that waits `read_timeout` seconds for an answer, with no retry.
 
-        botocore sets the timeout per client, so there is one for each timeout asked for. Creating a
-        client is not safe in two threads at once.
+        botocore sets the timeout per client, so each timeout has its own. The creation of a client
+        is not safe in two threads at once.
         """
         if read_timeout not in self.bedrock_runtimes:
             config = _LEAN.merge(

@@ -1,8 +1,8 @@
 """The garbage collector during a cold start.
 
-Importing makes hundreds of thousands of objects that all stay; collecting among them again and
-again takes about a tenth of a cold start (bench/README.md). So in Lambda the collector pauses from
-the first import of this package until the handler stands, and what is there then is never walked.
+Imports make hundreds of thousands of objects, which all stay; collections among them take about a
+tenth of a cold start (bench/README.md). So in Lambda the collector pauses from the first import of
+this package until the handler is built, and skips all objects up to then.
 """
 
 import gc
@@ -10,13 +10,13 @@ import sys
 
 
 def begin() -> None:
-    """Pause the collector, if this process is a Lambda runtime and not somebody's own program."""
+    """Pause the collector in a Lambda runtime, and in no other program."""
     if "awslambdaric" in sys.modules:
         gc.disable()
 
 
 def end() -> None:
-    """Set aside what has been imported, and let the collector run again."""
+    """Exempt all imported objects from collection, and start the collector again."""
     if not gc.isenabled():
         gc.freeze()
         gc.enable()

@@ -43,7 +43,7 @@ type Value = AttributeValueTypeDef
 type Item = Mapping[str, Value]
 
 READ_WAITS = (0.0, 0.0, 0.05, 0.1, 0.2, 0.4)
-"""Seconds before each try of a batch read: keys are left unread where DynamoDB throttles."""
+"""Seconds before each try of a batch read, since throttling leaves keys unread."""
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
@@ -63,7 +63,7 @@ def millis(moment: "datetime") -> Value:
 
 
 def seconds(moment: "datetime") -> Value:
-    """Return a time as TTL wants an attribute's value: seconds since the epoch."""
+    """Return a time as a TTL attribute's value: seconds since the epoch."""
     return {"N": str(int(moment.timestamp()))}
 
 
@@ -142,12 +142,12 @@ class Condition:
 
 
 def exists(path: str) -> Condition:
-    """Hold where an item has an attribute; never where there is no item."""
+    """Hold where an item has an attribute; never without an item."""
     return Condition(lambda names: f"attribute_exists({names.name(path)})")
 
 
 def absent(path: str) -> Condition:
-    """Hold where an item does not have an attribute, or where there is no item."""
+    """Hold where an item has no attribute of a path, or without an item."""
     return Condition(lambda names: f"attribute_not_exists({names.name(path)})")
 
 
@@ -204,7 +204,7 @@ def fewer(path: str, limit: int) -> Condition:
 
 
 class ConditionFailed(NamedTuple):
-    """A conditional write that changed nothing: the item as it stands, None if there is none."""
+    """A conditional write that changed nothing: the item as it stands, None without one."""
 
     item: Item | None
 
@@ -227,21 +227,21 @@ class QueryPage(NamedTuple):
 
 
 class Put(NamedTuple):
-    """An item to be written, in the place of an older one."""
+    """An item to write, replacing an older one."""
 
     item: Item
     condition: Condition | None = None
 
 
 class Delete(NamedTuple):
-    """An item to be deleted."""
+    """An item to delete."""
 
     key: Item
     condition: Condition | None = None
 
 
 class Update(NamedTuple):
-    """Attributes of an item to be changed, by path, as `Table.update` has them."""
+    """Changes of an item's attributes, by path, as in `Table.update`."""
 
     key: Item
     sets: Item = _NOTHING
@@ -262,21 +262,21 @@ class Update(NamedTuple):
 
 
 class Table:
-    """A table. Reads by key are consistent, unless a caller says otherwise."""
+    """A table; reads by key are consistent by default."""
 
     def __init__(self, client: "DynamoDBClient", name: str) -> None:
         self._client = client
         self._name = name
 
     def get(self, key: Item) -> Item | None:
-        """Return the item with a key; None if there is no such item."""
+        """Return the item with a key; None for an absent item."""
         return self._client.get_item(TableName=self._name, Key=key, ConsistentRead=True).get("Item")
 
     def get_all(self, keys: Iterable[Item], *, consistent: bool = True) -> list[Item]:
         """Return up to 100 items by their keys, in any order, without those that do not exist.
 
-        Takes one call, and further ones for what DynamoDB leaves unread. Raises UnavailableError
-        if the last of READ_WAITS leaves some unread, too.
+        Takes one call, and further ones for unread keys. Raises UnavailableError for keys that
+        stay unread after the last of READ_WAITS.
         """
         found: list[Item] = []
         left = list(keys)
@@ -293,9 +293,9 @@ class Table:
     def get_some(
         self, keys: Sequence[Item], *, consistent: bool = True
     ) -> tuple[list[Item], list[Item]]:
-        """Return those of up to 100 items that one call reads, and the keys that are left unread.
+        """Return the items of up to 100 keys that one call reads, and the unread keys.
 
-        An item that is in neither list does not exist.
+        An item in neither list does not exist.
         """
         answer = self._client.batch_get_item(
             RequestItems={self._name: {"Keys": keys, "ConsistentRead": consistent}}
@@ -352,7 +352,7 @@ class Table:
                 return
 
     def put(self, item: Item, condition: Condition | None = None) -> ConditionFailed | None:
-        """Write an item, in the place of an older one; None, or ConditionFailed and no change."""
+        """Write an item, replacing an older one; None, or ConditionFailed and no change."""
         try:
             self._client.put_item(**self._put(Put(item, condition)))
         except ClientError as error:

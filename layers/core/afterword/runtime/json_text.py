@@ -1,7 +1,7 @@
-"""Request bodies as JSON, strictly: values that cannot be stored or shown again are refused.
+"""Request bodies as strict JSON: values that cannot be stored or shown are refused at the edge.
 
-Python's parser takes NaN, lone surrogates and any depth, and turns numbers into floats; a caller
-of ours gets a clear refusal instead, and values that are only handed back keep their exact text.
+Python's parser accepts NaN, lone surrogates and any depth, and turns numbers into floats. Here
+these are refused, and values that responses repeat keep their exact text.
 """
 
 import json
@@ -17,7 +17,7 @@ _WHITESPACE = " \t\n\r"
 
 @dataclass(frozen=True, slots=True)
 class JsonObject:
-    """A JSON object of a request: its values by name, and each value's text as it was sent."""
+    """A JSON object of a request: its values by name, and each value's text as sent."""
 
     values: Mapping[str, object]
     texts: Mapping[str, str]
@@ -26,12 +26,12 @@ class JsonObject:
 def parse_object(body: bytes) -> JsonObject:
     """Parse a request's body, which must be one JSON object in UTF-8.
 
-    Raises InvalidRequestError for anything else, and for what RFC 8259 leaves open and later
-    steps could not carry: NaN and Infinity, lone surrogates, integers beyond Python's 4,300
+    Raises InvalidRequestError for any other body. Also for values that RFC 8259 leaves open and
+    that could not be stored: NaN and Infinity, lone surrogates, integers beyond Python's 4,300
     digits, and nesting deeper than MAX_DEPTH. Of a repeated name the last value counts.
     """
-    text = _decoded(body)
-    value = _loaded(text)
+    text = _decode(body)
+    value = _load(text)
     if not isinstance(value, dict):
         raise InvalidRequestError("The body must be a JSON object.")
     _check(value)
@@ -39,15 +39,15 @@ def parse_object(body: bytes) -> JsonObject:
 
 
 def parse_texts(body: bytes) -> object:
-    """Parse a request's body, any JSON value in UTF-8; numbers are the text they are written with.
+    """Parse a request's body, any JSON value in UTF-8; numbers are their text as sent.
 
-    Raises InvalidRequestError like `parse_object`, but leaves its texts and its depth to who knows
-    which field it is that has them.
+    Raises InvalidRequestError like `parse_object`, but leaves texts and depth to the caller, which
+    can name the field.
     """
-    return _loaded(_decoded(body), parse_number=str)
+    return _load(_decode(body), parse_number=str)
 
 
-def _decoded(body: bytes) -> str:
+def _decode(body: bytes) -> str:
     try:
         return body.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -56,7 +56,7 @@ def _decoded(body: bytes) -> str:
         ) from error
 
 
-def _loaded(text: str, parse_number: Callable[[str], object] | None = None) -> object:
+def _load(text: str, parse_number: Callable[[str], object] | None = None) -> object:
     try:
         value: object = json.loads(
             text,
@@ -85,7 +85,7 @@ def _refuse_constant(name: str) -> Never:
 
 
 def _check(root: object) -> None:
-    """Refuse what is too deep or has a string that is no Unicode text; no recursion."""
+    """Raise InvalidRequestError for depth or a lone surrogate, without recursion."""
     open_values: list[tuple[object, int]] = [(root, 1)]
     while open_values:
         value, depth = open_values.pop()
@@ -109,7 +109,7 @@ def _check_encodable(text: str) -> None:
 
 
 def _member_texts(text: str) -> dict[str, str]:
-    """Return each member's value of a valid JSON object as the text it is written with."""
+    """Return the text of each member's value of a valid JSON object, as sent."""
     decoder = json.JSONDecoder()
     texts: dict[str, str] = {}
     at = _skip(text, _skip(text, 0) + 1)  # past "{"
@@ -131,15 +131,15 @@ def _skip(text: str, at: int) -> int:
 
 
 class JsonText(str):
-    """A value that is a JSON text already, and stays to the letter in a response."""
+    """A JSON text, which a response repeats to the letter."""
 
     __slots__ = ()
 
 
 def render(value: object) -> str:
-    """Return a value as JSON, its characters unescaped: escapes take three times the room.
+    """Return a value as JSON with unescaped characters, since escapes have three times the size.
 
-    A JsonText stays as it is, as the value or as a member of an object.
+    A JsonText is unchanged, as the value or as a member of an object.
     """
     if isinstance(value, JsonText):
         return value

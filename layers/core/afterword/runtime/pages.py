@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Page[T]:
-    """A part of a list. The next part begins `after` this cursor: None at the end of the list.
+    """A part of a list; `after` is the cursor of the next part, None at the list's end.
 
-    `total` counts the whole list, None where the list is not counted.
+    `total` counts the whole list; None for a list without a count.
     """
 
     items: tuple[T, ...]

@@ -1,6 +1,6 @@
-"""Texts too big for a DynamoDB item, and files, are kept in S3.
+"""Payloads: files, and texts too big for a DynamoDB item, in S3.
 
-The only module that knows S3, but for afterword.batches.files, which reads and writes in parts.
+The only user of S3 beside afterword.batches.files, which reads and writes in parts.
 """
 
 from typing import TYPE_CHECKING
@@ -18,13 +18,13 @@ INLINE_BYTES = 16 * 1024
 """A text up to this many UTF-8 bytes stays in its item (docs/decisions/0004-claim-check.md)."""
 
 ABSENT = {"NoSuchKey", "AccessDenied"}
-"""S3's codes for an absent key: the latter without the right to list the bucket."""
+"""S3's codes for an absent key; the latter without the right to list the bucket."""
 
 
 class Payloads:
     """Big texts and files of a generation or a content, under `<tenant>/<its id>/<name>`.
 
-    `s3` returns the client: few generations need it, so it is not built before the first one.
+    `s3` returns the client, which is built for the first payload: few generations have one.
     """
 
     def __init__(self, s3: "Callable[[], S3Client]", bucket: str) -> None:
@@ -46,7 +46,7 @@ class Payloads:
         return self.get_file(key).decode()
 
     def find(self, key: str) -> str | None:
-        """Return the text that was stored under the key, None if there is none that can be read."""
+        """Return the text that was stored under the key, None for an absent key."""
         try:
             return self.get(key)
         except ClientError as error:
@@ -59,13 +59,12 @@ class Payloads:
         return self._s3().get_object(Bucket=self._bucket, Key=key)["Body"].read()
 
     def delete(self, keys: "Collection[str]") -> None:
-        """Delete what is stored under up to 1,000 keys, in one call; those that are free are fine.
+        """Delete the payloads of up to 1,000 keys in one call; idempotent.
 
-        S3 reports keys that it did not delete in an answer that is good otherwise: UnavailableError
-        is raised then.
+        Raises UnavailableError for keys that S3 did not delete, which a successful answer reports.
         """
         answer = self._s3().delete_objects(
             Bucket=self._bucket, Delete={"Objects": [{"Key": key} for key in keys], "Quiet": True}
         )
         if answer.get("Errors"):
-            raise UnavailableError("Storage did not delete everything that it should.")
+            raise UnavailableError("Storage did not delete all payloads. Try again in a moment.")

@@ -1,4 +1,4 @@
-"""The settings of the functions, read from the environment here and nowhere else."""
+"""The settings of the functions, and the only reader of the environment."""
 
 import os
 from collections.abc import Mapping
@@ -7,12 +7,12 @@ from typing import Self
 
 
 class MissingSettingError(RuntimeError):
-    """A setting that this function cannot do without is not in its environment."""
+    """A required setting that the environment lacks."""
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The functions' environment. A required setting is read when used and names itself if missing.
+    """The functions' environment; a required setting is read when used.
 
     template.yaml gives all functions the names of resources, and each the other settings it uses.
     """
@@ -42,27 +42,27 @@ class Settings:
 
     @property
     def queue_url(self) -> str:
-        """URL of the SQS queue that messages the worker."""
+        """URL of the SQS queue of the worker's messages."""
         return self._required("AFTERWORD_QUEUE_URL")
 
     @property
     def quotas_table(self) -> str:
-        """Name of the DynamoDB table of the quotas that tenants with limits have used."""
+        """Name of the DynamoDB table of quotas."""
         return self._required("AFTERWORD_QUOTAS_TABLE")
 
     @property
     def statistics_table(self) -> str:
-        """Name of the DynamoDB table of what tenants have used, by day."""
+        """Name of the DynamoDB table of usage statistics."""
         return self._required("AFTERWORD_STATISTICS_TABLE")
 
     @property
     def notify_queue_url(self) -> str:
-        """URL of the SQS queue of generations whose end is to be made known."""
+        """URL of the SQS queue of ends to publish."""
         return self._required("AFTERWORD_NOTIFY_QUEUE_URL")
 
     @property
     def event_bus(self) -> str | None:
-        """Name of the EventBridge bus that hears of each end; None for none."""
+        """Name of the EventBridge bus for ends; None without one."""
         return self.environ.get("AFTERWORD_EVENT_BUS") or None
 
     @property
@@ -82,12 +82,12 @@ class Settings:
 
     @property
     def intake_queue_url(self) -> str:
-        """URL of the SQS queue of what comes in by itself."""
+        """URL of the SQS queue of the intake: events, and files of batches."""
         return self._required("AFTERWORD_INTAKE_QUEUE_URL")
 
     @property
     def intake_dead_letters_url(self) -> str:
-        """URL of the SQS queue of what came in and can never be taken."""
+        """URL of the SQS queue of the intake's dead letters."""
         return self._required("AFTERWORD_INTAKE_DEAD_LETTERS_URL")
 
     @property
@@ -102,12 +102,12 @@ class Settings:
 
     @property
     def knowledge_base_id(self) -> str | None:
-        """Id of the Amazon Bedrock knowledge base that ranks passages; None to rank here."""
+        """Id of the Amazon Bedrock knowledge base that ranks passages; None to rank by words."""
         return self.environ.get("AFTERWORD_KNOWLEDGE_BASE_ID") or None
 
     @property
     def fetch_allowed(self) -> frozenset[str]:
-        """Hosts with their ports that files may be fetched from wherever they are, by HTTP too."""
+        """Hosts with their ports for outbound requests to private addresses, also by HTTP."""
         hosts = self.environ.get("AFTERWORD_FETCH_ALLOWED", "").lower().split(",")
         return frozenset(host.strip() for host in hosts if host.strip())
 
@@ -123,32 +123,32 @@ class Settings:
 
     @property
     def webhook_retries(self) -> tuple[int, ...]:
-        """Seconds to wait after each failed try of a delivery; after the last it is given up."""
+        """Seconds to wait after each failed try; the delivery fails after the last."""
         return tuple(map(int, self._required("AFTERWORD_WEBHOOK_RETRIES").split(",")))
 
     @property
     def retention_days(self) -> int:
-        """How many days a generation is kept after it was submitted."""
+        """Days from a generation's submission to its expiry."""
         return int(self._required("AFTERWORD_RETENTION_DAYS"))
 
     @property
     def stack(self) -> str:
-        """Name of the CloudFormation stack that this is deployed as."""
+        """Name of the CloudFormation stack."""
         return self._required("AFTERWORD_STACK")
 
     @property
     def flow_metrics(self) -> bool:
-        """Whether there are metrics of each flow and each model, beside those of the stack."""
+        """Whether flows and models have metrics of their own, beside those of the stack."""
         return self.environ.get("AFTERWORD_FLOW_METRICS") == "true"
 
     @property
     def model_provider(self) -> str:
-        """The model's provider: `bedrock` or `openai` (anything that speaks OpenAI's chat API)."""
+        """The model's provider: `bedrock`, or `openai` for APIs like OpenAI's chat completions."""
         return self._required("AFTERWORD_MODEL_PROVIDER")
 
     @property
     def model_id(self) -> str:
-        """The model's name at its provider, for flows that name none."""
+        """The model's name at its provider, for steps without one."""
         return self._required("AFTERWORD_MODEL_ID")
 
     @property

@@ -1,4 +1,4 @@
-"""Logs: one JSON line per event, with the ids that it belongs to and never anybody's data."""
+"""Logs: one JSON line per event, with ids, and without personal data."""
 
 from functools import cache
 
@@ -7,8 +7,8 @@ from aws_lambda_powertools import Logger
 
 @cache
 def logger() -> Logger:
-    """Return the logger. Its level is POWERTOOLS_LOG_LEVEL, which template.yaml sets.
+    """Return the logger; template.yaml sets its level, POWERTOOLS_LOG_LEVEL.
 
-    Prompts, outputs, keys and personal data never go into a line; ids, counts and codes do.
+    Lines have ids, counts and codes, and never prompts, outputs, keys and personal data.
     """
     return Logger(utc=True, serialize_stacktrace=False)

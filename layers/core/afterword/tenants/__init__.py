@@ -1,0 +1,48 @@
+"""Tenants, their flows as stored documents, and the rule of their names."""
+
+import json
+import re
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+NAME_RULE = "1 to 64 letters, digits, '-' or '_', the first a letter or digit"
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+
+
+def is_name(name: str) -> bool:
+    """Whether a text may be the id of a tenant or a flow (NAME_RULE)."""
+    return _NAME.fullmatch(name) is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Tenant:
+    """An owner of keys, flows and generations."""
+
+    id: str
+    name: str
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFlow:
+    """One version of a flow; `document` is its JSON, which afterword.flows.flow reads."""
+
+    id: str
+    version: int
+    document: str
+    created_at: datetime
+
+    @property
+    def deadline(self) -> timedelta | None:
+        """The deadline of the flow's generations; None for the default."""
+        seconds = json.loads(self.document).get("deadline_seconds")
+        return None if seconds is None else timedelta(seconds=seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class FlowVersion:
+    """The number and the creation time of a flow's version."""
+
+    version: int
+    created_at: datetime

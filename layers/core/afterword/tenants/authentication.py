@@ -1,4 +1,4 @@
-"""Who is asking: the one way from a key string to its tenant."""
+"""Authentication: the one way from a key string to its tenant."""
 
 import time
 from typing import TYPE_CHECKING
@@ -11,12 +11,12 @@ if TYPE_CHECKING:
     from afterword.tenants.registry import Registry
 
 CACHE_SECONDS = 60.0
-"""How long a key is remembered, and so how long a revoked one may still be taken."""
+"""Keys stay in the cache for this long, and a revoked key may still be accepted."""
 _CACHE_SIZE = 1_000
 
 
 class Authenticator:
-    """Tells whose a key string is. Keys that exist are remembered for CACHE_SECONDS."""
+    """Authenticates key strings, with a cache of existing keys for CACHE_SECONDS."""
 
     def __init__(self, registry: "Registry") -> None:
         self._registry = registry

@@ -1,6 +1,6 @@
-"""API keys: `aw_<key id>_<secret>_<checksum>`, shown once and kept as a hash.
+"""API keys: `aw_<key id>_<secret>_<checksum>`, shown once and stored as a hash.
 
-The checksum tells a mistyped key from an unknown one before any storage is asked, and lets secret
+The checksum tells a mistyped key from an unknown one without a read of the table, and lets secret
 scanners recognise a leaked key.
 """
 
@@ -20,7 +20,7 @@ _KEY = re.compile(r"aw_([A-Za-z0-9]{12})_([A-Za-z0-9]{40})_([0-9a-f]{8})")
 
 
 class Scope(StrEnum):
-    """What a key may do: submit generations, read them, administer the tenant."""
+    """A right of a key: to submit generations, to read them, to administer the tenant."""
 
     SUBMIT = "submit"
     READ = "read"
@@ -29,9 +29,9 @@ class Scope(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiKey:
-    """A tenant's key as it is stored; the secret itself is not. `hash` is SHA-256 in hex.
+    """A tenant's key as stored, without its secret, of which `hash` is the SHA-256 in hex.
 
-    A key with a `flow` is for that flow alone: it is what GenAI Stack calls an app's key.
+    A key with a `flow` is bound to that flow, as an app's key is in GenAI Stack.
     """
 
     id: str
@@ -44,13 +44,13 @@ class ApiKey:
     flow: str | None = None
 
     def matches(self, secret: str) -> bool:
-        """Whether the secret is this key's; takes the same time whatever differs."""
+        """Whether the secret is this key's; constant in time."""
         return hmac.compare_digest(self.hash, digest(secret))
 
 
 @dataclass(frozen=True, slots=True)
 class Credential:
-    """A well-formed key that a caller sent: not yet known to be anybody's."""
+    """The parts of a well-formed key string, not authenticated yet."""
 
     key_id: str
     secret: str
@@ -65,7 +65,7 @@ def generate_key() -> tuple[Credential, str]:
 
 
 def parse_key(key: str) -> Credential | None:
-    """Return what the key string carries, or None when it is none or mistyped."""
+    """Return a key string's credential; None for a malformed or mistyped one."""
     match = _KEY.fullmatch(key)
     if match is None or _checksum(key.rpartition("_")[0]) != match[3]:
         return None

@@ -1,18 +1,15 @@
-"""The registry table: tenants, API keys, flows. The only module that knows it.
+"""The registry table: tenants, API keys and flows, and its only user.
 
 pk              sk                what
-tenant#<id>     tenant            the tenant, its limits, and what it has of webhooks
-tenant#<id>     key#<key id>      that the tenant has this key
-key#<key id>    key               the key itself, found by its id alone
+tenant#<id>     tenant            the tenant, its limits, its webhooks' count and hosts
+tenant#<id>     key#<key id>      a mark that the tenant has this key
+key#<key id>    key               the key itself, read by its id alone
 tenant#<id>     flow#<id>         the newest version of a flow
 tenant#<id>     version#<id>#<n> version n of a flow, never changed
 """
 
-import json
-import re
 from collections.abc import Collection, Iterable
-from dataclasses import asdict, dataclass, fields
-from datetime import timedelta
+from dataclasses import asdict, fields
 from typing import TYPE_CHECKING
 
 from afterword import clock
@@ -34,7 +31,7 @@ from afterword.runtime.dynamodb import (
     text,
     time_of,
 )
-from afterword.tenants import keys
+from afterword.tenants import NAME_RULE, FlowVersion, StoredFlow, Tenant, is_name, keys
 from afterword.tenants.keys import ApiKey, Scope
 
 if TYPE_CHECKING:
@@ -42,48 +39,8 @@ if TYPE_CHECKING:
 
     from mypy_boto3_dynamodb import DynamoDBClient
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 MAX_FLOW_BYTES = 350_000
-"""Of a flow's document: an item of DynamoDB has at most 400 KB."""
-NAME_RULE = "1 to 64 letters, digits, '-' or '_', the first a letter or digit"
-
-
-def is_name(name: str) -> bool:
-    """Whether a text may be the id of a tenant or a flow (NAME_RULE)."""
-    return _NAME.fullmatch(name) is not None
-
-
-@dataclass(frozen=True, slots=True)
-class Tenant:
-    """An owner of keys, flows and generations."""
-
-    id: str
-    name: str
-    created_at: "datetime"
-
-
-@dataclass(frozen=True, slots=True)
-class StoredFlow:
-    """One version of a flow. `document` is its JSON, which afterword.flows.flow reads."""
-
-    id: str
-    version: int
-    document: str
-    created_at: "datetime"
-
-    @property
-    def deadline(self) -> timedelta | None:
-        """How long its generations may take; None where it does not say."""
-        seconds = json.loads(self.document).get("deadline_seconds")
-        return None if seconds is None else timedelta(seconds=seconds)
-
-
-@dataclass(frozen=True, slots=True)
-class FlowVersion:
-    """That there is a version of a flow, and since when."""
-
-    version: int
-    created_at: "datetime"
+"""Bytes of a flow's document; an item of DynamoDB has at most 400 KB."""
 
 
 class Registry:
@@ -93,9 +50,9 @@ class Registry:
         self._table = Table(dynamodb, table)
 
     def create_tenant(self, tenant_id: str, name: str) -> Tenant:
-        """Create a tenant; raise ConflictError if the id is taken."""
+        """Create a tenant; raise ConflictError for the id of another."""
         if not is_name(tenant_id):
-            raise InvalidRequestError(f"A tenant's id is {NAME_RULE}: {tenant_id!r} is not.")
+            raise InvalidRequestError(f"id: must be {NAME_RULE}, not {tenant_id!r}.")
         tenant = Tenant(tenant_id, name, clock.now())
         item = {
             **_tenant_key(tenant_id),
@@ -107,18 +64,18 @@ class Registry:
         return tenant
 
     def get_tenant(self, tenant_id: str) -> Tenant:
-        """Return a tenant; raise NotFoundError if there is none of this id."""
+        """Return a tenant; raise NotFoundError."""
         item = self._table.get(_tenant_key(tenant_id))
         if item is None:
             raise NotFoundError(f"There is no tenant {tenant_id}.")
         return Tenant(tenant_id, item["name"]["S"], time_of(item, "created_at"))
 
     def get_limits(self, tenant_id: str) -> Limits:
-        """Return a tenant's limits: none for one that is not there, which has no keys either."""
+        """Return a tenant's limits; no limits for an absent tenant, which has no keys either."""
         return self.get_rules(tenant_id).limits
 
     def get_rules(self, tenant_id: str) -> Rules:
-        """Return what holds for a tenant's submissions; nothing for one that is not there."""
+        """Return the rules of a tenant's submissions; the defaults for an absent tenant."""
         item = self._table.get(_tenant_key(tenant_id)) or {}
         limits = {
             limit.name: int(item[limit.name]["N"]) for limit in fields(Limits) if limit.name in item
@@ -130,10 +87,10 @@ class Registry:
         )
 
     def count_webhook(self, tenant_id: str, more: int) -> None:
-        """Count that an existing tenant has so many webhook endpoints more, or fewer.
+        """Add to the count of an existing tenant's webhook endpoints.
 
-        One is counted before it is there and until it is gone, so that the count, which whoever
-        dies in between leaves too high, is never too low.
+        An endpoint is counted before its creation and until after its removal. So a crash may leave
+        the count too high, and never too low.
         """
         outcome = self._table.update(
             _tenant_key(tenant_id), adds={"webhooks": more}, condition=exists("pk")
@@ -141,7 +98,7 @@ class Registry:
         _require_tenant(tenant_id, outcome)
 
     def set_webhook_hosts(self, tenant_id: str, hosts: Collection[str]) -> None:
-        """Set the hosts that a submission's webhook_url may name; the old hold for up to 60 s."""
+        """Set the hosts that a submission's webhook_url may name; caches keep the old 60 s."""
         outcome = self._table.update(
             _tenant_key(tenant_id),
             sets={"webhook_hosts": {"SS": sorted(hosts)}} if hosts else {},
@@ -151,21 +108,21 @@ class Registry:
         _require_tenant(tenant_id, outcome)
 
     def set_limits(self, tenant_id: str, limits: Limits) -> None:
-        """Set a tenant's limits: functions that have them cached keep the old for up to 60 s."""
+        """Set a tenant's limits; caches keep the old ones for up to 60 s."""
         self.get_tenant(tenant_id)
         for name, limit in asdict(limits).items():
             if limit is not None and limit < 1:
-                raise InvalidRequestError(f"{name}: {limit} is below 1.")
+                raise InvalidRequestError(f"{name}: must be at least 1, not {limit}.")
         given = {name: number(limit) for name, limit in asdict(limits).items() if limit is not None}
-        gone = [name for name in asdict(limits) if name not in given]
-        self._table.update(_tenant_key(tenant_id), sets=given, removes=gone)
+        removed = [name for name in asdict(limits) if name not in given]
+        self._table.update(_tenant_key(tenant_id), sets=given, removes=removed)
 
     def create_key(
         self, tenant_id: str, scopes: Iterable[Scope], label: str = "", flow: str | None = None
     ) -> tuple[ApiKey, str]:
         """Create a key for an existing tenant; return it and the key string, never seen again.
 
-        With a `flow`, which must exist, the key is for that flow alone.
+        With a `flow`, which must exist, the key is bound to that flow.
         """
         self.get_tenant(tenant_id)
         if flow is not None:
@@ -182,7 +139,7 @@ class Registry:
             flow=flow,
         )
         if not api_key.scopes:
-            raise InvalidRequestError("A key needs at least one scope.")
+            raise InvalidRequestError("scopes: must be at least one.")
         item: dict[str, Value] = {
             **_key(f"key#{api_key.id}", "key"),
             "tenant": text(tenant_id),
@@ -197,7 +154,7 @@ class Registry:
         return api_key, key_string
 
     def get_key(self, key_id: str) -> ApiKey | None:
-        """Return a key by its id, live or revoked, or None."""
+        """Return a key by its id, live or revoked; None for an unknown id."""
         item = self._table.get(_key(f"key#{key_id}", "key"))
         if item is None:
             return None
@@ -215,11 +172,11 @@ class Registry:
     def list_keys(self, tenant_id: str) -> list[ApiKey]:
         """Return a tenant's keys, live and revoked, oldest first."""
         ids = [item["sk"]["S"].removeprefix("key#") for item in self._query(tenant_id, "key#")]
-        found = [key for key_id in ids if (key := self.get_key(key_id)) is not None]
-        return sorted(found, key=lambda key: key.created_at)
+        api_keys = [key for key_id in ids if (key := self.get_key(key_id)) is not None]
+        return sorted(api_keys, key=lambda key: key.created_at)
 
     def revoke_key(self, tenant_id: str, key_id: str) -> None:
-        """Revoke a tenant's key: functions that have it cached take it for up to 60 s more."""
+        """Revoke a tenant's key; caches accept it for up to 60 s more."""
         outcome = self._table.update(
             _key(f"key#{key_id}", "key"),
             defaults={"revoked_at": millis(clock.now())},
@@ -233,17 +190,17 @@ class Registry:
     ) -> StoredFlow:
         """Save a flow's JSON document as its next version, for an existing tenant.
 
-        Unless it is to be saved `again`, a newest version with the same document stays the newest.
-        Raises ConflictError when somebody else saves the same flow at this moment.
+        Without `again`, an unchanged document makes no new version. Raises ConflictError after
+        another save of the flow at the same time.
         """
         self.get_tenant(tenant_id)
         if not is_name(flow_id):
-            raise InvalidRequestError(f"A flow's id is {NAME_RULE}: {flow_id!r} is not.")
+            raise InvalidRequestError(f"id: must be {NAME_RULE}, not {flow_id!r}.")
         if len(document.encode()) > MAX_FLOW_BYTES:
-            raise TooLargeError(f"A flow may have {MAX_FLOW_BYTES} bytes, and this one has more.")
+            raise TooLargeError(f"A flow must have at most {MAX_FLOW_BYTES} bytes.")
         newest = self._table.get(_key(f"tenant#{tenant_id}", f"flow#{flow_id}"))
         if newest and newest["document"]["S"] == document and not again:
-            return _flow(newest)
+            return _parse_flow(newest)
         version = int(newest["version"]["N"]) + 1 if newest else 1
         flow = StoredFlow(flow_id, version, document, _now())
         attributes = {
@@ -258,22 +215,22 @@ class Registry:
         try:
             self._table.transact([Put(new_version, absent("pk")), Put(newest_of_all)])
         except TransactionCanceledError as error:
-            raise ConflictError(f"Flow {flow_id} was saved by somebody else: try again.") from error
+            raise ConflictError(f"Another request saved flow {flow_id}: try again.") from error
         return flow
 
     def get_flow(self, tenant_id: str, flow_id: str, version: int | None = None) -> StoredFlow:
         """Return a version of a tenant's flow, the newest by default; raise NotFoundError."""
         sort_key = f"flow#{flow_id}" if version is None else f"version#{flow_id}#{version}"
-        if not is_name(flow_id):  # anything a client can write in a path: not repeated to anybody
+        if not is_name(flow_id):  # any text of a client's path, which no message repeats
             raise NotFoundError("There is no such flow.")
         item = self._table.get(_key(f"tenant#{tenant_id}", sort_key))
         if item is None:
             raise NotFoundError(f"There is no flow {flow_id}.")
-        return _flow(item)
+        return _parse_flow(item)
 
     def list_flows(self, tenant_id: str) -> list[StoredFlow]:
         """Return the newest version of each of a tenant's flows, by id."""
-        return [_flow(item) for item in self._query(tenant_id, "flow#")]
+        return [_parse_flow(item) for item in self._query(tenant_id, "flow#")]
 
     def list_flow_ids(self, tenant_id: str) -> list[str]:
         """Return the ids of a tenant's flows, in order."""
@@ -281,18 +238,18 @@ class Registry:
 
     def list_versions(self, tenant_id: str, flow_id: str) -> list[FlowVersion]:
         """Return the versions of a tenant's flow, newest first; raise NotFoundError."""
-        if not is_name(flow_id):  # anything a client can write in a path: not repeated to anybody
+        if not is_name(flow_id):  # any text of a client's path, which no message repeats
             raise NotFoundError("There is no such flow.")
-        found = self._query(tenant_id, f"version#{flow_id}#", ("version", "created_at"))
-        if not found:
+        items = self._query(tenant_id, f"version#{flow_id}#", ("version", "created_at"))
+        if not items:
             raise NotFoundError(f"There is no flow {flow_id}.")
         versions = [
-            FlowVersion(int(item["version"]["N"]), time_of(item, "created_at")) for item in found
+            FlowVersion(int(item["version"]["N"]), time_of(item, "created_at")) for item in items
         ]
         return sorted(versions, key=lambda each: each.version, reverse=True)
 
     def _query(self, tenant_id: str, prefix: str, names: Collection[str] = ()) -> list[Item]:
-        """Return a tenant's items with a prefix; only those attributes if there are `names`."""
+        """Return a tenant's items with a prefix; with `names`, those attributes alone."""
         condition = equals("pk", text(f"tenant#{tenant_id}")) & begins_with("sk", prefix)
         pages = self._table.pages(condition, attributes=names)
         return [item for page in pages for item in page.items]
@@ -303,7 +260,7 @@ def _require_tenant(tenant_id: str, outcome: Item | ConditionFailed) -> None:
         raise NotFoundError(f"There is no tenant {tenant_id}.")
 
 
-def _flow(item: Item) -> StoredFlow:
+def _parse_flow(item: Item) -> StoredFlow:
     return StoredFlow(
         item["flow"]["S"],
         int(item["version"]["N"]),
@@ -321,5 +278,5 @@ def _tenant_key(tenant_id: str) -> Item:
 
 
 def _now() -> "datetime":
-    """Return the time as it is read again: to a millisecond."""
+    """Return the present time to the millisecond, as the table stores it."""
     return clock.from_millis(clock.to_millis(clock.now()))

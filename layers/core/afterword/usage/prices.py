@@ -1,8 +1,8 @@
-"""What answers of models cost by the price table beside this file, prices.json.
+"""The cost of models' answers by the price table beside this file, prices.json.
 
-A price is for `tokens` tokens, in and out; `model` is the name of a model as its provider calls it,
-or a pattern of such names with `*`, and of several that fit the first one counts. The table is an
-owner's to change, and an estimate: providers' bills know more than tokens.
+A price is for `tokens` tokens, in and out. `model` is a model's name at its provider, or a pattern
+of such names with `*`; the first match counts. Owners may change the table, which is an estimate:
+providers charge for more than tokens.
 """
 
 import json
@@ -19,7 +19,7 @@ _PLACES = Decimal("0.000001")
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """What so many tokens cost."""
+    """The prices of a model's tokens."""
 
     tokens_in: Decimal
     tokens_out: Decimal
@@ -35,7 +35,7 @@ class Prices:
     models: Mapping[str, Price]
 
     def cost(self, model: str | None, tokens_in: int, tokens_out: int) -> Decimal | None:
-        """Return what answers cost; None for a model that has no price."""
+        """Return the cost of answers; None for a model without a price."""
         if model is None:
             return Decimal(0)
         price = next(
@@ -47,7 +47,7 @@ class Prices:
 
 
 def format_amount(cost: Decimal | None) -> str | None:
-    """Return a cost with six places, None if it is not known."""
+    """Return a cost with six places; None for an unknown cost."""
     return None if cost is None else f"{cost.quantize(_PLACES):f}"
 
 
@@ -58,7 +58,7 @@ def load_prices() -> Prices:
 
 
 def parse_prices(text: str) -> Prices:
-    """Return the price table that a JSON text is."""
+    """Return the price table of a JSON text."""
     values = json.loads(text)
     return Prices(
         as_of=values["as_of"],

@@ -1,4 +1,4 @@
-"""What a tenant has used and what that cost, grouped as it is asked for."""
+"""The report of a tenant's usage and its cost, by day, flow and model."""
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ DEFAULT_DAYS = 30
 
 
 class Grouping(StrEnum):
-    """What a report can be grouped by."""
+    """A dimension of a report's groups."""
 
     DAY = "day"
     FLOW = "flow"
@@ -29,7 +29,7 @@ class Grouping(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """What generations that have `names` in common have come to; no cost where one is unknown."""
+    """The tally and cost of generations with `names` in common; None for an unknown cost."""
 
     names: Mapping[Grouping, str | None]
     tally: "Tally"
@@ -38,7 +38,7 @@ class Group:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """What was used from the first day to the last; `unpriced` are models without a price."""
+    """The usage from the first day to the last; `unpriced` are models without a price."""
 
     first: date
     last: date
@@ -50,35 +50,37 @@ class Report:
 
 
 def parse_days(first: str | None, last: str | None) -> tuple[date, date]:
-    """Return the days `from` and `to`: DEFAULT_DAYS up to today (UTC), where they do not say."""
-    until = clock.now().date() if last is None else _day("to", last)
-    since = until - timedelta(days=DEFAULT_DAYS - 1) if first is None else _day("from", first)
-    if since > until:
-        raise UnprocessableError("from", "it is after `to`.")
-    if (until - since).days >= MAX_DAYS:
-        raise UnprocessableError("from", f"at most {MAX_DAYS} days are shown at once.")
-    return since, until
+    """Return the days `from` and `to`, by default DEFAULT_DAYS up to today (UTC)."""
+    last_day = clock.now().date() if last is None else _parse_day("to", last)
+    first_day = (
+        last_day - timedelta(days=DEFAULT_DAYS - 1) if first is None else _parse_day("from", first)
+    )
+    if first_day > last_day:
+        raise UnprocessableError("from", "must not be after `to`.")
+    if (last_day - first_day).days >= MAX_DAYS:
+        raise UnprocessableError("from", f"must be less than {MAX_DAYS} days before `to`.")
+    return first_day, last_day
 
 
-def _day(field: str, text: str) -> date:
+def _parse_day(field: str, text: str) -> date:
     try:
         day = date.fromisoformat(text)
     except ValueError as error:
-        raise UnprocessableError(field, "it must be a day such as 2026-11-30.") from error
+        raise UnprocessableError(field, "must be a day such as 2026-11-30.") from error
     if day.isoformat() != text or not 2000 <= day.year < 3000:  # noqa: PLR2004 - days of use
-        raise UnprocessableError(field, "it must be a day such as 2026-11-30.")
+        raise UnprocessableError(field, "must be a day such as 2026-11-30.")
     return day
 
 
 def parse_grouping(text: str | None) -> tuple[Grouping, ...]:
-    """Return what to group by, in the order of By: by day, where it does not say."""
+    """Return the dimensions in the order of Grouping; by day without a text."""
     names = [name.strip() for name in (Grouping.DAY if text is None else text).split(",")]
     if not set(names) <= set(Grouping):
-        raise UnprocessableError("by", f"it must be one or more of: {', '.join(Grouping)}.")
+        raise UnprocessableError("by", f"must be one or more of: {', '.join(Grouping)}.")
     return tuple(each for each in Grouping if each in names)
 
 
-def build_report(  # noqa: PLR0913, PLR0917 - what a report depends on
+def build_report(  # noqa: PLR0913, PLR0917 - the parts of a report
     statistics: "Statistics",
     prices: "Prices",
     tenant: str,
@@ -87,7 +89,7 @@ def build_report(  # noqa: PLR0913, PLR0917 - what a report depends on
     by: tuple[Grouping, ...],
     flow: str | None = None,
 ) -> Report:
-    """Return what a tenant has used, of one flow or of all."""
+    """Return the report of a tenant's usage, of one flow or of all."""
     used = statistics.get_tallies(tenant, first, last, flow)
     groups: dict[tuple[str | None, ...], dict[Cell, Tally]] = {}
     for cell, tally in used.items():
@@ -98,16 +100,16 @@ def build_report(  # noqa: PLR0913, PLR0917 - what a report depends on
         last=last,
         by=by,
         groups=tuple(
-            _group(dict(zip(by, names, strict=True)), groups[names], prices)
+            _build_group(dict(zip(by, names, strict=True)), groups[names], prices)
             for names in sorted(groups, key=_order)
         ),
-        total=_group({}, used, prices),
+        total=_build_group({}, used, prices),
         unpriced=tuple(sorted({cell.model for cell in _unpriced(used, prices) if cell.model})),
         prices=prices,
     )
 
 
-def _group(
+def _build_group(
     names: "Mapping[Grouping, str | None]", used: "Mapping[Cell, Tally]", prices: "Prices"
 ) -> Group:
     costs = [

@@ -30,8 +30,8 @@ from afterword.handlers.paging import Paging
 from afterword.runtime import json_text
 from afterword.runtime.json_text import render, render_array
 from afterword.runtime.pages import Page
+from afterword.tenants import StoredFlow
 from afterword.tenants.keys import ApiKey
-from afterword.tenants.registry import StoredFlow
 
 if TYPE_CHECKING:
     from afterword.dialects.genai_stack.responses import (

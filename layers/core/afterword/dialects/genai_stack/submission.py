@@ -5,7 +5,7 @@ from afterword.dialects.genai_stack import form
 from afterword.flows import inputs
 from afterword.generations import Submission
 from afterword.handlers import http
-from afterword.tenants.registry import StoredFlow
+from afterword.tenants import StoredFlow
 
 
 def parse_submission(request: http.Request, flow: StoredFlow) -> Submission:

@@ -22,8 +22,9 @@ if TYPE_CHECKING:
     from afterword.generations import Generation, Submission
     from afterword.handlers.http import Request, Response
     from afterword.knowledge.selection import Knowledge
+    from afterword.tenants import StoredFlow
     from afterword.tenants.keys import ApiKey
-    from afterword.tenants.registry import Registry, StoredFlow
+    from afterword.tenants.registry import Registry
 
 LINES_TYPES = frozenset(
     {"application/jsonl", "application/x-jsonlines", "application/ndjson", "application/x-ndjson"}

@@ -13,8 +13,8 @@ from afterword.dialects import native
 from afterword.errors import ForbiddenError, UnprocessableError
 from afterword.handlers.http import Request, Response
 from afterword.runtime.json_text import parse_object
+from afterword.tenants import FlowVersion, StoredFlow
 from afterword.tenants.keys import ApiKey
-from afterword.tenants.registry import FlowVersion, StoredFlow
 
 if TYPE_CHECKING:
     from afterword.dialects.native.responses import flows as responses

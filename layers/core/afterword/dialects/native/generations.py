@@ -50,8 +50,9 @@ from afterword.limits import Allowance
 from afterword.runtime import json_text
 from afterword.runtime.json_text import JsonObject, JsonText, render
 from afterword.runtime.pages import Page
+from afterword.tenants import StoredFlow
 from afterword.tenants.keys import ApiKey
-from afterword.tenants.registry import Registry, StoredFlow
+from afterword.tenants.registry import Registry
 
 if TYPE_CHECKING:
     from afterword.dialects.native.responses import generations as responses

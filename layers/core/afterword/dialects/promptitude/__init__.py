@@ -20,8 +20,8 @@ from afterword.knowledge import MAX_NAME
 from afterword.knowledge.selection import ContextFilterRequest, Knowledge
 from afterword.runtime import json_text
 from afterword.runtime.json_text import JsonText, render
+from afterword.tenants import StoredFlow
 from afterword.tenants.keys import ApiKey
-from afterword.tenants.registry import StoredFlow
 
 if TYPE_CHECKING:
     from afterword.dialects.promptitude.responses import (

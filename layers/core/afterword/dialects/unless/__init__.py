@@ -30,8 +30,9 @@ from afterword.handlers import http, paging
 from afterword.handlers.http import STATUSES, Request, Response, read_bearer_token
 from afterword.runtime import json_text
 from afterword.runtime.json_text import JsonText, render, render_array
+from afterword.tenants import StoredFlow
 from afterword.tenants.keys import ApiKey
-from afterword.tenants.registry import Registry, StoredFlow
+from afterword.tenants.registry import Registry
 
 if TYPE_CHECKING:
     from afterword.dialects.unless.languages import Languages
