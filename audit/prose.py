@@ -13,19 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).parent.parent
-FOLDERS = (
-    "audit",
-    "bench",
-    "cli",
-    "deploy",
-    "functions",
-    "layers/core/afterword/dialects",
-    "layers/documents",
-    "layers/viewer",
-    "local",
-    "openapi",
-    "tests",
-)
+FOLDERS = ("audit", "bench", "cli", "deploy", "functions", "layers", "local", "openapi", "tests")
 """The folders whose files are checked."""
 FIRST_WORD = re.compile(
     r"(it|what|whatever|who|whoever|somebody|nobody|they)\b"

@@ -120,7 +120,7 @@ def test_what_is_open_is_canceled_first(
     if running:
         claimed(generation_id)
     before = read_item("demo", generation_id)
-    refused = problem(409, "It has not ended: cancel it first.")
+    refused = problem(409, "The generation has not ended: cancel it first.")
     assert native.ask("delete_generation", generation_id) == refused
     assert read_item("demo", generation_id) == before
     native.ask("cancel_generation", generation_id)
@@ -212,7 +212,7 @@ def test_a_key_stands_for_what_was_deleted(
     native.ask("cancel_generation", generation_id)
     native.ask("delete_generation", generation_id)
     before = stored()
-    refused = problem(409, "Its generation was deleted: it is not made again.")
+    refused = problem(409, "Its generation was deleted, and is not made again.")
     assert native.submit(idempotency_key="case-457") == refused
     assert native.submit({**QUESTION, "external_ref": "A"}, idempotency_key="case-457") == refused
     assert (stored(), used().running) == (before, 0)
@@ -233,7 +233,7 @@ def test_objects_that_cannot_be_deleted_hinder_nothing(
     cut_off: Callable[[str], None],
     log_lines: Callable[[], list[Mapping[str, Any]]],
 ) -> None:
-    """The generation is gone, and the log says that objects are left, which expire."""
+    """The generation is gone, and the log says that payloads are left, which expire."""
     generation_id = native.submitted(inputs={"text": BIG})
     native.ask("cancel_generation", generation_id)
     assert clients().s3

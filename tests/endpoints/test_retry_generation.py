@@ -81,5 +81,5 @@ def test_a_retry_that_was_deleted_is_not_made_again(native: Native) -> None:
     new = native.ask("retry_generation", old)["body"]["id"]
     native.ask("cancel_generation", new)
     native.ask("delete_generation", new)
-    refused = problem(409, "Its generation was deleted: it is not made again.")
+    refused = problem(409, "Its generation was deleted, and is not made again.")
     assert native.ask("retry_generation", old) == refused

@@ -203,7 +203,7 @@ class BatchRunner:
     def _submit_one(self, batch: Batch, line: "Line") -> AfterwordError | None:
         """Submit a line; return the error of a refused one, None for an accepted one."""
         if line.content is None:
-            return BatchFailedError(f"It has more than {batches.MAX_LINE_BYTES} bytes.")
+            return BatchFailedError(f"The line has more than {batches.MAX_LINE_BYTES} bytes.")
         try:
             submission, flow = self._lines.parse(batch, line.content)
             key = line_key(batch.id, line.number)

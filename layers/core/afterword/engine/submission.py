@@ -123,7 +123,7 @@ class Submitter:
         if options.slot is not None and options.slot != stored.slot:
             self._limiter.release_slot(tenant, generation_id, options.slot)
         if stored.deleted:
-            raise ConflictError("Its generation was deleted: it is not made again.")
+            raise ConflictError("Its generation was deleted, and is not made again.")
         if not stored.same:
             raise KeyReusedError("The Idempotency-Key was used before, for another request.")
         if stored.status is Status.QUEUED:  # the first submission's send may have failed

@@ -106,7 +106,7 @@ class ContextFilter:
 class Submission:
     """A request after its dialect has parsed it.
 
-    `inputs` are the caller's data by name, as text; they reach the prompt as data, like the
+    `inputs` are the caller's data by name, as text, which reach the prompt as data, like the
     `files`. `template` is a reply whose bracketed placeholders the model fills. `external` are the
     caller's JSON texts by name, which return unchanged with the result and never reach a model.
     `deadline` is the longest time to its end, None for the flow's. `context` are selections of the

@@ -411,7 +411,7 @@ class GenerationStore:
         if flow not in {None, item["flow"]["S"]}:
             raise NotFoundError("There is no such generation.")
         if not _terminal(item):
-            raise ConflictError("It has not ended: cancel it first.")
+            raise ConflictError("The generation has not ended: cancel it first.")
         objects = self._items.objects(item)
         left = items.TOMBSTONE_ATTRIBUTES | ({"webhook_url"} if "due_at" in item else set())
         gone = sorted({*item, "title", "rating", "retried_as"} - left)

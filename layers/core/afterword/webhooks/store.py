@@ -166,7 +166,7 @@ class WebhookStore:
         return replace(endpoint, disabled_at=now, disabled_reason=reason)
 
     def remove_endpoint(self, endpoint: Endpoint) -> bool:
-        """Remove an endpoint; return whether it existed. Its deliveries stay until they expire."""
+        """Remove an endpoint, without its deliveries; return whether there was one."""
         return self._table.delete(key_of(endpoint)) is not None
 
     def add(self, delivery: Delivery) -> bool:
