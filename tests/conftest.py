@@ -233,7 +233,7 @@ def no_internet(monkeypatch: pytest.MonkeyPatch) -> None:
     def resolve(_host: str, _port: int) -> list[str]:
         raise OSError
 
-    monkeypatch.setattr(outbound, "_addresses", resolve)
+    monkeypatch.setattr(outbound, "_resolve_host", resolve)
 
 
 @pytest.fixture

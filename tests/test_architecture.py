@@ -272,23 +272,23 @@ def package_of(module: str) -> str:
     return rest[0] if first == "afterword" and rest else first
 
 
-@pytest.mark.parametrize("module", MODULES)
-def test_imports_go_down_one_list(module: str) -> None:
+def test_imports_go_down_one_list() -> None:
     """A module imports its own package and those below it, for type checking too."""
-    allowed = {*ORDER[ORDER.index(package_of(module)) :]}
-    assert {package_of(imported) for imported in imports_of_ours(module)} <= allowed
+    for module in MODULES:
+        allowed = {*ORDER[ORDER.index(package_of(module)) :]}
+        assert {package_of(imported) for imported in imports_of_ours(module)} <= allowed, module
 
 
-@pytest.mark.parametrize("module", MODULES)
-def test_packages_reach_only_for_public_modules(module: str) -> None:
+def test_packages_reach_only_for_public_modules() -> None:
     """A module of another package is in the table of public modules, but for the root's imports."""
-    foreign = {
-        imported
-        for imported in imports_of_ours(module)
-        if package_of(imported) not in {package_of(module), "afterword"}
-    }
-    private = {imported for imported in foreign if imported not in public_modules()}
-    assert module == "afterword.services" or not private
+    for module in MODULES:
+        foreign = {
+            imported
+            for imported in imports_of_ours(module)
+            if package_of(imported) not in {package_of(module), "afterword"}
+        }
+        private = {imported for imported in foreign if imported not in public_modules()}
+        assert module == "afterword.services" or not private, module
 
 
 def public_modules() -> set[str]:
@@ -345,18 +345,18 @@ def test_no_package_exports_the_names_of_another_module() -> None:
         assert not inner or module == "afterword" or dialect_of(module), module
 
 
-@pytest.mark.parametrize("module", [module for module in MODULES if dialect_of(module)])
-def test_dialects_do_not_know_each_other(module: str) -> None:
+def test_dialects_do_not_know_each_other() -> None:
     """A dialect imports its own modules and no other dialect's."""
-    others = {dialect_of(imported) for imported in imports_of_ours(module)}
-    assert others <= {None, dialect_of(module)}
+    for module in [module for module in MODULES if dialect_of(module)]:
+        others = {dialect_of(imported) for imported in imports_of_ours(module)}
+        assert others <= {None, dialect_of(module)}, module
 
 
-@pytest.mark.parametrize("module", [module for module in MODULES if "functions." in module])
-def test_a_handler_leaves_the_work_to_the_core(module: str) -> None:
+def test_a_handler_leaves_the_work_to_the_core() -> None:
     """A handler imports the core and nothing beside it: no AWS, no pydantic, no other handler."""
-    foreign = imports(module) - imports_of_ours(module)
-    assert {name.split(".")[0] for name in foreign} <= {"collections", "typing"}
+    for module in [module for module in MODULES if "functions." in module]:
+        foreign = imports(module) - imports_of_ours(module)
+        assert {name.split(".")[0] for name in foreign} <= {"collections", "typing"}, module
 
 
 def test_the_model_of_a_generation_knows_no_aws() -> None:
@@ -375,19 +375,19 @@ def test_only_the_worker_has_a_model() -> None:
     assert users == {"afterword.services"}
 
 
-@pytest.mark.parametrize("module", MODULES)
-def test_only_the_settings_read_the_environment(module: str) -> None:
+def test_only_the_settings_read_the_environment() -> None:
     """The environment is read in settings.py and nowhere else."""
-    names = {"environ", "environb", "getenv", "getenvb"}
-    used = names & set(attributes(module))
-    taken = {
-        alias.name
-        for node in ast.walk(tree(module))
-        if isinstance(node, ast.ImportFrom) and node.module == "os"
-        for alias in node.names
-    }
-    expected = {"environ"} if module == "afterword.runtime.settings" else set()
-    assert (used, names & taken) == (expected, set())
+    for module in MODULES:
+        names = {"environ", "environb", "getenv", "getenvb"}
+        used = names & set(attributes(module))
+        taken = {
+            alias.name
+            for node in ast.walk(tree(module))
+            if isinstance(node, ast.ImportFrom) and node.module == "os"
+            for alias in node.names
+        }
+        expected = {"environ"} if module == "afterword.runtime.settings" else set()
+        assert (used, names & taken) == (expected, set()), module
 
 
 @pytest.fixture(scope="module")
@@ -402,21 +402,21 @@ def operations() -> set[str]:
     return methods | {"get_paginator", "get_waiter", "generate_presigned_url"}
 
 
-@pytest.mark.parametrize("module", MODULES)
-def test_each_call_of_aws_has_its_one_module(module: str, operations: set[str]) -> None:
+def test_each_call_of_aws_has_its_one_module(operations: set[str]) -> None:
     """DynamoDB, the queue, the bucket and the models are known to one module each."""
-    assert operations & set(attributes(module)) == AWS_CALLS.get(module, set())
+    for module in MODULES:
+        assert operations & set(attributes(module)) == AWS_CALLS.get(module, set()), module
 
 
-@pytest.mark.parametrize("module", MODULES)
-def test_each_table_is_known_to_one_module(module: str) -> None:
+def test_each_table_is_known_to_one_module() -> None:
     """A table is made by the module of its items, once, and by no other; generations have two."""
-    made = [
-        node
-        for node in ast.walk(tree(module))
-        if isinstance(node, ast.Call) and ast.unparse(node.func).split(".")[-1] == "Table"
-    ]
-    assert len(made) == (module in TABLES)
+    for module in MODULES:
+        made = [
+            node
+            for node in ast.walk(tree(module))
+            if isinstance(node, ast.Call) and ast.unparse(node.func).split(".")[-1] == "Table"
+        ]
+        assert len(made) == (module in TABLES), module
 
 
 def test_each_table_of_the_template_has_its_module() -> None:
@@ -425,12 +425,13 @@ def test_each_table_of_the_template_has_its_module() -> None:
     assert set(TABLES.values()) == tables
 
 
-@pytest.mark.parametrize("module", MODULES)
-def test_only_the_clients_make_clients(module: str) -> None:
+def test_only_the_clients_make_clients() -> None:
     """AWS clients are made in one module, and nothing imports boto3, which costs a cold start."""
-    makes = {"create_client", "client", "resource"} & set(attributes(module))
-    assert makes == ({"create_client"} if module == "afterword.runtime.clients" else set())
-    assert not {name for name in imports(module) if name.split(".")[0] in {"boto3", "moto"}}
+    for module in MODULES:
+        makes = {"create_client", "client", "resource"} & set(attributes(module))
+        expected = {"create_client"} if module == "afterword.runtime.clients" else set()
+        assert makes == expected, module
+        assert not {name.split(".")[0] for name in imports(module)} & {"boto3", "moto"}, module
 
 
 IMPORT_EACH = """
@@ -501,15 +502,30 @@ def test_importing_does_nothing() -> None:
     assert found == {module: {"asked": [], "built": []} for module in MODULES}
 
 
-@pytest.mark.parametrize("folder", [path.parent.name for path in FUNCTIONS])
-def test_few_functions_import_pydantic(folder: str) -> None:
-    """Pydantic is a fifth of a cold start: functions pay for it only where the list says so."""
-    script = f"import functions.{folder}.app, sys; print('pydantic' in sys.modules)"
-    assert run_python("-c", script) == f"{folder in WITH_PYDANTIC}\n"
+HEAVY = """
+import json, os, sys
+import aws_lambda_powertools, botocore.config, botocore.exceptions, botocore.session, urllib3
+
+for folder in sys.argv[1:]:
+    sys.stdout.flush()
+    child = os.fork()
+    if child == 0:
+        __import__(f"functions.{folder}.app")
+        heavy = sorted({"pydantic", "fasttext", "jsonschema"} & sys.modules.keys())
+        print(json.dumps([folder, heavy]), flush=True)
+        os._exit(0)
+    os.waitpid(child, 0)
+"""
+"""Imports each function in a process of its own, and prints which costly libraries that brings."""
 
 
-@pytest.mark.parametrize("folder", ["get_answer", "submit_query"])
-def test_languages_cost_only_who_has_an_answer(folder: str) -> None:
-    """The model of languages is loaded for the first answer, and no cold start pays for it."""
-    script = f"import functions.{folder}.app, sys; print('fasttext' in sys.modules)"
-    assert run_python("-c", script) == "False\n"
+def test_few_functions_import_costly_libraries() -> None:
+    """Pydantic is a fifth of a cold start: functions pay for it only where the list says so.
+
+    The model of languages is loaded for the first answer, jsonschema for the first schema.
+    """
+    folders = [path.parent.name for path in FUNCTIONS]
+    lines = run_python("-c", HEAVY, *folders).splitlines()
+    heavy = {folder: found for folder, found in map(json.loads, lines) if found}
+    assert len(lines) == len(folders)
+    assert heavy == {folder: ["pydantic"] for folder in WITH_PYDANTIC}

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from afterword import clock
-from tests.harness.seeds import SEEDS, seeded
+from tests.harness.seeds import SEED_PARAMS, seeded
 
 
 def test_the_clock_is_aware_and_in_utc() -> None:
@@ -15,7 +15,7 @@ def test_the_clock_is_aware_and_in_utc() -> None:
     assert abs(now - datetime.now(UTC)) < timedelta(seconds=1)
 
 
-@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("seed", SEED_PARAMS)
 def test_milliseconds_are_kept(seed: int) -> None:
     """A stored time is read back as it was, to the millisecond."""
     millis = seeded(seed).randrange(4_102_444_800_000)

@@ -8,7 +8,7 @@ import pytest
 from afterword.batches import MAX_LINE_BYTES, MAX_LINES
 from afterword.batches import lines as batch_lines
 from afterword.batches.lines import Line, count_lines, group_lines, read_lines
-from tests.harness.seeds import SEEDS, seeded
+from tests.harness.seeds import SEED_PARAMS, seeded
 
 LONG = b"x" * MAX_LINE_BYTES
 
@@ -54,7 +54,7 @@ def test_a_file_is_cut_at_line_breaks(
     assert count_lines(reader(content), len(content), MAX_LINES) == len(found)
 
 
-@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("seed", SEED_PARAMS)
 def test_whoever_goes_on_finds_the_same_lines(monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
     """From any line on, the rest of a file is cut as it is from the start."""
     chance = seeded(seed)

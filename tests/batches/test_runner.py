@@ -395,7 +395,7 @@ def test_a_line_that_is_too_long_is_bad(
     batch = put(b"1\n1234\n2\n")
     batch, _ = run(runner, taken(batch))
     assert batch.counts == Counts(accepted=2, bad=1)
-    assert services().batches.read_bad(batch, 1, 3) == {2: "It has more than 1000000 bytes."}
+    assert services().batches.read_bad(batch, 1, 3) == {2: "The line has more than 1000000 bytes."}
 
 
 @pytest.mark.usefixtures("runner")

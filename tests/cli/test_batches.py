@@ -106,7 +106,7 @@ def api(
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         api.url = f"http://127.0.0.1:{server.server_port}"
-        thread = threading.Thread(target=server.serve_forever)
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
         url = api.url
         monkeypatch.setattr(BatchFiles, "upload_url", lambda _, key: f"{url}/{key}")

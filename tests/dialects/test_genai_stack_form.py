@@ -16,7 +16,7 @@ from afterword.dialects.genai_stack import form
 from afterword.errors import InvalidRequestError
 from afterword.files import Upload
 from afterword.handlers import form_fields, multipart
-from tests.harness.seeds import SEEDS, seeded
+from tests.harness.seeds import SEED_PARAMS, seeded
 
 BOUNDARY = "----boundary.7"
 MULTIPART = f"multipart/form-data; boundary={BOUNDARY}"
@@ -824,7 +824,7 @@ def received(name: str) -> str:
     return name.replace("%22", '"')
 
 
-@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("seed", SEED_PARAMS)
 def test_what_clients_encode_is_what_is_read(seed: int) -> None:
     """Any fields that httpx or urllib3 encodes are read as they were, in their order."""
     source = seeded(seed)
@@ -851,7 +851,7 @@ def test_what_clients_encode_is_what_is_read(seed: int) -> None:
         assert form.parse(JSON, json.dumps(dict(texts)).encode()) == list(dict(texts).items())
 
 
-@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("seed", SEED_PARAMS)
 def test_contents_are_those_that_the_mail_parser_finds(seed: int) -> None:
     """A content is what stands between the boundaries, byte for byte, as Python's email has it."""
     source = seeded(seed)
@@ -920,7 +920,7 @@ def mutated(source: random.Random, body: bytes) -> bytes:
     return body
 
 
-@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("seed", SEED_PARAMS)
 def test_whatever_is_sent_is_read_or_refused(seed: int) -> None:
     """A body that went wrong on its way is a form of sound texts, or a refusal in one sentence."""
     source = seeded(seed)

@@ -18,7 +18,7 @@ from afterword_documents import extraction
 from afterword_documents.extraction import extract
 from tests.harness import pdf_files
 from tests.harness.docx_files import NUMBERING, STYLES, docx, item, paragraph, style, table
-from tests.harness.seeds import SEEDS, seeded
+from tests.harness.seeds import SEED_PARAMS, seeded
 
 if TYPE_CHECKING:
     import subprocess
@@ -63,7 +63,7 @@ def test_a_document_that_is_cut_off_ends_well(media_type: str, content: bytes) -
     assert any(isinstance(end, FailedError) for end in outcomes)
 
 
-@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("seed", SEED_PARAMS)
 def test_a_document_with_changed_bytes_ends_well(seed: int) -> None:
     """A document with any changed bytes ends as a text or a failure."""
     rng = seeded(seed)
@@ -91,6 +91,7 @@ def test_noise_is_refused(media_type: str) -> None:
     assert str(end).startswith("The document is damaged")
 
 
+@pytest.mark.long
 def test_a_document_that_takes_too_long_is_ended() -> None:
     """A document whose reading does not end fails when its time is up."""
     began = time.monotonic()
@@ -145,6 +146,7 @@ def test_no_more_than_two_are_read_at_once(monkeypatch: pytest.MonkeyPatch) -> N
     assert most == 2
 
 
+@pytest.mark.long
 def test_a_document_that_never_had_its_turn_is_not_to_blame() -> None:
     """A document that waited in vain for others fails as unavailable, so that it is read later."""
     with ThreadPoolExecutor(2) as threads:

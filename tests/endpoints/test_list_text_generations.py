@@ -288,7 +288,17 @@ def test_a_page_of_big_texts_ends_early(
     assert [len(page) for page in pages] == [2, 1, 3, 2]
 
 
-@pytest.mark.parametrize("character", ["x", '"', "\\", "\n", "\x01", "é", "😀", "\u2028"])
+@pytest.mark.parametrize(
+    "character",
+    [
+        "x",
+        "\x01",
+        *(
+            pytest.param(each, marks=pytest.mark.long)
+            for each in ('"', "\\", "\n", "é", "😀", "\u2028")
+        ),
+    ],
+)
 def test_no_page_is_more_than_a_response_can_have(
     client: Client, set_clock: SetClock, character: str
 ) -> None:

@@ -268,7 +268,7 @@ def test_a_structured_result_that_is_none_fails(run: Run, answer: str) -> None:
     generation = services().store.get("demo", generation_id)
     assert (generation.reason, generation.message) == (
         Reason.INVALID_OUTPUT,
-        "The model's output is not the array that the flow's step names wants.",
+        "The model's output is not the array of the flow's step names.",
     )
     ended = services().store.get_end("demo", generation_id)
     assert ended is not None

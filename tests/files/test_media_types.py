@@ -8,7 +8,7 @@ import zipfile
 import pytest
 
 from afterword.files import media_types
-from tests.harness.seeds import SEEDS, seeded
+from tests.harness.seeds import SEED_PARAMS, seeded
 
 
 def archive(*names: str, compression: int = zipfile.ZIP_DEFLATED) -> bytes:
@@ -123,7 +123,7 @@ def test_a_text_comes_without_its_byte_order_mark() -> None:
         assert media_types.decode_text("L\u2019été\n".encode(encoding)) == "L\u2019été\n"
 
 
-@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("seed", SEED_PARAMS)
 def test_every_file_has_a_type(seed: int) -> None:
     """For any bytes, deciding never fails and says the same twice."""
     rng = seeded(seed)

@@ -15,7 +15,7 @@ from afterword.generations.details import GenerationDetail
 from afterword.knowledge.ranking import Origin, Ranked
 from afterword.models import Attachment, ChatTurn, Prompt
 from tests.conftest import START
-from tests.harness.seeds import SEEDS, seeded
+from tests.harness.seeds import SEED_PARAMS, seeded
 
 STEP = Step(name="reply", instructions="Answer politely.", max_tokens=300, temperature=0.2)
 STEP_AS_SENT = {"name": "reply", "instructions": "Answer."}
@@ -86,7 +86,7 @@ def test_no_input_can_close_its_tag(hostile: str) -> None:
     assert read_as_xml(prompt.user) == {**inputs, "template": template.text}
 
 
-@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("seed", SEED_PARAMS)
 def test_any_text_is_data(seed: int) -> None:
     """Any text at all stays between its own tags."""
     rng = seeded(seed)

@@ -10,7 +10,7 @@ from afterword.files import SubmittedFile, Upload
 from afterword.flows import inputs
 from afterword.flows.inputs import ANY_TEXT, Input, Kind
 from afterword.generations import Values
-from tests.harness.seeds import SEEDS, seeded
+from tests.harness.seeds import SEED_PARAMS, seeded
 
 TEXT = Input(name="topic", label="Topic")
 FILE = Input(name="paper", label="Paper", kind=Kind.FILE, max_bytes=10)
@@ -323,7 +323,7 @@ def test_a_file_is_no_text(kind: Kind) -> None:
     assert refused((each,), [("i", NOTE)]) == ("i", message)
 
 
-@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("seed", SEED_PARAMS)
 def test_whatever_is_sent_fits_or_is_refused_by_name(seed: int) -> None:
     """Any form is either taken, with values that fit again as they are, or refused by an input."""
     rng = seeded(seed)

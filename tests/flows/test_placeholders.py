@@ -11,7 +11,7 @@ from afterword.errors import InvalidRequestError
 from afterword.flows import placeholders
 from afterword.flows.placeholders import MAX_PLACEHOLDERS, UnfilledError
 from afterword.generations import Reason
-from tests.harness.seeds import SEEDS, seeded
+from tests.harness.seeds import SEED_PARAMS, seeded
 
 DEAR = "Bonjour [Nom du Client],\r\n\r\nMerci.  [one sentence on the next step]\n\tÀ bientôt [!]"
 """Three placeholders among fixed words."""
@@ -220,7 +220,7 @@ def test_property_names_fit_however_many_collide(letter: str) -> None:
     assert [name for name in names if not PROPERTY.match(name)] == []
 
 
-@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("seed", SEED_PARAMS)
 def test_any_template_is_filled_once_and_its_fixed_words_stay(seed: int) -> None:
     """In any template, filling changes its placeholders and nothing else."""
     rng = seeded(seed)

@@ -33,7 +33,7 @@ from afterword.services import services
 from tests.conftest import START, Call, SetClock, Stored
 from tests.harness.deployment import REFERENCES
 from tests.harness.fake_model import completion
-from tests.harness.seeds import SEEDS, seeded
+from tests.harness.seeds import SEED_PARAMS, seeded
 
 ID = "019a6f3e-7c00-7000-8000-000000000001"
 LEASE = timedelta(seconds=70)
@@ -731,7 +731,7 @@ def test_without_external_data_there_is_none(store: GenerationStore, read_item: 
     assert store.get("demo", generation_id).external == {}
 
 
-@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("seed", SEED_PARAMS)
 def test_whatever_happens_the_rules_hold(
     store: GenerationStore, set_clock: SetClock, read_item: ReadItem, seed: int
 ) -> None:

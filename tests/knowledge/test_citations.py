@@ -6,7 +6,7 @@ import pytest
 
 from afterword.knowledge import citations
 from afterword.knowledge.ranking import Origin, Ranked
-from tests.harness.seeds import SEEDS, seeded
+from tests.harness.seeds import SEED_PARAMS, seeded
 
 PASSAGES = {
     "Returns": "You may return any item within 30 days of receiving it, unworn and with its label."
@@ -147,7 +147,7 @@ def test_no_passages_are_no_sources() -> None:
     assert citations.find_used("As [1] says, within 30 days.", []) == set()
 
 
-@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("seed", SEED_PARAMS)
 def test_the_order_of_passages_makes_no_difference(seed: int) -> None:
     """The same passages are used in whatever order they were given, and each time again."""
     answer = "Delivery is free for orders over £40. La boutique est fermée le dimanche."
@@ -159,7 +159,7 @@ def test_the_order_of_passages_makes_no_difference(seed: int) -> None:
         assert found == {"Delivery", "Horaires"}
 
 
-@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("seed", SEED_PARAMS)
 def test_a_long_answer_takes_little_time(seed: int) -> None:
     """Twenty long passages and an answer of 20,000 characters, hostile or not, are told quickly."""
     random = seeded(seed)

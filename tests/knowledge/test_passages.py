@@ -5,7 +5,7 @@ import time
 import pytest
 
 from afterword.knowledge.passages import MAX_HEADING, MAX_PASSAGE, cut_passages
-from tests.harness.seeds import SEEDS, seeded
+from tests.harness.seeds import SEED_PARAMS, seeded
 
 LONG = 300_000
 NARROW_SPACE = "\u202f"
@@ -32,7 +32,7 @@ def random_text(seed: int) -> str:
     return "".join(random.choices(parts, k=random.randrange(2_000)))
 
 
-@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("seed", SEED_PARAMS)
 def test_nothing_is_lost_and_nothing_is_there_twice(seed: int) -> None:
     """Every character but white space is in exactly one passage, in order, within the bounds."""
     text = random_text(seed)

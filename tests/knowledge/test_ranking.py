@@ -13,7 +13,7 @@ from afterword.knowledge.lexical import Index, LexicalRanking
 from afterword.knowledge.passages import Passage, cut_passages
 from afterword.knowledge.ranking import Candidate, Origin, Ranked, Selection, SelectionTooLargeError
 from afterword.knowledge.words import fold, split_words
-from tests.harness.seeds import SEEDS, seeded
+from tests.harness.seeds import SEED_PARAMS, seeded
 
 SELECTION = Selection("demo", version="1")
 
@@ -203,7 +203,7 @@ def test_folding_is_the_same_for_all_forms_of_a_letter() -> None:
     assert [each for each in letters if fold(each.upper()) != fold(each.lower())] == []
 
 
-@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("seed", SEED_PARAMS)
 def test_every_letter_can_be_found(seed: int) -> None:
     """Any letter or digit of Unicode's first plane is found where it stands."""
     letters = [chr(code) for code in range(0x10000) if chr(code).isalnum()]
@@ -213,7 +213,7 @@ def test_every_letter_can_be_found(seed: int) -> None:
     assert [word for word in some if not asked.rank(word, 1)] == []
 
 
-@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("seed", SEED_PARAMS)
 def test_a_passage_is_found_by_its_own_rarest_word(seed: int) -> None:
     """A word that one passage alone has finds it, in any case."""
     random = seeded(seed)

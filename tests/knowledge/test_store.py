@@ -42,7 +42,7 @@ from afterword.runtime.payloads import INLINE_BYTES
 from afterword.services import services
 from tests.conftest import START, Call, SetClock
 from tests.harness.deployment import REFERENCES
-from tests.harness.seeds import SEEDS, seeded
+from tests.harness.seeds import SEED_PARAMS, seeded
 
 TABLE, BUCKET = REFERENCES["ContentsTable"], REFERENCES["ContentsBucket"]
 OPENING = Draft(
@@ -1228,7 +1228,7 @@ def test_texts_and_names_stay_as_they_are(contents: ContentStore, text: str) -> 
 # --- everything at once ---------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("seed", SEED_PARAMS)
 def test_whatever_is_done_the_counts_are_right(
     contents: ContentStore, set_clock: SetClock, seed: int
 ) -> None:

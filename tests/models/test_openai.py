@@ -101,6 +101,7 @@ def test_a_real_model_that_is_too_slow_times_out(llama: str) -> None:
     assert time.monotonic() - started < 3
 
 
+@pytest.mark.long
 def test_ten_prompts_run_side_by_side(llama: str) -> None:
     """One model object serves ten threads, and each gets the answer to its own prompt."""
     model = openai(llama)
@@ -150,7 +151,7 @@ def script() -> Iterator[Script]:
             """Keep the tests' output clean."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
     script.url = f"http://127.0.0.1:{server.server_port}/v1"
     yield script
@@ -225,6 +226,7 @@ def test_earlier_turns_go_before_the_question(script: Script) -> None:
     ]
 
 
+@pytest.mark.long
 def test_a_real_model_follows_a_conversation(llama: str) -> None:
     """An earlier turn is known to the question that follows."""
     turns = (ChatTurn(question="My name is Zebulon.", answer="Nice to meet you, Zebulon."),)

@@ -8,7 +8,7 @@ import pytest
 from afterword.errors import InvalidRequestError
 from afterword.runtime import json_text
 from afterword.runtime.json_text import MAX_DEPTH, JsonText
-from tests.harness.seeds import SEEDS, seeded
+from tests.harness.seeds import SEED_PARAMS, seeded
 
 TOO_DEEP = "The body is nested deeper than 64 levels."
 HALF_A_PAIR = "The body has half of a surrogate pair (\\ud800 to \\udfff), which is no character."
@@ -170,7 +170,7 @@ def test_an_empty_object_is_an_object(body: bytes) -> None:
     assert json_text.parse_object(body) == json_text.JsonObject({}, {})
 
 
-@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("seed", SEED_PARAMS)
 def test_any_object_is_taken_apart_into_its_texts(seed: int) -> None:
     """In any object, each member's text is exactly the text that was written."""
     rng = seeded(seed)

@@ -49,6 +49,7 @@ def test_every_promise_holds_whatever_fails(simulate: Simulate, seed: int) -> No
     simulate(seed)
 
 
+@pytest.mark.long
 def test_a_seed_is_one_run(simulate: Simulate) -> None:
     """The same seed gives the same steps, so that what a failed run has shown can be seen again."""
     steps = simulate(FIXED[0]).steps

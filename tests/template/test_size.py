@@ -17,7 +17,7 @@ from tests.conftest import ROOT
 MACHINES = {"x86_64": 0x3E, "arm64": 0xB7}  # e_machine of ELF
 
 
-@pytest.fixture(scope="module", params=MACHINES)
+@pytest.fixture(scope="module", params=["x86_64", pytest.param("arm64", marks=pytest.mark.long)])
 def architecture(request: pytest.FixtureRequest) -> str:
     """Return one processor after the other."""
     return str(request.param)

@@ -16,7 +16,7 @@ from afterword.generations import MAX_DEADLINE
 from afterword.runtime.clients import POOL_SIZE, clients
 from tests.conftest import ROOT
 from tests.harness.deployment import Deployment, as_list
-from tests.harness.seeds import SEEDS, seeded
+from tests.harness.seeds import SEED_PARAMS, seeded
 
 BUS = "arn:${AWS::Partition}:events:${AWS::Region}:${AWS::AccountId}:event-bus/${EventBusName}"
 BEDROCK = "arn:${AWS::Partition}:bedrock:*"
@@ -265,7 +265,7 @@ def test_what_is_delivered_too_often_becomes_a_dead_letter(deployment: Deploymen
         assert queue["MessageRetentionPeriod"] > MAX_DEADLINE.total_seconds()
 
 
-@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("seed", SEED_PARAMS)
 def test_the_deadline_ends_requeues_before_the_queue_does(
     deployment: Deployment, monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:

@@ -18,7 +18,7 @@ from afterword.webhooks.hosts import check_webhook_url, is_allowed_url
 from afterword.webhooks.sending import retry_wait
 from afterword.webhooks.signing import build_headers, new_secret
 from tests.conftest import START, SetClock
-from tests.harness.seeds import SEEDS, seeded
+from tests.harness.seeds import SEED_PARAMS, seeded
 
 RETRIES = (5, 300, 1_800, 7_200, 18_000, 36_000, 36_000)
 ENDPOINT = Endpoint(
@@ -86,7 +86,7 @@ def test_a_body_is_thin() -> None:
     )
 
 
-@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("seed", SEED_PARAMS)
 def test_ids_sort_by_time(set_clock: SetClock, seed: int) -> None:
     """Deliveries are in the order of their events, and their ids are UUIDs of version 8."""
     chance = seeded(seed)

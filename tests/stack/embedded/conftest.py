@@ -45,7 +45,7 @@ def file_host() -> Iterator[FileHost]:
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         host.host = f"127.0.0.1:{server.server_port}"
-        thread = threading.Thread(target=server.serve_forever)
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
         yield host
         server.shutdown()

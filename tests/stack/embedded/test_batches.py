@@ -68,7 +68,7 @@ class Echo(BaseHTTPRequestHandler):
 def echo_url() -> Iterator[str]:
     """Serve the stand-in for a model on loopback."""
     with ThreadingHTTPServer(("127.0.0.1", 0), Echo) as server:
-        thread = threading.Thread(target=server.serve_forever)
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
         yield f"http://127.0.0.1:{server.server_port}/v1"
         server.shutdown()
