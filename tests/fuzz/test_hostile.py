@@ -223,7 +223,7 @@ HEADERS = (
     "idempotency-key", "afterword-deadline", "content-type", "prefer", "if-none-match",
     "accept-encoding", "cookie", "content-encoding", "transfer-encoding", "constructor",
 )  # fmt: skip
-SHARES, EVENT_SHARES = 24, 3
+SHARES, EVENT_SHARES = 44, 6
 """How many endpoints there are for each change in the short form."""
 FEW = ("nothing", "NUL", "a line end", "not ASCII", "10 KB", "a surrogate")
 
