@@ -1,5 +1,6 @@
 """Fixtures that all tests share: the template, AWS under moto, tenants, the log and a set clock."""
 
+import gc
 import io
 import json
 import logging
@@ -110,6 +111,13 @@ class Stored:
     items: int
     messages: int
     objects: int
+
+
+def pytest_collection_finish() -> None:
+    """Leave the modules and the collected tests out of the garbage collector's work."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
 
 
 @pytest.fixture(autouse=True)

@@ -53,7 +53,7 @@ def test_a_finding_has_the_line_of_its_text(
     """A finding names the file and the line on which its docstring or comment begins."""
     (tmp_path / "module.py").write_text("size = 1\n\n# Bytes.\n# Nobody counts them.\n")
     assert prose.main([str(tmp_path)]) == 1
-    assert capsys.readouterr().err == f"{tmp_path}/module.py:3: Nobody counts them.\n"
+    assert capsys.readouterr().err.endswith("/module.py:3: Nobody counts them.\n")
 
 
 def test_the_checked_folders_are_clean(capsys: pytest.CaptureFixture[str]) -> None:

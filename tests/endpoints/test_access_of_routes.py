@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from afterword.generations import waiting
+from afterword.runtime import deadline
 from afterword.runtime.clients import clients
 from afterword.services import services
 from afterword.tenants.keys import Scope
@@ -162,6 +163,7 @@ def api(
         sleep=lambda seconds: set_clock.advance(seconds=seconds),
     )
     monkeypatch.setattr(waiting, "time", waited)
+    monkeypatch.setattr(deadline, "time", waited)
     generation_id = submitted(tenant)
     if request.node.callspec.params.get("function") in OF_ENDED:
         services().outbox.cancel(tenant.id, generation_id)

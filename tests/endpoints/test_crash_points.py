@@ -31,7 +31,9 @@ MINUTES = 90
 LIMITS = Limits(running_at_once=2, requests_per_minute=10, tokens_per_month=10_000)
 TOKENS = completion(TEXT).tokens_in + completion(TEXT).tokens_out
 
-pytestmark = pytest.mark.parametrize("moment", ["before-call", "after-call"])
+pytestmark = pytest.mark.parametrize(
+    "moment", [pytest.param("before-call", marks=pytest.mark.long), "after-call"]
+)
 
 
 @dataclass(frozen=True)

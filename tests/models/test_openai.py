@@ -75,6 +75,7 @@ def test_the_output_never_exceeds_max_tokens(llama: str) -> None:
     assert completion.tokens_out == 7
 
 
+@pytest.mark.long
 def test_a_schema_makes_a_real_model_fill_every_placeholder(llama: str) -> None:
     """With a template's schema the output is a JSON object that fills the template."""
     template = placeholders.parse_template("Dear [customer's name], about [topic of the mail].")

@@ -66,6 +66,7 @@ def sizes(built: Path, template: Mapping[str, Any]) -> Sizes:
     return measure(template, built)
 
 
+@pytest.mark.long  # `make build` holds the budget, too
 def test_what_is_deployed_is_within_its_budget(sizes: Sizes) -> None:
     """No function, no layer and no function with its layers is bigger than it may be."""
     assert sizes.problems == []
