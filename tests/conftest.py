@@ -28,7 +28,13 @@ from tests.harness import (
     seeds,  # noqa: F401 - chooses the fresh seed before other processes start
 )
 from tests.harness.deployment import REFERENCES, REGION, Deployment, parsed_template
-from tests.harness.stand_in_aws import EventHandlers, let_one_call_in_at_a_time, stand_in_aws
+from tests.harness.stand_in_aws import (
+    EventHandlers,
+    let_one_call_in_at_a_time,
+    put_items,
+    read_items,
+    stand_in_aws,
+)
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = {path.name for path in (ROOT / "layers/core/afterword").iterdir() if path.is_dir()}
@@ -51,6 +57,8 @@ PARAMETERS = {
 """The template's parameters in the tests; the others keep their defaults."""
 
 _CLIENTS_EVENTS = EventHandlers()
+_TENANTS: dict[tuple[str, datetime | None], tuple[list[dict[str, Any]], str]] = {}
+"""The items and the key of each tenant that was created, by its id and the set clock's moment."""
 
 type Event = dict[str, Any]
 
@@ -310,12 +318,25 @@ def store(aws: None) -> GenerationStore:  # noqa: ARG001 - asked for its effect
 
 @pytest.fixture
 def make_tenant(registry: Registry) -> Callable[[str], Tenant]:
-    """Return a function that creates a tenant with a mail flow."""
+    """Return a function that creates a tenant with a mail flow.
+
+    The first of an id is created by the registry, and later ones by copies of its items: most tests
+    need a tenant.
+    """
 
     def make(tenant_id: str) -> Tenant:
-        registry.create_tenant(tenant_id, f"{tenant_id} Ltd")
-        registry.put_flow(tenant_id, FLOW, FLOW_DOCUMENT)
-        return Tenant(tenant_id, registry.create_key(tenant_id, [Scope.SUBMIT, Scope.READ])[1])
+        moment = clock.now() if isinstance(clock.now, SetClock) else None
+        if (tenant_id, moment) not in _TENANTS:
+            others = read_items("RegistryTable")
+            registry.create_tenant(tenant_id, f"{tenant_id} Ltd")
+            registry.put_flow(tenant_id, FLOW, FLOW_DOCUMENT)
+            key = registry.create_key(tenant_id, [Scope.SUBMIT, Scope.READ])[1]
+            items = [item for item in read_items("RegistryTable") if item not in others]
+            _TENANTS[tenant_id, moment] = (items, key)
+            return Tenant(tenant_id, key)
+        items, key = _TENANTS[tenant_id, moment]
+        put_items("RegistryTable", items)
+        return Tenant(tenant_id, key)
 
     return make
 

@@ -677,6 +677,7 @@ def test_a_batch_out_of_time_requeues_the_unfinished(
     assert work.get(stuck).status is Status.QUEUED
 
 
+@pytest.mark.long
 def test_a_generation_that_runs_out_of_time_again_and_again_fails(work: Work) -> None:
     """The third invocation that ends before the model answered is the generation's last."""
     message = work.submit()

@@ -79,6 +79,19 @@ def stand_in_aws() -> Iterator[None]:
         reset_model_data()
 
 
+def read_items(resource: str) -> list[dict[str, Any]]:
+    """Return all items of a table, without a call of AWS."""
+    table = _backend("dynamodb", REGION).tables[REFERENCES[resource]]
+    return [item.to_json()["Attributes"] for item in table.all_items()]
+
+
+def put_items(resource: str, items: Iterable[dict[str, Any]]) -> None:
+    """Put items into a table, without a call of AWS."""
+    table = _backend("dynamodb", REGION).tables[REFERENCES[resource]]
+    for item in items:
+        table.put_item(item)
+
+
 def let_one_call_in_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """Serialise moto's calls: between threads its conditional writes can have two winners."""
     lock = threading.Lock()

@@ -215,11 +215,17 @@ def test_what_announces_a_list_stays_with_it() -> None:
         assert any("You need:\n\n- tea" in passage for passage in texts(text, longest))
 
 
+HOSTILE = (
+    *("\n", " ", ".", "? A", ".»", "a\n", "#", "```\n", "a\n---\n", "===\n", "a\u00a0"),
+    *(". A", "1. ", '."', "- ", "**", "|", "`"),
+)
+
+
 @pytest.mark.parametrize(
     "unit",
     [
-        *("a", "\n", " ", ".", ". ", "? A", ".»", "a\n", "# a\n", "#", "- a\n", "|-|\n", "```\n"),
-        *("a\n---\n", "===\n", "a\u00a0", "字。", ". A", "1. ", '."', "- ", "**", "|", "`"),
+        *("a", ". ", "# a\n", "- a\n", "|-|\n", "字。"),
+        *(pytest.param(unit, marks=pytest.mark.long) for unit in HOSTILE),
     ],
 )
 def test_hostile_texts_take_no_longer_than_others(unit: str) -> None:

@@ -369,6 +369,7 @@ def test_an_index_that_does_not_fit_is_used_all_the_same() -> None:
     assert len(reader.read) == 1
 
 
+@pytest.mark.long
 def test_threads_share_a_ranking() -> None:
     """Many threads at once get what one gets, and each index is built once."""
     reader = Reader(

@@ -289,8 +289,8 @@ def test_the_largest_file(fetcher: Fetcher, serve: Serve) -> None:
     ("first", "piece"),
     [
         pytest.param(b"", b"", id="no answer"),
-        pytest.param(b"HTTP/1.1 ", b"2", id="a status"),
-        pytest.param(OK, b"x-a: b\r\n", id="headers"),
+        pytest.param(b"HTTP/1.1 ", b"2", id="a status", marks=pytest.mark.long),
+        pytest.param(OK, b"x-a: b\r\n", id="headers", marks=pytest.mark.long),
         pytest.param(OK + b"content-length: 999\r\n\r\n", b"x", id="a body with a length"),
         pytest.param(OK + b"\r\n", b"x", id="a body without a length"),
         pytest.param(

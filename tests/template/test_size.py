@@ -72,6 +72,7 @@ def test_what_is_deployed_is_within_its_budget(sizes: Sizes) -> None:
     assert sizes.problems == []
 
 
+@pytest.mark.long
 def test_a_budget_is_not_idle(sizes: Sizes) -> None:
     """A layer that has become a third smaller gets a smaller budget."""
     for name, layer in sizes.layers.items():
