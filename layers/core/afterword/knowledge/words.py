@@ -1,6 +1,5 @@
 """The words of texts and questions in the form of lexical ranking: folded, stemmed."""
 
-import importlib
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
@@ -102,9 +101,10 @@ def stem_words(split: Sequence[str], tongue: Language) -> list[str]:
     if tongue is Language.FRENCH:
         # The stemmer knows -ée and -ées by their accents, which folding has removed.
         split = [_FEMININE.sub("e", word) for word in split]
-    # A late import, for ranking alone. A stemmer has state, so each call makes its own.
-    stemmer = importlib.import_module("Stemmer").Stemmer(tongue.value)
-    stemmed: list[str] = stemmer.stemWords(split)
+    from Stemmer import Stemmer  # type: ignore[import-not-found] # a C extension, for ranking alone
+
+    # A stemmer has state, so each call makes its own.
+    stemmed: list[str] = Stemmer(tongue.value).stemWords(split)
     return stemmed
 
 
