@@ -257,7 +257,7 @@ MUTANTS = [
     Mutant(
         "a slot never given back",
         {Promise.PLACES_BACK},
-        lambda patch: patch.setattr(Quotas, "_give_back", lambda *_: None),
+        lambda patch: patch.setattr(Quotas, "_release", lambda *_: None),
         slow=True,
     ),
     Mutant(
