@@ -1,6 +1,5 @@
 """`make sam-local`: an API of containers before the stack, and nothing left at its end."""
 
-import json
 import os
 import signal
 from collections.abc import Iterator
@@ -70,17 +69,18 @@ def not_allowed(sam: SamLocal) -> Iterator[None]:
     stack = session().client("cloudformation", endpoint_url=account.endpoint)
     found = stack.describe_stack_resource(StackName=account.stack, LogicalResourceId="ListKeysRole")
     role = found["StackResourceDetail"]["PhysicalResourceId"]
-    policies = {
-        name: iam.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"]
-        for name in iam.list_role_policies(RoleName=role)["PolicyNames"]
-    }
-    assert policies
-    for name in policies:
-        iam.delete_role_policy(RoleName=role, PolicyName=name)
+    attached = [
+        policy["PolicyArn"]
+        for policy in iam.list_attached_role_policies(RoleName=role)["AttachedPolicies"]
+    ]
+    inline = iam.list_role_policies(RoleName=role)["PolicyNames"]
+    assert attached
+    assert not inline, "this function has statements of its own: take these away, too"
+    for policy in attached:
+        iam.detach_role_policy(RoleName=role, PolicyArn=policy)
     yield
-    for name, document in policies.items():
-        text = document if isinstance(document, str) else json.dumps(document)
-        iam.put_role_policy(RoleName=role, PolicyName=name, PolicyDocument=text)
+    for policy in attached:
+        iam.attach_role_policy(RoleName=role, PolicyArn=policy)
 
 
 def test_a_function_may_do_what_its_role_may(
