@@ -2,7 +2,10 @@
 
 from collections.abc import Sequence
 
+# The worker's own modules are imported while Lambda starts the function, where they cost least.
+from afterword.engine import attempts, prompting  # noqa: F401
 from afterword.handlers import sqs
+from afterword.models import provider  # noqa: F401
 from afterword.runtime import queue
 from afterword.runtime.deadline import Deadline
 from afterword.runtime.queue import Message

@@ -1,11 +1,10 @@
 """Deadlines: the end of the time that an invocation, or a part of its work, may take."""
 
 import time
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Deadline:
+class Deadline(NamedTuple):
     """A moment of the monotonic clock; `min` of two is the one that passes first."""
 
     at: float
