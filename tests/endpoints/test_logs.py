@@ -65,13 +65,6 @@ def told(lines: list[Line]) -> list[tuple[str, str | None]]:
     return [(line["message"], line.get("request_id")) for line in lines]
 
 
-@pytest.fixture
-def no_change_of_visibility(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the visibility of messages with sample receipts be changed."""
-    monkeypatch.setattr(Queue, "change_visibility", lambda *_: None)
-
-
-@pytest.mark.usefixtures("no_change_of_visibility")
 def test_an_id_is_followed_from_the_api_to_the_end(  # noqa: PLR0913, PLR0917 - fixtures
     native: Native,
     call: Callable[..., Line],
@@ -80,6 +73,7 @@ def test_an_id_is_followed_from_the_api_to_the_end(  # noqa: PLR0913, PLR0917 - 
     webhooks: Webhooks,
     webhook_queue: WebhookQueue,
     receiver: Receiver,
+    set_clock: SetClock,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The admission, each attempt, the end message and the webhook are logged once each."""
@@ -89,6 +83,7 @@ def test_an_id_is_followed_from_the_api_to_the_end(  # noqa: PLR0913, PLR0917 - 
     generation_id, other_id = native.submitted(), native.submitted()
     use_model(raising(ModelUnavailableError("Busy.")))
     call("generate", generation_id)
+    set_clock.advance(minutes=1)
     use_model(saying("Dear Ada,"))
     for each in (generation_id, other_id):
         call("generate", each)

@@ -14,7 +14,6 @@ from afterword.models import (
     ModelUnavailableError,
     Prompt,
 )
-from afterword.runtime.queue import Queue
 from afterword.services import services
 from tests.conftest import FLOW, START, Event, SetClock, Tenant
 from tests.harness import embedded_metrics
@@ -119,10 +118,8 @@ def run(
     load_event: Callable[[str], Event],
     use_model: Callable[[FakeModel], None],
     set_clock: SetClock,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> Work:
     """Return a function that runs the worker with a model that thinks for THINKS seconds."""
-    monkeypatch.setattr(Queue, "change_visibility", lambda *_: None)  # a sample receipt
 
     def run(answer: Answer) -> None:
         def think(prompt: Prompt) -> Completion:
@@ -193,32 +190,38 @@ def test_an_answer_that_is_of_no_use(
     "error", [ModelUnavailableError("Busy."), ModelTimedOutError("No answer.")]
 )
 def test_a_requeue(
-    put: Callable[..., None], run: Work, metric_lines: MetricLines, error: Exception
+    put: Callable[..., None],
+    run: Work,
+    set_clock: SetClock,
+    metric_lines: MetricLines,
+    error: Exception,
 ) -> None:
     """An attempt that queues it again is counted; the next one's time in the queue is not."""
     put()
     run(fails(error))
+    set_clock.advance(minutes=1)
     run(says("Dear Ada,"))
     assert metric_lines() == [
         expected({"TimeInQueue": 0}, attempt=1),
         of_model({"TimeInModel": 1500, "Requeued": 1}, at=1.5, attempt=1),
-        of_model({**ANSWERED, "Succeeded": 1, "Failed": 0}, at=3.0, attempt=2),
+        of_model({**ANSWERED, "Succeeded": 1, "Failed": 0}, at=63.0, attempt=2),
     ]
 
 
 def test_what_times_out_for_the_last_time(
-    put: Callable[..., None], run: Work, metric_lines: MetricLines
+    put: Callable[..., None], run: Work, set_clock: SetClock, metric_lines: MetricLines
 ) -> None:
     """The third attempt without an answer in time is the end, and is requeued no more."""
     put()
     for _ in range(3):
         run(fails(ModelTimedOutError("No answer.")))
+        set_clock.advance(minutes=1)
     assert metric_lines()[1:] == [
         of_model({"TimeInModel": 1500, "Requeued": 1}, at=1.5, attempt=1),
-        of_model({"TimeInModel": 1500, "Requeued": 1}, at=3.0, attempt=2),
+        of_model({"TimeInModel": 1500, "Requeued": 1}, at=63.0, attempt=2),
         of_model(
             {"TimeInModel": 1500, "Succeeded": 0, "Failed": 1},
-            at=4.5,
+            at=124.5,
             attempt=3,
             reason="timed_out",
         ),
@@ -250,7 +253,7 @@ def test_a_flow_of_several_models(
 
 
 def test_steps_of_an_earlier_attempt_are_not_counted_again(
-    put: Callable[..., None], run: Work, metric_lines: MetricLines
+    put: Callable[..., None], run: Work, set_clock: SetClock, metric_lines: MetricLines
 ) -> None:
     """A step is counted by the attempt that asked, however the generation ends."""
     services().registry.put_flow("demo", FLOW, json.dumps(STEPS))
@@ -266,10 +269,11 @@ def test_steps_of_an_earlier_attempt_are_not_counted_again(
         of_model(ANSWERED, "small", at=3.0, attempt=1),
         of_model({"TimeInModel": 1500, "Requeued": 1}, "big", at=3.0, attempt=1),
     ]
+    set_clock.advance(minutes=1)
     run(says("Dear Ada,"))
     assert metric_lines() == [
-        of_model(ANSWERED, "big", at=6.0, attempt=2),
-        of_model({**ANSWERED, "Succeeded": 1, "Failed": 0}, "small", at=6.0, attempt=2),
+        of_model(ANSWERED, "big", at=66.0, attempt=2),
+        of_model({**ANSWERED, "Succeeded": 1, "Failed": 0}, "small", at=66.0, attempt=2),
     ]
 
 

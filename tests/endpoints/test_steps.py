@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from afterword import clock
-from afterword.engine.attempts import MIN_STEP_SECONDS, WRITE_SECONDS
+from afterword.engine.attempts import MAX_BACKOFF_SECONDS, MIN_STEP_SECONDS, WRITE_SECONDS
 from afterword.flows.flow import Flow
 from afterword.generations import Output, Reason, Status, Submission
 from afterword.models import LENGTH, ModelTimedOutError, ModelUnavailableError, Prompt
@@ -81,17 +81,20 @@ def asked(model: FakeModel) -> list[str]:
 @pytest.fixture
 def run(
     tenant: Tenant,  # noqa: ARG001 - asked for its effect
-    set_clock: SetClock,  # noqa: ARG001 - asked for its effect
+    set_clock: SetClock,
     message_event: Callable[[str], Event],
     use_model: Callable[[FakeModel], None],
 ) -> Run:
-    """Return a function that runs a generation once with a model."""
+    """Return a function that runs a generation once with a model, until its next try is due."""
 
     def run_once(
         generation_id: str, model: FakeModel, context: LambdaContext = CONTEXT
     ) -> dict[str, Any]:
         use_model(model)
-        return invoke("generate", message_event(generation_id), context)
+        try:
+            return invoke("generate", message_event(generation_id), context)
+        finally:
+            set_clock.advance(seconds=MAX_BACKOFF_SECONDS)
 
     return run_once
 
@@ -116,15 +119,20 @@ def test_each_step_uses_the_results_before_it(run: Run) -> None:
 
 
 @pytest.mark.parametrize(
-    "error", [ModelUnavailableError("Busy."), ModelTimedOutError("Slow."), RuntimeError("a bug")]
+    ("error", "again"),
+    [
+        (ModelUnavailableError("Busy."), False),
+        (ModelTimedOutError("Slow."), False),
+        (RuntimeError("a bug"), True),
+    ],
 )
 def test_a_retry_goes_on_where_the_last_attempt_stopped(
-    run: Run, set_clock: SetClock, error: Exception
+    run: Run, set_clock: SetClock, error: Exception, *, again: bool
 ) -> None:
     """A finished step is not paid for again, whatever ends the attempt after it."""
     flow(NAMES, POEM, TITLE)
     generation_id = submit()
-    assert run(generation_id, answering("A title", error))["batchItemFailures"]
+    assert bool(run(generation_id, answering("A title", error))["batchItemFailures"]) is again
     set_clock.advance(minutes=6)
     model = answering()
     assert run(generation_id, model) == {"batchItemFailures": []}
@@ -197,12 +205,12 @@ def test_a_later_step_is_left_to_an_invocation_with_time(run: Run, calls: list[C
     generation_id = submit()
     seconds = WRITE_SECONDS + MIN_STEP_SECONDS - 1
     short = LambdaContext(milliseconds=int(seconds * 1000))
-    assert run(generation_id, answering(), short)["batchItemFailures"]
+    assert run(generation_id, answering(), short) == {"batchItemFailures": []}
     assert services().store.get("demo", generation_id).status is Status.QUEUED
     claim = services().store.claim("demo", generation_id, clock.now() + timedelta(minutes=6))
     assert claim is not None
     assert (len(claim.results), claim.failures) == (1, 0)
-    assert "sqs.ChangeMessageVisibility" in [call.operation for call in calls]
+    assert [call.params["DelaySeconds"] for call in calls if "DelaySeconds" in call.params]
 
 
 def test_each_invocation_gets_on_however_short_it_is(run: Run) -> None:
@@ -211,7 +219,8 @@ def test_each_invocation_gets_on_however_short_it_is(run: Run) -> None:
     generation_id = submit()
     short = LambdaContext(milliseconds=int((WRITE_SECONDS + 5) * 1000))
     for _ in range(2):
-        assert run(generation_id, answering(), short)["batchItemFailures"]
+        assert run(generation_id, answering(), short) == {"batchItemFailures": []}
+        assert services().store.get("demo", generation_id).status is Status.QUEUED
     assert run(generation_id, answering(), short) == {"batchItemFailures": []}
     assert services().store.get("demo", generation_id).status is Status.SUCCEEDED
 

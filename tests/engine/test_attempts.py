@@ -5,7 +5,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 
@@ -34,6 +34,7 @@ from afterword.models import (
 )
 from afterword.runtime.clients import clients
 from afterword.runtime.deadline import Deadline
+from afterword.runtime.dynamodb import Item, Table, time_of
 from afterword.runtime.queue import Message
 from afterword.services import services
 from afterword.tenants.registry import Registry
@@ -122,11 +123,11 @@ def work(tenant: Tenant, store: GenerationStore, set_clock: SetClock) -> Iterato
 
 
 def delays(calls: list[Call]) -> list[int]:
-    """Return the seconds by which messages' visibility was changed."""
+    """Return the seconds by which messages were delayed that the worker sent."""
     return [
-        call.params["VisibilityTimeout"]
+        call.params["DelaySeconds"]
         for call in calls
-        if call.operation == "sqs.ChangeMessageVisibility"
+        if call.operation == "sqs.SendMessage" and "DelaySeconds" in call.params
     ]
 
 
@@ -244,10 +245,11 @@ def test_a_template_without_placeholders_needs_no_model(work: Work) -> None:
 def test_an_unavailable_model_requeues(
     work: Work, calls: list[Call], read_item: ReadItem, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A throttled generation is queued again, spends nothing, and its message comes back later."""
+    """A throttled generation is queued again, spends nothing, and its next message comes later."""
     jitter(monkeypatch, 1.0)
     message = work.submit()
-    assert work.run(raising(ModelUnavailableError("Busy.")), message) == [message.message_id]
+    calls.clear()
+    assert work.run(raising(ModelUnavailableError("Busy.")), message) == []
     item = read_item("demo", message.id)
     assert (item["status"], item["attempt"], item["failures"]) == (
         {"S": "queued"},
@@ -255,12 +257,107 @@ def test_an_unavailable_model_requeues(
         {"N": "0"},
     )
     assert "lease_until" not in item
-    change = next(call for call in calls if call.operation == "sqs.ChangeMessageVisibility")
-    assert change.params == {
+    (sent,) = [call for call in calls if call.operation.startswith("sqs.")]
+    assert sent.params == {
         "QueueUrl": REFERENCES["Queue"],
-        "ReceiptHandle": message.receipt_handle,
-        "VisibilityTimeout": 2,
+        "MessageBody": json.dumps({"tenant": "demo", "id": message.id}),
+        "MessageGroupId": "demo",
+        "DelaySeconds": 2,
     }
+
+
+def test_waiting_is_written_down(
+    work: Work, read_item: ReadItem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A requeue stores the next try, and moves the due time two minutes behind it."""
+    jitter(monkeypatch, 0.0)
+    message = work.submit()
+    work.run(raising(ModelUnavailableError("Busy.", retry_after=600.0)), message)
+    item = read_item("demo", message.id)
+    assert (time_of(item, "next_at"), time_of(item, "due_at")) == (
+        START + timedelta(minutes=10),
+        START + timedelta(minutes=12),
+    )
+
+
+def test_a_longer_wait_than_a_message_can_have_is_in_the_table_alone(
+    work: Work, calls: list[Call], read_item: ReadItem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beyond 15 minutes no message waits: the generation is due when its wait is over."""
+    jitter(monkeypatch, 0.0)
+    message = work.submit()
+    assert work.run(raising(ModelUnavailableError("Busy.", retry_after=900.1)), message) == []
+    assert delays(calls) == []
+    item = read_item("demo", message.id)
+    assert time_of(item, "next_at") == time_of(item, "due_at") == START + timedelta(seconds=901)
+
+
+def test_a_wait_is_due_at_the_deadline_at_the_latest(
+    work: Work, read_item: ReadItem, set_clock: SetClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However late the next try is, the generation fails in the minute after its deadline."""
+    jitter(monkeypatch, 0.0)
+    message = work.submit()
+    set_clock.advance(minutes=50)
+    work.run(raising(ModelUnavailableError("Busy.", retry_after=595.0)), message)
+    assert time_of(read_item("demo", message.id), "due_at") == START + timedelta(hours=1)
+
+
+def test_a_line_of_a_batch_waits_in_its_own_group(
+    work: Work, calls: list[Call], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A message is sent again in the message group that it came in."""
+    jitter(monkeypatch, 0.0)
+    message = replace(work.submit(), attributes={"MessageGroupId": "demo#batch"})
+    calls.clear()
+    work.run(raising(ModelUnavailableError("Busy.")), message)
+    assert [call.params["MessageGroupId"] for call in calls if "sqs." in call.operation] == [
+        "demo#batch"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("early", "again"), [(0.001, [1]), (1.0, [1]), (9.5, [10]), (10.001, []), (300.0, [])]
+)
+def test_a_message_that_comes_early_asks_no_model(  # noqa: PLR0913, PLR0917 - fixtures and parameters
+    work: Work,
+    calls: list[Call],
+    set_clock: SetClock,
+    read_item: ReadItem,
+    early: float,
+    again: list[int],
+) -> None:
+    """Before the next try a message waits for the little rest, and is left out where it is more."""
+    message = work.submit()
+    work.run(raising(ModelUnavailableError("Busy.", retry_after=600.0)), message)
+    set_clock.advance(seconds=600.0 - early)
+    item, model = read_item("demo", message.id), saying("Hi")
+    calls.clear()
+    assert work.run(model, message) == []
+    assert model.prompts == []
+    assert delays(calls) == again
+    assert read_item("demo", message.id) == item
+    set_clock.advance(seconds=early)
+    assert work.run(model, message) == []
+    assert work.get(message).status is Status.SUCCEEDED
+
+
+def test_a_requeue_by_another_version_is_claimed_at_once(
+    work: Work, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A generation that was requeued without a next try needs none to be claimed."""
+    message = work.submit()
+    update = Table.update
+
+    def without_next_try(self: Table, key: Item, **clauses: Any) -> object:  # noqa: ANN401 - whatever is sent
+        sets = {name: value for name, value in clauses["sets"].items() if name != "next_at"}
+        return update(self, key, **{**clauses, "sets": sets})
+
+    with monkeypatch.context() as old:
+        old.setattr(Table, "update", without_next_try)
+        work.run(raising(ModelUnavailableError("Busy.", retry_after=600.0)), message)
+    assert work.run(saying("Hi"), message) == []
+    assert work.get(message).status is Status.SUCCEEDED
 
 
 @pytest.mark.parametrize(
@@ -271,9 +368,10 @@ def test_an_unavailable_model_requeues(
         (0.0, [1, 1, 1, 1, 1, 1, 1, 1]),
     ],
 )
-def test_each_requeue_waits_longer(
+def test_each_requeue_waits_longer(  # noqa: PLR0913, PLR0917 - fixtures and parameters
     work: Work,
     calls: list[Call],
+    set_clock: SetClock,
     monkeypatch: pytest.MonkeyPatch,
     part: float,
     expected: list[int],
@@ -281,22 +379,24 @@ def test_each_requeue_waits_longer(
     """The backoff is random, from 1 s to a bound that doubles from 2 s to a minute."""
     jitter(monkeypatch, part)
     message = work.submit()
-    for _ in expected:
-        assert work.run(raising(ModelUnavailableError("Busy.")), message) == [message.message_id]
+    for seconds in expected:
+        assert work.run(raising(ModelUnavailableError("Busy.")), message) == []
+        set_clock.advance(seconds=seconds)
     assert delays(calls) == expected
 
 
-def test_throttling_never_fails_a_generation(work: Work) -> None:
+def test_throttling_never_fails_a_generation(work: Work, set_clock: SetClock) -> None:
     """However often the model is unavailable, the generation succeeds once it is there."""
     message = work.submit()
     for _ in range(30):
         work.run(raising(ModelUnavailableError("Busy.")), message)
+        set_clock.advance(minutes=1)
     assert work.get(message).status is Status.QUEUED
     assert work.run(saying("Hi"), message) == []
     assert (work.get(message).status, work.get(message).attempt) == (Status.SUCCEEDED, 31)
 
 
-@pytest.mark.parametrize(("asked", "waited"), [(120.0, 120), (90.4, 90), (0.2, 1), (-5.0, 1)])
+@pytest.mark.parametrize(("asked", "waited"), [(120.0, 120), (90.4, 91), (0.2, 1), (-5.0, 1)])
 def test_retry_after_is_honoured(
     work: Work,
     calls: list[Call],
@@ -304,7 +404,7 @@ def test_retry_after_is_honoured(
     asked: float,
     waited: int,
 ) -> None:
-    """When the model says how long to wait, the message waits that long."""
+    """When the model says how long to wait, the message waits that long, and never less."""
     jitter(monkeypatch, 0.0)
     work.run(raising(ModelUnavailableError("Busy.", retry_after=asked)), work.submit())
     assert delays(calls) == [waited]
@@ -319,9 +419,10 @@ def test_no_backoff_outlives_the_deadline(
     busy = raising(ModelUnavailableError("Busy."))
     for _ in range(6):
         work.run(busy, message)
-    set_clock.advance(minutes=59, seconds=40)
+        set_clock.advance(minutes=1)
+    set_clock.moment = START + timedelta(minutes=59, seconds=40)
     calls.clear()
-    assert work.run(busy, message) == [message.message_id]
+    assert work.run(busy, message) == []
     assert delays(calls) == [19]
     set_clock.advance(seconds=19)
     assert work.run(saying("in time"), message) == []
@@ -384,14 +485,15 @@ def test_the_tokens_of_a_useless_answer_are_stored(work: Work, read_item: ReadIt
     )
 
 
-def test_the_third_timeout_fails(work: Work, read_item: ReadItem) -> None:
+def test_the_third_timeout_fails(work: Work, read_item: ReadItem, set_clock: SetClock) -> None:
     """A timeout is tried again twice; the third one fails the generation."""
     message = work.submit()
     slow = raising(ModelTimedOutError("The model did not answer in time."))
     for failures in ("1", "2"):
-        assert work.run(slow, message) == [message.message_id]
+        assert work.run(slow, message) == []
         item = read_item("demo", message.id)
         assert (item["status"], item["failures"]) == ({"S": "queued"}, {"N": failures})
+        set_clock.advance(minutes=1)
     assert work.run(slow, message) == []
     assert failure(work.get(message)) == (
         Status.FAILED,
@@ -401,11 +503,12 @@ def test_the_third_timeout_fails(work: Work, read_item: ReadItem) -> None:
     assert len(slow.prompts) == 3
 
 
-def test_throttling_in_between_spends_none_of_the_tries(work: Work) -> None:
+def test_throttling_in_between_spends_none_of_the_tries(work: Work, set_clock: SetClock) -> None:
     """Two timeouts with throttling around them leave the third try."""
     message = work.submit()
     for error in (ModelTimedOutError, ModelUnavailableError) * 2:
         work.run(raising(error("No.")), message)
+        set_clock.advance(minutes=1)
     assert work.get(message).status is Status.QUEUED
     work.run(saying("Hi"), message)
     assert work.get(message).status is Status.SUCCEEDED
@@ -607,14 +710,19 @@ def test_storage_out_of_reach_brings_the_message_again(
     assert work.get(message).status is Status.QUEUED
 
 
-def test_a_message_whose_visibility_cannot_change_comes_again(
-    work: Work, cut_off: Callable[[str], None]
+def test_a_message_that_cannot_be_sent_again_is_left_to_the_sweeper(
+    work: Work,
+    cut_off: Callable[[str], None],
+    read_item: ReadItem,
+    log_lines: Callable[[], list[dict[str, Any]]],
 ) -> None:
-    """When the queue is out of reach, the generation is requeued all the same."""
+    """When the queue is out of reach, the generation is requeued, and due after its next try."""
     message = work.submit()
-    cut_off("sqs.ChangeMessageVisibility")
-    assert work.run(raising(ModelUnavailableError("Busy.")), message) == [message.message_id]
+    cut_off("sqs.SendMessage")
+    assert work.run(raising(ModelUnavailableError("Busy.", retry_after=60.0)), message) == []
     assert work.get(message).status is Status.QUEUED
+    assert time_of(read_item("demo", message.id), "due_at") == START + timedelta(minutes=3)
+    assert log_lines()[-1]["message"] == "could not send again"
 
 
 @pytest.mark.parametrize(
@@ -661,7 +769,7 @@ def test_a_batch_out_of_time_requeues_the_unfinished(
 
     started = time.monotonic()
     try:
-        assert work.run(FakeModel(answer), quick, stuck, seconds=3.0) == [stuck.message_id]
+        assert work.run(FakeModel(answer), quick, stuck, seconds=3.0) == []
         assert time.monotonic() - started < 3.0
         assert work.get(quick).status is Status.SUCCEEDED
         assert work.get(stuck).status is Status.QUEUED
@@ -678,7 +786,9 @@ def test_a_batch_out_of_time_requeues_the_unfinished(
 
 
 @pytest.mark.long
-def test_a_generation_that_runs_out_of_time_again_and_again_fails(work: Work) -> None:
+def test_a_generation_that_runs_out_of_time_again_and_again_fails(
+    work: Work, set_clock: SetClock
+) -> None:
     """The third invocation that ends before the model answered is the generation's last."""
     message = work.submit()
     go_on = threading.Event()
@@ -688,8 +798,10 @@ def test_a_generation_that_runs_out_of_time_again_and_again_fails(work: Work) ->
         return completion("Hi")
 
     try:
-        for again in ([message.message_id], [message.message_id], []):
-            assert work.run(FakeModel(answer), message, seconds=3.5) == again
+        for status in (Status.QUEUED, Status.QUEUED, Status.FAILED):
+            assert work.run(FakeModel(answer), message, seconds=3.5) == []
+            assert work.get(message).status is status
+            set_clock.advance(minutes=1)
     finally:
         go_on.set()
     told = "The worker's invocation ended before the model answered."

@@ -21,12 +21,13 @@ from afterword.generations import (
     Submission,
     SubmissionOptions,
 )
-from afterword.generations.claims import Claim
+from afterword.generations.claims import Claim, NotDueError
 from afterword.generations.details import GenerationDetail
-from afterword.generations.ends import DeadLetter, End, EndResult, Stalled
+from afterword.generations.ends import STALLED_AFTER, DeadLetter, End, EndResult, Stalled
 from afterword.generations.items import DUE_SHARDS
 from afterword.generations.store import GenerationStore
 from afterword.runtime.clients import clients
+from afterword.runtime.dynamodb import millis
 from afterword.runtime.pages import Page
 from afterword.runtime.payloads import INLINE_BYTES
 from afterword.services import services
@@ -436,8 +437,14 @@ def test_a_generation_is_requeued(
     """A requeued generation can be claimed at once; only a failure spends the budget."""
     queued = read_item("demo", ID)
     assert store.requeue(claim(store), failed=failed) is True
-    spent = {"N": str(int(failed))}
-    assert read_item("demo", ID) == queued | {"attempt": {"N": "1"}, "failures": spent}
+    requeued = read_item("demo", ID)
+    assert requeued == queued | {
+        "attempt": {"N": "1"},
+        "failures": {"N": str(int(failed))},
+        "next_at": millis(START),
+        "due_at": millis(START + STALLED_AFTER),
+        "write_id": requeued["write_id"],
+    }
     again = claim(store)
     assert (again.attempt, again.failures) == (2, int(failed))
 
@@ -612,17 +619,53 @@ def test_an_absent_generation_does_not_fail(store: GenerationStore) -> None:
     assert clients().dynamodb.scan(TableName=TABLE)["Count"] == 1
 
 
-def test_work_between_submission_and_completion_does_not_touch_the_index_of_what_is_due(
+def test_only_a_requeue_touches_the_index_of_what_is_due(
     store: GenerationStore, set_clock: SetClock, read_item: ReadItem
 ) -> None:
-    """Claims and hand-backs leave `due_at` and its shard as they were put."""
-    due = [read_item("demo", ID)[name] for name in ("due_at", "due_shard")]
+    """Claims leave `due_at` and its shard alone; a requeue moves the time behind the next try."""
+    item = read_item("demo", ID)
     for _ in range(3):
         set_clock.advance(minutes=3)
-        store.requeue(claim(store), failed=False)
+        before = read_item("demo", ID)
+        claimed = claim(store)
+        assert read_item("demo", ID)["due_at"] == before["due_at"]
+        next_at = set_clock() + timedelta(seconds=30)
+        store.requeue(claimed, failed=False, next_at=next_at)
+        assert read_item("demo", ID)["due_at"] == millis(next_at + STALLED_AFTER)
+        set_clock.advance(seconds=30)
         claim(store)
         set_clock.moment += LEASE + timedelta(seconds=1)
-        assert [read_item("demo", ID)[name] for name in ("due_at", "due_shard")] == due
+    assert read_item("demo", ID)["due_shard"] == item["due_shard"]
+
+
+def test_before_its_next_try_no_worker_claims_a_generation(
+    store: GenerationStore, set_clock: SetClock, read_item: ReadItem
+) -> None:
+    """A claim is refused until the next try, whose time it is told, and then takes it away."""
+    next_at = START + timedelta(minutes=20)
+    store.requeue(claim(store), failed=False, next_at=next_at, in_table=True)
+    requeued = read_item("demo", ID)
+    set_clock.moment = next_at - timedelta(milliseconds=1)
+    with pytest.raises(NotDueError) as refused:
+        claim(store)
+    assert refused.value.next_at == next_at
+    assert read_item("demo", ID) == requeued
+    set_clock.moment = next_at
+    assert claim(store).attempt == 2
+    assert "next_at" not in read_item("demo", ID)
+
+
+@pytest.mark.parametrize("in_table", [False, True])
+def test_the_sweeper_tells_a_wait_in_the_table_from_a_lost_message(
+    store: GenerationStore, set_clock: SetClock, *, in_table: bool
+) -> None:
+    """A wait in the table is due with its next try, another one two minutes later."""
+    next_at = START + timedelta(minutes=20)
+    store.requeue(claim(store), failed=False, next_at=next_at, in_table=in_table)
+    set_clock.moment = next_at
+    assert [stalled.waited for stalled in store.list_stalled(10)] == [True] * in_table
+    set_clock.advance(minutes=2)
+    assert [stalled.waited for stalled in store.list_stalled(10)] == [in_table]
 
 
 def test_only_open_generations_are_due(store: GenerationStore) -> None:
@@ -911,8 +954,10 @@ def test_a_look_is_postponed_once(
     before = read_item("demo", ID)
     later = START + timedelta(minutes=5)
     assert store.postpone(stalled, later) is True
-    assert read_item("demo", ID) == before | {"due_at": {"N": str(MILLIS + 300_000)}}
-    assert store.postpone(stalled, later + timedelta(minutes=1)) is False
+    after = read_item("demo", ID)
+    assert after == before | {"due_at": millis(later), "look_id": after["look_id"]}
+    for another in (later, later + timedelta(minutes=1)):
+        assert store.postpone(stalled, another) is False
     assert list(store.list_stalled(10)) == []
 
 

@@ -35,7 +35,7 @@ class Simulate(Protocol):
     `mutate` is called when the clients are there. An exception tells the seed and each step.
     """
 
-    def __call__(self, seed: int, mutate: Mutate | None = None) -> World:
+    def __call__(self, seed: int, mutate: Mutate | None = None, kind: type[World] = World) -> World:
         """Raise BrokenError when a promise is broken."""
         ...
 
@@ -78,12 +78,12 @@ def simulate(
     submission = load_event("submit_mail_generation")
     runs = count()
 
-    def run(seed: int, mutate: Mutate | None = None) -> World:
+    def run(seed: int, mutate: Mutate | None = None, kind: type[World] = World) -> World:
         if next(runs):
             monkeypatch.setattr(BotocoreStubber, "__call__", answer)
             start_afresh()
         random.seed(seed)  # random waits of the worker and botocore
-        world = World(seed, tenants, submission)
+        world = kind(seed, tenants, submission)
         put_in_slot(world, seed, answer, monkeypatch)
         if mutate is not None:
             mutate()

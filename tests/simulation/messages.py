@@ -2,10 +2,12 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import count
 from random import Random
 
 from tests.simulation.scheduler import Scheduler
+
+MAX_DELAY = 900
+"""Seconds; SQS refuses a longer delay."""
 
 type Consumer = Callable[[Sequence["Message"]], None]
 
@@ -26,6 +28,7 @@ class Queue:
     """A queue whose messages are delivered to a consumer, by delays and orders of the seed's.
 
     `chance` is how likely a delivery is a duplicate, and how likely it takes more messages with it.
+    `sent` counts all messages.
     """
 
     def __init__(  # noqa: PLR0913 - settings of SQS and Lambda for a queue
@@ -41,6 +44,7 @@ class Queue:
     ) -> None:
         self.name = name
         self.chance = 0.0
+        self.sent = 0
         self.messages: dict[str, Message] = {}
         self._scheduler = scheduler
         self._random = random
@@ -48,25 +52,24 @@ class Queue:
         self._max_receives = max_receives
         self._dead = dead
         self._consumer = consumer
-        self._numbers = count(1)
 
-    def send(self, body: str) -> str:
-        """Take a message, and return its id."""
+    @property
+    def in_flight(self) -> int:
+        """The messages that are hidden since they were received, and not deleted."""
         now = self._scheduler.now
-        message = Message(f"{self.name}-{next(self._numbers)}", body, now, now)
-        delay = self._random.uniform(0.01, 1.5)
+        return sum(each.received > 0 and each.visible_at > now for each in self.messages.values())
+
+    def send(self, body: str, after: float = 0.0) -> str:
+        """Take a message, which nobody receives before so many seconds; return its id."""
+        assert after <= MAX_DELAY
+        now = self._scheduler.now
+        self.sent += 1
+        message = Message(f"{self.name}-{self.sent}", body, now, now + after)
+        delay = after + self._random.uniform(0.01, 1.5)
         if self._random.random() < self.chance:
             delay += self._random.uniform(0, 200)
         self._add(message, delay)
         return message.id
-
-    def change_visibility(self, message_id: str, seconds: float) -> bool:
-        """Hide a message for so long; False if it is gone."""
-        message = self.messages.get(message_id)
-        if message is None:
-            return False
-        self._hide(message, seconds)
-        return True
 
     def delete(self, message_ids: Sequence[str]) -> None:
         """Be done with messages."""

@@ -7,11 +7,14 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from afterword import clock
 from afterword.engine.attempts import MAX_FAILURES
 from afterword.generations import TRANSITIONS, Status
 from afterword.usage import statistics
 from afterword.usage.statistics import Tally
 from tests.simulation.scheduler import Process, Thread
+
+MILLISECOND = 0.001
 
 type Attributes = Mapping[str, Any]
 """An item as DynamoDB has it."""
@@ -28,6 +31,7 @@ class Promise(StrEnum):
     TRANSITIONS = "a status changes only along TRANSITIONS, and an attempt only upwards"
     FENCE = "only the current attempt writes"
     MODEL_CALLS = "an attempt asks the model once, and none does after MAX_FAILURES"
+    WAITS = "no model is asked before its next try"
     LEASE = "a claim whose invocation still runs is not taken over"
     CANCELED = "what was canceled stays canceled"
     DEAD_LETTER = "nobody gives up what a running invocation holds"
@@ -69,17 +73,20 @@ END = (
 class Promises:
     """Sees what happens, and raises BrokenError when it may not.
 
-    `cap` is how many generations the tenant `limited` may have open.
+    `cap` is how many generations the tenant `limited` may have open. `skew` is how many seconds a
+    clock is wrong at most.
     """
 
     limited: str
     cap: int
     now: Callable[[], float]
     label: Callable[[str], str]
+    skew: float
     accepted: dict[str, Attributes] = field(default_factory=dict)
     answered: dict[str, str] = field(default_factory=dict)
     keys: dict[tuple[str, str], str] = field(default_factory=dict)
     calls: dict[str, ModelCall] = field(default_factory=dict)
+    throttled_until: dict[str, float] = field(default_factory=dict)
     holders: dict[str, Process] = field(default_factory=dict)
     canceled: dict[str, None] = field(default_factory=dict)
     published: Counter[str] = field(default_factory=Counter)
@@ -123,6 +130,8 @@ class Promises:
         if claimed:
             if old is Status.RUNNING:
                 self._check_not_held(Promise.LEASE, pk, process)
+            elif "next_at" in before and int(before["next_at"]["N"]) > clock.to_millis(clock.now()):
+                self.broken(Promise.WAITS, pk, f"{process.name} does not wait")
             process.attempts.setdefault(pk, []).append(attempt(after))
             self.holders[pk] = process
         elif process.kind == "generate":
@@ -159,6 +168,9 @@ class Promises:
         """See that a thread asks the model; return the name of this call."""
         pk = thread.pk
         assert pk is not None
+        early = self.throttled_until.get(pk, 0.0) - self.now()
+        if early > 2 * self.skew + MILLISECOND:
+            self.broken(Promise.WAITS, pk, f"asked {early:.3f} s before the model has time")
         call = ModelCall(pk, thread.process.attempts[pk][-1], marker)
         if call in self.calls.values():
             self.broken(Promise.MODEL_CALLS, pk, f"attempt {call.attempt} asks again")
@@ -167,6 +179,11 @@ class Promises:
         name = f"answer-{len(self.calls) + 1}"
         self.calls[name] = call
         return name
+
+    def model_throttled(self, thread: Thread, seconds: float) -> None:
+        """See that the model does not want to be asked again for so many seconds."""
+        assert thread.pk is not None
+        self.throttled_until[thread.pk] = self.now() + seconds
 
     def answered_to_client(self, tenant: str, generation_id: str, key: str | None) -> None:
         """See the id that a client got."""

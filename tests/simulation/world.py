@@ -100,6 +100,9 @@ class World:
     """
 
     documents: Collection[str] = ()
+    skew = SKEW
+    visibilities: Sequence[int] = (40, 56, 56, 300)
+    receives: Sequence[int] = (3, 3, 8)
 
     def __init__(self, seed: int, tenants: Sequence[Tenant], submission: Event) -> None:
         self.steps: list[str] = []
@@ -115,14 +118,16 @@ class World:
         self._labels: dict[str, str] = {}
         self._processes = Counter[str]()
         self._limited, self._free = tenants
-        self.promises = Promises(self._limited.id, CAP, lambda: self.scheduler.now, self._label)
+        self.promises = Promises(
+            self._limited.id, CAP, lambda: self.scheduler.now, self._label, self.skew
+        )
         self._dead = self._queue("dead-letter", dead_letter, 25, visibility=60, receives=1_000)
         self._work = self._queue(
             "generate",
             generate,
             60,
-            visibility=self._random.choice((40, 56, 56, 300)),
-            receives=self._random.choice((3, 3, 8)),
+            visibility=self._random.choice(self.visibilities),
+            receives=self._random.choice(self.receives),
             dead=self._dead,
         )
         self._end_messages = self._queue("deliver", deliver, 25, visibility=60, receives=3)
@@ -153,8 +158,7 @@ class World:
             self._check_end()
             self._check_usage()
             self._check_statistics()
-            for end in self.promises.ends.values():
-                self.seen[end["reason"]["S"] if "reason" in end else status(end)] += 1
+            self._count_ends()
         finally:
             self.scheduler.close()
 
@@ -171,6 +175,10 @@ class World:
             generation = services().store.get(*pk.split("#"))
             if generation.completion is not None:
                 self.promises.text_read(pk, generation.completion.text, attempt(item))
+
+    def _count_ends(self) -> None:
+        for end in self.promises.ends.values():
+            self.seen[end["reason"]["S"] if "reason" in end else status(end)] += 1
 
     def _probe(self) -> None:
         """Submit as many generations as may be open at once: all must be admitted."""
@@ -282,7 +290,7 @@ class World:
         process = Process(
             name=name,
             kind=kind,
-            skew=self._random.uniform(-SKEW, SKEW),
+            skew=self._random.uniform(-self.skew, self.skew),
             ends=self.scheduler.now + seconds,
             mortal=kind != "generate" or self._random.random() < 0.5,
         )
@@ -391,7 +399,7 @@ class World:
         match kind:
             case "throttles":
                 self.scheduler.pause(quick)
-                raise ModelUnavailableError("Slow down.", random.choice((None, None, 5.0, 40.0)))
+                self.throttle(random.choice((None, None, 5.0, 40.0)))
             case "times out":
                 self.scheduler.pause(max(0.0, timeout))
                 raise ModelTimedOutError("The model took too long.")
@@ -410,6 +418,11 @@ class World:
             tokens_in=random.randint(10, 200),
             tokens_out=random.randint(1, 300),
         )
+
+    def throttle(self, seconds: float | None) -> NoReturn:
+        """Be a model that has no time, and let nobody ask again before so many seconds."""
+        self.promises.model_throttled(self.scheduler.running(), seconds or 0.0)
+        raise ModelUnavailableError("Slow down.", seconds)
 
     def call(self, operation: str, request: "AWSPreparedRequest", answer: Answer) -> object:
         """Be the way to AWS and back, for each try of a call."""
@@ -462,18 +475,10 @@ class World:
         match operation:
             case "sqs.SendMessage":
                 sent = _sent(request)
-                self._step(f"{operation} {self._about(sent['MessageBody'])}")
-                message_id = self._queues[sent["QueueUrl"]].send(sent["MessageBody"])
-                return _answer(request, {"MessageId": message_id})
-            case "sqs.ChangeMessageVisibility":
-                sent = _sent(request)
-                there = self._queues[sent["QueueUrl"]].change_visibility(
-                    sent["ReceiptHandle"], sent["VisibilityTimeout"]
-                )
-                self._step(f"{operation} {sent['VisibilityTimeout']} s, there: {there}")
-                if there:
-                    return _answer(request, {})
-                return _answer(request, {"__type": "ReceiptHandleIsInvalid"}, 400)
+                after = f", after {sent['DelaySeconds']} s" if "DelaySeconds" in sent else ""
+                self._step(f"{operation} {self._about(sent['MessageBody'])}{after}")
+                queue, delay = self._queues[sent["QueueUrl"]], sent.get("DelaySeconds", 0)
+                return _answer(request, {"MessageId": queue.send(sent["MessageBody"], delay)})
             case "eventbridge.PutEvents" | "events.PutEvents":
                 return _answer(request, self._publish(_sent(request)["Entries"]))
             case "dynamodb.PutItem" | "dynamodb.UpdateItem":
@@ -612,12 +617,10 @@ def _sent(request: "AWSPreparedRequest") -> dict[str, Any]:
     return body
 
 
-def _answer(
-    request: "AWSPreparedRequest", body: Mapping[str, object], code: int = 200
-) -> AWSResponse:
+def _answer(request: "AWSPreparedRequest", body: Mapping[str, object]) -> AWSResponse:
     raw = MockRawResponse(json.dumps(body))
     headers = HTTPHeaders.from_dict({"content-type": "application/json"})
-    return AWSResponse(request.url, code, headers, raw)
+    return AWSResponse(request.url, 200, headers, raw)
 
 
 def _millis(seconds: float) -> int:

@@ -1,5 +1,6 @@
 """The worker: runs attempts, each from the claim over the prompts to an end or a requeue."""
 
+import math
 import random
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import replace
@@ -7,17 +8,19 @@ from datetime import timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from botocore.exceptions import BotoCoreError, ClientError
+
 from afterword import clock
 from afterword.errors import NotFoundError
 from afterword.flows import outputs, placeholders
 from afterword.flows.flow import Flow
 from afterword.generations import Completion, FailedError, Reason, Status
-from afterword.generations.claims import ModelCall, TokenUsage
+from afterword.generations.claims import ModelCall, NotDueError, TokenUsage
 from afterword.knowledge import citations, selection
 from afterword.models import STOP, ModelTimedOutError, ModelUnavailableError
 from afterword.runtime import telemetry
 from afterword.runtime.deadline import Deadline
-from afterword.runtime.queue import MessageOutcome, ids_to_redeliver
+from afterword.runtime.queue import MAX_DELAY_SECONDS, MessageOutcome, ids_to_redeliver
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -38,6 +41,8 @@ MAX_FAILURES = 3
 """The attempts of one generation that may time out or be lost before it fails."""
 LEASE_MARGIN = timedelta(seconds=10)
 """The time that a lease outlives its invocation, so that no live worker loses its claim."""
+EARLY_SECONDS = 10.0
+"""The most by which a message may be early for its next try, where clocks differ."""
 WRITE_SECONDS = 5.0
 """The rest of the invocation that is kept for storing the model's answer."""
 BACKOFF_SECONDS = 2.0
@@ -120,7 +125,11 @@ class Worker:
         log.thread_safe_append_keys(generation_id=message.id, tenant=message.tenant)
         try:
             lease = timedelta(seconds=deadline.remaining()) + LEASE_MARGIN
-            claim = self._store.claim(message.tenant, message.id, clock.now() + lease)
+            try:
+                claim = self._store.claim(message.tenant, message.id, clock.now() + lease)
+            except NotDueError as error:
+                self._wait_for(error.next_at, message)
+                return MessageOutcome.DONE
             if claim is None:
                 log.info("could not claim: ended, under a live lease, or absent")
                 return MessageOutcome.DONE
@@ -239,24 +248,53 @@ class Worker:
         *,
         failed: bool = False,
     ) -> MessageOutcome:
-        """Requeue a generation; its message is redelivered after a full-jitter backoff.
+        """Requeue a generation, for a next try after a full-jitter backoff.
 
         The model's `retry_after` is the least backoff; one past the deadline fails the generation.
+        A delayed message comes for the next try. After a longer wait, the sweeper sends one.
         """
         remaining = _seconds_until(claim.deadline_at) - MIN_MODEL_SECONDS
-        if remaining <= (retry_after or 0.0):
+        least = max(1, math.ceil(retry_after or 0.0))
+        if remaining < least:
             explanation = f"The model could not be asked again before the deadline. {why}"
             return self._fail(claim, Reason.DEADLINE, explanation)
-        seconds = min(max(_backoff(claim.attempt), retry_after or 0.0), remaining)
-        delay = max(1, int(seconds))
-        if not self._store.requeue(claim, failed=failed):
+        delay = max(least, min(math.ceil(_backoff(claim.attempt)), int(remaining)))
+        next_at = clock.now() + timedelta(seconds=delay)
+        in_table = delay > MAX_DELAY_SECONDS
+        if not self._store.requeue(claim, failed=failed, next_at=next_at, in_table=in_table):
+            telemetry.logger().info("lost its claim", extra={"attempt": claim.attempt})
             return MessageOutcome.DONE
         self._metrics.record_requeue(claim)
-        self._queue.change_visibility(message.receipt_handle, delay)
         telemetry.logger().warning(
             "requeued", extra={"why": why, "attempt": claim.attempt, "retry_in": delay}
         )
-        return MessageOutcome.REDELIVER
+        if not in_table:
+            self._send_later(message, delay)
+        return MessageOutcome.DONE
+
+    def _wait_for(self, next_at: "datetime", message: "Message") -> None:
+        """Send a message again that is a little early for the next try; leave out any other.
+
+        Another message comes for that try, or the sweeper sends one. So where two messages of a
+        generation meet, one is left.
+        """
+        early = _seconds_until(next_at)
+        again = early <= EARLY_SECONDS
+        telemetry.logger().info(
+            "came early: sent again" if again else "came early: left out",
+            extra={"early": round(early, 3)},
+        )
+        if again:
+            self._send_later(message, max(1, math.ceil(early)))
+
+    def _send_later(self, message: "Message", seconds: int) -> None:
+        """Send a message again with a delay; without success, the sweeper sends the next one."""
+        body = {"tenant": message.tenant, "id": message.id}
+        group = message.attributes.get("MessageGroupId", message.tenant)
+        try:
+            self._queue.send_later(group, body, seconds)
+        except (BotoCoreError, ClientError) as error:
+            telemetry.logger().warning("could not send again", extra={"why": str(error)})
 
 
 def _check(claim: "Claim") -> None:

@@ -32,6 +32,8 @@ class Repair(StrEnum):
 
     SENT = "sent"
     """Its message was sent again."""
+    RESUMED = "resumed"
+    """Its wait in the table was over, and its message was sent."""
     UNSENT = "unsent"
     """The queue was out of reach; the generation will stall again."""
     FAILED = "failed"
@@ -99,9 +101,11 @@ class Sweeper:
     def _send_again(self, stalled: "Stalled", now: "datetime") -> Repair:
         """Send the worker's message again; where the first one is only late, that does no harm.
 
-        The next look is as far away as the submission, so that a long queue gets few messages more.
+        The next look is as far away as the submission, or the next try of a requeued generation, so
+        that a long queue gets few messages more.
         """
-        later = min(now + max(STALLED_AFTER, now - stalled.created_at), stalled.deadline_at)
+        since = stalled.next_at or stalled.created_at
+        later = min(now + max(STALLED_AFTER, now - since), stalled.deadline_at)
         if not self._store.postpone(stalled, later):
             return Repair.CHANGED
         log = telemetry.logger()
@@ -111,6 +115,9 @@ class Sweeper:
         except (BotoCoreError, ClientError) as error:
             log.warning("could not send again", extra={**facts, "why": str(error)})
             return Repair.UNSENT
+        if stalled.waited:
+            log.info("sent after its wait", extra=facts)
+            return Repair.RESUMED
         log.warning(
             "sent again: its worker was lost"
             if stalled.status is Status.RUNNING

@@ -5,11 +5,20 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from afterword.errors import AfterwordError
 from afterword.generations import Completion, ContextFilter
 
 if TYPE_CHECKING:
     from afterword.files import StoredFile
     from afterword.generations import Values
+
+
+class NotDueError(AfterwordError):
+    """A generation waits for its next try, which is not due before `next_at`."""
+
+    def __init__(self, next_at: datetime) -> None:
+        super().__init__(f"The next try is not due before {next_at}.")
+        self.next_at = next_at
 
 
 @dataclass(frozen=True, slots=True)

@@ -82,8 +82,8 @@ class DeadLetter:
 class Stalled:
     """A generation whose due time has passed, as it was read.
 
-    `lease_until` is the end of a running one's lease, past or not. `ended` is its end, which is not
-    dispatched; None while it is open.
+    `lease_until` is the end of a running one's lease, past or not. `next_at` is the next try of a
+    requeued one. `ended` is its end, which is not dispatched; None while it is open.
     """
 
     tenant: str
@@ -95,3 +95,12 @@ class Stalled:
     due_at: datetime
     lease_until: datetime | None
     ended: End | None
+    next_at: datetime | None = None
+
+    @property
+    def waited(self) -> bool:
+        """Whether its wait was in the table alone, so that no queue has its message.
+
+        A wait in the queue is due STALLED_AFTER behind the next try, and so is any later look.
+        """
+        return self.next_at is not None and self.due_at < self.next_at + STALLED_AFTER

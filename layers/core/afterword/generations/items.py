@@ -13,8 +13,10 @@ Keys of the table and its indexes:
 Times are milliseconds since the epoch; only `expires_at`, for DynamoDB's TTL, has seconds.
 `answers` are the tokens of each answer of a model, as JSON. `request`, `external` and `text` are
 texts; for a text too big for the item, `<name>_key` is its key in the bucket instead. `step_1`,
-`step_2`, … are the results of the flow's steps before the last. A deleted generation has
-`deleted_at`, and of the rest only TOMBSTONE_ATTRIBUTES.
+`step_2`, … are the results of the flow's steps before the last. A running one has `lease_until`,
+and a requeued one `next_at`, the time of its next try. `write_id` is the last change of the
+status, by which its writer knows it, and `look_id` is the sweeper's last look. A deleted generation
+has `deleted_at`, and of the rest only TOMBSTONE_ATTRIBUTES.
 """
 
 import json
@@ -476,6 +478,7 @@ def read_stalled(item: Item) -> Stalled:
         deadline_at=time_of(item, "deadline_at"),
         due_at=time_of(item, "due_at"),
         lease_until=time_of(item, "lease_until") if "lease_until" in item else None,
+        next_at=time_of(item, "next_at") if "next_at" in item else None,
         ended=read_end(item) if status.terminal else None,
     )
 

@@ -6,17 +6,22 @@ layout of the items is in afterword.generations.items.
 The writes and their conditions:
 
     put              absent, or expired                           -> queued,    attempt 0
-    claim            queued, or running with its lease run out    -> running,   attempt + 1
+    claim            queued and its next try due,
+                     or running with its lease run out            -> running,   attempt + 1
     succeed, fail    running and attempt = mine                   -> succeeded or failed
     finish_step      running and attempt = mine                   -> running,   with a step's result
-    requeue          running and attempt = mine                   -> queued
+    requeue          running and attempt = mine                   -> queued,    with its next try
     fail_unclaimed   queued, or running with its lease run out    -> failed (dead letter, deadline)
     cancel           queued or running                            -> canceled
     mark_dispatched  terminal                                     -> the same, out of by_due
     delete           terminal                                     -> the same, without its texts
 
-Between put and the end only the sweeper moves `due_at`. An end with an outbox entry
-(afterword.engine.outbox) sets it anew in the same write, and `mark_dispatched` removes it.
+Between put and the end the sweeper moves `due_at`, and a requeue moves it behind the next try. An
+end with an outbox entry (afterword.engine.outbox) sets it anew in the same write, and
+`mark_dispatched` removes it.
+
+Each change of the status has a `write_id`, which no other one has. So a writer whose answer is lost
+knows its own write when botocore repeats it (afterword.runtime.dynamodb).
 """
 
 import heapq
@@ -31,7 +36,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from afterword import clock
 from afterword.errors import ConflictError, NotFoundError, UnavailableError
 from afterword.generations import Completion, Generation, Reason, Status, Submission, is_id, items
-from afterword.generations.claims import Claim
+from afterword.generations.claims import Claim, NotDueError
 from afterword.generations.details import GenerationDetail
 from afterword.generations.ends import STALLED_AFTER, End, EndResult, Stalled
 from afterword.generations.items import DUE_SHARDS, READERS, Items, is_there, partition_key
@@ -52,6 +57,8 @@ from afterword.runtime.dynamodb import (
     number,
     seconds,
     text,
+    time_of,
+    unique,
 )
 
 if TYPE_CHECKING:
@@ -229,22 +236,38 @@ class GenerationStore:
 
         - None for an absent or terminal generation, and under a live lease.
         - A claim after a lease that ran out counts as a failure of that attempt.
+
+        Raises NotDueError before the next try of a requeued generation.
         """
         now = clock.now()
         key = _key(tenant, generation_id)
-        taken = {"status": text(Status.RUNNING), "lease_until": millis(lease_until)}
+        change = _change(Status.RUNNING)
+        taken = {**change, "lease_until": millis(lease_until)}
+        due = absent("next_at") | at_most("next_at", millis(now))
         outcome = self._table.update(
-            key, sets=taken, adds={"attempt": 1}, condition=_QUEUED, returns_item=True
+            key,
+            sets=taken,
+            adds={"attempt": 1},
+            removes=["next_at"],
+            condition=_QUEUED & due,
+            own=change,
+            returns_item=True,
         )
         if isinstance(outcome, ConditionFailed) and _lease_ran_out(outcome.item, now):
             outcome = self._table.update(
                 key,
                 sets=taken,
                 adds={"attempt": 1, "failures": 1},
+                removes=["next_at"],
                 condition=_RUNNING & below("lease_until", millis(now)),
+                own=change,
                 returns_item=True,
             )
-        return None if isinstance(outcome, ConditionFailed) else self._items.claim(outcome)
+        if not isinstance(outcome, ConditionFailed):
+            return self._items.claim(outcome)
+        if outcome.item is not None and _waits(outcome.item):
+            raise NotDueError(time_of(outcome.item, "next_at"))
+        return None
 
     def finish_step(self, claim: Claim, completion: Completion) -> Claim | None:
         """Store the result of the claim's next step, so that no attempt pays for it again.
@@ -288,17 +311,31 @@ class GenerationStore:
             }
         return self._finish(claim, Status.FAILED, attributes)
 
-    def requeue(self, claim: Claim, *, failed: bool) -> bool:
-        """Return a running generation to queued. False if the claim is lost.
+    def requeue(
+        self,
+        claim: Claim,
+        *,
+        failed: bool,
+        next_at: "datetime | None" = None,
+        in_table: bool = False,
+    ) -> bool:
+        """Return a running generation to queued, until its next try. False if the claim is lost.
 
-        `failed` spends the failure budget; throttling does not.
+        - `failed` spends the failure budget; throttling does not.
+        - `next_at` is the time of the next try, None for one at once.
+        - `in_table` leaves the message of the next try to the sweeper. Otherwise the caller sends
+          one, and the generation stalls STALLED_AFTER later.
         """
+        next_at = next_at or clock.now()
+        due_at = next_at if in_table else min(next_at + STALLED_AFTER, claim.deadline_at)
+        change = _change(Status.QUEUED)
         outcome = self._table.update(
             _key(claim.tenant, claim.id),
-            sets={"status": text(Status.QUEUED)},
+            sets={**change, "next_at": millis(next_at), "due_at": millis(due_at)},
             adds={"failures": int(failed)},
             removes=["lease_until"],
             condition=_mine(claim),
+            own=change,
         )
         return not isinstance(outcome, ConditionFailed)
 
@@ -323,12 +360,14 @@ class GenerationStore:
 
     def postpone(self, stalled: Stalled, due_at: "datetime") -> bool:
         """Move the due time of a stalled generation. False if it has changed since it was read."""
+        look = {"look_id": unique()}
         outcome = self._table.update(
             _key(stalled.tenant, stalled.id),
-            sets={"due_at": millis(due_at)},
+            sets={**look, "due_at": millis(due_at)},
             condition=equals("status", text(stalled.status))
             & equals("attempt", number(stalled.attempt))
             & equals("due_at", millis(stalled.due_at)),
+            own=look,
         )
         return not isinstance(outcome, ConditionFailed)
 
@@ -349,17 +388,20 @@ class GenerationStore:
         if letter is not None:
             facts = {name: text(fact) for name, fact in letter.items()}
             attributes = {"dead_letter_of": text(tenant), "dead_letter": {"M": facts}}
+        change = _change(Status.FAILED)
         outcome = self._table.update(
             _key(tenant, generation_id),
             sets={
-                **_end(Status.FAILED, generation_id, now),
+                **change,
+                **_end(generation_id, now),
                 "due_at": millis(now + STALLED_AFTER),
                 "reason": text(reason),
                 "message": text(message),
                 **attributes,
             },
-            removes=["lease_until"],
+            removes=["lease_until", "next_at"],
             condition=_QUEUED | _RUNNING & below("lease_until", millis(now)),
+            own=change,
             returns_item=True,
         )
         if not isinstance(outcome, ConditionFailed):
@@ -374,14 +416,17 @@ class GenerationStore:
         now = clock.now()
         item: Item | None = None
         if is_id(generation_id):
+            change = _change(Status.CANCELED)
             outcome = self._table.update(
                 _key(tenant, generation_id),
                 sets={
-                    **_end(Status.CANCELED, generation_id, now),
+                    **change,
+                    **_end(generation_id, now),
                     "due_at": millis(now + STALLED_AFTER),
                 },
-                removes=["lease_until"],
+                removes=["lease_until", "next_at"],
                 condition=(_QUEUED | _RUNNING) & above("expires_at", seconds(now)),
+                own=change,
                 returns_item=True,
             )
             if not isinstance(outcome, ConditionFailed):
@@ -416,15 +461,17 @@ class GenerationStore:
         left = items.TOMBSTONE_ATTRIBUTES | ({"webhook_url"} if "due_at" in item else set())
         gone = sorted({*item, "title", "rating", "retried_as"} - left)
         tokens_in, tokens_out = items.tokens_of(item)
+        deleted = {"deleted_at": millis(clock.now())}
         outcome = self._table.update(
             _key(tenant, generation_id),
             sets={
-                "deleted_at": millis(clock.now()),
+                **deleted,
                 "tokens_in": number(tokens_in),
                 "tokens_out": number(tokens_out),
             },
             removes=gone,
             condition=exists("finished_at") & absent("deleted_at"),
+            own=deleted,
         )
         if isinstance(outcome, ConditionFailed):  # another delete was quicker
             raise NotFoundError("There is no such generation.")
@@ -448,7 +495,8 @@ class GenerationStore:
 
     def _finish(self, claim: Claim, status: Status, attributes: Item) -> End | None:
         now = clock.now()
-        attributes = {**_end(status, claim.id, now), **attributes}
+        change = _change(status)
+        attributes = {**change, **_end(claim.id, now), **attributes}
         gone = ["lease_until"]
         if claim.has_outbox:
             attributes["due_at"] = millis(now + STALLED_AFTER)
@@ -459,6 +507,7 @@ class GenerationStore:
             sets=attributes,
             removes=gone,
             condition=_mine(claim),
+            own=change,
             returns_item=True,
         )
         return None if isinstance(outcome, ConditionFailed) else items.read_end(outcome)
@@ -476,13 +525,14 @@ def _key(tenant: str, generation_id: str) -> Item:
     return {"pk": text(partition_key(tenant, generation_id))}
 
 
-def _end(status: Status, generation_id: str, now: "datetime") -> dict[str, Value]:
+def _change(status: Status) -> dict[str, Value]:
+    """Return the attributes of a change of the status, by which its writer knows it."""
+    return {"status": text(status), "write_id": unique()}
+
+
+def _end(generation_id: str, now: "datetime") -> dict[str, Value]:
     """Return the attributes of every end."""
-    return {
-        "status": text(status),
-        "finished_at": millis(now),
-        "ended_in": items.end_hour(generation_id, now),
-    }
+    return {"finished_at": millis(now), "ended_in": items.end_hour(generation_id, now)}
 
 
 def _last(claim: Claim, completion: Completion) -> Completion:
@@ -496,6 +546,11 @@ def _last(claim: Claim, completion: Completion) -> Completion:
 
 def _terminal(item: Item) -> bool:
     return Status(item["status"]["S"]).terminal
+
+
+def _waits(item: Item) -> bool:
+    """Return whether a generation is queued for a next try at a time."""
+    return item["status"]["S"] == Status.QUEUED and "next_at" in item
 
 
 def _lease_ran_out(item: Item | None, now: "datetime") -> bool:

@@ -13,9 +13,11 @@ botocore repeats a write whose response is lost, and then fails on its own first
     writer A    --- update, if attempt = 1 -----> done, attempt = 2, but the response is lost
     botocore    ------ update, if attempt = 1 --> ConditionFailed, with attempt = 2 and A's lease
 
-So a caller that must tell the two apart compares the item with what was sent.
+So a write whose condition holds only once sends a value that no other write sends (`unique`), and
+names it as `own`: an item that has it was changed by this very write.
 """
 
+import os
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
@@ -65,6 +67,11 @@ def millis(moment: "datetime") -> Value:
 def seconds(moment: "datetime") -> Value:
     """Return a time as a TTL attribute's value: seconds since the epoch."""
     return {"N": str(int(moment.timestamp()))}
+
+
+def unique() -> Value:
+    """Return a text as an attribute's value that no other write sends."""
+    return {"S": os.urandom(8).hex()}
 
 
 def time_of(item: Item, name: str) -> "datetime":
@@ -368,6 +375,7 @@ class Table:
         adds: Mapping[str, int] = _NOTHING,
         removes: Collection[str] = (),
         condition: Condition | None = None,
+        own: Item = _NOTHING,
         returns_item: bool = False,
     ) -> Item | ConditionFailed:
         """Change attributes of an item, by path, and make the item if it does not exist.
@@ -375,6 +383,9 @@ class Table:
         `sets` are written, `defaults` where there is no such attribute, `adds` are added to a
         number, or to 0, and `removes` are removed. Returns the changed item if `returns_item`,
         {} otherwise, or ConditionFailed and no change.
+
+        `own` are attributes after this update that no other write sends. An item with them, whose
+        condition fails, was changed by this update before botocore repeated it. So it is returned.
         """
         update = Update(
             key=key,
@@ -389,7 +400,11 @@ class Table:
                 **self._update(update), ReturnValues="ALL_NEW" if returns_item else "NONE"
             )
         except ClientError as error:
-            return _condition_failed(error)
+            failed = _condition_failed(error)
+            found = failed.item
+            if own and found is not None and all(found.get(name) == own[name] for name in own):
+                return found
+            return failed
         return answer.get("Attributes", {})
 
     def delete(self, key: Item) -> Item | None:

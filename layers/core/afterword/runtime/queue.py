@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
 
+MAX_DELAY_SECONDS = 900
+"""The longest delay of a message. A delayed message is not in flight, as a hidden one is."""
+
+
 class MessageOutcome(Enum):
     """The fate of a received message."""
 
