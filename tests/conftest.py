@@ -10,11 +10,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import botocore.endpoint
 import pytest
 from botocore.client import BaseClient
-from botocore.exceptions import EndpointConnectionError
+from botocore.exceptions import EndpointConnectionError, ReadTimeoutError
+from moto.core.botocore_stubber import BotocoreStubber
 
 from afterword import clock
 from afterword.generations.store import GenerationStore
@@ -240,6 +243,28 @@ def cut_off(aws: None) -> Callable[[str], None]:  # noqa: ARG001 - asked for its
             client.meta.events.register(f"before-call.{operation}", fail)
 
     return cut
+
+
+@pytest.fixture
+def lose_answer(aws: None, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:  # noqa: ARG001 - asked for its effect
+    """Return a function that loses the answer to an operation's next call, which botocore repeats.
+
+    The operation is named as in `dynamodb.UpdateItem`.
+    """
+    lost: list[str] = []
+    answer = BotocoreStubber.__call__
+
+    def call(stubber: BotocoreStubber, event_name: str, request: Any, **_: object) -> Any:  # noqa: ANN401 - moto's own
+        response = answer(stubber, event_name=event_name, request=request)
+        operation = event_name.removeprefix("before-send.")
+        if operation in lost:
+            lost.remove(operation)
+            raise ReadTimeoutError(endpoint_url="https://aws.invalid")
+        return response
+
+    monkeypatch.setattr(BotocoreStubber, "__call__", call)
+    monkeypatch.setattr(botocore.endpoint, "time", SimpleNamespace(sleep=lambda _: None))
+    return lost.append
 
 
 @pytest.fixture

@@ -20,6 +20,7 @@ from afterword.generations import (
     Status,
     Submission,
     SubmissionOptions,
+    items,
 )
 from afterword.generations.claims import Claim, NotDueError
 from afterword.generations.details import GenerationDetail
@@ -87,6 +88,12 @@ def claim(store: GenerationStore) -> Claim:
 def fail_unclaimed(store: GenerationStore, generation_id: str = ID) -> EndResult | None:
     """Fail the generation unclaimed, as for a dead letter."""
     return store.fail_unclaimed("demo", generation_id, Reason.DEAD_LETTER, "Delivered too often.")
+
+
+def postponed(store: GenerationStore) -> bool:
+    """Postpone the generation as the sweeper does, whether it is due or not."""
+    item = clients().dynamodb.get_item(TableName=TABLE, Key={"pk": {"S": f"demo#{ID}"}})["Item"]
+    return store.postpone(items.read_stalled(item), clock.now() + timedelta(minutes=5))
 
 
 def query(index: str, **keys: str) -> list[str]:
@@ -549,6 +556,88 @@ def test_a_late_writer_loses(
     before = read_item("demo", ID)
     assert not write(store, late)
     assert read_item("demo", ID) == before
+
+
+@pytest.mark.parametrize("before", ["queued", "requeued", "lease ran out"])
+def test_a_claim_whose_answer_was_lost_is_known(
+    store: GenerationStore,
+    set_clock: SetClock,
+    read_item: ReadItem,
+    lose_answer: Callable[[str], None],
+    before: str,
+) -> None:
+    """A worker has its claim though botocore repeats the write, and spends one attempt with it."""
+    if before != "queued":
+        claimed = claim(store)
+        if before == "requeued":
+            store.requeue(claimed, failed=False)
+        set_clock.moment += LEASE + timedelta(seconds=1)
+    attempt = int(read_item("demo", ID)["attempt"]["N"])
+    lose_answer("dynamodb.UpdateItem")
+    assert claim(store).attempt == attempt + 1
+    assert read_item("demo", ID)["attempt"] == {"N": str(attempt + 1)}
+
+
+def test_another_claim_is_not_taken_for_ones_own(
+    store: GenerationStore, lose_answer: Callable[[str], None]
+) -> None:
+    """Of two claims with the same lease one holds, however often botocore repeats the other."""
+    claim(store)
+    lose_answer("dynamodb.UpdateItem")
+    assert store.claim("demo", ID, clock.now() + LEASE) is None
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        pytest.param(
+            lambda store, mine: store.finish_step(mine, completion("First")), id="finish_step"
+        ),
+        pytest.param(lambda store, mine: store.succeed(mine, completion("Hi")), id="succeed"),
+        pytest.param(lambda store, mine: store.fail(mine, Reason.TOO_LONG, "No."), id="fail"),
+        pytest.param(lambda store, mine: store.requeue(mine, failed=True), id="requeue"),
+        pytest.param(lambda store, _: store.cancel("demo", ID).end, id="cancel"),
+        pytest.param(lambda store, _: postponed(store), id="postpone"),
+    ],
+)
+def test_a_write_whose_answer_was_lost_is_known(
+    store: GenerationStore,
+    read_item: ReadItem,
+    lose_answer: Callable[[str], None],
+    calls: list[Call],
+    write: Callable[[GenerationStore, Claim], object],
+) -> None:
+    """A writer goes on after its own write that botocore repeats, and the item is written once."""
+    mine = claim(store)
+    calls.clear()
+    lose_answer("dynamodb.UpdateItem")
+    assert write(store, mine)
+    updates = [call for call in calls if call.operation == "dynamodb.UpdateItem"]
+    assert len(updates) == 1  # as the code sees it
+    assert read_item("demo", ID)["failures"] == {
+        "N": "1" if "failures" in updates[0].params["UpdateExpression"] else "0"
+    }
+
+
+def test_an_end_without_a_claim_whose_answer_was_lost_is_known(
+    store: GenerationStore, lose_answer: Callable[[str], None]
+) -> None:
+    """A generation that failed unclaimed is dispatched by its writer."""
+    lose_answer("dynamodb.UpdateItem")
+    ended = fail_unclaimed(store)
+    assert ended is not None
+    assert ended.end is not None
+
+
+def test_a_delete_whose_answer_was_lost_deletes_the_texts(
+    store: GenerationStore, stored: Callable[[], Stored], lose_answer: Callable[[str], None]
+) -> None:
+    """A delete that botocore repeats is no 404, and leaves no object behind."""
+    store.succeed(claim(store), completion("é" * INLINE_BYTES))
+    objects = stored().objects
+    lose_answer("dynamodb.UpdateItem")
+    store.delete("demo", ID)
+    assert stored().objects == objects - 1
 
 
 @pytest.mark.parametrize("status", ["succeeded", "failed", "canceled"])

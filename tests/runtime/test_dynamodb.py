@@ -190,6 +190,17 @@ def test_a_failed_condition_has_the_item_as_it_stands(table: Table) -> None:
     assert table.get(KEY) == THING
 
 
+def test_an_update_that_botocore_repeats_is_known_by_what_it_sent(
+    table: Table, lose_answer: Callable[[str], None]
+) -> None:
+    """After a lost answer, the item with an update's own value is that update's outcome."""
+    mine, other = {"claim": dynamodb.unique()}, {"claim": dynamodb.unique()}
+    lose_answer("dynamodb.UpdateItem")
+    assert table.update(KEY, sets=mine, condition=absent("claim"), own=mine) == {**THING, **mine}
+    refused = ConditionFailed({**THING, **mine})
+    assert table.update(KEY, sets=other, condition=absent("claim"), own=other) == refused
+
+
 def test_a_failed_condition_of_no_item_has_none(table: Table) -> None:
     """An update whose condition asks for an item makes none."""
     outcome = table.update(ABSENT, sets={"status": text("running")}, condition=exists("pk"))

@@ -85,6 +85,9 @@ def simulate(
         random.seed(seed)  # random waits of the worker and botocore
         world = kind(seed, tenants, submission)
         put_in_slot(world, seed, answer, monkeypatch)
+        for client in (clients().dynamodb, clients().sqs, clients().events):
+            events: Any = client.meta.events  # its stubs know no handler without the names
+            events.register("after-call-error", world.gave_up)
         if mutate is not None:
             mutate()
         try:
@@ -123,7 +126,9 @@ def put_in_slot(
     ids = seeded(seed)
     monkeypatch.setattr(generations, "secrets", SimpleNamespace(randbits=ids.getrandbits))
     monkeypatch.setattr(
-        attempts, "ThreadPoolExecutor", lambda **_: Pool(world.scheduler, world.begun)
+        attempts,
+        "ThreadPoolExecutor",
+        lambda **_: Pool(world.scheduler, world.begun, world.promises.thread_ended),
     )
     monkeypatch.setattr(attempts, "wait", world.scheduler.wait)
     monkeypatch.setattr(provider, "build_model", lambda *_: world)

@@ -12,7 +12,7 @@ from afterword.engine.attempts import MAX_FAILURES
 from afterword.generations import TRANSITIONS, Status
 from afterword.usage import statistics
 from afterword.usage.statistics import Tally
-from tests.simulation.scheduler import Process, Thread
+from tests.simulation.scheduler import Debt, Process, Thread
 
 MILLISECOND = 0.001
 
@@ -30,6 +30,7 @@ class Promise(StrEnum):
     ONE_KEY = "one idempotency key is one generation"
     TRANSITIONS = "a status changes only along TRANSITIONS, and an attempt only upwards"
     FENCE = "only the current attempt writes"
+    OWN_WRITES = "a writer goes on after its own write, though the answer was lost"
     MODEL_CALLS = "an attempt asks the model once, and none does after MAX_FAILURES"
     WAITS = "no model is asked before its next try"
     LEASE = "a claim whose invocation still runs is not taken over"
@@ -102,6 +103,7 @@ class Promises:
         self, thread: Thread, pk: str, before: Attributes | None, after: Attributes
     ) -> None:
         """See a write of a generation that took effect."""
+        self._note_debt(thread, pk, before, after)
         if before is None:
             self.accepted[pk] = after
             if (status(after), attempt(after)) != (Status.QUEUED, 0):
@@ -114,13 +116,43 @@ class Promises:
             if changed:
                 self.broken(Promise.ENDS_STAY, pk, f"{changed} changed by {thread.name}")
             return
-        self._check_step(thread.process, pk, before, after)
+        self._check_step(thread, pk, before, after)
         if status(after).terminal:
             self.ends[pk] = after
             self._check_text(pk, after, thread)
 
-    def _check_step(self, process: Process, pk: str, before: Attributes, after: Attributes) -> None:
+    @staticmethod
+    def _note_debt(thread: Thread, pk: str, before: Attributes | None, after: Attributes) -> None:
+        """Note what a thread has to do after its write, if it knows of it."""
+        debt: Debt | None = None
+        due_at, lease_until, next_at = (
+            int(after[name]["N"]) if name in after else 0
+            for name in ("due_at", "lease_until", "next_at")
+        )
+        if before is None:
+            debt = Debt.MESSAGE
+        elif attempt(after) > attempt(before):
+            debt = Debt.ATTEMPT
+        elif status(after).terminal:
+            debt = Debt.DISPATCH if due_at and before != after else None
+        elif status(after) is not status(before) or after.get("look_id") != before.get("look_id"):
+            debt = Debt.MESSAGE if due_at > max(lease_until + 1, next_at) else None
+        if debt is None:
+            thread.debts.pop(pk, None)
+        else:
+            thread.debts[pk] = debt
+
+    def thread_ended(self, thread: Thread) -> None:
+        """See that a thread has done everything, unless it was killed or an error has ended it."""
+        if thread.future.exception() is None:
+            for pk, debt in thread.debts.items():
+                self.broken(Promise.OWN_WRITES, pk, f"{thread.name} does not {debt}")
+
+    def _check_step(self, thread: Thread, pk: str, before: Attributes, after: Attributes) -> None:
+        process = thread.process
         old, new = status(before), status(after)
+        if new is Status.QUEUED:
+            self.throttled_until[pk] = thread.throttled_until
         claimed = attempt(after) == attempt(before) + 1
         if old is new and attempt(before) == attempt(after):
             return  # its due time was moved on
@@ -168,9 +200,12 @@ class Promises:
         """See that a thread asks the model; return the name of this call."""
         pk = thread.pk
         assert pk is not None
+        thread.debts.pop(pk, None)
         early = self.throttled_until.get(pk, 0.0) - self.now()
         if early > 2 * self.skew + MILLISECOND:
             self.broken(Promise.WAITS, pk, f"asked {early:.3f} s before the model has time")
+        if pk not in thread.process.attempts:
+            self.broken(Promise.FENCE, pk, f"{thread.name} asks without a claim of its own")
         call = ModelCall(pk, thread.process.attempts[pk][-1], marker)
         if call in self.calls.values():
             self.broken(Promise.MODEL_CALLS, pk, f"attempt {call.attempt} asks again")
@@ -181,9 +216,8 @@ class Promises:
         return name
 
     def model_throttled(self, thread: Thread, seconds: float) -> None:
-        """See that the model does not want to be asked again for so many seconds."""
-        assert thread.pk is not None
-        self.throttled_until[thread.pk] = self.now() + seconds
+        """See that a thread learns that the model has no time for so many seconds."""
+        thread.throttled_until = self.now() + seconds
 
     def answered_to_client(self, tenant: str, generation_id: str, key: str | None) -> None:
         """See the id that a client got."""

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Collection
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from enum import StrEnum
 from itertools import count
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -17,6 +18,14 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 class Crash(BaseException):
     """The end of a process: no `except Exception` outlives it."""
+
+
+class Debt(StrEnum):
+    """The next thing to do for a thread that knows of its own write."""
+
+    ATTEMPT = "run the attempt that it has claimed"
+    MESSAGE = "send a message to the worker"
+    DISPATCH = "dispatch the end"
 
 
 @dataclass(eq=False)
@@ -38,7 +47,11 @@ class Process:
 
 
 class Thread:
-    """A thread of a process. `pk` is the generation that it is about, where that is known."""
+    """A thread of a process. `pk` is the generation that it is about, where that is known.
+
+    `debts` are what it has yet to do after its writes that took effect, by the generation's `pk`.
+    `throttled_until` is when the model has time again, as far as the thread was told.
+    """
 
     def __init__(self, process: Process, name: str) -> None:
         self.process = process
@@ -46,6 +59,8 @@ class Thread:
         self.pk: str | None = None
         self.failures = 0
         self.unreachable = 0
+        self.throttled_until = 0.0
+        self.debts: dict[str, Debt] = {}
         self.future: Future[object] = Future()
         self.go = _closed()
         self.turn = 0
@@ -175,9 +190,15 @@ class Scheduler:
 class Pool:
     """A ThreadPoolExecutor whose threads take turns like all the others."""
 
-    def __init__(self, scheduler: Scheduler, begun: Callable[[Thread, object], None]) -> None:
+    def __init__(
+        self,
+        scheduler: Scheduler,
+        begun: Callable[[Thread, object], None],
+        ended: Callable[[Thread], None],
+    ) -> None:
         self._scheduler = scheduler
         self._begun = begun
+        self._ended = ended
 
     def submit[**P](
         self, work: Callable[P, object], *args: P.args, **kwargs: P.kwargs
@@ -186,11 +207,12 @@ class Pool:
         parent = self._scheduler.running()
         thread = Thread(parent.process, parent.name)
         self._begun(thread, args[0])
-        self._scheduler.start(
-            thread,
-            lambda: work(*args, **kwargs),
-            lambda _: self._scheduler.wake(parent, self._scheduler.now),
-        )
+
+        def then(_: Future[object]) -> None:
+            self._ended(thread)
+            self._scheduler.wake(parent, self._scheduler.now)
+
+        self._scheduler.start(thread, lambda: work(*args, **kwargs), then)
         return thread.future
 
     def shutdown(self, *, wait: bool, cancel_futures: bool) -> None:

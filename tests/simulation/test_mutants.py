@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -20,12 +21,14 @@ from afterword.generations.items import Items
 from afterword.generations.store import GenerationStore, PutResult
 from afterword.limits.quotas import Quotas
 from afterword.runtime.clients import clients
+from afterword.runtime.dynamodb import Item, Table
 from afterword.services import services
 from afterword.usage import statistics
 from afterword.usage.statistics import Cell, Statistics
 from tests.simulation.conftest import Simulate
 from tests.simulation.promises import BrokenError, Promise
-from tests.simulation.test_promises import FIXED
+from tests.simulation.test_promises import FIXED, Forgetful
+from tests.simulation.world import World
 
 type Params = dict[str, Any]
 type Change = Callable[[Params], Params | None]
@@ -46,6 +49,7 @@ class Mutant:
     change: Change | None = None
     soonest: int = 0
     slow: bool = False
+    world: type[World] = World
 
     def sent(self, params: Params, **_: object) -> Params | None:
         """Change what is sent; None for nothing to change."""
@@ -57,8 +61,9 @@ def always(params: Params, which: bool, condition: str | None = None) -> Params 
     if not which:
         return None
     old = params["ConditionExpression"]
-    pattern = ".+" if condition is None else condition
-    new, changes = re.subn(pattern, r"(attribute_exists(pk) OR (\g<0>))", old)
+    if condition is None:
+        return {**params, "ConditionExpression": f"{old} OR attribute_exists(pk)"}
+    new, changes = re.subn(condition, r"(attribute_exists(pk) OR (\g<0>))", old)
     assert changes == 1
     return {**params, "ConditionExpression": new}
 
@@ -125,6 +130,54 @@ def note_hours_first(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Statistics, "_keep", broken)
 
 
+def take_for_own(
+    which: Callable[[Mapping[str, Any]], bool], own: Mapping[str, Any] | None = None
+) -> Callable[[pytest.MonkeyPatch], None]:
+    """Let an update take another item than its own for its own; without one, none at all."""
+
+    def break_in(patch: pytest.MonkeyPatch) -> None:
+        update = Table.update
+
+        def broken(self: Table, key: Item, **clauses: Any) -> object:  # noqa: ANN401 - whatever it gets
+            if "own" in clauses and which(clauses):
+                clauses["own"] = own or {}
+            return update(self, key, **clauses)
+
+        patch.setattr(Table, "update", broken)
+
+    return break_in
+
+
+def changes_to(*statuses: Status) -> Callable[[Mapping[str, Any]], bool]:
+    """Return whether an update changes the status to one of these."""
+    return lambda clauses: clauses["sets"].get("status") in [{"S": each} for each in statuses]
+
+
+def ends_unclaimed(clauses: Mapping[str, Any]) -> bool:
+    """Tell whether an update fails a generation without a claim."""
+    return changes_to(Status.FAILED)(clauses) and "next_at" in clauses["removes"]
+
+
+def ends_by_claim(clauses: Mapping[str, Any]) -> bool:
+    """Tell whether an update ends a generation by a claim."""
+    ends = changes_to(Status.SUCCEEDED, Status.FAILED)(clauses)
+    return ends and "next_at" not in clauses["removes"]
+
+
+def claim_early(params: Params) -> Params | None:
+    """Let a claim take each next try for one that is due."""
+    due = re.search(r"#next_at <= (:\d+)", params.get("ConditionExpression", ""))
+    if due is None:
+        return None
+    values = params["ExpressionAttributeValues"] | {due[1]: {"N": "9" * 13}}
+    return {**params, "ExpressionAttributeValues": values}
+
+
+def ignore_retry_after(patch: pytest.MonkeyPatch) -> None:
+    """Let no wait be longer than a second."""
+    patch.setattr(attempts, "math", SimpleNamespace(ceil=lambda _: 1))
+
+
 def add_to_what_is_there(params: Params) -> Params | None:
     """Let each count of an hour be added to what is there, as a counter would be."""
     hour = re.match(r"SET #(h\d\d) = (:\d+)", params["UpdateExpression"])
@@ -161,7 +214,7 @@ MUTANTS = [
     ),
     Mutant(
         "a claim without a condition",
-        {Promise.LEASE, Promise.TRANSITIONS, Promise.ENDS_STAY},
+        {Promise.LEASE, Promise.TRANSITIONS, Promise.ENDS_STAY, Promise.WAITS},
         change=lambda sent: always(sent, sets(sent, "lease_until")),
     ),
     Mutant(
@@ -176,7 +229,7 @@ MUTANTS = [
         change=lambda sent: always(
             sent, is_fenced(sent) and "ADD #failures" in sent["UpdateExpression"]
         ),
-        soonest=1,
+        soonest=11,
     ),
     Mutant(
         "a cancel without a condition",
@@ -187,7 +240,7 @@ MUTANTS = [
         "a dead letter without a condition",
         {Promise.ENDS_STAY, Promise.DEAD_LETTER},
         change=lambda sent: always(sent, sets(sent, "dead_letter")),
-        soonest=1,
+        soonest=6,
     ),
     Mutant(
         "a deadline without a condition",
@@ -317,6 +370,64 @@ MUTANTS = [
         slow=True,
     ),
     Mutant(
+        "a claim before its next try",
+        {Promise.WAITS},
+        change=claim_early,
+    ),
+    Mutant(
+        "a Retry-After that is not kept",
+        {Promise.WAITS},
+        ignore_retry_after,
+        soonest=4,
+    ),
+    Mutant(
+        "a claim that does not know its own write",
+        {Promise.OWN_WRITES},
+        take_for_own(changes_to(Status.RUNNING)),
+        world=Forgetful,
+    ),
+    Mutant(
+        "a claim that takes another's for its own",
+        {Promise.FENCE, Promise.MODEL_CALLS},
+        take_for_own(changes_to(Status.RUNNING), {"status": {"S": Status.RUNNING}}),
+    ),
+    Mutant(
+        "a requeue that does not know its own write",
+        {Promise.OWN_WRITES},
+        take_for_own(changes_to(Status.QUEUED)),
+        soonest=1,
+        world=Forgetful,
+        slow=True,
+    ),
+    Mutant(
+        "an end that does not know its own write",
+        {Promise.OWN_WRITES},
+        take_for_own(ends_by_claim),
+        world=Forgetful,
+        slow=True,
+    ),
+    Mutant(
+        "an end without a claim that does not know its own write",
+        {Promise.OWN_WRITES},
+        take_for_own(ends_unclaimed),
+        world=Forgetful,
+        slow=True,
+    ),
+    Mutant(
+        "a cancel that does not know its own write",
+        {Promise.OWN_WRITES},
+        take_for_own(changes_to(Status.CANCELED)),
+        world=Forgetful,
+        slow=True,
+    ),
+    Mutant(
+        "a sweeper that does not know its own write",
+        {Promise.OWN_WRITES},
+        take_for_own(lambda clauses: "look_id" in clauses["sets"]),
+        world=Forgetful,
+        slow=True,
+    ),
+    Mutant(
         "failures without a limit",
         {Promise.MODEL_CALLS},
         lambda patch: patch.setattr(attempts, "MAX_FAILURES", 99),
@@ -352,7 +463,7 @@ def test_the_simulation_catches(
     broken: Promise | None = None
     for seed in (mutant.soonest, *FIXED):
         try:
-            simulate(seed, mutate)
+            simulate(seed, mutate, mutant.world)
         except BrokenError as error:
             broken = error.promise
             break

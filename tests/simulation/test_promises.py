@@ -7,6 +7,7 @@ import pytest
 from afterword.generations import Reason, Status
 from tests.harness.seeds import SEEDS
 from tests.simulation.conftest import Simulate
+from tests.simulation.world import World
 
 FIXED = range(40)
 """Seeds of the long form; beside them one that is new."""
@@ -40,6 +41,19 @@ HAPPENS = {
     Reason.WORKER_LOST,
 }
 """Events that a simulation must come across to be worth something."""
+
+
+class Forgetful(World):
+    """A world in which many answers to writes are lost, so that botocore repeats the writes."""
+
+    forgets = 0.25
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("seed", [*range(8), SEEDS[-1]])
+def test_every_promise_holds_when_writes_are_repeated(simulate: Simulate, seed: int) -> None:
+    """A writer knows its own write, whose answer was lost, from the write of another."""
+    simulate(seed, kind=Forgetful)
 
 
 @pytest.mark.long

@@ -44,7 +44,7 @@ from tests.harness.deployment import REFERENCES, REGION
 from tests.harness.seeds import seeded
 from tests.simulation.messages import Message, Queue
 from tests.simulation.promises import BrokenError, Promise, Promises, attempt, status
-from tests.simulation.scheduler import Crash, Process, Scheduler, Thread
+from tests.simulation.scheduler import Crash, Debt, Process, Scheduler, Thread
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -96,13 +96,15 @@ class Context:
 class World:
     """Everything around the functions, the model too. `steps` is what has happened, a line each.
 
-    `seen` counts what kinds of things have happened.
+    `seen` counts what kinds of things have happened. `forgets` is how likely the answer to a write
+    is lost, beside all other faults.
     """
 
     documents: Collection[str] = ()
     skew = SKEW
     visibilities: Sequence[int] = (40, 56, 56, 300)
     receives: Sequence[int] = (3, 3, 8)
+    forgets = 0.0
 
     def __init__(self, seed: int, tenants: Sequence[Tenant], submission: Event) -> None:
         self.steps: list[str] = []
@@ -301,6 +303,7 @@ class World:
             error = future.exception()
             self._note(f"{name} ends: {type(error).__name__ if error else 'returned'}")
             self.seen[f"{kind} crashed" if isinstance(error, Crash) else f"{kind} ended"] += 1
+            self.promises.thread_ended(thread)
             then(future)
 
         context = Context(name, int(seconds * 1000))
@@ -431,12 +434,35 @@ class World:
             return answer()
         if thread.process.dead:
             raise Crash
+        self._settle(thread, operation, request)
         self.scheduler.pause(self._delay())
         self._on_the_way(thread, operation)
         response = self._guarded(lambda: self._effect(thread, operation, request, answer))
         self.scheduler.pause(self._delay())
         self._on_the_way_back(thread, operation)
         return response
+
+    def gave_up(self, **_: object) -> None:
+        """See that botocore gives a call up, and tells the code so."""
+        if self.scheduler.current is not None:
+            self.scheduler.current.debts.clear()
+
+    @staticmethod
+    def _settle(thread: Thread, operation: str, request: "AWSPreparedRequest") -> None:
+        """Strike out the debts that a call pays, whatever comes of the call."""
+        match operation:
+            case "sqs.SendMessage":
+                sent = json.loads(_sent(request)["MessageBody"])
+                thread.debts.pop(f"{sent['tenant']}#{sent['id']}", None)
+            case "dynamodb.UpdateItem":
+                sent = _sent(request)
+                fenced = "#attempt = " in sent.get("ConditionExpression", "")
+                paid = Debt.DISPATCH if sent["TableName"] == USAGE else Debt.ATTEMPT
+                if sent["TableName"] == USAGE or fenced:
+                    for pk in [pk for pk, debt in thread.debts.items() if debt is paid]:
+                        del thread.debts[pk]
+            case _:
+                pass
 
     def _on_the_way(self, thread: Thread, operation: str) -> None:
         """Let a call fail, or its process die, before it takes effect."""
@@ -457,6 +483,9 @@ class World:
 
     def _on_the_way_back(self, thread: Thread, operation: str) -> None:
         """Lose a call's answer, or let its process die, after it has taken effect."""
+        forgets = self.forgets if self.scheduler.now < CALM else 0.0
+        if forgets and "Update" in operation and self._random.random() < forgets:
+            self._lose(operation)
         if self._faulty():
             match self._random.choice(("crash", "lost", "lost for good")):
                 case "crash":
