@@ -57,6 +57,16 @@ def test_a_secret_that_nobody_was_shown_never_counts(
     assert [each.text for each in held(webhooks, created["id"])] == [created["secret"]]
 
 
+def test_a_rotation_whose_answer_was_lost_is_known(
+    webhooks: Webhooks, lose_answer: Callable[[str], None]
+) -> None:
+    """A rotation that botocore repeats shows its secret, and is no conflict with itself."""
+    created = webhooks.created()
+    lose_answer("dynamodb.UpdateItem")
+    secret = webhooks.call("rotate_webhook", created["id"])["body"]["secret"]
+    assert held(webhooks, created["id"])[0].text == secret
+
+
 def test_two_rotations_at_once(webhooks: Webhooks) -> None:
     """Of two rotations one counts, and the other is told to try again."""
     created = webhooks.created()

@@ -120,10 +120,12 @@ class WebhookStore:
 
     def rotate(self, endpoint: Endpoint, version: int) -> None:
         """Switch to a new version of an endpoint's secrets; raise ConflictError after another."""
+        rotated = {"secret_version": number(version)}  # no other rotation has this version
         outcome = self._table.update(
             key_of(endpoint),
-            sets={"secret_version": number(version)},
+            sets=rotated,
             condition=equals("secret_version", number(endpoint.secret_version)),
+            own=rotated,
         )
         if isinstance(outcome, ConditionFailed):
             raise ConflictError("Another request rotated the secret: try again.")
