@@ -404,7 +404,13 @@ def _s3(name: str, params: Mapping[str, Any]) -> list[Need]:
 def _sqs(name: str, params: Mapping[str, Any]) -> list[Need]:
     queue = _arn("sqs", "") + params["QueueUrl"].rpartition("/")[2]
     match name.removesuffix("Batch"):
-        case "SendMessage" | "ReceiveMessage" | "DeleteMessage" | "ChangeMessageVisibility" as one:
+        case (
+            "SendMessage"
+            | "ReceiveMessage"
+            | "DeleteMessage"
+            | "ChangeMessageVisibility"
+            | "GetQueueAttributes"
+        ) as one:
             return [Need(f"sqs:{one}", queue)]
     return []
 

@@ -39,7 +39,15 @@ from afterword.generations import (
 )
 from afterword.generations.claims import Claim, TokenUsage
 from afterword.generations.details import GenerationDetail
-from afterword.generations.ends import STALLED_AFTER, DeadLetter, End, Outcome, Stalled
+from afterword.generations.ends import (
+    DUE_SHARDS,
+    STALLED_AFTER,
+    DeadLetter,
+    DueKey,
+    End,
+    Outcome,
+    Stalled,
+)
 from afterword.runtime.dynamodb import Item, Value, millis, time_of
 from afterword.runtime.payloads import INLINE_BYTES
 
@@ -51,8 +59,6 @@ if TYPE_CHECKING:
 
 READERS = 10
 """Payloads that are read in parallel."""
-DUE_SHARDS = 8
-"""Partitions of the index by due time, so that no single one takes every write."""
 END_SHARDS = 4
 """Partitions of each hour of the index by end, so that no single one takes every write."""
 TOMBSTONE_ATTRIBUTES = frozenset(
@@ -64,6 +70,11 @@ TOMBSTONE_ATTRIBUTES = frozenset(
     }
 )  # fmt: skip
 """The attributes of a deleted generation until it expires: those that count, and no text."""
+STALLED_ATTRIBUTES = (
+    "pk", "tenant", "id", "status", "attempt", "created_at", "deadline_at", "due_at",
+    "lease_until", "next_at", "finished_at", "notify",
+)  # fmt: skip
+"""The attributes that the sweeper reads of an item: all that it decides by, and no text."""
 MAX_MODEL_NAME = 200
 """The longest name of a model in `answers`, in characters; the name becomes part of a key."""
 
@@ -464,19 +475,33 @@ def tokens_attributes(completion: Completion) -> dict[str, Value]:
     }
 
 
+def read_due_key(item: Item) -> DueKey:
+    """Return the key of an entry of the index `by_due`, or of an item on it."""
+    return DueKey(int(float(item["due_at"]["N"])), item["pk"]["S"])
+
+
 def read_stalled(item: Item) -> Stalled:
-    """Return the stalled generation of an item."""
-    status = Status(item["status"]["S"])
+    """Return the stalled generation of an item with STALLED_ATTRIBUTES.
+
+    Raises ValueError for a status of another version, which this one leaves alone, and KeyError or
+    ValueError for an item that another version has laid out.
+    """
+    lease_until, next_at, finished_at = (
+        time_of(item, name) if name in item else None
+        for name in ("lease_until", "next_at", "finished_at")
+    )
     return Stalled(
         tenant=item["tenant"]["S"],
         id=item["id"]["S"],
-        status=status,
+        status=Status(item["status"]["S"]),
         attempt=int(item["attempt"]["N"]),
         created_at=time_of(item, "created_at"),
         deadline_at=time_of(item, "deadline_at"),
         due_at=time_of(item, "due_at"),
-        lease_until=time_of(item, "lease_until") if "lease_until" in item else None,
-        ended=read_end(item) if status.terminal else None,
+        lease_until=lease_until,
+        next_at=next_at,
+        finished_at=finished_at,
+        notify="notify" in item,
     )
 
 
