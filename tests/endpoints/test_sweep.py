@@ -372,6 +372,12 @@ def test_what_cannot_be_read_is_set_aside(
     assert sweep()["unreadable"] == 1
 
 
+def throttled(operation: str) -> ClientError:
+    """Return the error of a partition that is asked too much."""
+    code = "ProvisionedThroughputExceededException"
+    return ClientError({"Error": {"Code": code, "Message": "Slow down."}}, operation)
+
+
 def test_a_refused_write_ends_no_run(
     sweep: Sweep, set_clock: SetClock, log_lines: Callable[[], list[Any]]
 ) -> None:
@@ -382,8 +388,7 @@ def test_a_refused_write_ends_no_run(
 
     def refuse(params: Mapping[str, Any], **_: object) -> None:
         if params["Key"]["pk"]["S"] == f"demo#{numbered(0)}":
-            error = {"Code": "ProvisionedThroughputExceededException", "Message": "Slow down."}
-            raise ClientError({"Error": error}, "UpdateItem")
+            raise throttled("UpdateItem")
 
     clients().dynamodb.meta.events.register("before-parameter-build.dynamodb.UpdateItem", refuse)
     assert sweep() == {"unrepaired": 1, "sent": 2}
@@ -404,8 +409,7 @@ def test_a_shard_that_cannot_be_read_ends_no_run(sweep: Sweep, set_clock: SetClo
 
     def refuse(params: Mapping[str, Any], **_: object) -> None:
         if {"S": "3"} in params["ExpressionAttributeValues"].values():
-            error = {"Code": "ProvisionedThroughputExceededException", "Message": "Slow down."}
-            raise ClientError({"Error": error}, "Query")
+            raise throttled("Query")
 
     clients().dynamodb.meta.events.register("before-parameter-build.dynamodb.Query", refuse)
     with pytest.raises(ClientError):

@@ -807,7 +807,7 @@ def in_pages_of(sizes: Iterator[int]) -> None:
 
 def test_of_many_due_keys_both_ends_are_read(store: GenerationStore, set_clock: SetClock) -> None:
     """Beyond a bound a shard's newest keys follow its oldest, and none is there twice."""
-    made = {}
+    made: dict[str, int] = {}
     while len(made) < 12:
         generation_id = generations.new_id()
         if zlib.crc32(generation_id.encode()) % DUE_SHARDS == 5:

@@ -85,6 +85,6 @@ class _Backlog:
 
     def add_stretch(self, length: int, run: int) -> None:
         """Take the stretch of the rest whose turn it is."""
-        first = run * length % len(self.rest)
+        first = run % -(-len(self.rest) // length) * length
         self.next.extend(self.rest[first : first + length])
         self.rest = [*self.rest[:first], *self.rest[first + length :]]

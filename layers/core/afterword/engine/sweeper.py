@@ -396,17 +396,18 @@ class _Budget:
         self._read_depth = read_depth
         self._lost: int | None = None
         self._shares: Counter[str] = Counter()
+        self._taken = 0
 
     def take(self, tenant: str) -> bool:
         """Take one message for a tenant. False if none may be sent."""
         taken = self._shares[tenant]
-        beyond_first = self._shares.total() - len(self._shares)
-        if taken == 0 or (taken < SHARE and beyond_first < SHARES):
+        if taken == 0 or (taken < SHARE and self._taken - len(self._shares) < SHARES):
             self._shares[tenant] += 1
+            self._taken += 1
             return True
         if self._lost is None:
             depth = self._read_depth()
-            missing = 0 if depth is None else self._due - depth - self._shares.total()
+            missing = 0 if depth is None else self._due - depth - self._taken
             self._lost = max(0, missing)
         if not self._lost:
             return False
