@@ -197,6 +197,7 @@ PUBLIC: dict[str, tuple[str, ...]] = {
         "payloads",
         "queue",
         "settings",
+        "stored",
         "telemetry",
     ),
     "errors": ("",),

@@ -50,6 +50,7 @@ from afterword.generations.ends import (
 )
 from afterword.runtime.dynamodb import Item, Value, millis, time_of
 from afterword.runtime.payloads import INLINE_BYTES
+from afterword.runtime.stored import read_fields, read_word
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -236,7 +237,7 @@ class Items:
 
     def generation(self, item: Item) -> Generation:
         """Return the generation of an item."""
-        status = Status(item["status"]["S"])
+        status = Status.stored(item["status"]["S"])
         tokens_in, tokens_out = (
             int(item[name]["N"]) if name in item else None for name in ("tokens_in", "tokens_out")
         )
@@ -253,7 +254,7 @@ class Items:
             finished_at=time_of(item, "finished_at") if "finished_at" in item else None,
             external=self._external(item),
             completion=self._completion(item) if status is Status.SUCCEEDED else None,
-            reason=Reason(item["reason"]["S"]) if "reason" in item else None,
+            reason=_reason(item),
             message=item["message"]["S"] if "message" in item else None,
             retry_of=item["retry_of"]["S"] if "retry_of" in item else None,
             rating=int(item["rating"]["N"]) if "rating" in item else None,
@@ -299,7 +300,7 @@ class Items:
             stop_reason=item["stop_reason"]["S"],
             tokens_in=int(item["tokens_in"]["N"]),
             tokens_out=int(item["tokens_out"]["N"]),
-            output=Output(item["output"]["S"]) if "output" in item else Output.STRING,
+            output=Output.stored(item["output"]["S"]) if "output" in item else Output.STRING,
             sources=_sources(item),
         )
 
@@ -319,12 +320,12 @@ class Items:
 
 
 def _files(request: Mapping[str, Any]) -> tuple[StoredFile, ...]:
-    return tuple(StoredFile(**file) for file in request.get("files", ()))
+    return tuple(read_fields(StoredFile, file) for file in request.get("files", ()))
 
 
 def _context(request: Mapping[str, Any]) -> Mapping[str, ContextFilter]:
     return {
-        step: ContextFilter(**{name: _ids(ids) for name, ids in each.items()})
+        step: ContextFilter(folders=_ids(each.get("folders")), tags=_ids(each.get("tags")))
         for step, each in request.get("context", {}).items()
     }
 
@@ -338,6 +339,10 @@ def _conversation(item: Item) -> str | None:
     return item["conversation"]["S"].split("#", 2)[2] if "conversation" in item else None
 
 
+def _reason(item: Item) -> Reason | None:
+    return read_word(Reason, item["reason"]["S"]) if "reason" in item else None
+
+
 def _webhook_url(item: Item) -> str | None:
     return item["webhook_url"]["S"] if "webhook_url" in item else None
 
@@ -345,7 +350,7 @@ def _webhook_url(item: Item) -> str | None:
 def _sources(item: Item) -> tuple[Source, ...]:
     if "sources" not in item:
         return ()
-    return tuple(Source(**source) for source in json.loads(item["sources"]["S"]))
+    return tuple(read_fields(Source, source) for source in json.loads(item["sources"]["S"]))
 
 
 def _reference(tenant: str, submission: Submission) -> Item:
@@ -374,8 +379,8 @@ def read_end(item: Item) -> End:
         dialect=item["dialect"]["S"],
         flow=item["flow"]["S"],
         flow_version=int(item["flow_version"]["N"]),
-        status=Status(item["status"]["S"]),
-        reason=Reason(item["reason"]["S"]) if "reason" in item else None,
+        status=Status.stored(item["status"]["S"]),
+        reason=_reason(item),
         attempt=int(item["attempt"]["N"]),
         created_at=time_of(item, "created_at"),
         finished_at=time_of(item, "finished_at"),
@@ -448,9 +453,9 @@ def read_outcome(item: Item) -> Outcome:
     return Outcome(
         tenant=tenant,
         flow=flow,
-        status=Status(item["status"]["S"]),
-        reason=Reason(item["reason"]["S"]) if "reason" in item else None,
-        answers=tuple(TokenUsage(*answer) for answer in each),
+        status=read_word(Status, item["status"]["S"]),  # a count by the word itself
+        reason=_reason(item),
+        answers=tuple(TokenUsage(*answer[:3]) for answer in each),
     )
 
 

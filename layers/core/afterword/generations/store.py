@@ -98,7 +98,7 @@ class GenerationStore:
             return PutResult(status=Status.QUEUED, slot=options.slot, same=True)
         stored = failed.item or {}
         return PutResult(
-            status=Status(stored["status"]["S"]),
+            status=_status(stored),
             slot=items.slot_of(stored),
             same=stored.get("fingerprint") == item["fingerprint"],
             deleted="deleted_at" in stored,
@@ -176,7 +176,7 @@ class GenerationStore:
     def get_submission(self, tenant: str, generation_id: str) -> tuple[Submission, Status]:
         """Return the submission and its status; raise NotFoundError if there is none."""
         item = self._found(tenant, generation_id)
-        return self._items.submission(item), Status(item["status"]["S"])
+        return self._items.submission(item), _status(item)
 
     def exists(self, tenant: str, generation_id: str) -> bool:
         """Return whether the tenant has the generation, by a consistent read."""
@@ -401,7 +401,7 @@ class GenerationStore:
         )
         if not isinstance(outcome, ConditionFailed):
             return EndResult(Status.FAILED, items.read_end(outcome))
-        return None if outcome.item is None else EndResult(Status(outcome.item["status"]["S"]))
+        return None if outcome.item is None else EndResult(_status(outcome.item))
 
     def cancel(self, tenant: str, generation_id: str) -> EndResult:
         """Cancel an open generation; the claim of a running one is lost.
@@ -426,7 +426,7 @@ class GenerationStore:
             item = outcome.item
         if item is None or not is_there(item):
             raise NotFoundError("There is no such generation.")
-        return EndResult(Status(item["status"]["S"]))
+        return EndResult(_status(item))
 
     def mark_dispatched(self, tenant: str, generation_id: str) -> None:
         """Remove a dispatched end from the index by due time."""
@@ -531,8 +531,12 @@ def _last(claim: Claim, completion: Completion) -> Completion:
     )
 
 
+def _status(item: Item) -> Status:
+    return Status.stored(item["status"]["S"])
+
+
 def _terminal(item: Item) -> bool:
-    return Status(item["status"]["S"]).terminal
+    return _status(item).terminal
 
 
 def _lease_ran_out(item: Item | None, now: "datetime") -> bool:
