@@ -46,7 +46,7 @@ def test_an_unknown_word_is_its_text() -> None:
 
 
 def test_an_unknown_word_becomes_no_choice() -> None:
-    """What an item says is no word that a caller may send from now on."""
+    """A word of an item is no word that a caller may send from now on."""
     read_word(Colour, "green")
     assert list(Colour) == [Colour.RED, Colour.BLUE]
     with pytest.raises(ValueError, match="green"):

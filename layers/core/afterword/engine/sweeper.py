@@ -70,7 +70,7 @@ class Repair(StrEnum):
     RESUMED = "resumed"
     """Its wait in the table was over, and its message was sent."""
     LATE = "late"
-    """The queues have enough messages for it; it was left as it is."""
+    """The queues have enough messages for it; the run left it unchanged."""
     FAILED = "failed"
     """Its deadline had passed."""
     WAITING = "waiting"
@@ -84,9 +84,9 @@ class Repair(StrEnum):
     UNREAD = "unread"
     """Storage had no time for its read; the next run looks again."""
     UNREADABLE = "unreadable"
-    """It is not laid out as this version knows; it was set aside."""
+    """Another version has written the item; the run set it aside."""
     UNREPAIRED = "unrepaired"
-    """Storage refused its repair; it will stall again."""
+    """Storage refused its repair; the generation will stall again."""
 
 
 _LEFT = {Repair.UNREAD, Repair.UNREPAIRED}

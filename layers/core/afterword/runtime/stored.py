@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 def read_word[E: StrEnum](kind: type[E], word: str) -> E:
     """Return the member of an enumeration that was stored as this word.
 
-    For a word of another version that is a member outside of the enumeration: it is equal to its
-    text, and to no other member.
+    A word of another version becomes a member outside of the enumeration, equal to its text and to
+    no other member.
     """
     try:
         return kind(word)
