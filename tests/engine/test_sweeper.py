@@ -279,13 +279,14 @@ def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     logger.setLevel(level)
 
 
-def test_a_backlog_keeps_no_neighbours_lost_message_waiting(world: World) -> None:
+@pytest.mark.parametrize("waiting", [20_000, pytest.param(100_000, marks=pytest.mark.long)])
+def test_a_backlog_keeps_no_neighbours_lost_message_waiting(world: World, waiting: int) -> None:
     """100,000 wait at 600 a minute: another tenant's lost message is sent again in two minutes.
 
     The backlog gets its share of messages, and neither reads nor writes without bound.
     """
     simulation = Simulation(world, rate=600)
-    simulation.submit("big", range(100_000))
+    simulation.submit("big", range(waiting))
     world.seconds = RUN
     for number, ago in enumerate((59, 43, 29, 13, 1)):  # the submissions are not in step with runs
         world.seconds -= ago
