@@ -152,6 +152,7 @@ class Sweeper:
         failed: Exception | None = None
         for shard in range(DUE_SHARDS):
             if run.stop.passed:
+                telemetry.logger().warning("had no time for all shards", extra={"shard": shard})
                 break
             try:
                 found += self._store.read_due(shard, MAX_KEYS // DUE_SHARDS)
@@ -380,7 +381,8 @@ class _Run:
         left = [key for key in (self._left, agenda.find_oldest_left()) if key is not None]
         if not left:
             return timedelta(0)
-        return max(timedelta(0), clock.now() - clock.from_millis(min(left).due_at))
+        lag = timedelta(milliseconds=1) * (clock.to_millis(clock.now()) - max(0, min(left).due_at))
+        return max(timedelta(0), lag)
 
 
 class _Budget:
