@@ -46,7 +46,11 @@ AWS_CALLS = {
     "afterword.dialects.native.generations": {"query"},  # the same
     "afterword.dialects.native.flows": {"query"},  # of a request: its parameters
     "afterword.dialects.native.usage": {"query"},  # the same
-    "afterword.runtime.queue": {"change_message_visibility", "send_message"},
+    "afterword.runtime.queue": {
+        "change_message_visibility",
+        "get_queue_attributes",
+        "send_message",
+    },
     "afterword.runtime.payloads": {"delete_objects", "get_object", "put_object"},
     "afterword.batches.files": {
         "complete_multipart_upload",
@@ -193,6 +197,7 @@ PUBLIC: dict[str, tuple[str, ...]] = {
         "payloads",
         "queue",
         "settings",
+        "stored",
         "telemetry",
     ),
     "errors": ("",),

@@ -51,10 +51,11 @@ def lines_of(log: io.StringIO, capsys: pytest.CaptureFixture[str]) -> LinesOf:
         lines = [json.loads(line) for line in log.getvalue().splitlines()]
         metrics.extend(map(json.loads, capsys.readouterr().out.splitlines()))
         for line in (*lines, *metrics):
-            assert line.get("message") == "swept" or (line["generation_id"] and line["tenant"])
+            of_sweep = line.get("message") == "swept" or "SweepLag" in line
+            assert of_sweep or (line["generation_id"] and line["tenant"])
         return (
             [line for line in lines if line.get("generation_id") == generation_id],
-            [line for line in metrics if line["generation_id"] == generation_id],
+            [line for line in metrics if line.get("generation_id") == generation_id],
         )
 
     return lines_of

@@ -342,9 +342,11 @@ def test_what_the_sweeper_fails(
     set_clock.advance(hours=1)
     for _ in range(2):
         invoke("sweep", load_event("sweep"))
-    assert metric_lines() == [
-        expected({"Succeeded": 0, "Failed": 1}, at=3600, attempt=0, reason="deadline")
-    ]
+    of_generation, of_sweep = metric_lines()
+    assert of_generation == expected(
+        {"Succeeded": 0, "Failed": 1}, at=3600, attempt=0, reason="deadline"
+    )
+    assert (of_sweep["Repaired"], of_sweep["failed"]) == ([1], 1)
 
 
 def test_a_dead_letter(

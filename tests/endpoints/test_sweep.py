@@ -1,19 +1,24 @@
 """The sweeper's function: the handler with its event, under moto."""
 
 import json
-from collections.abc import Callable, Mapping
-from datetime import timedelta
+import zlib
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from afterword import clock
 from afterword.engine import sweeper
 from afterword.generations import Reason, Status, Submission, SubmissionOptions
-from afterword.generations.ends import STALLED_AFTER, Stalled
+from afterword.generations.ends import DUE_SHARDS, STALLED_AFTER, DueKey, Look, Stalled
+from afterword.generations.store import GenerationStore
 from afterword.runtime.clients import clients
 from afterword.services import services
 from tests.conftest import FLOW, Call, Event, LambdaContext, SetClock, Stored
+from tests.harness import embedded_metrics
 from tests.harness.api import invoke
 from tests.harness.deployment import REFERENCES
 from tests.harness.fake_model import completion
@@ -54,6 +59,12 @@ def received() -> list[tuple[str, str]]:
         bodies = [json.loads(message["Body"]) for message in messages]
         taken += [(body["tenant"], body["id"]) for body in bodies]
     return taken
+
+
+def look_at_all(store: GenerationStore) -> Sequence[Stalled]:
+    """Return all stalled generations, as a sweeper sees them."""
+    keys = [key for shard in range(DUE_SHARDS) for key in store.read_due(shard, 100)]
+    return store.read_stalled(keys).stalled
 
 
 @pytest.fixture
@@ -170,20 +181,281 @@ def test_a_message_that_cannot_be_sent_is_due_again(
     assert sweep() == {"unsent": 3}
 
 
-def test_all_shards_are_walked_oldest_first(
+def test_tenants_take_turns_oldest_first(
     sweep: Sweep, set_clock: SetClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A run takes the oldest of all tenants and shards, up to its bound, and the next the rest."""
-    monkeypatch.setattr(sweeper, "MAX_PER_RUN", 25)
-    ids = [numbered(number * 7919 % 40) for number in range(40)]
-    for generation_id in ids:
-        put(generation_id, "demo" if generation_id < numbered(20) else "other")
+    """A run looks at the oldest of each tenant over all shards, in turns, up to its bound."""
+    monkeypatch.setattr(sweeper, "MAX_LOOKS", 12)
+    ids = [numbered(number * 7919 % 20) for number in range(20)]
+    tenants = ["demo"] * 14 + ["other"] * 6
+    for generation_id, tenant in zip(ids, tenants, strict=True):
+        put(generation_id, tenant)
         set_clock.advance(seconds=1)
     set_clock.moment += STALLED_AFTER
-    assert sweep() == {"sent": 25}
-    assert {generation_id for _, generation_id in received()} == set(ids[:25])
-    assert sweep() == {"sent": 15}
-    assert {generation_id for _, generation_id in received()} == set(ids[25:])
+    assert sweep() == {"sent": 12}
+    assert sorted(received()) == sorted(
+        zip(["demo"] * 6 + ["other"] * 6, ids[:6] + ids[14:], strict=True)
+    )
+    assert sweep() == {"sent": 8}
+    assert {generation_id for _, generation_id in received()} == set(ids[6:14])
+
+
+def send_first(tenant: str, ids: list[str]) -> None:
+    """Send the messages of generations, as their submissions would have."""
+    for generation_id in ids:
+        services().queue.send(tenant, generation_id)
+
+
+def test_no_more_messages_are_sent_than_are_missing(
+    sweep: Sweep, set_clock: SetClock, calls: list[Call]
+) -> None:
+    """In a long backlog with all of its messages, a tenant gets its share, and a neighbour its own.
+
+    The depths of both queues are read once, and what is late is neither sent nor written.
+    """
+    ids = [numbered(number) for number in range(20)]
+    for generation_id in ids:
+        put(generation_id)
+    put(tenant="other")
+    send_first("demo", ids)
+    set_clock.moment += STALLED_AFTER
+    calls.clear()
+    assert sweep() == {"sent": 11, "late": 10}
+    made = Counter(call.operation for call in calls)
+    assert made == {
+        "dynamodb.Query": 8,
+        "dynamodb.BatchGetItem": 1,
+        "sqs.GetQueueAttributes": 2,
+        "dynamodb.UpdateItem": 11,
+        "sqs.SendMessage": 11,
+    }
+    sent = received()
+    assert len(sent) == 20 + 11
+    assert ("other", ID) in sent
+
+
+def test_many_lost_messages_are_sent_again_at_once(
+    sweep: Sweep, set_clock: SetClock, stored: Callable[[], Stored]
+) -> None:
+    """When the queue has fewer messages than are waited for, the missing ones are sent again."""
+    ids = [numbered(number) for number in range(20)]
+    for generation_id in ids:
+        put(generation_id)
+    send_first("demo", ids[:5])
+    set_clock.moment += STALLED_AFTER
+    assert sweep() == {"sent": 15, "late": 5}
+    assert stored().messages == 5 + 15
+
+
+def test_an_unknown_depth_is_no_reason_to_send(
+    sweep: Sweep, set_clock: SetClock, cut_off: Callable[[str], None]
+) -> None:
+    """While the depth of a queue cannot be read, each tenant gets its share and no more."""
+    for number in range(15):
+        put(numbered(number))
+    set_clock.moment += STALLED_AFTER
+    cut_off("sqs.GetQueueAttributes")
+    assert sweep() == {"sent": 10, "late": 5}
+
+
+def test_ends_that_wait_to_be_made_known_are_not_sent_again(
+    sweep: Sweep, set_clock: SetClock
+) -> None:
+    """A long queue of end messages gets no more than a tenant's share of further ones."""
+    options = SubmissionOptions(flow_version=1, retention=timedelta(days=30), notify=True)
+    for number in range(12):
+        services().store.put("demo", numbered(number), SUBMISSION, options)
+        services().outbox.cancel("demo", numbered(number))
+    set_clock.moment += STALLED_AFTER
+    assert sweep() == {"dispatched": 10, "late": 2}
+
+
+def change(generation_id: str, expression: str, **values: Any) -> None:  # noqa: ANN401 - DynamoDB's own
+    """Change an item as another version, or another function, might."""
+    clients().dynamodb.update_item(
+        TableName=REFERENCES["GenerationsTable"],
+        Key={"pk": {"S": f"demo#{generation_id}"}},
+        UpdateExpression=expression,
+        ExpressionAttributeNames={f"#{name}": name for name in values},
+        ExpressionAttributeValues={f":{name}": value for name, value in values.items()},
+    )
+
+
+def millis(moment: datetime) -> dict[str, str]:
+    """Return a time as it is stored."""
+    return {"N": str(clock.to_millis(moment))}
+
+
+def test_what_waited_in_the_table_is_sent_when_it_is_due(
+    sweep: Sweep, set_clock: SetClock, log_lines: Callable[[], list[Any]]
+) -> None:
+    """A wait that no queue knows of ends on time, whatever the depth of the queue."""
+    ids = [numbered(number) for number in range(12)]
+    for generation_id in ids:
+        put(generation_id)
+        again = millis(set_clock() + timedelta(minutes=20))
+        change(generation_id, "SET #next_at = :next_at, #due_at = :due_at", next_at=again,
+               due_at=again)  # fmt: skip
+    send_first("demo", ids)
+    set_clock.advance(minutes=19)
+    assert sweep() == {}
+    set_clock.advance(minutes=1)
+    assert sweep() == {"resumed": 12}
+    assert "sent after its wait" in [line["message"] for line in log_lines()]
+    set_clock.moment += STALLED_AFTER - timedelta(seconds=1)
+    assert sweep() == {}
+    set_clock.advance(seconds=1)
+    assert sweep() == {"sent": 10, "late": 2}
+
+
+def test_a_wait_in_the_queue_is_late_at_first(sweep: Sweep, set_clock: SetClock) -> None:
+    """A wait whose message is in the queue counts like any other that may be late."""
+    ids = [numbered(number) for number in range(12)]
+    for generation_id in ids:
+        put(generation_id)
+        again = set_clock() + timedelta(minutes=5)
+        change(generation_id, "SET #next_at = :next_at, #due_at = :due_at", next_at=millis(again),
+               due_at=millis(again + STALLED_AFTER))  # fmt: skip
+    send_first("demo", ids)
+    set_clock.advance(minutes=7)
+    assert sweep() == {"sent": 10, "late": 2}
+
+
+def test_no_attempt_is_called_for_before_it_may_begin(
+    sweep: Sweep, set_clock: SetClock, read_item: Callable[[str, str], dict[str, Any]]
+) -> None:
+    """A generation that is due before its next attempt is put off to that, and not sent."""
+    put()
+    again = millis(set_clock() + timedelta(minutes=30))
+    change(ID, "SET #next_at = :next_at", next_at=again)
+    set_clock.moment += STALLED_AFTER
+    assert sweep() == {"waiting": 1}
+    assert read_item("demo", ID)["due_at"] == again
+    assert received() == []
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        pytest.param(("SET #status = :status", {"status": {"S": "paused"}}), id="a new status"),
+        pytest.param(("SET #attempt = :attempt", {"attempt": {"S": "first"}}), id="a new type"),
+        pytest.param(("SET #created_at = :created_at", {"created_at": {"N": "9" * 30}}),
+                     id="no time"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_read_is_set_aside(
+    sweep: Sweep,
+    set_clock: SetClock,
+    damage: tuple[str, dict[str, Any]],
+    read_item: Callable[[str, str], dict[str, Any]],
+    log_lines: Callable[[], list[Any]],
+) -> None:
+    """An item of another version is counted, logged with its key and put off; the others go on."""
+    poisoned, fine = numbered(1), numbered(2)
+    put(poisoned)
+    set_clock.advance(seconds=1)
+    put(fine)
+    expression, values = damage
+    change(poisoned, expression, **values)
+    before = read_item("demo", poisoned)
+    set_clock.moment += STALLED_AFTER
+    assert sweep() == {"unreadable": 1, "sent": 1}
+    assert received() == [("demo", fine)]
+    (line,) = [
+        line for line in log_lines() if line["message"] == "could not read a stalled generation"
+    ]
+    assert (line["generation_id"], line["tenant"], line["level"]) == (poisoned, "demo", "ERROR")
+    later = millis(set_clock() + timedelta(minutes=15))
+    assert read_item("demo", poisoned) == before | {"due_at": later}
+    assert sweep() == {}
+    set_clock.advance(minutes=15)
+    assert sweep()["unreadable"] == 1
+
+
+def throttled(operation: str) -> ClientError:
+    """Return the error of a partition that is asked too much."""
+    code = "ProvisionedThroughputExceededException"
+    return ClientError({"Error": {"Code": code, "Message": "Slow down."}}, operation)
+
+
+def test_a_refused_write_ends_no_run(
+    sweep: Sweep, set_clock: SetClock, log_lines: Callable[[], list[Any]]
+) -> None:
+    """One generation whose writes are refused is counted and logged, and the others are sent."""
+    for number in range(3):
+        put(numbered(number))
+    set_clock.moment += STALLED_AFTER
+
+    def refuse(params: Mapping[str, Any], **_: object) -> None:
+        if params["Key"]["pk"]["S"] == f"demo#{numbered(0)}":
+            raise throttled("UpdateItem")
+
+    clients().dynamodb.meta.events.register("before-parameter-build.dynamodb.UpdateItem", refuse)
+    assert sweep() == {"unrepaired": 1, "sent": 2}
+    assert sorted(received()) == [("demo", numbered(1)), ("demo", numbered(2))]
+    lines = [line for line in log_lines() if line.get("generation_id") == numbered(0)]
+    assert [line["message"] for line in lines] == [
+        "could not repair",
+        "could not postpone a stalled generation",
+    ]
+
+
+def test_a_shard_that_cannot_be_read_ends_no_run(sweep: Sweep, set_clock: SetClock) -> None:
+    """The other shards are repaired, and then the run fails, so that its alarm rings."""
+    ids = [numbered(number) for number in range(12)]
+    for generation_id in ids:
+        put(generation_id)
+    set_clock.moment += STALLED_AFTER
+
+    def refuse(params: Mapping[str, Any], **_: object) -> None:
+        if {"S": "3"} in params["ExpressionAttributeValues"].values():
+            raise throttled("Query")
+
+    clients().dynamodb.meta.events.register("before-parameter-build.dynamodb.Query", refuse)
+    with pytest.raises(ClientError):
+        sweep()
+    other = {each for each in ids if zlib.crc32(each.encode()) % 8 != 3}
+    assert 0 < len(other) < len(ids)
+    assert {generation_id for _, generation_id in received()} == other
+
+
+def test_a_run_with_work_is_a_line_of_metrics(
+    sweep: Sweep,
+    set_clock: SetClock,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A run writes its repairs, the unreadable, and the lag; an idle one writes nothing."""
+    assert sweep() == {}
+    put(numbered(1))
+    put(numbered(2))
+    change(numbered(2), "SET #status = :status", status={"S": "paused"})
+    set_clock.moment += STALLED_AFTER
+    capsys.readouterr()
+    sweep()
+    (line,) = [
+        embedded_metrics.read(line)
+        for line in capsys.readouterr().out.splitlines()
+        if "_aws" in line
+    ]
+    assert (line["SweepLag"], line["Repaired"], line["Unreadable"]) == ([0.0], [1.0], [1.0])
+    assert (line["stack"], line["sent"], line["unreadable"]) == ("afterword", 1, 1)
+
+
+def test_the_lag_is_the_age_of_the_oldest_that_was_left(
+    sweep: Sweep,
+    set_clock: SetClock,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A run that has to leave generations tells for how long the oldest has been due."""
+    monkeypatch.setattr(sweeper, "MAX_LOOKS", 1)
+    put(numbered(1))
+    set_clock.advance(seconds=5)
+    put(numbered(2))
+    set_clock.moment += STALLED_AFTER + timedelta(seconds=40)
+    capsys.readouterr()
+    assert sweep() == {"sent": 1}
+    assert '"SweepLag":[40000.0]' in capsys.readouterr().out
 
 
 def test_a_run_ends_before_its_time_is_up(
@@ -202,7 +474,7 @@ def test_two_sweepers_at_once_send_once(sweep: Sweep, set_clock: SetClock) -> No
     """Of two sweepers that see the same generation stalled, one sends."""
     put()
     set_clock.moment += STALLED_AFTER
-    seen = list(services().store.list_stalled(10))
+    seen = look_at_all(services().store)
     assert sweep() == {"sent": 1}
     later = clock.now() + STALLED_AFTER
     assert [services().store.postpone(stalled, later) for stalled in seen] == [False]
@@ -222,17 +494,17 @@ def test_what_changes_while_the_sweeper_looks_is_not_touched(
     put()
     set_clock.moment += after
     store = services().store
-    stalled = store.list_stalled
+    read = store.read_stalled
 
-    def stalled_until_now(limit: int) -> list[Stalled]:
-        found = list(stalled(limit))
+    def read_until_now(keys: Sequence[DueKey]) -> Look:
+        found = read(keys)
         claim = store.claim("demo", ID, clock.now() + LEASE)
         assert claim is not None
         if status is Status.SUCCEEDED:
             assert store.succeed(claim, completion("Hi"))
         return found
 
-    monkeypatch.setattr(store, "list_stalled", stalled_until_now)
+    monkeypatch.setattr(store, "read_stalled", read_until_now)
     assert "sent" not in sweep()
     assert store.get("demo", ID).status is status
     assert received() == []

@@ -1,9 +1,10 @@
 """The generations table: the writes that each may make, and the attributes that stay."""
 
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import timedelta
+from itertools import chain
 from typing import Any
 
 import pytest
@@ -24,8 +25,16 @@ from afterword.generations import (
 )
 from afterword.generations.claims import Claim, NotDueError
 from afterword.generations.details import GenerationDetail
-from afterword.generations.ends import STALLED_AFTER, DeadLetter, End, EndResult, Stalled
-from afterword.generations.items import DUE_SHARDS
+from afterword.generations.ends import (
+    DUE_SHARDS,
+    STALLED_AFTER,
+    DeadLetter,
+    DueKey,
+    End,
+    EndResult,
+    Look,
+    Stalled,
+)
 from afterword.generations.store import GenerationStore
 from afterword.runtime.clients import clients
 from afterword.runtime.dynamodb import millis
@@ -94,6 +103,12 @@ def postponed(store: GenerationStore) -> bool:
     """Postpone the generation as the sweeper does, whether it is due or not."""
     item = clients().dynamodb.get_item(TableName=TABLE, Key={"pk": {"S": f"demo#{ID}"}})["Item"]
     return store.postpone(items.read_stalled(item), clock.now() + timedelta(minutes=5))
+
+
+def stalled_in(store: GenerationStore) -> list[Stalled]:
+    """Return all stalled generations, oldest first."""
+    keys = [key for shard in range(DUE_SHARDS) for key in store.read_due(shard, 1_000)]
+    return [*store.read_stalled(sorted(keys)).stalled]
 
 
 def query(index: str, **keys: str) -> list[str]:
@@ -752,9 +767,9 @@ def test_the_sweeper_tells_a_wait_in_the_table_from_a_lost_message(
     next_at = START + timedelta(minutes=20)
     store.requeue(claim(store), failed=False, next_at=next_at, in_table=in_table)
     set_clock.moment = next_at
-    assert [stalled.waited for stalled in store.list_stalled(10)] == [True] * in_table
+    assert [stalled.waited for stalled in stalled_in(store)] == [True] * in_table
     set_clock.advance(minutes=2)
-    assert [stalled.waited for stalled in store.list_stalled(10)] == [in_table]
+    assert [stalled.waited for stalled in stalled_in(store)] == [in_table]
 
 
 def test_only_open_generations_are_due(store: GenerationStore) -> None:
@@ -918,8 +933,79 @@ def test_stalled_generations_are_found_oldest_first(
         put(store, ids[-1])
     store.succeed(claim(store), completion("Hi"))
     set_clock.moment = START + timedelta(minutes=2, seconds=10)
-    assert [stalled.id for stalled in store.list_stalled(100)] == ids[1:11]
-    assert [stalled.id for stalled in store.list_stalled(3)] == ids[1:4]
+    assert [stalled.id for stalled in stalled_in(store)] == ids[1:11]
+
+
+def in_pages_of(sizes: Iterator[int]) -> None:
+    """Let the queries have so small pages, as if the keys were big."""
+
+    def limit(params: dict[str, Any], **_: object) -> dict[str, Any]:
+        return {**params, "Limit": next(sizes)}
+
+    events: Any = clients().dynamodb.meta.events  # its stubs know no handler that returns
+    events.register("provide-client-params.dynamodb.Query", limit)
+
+
+def test_of_many_due_keys_both_ends_are_read(store: GenerationStore, set_clock: SetClock) -> None:
+    """Beyond a bound a shard's newest keys follow its oldest, and none is there twice."""
+    made: dict[str, int] = {}
+    while len(made) < 12:
+        generation_id = generations.new_id()
+        if zlib.crc32(generation_id.encode()) % DUE_SHARDS == 5:
+            set_clock.advance(seconds=1)
+            put(store, generation_id)
+            made[generation_id] = clock.to_millis(set_clock() + timedelta(minutes=2))
+    set_clock.advance(minutes=2)
+    due = [DueKey(due_at, f"demo#{generation_id}") for generation_id, due_at in made.items()]
+    assert store.read_due(5, 1_000) == due
+    in_pages_of(chain([5] * 3, [4] * 3, [4] * 2, [8] * 2))
+    assert store.read_due(5, 1_000) == due
+    assert store.read_due(5, 7) == due
+    assert store.read_due(5, 4) == due[:4] + due[8:]
+    assert store.read_due(5, 1) == due
+    assert due[0].tenant == "demo"
+
+
+def test_a_look_tells_what_it_could_not_read(
+    store: GenerationStore, set_clock: SetClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Keys are stalled, unreadable or unread; absent ones, and those not due now, are left out."""
+    ids = [generations.new_id() for _ in range(4)]
+    for generation_id in ids[:3]:
+        put(store, generation_id)
+    set_clock.advance(minutes=2)
+    keys = [DueKey(clock.to_millis(set_clock()), f"demo#{each}") for each in ids]
+    clients().dynamodb.update_item(
+        TableName=TABLE,
+        Key={"pk": {"S": keys[1].pk}},
+        UpdateExpression="SET #status = :status",
+        ExpressionAttributeNames={"#status": "status"},
+        ExpressionAttributeValues={":status": {"S": "paused"}},
+    )
+    assert store.postpone_key(keys[2].pk, set_clock() + timedelta(seconds=1))
+    look = store.read_stalled(keys)
+    assert [each.key for each in look.stalled] == keys[:1]
+    assert look.unreadable == [(keys[1], "ValueError: 'paused' is not a valid Status")]
+    assert look.unread == []
+    left = {TABLE: {"Keys": [{"pk": {"S": key.pk}} for key in keys]}}
+    nothing = {"Responses": {}, "UnprocessedKeys": left}
+    monkeypatch.setattr(clients().dynamodb, "batch_get_item", lambda **_: nothing)
+    assert store.read_stalled(keys) == Look([], [], keys)
+
+
+def test_a_key_is_postponed_once_and_makes_no_item(
+    store: GenerationStore, set_clock: SetClock, read_item: ReadItem
+) -> None:
+    """A due item is put off whatever is in it, one that is not due stays, and none comes to be."""
+    pk, later = f"demo#{ID}", START + timedelta(minutes=17)
+    assert store.postpone_key(pk, later) is False
+    set_clock.advance(minutes=2)
+    before = read_item("demo", ID)
+    assert store.postpone_key(pk, later) is True
+    assert read_item("demo", ID) == before | {"due_at": {"N": str(MILLIS + 17 * 60_000)}}
+    assert store.postpone_key(pk, later + timedelta(minutes=1)) is False
+    assert store.postpone_key("demo#absent", later) is False
+    assert clients().dynamodb.scan(TableName=TABLE)["Count"] == 1
 
 
 def test_a_stalled_generation_is_told_as_it_stands(
@@ -928,7 +1014,7 @@ def test_a_stalled_generation_is_told_as_it_stands(
     """A stalled generation comes with what its repair depends on."""
     claim(store)
     set_clock.advance(minutes=2)
-    assert list(store.list_stalled(10)) == [
+    assert stalled_in(store) == [
         Stalled(
             tenant="demo",
             id=ID,
@@ -938,7 +1024,6 @@ def test_a_stalled_generation_is_told_as_it_stands(
             deadline_at=START + timedelta(hours=1),
             due_at=START + timedelta(minutes=2),
             lease_until=START + LEASE,
-            ended=None,
         )
     ]
 
@@ -948,10 +1033,15 @@ def test_an_end_that_is_not_dispatched_stalls(store: GenerationStore, set_clock:
     result = fail_unclaimed(store)
     assert result is not None
     set_clock.advance(minutes=2)
-    (stalled,) = store.list_stalled(10)
-    assert (stalled.status, stalled.ended) == (Status.FAILED, result.end)
+    (stalled,) = stalled_in(store)
+    assert (stalled.status, stalled.finished_at) == (Status.FAILED, START)
+    assert store.postpone_end(stalled, set_clock() + timedelta(minutes=2)) == result.end
+    assert store.postpone_end(stalled, set_clock() + timedelta(minutes=4)) is None
+    assert stalled_in(store) == []
+    set_clock.advance(minutes=2)
+    assert [each.id for each in stalled_in(store)] == [ID]
     store.mark_dispatched("demo", ID)
-    assert list(store.list_stalled(10)) == []
+    assert stalled_in(store) == []
 
 
 FACTS = {"MessageId": "m-1", "ApproximateReceiveCount": "200", "SentTimestamp": "1794301200000"}
@@ -1039,7 +1129,7 @@ def test_a_look_is_postponed_once(
 ) -> None:
     """Of two sweepers that saw the same, one moves the due time on, and nothing else changes."""
     set_clock.advance(minutes=2)
-    (stalled,) = store.list_stalled(10)
+    (stalled,) = stalled_in(store)
     before = read_item("demo", ID)
     later = START + timedelta(minutes=5)
     assert store.postpone(stalled, later) is True
@@ -1047,7 +1137,7 @@ def test_a_look_is_postponed_once(
     assert after == before | {"due_at": millis(later), "look_id": after["look_id"]}
     for another in (later, later + timedelta(minutes=1)):
         assert store.postpone(stalled, another) is False
-    assert list(store.list_stalled(10)) == []
+    assert stalled_in(store) == []
 
 
 @pytest.mark.parametrize("since", ["claimed", "finished", "failed unclaimed"])
@@ -1056,7 +1146,7 @@ def test_what_has_changed_is_not_postponed(
 ) -> None:
     """A sweeper that comes too late changes nothing, and brings no finished one back."""
     set_clock.advance(minutes=2)
-    (stalled,) = store.list_stalled(10)
+    (stalled,) = stalled_in(store)
     if since == "failed unclaimed":
         fail_unclaimed(store)
     else:

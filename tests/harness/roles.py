@@ -50,7 +50,7 @@ USED_BY_LAMBDA: Mapping[str, str] = {
 }
 """Actions of Lambda itself in the name of a function, and the pages of AWS that say so.
 
-No code of ours does any of them, so only AWS shows the need.
+Only AWS shows the need for them (`is_lambdas_own`).
 """
 MISSING_OBJECT: Mapping[str, str] = {
     "NoSuchKey": "s3:ListBucket",
@@ -216,6 +216,17 @@ def deployed() -> Roles:
 
 
 _PSEUDO = {"AWS::Partition": "aws", "AWS::Region": REGION, "AWS::AccountId": ACCOUNT}
+
+
+def is_lambdas_own(grant: Grant) -> bool:
+    """Return whether Lambda itself uses a grant, beside any code of ours or without it."""
+    if grant.action == "sqs:GetQueueAttributes":  # of a queue that is polled for the function
+        return any(
+            (other.function, other.resource) == (grant.function, grant.resource)
+            for other in deployed().grants
+            if other.action == "sqs:ReceiveMessage"
+        )
+    return grant.action in USED_BY_LAMBDA
 
 
 def performing() -> str | None:
@@ -404,7 +415,13 @@ def _s3(name: str, params: Mapping[str, Any]) -> list[Need]:
 def _sqs(name: str, params: Mapping[str, Any]) -> list[Need]:
     queue = _arn("sqs", "") + params["QueueUrl"].rpartition("/")[2]
     match name.removesuffix("Batch"):
-        case "SendMessage" | "ReceiveMessage" | "DeleteMessage" | "ChangeMessageVisibility" as one:
+        case (
+            "SendMessage"
+            | "ReceiveMessage"
+            | "DeleteMessage"
+            | "ChangeMessageVisibility"
+            | "GetQueueAttributes"
+        ) as one:
             return [Need(f"sqs:{one}", queue)]
     return []
 

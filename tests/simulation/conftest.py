@@ -13,7 +13,7 @@ from botocore.awsrequest import AWSPreparedRequest
 from moto.core.botocore_stubber import BotocoreStubber
 
 from afterword import clock, generations
-from afterword.engine import admission, attempts
+from afterword.engine import admission, attempts, sweeper
 from afterword.limits import Limits
 from afterword.models import provider
 from afterword.runtime import deadline
@@ -130,7 +130,13 @@ def put_in_slot(
         "ThreadPoolExecutor",
         lambda **_: Pool(world.scheduler, world.begun, world.promises.thread_ended),
     )
-    monkeypatch.setattr(attempts, "wait", world.scheduler.wait)
+    monkeypatch.setattr(
+        sweeper,
+        "ThreadPoolExecutor",
+        lambda **_: Pool(world.scheduler, lambda *_: None, world.promises.thread_ended),
+    )
+    for module in (attempts, sweeper):
+        monkeypatch.setattr(module, "wait", world.scheduler.wait)
     monkeypatch.setattr(provider, "build_model", lambda *_: world)
 
     def call(stubber: object, event_name: str, request: AWSPreparedRequest, **_: object) -> Any:  # noqa: ANN401 - moto's own

@@ -31,6 +31,9 @@ OURS = {
     "Failed",
     "Canceled",
     "Requeued",
+    "SweepLag",
+    "Repaired",
+    "Unreadable",
 }
 """The metrics that afterword/engine/metrics.py writes."""
 
@@ -126,6 +129,8 @@ def test_whatever_can_go_wrong_rings(
         ("AWS/Lambda", "Invocations", "SweepFunction"),
         ("afterword", "Failed", "afterword"),
         ("afterword", "Succeeded", "afterword"),
+        ("afterword", "SweepLag", "afterword"),
+        ("afterword", "Unreadable", "afterword"),
     }
 
 

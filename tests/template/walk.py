@@ -16,7 +16,7 @@ import pytest
 from _pytest.runner import runtestprotocol
 
 from tests.harness import roles
-from tests.harness.roles import USED_BY_LAMBDA, Grant
+from tests.harness.roles import Grant, is_lambdas_own
 
 COMPLETE = "test_own_environment"
 """The prefixes of the files whose tests use all grants of a function."""
@@ -65,7 +65,7 @@ def _walked(items: list[pytest.Item]) -> Walk:
         for grant in deployed.used:
             users[grant].append((took, item))
     for grant in deployed.grants:
-        if grant.action in USED_BY_LAMBDA:
+        if is_lambdas_own(grant):
             continue
         fastest = [item for _, item in sorted(users[grant], key=lambda user: user[0])]
         own = (item for item in items if item.path.name == f"test_{grant.function}.py")

@@ -190,7 +190,9 @@ class Services:
         """The sweeper."""
         from afterword.engine.sweeper import Sweeper
 
-        return Sweeper(self.store, self.queue, self.outbox)
+        end_messages = self._queue(self.settings.notify_queue_url)
+        metrics = self.metrics if self.has_metrics else None
+        return Sweeper(self.store, self.queue, self.outbox, end_messages, metrics)
 
     @cached_property
     def notifier(self) -> "Notifier":

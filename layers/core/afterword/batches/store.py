@@ -37,6 +37,7 @@ from afterword.runtime.dynamodb import (
     text,
     time_of,
 )
+from afterword.runtime.stored import read_fields, read_word
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -191,17 +192,18 @@ def _item(batch: Batch) -> Item:
 
 def _batch(item: Item) -> Batch:
     numbers = {name: int(item[name]["N"]) for name in _NUMBERS if name in item}
+    counts = {name: int(count["N"]) for name, count in item["counts"]["M"].items() if "N" in count}
     upload = json.loads(item["upload"]["S"]) if "upload" in item else None
     return Batch(
         tenant=item["tenant"]["S"],
         id=item["id"]["S"],
         created_at=time_of(item, "created_at"),
         expires_at=datetime.fromtimestamp(int(item["expires_at"]["N"]), UTC),
-        state=State(item["state"]["S"]),
+        state=read_word(State, item["state"]["S"]),
         flow=item["flow"]["S"] if "flow" in item else None,
         fingerprint=item["fingerprint"]["S"],
-        source=Source(**json.loads(item["source"]["S"])) if "source" in item else None,
-        counts=Counts(**{name: int(count["N"]) for name, count in item["counts"]["M"].items()}),
+        source=read_fields(Source, json.loads(item["source"]["S"])) if "source" in item else None,
+        counts=read_fields(Counts, counts),
         upload=Upload(id=upload["id"], parts=tuple(upload["parts"])) if upload else None,
         reason=item["reason"]["S"] if "reason" in item else None,
         finished_at=time_of(item, "finished_at") if "finished_at" in item else None,

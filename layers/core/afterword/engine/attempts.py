@@ -13,7 +13,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from afterword import clock
 from afterword.errors import NotFoundError
 from afterword.flows import outputs, placeholders
-from afterword.flows.flow import Flow
+from afterword.flows.flow import Flow, read_stored_flow
 from afterword.generations import Completion, FailedError, Reason, Status
 from afterword.generations.claims import ModelCall, NotDueError, TokenUsage
 from afterword.knowledge import citations, selection
@@ -178,7 +178,11 @@ class Worker:
             stored = self._registry.get_flow(tenant, flow, version)
         except NotFoundError as error:
             raise FailedError(Reason.FLOW_MISSING, f"Flow {flow} is gone.") from error
-        return Flow.model_validate_json(stored.document)
+        try:
+            return read_stored_flow(stored.document)
+        except ValueError as error:  # while versions change, another worker may know it
+            unknown = f"Version {version} of flow {flow} has parts that this release cannot run."
+            raise ModelUnavailableError(unknown) from error
 
     def _answer(
         self,

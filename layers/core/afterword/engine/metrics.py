@@ -9,6 +9,7 @@ number is in one line only, and sums are right by any dimension.
 
 import json
 import sys
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
@@ -18,7 +19,7 @@ from afterword.generations import Status
 from afterword.runtime import telemetry
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
 
     from afterword.generations.claims import Claim, ModelCall
@@ -58,6 +59,17 @@ class Metrics:
             outcome = {"Succeeded": succeeded, "Failed": 1 - succeeded}
         self._attempt(ended, outcome, calls)
 
+    def record_sweep(
+        self, outcomes: "Mapping[str, int]", *, repaired: int, unreadable: int, lag: "timedelta"
+    ) -> None:
+        """Write a run of the sweeper; its counts by outcome are members of the line, no metrics."""
+        values = {
+            "SweepLag": lag / timedelta(milliseconds=1),
+            "Repaired": repaired,
+            "Unreadable": unreadable,
+        }
+        self._print(lambda: self._build(values, [], outcomes), outcomes)
+
     def _attempt(
         self, of: "Claim | End", outcome: "Mapping[str, float]", calls: "Sequence[ModelCall]"
     ) -> None:
@@ -74,35 +86,47 @@ class Metrics:
     def _write(
         self, of: "Claim | End", values: "Mapping[str, float]", model: str | None = None
     ) -> None:
+        facts = {"generation_id": of.id, "tenant": of.tenant}
+        self._print(lambda: self._line(of, values, model), facts)
+
+    @staticmethod
+    def _print(build: "Callable[[], object]", facts: "Mapping[str, object]") -> None:
+        """Write a line; an error is logged with these facts."""
         try:
-            line = json.dumps(self._line(of, values, model), separators=(",", ":"), allow_nan=False)
+            line = json.dumps(build(), separators=(",", ":"), allow_nan=False)
             # One write: `print` writes the line's end separately, and threads could interleave.
             sys.stdout.write(f"{line}\n")
         except Exception:  # noqa: BLE001 - no error of a metric may touch the generation
-            telemetry.logger().exception(
-                "could not write metrics",
-                extra={"generation_id": of.id, "tenant": of.tenant},
-            )
+            telemetry.logger().exception("could not write metrics", extra=dict(facts))
 
     def _line(self, of: "Claim | End", values: "Mapping[str, float]", model: str | None) -> object:
+        facts = {"tenant": _dimension(of.tenant), "flow": _dimension(of.flow)}
+        called = {} if model is None else {"model": _dimension(model)}
+        further = [each for each in (facts, called) if each] if self._by_flow else []
+        reason = getattr(of, "reason", None)
+        members = {"generation_id": of.id, "attempt": of.attempt, **facts, **called}
+        return self._build(values, further, members | ({"reason": reason} if reason else {}))
+
+    def _build(
+        self,
+        values: "Mapping[str, float]",
+        further: "Sequence[Mapping[str, str]]",
+        members: "Mapping[str, object]",
+    ) -> object:
+        """Return a line of values under the stack alone, and under each further dimension's."""
         metrics = EphemeralMetrics(namespace=NAMESPACE, service=_NO_SERVICE)
         # Not `set_timestamp`: that warns if this clock is not the machine's.
         metrics.timestamp = clock.to_millis(clock.now())
         stack = {"stack": _dimension(self._stack)}
-        facts = {"tenant": _dimension(of.tenant), "flow": _dimension(of.flow)}
-        called = {} if model is None else {"model": _dimension(model)}
         metrics.add_dimension("stack", stack["stack"])
-        if self._by_flow:
-            metrics.add_dimensions(**stack, **facts)
-            if called:
-                metrics.add_dimensions(**stack, **called)
+        for dimensions in further:
+            metrics.add_dimensions(**stack, **dimensions)
         for name, value in values.items():
-            unit = MetricUnit.Milliseconds if name.startswith("Time") else MetricUnit.Count
+            is_time = name.startswith("Time") or name.endswith("Lag")
+            unit = MetricUnit.Milliseconds if is_time else MetricUnit.Count
             metrics.add_metric(name, unit, value)
-        reason = getattr(of, "reason", None)
-        metadata = {"generation_id": of.id, "attempt": of.attempt, **facts, **called}
-        for key, fact in (metadata | ({"reason": reason} if reason else {})).items():
-            metrics.add_metadata(key, fact)
+        for key, member in members.items():
+            metrics.add_metadata(key, member)
         return metrics.serialize_metric_set()
 
 

@@ -208,3 +208,11 @@ def _check_names(field: str, template: str | None, known: set[str]) -> None:
     for name in templates.list_names(template or ""):
         if name not in known:
             raise ValueError(f"{field}: must name inputs and earlier steps alone, not {name}")
+
+
+def read_stored_flow(document: str) -> Flow:
+    """Return the flow of a stored document, without fields that only another version knows.
+
+    Raises ValueError for a document that this version cannot run.
+    """
+    return Flow.model_validate_json(document, extra="ignore")

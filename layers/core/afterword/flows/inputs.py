@@ -9,11 +9,12 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, cast
+from typing import cast
 
 from afterword.errors import UnprocessableError
 from afterword.files import SubmittedFile, Upload, media_types
 from afterword.generations import Values
+from afterword.runtime.stored import read_fields
 
 NAME_PATTERN = r"^[A-Za-z_][A-Za-z0-9_.-]{0,63}$"
 MAX_TEXT, MAX_LONG_TEXT = 10_000, 1_000_000
@@ -77,9 +78,10 @@ def read_input(spec: Mapping[str, object]) -> Input:
     """Return an input of a flow's document."""
     given = {name: value for name, value in spec.items() if value is not None}
     known = {"label": spec["name"], **given}
-    known["kind"] = Kind(str(known.get("kind", Kind.TEXT)))
+    kind = str(known.get("kind", Kind.TEXT))
+    known["kind"] = Kind(kind) if kind in Kind else Kind.TEXT  # of another version
     known["options"] = tuple(cast("list[str]", known.get("options", ())))
-    return Input(**cast("dict[str, Any]", known))
+    return read_fields(Input, known)
 
 
 def check_inputs(

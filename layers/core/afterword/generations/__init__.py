@@ -34,6 +34,14 @@ class Status(StrEnum):
         """Whether the generation will never change again."""
         return not TRANSITIONS[self]
 
+    @classmethod
+    def stored(cls, word: str) -> "Status":
+        """Return the status that was stored as this word; RUNNING for one of another version.
+
+        That is a status for readers alone: each write depends on the word itself.
+        """
+        return cls(word) if word in cls else cls.RUNNING
+
 
 TRANSITIONS: Mapping[Status, frozenset[Status]] = {
     Status.QUEUED: frozenset({Status.RUNNING, Status.FAILED, Status.CANCELED}),
@@ -165,6 +173,11 @@ class Output(StrEnum):
     STRING = "string"
     ARRAY = "array"
     JSON = "json"
+
+    @classmethod
+    def stored(cls, word: str) -> "Output":
+        """Return the type that was stored as this word; STRING for one of another version."""
+        return cls(word) if word in cls else cls.STRING
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,14 +1,18 @@
 """The end of a generation, and the generations that have stalled before or after their end."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
+from afterword import clock
 from afterword.generations import Reason, Status
 from afterword.generations.claims import TokenUsage
 
 STALLED_AFTER = timedelta(minutes=2)
 """The time from submission to end, or from end to dispatch, after which a generation stalls."""
+DUE_SHARDS = 8
+"""Partitions of the index by due time, so that no single one takes every write."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,12 +82,26 @@ class DeadLetter:
     facts: Mapping[str, str]
 
 
+class DueKey(NamedTuple):
+    """An entry of the index by due time: milliseconds since the epoch, and the item's `pk`."""
+
+    due_at: int
+    pk: str
+
+    @property
+    def tenant(self) -> str:
+        """The tenant of the item; no tenant's id contains a `#`."""
+        return self.pk.partition("#")[0]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stalled:
     """A generation whose due time has passed, as it was read.
 
-    `lease_until` is the end of a running one's lease, past or not. `next_at` is the next try of a
-    requeued one. `ended` is its end, which is not dispatched; None while it is open.
+    `lease_until` is the end of a running one's lease, past or not. `next_at` is the moment before
+    which no attempt may begin, and None where none waits for one. `finished_at` is the time of its
+    end, which is not dispatched, and None while it is open; `notify` says that the end has
+    receivers.
     """
 
     tenant: str
@@ -93,14 +111,32 @@ class Stalled:
     created_at: datetime
     deadline_at: datetime
     due_at: datetime
-    lease_until: datetime | None
-    ended: End | None
+    lease_until: datetime | None = None
     next_at: datetime | None = None
+    finished_at: datetime | None = None
+    notify: bool = False
+
+    @property
+    def key(self) -> DueKey:
+        """Its entry of the index by due time."""
+        return DueKey(clock.to_millis(self.due_at), f"{self.tenant}#{self.id}")
 
     @property
     def waited(self) -> bool:
         """Whether its wait was in the table alone, so that no queue has its message.
 
-        A wait in the queue is due STALLED_AFTER behind the next try, and so is any later look.
+        A wait in the queue is due STALLED_AFTER behind the next attempt, and so is any later look.
         """
         return self.next_at is not None and self.due_at < self.next_at + STALLED_AFTER
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """The items of due keys, as one read found them, without those that are not due any more.
+
+    `unreadable` are keys with the cause, and `unread` those for which storage had no time.
+    """
+
+    stalled: Sequence[Stalled]
+    unreadable: Sequence[tuple[DueKey, str]]
+    unread: Sequence[DueKey]

@@ -41,9 +41,18 @@ from afterword.generations import (
 )
 from afterword.generations.claims import Claim, TokenUsage
 from afterword.generations.details import GenerationDetail
-from afterword.generations.ends import STALLED_AFTER, DeadLetter, End, Outcome, Stalled
+from afterword.generations.ends import (
+    DUE_SHARDS,
+    STALLED_AFTER,
+    DeadLetter,
+    DueKey,
+    End,
+    Outcome,
+    Stalled,
+)
 from afterword.runtime.dynamodb import Item, Value, millis, time_of
 from afterword.runtime.payloads import INLINE_BYTES
+from afterword.runtime.stored import read_fields, read_word
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -53,8 +62,6 @@ if TYPE_CHECKING:
 
 READERS = 10
 """Payloads that are read in parallel."""
-DUE_SHARDS = 8
-"""Partitions of the index by due time, so that no single one takes every write."""
 END_SHARDS = 4
 """Partitions of each hour of the index by end, so that no single one takes every write."""
 TOMBSTONE_ATTRIBUTES = frozenset(
@@ -66,6 +73,11 @@ TOMBSTONE_ATTRIBUTES = frozenset(
     }
 )  # fmt: skip
 """The attributes of a deleted generation until it expires: those that count, and no text."""
+STALLED_ATTRIBUTES = (
+    "pk", "tenant", "id", "status", "attempt", "created_at", "deadline_at", "due_at",
+    "lease_until", "next_at", "finished_at", "notify",
+)  # fmt: skip
+"""The attributes that the sweeper reads of an item: all that it decides by, and no text."""
 MAX_MODEL_NAME = 200
 """The longest name of a model in `answers`, in characters; the name becomes part of a key."""
 
@@ -227,7 +239,7 @@ class Items:
 
     def generation(self, item: Item) -> Generation:
         """Return the generation of an item."""
-        status = Status(item["status"]["S"])
+        status = Status.stored(item["status"]["S"])
         tokens_in, tokens_out = (
             int(item[name]["N"]) if name in item else None for name in ("tokens_in", "tokens_out")
         )
@@ -244,7 +256,7 @@ class Items:
             finished_at=time_of(item, "finished_at") if "finished_at" in item else None,
             external=self._external(item),
             completion=self._completion(item) if status is Status.SUCCEEDED else None,
-            reason=Reason(item["reason"]["S"]) if "reason" in item else None,
+            reason=_reason(item),
             message=item["message"]["S"] if "message" in item else None,
             retry_of=item["retry_of"]["S"] if "retry_of" in item else None,
             rating=int(item["rating"]["N"]) if "rating" in item else None,
@@ -290,7 +302,7 @@ class Items:
             stop_reason=item["stop_reason"]["S"],
             tokens_in=int(item["tokens_in"]["N"]),
             tokens_out=int(item["tokens_out"]["N"]),
-            output=Output(item["output"]["S"]) if "output" in item else Output.STRING,
+            output=Output.stored(item["output"]["S"]) if "output" in item else Output.STRING,
             sources=_sources(item),
         )
 
@@ -310,12 +322,12 @@ class Items:
 
 
 def _files(request: Mapping[str, Any]) -> tuple[StoredFile, ...]:
-    return tuple(StoredFile(**file) for file in request.get("files", ()))
+    return tuple(read_fields(StoredFile, file) for file in request.get("files", ()))
 
 
 def _context(request: Mapping[str, Any]) -> Mapping[str, ContextFilter]:
     return {
-        step: ContextFilter(**{name: _ids(ids) for name, ids in each.items()})
+        step: ContextFilter(folders=_ids(each.get("folders")), tags=_ids(each.get("tags")))
         for step, each in request.get("context", {}).items()
     }
 
@@ -329,6 +341,10 @@ def _conversation(item: Item) -> str | None:
     return item["conversation"]["S"].split("#", 2)[2] if "conversation" in item else None
 
 
+def _reason(item: Item) -> Reason | None:
+    return read_word(Reason, item["reason"]["S"]) if "reason" in item else None
+
+
 def _webhook_url(item: Item) -> str | None:
     return item["webhook_url"]["S"] if "webhook_url" in item else None
 
@@ -336,7 +352,7 @@ def _webhook_url(item: Item) -> str | None:
 def _sources(item: Item) -> tuple[Source, ...]:
     if "sources" not in item:
         return ()
-    return tuple(Source(**source) for source in json.loads(item["sources"]["S"]))
+    return tuple(read_fields(Source, source) for source in json.loads(item["sources"]["S"]))
 
 
 def _reference(tenant: str, submission: Submission) -> Item:
@@ -365,8 +381,8 @@ def read_end(item: Item) -> End:
         dialect=item["dialect"]["S"],
         flow=item["flow"]["S"],
         flow_version=int(item["flow_version"]["N"]),
-        status=Status(item["status"]["S"]),
-        reason=Reason(item["reason"]["S"]) if "reason" in item else None,
+        status=Status.stored(item["status"]["S"]),
+        reason=_reason(item),
         attempt=int(item["attempt"]["N"]),
         created_at=time_of(item, "created_at"),
         finished_at=time_of(item, "finished_at"),
@@ -439,9 +455,9 @@ def read_outcome(item: Item) -> Outcome:
     return Outcome(
         tenant=tenant,
         flow=flow,
-        status=Status(item["status"]["S"]),
-        reason=Reason(item["reason"]["S"]) if "reason" in item else None,
-        answers=tuple(TokenUsage(*answer) for answer in each),
+        status=read_word(Status, item["status"]["S"]),  # a count by the word itself
+        reason=_reason(item),
+        answers=tuple(TokenUsage(*answer[:3]) for answer in each),
     )
 
 
@@ -466,20 +482,33 @@ def tokens_attributes(completion: Completion) -> dict[str, Value]:
     }
 
 
+def read_due_key(item: Item) -> DueKey:
+    """Return the key of an entry of the index `by_due`, or of an item on it."""
+    return DueKey(int(float(item["due_at"]["N"])), item["pk"]["S"])
+
+
 def read_stalled(item: Item) -> Stalled:
-    """Return the stalled generation of an item."""
-    status = Status(item["status"]["S"])
+    """Return the stalled generation of an item with STALLED_ATTRIBUTES.
+
+    Raises ValueError for a status of another version, which this one leaves alone, and KeyError or
+    ValueError for an item that another version has laid out.
+    """
+    lease_until, next_at, finished_at = (
+        time_of(item, name) if name in item else None
+        for name in ("lease_until", "next_at", "finished_at")
+    )
     return Stalled(
         tenant=item["tenant"]["S"],
         id=item["id"]["S"],
-        status=status,
+        status=Status(item["status"]["S"]),
         attempt=int(item["attempt"]["N"]),
         created_at=time_of(item, "created_at"),
         deadline_at=time_of(item, "deadline_at"),
         due_at=time_of(item, "due_at"),
-        lease_until=time_of(item, "lease_until") if "lease_until" in item else None,
-        next_at=time_of(item, "next_at") if "next_at" in item else None,
-        ended=read_end(item) if status.terminal else None,
+        lease_until=lease_until,
+        next_at=next_at,
+        finished_at=finished_at,
+        notify="notify" in item,
     )
 
 

@@ -191,7 +191,7 @@ def _bound(moment: "datetime | None", otherwise: str) -> str:
 
 def _is_wanted(item: Item, flows: Collection[str], search: GenerationFilter) -> bool:
     return item["flow"]["S"] in flows and (
-        not search.statuses or Status(item["status"]["S"]) in search.statuses
+        not search.statuses or Status.stored(item["status"]["S"]) in search.statuses
     )
 
 

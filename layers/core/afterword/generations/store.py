@@ -24,11 +24,9 @@ Each change of the status has a `write_id`, which no other one has. So a writer 
 knows its own write when botocore repeats it (afterword.runtime.dynamodb).
 """
 
-import heapq
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -38,8 +36,8 @@ from afterword.errors import ConflictError, NotFoundError, UnavailableError
 from afterword.generations import Completion, Generation, Reason, Status, Submission, is_id, items
 from afterword.generations.claims import Claim, NotDueError
 from afterword.generations.details import GenerationDetail
-from afterword.generations.ends import STALLED_AFTER, End, EndResult, Stalled
-from afterword.generations.items import DUE_SHARDS, READERS, Items, is_there, partition_key
+from afterword.generations.ends import STALLED_AFTER, DueKey, End, EndResult, Look, Stalled
+from afterword.generations.items import READERS, Items, is_there, partition_key
 from afterword.runtime import telemetry
 from afterword.runtime.dynamodb import (
     Condition,
@@ -107,7 +105,7 @@ class GenerationStore:
             return PutResult(status=Status.QUEUED, slot=options.slot, same=True)
         stored = failed.item or {}
         return PutResult(
-            status=Status(stored["status"]["S"]),
+            status=_status(stored),
             slot=items.slot_of(stored),
             same=stored.get("fingerprint") == item["fingerprint"],
             deleted="deleted_at" in stored,
@@ -185,7 +183,7 @@ class GenerationStore:
     def get_submission(self, tenant: str, generation_id: str) -> tuple[Submission, Status]:
         """Return the submission and its status; raise NotFoundError if there is none."""
         item = self._found(tenant, generation_id)
-        return self._items.submission(item), Status(item["status"]["S"])
+        return self._items.submission(item), _status(item)
 
     def exists(self, tenant: str, generation_id: str) -> bool:
         """Return whether the tenant has the generation, by a consistent read."""
@@ -339,35 +337,74 @@ class GenerationStore:
         )
         return not isinstance(outcome, ConditionFailed)
 
-    def list_stalled(self, limit: int) -> Iterator[Stalled]:
-        """Yield up to `limit` stalled generations, oldest first.
+    def read_due(self, shard: int, most: int) -> list[DueKey]:
+        """Return the due keys of one of DUE_SHARDS: all of them, or about the `most` oldest.
 
-        Takes a query for each of DUE_SHARDS and each further page. Since the index may lag behind,
-        each generation is read consistently.
+        Of more there are the newest as well, so that none that has just become due is out of sight.
+        Takes a call for each page of 1 MB, about 10,000 keys.
+        """
+        due = equals("due_shard", text(str(shard))) & at_most("due_at", millis(clock.now()))
+        names = ("pk", "due_at")
+        oldest: list[DueKey] = []
+        for page in self._table.pages(due, index="by_due", attributes=names):
+            oldest += map(items.read_due_key, page.items)
+            if len(oldest) >= most and page.last is not None:
+                newest = self._table.pages(due, index="by_due", attributes=names, descending=True)
+                return sorted({*oldest, *map(items.read_due_key, next(newest).items)})
+        return oldest
+
+    def read_stalled(self, keys: Sequence[DueKey]) -> Look:
+        """Return the generations of up to 100 due keys as they stand, in the order of the keys.
+
+        Since the index may lag behind, the items are read consistently, in one call.
         """
         now = clock.to_millis(clock.now())
-        shards = [self._due(shard, now) for shard in range(DUE_SHARDS)]
-        for _, pk in islice(heapq.merge(*shards), limit):
-            item = self._table.get({"pk": text(pk)})
-            if item is not None and "due_at" in item and int(item["due_at"]["N"]) <= now:
-                yield items.read_stalled(item)
-
-    def _due(self, shard: int, now: int) -> Iterator[tuple[int, str]]:
-        """Yield due times and keys of a shard's due items, oldest first, a page at a time."""
-        due = equals("due_shard", text(str(shard))) & at_most("due_at", number(now))
-        for page in self._table.pages(due, index="by_due"):
-            yield from ((int(item["due_at"]["N"]), item["pk"]["S"]) for item in page.items)
+        read, left = self._table.get_some(
+            [{"pk": text(key.pk)} for key in keys], attributes=items.STALLED_ATTRIBUTES
+        )
+        found = {item["pk"]["S"]: item for item in read}
+        unread = {key["pk"]["S"] for key in left}
+        stalled: list[Stalled] = []
+        unreadable: list[tuple[DueKey, str]] = []
+        for key in keys:
+            item = found.get(key.pk)
+            if item is None or "due_at" not in item or items.read_due_key(item).due_at > now:
+                continue
+            try:
+                stalled.append(items.read_stalled(item))
+            except Exception as error:  # noqa: BLE001 - however another version laid it out
+                unreadable.append((key, f"{type(error).__name__}: {error}"))
+        return Look(stalled, unreadable, [key for key in keys if key.pk in unread])
 
     def postpone(self, stalled: Stalled, due_at: "datetime") -> bool:
         """Move the due time of a stalled generation. False if it has changed since it was read."""
+        return not isinstance(self._postpone(stalled, due_at), ConditionFailed)
+
+    def postpone_end(self, stalled: Stalled, due_at: "datetime") -> End | None:
+        """Move the due time of an undispatched end, and return the end. None like False."""
+        outcome = self._postpone(stalled, due_at, returns_item=True)
+        return None if isinstance(outcome, ConditionFailed) else items.read_end(outcome)
+
+    def _postpone(
+        self, stalled: Stalled, due_at: "datetime", *, returns_item: bool = False
+    ) -> Item | ConditionFailed:
         look = {"look_id": unique()}
-        outcome = self._table.update(
+        return self._table.update(
             _key(stalled.tenant, stalled.id),
             sets={**look, "due_at": millis(due_at)},
             condition=equals("status", text(stalled.status))
             & equals("attempt", number(stalled.attempt))
             & equals("due_at", millis(stalled.due_at)),
             own=look,
+            returns_item=returns_item,
+        )
+
+    def postpone_key(self, pk: str, due_at: "datetime") -> bool:
+        """Move the due time of a due item, whatever else is in it. False if it is not due."""
+        outcome = self._table.update(
+            {"pk": text(pk)},
+            sets={"due_at": millis(due_at)},
+            condition=at_most("due_at", millis(clock.now())),
         )
         return not isinstance(outcome, ConditionFailed)
 
@@ -406,7 +443,7 @@ class GenerationStore:
         )
         if not isinstance(outcome, ConditionFailed):
             return EndResult(Status.FAILED, items.read_end(outcome))
-        return None if outcome.item is None else EndResult(Status(outcome.item["status"]["S"]))
+        return None if outcome.item is None else EndResult(_status(outcome.item))
 
     def cancel(self, tenant: str, generation_id: str) -> EndResult:
         """Cancel an open generation; the claim of a running one is lost.
@@ -434,7 +471,7 @@ class GenerationStore:
             item = outcome.item
         if item is None or not is_there(item):
             raise NotFoundError("There is no such generation.")
-        return EndResult(Status(item["status"]["S"]))
+        return EndResult(_status(item))
 
     def mark_dispatched(self, tenant: str, generation_id: str) -> None:
         """Remove a dispatched end from the index by due time."""
@@ -544,8 +581,12 @@ def _last(claim: Claim, completion: Completion) -> Completion:
     )
 
 
+def _status(item: Item) -> Status:
+    return Status.stored(item["status"]["S"])
+
+
 def _terminal(item: Item) -> bool:
-    return Status(item["status"]["S"]).terminal
+    return _status(item).terminal
 
 
 def _waits(item: Item) -> bool:

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb.type_defs import (
         AttributeValueTypeDef,
         DeleteTypeDef,
+        KeysAndAttributesTypeDef,
         PutTypeDef,
         QueryInputTypeDef,
         TransactWriteItemTypeDef,
@@ -298,15 +299,18 @@ class Table:
         return found
 
     def get_some(
-        self, keys: Sequence[Item], *, consistent: bool = True
+        self, keys: Sequence[Item], *, attributes: Collection[str] = (), consistent: bool = True
     ) -> tuple[list[Item], list[Item]]:
         """Return the items of up to 100 keys that one call reads, and the unread keys.
 
-        An item in neither list does not exist.
+        An item in neither list does not exist. With `attributes`, items have only those.
         """
-        answer = self._client.batch_get_item(
-            RequestItems={self._name: {"Keys": keys, "ConsistentRead": consistent}}
-        )
+        request: KeysAndAttributesTypeDef = {"Keys": keys, "ConsistentRead": consistent}
+        if attributes:
+            names = Placeholders()
+            request["ProjectionExpression"] = ", ".join(map(names.name, attributes))
+            request["ExpressionAttributeNames"] = names.names
+        answer = self._client.batch_get_item(RequestItems={self._name: request})
         found: list[Item] = [*answer["Responses"].get(self._name, ())]
         unread = answer.get("UnprocessedKeys", {})
         return found, [*unread[self._name]["Keys"]] if self._name in unread else []

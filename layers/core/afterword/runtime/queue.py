@@ -4,12 +4,14 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum, auto
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from afterword.runtime import telemetry
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
+
+_DEPTH: Final = ("ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible")
 
 
 MAX_DELAY_SECONDS = 900
@@ -68,6 +70,11 @@ class Queue:
     def forward(self, body: str) -> None:
         """Send the body of a received message on."""
         self._sqs.send_message(QueueUrl=self._url, MessageBody=body)
+
+    def read_depth(self) -> int:
+        """Return about how many messages are in sight or in flight. Delayed ones are left out."""
+        answer = self._sqs.get_queue_attributes(QueueUrl=self._url, AttributeNames=[*_DEPTH])
+        return sum(int(answer["Attributes"][name]) for name in _DEPTH)
 
     def change_visibility(self, receipt_handle: str, seconds: int) -> None:
         """Redeliver a received message after that many seconds, up to 12 hours."""

@@ -31,6 +31,7 @@ from afterword.runtime.dynamodb import (
     text,
     time_of,
 )
+from afterword.runtime.stored import read_word
 from afterword.tenants import NAME_RULE, FlowVersion, StoredFlow, Tenant, is_name, keys
 from afterword.tenants.keys import ApiKey, Scope
 
@@ -162,7 +163,7 @@ class Registry:
             id=key_id,
             tenant=item["tenant"]["S"],
             hash=item["hash"]["S"],
-            scopes=frozenset(Scope(scope) for scope in item["scopes"]["SS"]),
+            scopes=frozenset(read_word(Scope, scope) for scope in item["scopes"]["SS"]),
             label=item["label"]["S"],
             created_at=time_of(item, "created_at"),
             revoked_at=time_of(item, "revoked_at") if "revoked_at" in item else None,

@@ -38,6 +38,7 @@ from afterword.runtime.dynamodb import (
     text,
     time_of,
 )
+from afterword.runtime.stored import read_word
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -189,7 +190,7 @@ def build_tally(count: Mapping[str, int]) -> Tally:
         succeeded=count.get(Status.SUCCEEDED, 0),
         canceled=count.get(Status.CANCELED, 0),
         failures={
-            Reason(name.removeprefix(_FAILED)): number
+            read_word(Reason, name.removeprefix(_FAILED)): number
             for name, number in sorted(count.items())
             if name.startswith(_FAILED)
         },

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from afterword import clock
 from afterword.runtime.dynamodb import Item, Value, millis, seconds, text, time_of
+from afterword.runtime.stored import read_word
 from afterword.webhooks import (
     DELIVERY_RETENTION,
     Delivery,
@@ -39,12 +40,12 @@ def parse_endpoint(item: Item) -> Endpoint:
         id=item["sk"]["S"].removeprefix("endpoint#"),
         url=item["url"].get("S"),
         label=item["label"]["S"],
-        events=tuple(Event(event["S"]) for event in item["events"]["L"]),
+        events=tuple(read_word(Event, event["S"]) for event in item["events"]["L"]),
         created_at=time_of(item, "created_at"),
         secret_version=int(item["secret_version"]["N"]),
         failing_since=_time(item, "failing_since"),
         disabled_at=_time(item, "disabled_at"),
-        disabled_reason=None if reason is None else Disabled(reason),
+        disabled_reason=None if reason is None else read_word(Disabled, reason),
     )
 
 
@@ -74,11 +75,11 @@ def parse_delivery(item: Item) -> Delivery:
         tenant=item["tenant"]["S"],
         endpoint=item["endpoint"]["S"],
         id=item["sk"]["S"],
-        event=Event(item["event"]["S"]),
+        event=read_word(Event, item["event"]["S"]),
         generation=item["generation"].get("S"),
         url=item["url"].get("S"),
         body=item["body"]["S"],
-        status=DeliveryStatus(item["status"]["S"]),
+        status=read_word(DeliveryStatus, item["status"]["S"]),
         created_at=time_of(item, "created_at"),
         next_at=_time(item, "next_at"),
         try_count=int(item["try_count"]["N"]),
