@@ -47,7 +47,12 @@ AWS_CALLS = {
     "afterword.dialects.native.flows": {"query"},  # of a request: its parameters
     "afterword.dialects.native.usage": {"query"},  # the same
     "afterword.runtime.queue": {"change_message_visibility", "send_message"},
-    "afterword.runtime.payloads": {"delete_objects", "get_object", "put_object"},
+    "afterword.runtime.payloads": {
+        "delete_objects",
+        "get_object",
+        "list_objects_v2",
+        "put_object",
+    },
     "afterword.batches.files": {
         "complete_multipart_upload",
         "create_multipart_upload",

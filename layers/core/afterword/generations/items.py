@@ -19,12 +19,14 @@ texts; for a text too big for the item, `<name>_key` is its key in the bucket in
 
 import json
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, replace
+from functools import partial
 from itertools import count, takewhile
-from typing import TYPE_CHECKING, Any, TypeGuard
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeGuard
 
 from afterword import clock, generations
+from afterword.errors import GoneError
 from afterword.files import StoredFile, SubmittedFile
 from afterword.generations import (
     MAX_REFERENCE,
@@ -64,8 +66,16 @@ TOMBSTONE_ATTRIBUTES = frozenset(
     }
 )  # fmt: skip
 """The attributes of a deleted generation until it expires: those that count, and no text."""
+_FILE = "file-"
 MAX_MODEL_NAME = 200
 """The longest name of a model in `answers`, in characters; the name becomes part of a key."""
+
+
+class QueuedItem(NamedTuple):
+    """The item of a new submission, and the keys of the payloads that were put for it."""
+
+    item: Item
+    payloads: Sequence[str]
 
 
 class Items:
@@ -80,22 +90,21 @@ class Items:
         generation_id: str,
         submission: Submission,
         options: "SubmissionOptions",
-    ) -> Item:
+    ) -> QueuedItem:
         """Return the item of a new submission, with its big texts put into the bucket.
 
-        Their S3 keys contain the fingerprint, so that another submission with the same id cannot
-        overwrite them.
+        Their S3 keys are this call's alone. So no other submission with the same id overwrites
+        them, and they can be deleted when the item is refused.
         """
         now = clock.now()
-        fingerprint = submission.fingerprint()
+        writer = generations.new_writer()
+        files = list(self._stored(tenant, generation_id, submission, writer))
         request: dict[str, object] = {
             "inputs": dict(submission.inputs),
             "template": submission.template,
         }
-        if submission.files:
-            request["files"] = [
-                asdict(file) for file in self._stored(tenant, generation_id, submission)
-            ]
+        if files:
+            request["files"] = [asdict(file) for file in files]
         if submission.context:
             request["context"] = {step: asdict(each) for step, each in submission.context.items()}
         texts = {"request": json.dumps(request, ensure_ascii=False)}
@@ -118,7 +127,7 @@ class Items:
             "expires_at": {"N": str(int((now + options.retention).timestamp()))},
             "due_shard": {"S": str(zlib.crc32(generation_id.encode()) % DUE_SHARDS)},
             "due_at": millis(now + min(STALLED_AFTER, options.deadline)),
-            "fingerprint": {"S": fingerprint},
+            "fingerprint": {"S": submission.fingerprint()},
         }
         if submission.conversation is not None:
             key = conversation_key(tenant, submission.flow, submission.conversation)
@@ -133,16 +142,16 @@ class Items:
         if options.notify:
             item["notify"] = {"BOOL": True}
         for name, text in texts.items():
-            item |= self._text(tenant, generation_id, name, text, fingerprint)
-        return item
+            item |= self._text(tenant, generation_id, name, text, writer)
+        texts_in_bucket = [item[f"{name}_key"]["S"] for name in texts if f"{name}_key" in item]
+        return QueuedItem(item, [*texts_in_bucket, *(file.key for file in files)])
 
     def _stored(
-        self, tenant: str, generation_id: str, submission: Submission
+        self, tenant: str, generation_id: str, submission: Submission, writer: str
     ) -> Iterator[StoredFile]:
         """Put a submission's files into the bucket."""
-        fingerprint = submission.fingerprint()
         for number, file in enumerate(submission.files, 1):
-            name = f"file-{number}-{fingerprint}"
+            name = f"{_FILE}{number}-{writer}"
             key = self._payloads.put_file(
                 tenant, generation_id, name, file.content, file.media_type
             )
@@ -157,17 +166,19 @@ class Items:
     def succeeded(self, claim: Claim, completion: Completion) -> Item:
         """Return a result's attributes, with a big text put into the bucket.
 
-        Its S3 key contains the attempt, so that a late writer cannot overwrite a newer text.
+        Its S3 key is this call's alone, so that a late writer cannot overwrite a newer text, and
+        can delete its own when the result is refused.
         """
+        writer = _writer(claim)
         return {
             **_took(completion),
-            **self._text(claim.tenant, claim.id, "text", completion.text, str(claim.attempt)),
+            **self._text(claim.tenant, claim.id, "text", completion.text, writer),
         }
 
     def result(self, claim: Claim, completion: Completion) -> Value:
         """Return a step's result as an attribute, with a big text put into the bucket."""
         name = f"step-{len(claim.results) + 1}"
-        text = self._text(claim.tenant, claim.id, name, completion.text, str(claim.attempt))
+        text = self._text(claim.tenant, claim.id, name, completion.text, _writer(claim))
         renamed = {attribute.replace(name, "text"): value for attribute, value in text.items()}
         return {"M": {**_took(completion), **renamed}}
 
@@ -177,7 +188,13 @@ class Items:
 
     def claim(self, item: Item) -> Claim:
         """Return the claim of an item that was just claimed."""
-        request = json.loads(self._read(item, "request"))
+        request: Mapping[str, Any] = {"inputs": {}, "template": None}
+        results: tuple[Completion, ...] = ()
+        try:
+            request, results = json.loads(self._read(item, "request")), self.results(item)
+            gone = False
+        except GoneError:
+            gone = True
         return Claim(
             tenant=item["tenant"]["S"],
             id=item["id"]["S"],
@@ -190,16 +207,17 @@ class Items:
             inputs=request["inputs"],
             template=request["template"],
             files=_files(request),
-            results=self.results(item),
+            results=results,
             context=_context(request),
             conversation=_conversation(item),
             order=item["list_order"]["S"],
             slot=slot_of(item),
             notify="notify" in item,
+            gone=gone,
         )
 
     def submission(self, item: Item) -> Submission:
-        """Return the submission, with its files."""
+        """Return the submission, with its files; raise GoneError where one of these is gone."""
         request = json.loads(self._read(item, "request"))
         files = tuple(
             SubmittedFile(
@@ -224,8 +242,12 @@ class Items:
         )
 
     def generation(self, item: Item) -> Generation:
-        """Return the generation of an item."""
+        """Return the generation of an item, without the texts that are gone."""
         status = Status(item["status"]["S"])
+        external = self._unless_gone(self._external, item)
+        completion = (
+            self._unless_gone(self._completion, item) if status is Status.SUCCEEDED else None
+        )
         tokens_in, tokens_out = (
             int(item[name]["N"]) if name in item else None for name in ("tokens_in", "tokens_out")
         )
@@ -240,8 +262,8 @@ class Items:
             created_at=time_of(item, "created_at"),
             deadline_at=time_of(item, "deadline_at"),
             finished_at=time_of(item, "finished_at") if "finished_at" in item else None,
-            external=self._external(item),
-            completion=self._completion(item) if status is Status.SUCCEEDED else None,
+            external=external or {},
+            completion=completion,
             reason=Reason(item["reason"]["S"]) if "reason" in item else None,
             message=item["message"]["S"] if "message" in item else None,
             retry_of=item["retry_of"]["S"] if "retry_of" in item else None,
@@ -249,13 +271,16 @@ class Items:
             title=item["title"]["S"] if "title" in item else None,
             tokens_in=tokens_in,
             tokens_out=tokens_out,
+            gone=external is None or (completion is None and status is Status.SUCCEEDED),
         )
 
     def listed(self, item: Item) -> GenerationDetail:
-        """Return a generation with its request."""
-        request = json.loads(self._read(item, "request"))
+        """Return a generation with its request, without the texts that are gone."""
+        generation = self.generation(item)
+        text = self._unless_gone(partial(self._read, name="request"), item)
+        request = {"inputs": {}} if text is None else json.loads(text)
         return GenerationDetail(
-            generation=self.generation(item),
+            generation=generation if text is not None else replace(generation, gone=True),
             order=item["list_order"]["S"],
             inputs=request["inputs"],
             files=_files(request),
@@ -264,16 +289,19 @@ class Items:
 
     def objects(self, item: Item) -> list[str]:
         """Return the keys of an item's payloads: its big texts and its files."""
-        keys = [
-            value["S"]
-            for each in (item, *results_of(item))
-            for name, value in each.items()
-            if name.endswith("_key") and name != "list_key"
-        ]
-        request = item["request"]["S"] if "request" in item else None
+        keys = payload_keys(item)
         if "request_key" in item:  # None if an earlier delete stopped halfway
             request = self._payloads.find(item["request_key"]["S"])
-        return keys + [file.key for file in _files(json.loads(request or "{}"))]
+            keys += [file.key for file in _files(json.loads(request or "{}"))]
+        return keys
+
+    @staticmethod
+    def _unless_gone[T](read: Callable[[Item], T], item: Item) -> T | None:
+        """Return a part of an item's generation; None where its text is gone."""
+        try:
+            return read(item)
+        except GoneError:
+            return None
 
     def _external(self, item: Item) -> Mapping[str, str]:
         if "external" not in item and "external_key" not in item:
@@ -305,6 +333,36 @@ class Items:
         if name in item:
             return item[name]["S"]
         return self._payloads.get(item[f"{name}_key"]["S"])
+
+
+def payload_keys(item: Item) -> list[str]:
+    """Return the keys of payloads in an item; the files of a request in the bucket are not."""
+    keys = [
+        value["S"]
+        for each in (item, *results_of(item))
+        for name, value in each.items()
+        if name.endswith("_key") and name != "list_key"
+    ]
+    request = json.loads(item["request"]["S"]) if "request" in item else {}
+    return keys + [file.key for file in _files(request)]
+
+
+def names_payload(item: Item, key: str) -> bool:
+    """Return whether an item names a payload, as a file of its request in the bucket too.
+
+    The names of such a file and of its request end alike, since one writer has put both.
+    """
+    if key in payload_keys(item):
+        return True
+    if "request_key" not in item:
+        return False
+    folder, _, name = item["request_key"]["S"].rpartition("/")
+    writer = name.removeprefix("request-")
+    return key.startswith(f"{folder}/{_FILE}") and key.endswith(f"-{writer}")
+
+
+def _writer(claim: Claim) -> str:
+    return f"{claim.attempt}-{generations.new_writer()}"
 
 
 def _files(request: Mapping[str, Any]) -> tuple[StoredFile, ...]:

@@ -29,8 +29,17 @@ from typing import TYPE_CHECKING, NamedTuple
 from botocore.exceptions import BotoCoreError, ClientError
 
 from afterword import clock
-from afterword.errors import ConflictError, NotFoundError, UnavailableError
-from afterword.generations import Completion, Generation, Reason, Status, Submission, is_id, items
+from afterword.errors import ConflictError, GoneError, NotFoundError, UnavailableError
+from afterword.generations import (
+    Completion,
+    FailedError,
+    Generation,
+    Reason,
+    Status,
+    Submission,
+    is_id,
+    items,
+)
 from afterword.generations.claims import Claim
 from afterword.generations.details import GenerationDetail
 from afterword.generations.ends import STALLED_AFTER, End, EndResult, Stalled
@@ -91,14 +100,16 @@ class GenerationStore:
         """Accept a submission: store its generation, queued.
 
         A generation that already has this id stays unchanged. Takes one write, and before that one
-        S3 put for each file, and for each text over INLINE_BYTES.
+        S3 put for each file, and for each text over INLINE_BYTES. The payloads of a refused
+        submission are deleted.
         """
-        item = self._items.queued(tenant, generation_id, submission, options)
+        item, payloads = self._items.queued(tenant, generation_id, submission, options)
         expired = at_most("expires_at", seconds(clock.now()))
         failed = self._table.put(item, absent("pk") | expired)
         if failed is None:
             return PutResult(status=Status.QUEUED, slot=options.slot, same=True)
         stored = failed.item or {}
+        self._delete_refused(payloads, stored)
         return PutResult(
             status=Status(stored["status"]["S"]),
             slot=items.slot_of(stored),
@@ -118,8 +129,12 @@ class GenerationStore:
         return self._items.results(self._found(tenant, generation_id))
 
     def read_file(self, file: "StoredFile") -> bytes:
-        """Return the content of a generation's file."""
-        return self._payloads.get_file(file.key)
+        """Return the content of a generation's file; raise FailedError if it is gone."""
+        try:
+            return self._payloads.get_file(file.key)
+        except GoneError as error:
+            message = f"{file.input}: the file is gone from storage. Submit the request again."
+            raise FailedError(Reason.INPUT_MISSING, message) from error
 
     def get_detail(self, tenant: str, generation_id: str) -> GenerationDetail:
         """Return a tenant's generation with its request; raise NotFoundError like `get`."""
@@ -176,7 +191,10 @@ class GenerationStore:
         return outcome
 
     def get_submission(self, tenant: str, generation_id: str) -> tuple[Submission, Status]:
-        """Return the submission and its status; raise NotFoundError if there is none."""
+        """Return the submission and its status.
+
+        Raises NotFoundError if there is none, and GoneError if one of its texts or files is gone.
+        """
         item = self._found(tenant, generation_id)
         return self._items.submission(item), Status(item["status"]["S"])
 
@@ -252,15 +270,14 @@ class GenerationStore:
         Returns the claim with this result; None if the claim is lost.
         """
         name = f"step_{len(claim.results) + 1}"
+        result = {name: self._items.result(claim, completion)}
         outcome = self._table.update(
             _key(claim.tenant, claim.id),
-            sets={
-                name: self._items.result(claim, completion),
-                **items.answers_attribute(claim.results, completion),
-            },
+            sets={**result, **items.answers_attribute(claim.results, completion)},
             condition=_mine(claim),
         )
         if isinstance(outcome, ConditionFailed):
+            self._delete_refused(items.payload_keys({"step_1": result[name]}), outcome.item)
             return None
         return replace(claim, results=(*claim.results, completion))
 
@@ -403,9 +420,8 @@ class GenerationStore:
         """Delete an ended generation, of a flow if one is given, with all its texts.
 
         A tombstone (items.TOMBSTONE_ATTRIBUTES) stays until it expires: its end is still dispatched
-        and counted, and its idempotency key stays used. The payloads are deleted after that; those
-        that S3 does not delete expire. Raises NotFoundError if there is no such generation, and
-        ConflictError if it is open.
+        and counted, and its idempotency key stays used. The payloads are deleted after that. Raises
+        NotFoundError if there is no such generation, and ConflictError if it is open.
         """
         item = self._found(tenant, generation_id)
         if flow not in {None, item["flow"]["S"]}:
@@ -428,14 +444,31 @@ class GenerationStore:
         )
         if isinstance(outcome, ConditionFailed):  # another delete was quicker
             raise NotFoundError("There is no such generation.")
-        if objects:
-            try:
-                self._payloads.delete(objects)
-            except (BotoCoreError, ClientError, UnavailableError) as error:
-                telemetry.logger().warning(
-                    "could not delete the payloads, which will expire",
-                    extra={"generation_id": generation_id, "tenant": tenant, "why": str(error)},
-                )
+        self._delete_payloads(objects)
+        telemetry.logger().info("deleted", extra={"generation_id": generation_id, "tenant": tenant})
+
+    def _delete_refused(self, keys: Collection[str], item: Item | None) -> None:
+        """Delete the payloads of a refused write, but for those that the item as it stands names.
+
+        The item names them if botocore has repeated a write whose response was lost.
+        """
+        left = [key for key in keys if item is None or not items.names_payload(item, key)]
+        self._delete_payloads(left)
+
+    def _delete_payloads(self, keys: Collection[str]) -> None:
+        """Delete payloads that no item names; those that S3 does not delete are left to the sweep.
+
+        The sweep is that of afterword.engine.orphans.
+        """
+        if not keys:
+            return
+        try:
+            self._payloads.delete(keys)
+        except (BotoCoreError, ClientError, UnavailableError) as error:
+            telemetry.logger().warning(
+                "could not delete payloads, which the next sweep of objects finds",
+                extra={"keys": sorted(keys), "why": str(error)},
+            )
 
     def mark_retried(self, tenant: str, generation_id: str, retry_id: str) -> None:
         """Store the id of an ended generation's retry, and remove it from the dead letters."""
@@ -461,7 +494,10 @@ class GenerationStore:
             condition=_mine(claim),
             returns_item=True,
         )
-        return None if isinstance(outcome, ConditionFailed) else items.read_end(outcome)
+        if isinstance(outcome, ConditionFailed):
+            self._delete_refused(items.payload_keys(attributes), outcome.item)
+            return None
+        return items.read_end(outcome)
 
 
 _QUEUED = equals("status", text(Status.QUEUED))

@@ -30,7 +30,7 @@ from afterword.errors import (
     UnavailableError,
     UnprocessableError,
 )
-from afterword.generations import is_id, new_id
+from afterword.generations import FailedError, Reason, is_id, new_id
 from afterword.knowledge import Content, check_change, check_draft, is_external_id, items
 from afterword.knowledge.passages import cut_passages
 from afterword.knowledge.ranking import Candidate, Selection, SelectionTooLargeError
@@ -298,7 +298,11 @@ class ContentStore:
                 yield from batched(page.items, READERS, strict=False)
 
     def _read_text(self, item: "Item") -> str | None:
-        """Return the text of an item, after a change the new one; None for a removed content."""
+        """Return the text of an item, after a change the new one.
+
+        None for a removed content. Raises FailedError for a text that is gone from storage: an
+        answer without it might be wrong, and no later attempt finds it.
+        """
         for _ in range(MAX_WRITE_TRIES):
             if "text" in item:
                 return item["text"]["S"]
@@ -310,7 +314,11 @@ class ContentStore:
             if now is None:
                 return None
             if now["object"] == item["object"]:
-                raise UnavailableError(f"The text of content {item['id']['S']} cannot be read.")
+                raise FailedError(
+                    Reason.KNOWLEDGE_UNAVAILABLE,
+                    f"The text of content {item['id']['S']} is gone from storage."
+                    " Delete the content, and add it again.",
+                )
             item = now
         raise _busy()
 
