@@ -292,7 +292,7 @@ def test_a_contents_text_that_is_gone_fails_with_what_to_do(
 # --- a right that is lost is not a text that is gone --------------------------------------------
 
 
-def deny(**_: object) -> object:
+def deny(**_: object) -> Any:  # noqa: ANN401 - botocore takes an answer
     """Answer as S3 does to a caller whose rights are lost."""
     error = {"Error": {"Code": "AccessDenied", "Message": "Access Denied"}}
     return SimpleNamespace(status_code=403), error

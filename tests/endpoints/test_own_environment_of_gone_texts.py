@@ -5,7 +5,7 @@ The other tests of own environments leave these rights out: a good request needs
 
 import json
 from collections.abc import Callable, Mapping
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
 
@@ -17,15 +17,22 @@ from afterword.knowledge import Draft
 from afterword.runtime.clients import clients
 from afterword.services import services
 from afterword.tenants.keys import Scope
-from tests.conftest import FLOW, FLOW_DOCUMENT, Call, Event, Tenant
+from tests.conftest import FLOW, FLOW_DOCUMENT, Call, Event, LambdaContext, SetClock, Tenant
 from tests.endpoints.test_gone_texts import lose
-from tests.endpoints.test_own_environment import is_of_gone_texts, somebody_else_succeeds
+from tests.endpoints.test_own_environment import (
+    is_of_gone_texts,
+    ours,
+    run_alone,
+    somebody_else_succeeds,
+    unused,
+)
 from tests.harness import roles
 from tests.harness.api import Api, invoke
 from tests.harness.batches import BUCKET, KEY, MAIL, Inbox, created, file, turns
-from tests.harness.deployment import REFERENCES
+from tests.harness.deployment import REFERENCES, Deployment
 from tests.harness.fake_model import FakeModel, saying
 
+__all__ = ["run_alone"]
 BIG = "x" * 20_000
 BODIES: Mapping[str, Any] = {
     "submit_mail_generation": {"subject": "A", "body": BIG},
@@ -50,7 +57,7 @@ READERS = {
     "delete_generation": 204,
 }
 """The statuses of requests about a generation whose texts are gone, by function."""
-SHOWN = {*BODIES, *READERS, "retry_generation", "generate", "intake"}
+SHOWN = {*BODIES, *READERS, "retry_generation", "generate", "intake", "sweep_objects"}
 
 
 def uses(function: str) -> None:
@@ -213,3 +220,27 @@ def test_the_intake_leaves_no_text(
     row = clients().s3.get_object(Bucket=BUCKET, Key=key)["Body"].read()
     assert json.loads(row)["error"]["reason"] == "gone"
     uses("intake")
+
+
+def test_the_sweep_of_objects_has_what_it_needs(
+    api: Api,
+    set_clock: SetClock,
+    load_event: Callable[[str], Event],
+    run_alone: Callable[[str], set[str]],
+    deployment: Deployment,
+) -> None:
+    """The sweep of objects uses all its variables and permissions, and no other."""
+    assert api
+    set_clock.moment = datetime.now(UTC)
+    put_big()
+    content = services().contents.create("demo", Draft(name="A", text="B", folder="C"))
+    for bucket in ("Bucket", "ContentsBucket"):
+        clients().s3.put_object(Bucket=REFERENCES[bucket], Key=f"demo/{content.id}/old", Body=b"x")
+    set_clock.advance(days=2)
+    asked = run_alone("sweep_objects")
+    context = LambdaContext(milliseconds=900_000)
+    swept = invoke("sweep_objects", load_event("sweep_objects"), context)
+    assert swept == {"pages": 2, "objects": 6, "deleted": 2}
+    assert asked == ours(deployment, "sweep_objects")
+    assert unused("sweep_objects") == set()
+    uses("sweep_objects")

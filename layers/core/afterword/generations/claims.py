@@ -42,8 +42,8 @@ class Claim:
     `failures` are the attempts that ended in a timeout or a lost worker; throttling adds none.
     `results` are those of the flow's first steps, which earlier attempts have finished. `order` is
     its place among the questions of its conversation. `calls` are this attempt's calls of models so
-    far. `gone` says that its inputs, or the results of steps, are gone from the bucket: it has none
-    of them.
+    far. `gone` says that its inputs, or the results of steps, are gone from the bucket, and none
+    of them are here.
     """
 
     tenant: str

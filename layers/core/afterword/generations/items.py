@@ -41,7 +41,14 @@ from afterword.generations import (
 )
 from afterword.generations.claims import Claim, TokenUsage
 from afterword.generations.details import GenerationDetail
-from afterword.generations.ends import STALLED_AFTER, DeadLetter, End, Outcome, Stalled
+from afterword.generations.ends import (
+    STALLED_AFTER,
+    DeadLetter,
+    End,
+    ObjectSweep,
+    Outcome,
+    Stalled,
+)
 from afterword.runtime.dynamodb import Item, Value, millis, time_of
 from afterword.runtime.payloads import INLINE_BYTES
 
@@ -535,6 +542,26 @@ def read_stalled(item: Item) -> Stalled:
         due_at=time_of(item, "due_at"),
         lease_until=time_of(item, "lease_until") if "lease_until" in item else None,
         ended=read_end(item) if status.terminal else None,
+    )
+
+
+def object_sweep(sweep: ObjectSweep) -> Item:
+    """Return the attributes of the progress of a sweep of objects."""
+    return {
+        "began_at": millis(sweep.began_at),
+        "part": {"N": str(sweep.part)},
+        "after": {"S": sweep.after},
+        "finished": {"BOOL": sweep.finished},
+    }
+
+
+def read_object_sweep(item: Item) -> ObjectSweep:
+    """Return the progress of a sweep of objects."""
+    return ObjectSweep(
+        began_at=time_of(item, "began_at"),
+        part=int(item["part"]["N"]),
+        after=item["after"]["S"],
+        finished=item["finished"]["BOOL"],
     )
 
 

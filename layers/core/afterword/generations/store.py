@@ -23,7 +23,7 @@ import heapq
 from collections.abc import Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from itertools import islice
+from itertools import batched, islice
 from typing import TYPE_CHECKING, NamedTuple
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -42,7 +42,7 @@ from afterword.generations import (
 )
 from afterword.generations.claims import Claim
 from afterword.generations.details import GenerationDetail
-from afterword.generations.ends import STALLED_AFTER, End, EndResult, Stalled
+from afterword.generations.ends import STALLED_AFTER, End, EndResult, ObjectSweep, Stalled
 from afterword.generations.items import DUE_SHARDS, READERS, Items, is_there, partition_key
 from afterword.runtime import telemetry
 from afterword.runtime.dynamodb import (
@@ -70,7 +70,7 @@ if TYPE_CHECKING:
 
     from afterword.files import StoredFile
     from afterword.generations import SubmissionOptions
-    from afterword.runtime.payloads import Payloads
+    from afterword.runtime.payloads import PayloadPage, Payloads, StoredPayload
 
 
 class PutResult(NamedTuple):
@@ -470,6 +470,43 @@ class GenerationStore:
                 extra={"keys": sorted(keys), "why": str(error)},
             )
 
+    def list_payloads(self, after: str) -> "PayloadPage":
+        """Return the payloads of generations in the order of their keys, after a key."""
+        return self._payloads.list_page(after)
+
+    def find_orphans(self, payloads: "Collection[StoredPayload]") -> list[str]:
+        """Return the keys, of these payloads, that no item names.
+
+        Takes a batch read for each BATCH generations. The reads are eventually consistent, so the
+        payloads have to be older than any write that is still on its way.
+        """
+        owners = {payload.owner: _key(*payload.owner) for payload in payloads if payload.owner}
+        found: dict[tuple[str, str], Item] = {}
+        for keys in batched(owners.values(), BATCH, strict=False):
+            for item in self._table.get_all(keys, consistent=False):
+                found[item["tenant"]["S"], item["id"]["S"]] = item
+        return [
+            payload.key
+            for payload in payloads
+            if payload.owner is not None
+            and not (
+                payload.owner in found and items.names_payload(found[payload.owner], payload.key)
+            )
+        ]
+
+    def delete_orphans(self, keys: Collection[str]) -> None:
+        """Delete payloads that no item names; raise UnavailableError for those that are left."""
+        self._payloads.delete(keys)
+
+    def read_object_sweep(self) -> ObjectSweep | None:
+        """Return the progress of the sweep of objects; None before the first one."""
+        item = self._table.get({"pk": text(_OBJECT_SWEEP)})
+        return None if item is None else items.read_object_sweep(item)
+
+    def save_object_sweep(self, sweep: ObjectSweep) -> None:
+        """Store the progress of the sweep of objects."""
+        self._table.put({"pk": text(_OBJECT_SWEEP), **items.object_sweep(sweep)})
+
     def mark_retried(self, tenant: str, generation_id: str, retry_id: str) -> None:
         """Store the id of an ended generation's retry, and remove it from the dead letters."""
         self._table.update(
@@ -500,6 +537,10 @@ class GenerationStore:
         return items.read_end(outcome)
 
 
+BATCH = 100
+"""The most items of one batch read."""
+_OBJECT_SWEEP = "#objects"
+"""The key of the item with the progress of the sweep of objects; no tenant's id begins so."""
 _QUEUED = equals("status", text(Status.QUEUED))
 _RUNNING = equals("status", text(Status.RUNNING))
 

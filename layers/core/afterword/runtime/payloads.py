@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError
 from afterword.errors import GoneError, UnavailableError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Sequence
     from datetime import datetime
 
     from mypy_boto3_s3 import S3Client
@@ -39,6 +39,13 @@ class StoredPayload(NamedTuple):
             case [tenant, owner, name] if tenant and owner and name:
                 return tenant, owner
         return None
+
+
+class PayloadPage(NamedTuple):
+    """Payloads in the order of their keys; `more` says that others follow."""
+
+    payloads: "Sequence[StoredPayload]"
+    more: bool
 
 
 class Payloads:
@@ -82,12 +89,14 @@ class Payloads:
             raise GoneError("A text of this record is gone from storage.") from error
         return answer["Body"].read()
 
-    def list_page(self, after: str) -> list[StoredPayload]:
+    def list_page(self, after: str) -> PayloadPage:
         """Return up to PAGE payloads in the order of their keys, from the one after `after` on."""
         answer = self._s3().list_objects_v2(Bucket=self._bucket, StartAfter=after, MaxKeys=PAGE)
-        return [
-            StoredPayload(each["Key"], each["LastModified"]) for each in answer.get("Contents", ())
-        ]
+        found = answer.get("Contents", ())
+        return PayloadPage(
+            [StoredPayload(each["Key"], each["LastModified"]) for each in found],
+            more=answer["IsTruncated"],
+        )
 
     def delete(self, keys: "Collection[str]") -> None:
         """Delete the payloads of up to PAGE keys in one call; idempotent.
