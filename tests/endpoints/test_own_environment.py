@@ -23,6 +23,7 @@ from afterword.runtime.payloads import Payloads
 from afterword.services import services
 from afterword.tenants.keys import Scope
 from tests.conftest import FLOW, FLOW_DOCUMENT, Call, Event, LambdaContext, SetClock, Tenant
+from tests.endpoints.test_list_generations import forget_the_index
 from tests.harness import roles
 from tests.harness.administration import Administration
 from tests.harness.api import Api, invoke, routes
@@ -615,11 +616,17 @@ def test_reading_and_listing_have_what_they_need(
     somebody_else_succeeds(generation_id)
     for name, requests in (
         ("get_generation", [(generation_id, None)]),
-        ("list_generations", [(None, {}), (None, {"external_ref": "case-457"})]),
+        (
+            "list_generations",
+            [(None, {}), (None, {"flow": FLOW}), (None, {"external_ref": "case-457"})],
+        ),
     ):
         asked = run_alone(name)
         for path, query in requests:
             assert native.ask(name, path, query=query)["statusCode"] == 200
+        if name == "list_generations":
+            forget_the_index()
+            assert native.page()["statusCode"] == 200
         assert asked == ours(deployment, name)
         assert unused(name) == set()
 

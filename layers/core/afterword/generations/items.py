@@ -4,6 +4,7 @@ Keys of the table and its indexes:
 
     pk                            tenant#id
     list_key, list_order          by_flow: tenant#flow; creation time and id, until deleted
+    tenant, list_order            by_tenant, until deleted
     due_shard, due_at             by_due, sparse: while open, or ended and not dispatched
     dead_letter_of, finished_at   by_dead_letter, sparse: the tenant
     conversation, list_order      by_conversation, sparse: tenant#flow#conversation
