@@ -51,8 +51,8 @@ def fate(native: Native, set_clock: SetClock, request: pytest.FixtureRequest) ->
 def die_at_each_call(fate: Fate) -> Run:
     """Return a function that lets a process die at each of its calls, with a new record each time.
 
-    It is given what runs the process for a record, and what the others do afterwards. Returned is
-    how many calls there are.
+    Its arguments run the process for a record, and recover afterwards. Returned is the number of
+    the process's calls.
     """
 
     def run(process: Callable[[str], object], recover: Callable[[str], object]) -> int:
