@@ -8,6 +8,7 @@ import pytest
 from afterword.knowledge import Draft
 from afterword.runtime.payloads import INLINE_BYTES
 from afterword.services import services
+from afterword.tenants.keys import Scope
 from tests.conftest import Tenant
 from tests.harness import contents
 from tests.harness.api import Api
@@ -24,7 +25,7 @@ type Delete = Callable[[str], Mapping[str, Any]]
 @pytest.fixture
 def delete(tenant: Tenant) -> Delete:
     """Return a function that deletes a content of the tenant's."""
-    api = Api(services().registry.create_key(tenant.id, ["admin"])[1])
+    api = Api(services().registry.create_key(tenant.id, [Scope.ADMIN])[1])
     return lambda reference: api.call("delete_content", contentId=reference)
 
 

@@ -45,6 +45,7 @@ CHAT_FLOW = {
     "name": "Chat",
     "steps": [{"name": "answer", "prompt": "{{text}}", "context": {"folders": ["Help"]}}],
 }
+LISTING = {"s3:ListBucket", "s3:ListBucketVersions"}
 BODIES = {"put_flow": CHAT_FLOW}
 """The bodies that show more of a function than that of its sample event."""
 SHOWN_AT_LENGTH = frozenset(
@@ -145,9 +146,9 @@ def unused(folder: str) -> set[str]:
 def is_of_gone_texts(grant: Grant) -> bool:
     """Tell whether a grant is one of those in test_own_environment_of_gone_texts.py."""
     if grant.function == "delete_generation":
-        return grant.action == "s3:ListBucket"
+        return grant.action in LISTING
     deletes = grant.action == "s3:DeleteObject" and grant.resource == "${Bucket.Arn}/*"
-    return deletes or grant.action == "s3:ListBucket"
+    return deletes or grant.action in LISTING
 
 
 def messages_in(queue: str) -> int:

@@ -31,6 +31,7 @@ from tests.harness.api import Api, invoke
 from tests.harness.batches import BUCKET, KEY, MAIL, Inbox, created, file, turns
 from tests.harness.deployment import REFERENCES, Deployment
 from tests.harness.fake_model import FakeModel, saying
+from tests.harness.stand_in_aws import read_items
 
 __all__ = ["run_alone"]
 BIG = "x" * 20_000
@@ -195,6 +196,16 @@ def test_the_worker_leaves_no_text(
     uses("generate")
 
 
+def lose_file(event: Event, *, has_versions: bool) -> Event:
+    """Delete the file of S3's event, of a bucket with versions or without; return the event."""
+    there = event["Records"][0]["s3"]["object"]
+    where = {"Bucket": BUCKET, "Key": there["key"]}
+    clients().s3.delete_object(**where, VersionId=there["versionId"])
+    if not has_versions:
+        del there["versionId"]
+    return event
+
+
 @pytest.mark.usefixtures("set_clock")
 def test_the_intake_leaves_no_text(
     tenant: Tenant, load_event: Callable[[str], Event], calls: list[Call]
@@ -216,6 +227,12 @@ def test_the_intake_leaves_no_text(
         if services().store.get_end(tenant.id, line) is None:
             somebody_else_succeeds(line)
             lose()
+    for number, has_versions in enumerate((True, False)):
+        lost = f"intake/demo/lost-{number}.jsonl"
+        inbox.take(lose_file(created(lost, file(MAIL)), has_versions=has_versions))
+        inbox.take(turns(calls)[-1][0])
+    reasons = [item["reason"]["S"] for item in read_items("BatchesTable") if "reason" in item]
+    assert reasons == ["Its file was deleted or replaced."] * 2
     key = services().batches.get(tenant.id, batch).results_key
     row = clients().s3.get_object(Bucket=BUCKET, Key=key)["Body"].read()
     assert json.loads(row)["error"]["reason"] == "gone"

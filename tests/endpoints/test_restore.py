@@ -1,7 +1,7 @@
-"""A table restored to an earlier moment, and a changed retention, as docs/operations.md has them."""
+"""A table restored to an earlier moment, and a changed retention, as operations.md has them."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import boto3
@@ -50,7 +50,7 @@ def put(text: str = "A", *, ended: str | None = "Hi") -> str:
 
 
 @pytest.fixture
-def lose_items(native: Native) -> Iterator[Callable[..., None]]:
+def lose_items(native: Native) -> Callable[..., None]:
     """Return a function that makes the table of now the restored one, and loses these items."""
     assert native
 

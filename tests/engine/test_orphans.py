@@ -11,6 +11,7 @@ from afterword.engine import orphans
 from afterword.engine.orphans import ItemsMissingError, OrphanSweeper
 from afterword.files import SubmittedFile
 from afterword.generations import Submission, SubmissionOptions
+from afterword.generations.ends import ObjectSweep
 from afterword.knowledge import Change, Draft
 from afterword.runtime import payloads
 from afterword.runtime.clients import clients
@@ -110,7 +111,7 @@ def test_a_payload_that_expires_soon_is_left_to_its_bucket(today: SetClock) -> N
     today.advance(days=28, hours=1)
     assert "deleted" not in sweep()
     today.advance(days=-1)
-    services().store.save_object_sweep(orphans.ObjectSweep(began_at=clock.now()))
+    services().store.save_object_sweep(ObjectSweep(began_at=clock.now()))
     assert sweep()["deleted"] == 1
 
 

@@ -394,12 +394,12 @@ def _s3(name: str, params: Mapping[str, Any]) -> list[Need]:
         "CompleteMultipartUpload": "PutObject",
         "AbortMultipartUpload": "AbortMultipartUpload",
     }
-    bucket = f"arn:aws:s3:::{params['Bucket']}"
     if name == "ListObjectsV2":
-        return [Need("s3:ListBucket", bucket)]
+        return [Need("s3:ListBucket", f"arn:aws:s3:::{params['Bucket']}")]
     if name not in actions:
         return []
     objects = params["Delete"]["Objects"] if name == "DeleteObjects" else [params]
+    bucket = f"arn:aws:s3:::{params['Bucket']}"
     return [Need(f"s3:{actions[name]}", f"{bucket}/{each['Key']}") for each in objects]
 
 
