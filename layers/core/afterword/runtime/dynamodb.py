@@ -45,7 +45,8 @@ type Item = Mapping[str, Value]
 
 READ_WAITS = (0.0, 0.0, 0.05, 0.1, 0.2, 0.4)
 """Seconds before each try of a batch read, since throttling leaves keys unread."""
-_INVALID = "ValidationException"
+_NO_INDEX = {"ValidationException", "ResourceNotFoundException"}
+"""DynamoDB's codes for an index that is absent or in the making, and for some other faults."""
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
@@ -361,8 +362,7 @@ class Table:
         try:
             return self._client.query(**request)
         except ClientError as error:
-            # DynamoDB has no code of its own for an index in the making.
-            if "IndexName" not in request or error.response["Error"]["Code"] != _INVALID:
+            if "IndexName" not in request or error.response["Error"]["Code"] not in _NO_INDEX:
                 raise
             raise IndexMissingError(error.response, error.operation_name) from error
 
