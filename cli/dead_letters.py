@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from afterword import clock
-from afterword.errors import ConflictError, NotFoundError
+from afterword.errors import ConflictError, GoneError, NotFoundError
 from afterword.limits import LimitedError
 from cli import stack
 from cli.arguments import AsJson, TenantId
@@ -107,7 +107,7 @@ def _resubmit(
                     " with the others.",
                     error.retry_after,
                 ) from error
-            except (NotFoundError, ConflictError) as error:
+            except (NotFoundError, ConflictError, GoneError) as error:
                 message = str(error)
                 say(f"afterword: {generation_id}: {message}")
             else:

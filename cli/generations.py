@@ -11,7 +11,7 @@ import typer
 
 from afterword import clock
 from afterword.dialects.dialonce import parameters
-from afterword.generations import MAX_DEADLINE, MIN_DEADLINE, Generation, Status
+from afterword.generations import GONE, MAX_DEADLINE, MIN_DEADLINE, Generation, Status
 from afterword.runtime import json_text
 from afterword.runtime.json_text import JsonText
 from cli import stack
@@ -199,6 +199,8 @@ def end(generation: Generation, *, as_json: bool) -> None:
             say(f"{'used' if source.used else 'not used'}: {_shown(source)}")
     elif generation.status is Status.FAILED:
         say(f"afterword: The generation failed: {generation.reason}: {generation.message}")
+    elif generation.has_lost_result:
+        say(f"afterword: The generation has succeeded. {GONE}")
     else:
         say(f"afterword: The generation was {generation.status}.")
     if completion is None:
@@ -232,4 +234,5 @@ def facts(generation: Generation) -> dict[str, object]:
         "sources": completion and [asdict(source) for source in completion.sources],
         "reason": generation.reason,
         "message": generation.message,
+        "gone": generation.gone,
     }

@@ -58,7 +58,7 @@ STATUSES = {"submit_generation": 202, "retry_generation": 202, "create_batch": 2
     "get_flow_log": 200
 }
 """The expected status where openapi.yaml has two successes."""
-COUNTS = {"count_usage": {"hours"}, "sweep": {"sent"}}
+COUNTS = {"count_usage": {"hours"}, "sweep": {"sent"}, "sweep_objects": {"pages"}}
 """The counts in the results of functions that run by the clock."""
 FINISH_SECONDS = 60.0
 POLL_SECONDS = 0.2
@@ -183,7 +183,7 @@ class Samples:
         finished = self._finished()
         app = self._post("/v1/keys", {"scopes": ["submit", "read"], "flow": FLOW})
         hook = self._webhook()
-        content = self._post("/v1/content", {"name": "Terms", "folder": "Terms", "text": "Text."})
+        content = self._content()
         (folder,) = (
             each["id"]
             for each in self._get("/v1/content/folders")["results"]["folders"]
@@ -201,7 +201,7 @@ class Samples:
             API_KEY: self._key,
             GENERATION: finished,
             WEBHOOK: hook,
-            CONTENT: content["results"]["id"],
+            CONTENT: content,
             FOLDER: folder,
         }
         return {
@@ -214,6 +214,7 @@ class Samples:
             "delete_generation": {GENERATION: self._finished()},
             "generate": {GENERATION: self._queued()},
             "dead_letter": {GENERATION: self._queued()},
+            "delete_content": {CONTENT: self._content()},
             "delete_webhook": {WEBHOOK: self._webhook()},
             "rotate_webhook": {WEBHOOK: self._webhook()},
             "replay_delivery": {WEBHOOK: replayed, DELIVERY: again},
@@ -264,6 +265,11 @@ class Samples:
             "/v1/batches", content=LINE, headers={"content-type": "application/jsonl"}
         )
         return str(_read(answer)["id"])
+
+    def _content(self) -> str:
+        """Return a content of the knowledge base."""
+        sent = {"name": "Terms", "folder": "Terms", "text": "Text."}
+        return str(self._post("/v1/content", sent)["results"]["id"])
 
     def _webhook(self) -> str:
         """Return a webhook endpoint whose address takes everything."""

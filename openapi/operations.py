@@ -150,6 +150,7 @@ _WRONG: Mapping[int, str] = {
     403: "The key does not allow this request.",
     404: "The resource is absent, or another tenant's: both look the same.",
     409: "The state of the resource does not allow this request.",
+    410: "A text of the generation is gone from storage.",
     413: f"The body is larger than {MAX_BODY_BYTES:,} bytes.",
     422: "A field does not fit, and the message names the field; or the `Idempotency-Key` stands"
     " for another request. Nothing is stored.",

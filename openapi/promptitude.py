@@ -160,7 +160,7 @@ SECTION = Section(
             answers={200: Answer(description="The result.", model=RunAnswer)}
             | errors(
                 RunError,
-                *(400, 401, 403, 404, 409, 413, 422, 429, 502, 503, 504),
+                *(400, 401, 403, 404, 409, 410, 413, 422, 429, 502, 503, 504),
                 s504=_LATER,
                 **_ENDED,
             ),
@@ -178,7 +178,7 @@ SECTION = Section(
             }
             | errors(
                 RunError,
-                *(401, 403, 404, 409, 413, 422, 502, 503, 504),
+                *(401, 403, 404, 409, 410, 413, 422, 502, 503, 504),
                 s422="The run failed for a reason that its caller can change.",
                 s504="The run took longer than its deadline.",
                 **_ENDED,

@@ -51,7 +51,12 @@ AWS_CALLS = {
         "get_queue_attributes",
         "send_message",
     },
-    "afterword.runtime.payloads": {"delete_objects", "get_object", "put_object"},
+    "afterword.runtime.payloads": {
+        "delete_objects",
+        "get_object",
+        "list_objects_v2",
+        "put_object",
+    },
     "afterword.batches.files": {
         "complete_multipart_upload",
         "create_multipart_upload",

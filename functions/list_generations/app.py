@@ -11,5 +11,7 @@ from afterword.tenants.keys import ApiKey, Scope
 def handler(request: http.Request, key: ApiKey) -> http.Response:
     """List a page of generations; the Link header leads to the next."""
     flow, search = generations.parse_search(request, key)
-    flows = services().registry.list_flow_ids(key.tenant) if flow is None else [flow]
-    return generations.render_page(services().listings.search(key.tenant, flows, search), request)
+    found = services().listings.search(
+        key.tenant, flow, search, lambda: services().registry.list_flow_ids(key.tenant)
+    )
+    return generations.render_page(found, request)

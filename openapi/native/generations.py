@@ -131,7 +131,7 @@ SECTION = Section(
                     headers=ACCEPTED | PREFERRED,
                 ),
             }
-            | problems(400, 401, 403, 409, 413, 422, 429, 503, s409=DELETED),
+            | problems(400, 401, 403, 409, 410, 413, 422, 429, 503, s409=DELETED),
             keys=KEYS,
         ),
         Operation(
@@ -177,7 +177,7 @@ SECTION = Section(
             tag=TAG,
             summary="Read a generation",
             parameters=(ID,),
-            answers={200: READ} | problems(401, 403, 404, 413, 503),
+            answers={200: READ} | problems(401, 403, 404, 410, 413, 503),
             keys=KEYS,
         ),
         Operation(
@@ -211,7 +211,7 @@ SECTION = Section(
                 ),
             }
             | problems(
-                *(401, 403, 404, 409, 413, 422, 429, 503),
+                *(401, 403, 404, 409, 410, 413, 422, 429, 503),
                 s409="The generation neither failed nor was canceled, or its retry was deleted.",
             ),
             keys=KEYS,

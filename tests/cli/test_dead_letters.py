@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -19,6 +20,7 @@ from afterword.generations import (
 from afterword.generations.store import GenerationStore
 from afterword.limits import Limits
 from afterword.runtime.clients import clients
+from afterword.runtime.payloads import INLINE_BYTES
 from afterword.services import services
 from afterword.tenants.registry import Registry
 from tests.cli.conftest import Afterword, usage_error
@@ -209,6 +211,23 @@ def test_what_cannot_be_submitted_again_is_told_and_the_others_go_on(
         {"id": old, "retried_as": new, "message": None},
     ]
     assert store.get("demo", new).status is Status.QUEUED
+
+
+def test_a_letter_whose_texts_are_gone_is_told_and_the_others_go_on(
+    afterword: Afterword, bury: Bury, store: GenerationStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A dead letter without its inputs, which have expired, ends no resubmission of the others."""
+    big = replace(SUBMISSION, inputs={"body": "x" * 2 * INLINE_BYTES})
+    with monkeypatch.context() as patch:
+        patch.setitem(globals(), "SUBMISSION", big)
+        gone = bury()
+    (listed,) = clients().s3.list_objects_v2(Bucket=REFERENCES["Bucket"])["Contents"]
+    clients().s3.delete_object(Bucket=REFERENCES["Bucket"], Key=listed["Key"])
+    there = bury()
+    outcome = afterword(*RESUBMIT, "--all")
+    assert outcome.exit_code == 1
+    assert f"{gone}: A text of this record is gone from storage." in outcome.stderr
+    assert store.get("demo", id_for_retry("demo", there)).retry_of == there
 
 
 def test_a_limit_stops_and_the_same_command_goes_on_later(

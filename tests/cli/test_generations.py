@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from afterword import clock
-from afterword.generations import MAX_DEADLINE, Completion, Reason, Source
+from afterword.generations import GONE, MAX_DEADLINE, Completion, Reason, Source
 from afterword.generations.store import GenerationStore
 from afterword.limits import Limits
 from afterword.runtime.clients import clients
@@ -204,6 +204,20 @@ def test_a_failure_is_told_with_its_reason(afterword: Afterword, worker: Worker)
     )
 
 
+def test_a_text_that_is_gone_is_told(afterword: Afterword, worker: Worker) -> None:
+    """`watch` ends with exit code 1 for a result that is gone from storage."""
+    worker.completion = replace(COMPLETION, text="x" * 20_000)
+    worker.steps = [worker.claim, worker.succeed]
+    generation_id = afterword(*MAIL, "--watch", "--json").stdout and only_id()
+    (listed,) = clients().s3.list_objects_v2(Bucket=REFERENCES["Bucket"])["Contents"]
+    clients().s3.delete_object(Bucket=REFERENCES["Bucket"], Key=listed["Key"])
+    result = afterword("watch", "demo", generation_id)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr.endswith(f"afterword: The generation has succeeded. {GONE}\n")
+    shown = json.loads(afterword("watch", "demo", generation_id, "--json").stdout)
+    assert (shown["status"], shown["text"], shown["gone"]) == ("succeeded", None, True)
+
+
 def test_a_watched_generation_comes_as_json(afterword: Afterword, worker: Worker) -> None:
     """With --json, standard output is the finished generation and nothing else."""
     worker.completion = replace(COMPLETION, sources=(SOURCE,))
@@ -238,6 +252,7 @@ def test_a_watched_generation_comes_as_json(afterword: Afterword, worker: Worker
         ],
         "reason": None,
         "message": None,
+        "gone": False,
     }
     assert (result.exit_code, json.loads(result.stdout)) == (0, expected)
     assert json.loads(afterword("watch", "demo", only_id(), "--json").stdout) == expected

@@ -274,6 +274,7 @@ def test_a_success_is_shown_whole() -> None:
             "stop_reason": "stop",
             "reason": None,
             "message": None,
+            "gone": False,
         },
         "status": "completed",
     }

@@ -62,6 +62,7 @@ ROUTES: Mapping[str, Route] = {
     "rate_flow_log": Route(Scope.SUBMIT, NO_GENERATION),
     "create_content": Route(Scope.ADMIN, ONE_FLOW_ALONE),
     "update_content": Route(Scope.ADMIN, ONE_FLOW_ALONE),
+    "delete_content": Route(Scope.ADMIN, ONE_FLOW_ALONE),
     "list_folders": Route(Scope.READ, ONE_FLOW_ALONE),
     "list_folder_contents": Route(Scope.READ, ONE_FLOW_ALONE),
     "submit_generation": Route(Scope.SUBMIT, ANOTHER_FLOW),

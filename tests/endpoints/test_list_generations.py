@@ -4,6 +4,8 @@ import json
 from collections.abc import Callable
 from datetime import timedelta
 from itertools import chain
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -11,6 +13,7 @@ from afterword import clock
 from afterword.dialects.native.generations import PARAMETERS
 from afterword.flows.flow import Flow
 from afterword.generations import Status, Submission, list_order
+from afterword.runtime.clients import clients
 from afterword.services import services
 from afterword.tenants.keys import Scope
 from tests.conftest import FLOW, START, Call, Event, SetClock, Tenant
@@ -21,6 +24,7 @@ from tests.harness.native_generations import (
     generation,
     problem,
 )
+from tests.harness.stand_in_aws import read_items
 
 OTHER = "other"
 NO_TIME = "created_after: must be a time like 2026-11-10T09:00:00Z; a + must be sent as %2B."
@@ -34,6 +38,18 @@ def other_flow(tenant: Tenant) -> str:
     )
     services().registry.put_flow(tenant.id, OTHER, flow.model_dump_json(exclude_unset=True))
     return OTHER
+
+
+def forget_the_index() -> None:
+    """Answer queries of the index by tenant as DynamoDB does while it makes the index."""
+
+    def refuse(params: dict[str, Any], **_: object) -> Any:  # noqa: ANN401 - botocore takes an answer
+        if b"by_tenant" not in params["body"]:
+            return None
+        error = {"Code": "ValidationException", "Message": "Cannot read from backfilling index"}
+        return SimpleNamespace(status_code=400), {"Error": error}
+
+    clients().dynamodb.meta.events.register_first("before-call.dynamodb.Query", refuse)
 
 
 def submit_each_second(native: Native, clock: SetClock, number: int, *flows: str) -> list[str]:
@@ -278,12 +294,38 @@ def test_an_order_is_the_stored_one(native: Native) -> None:
     assert found.order == listed.order == list_order(START, generation_id)
 
 
+@pytest.mark.parametrize("query", [{}, {"flow": FLOW}])
+@pytest.mark.usefixtures("other_flow")
 def test_a_page_costs_two_reads_of_the_table(
-    native: Native, set_clock: SetClock, calls: list[Call]
+    native: Native, set_clock: SetClock, calls: list[Call], query: dict[str, str]
 ) -> None:
-    """One flow's page takes one query of the index and one batch read, however many there are."""
-    submit_each_second(native, set_clock, 30, FLOW)
+    """A page takes one query of an index and one batch read, however many flows there are."""
+    submit_each_second(native, set_clock, 20, FLOW, OTHER)
+    native.page()
     calls.clear()
-    assert len(native.page(limit="10")["body"]["items"]) == 10
-    table = [call.operation for call in calls if "generations" in json.dumps(call.params)]
-    assert table == ["dynamodb.Query", "dynamodb.BatchGetItem"]
+    assert len(native.page(limit="10", **query)["body"]["items"]) == 10
+    assert [call.operation for call in calls] == ["dynamodb.Query", "dynamodb.BatchGetItem"]
+
+
+@pytest.mark.usefixtures("other_flow")
+def test_a_list_is_whole_while_its_index_is_made(
+    native: Native, set_clock: SetClock, log_lines: Callable[[], list[dict[str, Any]]]
+) -> None:
+    """Until DynamoDB has made the index by tenant, a list reads that of each flow."""
+    ids = submit_each_second(native, set_clock, 5, FLOW, OTHER)
+    assert native.pages(limit="2") == [ids[:2], ids[2:4], ids[4:]]
+    forget_the_index()
+    assert native.pages(limit="2") == [ids[:2], ids[2:4], ids[4:]]
+    assert any("by_tenant" in line["message"] for line in log_lines())
+    services().store.cancel("demo", ids[0])
+    services().store.delete("demo", ids[0])
+    assert native.pages() == [ids[1:]]
+
+
+@pytest.mark.usefixtures("other_flow")
+def test_an_item_of_an_earlier_version_is_listed(native: Native, set_clock: SetClock) -> None:
+    """The index is of attributes that items have always had, so DynamoDB adds the older ones."""
+    ids = submit_each_second(native, set_clock, 2, FLOW, OTHER)
+    for item in read_items("GenerationsTable"):
+        assert {"tenant", "list_order", "list_key"} <= item.keys()
+    assert native.pages() == [ids]

@@ -249,6 +249,7 @@ def shown(  # noqa: PLR0913 - the fields of a generation
         "stop_reason": None,
         "reason": None,
         "message": None,
+        "gone": False,
         **meta_data,
     }
     first = f"{meta['created_at']} submitted to {meta['flow']}"

@@ -11,6 +11,7 @@ PREFIXES = {
     "/api/companies/": "dialonce",
     "/api/v1/ai/": "unless",
     "/api/v1/": "genai_stack",
+    "/v1/contents": "native",
     "/v1/content": "promptitude",
     "/v1/logs": "promptitude",
     "/v1/flows/{flowId}/generate": "promptitude",

@@ -405,6 +405,8 @@ def _s3(name: str, params: Mapping[str, Any]) -> list[Need]:
         "CompleteMultipartUpload": "PutObject",
         "AbortMultipartUpload": "AbortMultipartUpload",
     }
+    if name == "ListObjectsV2":
+        return [Need("s3:ListBucket", f"arn:aws:s3:::{params['Bucket']}")]
     if name not in actions:
         return []
     objects = params["Delete"]["Objects"] if name == "DeleteObjects" else [params]

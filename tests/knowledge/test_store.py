@@ -17,7 +17,7 @@ from afterword.errors import (
     UnavailableError,
     UnprocessableError,
 )
-from afterword.generations import new_id
+from afterword.generations import FailedError, Reason, new_id
 from afterword.knowledge import (
     MAX_CHARACTERS,
     MAX_EXTERNAL_ID,
@@ -590,27 +590,24 @@ def test_an_answer_that_is_lost_makes_no_second_content(
 
 
 def test_a_text_that_cannot_be_read_is_an_error(contents: ContentStore) -> None:
-    """A text that is lost is said to be, rather than left out."""
+    """A text that is gone fails what asks for it, rather than being left out or tried again."""
     contents.create("demo", replace(OPENING, text=BIG))
     for key in objects():
         clients().s3.delete_object(Bucket=BUCKET, Key=key)
-    with pytest.raises(UnavailableError):
+    with pytest.raises(FailedError) as failure:
         passages(contents)
+    assert failure.value.reason is Reason.KNOWLEDGE_UNAVAILABLE
 
 
-@pytest.mark.parametrize("code", ["NoSuchKey", "AccessDenied"])
 def test_a_text_that_is_replaced_while_it_is_read_is_read_anew(
-    contents: ContentStore, before_call: Hook, code: str
+    contents: ContentStore, before_call: Hook
 ) -> None:
-    """A reader of a text whose object has just gone gets the new one.
-
-    S3 denies access, and does not say "absent", where the bucket may not be listed.
-    """
+    """A reader of a text whose object has just gone gets the new one."""
     created = contents.create("demo", replace(OPENING, text=BIG))
 
     def replaced() -> object:
         contents.update("demo", created.id, Change(text="New."))
-        return SimpleNamespace(status_code=403), {"Error": {"Code": code, "Message": "…"}}
+        return SimpleNamespace(status_code=404), {"Error": {"Code": "NoSuchKey", "Message": "…"}}
 
     before_call("s3.GetObject", replaced)
     assert passages(contents) == [("Opening hours", "New.")]

@@ -14,6 +14,7 @@ from afterword.runtime.dynamodb import (
     Condition,
     ConditionFailed,
     Delete,
+    IndexMissingError,
     Item,
     Placeholders,
     Put,
@@ -456,6 +457,15 @@ def test_a_query_goes_on_after_a_key(five: Table) -> None:
     first = next(five.pages(DEMO, limit=2, descending=True))
     assert found([first]) == [["e", "d"]]
     assert found(list(five.pages(DEMO, after=first.last, descending=True))) == [["c", "b", "a"]]
+
+
+def test_an_index_that_is_missing_is_told_from_other_errors(five: Table) -> None:
+    """A query of an index in the making has its own error; the table itself has not."""
+    with pytest.raises(IndexMissingError):
+        next(five.pages(DEMO, index="by_nothing"))
+    with pytest.raises(ClientError) as error:
+        next(five.pages(equals("sk", text("a"))))
+    assert not isinstance(error.value, IndexMissingError)
 
 
 def test_a_query_is_bounded_by_its_sort_keys(five: Table) -> None:

@@ -8,7 +8,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from afterword.batches.files import BatchFiles
-from afterword.errors import UnavailableError
+from afterword.errors import GoneError, UnavailableError
 from afterword.runtime.clients import clients
 from afterword.runtime.payloads import Payloads
 from afterword.services import services
@@ -70,6 +70,7 @@ def withhold(aws: None) -> Iterator[Callable[[Grant], None]]:  # noqa: ARG001 - 
             {**TEXT, "VersionId": "1"},
             [("s3:GetObjectVersion", f"{BUCKET}/demo/1")],
         ),
+        ("s3.ListObjectsV2", {"Bucket": "afterword-texts"}, [("s3:ListBucket", BUCKET)]),
         ("s3.UploadPart", TEXT, [("s3:PutObject", f"{BUCKET}/demo/1")]),
         (
             "s3.DeleteObjects",
@@ -188,11 +189,15 @@ def test_an_action_on_another_resource_does_not_count(
 
 
 @pytest.mark.usefixtures("aws")
-def test_an_object_that_is_not_there_is_denied() -> None:
+def test_an_object_that_is_not_there_is_denied(withhold: Callable[[Grant], None]) -> None:
     """Without a right to list the bucket, S3 does not say that an object is missing."""
     read = roles.perform("get_mail_generation", Payloads.get)
+    payloads = Payloads(lambda: clients().s3, REFERENCES["Bucket"])
+    with pytest.raises(GoneError):
+        read(payloads, "demo/1")
+    withhold(Grant("get_mail_generation", "s3:ListBucket", "${Bucket.Arn}"))
     with pytest.raises(ClientError) as denied:
-        read(Payloads(lambda: clients().s3, REFERENCES["Bucket"]), "demo/1")
+        read(payloads, "demo/1")
     assert denied.value.response["Error"]["Code"] == "AccessDenied"
 
 

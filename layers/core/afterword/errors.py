@@ -38,6 +38,10 @@ class NotFoundError(AfterwordError):
     """A record that the tenant does not have; a foreign one gives the same message."""
 
 
+class GoneError(AfterwordError):
+    """A text that was stored, and is gone from storage for good."""
+
+
 class UnavailableError(AfterwordError):
     """A failure of a service that afterword depends on; the same request may succeed later."""
 

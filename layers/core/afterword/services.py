@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from afterword.engine.attempts import Worker
     from afterword.engine.metrics import Metrics
     from afterword.engine.notifications import Bus, Notifier
+    from afterword.engine.orphans import OrphanSweeper
     from afterword.engine.outbox import Outbox
     from afterword.engine.submission import Submitter
     from afterword.engine.sweeper import Sweeper
@@ -193,6 +194,13 @@ class Services:
         end_messages = self._queue(self.settings.notify_queue_url)
         metrics = self.metrics if self.has_metrics else None
         return Sweeper(self.store, self.queue, self.outbox, end_messages, metrics)
+
+    @cached_property
+    def orphan_sweeper(self) -> "OrphanSweeper":
+        """The sweeper of payloads that no item names."""
+        from afterword.engine.orphans import OrphanSweeper
+
+        return OrphanSweeper(self.store, self.contents, retention_days=self.settings.retention_days)
 
     @cached_property
     def notifier(self) -> "Notifier":

@@ -23,8 +23,8 @@ PART_BYTES = 5 * 1024 * 1024
 URL_SECONDS = timedelta(hours=1)
 TYPE = "application/jsonl"
 
-_GONE = {"NoSuchKey", "NoSuchVersion", "PreconditionFailed", "InvalidRange", "AccessDenied"}
-"""S3's error codes for a deleted or replaced object; the last is that for a role without list."""
+_GONE = {"NoSuchKey", "NoSuchVersion", "PreconditionFailed", "InvalidRange"}
+"""S3's codes for a deleted or replaced object, to a role that may list the bucket's versions."""
 
 
 class BatchFiles:

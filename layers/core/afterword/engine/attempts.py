@@ -305,6 +305,11 @@ def _check(claim: "Claim") -> None:
     """Raise FailedError if an attempt is pointless."""
     if _seconds_until(claim.deadline_at) < MIN_MODEL_SECONDS:
         raise FailedError(Reason.DEADLINE, _PAST_DEADLINE)
+    if claim.gone:
+        raise FailedError(
+            Reason.INPUT_MISSING,
+            "Its inputs, or the result of a step, are gone from storage. Submit the request again.",
+        )
     if claim.failures >= MAX_FAILURES:
         raise FailedError(Reason.WORKER_LOST, f"Its worker was lost {claim.failures} times.")
 

@@ -69,6 +69,7 @@ class Reason(StrEnum):
     DEAD_LETTER = "dead_letter"
     WORKER_LOST = "worker_lost"
     FLOW_MISSING = "flow_missing"
+    INPUT_MISSING = "input_missing"
     TIMED_OUT = "timed_out"
     REFUSED_CONTENT = "refused_content"
     TOO_LONG = "too_long"
@@ -94,6 +95,8 @@ class FailedError(AfterwordError):
         self.reason = reason
 
 
+GONE = "Its text is gone from storage: submit the request again."
+"""The explanation of a result that is lost, to its owner."""
 MAX_REFERENCE = 255
 """The longest `external_ref` that lists can filter by, in characters."""
 _IDEMPOTENCY = uuid.UUID("0b3c7d0e-58d5-4b8c-9c0e-4f8a9d6d2f51")
@@ -217,7 +220,8 @@ class Generation:
 
     A succeeded one has a `completion`, a failed one a `reason` and a `message`. `rating` is its
     reader's, from 1 to 3, and `title` its owner's. `tokens_in` and `tokens_out` are None while it
-    is open, and where no model has answered.
+    is open, and where no model has answered. `gone` says that one of its texts, which was too big
+    for its item, is gone from the bucket; a result that is gone leaves no completion.
     """
 
     tenant: str
@@ -239,6 +243,12 @@ class Generation:
     title: str | None = None
     tokens_in: int | None = None
     tokens_out: int | None = None
+    gone: bool = False
+
+    @property
+    def has_lost_result(self) -> bool:
+        """Whether the generation has succeeded, and its text is gone from storage."""
+        return self.status is Status.SUCCEEDED and self.completion is None
 
     @property
     def order(self) -> str:
@@ -252,6 +262,11 @@ def new_id() -> str:
     bits = bits & ~(0xF << 76) | 0x7 << 76  # version
     bits = bits & ~(0x3 << 62) | 0x2 << 62  # variant
     return str(uuid.UUID(int=bits))
+
+
+def new_writer() -> str:
+    """Return the name of one write of payloads, which no other write has."""
+    return f"{secrets.randbits(64):016x}"
 
 
 def id_for_key(tenant: str, idempotency_key: str) -> str:

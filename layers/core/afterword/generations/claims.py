@@ -51,7 +51,8 @@ class Claim:
     `failures` are the attempts that ended in a timeout or a lost worker; throttling adds none.
     `results` are those of the flow's first steps, which earlier attempts have finished. `order` is
     its place among the questions of its conversation. `calls` are this attempt's calls of models so
-    far.
+    far. `gone` says that its inputs, or the results of steps, are gone from the bucket, and none
+    of them are here.
     """
 
     tenant: str
@@ -71,6 +72,7 @@ class Claim:
     order: str = ""
     slot: str | None = None
     notify: bool = False
+    gone: bool = False
     calls: list[ModelCall] = field(default_factory=list, compare=False)
 
     @property

@@ -95,6 +95,19 @@ class DueKey(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ObjectSweep:
+    """The progress of a sweep over the buckets, for payloads that no item names.
+
+    `part` is the number of the bucket, and `after` the last key that was looked at.
+    """
+
+    began_at: datetime
+    part: int = 0
+    after: str = ""
+    finished: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Stalled:
     """A generation whose due time has passed, as it was read.
 

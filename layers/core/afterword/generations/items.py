@@ -4,6 +4,7 @@ Keys of the table and its indexes:
 
     pk                            tenant#id
     list_key, list_order          by_flow: tenant#flow; creation time and id, until deleted
+    tenant, list_order            by_tenant, until deleted
     due_shard, due_at             by_due, sparse: while open, or ended and not dispatched
     dead_letter_of, finished_at   by_dead_letter, sparse: the tenant
     conversation, list_order      by_conversation, sparse: tenant#flow#conversation
@@ -21,12 +22,14 @@ has `deleted_at`, and of the rest only TOMBSTONE_ATTRIBUTES.
 
 import json
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, replace
+from functools import partial
 from itertools import count, takewhile
-from typing import TYPE_CHECKING, Any, TypeGuard
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeGuard
 
 from afterword import clock, generations
+from afterword.errors import GoneError
 from afterword.files import StoredFile, SubmittedFile
 from afterword.generations import (
     MAX_REFERENCE,
@@ -47,6 +50,7 @@ from afterword.generations.ends import (
     DeadLetter,
     DueKey,
     End,
+    ObjectSweep,
     Outcome,
     Stalled,
 )
@@ -78,8 +82,16 @@ STALLED_ATTRIBUTES = (
     "lease_until", "next_at", "finished_at", "notify",
 )  # fmt: skip
 """The attributes that the sweeper reads of an item: all that it decides by, and no text."""
+_FILE = "file-"
 MAX_MODEL_NAME = 200
 """The longest name of a model in `answers`, in characters; the name becomes part of a key."""
+
+
+class QueuedItem(NamedTuple):
+    """The item of a new submission, and the keys of the payloads that were put for it."""
+
+    item: Item
+    payloads: Sequence[str]
 
 
 class Items:
@@ -94,22 +106,21 @@ class Items:
         generation_id: str,
         submission: Submission,
         options: "SubmissionOptions",
-    ) -> Item:
+    ) -> QueuedItem:
         """Return the item of a new submission, with its big texts put into the bucket.
 
-        Their S3 keys contain the fingerprint, so that another submission with the same id cannot
-        overwrite them.
+        Their S3 keys are this call's alone. So no other submission with the same id overwrites
+        them, and they can be deleted when the item is refused.
         """
         now = clock.now()
-        fingerprint = submission.fingerprint()
+        writer = generations.new_writer()
+        files = list(self._stored(tenant, generation_id, submission, writer))
         request: dict[str, object] = {
             "inputs": dict(submission.inputs),
             "template": submission.template,
         }
-        if submission.files:
-            request["files"] = [
-                asdict(file) for file in self._stored(tenant, generation_id, submission)
-            ]
+        if files:
+            request["files"] = [asdict(file) for file in files]
         if submission.context:
             request["context"] = {step: asdict(each) for step, each in submission.context.items()}
         texts = {"request": json.dumps(request, ensure_ascii=False)}
@@ -132,7 +143,7 @@ class Items:
             "expires_at": {"N": str(int((now + options.retention).timestamp()))},
             "due_shard": {"S": str(zlib.crc32(generation_id.encode()) % DUE_SHARDS)},
             "due_at": millis(now + min(STALLED_AFTER, options.deadline)),
-            "fingerprint": {"S": fingerprint},
+            "fingerprint": {"S": submission.fingerprint()},
         }
         if submission.conversation is not None:
             key = conversation_key(tenant, submission.flow, submission.conversation)
@@ -147,16 +158,16 @@ class Items:
         if options.notify:
             item["notify"] = {"BOOL": True}
         for name, text in texts.items():
-            item |= self._text(tenant, generation_id, name, text, fingerprint)
-        return item
+            item |= self._text(tenant, generation_id, name, text, writer)
+        texts_in_bucket = [item[f"{name}_key"]["S"] for name in texts if f"{name}_key" in item]
+        return QueuedItem(item, [*texts_in_bucket, *(file.key for file in files)])
 
     def _stored(
-        self, tenant: str, generation_id: str, submission: Submission
+        self, tenant: str, generation_id: str, submission: Submission, writer: str
     ) -> Iterator[StoredFile]:
         """Put a submission's files into the bucket."""
-        fingerprint = submission.fingerprint()
         for number, file in enumerate(submission.files, 1):
-            name = f"file-{number}-{fingerprint}"
+            name = f"{_FILE}{number}-{writer}"
             key = self._payloads.put_file(
                 tenant, generation_id, name, file.content, file.media_type
             )
@@ -171,17 +182,19 @@ class Items:
     def succeeded(self, claim: Claim, completion: Completion) -> Item:
         """Return a result's attributes, with a big text put into the bucket.
 
-        Its S3 key contains the attempt, so that a late writer cannot overwrite a newer text.
+        Its S3 key is this call's alone, so that a late writer cannot overwrite a newer text, and
+        can delete its own when the result is refused.
         """
+        writer = _writer(claim)
         return {
             **_took(completion),
-            **self._text(claim.tenant, claim.id, "text", completion.text, str(claim.attempt)),
+            **self._text(claim.tenant, claim.id, "text", completion.text, writer),
         }
 
     def result(self, claim: Claim, completion: Completion) -> Value:
         """Return a step's result as an attribute, with a big text put into the bucket."""
         name = f"step-{len(claim.results) + 1}"
-        text = self._text(claim.tenant, claim.id, name, completion.text, str(claim.attempt))
+        text = self._text(claim.tenant, claim.id, name, completion.text, _writer(claim))
         renamed = {attribute.replace(name, "text"): value for attribute, value in text.items()}
         return {"M": {**_took(completion), **renamed}}
 
@@ -191,7 +204,13 @@ class Items:
 
     def claim(self, item: Item) -> Claim:
         """Return the claim of an item that was just claimed."""
-        request = json.loads(self._read(item, "request"))
+        request: Mapping[str, Any] = {"inputs": {}, "template": None}
+        results: tuple[Completion, ...] = ()
+        try:
+            request, results = json.loads(self._read(item, "request")), self.results(item)
+            gone = False
+        except GoneError:
+            gone = True
         return Claim(
             tenant=item["tenant"]["S"],
             id=item["id"]["S"],
@@ -204,16 +223,17 @@ class Items:
             inputs=request["inputs"],
             template=request["template"],
             files=_files(request),
-            results=self.results(item),
+            results=results,
             context=_context(request),
             conversation=_conversation(item),
             order=item["list_order"]["S"],
             slot=slot_of(item),
             notify="notify" in item,
+            gone=gone,
         )
 
     def submission(self, item: Item) -> Submission:
-        """Return the submission, with its files."""
+        """Return the submission, with its files; raise GoneError where one of these is gone."""
         request = json.loads(self._read(item, "request"))
         files = tuple(
             SubmittedFile(
@@ -238,8 +258,12 @@ class Items:
         )
 
     def generation(self, item: Item) -> Generation:
-        """Return the generation of an item."""
+        """Return the generation of an item, without the texts that are gone."""
         status = Status.stored(item["status"]["S"])
+        external = self._unless_gone(self._external, item)
+        completion = (
+            self._unless_gone(self._completion, item) if status is Status.SUCCEEDED else None
+        )
         tokens_in, tokens_out = (
             int(item[name]["N"]) if name in item else None for name in ("tokens_in", "tokens_out")
         )
@@ -254,8 +278,8 @@ class Items:
             created_at=time_of(item, "created_at"),
             deadline_at=time_of(item, "deadline_at"),
             finished_at=time_of(item, "finished_at") if "finished_at" in item else None,
-            external=self._external(item),
-            completion=self._completion(item) if status is Status.SUCCEEDED else None,
+            external=external or {},
+            completion=completion,
             reason=_reason(item),
             message=item["message"]["S"] if "message" in item else None,
             retry_of=item["retry_of"]["S"] if "retry_of" in item else None,
@@ -263,13 +287,16 @@ class Items:
             title=item["title"]["S"] if "title" in item else None,
             tokens_in=tokens_in,
             tokens_out=tokens_out,
+            gone=external is None or (completion is None and status is Status.SUCCEEDED),
         )
 
     def listed(self, item: Item) -> GenerationDetail:
-        """Return a generation with its request."""
-        request = json.loads(self._read(item, "request"))
+        """Return a generation with its request, without the texts that are gone."""
+        generation = self.generation(item)
+        text = self._unless_gone(partial(self._read, name="request"), item)
+        request = {"inputs": {}} if text is None else json.loads(text)
         return GenerationDetail(
-            generation=self.generation(item),
+            generation=generation if text is not None else replace(generation, gone=True),
             order=item["list_order"]["S"],
             inputs=request["inputs"],
             files=_files(request),
@@ -278,16 +305,19 @@ class Items:
 
     def objects(self, item: Item) -> list[str]:
         """Return the keys of an item's payloads: its big texts and its files."""
-        keys = [
-            value["S"]
-            for each in (item, *results_of(item))
-            for name, value in each.items()
-            if name.endswith("_key") and name != "list_key"
-        ]
-        request = item["request"]["S"] if "request" in item else None
+        keys = payload_keys(item)
         if "request_key" in item:  # None if an earlier delete stopped halfway
             request = self._payloads.find(item["request_key"]["S"])
-        return keys + [file.key for file in _files(json.loads(request or "{}"))]
+            keys += [file.key for file in _files(json.loads(request or "{}"))]
+        return keys
+
+    @staticmethod
+    def _unless_gone[T](read: Callable[[Item], T], item: Item) -> T | None:
+        """Return a part of an item's generation; None where its text is gone."""
+        try:
+            return read(item)
+        except GoneError:
+            return None
 
     def _external(self, item: Item) -> Mapping[str, str]:
         if "external" not in item and "external_key" not in item:
@@ -319,6 +349,36 @@ class Items:
         if name in item:
             return item[name]["S"]
         return self._payloads.get(item[f"{name}_key"]["S"])
+
+
+def payload_keys(item: Item) -> list[str]:
+    """Return the keys of payloads in an item; the files of a request in the bucket are not."""
+    keys = [
+        value["S"]
+        for each in (item, *results_of(item))
+        for name, value in each.items()
+        if name.endswith("_key") and name != "list_key"
+    ]
+    request = json.loads(item["request"]["S"]) if "request" in item else {}
+    return keys + [file.key for file in _files(request)]
+
+
+def names_payload(item: Item, key: str) -> bool:
+    """Return whether an item names a payload, as a file of its request in the bucket too.
+
+    The names of such a file and of its request end alike, since one writer has put both.
+    """
+    if key in payload_keys(item):
+        return True
+    if "request_key" not in item:
+        return False
+    folder, _, name = item["request_key"]["S"].rpartition("/")
+    writer = name.removeprefix("request-")
+    return key.startswith(f"{folder}/{_FILE}") and key.endswith(f"-{writer}")
+
+
+def _writer(claim: Claim) -> str:
+    return f"{claim.attempt}-{generations.new_writer()}"
 
 
 def _files(request: Mapping[str, Any]) -> tuple[StoredFile, ...]:
@@ -509,6 +569,26 @@ def read_stalled(item: Item) -> Stalled:
         next_at=next_at,
         finished_at=finished_at,
         notify="notify" in item,
+    )
+
+
+def object_sweep(sweep: ObjectSweep) -> Item:
+    """Return the attributes of the progress of a sweep of objects."""
+    return {
+        "began_at": millis(sweep.began_at),
+        "part": {"N": str(sweep.part)},
+        "after": {"S": sweep.after},
+        "finished": {"BOOL": sweep.finished},
+    }
+
+
+def read_object_sweep(item: Item) -> ObjectSweep:
+    """Return the progress of a sweep of objects."""
+    return ObjectSweep(
+        began_at=time_of(item, "began_at"),
+        part=int(item["part"]["N"]),
+        after=item["after"]["S"],
+        finished=item["finished"]["BOOL"],
     )
 
 

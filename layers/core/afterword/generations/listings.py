@@ -15,7 +15,9 @@ from afterword.generations import Generation, Status, items
 from afterword.generations.details import GenerationDetail, GenerationFilter
 from afterword.generations.ends import DeadLetter, Outcome
 from afterword.generations.items import END_SHARDS, READERS, Items, is_there
+from afterword.runtime import telemetry
 from afterword.runtime.dynamodb import (
+    IndexMissingError,
     Item,
     Table,
     at_most,
@@ -75,21 +77,20 @@ class Listings:
         return Page(items=tuple(listed), after=after)
 
     def search(
-        self, tenant: str, flows: Collection[str], search: GenerationFilter
+        self,
+        tenant: str,
+        flow: str | None,
+        search: GenerationFilter,
+        list_flows: Callable[[], Collection[str]],
     ) -> Page[Generation]:
-        """Return a page of the generations of a tenant's flows, newest first over all flows.
+        """Return a page of a tenant's generations, newest first: of a flow, or for None of all.
 
         A filter by status reads up to SCANNED generations, so that a page may have fewer than its
-        limit. Takes a query of an index for each flow (one for an external reference), and a batch
-        read for each BATCH. Expired generations are left out. With big texts a page ends early.
+        limit. Takes a query of an index, and a batch read for each BATCH. Expired generations are
+        left out. With big texts a page ends early. Only while the index `by_tenant` is in the
+        making, `list_flows` is called, and the list takes a query for each flow.
         """
-        if search.external_ref is None:
-            index, name = "by_flow", "list_key"
-            values = [f"{tenant}#{flow}" for flow in flows]
-        else:
-            index, name = "by_reference", "reference"
-            values = [items.reference_key(tenant, search.external_ref)]
-        orders = _merged([self._orders(index, name, value, search) for value in values])
+        orders = self._find_orders(tenant, flow, search, list_flows)
         picked: list[Item] = []
         after: str | None = None
         for some in batched(
@@ -99,7 +100,7 @@ class Listings:
             for at, pk in some:
                 after = at
                 item = read.get(pk)
-                if is_there(item) and _is_wanted(item, flows, search):
+                if is_there(item) and _is_wanted(item, flow, search):
                     picked.append(item)
                 if len(picked) == search.limit:
                     break
@@ -113,6 +114,33 @@ class Listings:
         if len(found) < len(picked):
             after = found[-1].order
         return Page(items=tuple(found), after=after)
+
+    def _find_orders(
+        self,
+        tenant: str,
+        flow: str | None,
+        search: GenerationFilter,
+        list_flows: Callable[[], Collection[str]],
+    ) -> Iterator[tuple[str, str]]:
+        """Return orders and keys of a list's generations, newest first."""
+        if search.external_ref is not None:
+            reference = items.reference_key(tenant, search.external_ref)
+            return self._orders("by_reference", "reference", reference, search)
+        if flow is not None:
+            return self._orders("by_flow", "list_key", f"{tenant}#{flow}", search)
+        orders = self._orders("by_tenant", "tenant", tenant, search)
+        try:
+            return chain(list(islice(orders, 1)), orders)
+        except IndexMissingError as error:
+            telemetry.logger().warning(
+                "listed by flow: the index by_tenant is missing", extra={"why": str(error)}
+            )
+        return _merged(
+            [
+                self._orders("by_flow", "list_key", f"{tenant}#{each}", search)
+                for each in list_flows()
+            ]
+        )
 
     def _orders(
         self, index: str, name: str, value: str, search: GenerationFilter
@@ -189,8 +217,8 @@ def _bound(moment: "datetime | None", otherwise: str) -> str:
     return f"{min(max(clock.to_millis(moment), 0), 10**13 - 1):013d}"
 
 
-def _is_wanted(item: Item, flows: Collection[str], search: GenerationFilter) -> bool:
-    return item["flow"]["S"] in flows and (
+def _is_wanted(item: Item, flow: str | None, search: GenerationFilter) -> bool:
+    return flow in {None, item["flow"]["S"]} and (
         not search.statuses or Status.stored(item["status"]["S"]) in search.statuses
     )
 

@@ -27,16 +27,34 @@ knows its own write when botocore repeats it (afterword.runtime.dynamodb).
 from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from itertools import batched
 from typing import TYPE_CHECKING, NamedTuple
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from afterword import clock
-from afterword.errors import ConflictError, NotFoundError, UnavailableError
-from afterword.generations import Completion, Generation, Reason, Status, Submission, is_id, items
+from afterword.errors import ConflictError, GoneError, NotFoundError, UnavailableError
+from afterword.generations import (
+    Completion,
+    FailedError,
+    Generation,
+    Reason,
+    Status,
+    Submission,
+    is_id,
+    items,
+)
 from afterword.generations.claims import Claim, NotDueError
 from afterword.generations.details import GenerationDetail
-from afterword.generations.ends import STALLED_AFTER, DueKey, End, EndResult, Look, Stalled
+from afterword.generations.ends import (
+    STALLED_AFTER,
+    DueKey,
+    End,
+    EndResult,
+    Look,
+    ObjectSweep,
+    Stalled,
+)
 from afterword.generations.items import READERS, Items, is_there, partition_key
 from afterword.runtime import telemetry
 from afterword.runtime.dynamodb import (
@@ -66,7 +84,7 @@ if TYPE_CHECKING:
 
     from afterword.files import StoredFile
     from afterword.generations import SubmissionOptions
-    from afterword.runtime.payloads import Payloads
+    from afterword.runtime.payloads import PayloadPage, Payloads, StoredPayload
 
 
 class PutResult(NamedTuple):
@@ -96,14 +114,16 @@ class GenerationStore:
         """Accept a submission: store its generation, queued.
 
         A generation that already has this id stays unchanged. Takes one write, and before that one
-        S3 put for each file, and for each text over INLINE_BYTES.
+        S3 put for each file, and for each text over INLINE_BYTES. The payloads of a refused
+        submission are deleted.
         """
-        item = self._items.queued(tenant, generation_id, submission, options)
+        item, payloads = self._items.queued(tenant, generation_id, submission, options)
         expired = at_most("expires_at", seconds(clock.now()))
         failed = self._table.put(item, absent("pk") | expired)
         if failed is None:
             return PutResult(status=Status.QUEUED, slot=options.slot, same=True)
         stored = failed.item or {}
+        self._delete_refused(payloads, stored)
         return PutResult(
             status=_status(stored),
             slot=items.slot_of(stored),
@@ -123,8 +143,12 @@ class GenerationStore:
         return self._items.results(self._found(tenant, generation_id))
 
     def read_file(self, file: "StoredFile") -> bytes:
-        """Return the content of a generation's file."""
-        return self._payloads.get_file(file.key)
+        """Return the content of a generation's file; raise FailedError if it is gone."""
+        try:
+            return self._payloads.get_file(file.key)
+        except GoneError as error:
+            message = f"{file.input}: the file is gone from storage. Submit the request again."
+            raise FailedError(Reason.INPUT_MISSING, message) from error
 
     def get_detail(self, tenant: str, generation_id: str) -> GenerationDetail:
         """Return a tenant's generation with its request; raise NotFoundError like `get`."""
@@ -181,7 +205,10 @@ class GenerationStore:
         return outcome
 
     def get_submission(self, tenant: str, generation_id: str) -> tuple[Submission, Status]:
-        """Return the submission and its status; raise NotFoundError if there is none."""
+        """Return the submission and its status.
+
+        Raises NotFoundError if there is none, and GoneError if one of its texts or files is gone.
+        """
         item = self._found(tenant, generation_id)
         return self._items.submission(item), _status(item)
 
@@ -273,15 +300,14 @@ class GenerationStore:
         Returns the claim with this result; None if the claim is lost.
         """
         name = f"step_{len(claim.results) + 1}"
+        result = {name: self._items.result(claim, completion)}
         outcome = self._table.update(
             _key(claim.tenant, claim.id),
-            sets={
-                name: self._items.result(claim, completion),
-                **items.answers_attribute(claim.results, completion),
-            },
+            sets={**result, **items.answers_attribute(claim.results, completion)},
             condition=_mine(claim),
         )
         if isinstance(outcome, ConditionFailed):
+            self._delete_refused(items.payload_keys({"step_1": result[name]}), outcome.item)
             return None
         return replace(claim, results=(*claim.results, completion))
 
@@ -485,9 +511,8 @@ class GenerationStore:
         """Delete an ended generation, of a flow if one is given, with all its texts.
 
         A tombstone (items.TOMBSTONE_ATTRIBUTES) stays until it expires: its end is still dispatched
-        and counted, and its idempotency key stays used. The payloads are deleted after that; those
-        that S3 does not delete expire. Raises NotFoundError if there is no such generation, and
-        ConflictError if it is open.
+        and counted, and its idempotency key stays used. The payloads are deleted after that. Raises
+        NotFoundError if there is no such generation, and ConflictError if it is open.
         """
         item = self._found(tenant, generation_id)
         if flow not in {None, item["flow"]["S"]}:
@@ -512,14 +537,68 @@ class GenerationStore:
         )
         if isinstance(outcome, ConditionFailed):  # another delete was quicker
             raise NotFoundError("There is no such generation.")
-        if objects:
-            try:
-                self._payloads.delete(objects)
-            except (BotoCoreError, ClientError, UnavailableError) as error:
-                telemetry.logger().warning(
-                    "could not delete the payloads, which will expire",
-                    extra={"generation_id": generation_id, "tenant": tenant, "why": str(error)},
-                )
+        self._delete_payloads(objects)
+        telemetry.logger().info("deleted", extra={"generation_id": generation_id, "tenant": tenant})
+
+    def _delete_refused(self, keys: Collection[str], item: Item | None) -> None:
+        """Delete the payloads of a refused write, but for those that the item as it stands names.
+
+        The item names them if botocore has repeated a write whose response was lost.
+        """
+        left = [key for key in keys if item is None or not items.names_payload(item, key)]
+        self._delete_payloads(left)
+
+    def _delete_payloads(self, keys: Collection[str]) -> None:
+        """Delete payloads that no item names; those that S3 does not delete are left to the sweep.
+
+        The sweep is that of afterword.engine.orphans.
+        """
+        if not keys:
+            return
+        try:
+            self._payloads.delete(keys)
+        except (BotoCoreError, ClientError, UnavailableError) as error:
+            telemetry.logger().warning(
+                "could not delete payloads, which the next sweep of objects finds",
+                extra={"keys": sorted(keys), "why": str(error)},
+            )
+
+    def list_payloads(self, after: str) -> "PayloadPage":
+        """Return the payloads of generations in the order of their keys, after a key."""
+        return self._payloads.list_page(after)
+
+    def find_orphans(self, payloads: "Collection[StoredPayload]") -> list[str]:
+        """Return the keys, of these payloads, that no item names.
+
+        Takes a batch read for each BATCH generations. The reads are eventually consistent, so the
+        payloads have to be older than any write that is still on its way.
+        """
+        owners = {payload.owner: _key(*payload.owner) for payload in payloads if payload.owner}
+        found: dict[tuple[str, str], Item] = {}
+        for keys in batched(owners.values(), BATCH, strict=False):
+            for item in self._table.get_all(keys, consistent=False):
+                found[item["tenant"]["S"], item["id"]["S"]] = item
+        return [
+            payload.key
+            for payload in payloads
+            if payload.owner is not None
+            and not (
+                payload.owner in found and items.names_payload(found[payload.owner], payload.key)
+            )
+        ]
+
+    def delete_orphans(self, keys: Collection[str]) -> None:
+        """Delete payloads that no item names; raise UnavailableError for those that are left."""
+        self._payloads.delete(keys)
+
+    def read_object_sweep(self) -> ObjectSweep | None:
+        """Return the progress of the sweep of objects; None before the first one."""
+        item = self._table.get({"pk": text(_OBJECT_SWEEP)})
+        return None if item is None else items.read_object_sweep(item)
+
+    def save_object_sweep(self, sweep: ObjectSweep) -> None:
+        """Store the progress of the sweep of objects."""
+        self._table.put({"pk": text(_OBJECT_SWEEP), **items.object_sweep(sweep)})
 
     def mark_retried(self, tenant: str, generation_id: str, retry_id: str) -> None:
         """Store the id of an ended generation's retry, and remove it from the dead letters."""
@@ -547,9 +626,16 @@ class GenerationStore:
             own=change,
             returns_item=True,
         )
-        return None if isinstance(outcome, ConditionFailed) else items.read_end(outcome)
+        if isinstance(outcome, ConditionFailed):
+            self._delete_refused(items.payload_keys(attributes), outcome.item)
+            return None
+        return items.read_end(outcome)
 
 
+BATCH = 100
+"""The most items of one batch read."""
+_OBJECT_SWEEP = "#objects"
+"""The key of the item with the progress of the sweep of objects; no tenant's id begins so."""
 _QUEUED = equals("status", text(Status.QUEUED))
 _RUNNING = equals("status", text(Status.RUNNING))
 

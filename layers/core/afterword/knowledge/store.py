@@ -30,7 +30,7 @@ from afterword.errors import (
     UnavailableError,
     UnprocessableError,
 )
-from afterword.generations import is_id, new_id
+from afterword.generations import FailedError, Reason, is_id, new_id
 from afterword.knowledge import Content, check_change, check_draft, is_external_id, items
 from afterword.knowledge.passages import cut_passages
 from afterword.knowledge.ranking import Candidate, Selection, SelectionTooLargeError
@@ -40,6 +40,7 @@ from afterword.runtime.dynamodb import (
     QueryPage,
     Table,
     TransactionCanceledError,
+    Value,
     begins_with,
     between,
     contains,
@@ -54,7 +55,7 @@ if TYPE_CHECKING:
     from afterword.knowledge import Change, Draft, Folder
     from afterword.knowledge.items import Stored
     from afterword.runtime.dynamodb import Item
-    from afterword.runtime.payloads import Payloads
+    from afterword.runtime.payloads import PayloadPage, Payloads, StoredPayload
 
 MAX_SCANNED = 20_000
 """Contents that a selection reads, those with other tags included."""
@@ -68,6 +69,9 @@ CONFLICT_WAITS = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6)
 MAX_WRITE_TRIES = 10
 """Tries of a write while others change the content at the same time."""
 
+_CHANGING = "*"
+"""The key of the text of a content that another request is changing; no text has it."""
+_METADATA = ".metadata.json"
 _BUSY = {"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"}
 
 
@@ -182,6 +186,52 @@ class ContentStore:
             self._discard(before.object)
             return
         raise _busy()
+
+    def list_payloads(self, after: str) -> "PayloadPage":
+        """Return the texts and metadata files in the order of their keys, after a key."""
+        return self._payloads.list_page(after)
+
+    def find_orphans(self, payloads: "Collection[StoredPayload]") -> list[str]:
+        """Return the keys, of these texts and metadata files, that no content names.
+
+        The payloads have to be older than any change that is still on its way. A content that is
+        changed meanwhile keeps its payloads. Reads: two for each 100 contents.
+        """
+        owners = {payload.owner for payload in payloads if payload.owner is not None}
+        named = {
+            owner: key
+            for some in batched(owners, MAX_SELECTED, strict=False)
+            for owner, key in self._read_objects(some).items()
+        }
+        return [
+            payload.key
+            for payload in payloads
+            if payload.owner is not None
+            and named[payload.owner] not in {payload.key.removesuffix(_METADATA), _CHANGING}
+        ]
+
+    def _read_objects(self, owners: "Collection[tuple[str, str]]") -> dict[tuple[str, str], str]:
+        """Return the keys of contents' texts by owner; "" for an absent content.
+
+        A content between two reads has _CHANGING.
+        """
+        objects = dict.fromkeys(owners, "")
+        places = self._table.get_all(
+            items.item_key(tenant, items.id_key(content_id)) for tenant, content_id in owners
+        )
+        keys: dict[tuple[str, str], dict[str, Value]] = {}
+        for place in places:
+            owner = place["pk"]["S"], place["sk"]["S"].removeprefix(items.id_key(""))
+            objects[owner] = _CHANGING
+            sort_key = items.content_key(place["folder"]["S"], owner[1])
+            keys[owner] = items.item_key(owner[0], sort_key)
+        for item in self._table.get_all(keys.values()):
+            objects[item["pk"]["S"], item["id"]["S"]] = item["object"]["S"]
+        return objects
+
+    def delete_orphans(self, keys: Collection[str]) -> None:
+        """Delete payloads that no content names; raise UnavailableError for those that are left."""
+        self._payloads.delete(keys)
 
     def list_folders(self, tenant: str) -> "list[Folder]":
         """Return the folders by name, empty ones included. Reads: a query."""
@@ -298,7 +348,11 @@ class ContentStore:
                 yield from batched(page.items, READERS, strict=False)
 
     def _read_text(self, item: "Item") -> str | None:
-        """Return the text of an item, after a change the new one; None for a removed content."""
+        """Return the text of an item, after a change the new one.
+
+        None for a removed content. Raises FailedError for a text that is gone from storage: an
+        answer without it might be wrong, and no later attempt finds it.
+        """
         for _ in range(MAX_WRITE_TRIES):
             if "text" in item:
                 return item["text"]["S"]
@@ -310,7 +364,11 @@ class ContentStore:
             if now is None:
                 return None
             if now["object"] == item["object"]:
-                raise UnavailableError(f"The text of content {item['id']['S']} cannot be read.")
+                raise FailedError(
+                    Reason.KNOWLEDGE_UNAVAILABLE,
+                    f"The text of content {item['id']['S']} is gone from storage."
+                    " Delete the content, and add it again.",
+                )
             item = now
         raise _busy()
 
@@ -437,7 +495,7 @@ def _is_after(after: str, folder_id: str | None) -> bool:
 
 
 def _metadata(name: str) -> str:
-    return f"{name}.metadata.json"
+    return f"{name}{_METADATA}"
 
 
 def _busy() -> UnavailableError:

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
         KeysAndAttributesTypeDef,
         PutTypeDef,
         QueryInputTypeDef,
+        QueryOutputTypeDef,
         TransactWriteItemTypeDef,
         UpdateTypeDef,
     )
@@ -47,6 +48,8 @@ type Item = Mapping[str, Value]
 
 READ_WAITS = (0.0, 0.0, 0.05, 0.1, 0.2, 0.4)
 """Seconds before each try of a batch read, since throttling leaves keys unread."""
+_NO_INDEX = {"ValidationException", "ResourceNotFoundException"}
+"""DynamoDB's codes for an index that is absent or in the making, and for some other faults."""
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
@@ -226,6 +229,10 @@ class TransactionCanceledError(ClientError):
         return [reason["Code"] for reason in self.response["CancellationReasons"]]
 
 
+class IndexMissingError(ClientError):
+    """A query of an index that the table does not have, or that is still being made."""
+
+
 class QueryPage(NamedTuple):
     """The items of one call. `last` is the last key, None at the end; `scanned` counts filtered."""
 
@@ -331,7 +338,7 @@ class Table:
 
         A page is one call, made when the caller asks for the page, and has up to `limit` items.
         Items that do not meet `where` are read and left out. With `attributes`, items have only
-        those.
+        those. Raises IndexMissingError for an index that cannot be read yet.
         """
         names = Placeholders()
         request: QueryInputTypeDef = {
@@ -356,11 +363,19 @@ class Table:
         while True:
             if last is not None:
                 request["ExclusiveStartKey"] = last
-            answer = self._client.query(**request)
+            answer = self._query(request)
             last = answer.get("LastEvaluatedKey")
             yield QueryPage(answer["Items"], last, answer["ScannedCount"])
             if last is None:
                 return
+
+    def _query(self, request: "QueryInputTypeDef") -> "QueryOutputTypeDef":
+        try:
+            return self._client.query(**request)
+        except ClientError as error:
+            if "IndexName" not in request or error.response["Error"]["Code"] not in _NO_INDEX:
+                raise
+            raise IndexMissingError(error.response, error.operation_name) from error
 
     def put(self, item: Item, condition: Condition | None = None) -> ConditionFailed | None:
         """Write an item, replacing an older one; None, or ConditionFailed and no change."""

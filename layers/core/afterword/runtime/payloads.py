@@ -1,24 +1,51 @@
 """Payloads: files, and texts too big for a DynamoDB item, in S3.
 
-The only user of S3 beside afterword.batches.files, which reads and writes in parts.
+The only user of S3 beside afterword.batches.files, which reads and writes in parts. An absent
+payload is told from one that may not be read by the right to list the bucket: with it S3 answers
+NoSuchKey for an absent key, and AccessDenied for a lost right alone.
+https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html
 """
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from botocore.exceptions import ClientError
 
-from afterword.errors import UnavailableError
+from afterword.errors import GoneError, UnavailableError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Sequence
+    from datetime import datetime
 
     from mypy_boto3_s3 import S3Client
 
 INLINE_BYTES = 16 * 1024
 """A text up to this many UTF-8 bytes stays in its item (docs/decisions/0004-claim-check.md)."""
+PAGE = 1_000
+"""The most keys of a page, and of one call that deletes."""
+ABSENT = "NoSuchKey"
+"""S3's code for an absent key, to a caller with the right to list the bucket."""
 
-ABSENT = {"NoSuchKey", "AccessDenied"}
-"""S3's codes for an absent key; the latter without the right to list the bucket."""
+
+class StoredPayload(NamedTuple):
+    """A key of the bucket, and the time of its last write."""
+
+    key: str
+    written_at: "datetime"
+
+    @property
+    def owner(self) -> tuple[str, str] | None:
+        """The tenant and the id of the owner; None for a key in another form than a payload's."""
+        match self.key.split("/"):
+            case [tenant, owner, name] if tenant and owner and name:
+                return tenant, owner
+        return None
+
+
+class PayloadPage(NamedTuple):
+    """Payloads in the order of their keys; `more` says that others follow."""
+
+    payloads: "Sequence[StoredPayload]"
+    more: bool
 
 
 class Payloads:
@@ -42,24 +69,37 @@ class Payloads:
         return key
 
     def get(self, key: str) -> str:
-        """Return the text that was stored under the key."""
+        """Return the text that was stored under the key; raise GoneError for an absent key."""
         return self.get_file(key).decode()
 
     def find(self, key: str) -> str | None:
         """Return the text that was stored under the key, None for an absent key."""
         try:
             return self.get(key)
-        except ClientError as error:
-            if error.response["Error"]["Code"] not in ABSENT:
-                raise
+        except GoneError:
             return None
 
     def get_file(self, key: str) -> bytes:
-        """Return the file that was stored under the key."""
-        return self._s3().get_object(Bucket=self._bucket, Key=key)["Body"].read()
+        """Return the file that was stored under the key; raise GoneError for an absent key."""
+        try:
+            answer = self._s3().get_object(Bucket=self._bucket, Key=key)
+        except ClientError as error:
+            if error.response["Error"]["Code"] != ABSENT:
+                raise
+            raise GoneError("A text of this record is gone from storage.") from error
+        return answer["Body"].read()
+
+    def list_page(self, after: str) -> PayloadPage:
+        """Return up to PAGE payloads in the order of their keys, from the one after `after` on."""
+        answer = self._s3().list_objects_v2(Bucket=self._bucket, StartAfter=after, MaxKeys=PAGE)
+        found = answer.get("Contents", ())
+        return PayloadPage(
+            [StoredPayload(each["Key"], each["LastModified"]) for each in found],
+            more=answer["IsTruncated"],
+        )
 
     def delete(self, keys: "Collection[str]") -> None:
-        """Delete the payloads of up to 1,000 keys in one call; idempotent.
+        """Delete the payloads of up to PAGE keys in one call; idempotent.
 
         Raises UnavailableError for keys that S3 did not delete, which a successful answer reports.
         """

@@ -65,10 +65,11 @@ def render_accepted(generation_id: str) -> Response:
 
 
 def render_generation(generation: Generation) -> Response:
-    """Return a MailGenerationAsyncOutput."""
+    """Return a MailGenerationAsyncOutput; a lost reply has failed."""
     completion = generation.completion
+    status = Status.FAILED if generation.has_lost_result else generation.status
     output: MailGenerationAsyncOutput = {
-        "status": _STATUSES[generation.status],
+        "status": _STATUSES[status],
         "response": None if completion is None else completion.text,
         "external_ref": JsonText(generation.external.get("external_ref", "null")),
         "external_metadata": JsonText(generation.external.get("external_metadata", "null")),

@@ -22,7 +22,7 @@ from afterword.errors import (
 )
 from afterword.files import StoredFile
 from afterword.flows.inputs import Input, Kind, declared_inputs
-from afterword.generations import Status
+from afterword.generations import GONE, Generation, Status
 from afterword.generations.details import GenerationDetail
 from afterword.handlers import http, paging
 from afterword.handlers.http import STATUSES, Request, Response, read_bearer_token
@@ -47,6 +47,8 @@ PAGE = 100
 """Generations of a page, the maximum too."""
 MAX_TITLE = 255
 TOO_LARGE = "(too large to be shown)"
+LOST = "gone"
+"""The reason of a generation whose text is gone from storage."""
 _PAGING = Paging(size=PAGE, maximum=PAGE, key=paging.GENERATION_KEY)
 _APPS = uuid.UUID("5a9f4f0e-0f0b-4c53-9d4e-3c8f4a1de6b7")
 _STATUSES: Mapping[Status, Literal["pending", "processing", "completed", "failed"]] = {
@@ -211,8 +213,13 @@ def _build_read(listed: GenerationDetail) -> "TextGenerationRead":
         "outputs": {} if completion is None else {"text": completion.text},
         "logs": _write_logs(listed),
         "meta_data": _build_meta_data(listed),
-        "status": _STATUSES[generation.status],
+        "status": _STATUSES[_choose_status(generation)],
     }
+
+
+def _choose_status(generation: Generation) -> Status:
+    """Return the status to show: one whose text is gone has failed, for its reader."""
+    return Status.FAILED if generation.has_lost_result else generation.status
 
 
 def _build_inputs(listed: GenerationDetail) -> Json:
@@ -244,8 +251,9 @@ def _build_meta_data(listed: GenerationDetail) -> Json:
         "tokens_in": generation.tokens_in,
         "tokens_out": generation.tokens_out,
         "stop_reason": completion and completion.stop_reason,
-        "reason": generation.reason,
-        "message": generation.message,
+        "reason": LOST if generation.has_lost_result else generation.reason,
+        "message": GONE if generation.has_lost_result else generation.message,
+        "gone": generation.gone,
     }
 
 
@@ -262,6 +270,8 @@ def _write_logs(listed: GenerationDetail) -> str:
         lines.append(f"{clock.to_rfc3339(generation.finished_at)} {how}")
     if generation.reason is not None:
         lines.append(f"{generation.reason}: {generation.message}")
+    if generation.has_lost_result:
+        lines.append(f"{LOST}: {GONE}")
     if generation.completion is not None and generation.completion.model is not None:
         lines.append(
             f"{generation.completion.model}: {generation.tokens_in} tokens in,"
@@ -279,6 +289,8 @@ def _build_session(listed: GenerationDetail) -> "ChatSession":
     turns = [_build_turn("\n".join(inputs), key, files, is_bot=False)]
     if generation.completion is not None:
         turns.append(_build_turn(generation.completion.text, key, [], is_bot=True))
+    elif generation.has_lost_result:
+        turns.append(_build_turn(GONE, key, [], is_bot=True))
     return {"id": generation.id, "title": generation.title, "data": turns}
 
 

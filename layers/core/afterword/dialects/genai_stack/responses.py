@@ -20,7 +20,7 @@ class TextGenerationRead(TypedDict):
     """A line for each event of the generation."""
     meta_data: dict[str, object]
     """`flow`, `flow_version`, `attempts`, `created_at`, `finished_at`, `seconds`, `model`, tokens,
-    and the reason of a failure."""
+    the reason of a failure, and `gone`: whether a text of it is gone from storage."""
     status: Literal["pending", "processing", "completed", "failed"]
 
 

@@ -12,6 +12,7 @@ from afterword import clock
 from afterword.batches import MAX_LINES, Batch, State, upload_key
 from afterword.dialects.native import generations, parse_members, render_response
 from afterword.errors import InvalidRequestError, NotFoundError, UnprocessableError
+from afterword.generations import GONE
 from afterword.handlers import http
 from afterword.handlers.json_members import require_text
 from afterword.knowledge import MAX_NAME
@@ -130,13 +131,14 @@ class Lines:
             error = {"reason": "missing", "message": "The generation was deleted, or has expired."}
             return render({"line": line, "id": generation_id, "error": error})
         built = generations.build_generation(generation)
+        lost = {"reason": "gone", "message": GONE} if generation.has_lost_result else None
         return render(
             {
                 "line": line,
                 "id": built["id"],
                 "status": built["status"],
                 "output": built["output"],
-                "error": built["error"],
+                "error": lost or built["error"],
                 "external_ref": built["external_ref"],
             }
         )

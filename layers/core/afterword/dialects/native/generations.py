@@ -16,12 +16,14 @@ from afterword.dialects import native
 from afterword.errors import (
     ConflictError,
     ForbiddenError,
+    GoneError,
     InvalidRequestError,
     NotFoundError,
     UnprocessableError,
 )
 from afterword.flows import inputs
 from afterword.generations import (
+    GONE,
     MAX_DEADLINE,
     MAX_REFERENCE,
     MIN_DEADLINE,
@@ -236,11 +238,15 @@ def build_generation(generation: Generation) -> "responses.Generation":
         "retry_of": generation.retry_of,
         "title": generation.title,
         "rating": generation.rating,
+        "gone": generation.gone,
         "links": _build_links(generation),
     }
 
 
 def _render(status: HTTPStatus, generation: Generation, headers: Mapping[str, str]) -> Response:
+    """Return a generation; raise GoneError for one whose text is gone from storage."""
+    if generation.has_lost_result:
+        raise GoneError(GONE)
     again = {} if generation.status.terminal else {"retry-after": str(RETRY_AFTER)}
     return native.render_response(status, build_generation(generation), {**again, **headers})
 

@@ -12,7 +12,15 @@ from typing import TYPE_CHECKING
 
 from afterword.errors import AfterwordError, InvalidRequestError, UnprocessableError
 from afterword.flows import inputs
-from afterword.generations import Completion, Generation, Output, Reason, Status, Submission
+from afterword.generations import (
+    GONE,
+    Completion,
+    Generation,
+    Output,
+    Reason,
+    Status,
+    Submission,
+)
 from afterword.handlers import context_filters, http
 from afterword.handlers.http import STATUSES, Request, Response, read_bearer_token
 from afterword.handlers.json_members import read_object, write_scalar
@@ -181,6 +189,8 @@ def _render_result(completion: Completion) -> JsonText:
 
 
 def _choose_status(generation: Generation) -> HTTPStatus:
+    if generation.has_lost_result:
+        return HTTPStatus.GONE
     if generation.status is Status.CANCELED:
         return HTTPStatus.CONFLICT
     if generation.reason in _TIMED_OUT:
@@ -191,6 +201,8 @@ def _choose_status(generation: Generation) -> HTTPStatus:
 
 
 def _explain(generation: Generation) -> str:
+    if generation.has_lost_result:
+        return f"gone: {GONE}"
     if generation.reason is None:
         return "The run was canceled."
     return f"{generation.reason}: {generation.message}"

@@ -24,7 +24,7 @@ from afterword.errors import (
 )
 from afterword.flows import inputs
 from afterword.flows.inputs import Input, Kind
-from afterword.generations import Generation, Source, Status, Submission
+from afterword.generations import GONE, Generation, Source, Status, Submission
 from afterword.generations.details import GenerationDetail
 from afterword.handlers import http, paging
 from afterword.handlers.http import STATUSES, Request, Response, read_bearer_token
@@ -156,8 +156,12 @@ def render_accepted(generation_id: str) -> Response:
 
 def render_unanswered(generation: Generation) -> Response:
     """Return the state of a question without an answer, and the reason if there will be none."""
-    body: AsyncAnswer = {"questionId": generation.id, "status": _STATUSES[generation.status]}
-    if generation.status is Status.CANCELED:
+    lost = generation.has_lost_result
+    status = _STATUSES[Status.FAILED if lost else generation.status]
+    body: AsyncAnswer = {"questionId": generation.id, "status": status}
+    if lost:
+        body["error"] = f"gone: {GONE}"
+    elif generation.status is Status.CANCELED:
         body["error"] = "The question was canceled."
     elif generation.status is Status.FAILED:
         body["error"] = f"{generation.reason}: {generation.message}"
@@ -167,10 +171,13 @@ def render_unanswered(generation: Generation) -> Response:
 def render_answered(listed: GenerationDetail, earlier: Sequence[GenerationDetail]) -> Response:
     """Return an answer, with the conversation up to it. `earlier` may have the question itself.
 
-    Of a long conversation the response leaves out the oldest turns.
+    Of a long conversation the response leaves out the oldest turns, and of all earlier questions
+    those with a text that is gone from storage.
     """
     generation = listed.generation
-    questions = [each for each in earlier if each.generation.id != generation.id]
+    questions = [
+        each for each in earlier if each.generation.id != generation.id and not each.generation.gone
+    ]
     turns = [turn for each in (*questions, listed) for turn in _build_turns(each)]
     newest = paging.fit((render(turn) for turn in reversed(turns)), MAX_HISTORY_BYTES, least=0)
     chat: ChatData = {

@@ -77,6 +77,9 @@ class Generation(TypedDict):
     """The generation that this one repeats."""
     title: str | None
     rating: int | None
+    gone: bool
+    """Whether a text of the generation is gone from storage: its output or its metadata, then
+    null."""
     links: Links
 
 

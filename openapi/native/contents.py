@@ -1,0 +1,24 @@
+"""Contents of the knowledge base: `/v1/contents`."""
+
+from openapi.operations import Answer, Operation, Section, path
+from openapi.problem import problems
+
+TAG = "Contents"
+KEYS = ("bearer",)
+SECTION = Section(
+    TAG,
+    "The documents of the knowledge base. Takes a key with the scope `admin` that is bound to no"
+    " flow. The section Promptitude has the other operations.",
+    (
+        Operation(
+            name="delete_content",
+            route="DELETE /v1/contents/{contentId}",
+            tag=TAG,
+            summary="Delete a content and its text",
+            parameters=(path("contentId", "The content, by its id or your own id."),),
+            answers={204: Answer(description="The content is deleted.")}
+            | problems(401, 403, 404, 413, 503),
+            keys=KEYS,
+        ),
+    ),
+)
