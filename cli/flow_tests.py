@@ -12,7 +12,7 @@ from afterword.errors import UnprocessableError
 from afterword.files import Upload
 from afterword.flows import flow as flows
 from afterword.flows import inputs
-from afterword.flows.flow import Flow
+from afterword.flows.flow import Flow, read_flow
 from afterword.flows.inputs import ANY_TEXT, Input, Kind
 from afterword.generations import Completion, Submission
 from afterword.knowledge.ranking import Origin, Ranked
@@ -96,7 +96,7 @@ def run(  # noqa: PLR0913, PLR0917 - a command's options are its parameters
         return
     services = stack.of(context)
     saved = stored(services.registry, tenant, flow, version)
-    parsed = Flow.model_validate_json(saved.document)
+    parsed = read_flow(saved.document)
     values, attached = _checked(parsed, sent)
     steps = list(
         _asked(

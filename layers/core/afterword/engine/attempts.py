@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from afterword import clock
 from afterword.errors import NotFoundError
 from afterword.flows import outputs, placeholders
-from afterword.flows.flow import Flow
+from afterword.flows.flow import read_flow
 from afterword.generations import Completion, FailedError, Reason, Status
 from afterword.generations.claims import ModelCall, TokenUsage
 from afterword.knowledge import citations, selection
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from afterword.engine.metrics import Metrics
     from afterword.engine.outbox import Outbox
     from afterword.engine.prompting import Prompter, PromptSources
-    from afterword.flows.flow import Step
+    from afterword.flows.flow import Flow, Step
     from afterword.flows.placeholders import Template
     from afterword.generations.claims import Claim
     from afterword.generations.store import GenerationStore
@@ -164,12 +164,12 @@ class Worker:
             return self._fail(claim, error.reason, str(error), spent)
         return self._succeed(claim, _merge_steps(claim, completion))
 
-    def _load_flow(self, tenant: str, flow: str, version: int) -> Flow:
+    def _load_flow(self, tenant: str, flow: str, version: int) -> "Flow":
         try:
             stored = self._registry.get_flow(tenant, flow, version)
         except NotFoundError as error:
             raise FailedError(Reason.FLOW_MISSING, f"Flow {flow} is gone.") from error
-        return Flow.model_validate_json(stored.document)
+        return read_flow(stored.document)
 
     def _answer(
         self,
