@@ -28,6 +28,9 @@ def put(
     """Save a flow from a file, as the next version of the id that it names."""
     flow = flow_files.read(file)
     services = stack.of(context)
+    services.registry.get_tenant(tenant)
+    for field, problem in services.model_access.list_problems(tenant, flow):
+        raise flow_files.FlowFileError(f"{field}: {problem}")
     saved = services.registry.put_flow(tenant, flow.id, documents.render_document(flow))
     say(f"Saved flow {saved.id} of tenant {tenant} as version {saved.version}.")
     for field, warning in documents.list_warnings(lambda: services.contents, tenant, flow):

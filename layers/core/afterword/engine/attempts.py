@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from afterword.engine.metrics import Metrics
+    from afterword.engine.model_access import ModelAccess
     from afterword.engine.outbox import Outbox
     from afterword.engine.prompting import Prompter, PromptSources
     from afterword.flows.flow import Flow, Step
@@ -61,6 +62,7 @@ class Worker:
         queue: "Queue",
         prompter: "Prompter",
         model: "Model",
+        access: "ModelAccess",
         metrics: "Metrics",
     ) -> None:
         self._store = store
@@ -69,6 +71,7 @@ class Worker:
         self._queue = queue
         self._prompter = prompter
         self._model = model
+        self._access = access
         self._metrics = metrics
         self._flow = lru_cache(maxsize=256)(self._load_flow)  # a version never changes
 
@@ -142,6 +145,7 @@ class Worker:
                 completion = _without_model(template.text)
             else:
                 flow = self._flow(claim.tenant, claim.flow, claim.flow_version)
+                self._access.check(claim.tenant, flow)
                 *first, last = flow.steps
                 sources = self._prompter.read_sources(claim, flow, _call_deadline(claim, deadline))
                 for step in first[len(claim.results) :]:
@@ -168,7 +172,9 @@ class Worker:
         try:
             stored = self._registry.get_flow(tenant, flow, version)
         except NotFoundError as error:
-            raise FailedError(Reason.FLOW_MISSING, f"Flow {flow} is gone.") from error
+            raise FailedError(
+                Reason.FLOW_MISSING, f"Version {version} of flow {flow} is gone."
+            ) from error
         return read_flow(stored.document)
 
     def _answer(

@@ -1,7 +1,7 @@
 """The registry table: tenants, API keys and flows, and its only user.
 
 pk              sk                what
-tenant#<id>     tenant            the tenant, its limits, its webhooks' count and hosts
+tenant#<id>     tenant            the tenant, its limits, its models, its webhooks' count and hosts
 tenant#<id>     key#<key id>      a mark that the tenant has this key
 key#<key id>    key               the key itself, read by its id alone
 tenant#<id>     flow#<id>         the newest version of a flow
@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 
     from mypy_boto3_dynamodb import DynamoDBClient
 
+MAX_MODELS = 100
+"""Models in the list of one tenant."""
 MAX_FLOW_BYTES = 350_000
 """Bytes of a flow's document; an item of DynamoDB has at most 400 KB."""
 
@@ -84,6 +86,7 @@ class Registry:
             limits=Limits(**limits),
             webhooks="webhooks" in item and int(item["webhooks"]["N"]) > 0,
             webhook_hosts=frozenset(item["webhook_hosts"]["SS"] if "webhook_hosts" in item else ()),
+            models=frozenset(item["models"]["SS"]) if "models" in item else None,
         )
 
     def count_webhook(self, tenant_id: str, more: int) -> None:
@@ -103,6 +106,18 @@ class Registry:
             _tenant_key(tenant_id),
             sets={"webhook_hosts": {"SS": sorted(hosts)}} if hosts else {},
             removes=[] if hosts else ["webhook_hosts"],
+            condition=exists("pk"),
+        )
+        _require_tenant(tenant_id, outcome)
+
+    def set_models(self, tenant_id: str, models: Collection[str] | None) -> None:
+        """Set the models that a tenant's flows may name, None for all; caches keep the old 60 s."""
+        if models is not None and not 1 <= len(models) <= MAX_MODELS:
+            raise InvalidRequestError(f"models: must be 1 to {MAX_MODELS}, not {len(models)}.")
+        outcome = self._table.update(
+            _tenant_key(tenant_id),
+            sets={} if models is None else {"models": {"SS": sorted(models)}},
+            removes=["models"] if models is None else [],
             condition=exists("pk"),
         )
         _require_tenant(tenant_id, outcome)

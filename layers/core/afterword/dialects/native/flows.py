@@ -48,6 +48,14 @@ def parse_flow(request: Request, flow: str) -> Mapping[str, object]:
     return {**values, "id": flow}
 
 
+def check_models(problems: Iterable[tuple[str, str]]) -> None:
+    """Raise UnprocessableError with the fields of models that the tenant may not use."""
+    found = [*problems]
+    if found:
+        (field, message), *more = found
+        raise UnprocessableError(field, message, *more)
+
+
 def render_flows(flows: Iterable[StoredFlow], key: ApiKey) -> Response:
     """Return the flows that a key may see, in their newest versions, without their steps."""
     summaries: list[responses.FlowSummary] = [
