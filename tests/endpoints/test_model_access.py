@@ -18,6 +18,7 @@ from tests.harness.administration import Administration, invalid
 from tests.harness.api import invoke
 from tests.harness.fake_model import FakeModel, saying
 
+FORBIDDEN = "steps[1].model: must be a model that the tenant may use: large, small."
 LIST = frozenset({"small", "large"})
 
 
@@ -73,8 +74,7 @@ def test_another_model_fails_before_any_call(
     assert (generation.status, generation.reason, generation.message) == (
         Status.FAILED,
         Reason.MODEL_ACCESS_DENIED,
-        "steps[1].model: must be a model that the tenant may use: large, small. Save the flow with"
-        " such a model, or let the stack's owner allow this one.",
+        f"{FORBIDDEN} Save the flow with such a model, or let the stack's owner allow this one.",
     )
     assert (generation.tokens_in, generation.tokens_out) == (None, None)
 

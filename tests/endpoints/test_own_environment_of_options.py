@@ -163,10 +163,10 @@ def test_no_other_model_may_be_invoked(
     monkeypatch.setenv("AFTERWORD_MODEL_ID", own)
     queue(tenant, "amazon.nova-pro-v1:0")
     generation = generated(message_event)
-    assert (generation.reason, generation.message) == (
-        Reason.MODEL_ACCESS_DENIED,
+    assert generation.reason == Reason.MODEL_ACCESS_DENIED
+    assert generation.message == (
         "Bedrock answered 403 (AccessDeniedException). Check the account's access to the model, and"
-        " the stack's parameter BedrockModelArns.",
+        " the stack's parameter BedrockModelArns."
     )
 
 

@@ -95,7 +95,7 @@ def test_a_route_begins_at_the_root(deployment: Deployment) -> None:
 
 
 def test_the_worker_may_call_the_model_it_has(template: Mapping[str, Any]) -> None:
-    """With Bedrock the worker may invoke the stack's model, with a key it may read it, and not both.
+    """With Bedrock the worker may invoke the stack's model, with a key it may read the key.
 
     The worker may ask the knowledge base of its parameter, and no other.
     """

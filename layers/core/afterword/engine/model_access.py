@@ -51,8 +51,8 @@ class ModelAccess:
         for field, message in self.list_problems(tenant, flow):
             raise FailedError(
                 Reason.MODEL_ACCESS_DENIED,
-                f"{field}: {message} Save the flow with such a model, or let the stack's owner allow"
-                " this one.",
+                f"{field}: {message} Save the flow with such a model, or let the stack's owner"
+                " allow this one.",
             )
 
     def _get_allowed(self, tenant: str) -> "Collection[str] | None":
