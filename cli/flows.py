@@ -8,8 +8,9 @@ import typer
 
 from afterword.errors import NotFoundError
 from afterword.flows import documents
+from afterword.tenants.registry import MAX_FLOWS
 from cli import flow_files, stack
-from cli.arguments import AsJson, FlowId, TenantId
+from cli.arguments import After, AsJson, FlowId, Limit, TenantId
 from cli.terminal import minute, result, result_json, result_table, say
 
 if TYPE_CHECKING:
@@ -28,6 +29,9 @@ def put(
     """Save a flow from a file, as the next version of the id that it names."""
     flow = flow_files.read(file)
     services = stack.of(context)
+    services.registry.get_tenant(tenant)
+    for field, problem in services.model_access.list_problems(tenant, flow):
+        raise flow_files.FlowFileError(f"{field}: {problem}")
     saved = services.registry.put_flow(tenant, flow.id, documents.render_document(flow))
     say(f"Saved flow {saved.id} of tenant {tenant} as version {saved.version}.")
     for field, warning in documents.list_warnings(lambda: services.contents, tenant, flow):
@@ -38,13 +42,17 @@ def put(
 def list_flows(
     context: typer.Context,
     tenant: TenantId,
+    limit: Limit = None,
+    after: After = None,
     *,
     as_json: AsJson = False,
 ) -> None:
-    """List a tenant's flows in their newest versions."""
+    """List a tenant's flows in their newest versions, by id."""
     registry = stack.of(context).registry
     registry.get_tenant(tenant)
-    flows = registry.list_flows(tenant)
+    flows, more = _read_flows(registry, tenant, limit, after)
+    if more is not None:
+        say(f"There are more flows: --after {more}")
     if as_json:
         result_json(
             [
@@ -62,6 +70,20 @@ def list_flows(
         ("ID", "NAME", "VERSION", "SAVED (UTC)"),
         [(flow.id, _name(flow), str(flow.version), minute(flow.created_at)) for flow in flows],
     )
+
+
+def _read_flows(
+    registry: "Registry", tenant: str, limit: int | None, after: str | None
+) -> "tuple[list[StoredFlow], str | None]":
+    """Return a tenant's flows, all without a limit, and the last id if there are more."""
+    flows: list[StoredFlow] = []
+    while True:
+        left = MAX_FLOWS if limit is None else limit - len(flows)
+        page = registry.page_flows(tenant, left, after)
+        flows += page.items
+        after = page.after
+        if after is None or len(flows) == limit:
+            return flows, after
 
 
 @app.command()

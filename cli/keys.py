@@ -6,7 +6,7 @@ import typer
 
 from afterword.tenants.keys import Scope
 from cli import stack
-from cli.arguments import AsJson, TenantId
+from cli.arguments import After, AsJson, Limit, TenantId
 from cli.terminal import minute, result, result_json, result_table, say
 
 if TYPE_CHECKING:
@@ -44,11 +44,25 @@ def create(  # noqa: PLR0913 - a command's options are its parameters
 
 
 @app.command("list")
-def list_keys(context: typer.Context, tenant: TenantId, *, as_json: AsJson = False) -> None:
+def list_keys(
+    context: typer.Context,
+    tenant: TenantId,
+    limit: Limit = None,
+    after: After = None,
+    *,
+    as_json: AsJson = False,
+) -> None:
     """List a tenant's keys, live and revoked, oldest first."""
     registry = stack.of(context).registry
     registry.get_tenant(tenant)
-    keys = registry.list_keys(tenant)
+    every = registry.list_keys(tenant)
+    ids = [key.id for key in every]
+    if after is not None and after not in ids:
+        raise typer.BadParameter(f"{after!r} is no key of the tenant", param_hint="--after")
+    start = 0 if after is None else ids.index(after) + 1
+    keys = every[start:][:limit]
+    if keys and keys[-1].id != ids[-1]:
+        say(f"There are more keys: --after {keys[-1].id}")
     if as_json:
         result_json([_facts(key) for key in keys])
         return

@@ -114,6 +114,41 @@ def webhook_hosts(
         say("This is the secret of what is sent there. It is shown this once: keep it safe.")
 
 
+@app.command()
+def models(
+    context: typer.Context,
+    tenant: TenantId,
+    allow: Annotated[
+        list[str] | None,
+        typer.Option(metavar="MODEL", help="Allow this model, in place of all before; repeatable."),
+    ] = None,
+    *,
+    every: Annotated[bool, typer.Option("--all", help="Allow all that the stack may use.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show the models that a tenant's flows may name beside the stack's own, or set them.
+
+    A change holds everywhere within 60 seconds, for flows that are saved already, too.
+    """
+    if every and allow:
+        raise typer.BadParameter("allows each model: give no --allow beside it", param_hint="--all")
+    registry = stack.of(context).registry
+    registry.get_tenant(tenant)
+    if allow or every:
+        registry.set_models(tenant, None if every else {model.strip() for model in allow or ()})
+        say(
+            f"Set the models of tenant {tenant}; the old ones may hold for up to"
+            f" {CACHE_SECONDS:.0f} seconds more."
+        )
+    holding = registry.get_rules(tenant).models
+    shown = None if holding is None else sorted(holding)
+    if as_json:
+        result_json({"tenant": tenant, "models": shown})
+        return
+    for model in ["all"] if shown is None else shown:
+        result(model)
+
+
 def _limit(name: str, text: str) -> int | None:
     """Return the limit that an option gives."""
     if text == "none":

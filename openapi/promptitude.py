@@ -6,7 +6,7 @@ from uuid import UUID
 from pydantic import Field
 
 from afterword.dialects.promptitude import MAX_USER
-from afterword.dialects.promptitude.content import PAGE
+from afterword.dialects.promptitude.content import FOLDERS, PAGE
 from afterword.dialects.promptitude.responses import (
     ContentAnswer,
     ContentsAnswer,
@@ -221,8 +221,11 @@ SECTION = Section(
             route="GET /v1/content/folders",
             tag=TAG,
             summary="List the folders of the knowledge base",
-            answers={200: Answer(description="The folders.", model=FoldersAnswer)}
-            | errors(PromptitudeError, 401, 403, 413, 503),
+            parameters=page_parameters("folders", FOLDERS),
+            answers={
+                200: Answer(description="A page of folders.", model=FoldersAnswer, headers=NEXT)
+            }
+            | errors(PromptitudeError, 400, 401, 403, 413, 503),
             keys=KEYS,
         ),
         Operation(

@@ -46,6 +46,7 @@ AWS_CALLS = {
     "afterword.dialects.native.generations": {"query"},  # the same
     "afterword.dialects.native.flows": {"query"},  # of a request: its parameters
     "afterword.dialects.native.usage": {"query"},  # the same
+    "afterword.dialects.native.keys": {"query"},  # the same
     "afterword.runtime.queue": {
         "change_message_visibility",
         "get_queue_attributes",

@@ -7,7 +7,7 @@ from afterword.services import services
 from afterword.tenants.keys import ApiKey, Scope
 
 
-@http.endpoint(native, Scope.SUBMIT)
+@http.endpoint(native, Scope.SUBMIT, Scope.READ)
 def handler(request: http.Request, key: ApiKey) -> http.Response:
     """Cancel a generation; a canceled one stays canceled."""
     store = services().store

@@ -7,7 +7,7 @@ from afterword.services import services
 from afterword.tenants.keys import ApiKey, Scope
 
 
-@http.endpoint(native, Scope.SUBMIT)
+@http.endpoint(native, Scope.SUBMIT, Scope.READ)
 def handler(request: http.Request, key: ApiKey) -> http.Response:
     """Delete a generation and its texts."""
     services().store.delete(key.tenant, request.path["id"], key.flow)

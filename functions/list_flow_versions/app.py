@@ -9,6 +9,5 @@ from afterword.tenants.keys import ApiKey, Scope
 
 @http.endpoint(native, Scope.READ)
 def handler(request: http.Request, key: ApiKey) -> http.Response:
-    """List the versions of a flow, newest first."""
-    flow = flows.read_flow_id(request, key)
-    return flows.render_versions(flow, services().registry.list_versions(key.tenant, flow))
+    """List a page of the versions of a flow, newest first."""
+    return flows.list_versions(request, key, services().registry)

@@ -8,6 +8,6 @@ from afterword.tenants.keys import ApiKey, Scope
 
 
 @http.endpoint(native, Scope.READ)
-def handler(request: http.Request, key: ApiKey) -> http.Response:  # noqa: ARG001 - no parameters
-    """List the flows that the key may see, in their newest versions."""
-    return flows.render_flows(services().registry.list_flows(key.tenant), key)
+def handler(request: http.Request, key: ApiKey) -> http.Response:
+    """List a page of the flows that the key may see, in their newest versions."""
+    return flows.list_flows(request, key, services().registry)

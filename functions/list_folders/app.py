@@ -8,7 +8,7 @@ from afterword.tenants.keys import ApiKey, Scope
 
 
 @http.endpoint(promptitude, Scope.READ)
-def handler(request: http.Request, key: ApiKey) -> http.Response:  # noqa: ARG001 - no parameters
-    """List the tenant's folders, and how many contents each has."""
+def handler(request: http.Request, key: ApiKey) -> http.Response:
+    """List a page of the tenant's folders, and how many contents each has."""
     content.require_access(key)
-    return content.render_folders(services().contents.list_folders(key.tenant))
+    return content.render_folders(request, services().contents.list_folders(key.tenant))

@@ -8,7 +8,7 @@ from afterword.tenants.keys import ApiKey, Scope
 
 
 @http.endpoint(native, Scope.ADMIN)
-def handler(request: http.Request, key: ApiKey) -> http.Response:  # noqa: ARG001 - no parameters
-    """List the keys, live and revoked, oldest first."""
+def handler(request: http.Request, key: ApiKey) -> http.Response:
+    """List a page of the keys, live and revoked, oldest first."""
     http.require_whole_tenant(key)
-    return keys.render_keys(services().registry.list_keys(key.tenant))
+    return keys.list_keys(request, key, services().registry)

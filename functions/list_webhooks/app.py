@@ -8,7 +8,7 @@ from afterword.tenants.keys import ApiKey, Scope
 
 
 @http.endpoint(native, Scope.ADMIN)
-def handler(_request: http.Request, key: ApiKey) -> http.Response:
-    """List the endpoints, oldest first."""
+def handler(request: http.Request, key: ApiKey) -> http.Response:
+    """List a page of the endpoints, oldest first."""
     endpoints = services().webhook_store.read_endpoints(webhooks.require_tenant(key))
-    return webhooks.render_webhooks(endpoints)
+    return webhooks.render_webhooks(request, endpoints)

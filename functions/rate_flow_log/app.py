@@ -6,7 +6,7 @@ from afterword.services import services
 from afterword.tenants.keys import ApiKey, Scope
 
 
-@http.endpoint(promptitude, Scope.SUBMIT)
+@http.endpoint(promptitude, Scope.SUBMIT, Scope.READ)
 def handler(request: http.Request, key: ApiKey) -> http.Response:
     """Rate an invocation from 1 to 3, or take the rating away with 0."""
     rating = promptitude.parse_rating(request.body)

@@ -6,7 +6,7 @@ from afterword.services import services
 from afterword.tenants.keys import ApiKey, Scope
 
 
-@http.endpoint(genai_stack, Scope.SUBMIT)
+@http.endpoint(genai_stack, Scope.SUBMIT, Scope.READ)
 def handler(request: http.Request, key: ApiKey) -> http.Response:
     """Give a generation of the app another title, or none."""
     generation_id, flow = genai_stack.parse_text_gen_id(request), genai_stack.require_app(key)

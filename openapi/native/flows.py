@@ -5,6 +5,7 @@ from typing import Annotated
 from pydantic import Field
 from pydantic.experimental.missing_sentinel import MISSING
 
+from afterword.dialects.native.flows import MAX_PAGE
 from afterword.dialects.native.responses.flows import (
     FlowList,
     FlowSaved,
@@ -12,7 +13,16 @@ from afterword.dialects.native.responses.flows import (
     FlowVersions,
 )
 from afterword.flows.flow import Flow
-from openapi.operations import Answer, Operation, Section, json_body, path, query
+from openapi.operations import (
+    NEXT,
+    Answer,
+    Operation,
+    Section,
+    json_body,
+    page_parameters,
+    path,
+    query,
+)
 from openapi.problem import problems
 
 TAG = "Flows"
@@ -38,8 +48,10 @@ SECTION = Section(
             route="GET /v1/flows",
             tag=TAG,
             summary="List the flows",
-            answers={200: Answer(description="The flows.", model=FlowList)}
-            | problems(401, 403, 413, 503),
+            description="By id, in their newest versions.",
+            parameters=page_parameters("flows", MAX_PAGE, "cursor"),
+            answers={200: Answer(description="A page of flows.", model=FlowList, headers=NEXT)}
+            | problems(400, 401, 403, 413, 503),
             keys=KEYS,
         ),
         Operation(
@@ -70,7 +82,7 @@ SECTION = Section(
             answers={200: Answer(description="The flow.", model=FlowSaved)}
             | problems(
                 *(400, 401, 403, 409, 413, 422, 503),
-                s409="Another request saved the flow meanwhile.",
+                s409="Another request saved the flow meanwhile, or there are a thousand flows.",
             ),
             keys=KEYS,
         ),
@@ -79,9 +91,12 @@ SECTION = Section(
             route="GET /v1/flows/{flowId}/versions",
             tag=TAG,
             summary="List the versions of a flow",
-            parameters=(ID,),
-            answers={200: Answer(description="The versions.", model=FlowVersions)}
-            | problems(401, 403, 404, 413, 503),
+            description="Newest first; the newest thousand are kept.",
+            parameters=(ID, *page_parameters("versions", MAX_PAGE, "cursor")),
+            answers={
+                200: Answer(description="A page of versions.", model=FlowVersions, headers=NEXT)
+            }
+            | problems(400, 401, 403, 404, 413, 503),
             keys=KEYS,
         ),
     ),

@@ -5,10 +5,19 @@ from typing import Annotated
 from pydantic import Field
 from pydantic.experimental.missing_sentinel import MISSING
 
-from afterword.dialects.native.keys import MAX_LABEL
+from afterword.dialects.native.keys import MAX_LABEL, MAX_PAGE
 from afterword.dialects.native.responses.keys import CreatedKey, KeyList
 from afterword.tenants.keys import Scope
-from openapi.operations import Answer, Operation, Section, Strict, json_body, path
+from openapi.operations import (
+    NEXT,
+    Answer,
+    Operation,
+    Section,
+    Strict,
+    json_body,
+    page_parameters,
+    path,
+)
 from openapi.problem import problems
 
 TAG = "Keys"
@@ -36,8 +45,10 @@ SECTION = Section(
             route="GET /v1/keys",
             tag=TAG,
             summary="List the keys",
-            answers={200: Answer(description="The keys.", model=KeyList)}
-            | problems(401, 403, 413, 503),
+            description="Live and revoked, oldest first.",
+            parameters=page_parameters("keys", MAX_PAGE, "cursor"),
+            answers={200: Answer(description="A page of keys.", model=KeyList, headers=NEXT)}
+            | problems(400, 401, 403, 413, 503),
             keys=KEYS,
         ),
         Operation(
@@ -47,7 +58,10 @@ SECTION = Section(
             summary="Create a key",
             body=json_body(NewKey),
             answers={201: Answer(description="The key, shown once.", model=CreatedKey)}
-            | problems(400, 401, 403, 413, 422, 503),
+            | problems(
+                *(400, 401, 403, 409, 413, 422, 503),
+                s409="The tenant has a thousand live keys: revoke one first.",
+            ),
             keys=KEYS,
         ),
         Operation(

@@ -73,8 +73,12 @@ SECTION = Section(
             route="GET /v1/webhooks",
             tag=TAG,
             summary="List the webhooks",
-            answers={200: Answer(description="The webhooks.", model=WebhookList)}
-            | problems(401, 403, 413, 503),
+            description="Oldest first.",
+            parameters=page_parameters("webhooks", MAX_PAGE, "cursor"),
+            answers={
+                200: Answer(description="A page of webhooks.", model=WebhookList, headers=NEXT)
+            }
+            | problems(400, 401, 403, 413, 503),
             keys=KEYS,
         ),
         Operation(

@@ -164,3 +164,32 @@ def test_an_unknown_flow_is_not_shown(afterword: Afterword) -> None:
     """A flow that the tenant does not have is one line."""
     result = afterword("flow", "show", "demo", "none")
     assert (result.exit_code, result.stderr) == (1, "afterword: There is no flow none.\n")
+
+
+@pytest.mark.usefixtures("registry")
+def test_flows_are_listed_in_parts(afterword: Afterword, registry: Registry) -> None:
+    """`--limit` shows the first flows, and says how to go on; `--after` shows the next ones."""
+    for name in ("a", "b", "c"):
+        registry.put_flow("demo", name, json.dumps({"id": name, "name": name, "steps": []}))
+    first = afterword("flow", "list", "demo", "--limit", "2", "--json")
+    assert [flow["id"] for flow in json.loads(first.stdout)] == ["a", "b"]
+    assert first.stderr == "There are more flows: --after b\n"
+    rest = afterword("flow", "list", "demo", "--after", "b", "--json")
+    assert ([flow["id"] for flow in json.loads(rest.stdout)], rest.stderr) == (["c"], "")
+
+
+@pytest.mark.usefixtures("registry")
+def test_a_flow_with_a_model_of_others_is_not_saved(
+    afterword: Afterword, registry: Registry, file: Path
+) -> None:
+    """A flow with a model that the tenant may not use is refused, with the field."""
+    registry.set_models("demo", ["small"])
+    file.write_text(f"{GREETING}  model: large\n")
+    result = afterword("flow", "put", "demo", file)
+    assert (result.exit_code, result.stderr) == (
+        1,
+        "steps[0].model: must be a model that the tenant may use: small.\n",
+    )
+    assert registry.list_flows("demo") == []
+    afterword("tenant", "models", "demo", "--allow", "large")
+    assert afterword("flow", "put", "demo", file).exit_code == 0

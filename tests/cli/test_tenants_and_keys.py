@@ -163,3 +163,42 @@ def test_an_unknown_scope_is_refused(afterword: Afterword) -> None:
     """A scope that does not exist is a usage error that names those that do."""
     result = afterword("key", "create", "demo", "--scope", "everything")
     assert "'everything' is not one of 'submit', 'read', 'admin'" in usage_error(result)
+
+
+def test_keys_are_listed_in_parts(
+    afterword: Afterword, registry: Registry, set_clock: SetClock
+) -> None:
+    """`--limit` shows the oldest keys, and says how to go on; `--after` shows the next ones."""
+    registry.create_tenant("demo", "Demo")
+    ids = []
+    for _ in range(3):
+        ids.append(registry.create_key("demo", [Scope.READ])[0].id)
+        set_clock.advance(seconds=1)
+    first = afterword("key", "list", "demo", "--limit", "2", "--json")
+    assert [key["id"] for key in json.loads(first.stdout)] == ids[:2]
+    assert first.stderr == f"There are more keys: --after {ids[1]}\n"
+    rest = afterword("key", "list", "demo", "--after", ids[1], "--json")
+    assert ([key["id"] for key in json.loads(rest.stdout)], rest.stderr) == (ids[2:], "")
+    assert "is no key of the tenant" in usage_error(
+        afterword("key", "list", "demo", "--after", "absent")
+    )
+
+
+def test_the_models_of_a_tenant_are_a_list(afterword: Afterword, registry: Registry) -> None:
+    """`tenant models` shows all models at first, then those that are allowed, then all again."""
+    registry.create_tenant("demo", "Demo")
+    models = ("tenant", "models", "demo")
+    assert afterword(*models).stdout == "all\n"
+    listed = afterword(*models, "--allow", "small", "--allow", "large")
+    assert (listed.stdout, listed.stderr) == (
+        "large\nsmall\n",
+        "Set the models of tenant demo; the old ones may hold for up to 60 seconds more.\n",
+    )
+    shown = afterword(*models, "--json").stdout
+    assert json.loads(shown) == {"tenant": "demo", "models": ["large", "small"]}
+    assert registry.get_rules("demo").models == frozenset({"small", "large"})
+    assert afterword(*models, "--all").stdout == "all\n"
+    assert registry.get_rules("demo").models is None
+    assert "give no --allow beside it" in usage_error(
+        afterword(*models, "--all", "--allow", "small")
+    )

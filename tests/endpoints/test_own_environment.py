@@ -21,6 +21,7 @@ from afterword.runtime import settings
 from afterword.runtime.clients import clients
 from afterword.runtime.payloads import Payloads
 from afterword.services import services
+from afterword.tenants import registry
 from afterword.tenants.keys import Scope
 from tests.conftest import FLOW, FLOW_DOCUMENT, Call, Event, LambdaContext, SetClock, Tenant
 from tests.endpoints.test_list_generations import forget_the_index
@@ -59,6 +60,7 @@ SHOWN_AT_LENGTH = frozenset(
         *("create_content", "update_content", "list_folders", "list_folder_contents"),
         *("submit_generation", "retry_generation", "get_generation", "list_generations"),
         *("cancel_generation", "delete_generation", "create_batch", "get_batch"),
+        *("put_flow", "create_key"),
     }
 )
 """The functions that need more than one good request, and have tests of their own."""
@@ -538,6 +540,50 @@ def test_a_plain_endpoint_has_what_it_needs(
     assert api.call(name, BODIES.get(name))["statusCode"] in {200, 201, 202, 204}
     assert asked == ours(deployment, name)
     assert unused(name) == set()
+
+
+def test_saving_a_flow_has_what_it_needs(
+    deployment: Deployment,
+    administration: Administration,
+    tenant: Tenant,
+    run_alone: Callable[[str], set[str]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A flow that is new to a tenant without a count, and a version too many, use all of it."""
+    make_belongings(tenant)
+    monkeypatch.setattr(registry, "MAX_VERSIONS", 1)
+    key = {"pk": {"S": f"tenant#{tenant.id}"}, "sk": {"S": "tenant"}}
+    clients().dynamodb.update_item(
+        TableName=REFERENCES["RegistryTable"], Key=key, UpdateExpression="REMOVE flows"
+    )
+    asked = run_alone("put_flow")
+    assert administration.call("put_flow", CHAT_FLOW, flowId="new")["statusCode"] == 200
+    changed = {**CHAT_FLOW, "name": "Talk"}
+    assert administration.call("put_flow", changed, flowId="new")["statusCode"] == 200
+    model = {**CHAT_FLOW, "steps": [{"name": "a", "prompt": "b", "model": "large"}]}
+    assert administration.call("put_flow", model, flowId="new")["statusCode"] == 200
+    assert asked == ours(deployment, "put_flow")
+    assert unused("put_flow") == set()
+
+
+def test_a_key_has_what_it_needs(
+    deployment: Deployment,
+    administration: Administration,
+    tenant: Tenant,
+    run_alone: Callable[[str], set[str]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A key too many, which removes a revoked one, uses all of it."""
+    made, _ = services().registry.create_key(tenant.id, [Scope.READ])
+    services().registry.revoke_key(tenant.id, made.id)
+    keys = len(services().registry.list_keys(tenant.id))
+    monkeypatch.setattr(registry, "MAX_KEYS", keys)
+    monkeypatch.setattr(registry, "MAX_LIVE_KEYS", keys)
+    asked = run_alone("create_key")
+    assert administration.call("create_key", {})["statusCode"] == 201
+    assert services().registry.get_key(made.id) is None
+    assert asked == ours(deployment, "create_key")
+    assert unused("create_key") == set()
 
 
 def test_the_count_has_what_it_needs(

@@ -129,11 +129,45 @@ def generated(message_event: Callable[[str], Event]) -> Generation:
 @pytest.mark.usefixtures("bedrock")
 @pytest.mark.parametrize("model", [FOUNDATION, PROFILE, PROFILE_ARN, APPLICATION_PROFILE])
 def test_any_model_of_bedrock_may_be_invoked(
-    tenant: Tenant, message_event: Callable[[str], Event], model: str
+    tenant: Tenant, message_event: Callable[[str], Event], listed: Callable[[str], None], model: str
 ) -> None:
-    """Without a list the worker may invoke foundation models and both kinds of profiles."""
+    """With `*` the worker may invoke foundation models and both kinds of profiles."""
+    listed("*")
     queue(tenant, model)
     assert generated(message_event).status == Status.SUCCEEDED
+
+
+@pytest.mark.usefixtures("bedrock")
+@pytest.mark.parametrize("model", [FOUNDATION, PROFILE])
+def test_the_stacks_own_model_may_be_invoked(
+    tenant: Tenant,
+    message_event: Callable[[str], Event],
+    monkeypatch: pytest.MonkeyPatch,
+    model: str,
+) -> None:
+    """Without a list the worker may invoke the stack's model, or its profile and what is behind."""
+    monkeypatch.setenv("AFTERWORD_MODEL_ID", model)
+    queue(tenant)
+    assert generated(message_event).status == Status.SUCCEEDED
+
+
+@pytest.mark.usefixtures("bedrock")
+@pytest.mark.parametrize("own", [FOUNDATION, PROFILE])
+def test_no_other_model_may_be_invoked(
+    tenant: Tenant,
+    message_event: Callable[[str], Event],
+    monkeypatch: pytest.MonkeyPatch,
+    own: str,
+) -> None:
+    """Without a list a flow with another model fails, and the reason names the parameter."""
+    monkeypatch.setenv("AFTERWORD_MODEL_ID", own)
+    queue(tenant, "amazon.nova-pro-v1:0")
+    generation = generated(message_event)
+    assert generation.reason == Reason.MODEL_ACCESS_DENIED
+    assert generation.message == (
+        "Bedrock answered 403 (AccessDeniedException). Check the account's access to the model, and"
+        " the stack's parameter BedrockModelArns."
+    )
 
 
 @pytest.mark.usefixtures("bedrock")

@@ -115,6 +115,19 @@ def test_a_flow_that_is_too_big(administration: Administration) -> None:
     assert refused == problem(413, "Content Too Large", what)
 
 
+def test_a_flow_far_too_big_is_refused_unread(
+    administration: Administration, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A document that can be no flow is refused before its fields are looked at."""
+
+    def fail(*_: object, **__: object) -> None:
+        pytest.fail("The fields were looked at.")
+
+    monkeypatch.setattr(Flow, "model_validate_json", fail)
+    result = administration.call("put_flow", {**CHAT, "name": "x" * 1_500_000}, flowId="chat")
+    assert result == problem(413, "Content Too Large", "A flow must have at most 350000 bytes.")
+
+
 def test_a_folder_that_is_not_there_is_a_warning(administration: Administration) -> None:
     """Folders and tags that no content has made are told of, and the flow is saved all the same."""
     services().contents.create("demo", Draft(name="A", text="B", folder="Terms"))

@@ -103,6 +103,7 @@ class Work:
             services().queue,
             prompter,
             model,
+            services().model_access,
             services().metrics,
         )
         return running.run_batch(messages, Deadline.after(seconds))
@@ -609,7 +610,7 @@ def test_a_flow_that_is_gone_is_a_failure(work: Work) -> None:
     assert failure(work.get(message)) == (
         Status.FAILED,
         Reason.FLOW_MISSING,
-        "Flow gone is gone.",
+        "Version 1 of flow gone is gone.",
     )
     assert model.prompts == []
 

@@ -240,3 +240,15 @@ def test_any_template_is_filled_once_and_its_fixed_words_stay(seed: int) -> None
     assert list(template.properties.values()) == list(values)
     output = json.dumps({name: values[what] for name, what in template.properties.items()})
     assert template.fill(output) == "".join(filled for _, filled in parts)
+
+
+def test_a_filled_template_has_a_bound() -> None:
+    """A long value of a placeholder that stands a thousand times is refused in advance."""
+    template = placeholders.parse_template("[name] " * 1_000)
+    assert len(template.fill(json.dumps({"name": "x" * 1_000}))) == 1_001_000
+    with pytest.raises(UnfilledError) as refused:
+        template.fill(json.dumps({"name": "x" * 3_000}))
+    assert refused.value.reason is Reason.INVALID_RESPONSE
+    assert str(refused.value) == "The template would be filled with more than 2,000,000 characters."
+    with pytest.raises(UnfilledError, match="output has more than 2,000,000 characters"):
+        template.fill(json.dumps({"name": "x" * 2_000_000}))

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import ContextVar, copy_context
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache, wraps
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
@@ -70,13 +70,15 @@ _performing: ContextVar[str | None] = ContextVar("performing", default=None)
 class Grant:
     """One action that a function's role allows on one resource, which is named as in `Fn::Sub`.
 
-    `condition` is the template's condition that it depends on, "" for none.
+    `condition` is the template's condition that it depends on, "" for none. `keys` are the keys of
+    the request that the statement's own conditions want, each with its pattern as in `Fn::Sub`.
     """
 
     function: str
     action: str
     resource: str
     condition: str = ""
+    keys: tuple[tuple[str, str], ...] = ()
 
     def __str__(self) -> str:
         """Return it as a sentence."""
@@ -85,10 +87,11 @@ class Grant:
 
 @dataclass(frozen=True)
 class Need:
-    """One action on one resource that a call needs."""
+    """One action on one resource that a call needs, and the condition keys of its request."""
 
     action: str
     arn: str
+    keys: Mapping[str, Sequence[str]] = field(default_factory=dict, compare=False)
 
 
 class Roles:
@@ -140,6 +143,11 @@ class Roles:
                 for named in self._filled(grant.resource, parameters).split(",")
             )
             and self._holds(grant.condition, parameters)
+            and all(
+                values and all(_matches(self._filled(pattern, parameters), each) for each in values)
+                for key, pattern in grant.keys
+                for values in (need.keys.get(key, ()),)
+            )
         ]
         effective = [grant for grant in fitting if grant != self.withheld]
         self.used.update(effective)
@@ -361,7 +369,9 @@ def needs(operation: str, params: Mapping[str, Any]) -> list[Need]:
             buses = {entry["EventBusName"] for entry in params["Entries"]}
             found = [Need("events:PutEvents", _arn("events", f"event-bus/{bus}")) for bus in buses]
         case "bedrock-runtime" if name == "Converse":
-            found = [Need("bedrock:InvokeModel", arn) for arn in _models(params["modelId"])]
+            arns = _models(params["modelId"])
+            through = {"bedrock:InferenceProfileArn": arns[:1]} if len(arns) > 1 else {}
+            found = [Need("bedrock:InvokeModel", arn, through) for arn in arns]
         case "bedrock-agent-runtime" if name == "Retrieve":
             base = f"knowledge-base/{params['knowledgeBaseId']}"
             found = [Need("bedrock:Retrieve", _arn("bedrock", base))]
@@ -386,6 +396,8 @@ def _dynamodb(name: str, params: Mapping[str, Any]) -> list[Need]:
             ]
         case {"TableName": table, "IndexName": index} if name in {"Query", "Scan"}:
             return [Need(f"dynamodb:{name}", f"{_table(table)}/index/{index}")]
+        case {"TableName": table, "Key": {"pk": {"S": leading}}}:
+            return [Need(f"dynamodb:{name}", _table(table), {"dynamodb:LeadingKeys": [leading]})]
         case {"TableName": table}:
             return [Need(f"dynamodb:{name}", _table(table))]
     return []
@@ -497,9 +509,18 @@ def _grants(template: Mapping[str, Any]) -> Iterator[Grant]:
             assert not condition, f"{role}: a managed policy that depends on {condition}"
         for document in documents:
             for statement, condition in _conditional(document["Statement"]):
+                keys = tuple(_keys(statement.get("Condition", {})))
                 for action in as_list(statement["Action"]):
                     for named in _as_nodes(statement["Resource"]):
-                        yield Grant(function, action, _as_sub(named), condition)
+                        yield Grant(function, action, _as_sub(named), condition, keys)
+
+
+def _keys(conditions: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield the keys of a statement's conditions, each with its pattern."""
+    for operator, wanted in conditions.items():
+        assert operator in {"StringLike", "ForAllValues:StringLike"}, operator
+        for key, pattern in wanted.items():
+            yield key, _as_sub(pattern)
 
 
 def _conditional(nodes: Sequence[Any]) -> Iterator[tuple[Any, str]]:

@@ -29,6 +29,7 @@ from afterword.knowledge import (
     Draft,
     Folder,
     folder_id,
+    items,
     tag_id,
 )
 from afterword.knowledge import store as content_store
@@ -576,6 +577,7 @@ def test_an_answer_that_is_lost_makes_no_second_content(
     contents: ContentStore,
 ) -> None:
     """A put whose answer was lost is found as it was written, when it is put again."""
+    contents.create("demo", replace(OPENING, external_id=None))  # its labels are there
 
     def lose(**_: object) -> None:
         raise EndpointConnectionError(endpoint_url="https://aws.invalid")
@@ -1306,3 +1308,51 @@ def test_whatever_is_done_the_counts_are_right(
 def fields_of(draft: Draft) -> dict[str, Any]:
     """Return the model's fields of a draft."""
     return {name: getattr(draft, name) for name in ("name", "text", "folder", "tags")}
+
+
+def test_contents_have_a_cap(contents: ContentStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One content too many is refused with the cap and a way out; changes and removals go on."""
+    monkeypatch.setattr(items, "MAX_CONTENTS", 2)
+    first = contents.create("demo", replace(OPENING, external_id=None))
+    contents.create("demo", OPENING)
+    with pytest.raises(ConflictError) as refused:
+        contents.create("demo", replace(OPENING, external_id="other"))
+    assert str(refused.value) == (
+        "A tenant has at most 100,000 contents: remove some of them first."
+    )
+    contents.update("demo", first.id, Change(name="Another name"))
+    contents.remove("demo", first.id)
+    contents.create("demo", replace(OPENING, external_id="other"))
+    assert_sound("demo")
+    contents.create("other", OPENING)
+
+
+@pytest.mark.parametrize("kind", ["folders", "tags"])
+def test_labels_have_a_cap(
+    contents: ContentStore, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """One folder or tag too many is refused with the cap, and the known ones stay usable."""
+    monkeypatch.setattr(content_store, "MAX_LABELS", 2)
+    plain = Draft(name="A", text="B", folder="One")
+
+    def label(name: str) -> Draft:
+        return replace(plain, folder=name) if kind == "folders" else replace(plain, tags=(name,))
+
+    made = contents.create("demo", label("One"))
+    contents.create("demo", label("Two"))
+    with pytest.raises(ConflictError, match=f"at most 2 {kind}, empty ones included"):
+        contents.create("demo", label("Three"))
+    change = Change(folder="Three") if kind == "folders" else Change(tags=("Three",))
+    with pytest.raises(ConflictError, match=f"at most 2 {kind}"):
+        contents.update("demo", made.id, change)
+    contents.create("demo", label("two"))
+    assert_sound("demo")
+    contents.create("other", label("Three"))
+
+
+def test_a_known_label_costs_no_read(contents: ContentStore, calls: list[Call]) -> None:
+    """A new folder costs a query and a second transaction; later contents in it cost neither."""
+    contents.create("demo", OPENING)
+    calls.clear()
+    contents.create("demo", replace(OPENING, external_id=None))
+    assert [call.operation for call in calls if call.operation.startswith("dynamodb")] == [WRITE]

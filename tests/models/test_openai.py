@@ -317,6 +317,18 @@ def test_a_retry_after_that_is_none_is_ignored(script: Script, value: str) -> No
     assert unavailable.value.retry_after is None
 
 
+@pytest.mark.parametrize("zone", ["-0000", ""])
+def test_a_retry_after_without_a_zone_is_in_utc(
+    script: Script, set_clock: SetClock, zone: str
+) -> None:
+    """A Retry-After whose date has no zone reaches the worker as seconds from now."""
+    date = f"{(set_clock.moment + timedelta(minutes=2)):%a, %d %b %Y %H:%M:%S} {zone}"
+    script.answers = [answer(503, {}, {"Retry-After": date})]
+    with pytest.raises(ModelUnavailableError) as unavailable:
+        openai(script.url).generate(make_prompt(), timeout=5)
+    assert unavailable.value.retry_after == 120.0
+
+
 @pytest.mark.parametrize(
     ("status", "detail", "reason"),
     [

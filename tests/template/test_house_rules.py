@@ -35,7 +35,8 @@ SHARES_ITS_RESOURCE: Final = {
 }
 """Actions that may stand with a `*`, in themselves or as their resource, each with its reason."""
 OPEN_ENDED: Final = {
-    r"arn:\$\{AWS::Partition\}:bedrock:\*.*/\*": "flows name their own models and their regions",
+    r"arn:\$\{AWS::Partition\}:bedrock:\*:.*/\$\{ModelId\}": "a profile chooses among regions",
+    r"arn:\$\{AWS::Partition\}:bedrock:\*::foundation-model/\*": "models behind one profile",
     r"\$\{\w+\.Arn\}/(\w+/)?\*": "objects of one bucket",
     r"arn:.*:parameter/afterword/\$\{WebhooksTable\}/\*": "secrets of this stack's webhooks",
     r"arn:.*:function:\$\{AWS::StackName\}-\*": "functions of this stack",

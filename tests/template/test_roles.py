@@ -218,3 +218,30 @@ def test_a_url_that_may_do_nothing_fails_the_test() -> None:
     assert sign(services().batch_files, "results/demo/1.jsonl")
     with pytest.raises(pytest.fail.Exception, match="get_batch signs a URL for s3:GetObject"):
         sign(services().batch_files, "uploads/demo/1.jsonl")
+
+
+@pytest.mark.parametrize(
+    ("function", "leading", "allowed"),
+    [
+        ("generate", "tenant#demo", True),
+        ("generate", "key#abc", False),
+        ("intake", "tenant#demo", True),
+        ("intake", "key#abc", False),
+        ("deliver", "key#abc", False),
+        ("create_content", "key#abc", True),
+        ("create_content", "tenant#demo", False),
+        ("update_content", "tenant#demo", False),
+        ("get_flow", "tenant#demo", True),
+        ("get_flow", "key#abc", True),
+    ],
+)
+def test_functions_that_parse_documents_read_one_kind_of_item(
+    function: str,
+    leading: str,
+    allowed: bool,  # noqa: FBT001 - a column
+) -> None:
+    """The worker reads no keys, and the functions that take contents read nothing but keys."""
+    key = {"pk": {"S": leading}, "sk": {"S": "key"}}
+    table = REFERENCES["RegistryTable"]
+    (need,) = roles.needs("dynamodb.GetItem", {"TableName": table, "Key": key})
+    assert roles.deployed().allows(function, need) is allowed

@@ -95,15 +95,15 @@ def test_a_route_begins_at_the_root(deployment: Deployment) -> None:
 
 
 def test_the_worker_may_call_the_model_it_has(template: Mapping[str, Any]) -> None:
-    """With Bedrock the worker may invoke models, with a key it may read it, and not both.
+    """With Bedrock the worker may invoke the stack's model, with a key it may read the key.
 
     The worker may ask the knowledge base of its parameter, and no other.
     """
     bedrock, openai = (added(template, values, "generate") for values in BOTH_PROVIDERS)
     assert bedrock == {
-        f"{BEDROCK}::foundation-model/*": {"bedrock:InvokeModel"},
-        f"{BEDROCK}:${{AWS::AccountId}}:inference-profile/*": {"bedrock:InvokeModel"},
-        f"{BEDROCK}:${{AWS::AccountId}}:application-inference-profile/*": {"bedrock:InvokeModel"},
+        f"{BEDROCK}::foundation-model/${{ModelId}}": {"bedrock:InvokeModel"},
+        f"{BEDROCK}:${{AWS::AccountId}}:inference-profile/${{ModelId}}": {"bedrock:InvokeModel"},
+        f"{BEDROCK}::foundation-model/*": {"bedrock:InvokeModel"},  # through that profile alone
         "arn:${AWS::Partition}:bedrock:${AWS::Region}:${AWS::AccountId}:knowledge-base/"
         "${KnowledgeBaseId}": {"bedrock:Retrieve"},
     }
@@ -138,12 +138,32 @@ def test_no_statement_is_for_everything(
         assert "Policies" not in function.properties
         assert function.role["ManagedPolicyArns"][0] == "WriteTelemetry"
         for statement in function.statements:
-            assert statement.keys() == {"Effect", "Action", "Resource"}
+            assert statement.keys() - {"Condition"} == {"Effect", "Action", "Resource"}
             assert statement["Effect"] == "Allow"
             for action in as_list(statement["Action"]):
                 assert re.fullmatch(r"[a-z0-9]+:[A-Z][A-Za-z]+", action), action
             for resource in as_list(statement["Resource"]):
                 assert resource.split(":")[-1] != "*", resource
+
+
+def test_all_models_are_asked_for(template: Mapping[str, Any]) -> None:
+    """All models may be invoked with the parameter `*` alone, and models that are listed alone."""
+    everything = added(template, {**BOTH_PROVIDERS[0], "BedrockModelArns": "*"}, "generate")
+    kinds = ("inference-profile", "application-inference-profile")
+    assert {name for name in everything if name.startswith(f"{BEDROCK}:") and "*" in name[30:]} == {
+        f"{BEDROCK}::foundation-model/*",
+        *(f"{BEDROCK}:${{AWS::AccountId}}:{kind}/*" for kind in kinds),
+    }
+    statements = [
+        statement
+        for function in Deployment(template, BOTH_PROVIDERS[0]).functions.values()
+        for statement in function.statements
+        if any(str(each).endswith("foundation-model/*") for each in as_list(statement["Resource"]))
+    ]
+    profile = f"{BEDROCK}:${{AWS::AccountId}}:inference-profile/${{ModelId}}"
+    assert [each["Condition"] for each in statements] == [
+        {"StringLike": {"bedrock:InferenceProfileArn": profile}}
+    ]
 
 
 def test_a_function_may_write_its_log(deployment: Deployment) -> None:

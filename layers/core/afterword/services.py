@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from afterword.batches.store import BatchStore
     from afterword.engine.attempts import Worker
     from afterword.engine.metrics import Metrics
+    from afterword.engine.model_access import ModelAccess
     from afterword.engine.notifications import Bus, Notifier
     from afterword.engine.orphans import OrphanSweeper
     from afterword.engine.outbox import Outbox
@@ -142,6 +143,13 @@ class Services:
         return Outbox(self.store, self.quotas, messages, metrics)
 
     @cached_property
+    def model_access(self) -> "ModelAccess":
+        """The models that tenants may use."""
+        from afterword.engine.model_access import ModelAccess
+
+        return ModelAccess(self.registry, self.settings.default_model)
+
+    @cached_property
     def submitter(self) -> "Submitter":
         """The one way to submit, the tenants' limits included."""
         from afterword.engine.admission import Limiter
@@ -183,6 +191,7 @@ class Services:
             self.queue,
             prompter,
             self.model,
+            self.model_access,
             self.metrics,
         )
 

@@ -27,9 +27,10 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from afterword.engine.metrics import Metrics
+    from afterword.engine.model_access import ModelAccess
     from afterword.engine.outbox import Outbox
     from afterword.engine.prompting import Prompter, PromptSources
-    from afterword.flows.flow import Step
+    from afterword.flows.flow import Flow, Step
     from afterword.flows.placeholders import Template
     from afterword.generations.claims import Claim
     from afterword.generations.store import GenerationStore
@@ -66,6 +67,7 @@ class Worker:
         queue: "Queue",
         prompter: "Prompter",
         model: "Model",
+        access: "ModelAccess",
         metrics: "Metrics",
     ) -> None:
         self._store = store
@@ -74,6 +76,7 @@ class Worker:
         self._queue = queue
         self._prompter = prompter
         self._model = model
+        self._access = access
         self._metrics = metrics
         self._flow = lru_cache(maxsize=256)(self._load_flow)  # a version never changes
 
@@ -151,6 +154,7 @@ class Worker:
                 completion = _without_model(template.text)
             else:
                 flow = self._flow(claim.tenant, claim.flow, claim.flow_version)
+                self._access.check(claim.tenant, flow)
                 *first, last = flow.steps
                 sources = self._prompter.read_sources(claim, flow, _call_deadline(claim, deadline))
                 for step in first[len(claim.results) :]:
@@ -173,11 +177,13 @@ class Worker:
             return self._fail(claim, error.reason, str(error), spent)
         return self._succeed(claim, _merge_steps(claim, completion))
 
-    def _load_flow(self, tenant: str, flow: str, version: int) -> Flow:
+    def _load_flow(self, tenant: str, flow: str, version: int) -> "Flow":
         try:
             stored = self._registry.get_flow(tenant, flow, version)
         except NotFoundError as error:
-            raise FailedError(Reason.FLOW_MISSING, f"Flow {flow} is gone.") from error
+            raise FailedError(
+                Reason.FLOW_MISSING, f"Version {version} of flow {flow} is gone."
+            ) from error
         try:
             return read_stored_flow(stored.document)
         except ValueError as error:  # while versions change, another worker may know it

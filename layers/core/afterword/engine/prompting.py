@@ -1,15 +1,16 @@
 """Prompts of steps, from the flow, the inputs, files, passages and earlier results."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
+from itertools import chain, islice
 
 from afterword.engine import attachments
 from afterword.engine.attachments import PreparedFiles
 from afterword.flows import outputs, templates
 from afterword.flows.flow import CONTEXT, Context, Flow, Step
 from afterword.flows.placeholders import Template
-from afterword.generations import Completion, ContextFilter, Values
+from afterword.generations import Completion, ContextFilter, FailedError, Reason, Values
 from afterword.generations.claims import Claim
 from afterword.generations.details import GenerationDetail
 from afterword.generations.listings import Listings
@@ -36,9 +37,13 @@ _NO_PASSAGES = (
     "No document has anything to do with this: answer that the documents do not say it, and make"
     " nothing up."
 )
+MAX_PROMPT = 5_000_000
+"""Characters of a prompt, above the context of any model; ten prompts share a worker's memory."""
+MAX_QUESTION = 20_000
+"""Characters of a question to the knowledge base; later ones are ignored."""
 CHARACTERS_PER_TOKEN = 3
 """An estimate, below the real number in most languages."""
-_FILL = (
+_FILL_IN = (
     "The reply is the template between the tags. Fill in its placeholders from what the data say."
     " Return a JSON object with one text for each placeholder:"
 )
@@ -154,11 +159,21 @@ def build_question(
 ) -> str:
     """Return a step's question to the knowledge base: its own, or all inputs."""
     if context.question is None:
-        return "\n".join(text for _, text in _each(values))
-    by_name = {name: result.text for name, result in (results or {}).items()}
-    for name, text in _each(values):
-        by_name[name] = f"{by_name[name]}\n{text}" if name in by_name else text
-    return templates.fill_template(context.question, by_name)
+        texts = (text for _, text in _each(values))
+        return _cut(chain(islice(texts, 1), (f"\n{text}" for text in texts)))
+    return _cut(templates.fill_parts(context.question, _by_name(results, _each(values))))
+
+
+def _cut(parts: Iterable[str]) -> str:
+    """Return the first parts together, up to MAX_QUESTION characters."""
+    room = MAX_QUESTION
+    taken: list[str] = []
+    for part in parts:
+        taken.append(part[:room])
+        room -= len(taken[-1])
+        if not room:
+            break
+    return "".join(taken)
 
 
 def select_turns(earlier: Sequence[GenerationDetail], tokens: int) -> tuple[ChatTurn, ...]:
@@ -196,26 +211,28 @@ def build_prompt(  # noqa: PLR0913 - the parts of a prompt
     """Return the prompt of a step: its owner's instructions, and the caller's inputs.
 
     Inputs replace their placeholders in the step's `prompt`, in one pass: a placeholder inside a
-    value stays as it is. Without a `prompt` they are data between tags, escaped: none can close its
-    tag and pose as an instruction. With a template, the prompt asks for a JSON object
-    that fills its placeholders. `results` are those of earlier steps, and `texts` those of files by
-    input. `passages` are those of the step's context, the best first, and `turns` the earlier
-    conversation.
+    value stays as it is. Without a `prompt` they are data between tags. Wherever a prompt has tags,
+    those of passages or of a template included, inputs are escaped: none can close a tag and pose
+    as an instruction. With a template, the prompt asks for a JSON object that fills its
+    placeholders. `results` are those of earlier steps, and `texts` those of files by input.
+    `passages` are those of the step's context, the best first, and `turns` the earlier
+    conversation. Raises FailedError for more than MAX_PROMPT characters.
     """
     data = [*_each(values), *texts]
+    _check_length(step, chain(data, ((name, each.text) for name, each in (results or {}).items())))
     extracts = [_passages(passages)] if passages else []
     if step.prompt is None:
         data += [(name, result.text) for name, result in (results or {}).items()]
         parts = [*extracts, *(_tagged(name, text) for name, text in data)]
         instructions = [step.instructions, _AS_DATA]
     else:
-        by_name = {name: result.text for name, result in (results or {}).items()}
-        for name, text in data:
-            by_name[name] = f"{by_name[name]}\n{text}" if name in by_name else text
+        by_name = _by_name(results, data)
+        if step.context is not None or template is not None:
+            by_name = {name: escape(text, quote=False) for name, text in by_name.items()}
         placed = CONTEXT in templates.list_names(step.prompt)
         if step.context is not None:
             by_name[CONTEXT] = "".join(extracts)
-        parts = [*([] if placed else extracts), templates.fill_template(step.prompt, by_name)]
+        parts = [*([] if placed else extracts), _fill(step, step.prompt, by_name)]
         instructions = [step.instructions]
     if step.context is not None and step.context.required:
         instructions.append(_FROM_PASSAGES if passages else _NO_PASSAGES)
@@ -224,7 +241,7 @@ def build_prompt(  # noqa: PLR0913 - the parts of a prompt
     if template is not None:
         parts.append(_tagged("template", template.text))
         listed = "\n".join(f"- {name}: {hint}" for name, hint in template.properties.items())
-        instructions.append(f"{_FILL}\n{listed}")
+        instructions.append(f"{_FILL_IN}\n{listed}")
     return Prompt(
         system="\n\n".join(text for text in instructions if text is not None),
         user="\n".join(parts),
@@ -234,6 +251,36 @@ def build_prompt(  # noqa: PLR0913 - the parts of a prompt
         temperature=step.temperature,
         attachments=attachments,
         turns=turns,
+    )
+
+
+def _by_name(
+    results: Mapping[str, Completion] | None, data: Iterable[tuple[str, str]]
+) -> dict[str, str]:
+    """Return the texts of results and data by name, those of one name on lines of their own."""
+    texts: dict[str, list[str]] = {name: [result.text] for name, result in (results or {}).items()}
+    for name, text in data:
+        texts.setdefault(name, []).append(text)
+    return {name: "\n".join(each) for name, each in texts.items()}
+
+
+def _fill(step: Step, prompt: str, values: Mapping[str, str]) -> str:
+    try:
+        return templates.fill_template(prompt, values, MAX_PROMPT)
+    except templates.TooLongError as error:
+        raise _too_long(step) from error
+
+
+def _check_length(step: Step, data: Iterable[tuple[str, str]]) -> None:
+    if sum(len(text) for _, text in data) > MAX_PROMPT:
+        raise _too_long(step)
+
+
+def _too_long(step: Step) -> FailedError:
+    return FailedError(
+        Reason.TOO_LONG,
+        f"The prompt of the flow's step {step.name} would have more than {MAX_PROMPT:,} characters:"
+        " send shorter inputs, or name each fewer times in the prompt.",
     )
 
 

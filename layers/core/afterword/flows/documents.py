@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
-from afterword.errors import UnprocessableError
+from afterword.errors import TooLargeError, UnprocessableError
 from afterword.flows.flow import Flow
 from afterword.generations import is_id
 from afterword.knowledge import folder_id, tag_id
 from afterword.tenants import NAME_RULE
+from afterword.tenants.registry import MAX_FLOW_BYTES
 
 if TYPE_CHECKING:
     from afterword.knowledge.store import ContentStore
@@ -28,12 +29,20 @@ _MESSAGES = {
 }
 """Our messages for some of pydantic's errors, by their types."""
 _MAX_PROBLEMS = 100
+MAX_SENT = 4 * MAX_FLOW_BYTES
+"""Characters of a flow as sent, with its blanks, escapes and fields of null."""
 
 
 def parse_flow(values: Mapping[str, object]) -> Flow:
-    """Return a flow; raise UnprocessableError with the problem of each field."""
+    """Return a flow; raise UnprocessableError with the problem of each field.
+
+    Raises TooLargeError for a document that can be no flow, before its fields are looked at.
+    """
+    document = json.dumps(values)
+    if len(document) > MAX_SENT:
+        raise TooLargeError(f"A flow must have at most {MAX_FLOW_BYTES} bytes.")
     try:
-        return Flow.model_validate_json(json.dumps(values), strict=True)
+        return Flow.model_validate_json(document, strict=True)
     except ValidationError as error:
         problems = [
             (field_name(path) or "flow", f"{message}.")

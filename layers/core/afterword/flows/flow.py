@@ -1,12 +1,13 @@
 """Flows: saved configurations of one or more steps, with inputs and a result type."""
 
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, model_validator
 
 from afterword.errors import UnprocessableError
-from afterword.flows import inputs, outputs, templates
+from afterword.flows import inputs, schemas, templates
 from afterword.flows.inputs import Kind
 from afterword.generations import MAX_DEADLINE, MIN_DEADLINE, Output
 from afterword.knowledge import MAX_NAME as MAX_LABEL
@@ -18,6 +19,8 @@ MAX_PASSAGES = 20
 CONTEXT = "context"
 """The name of a step's passages in its prompt."""
 _Label = Annotated[str, Field(min_length=1, max_length=MAX_LABEL)]
+STORED: Mapping[str, bool] = {"stored": True}
+"""The validation context of a flow's stored document."""
 _NAME = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"
 
 
@@ -71,17 +74,20 @@ class Step(BaseModel):
     accepts_images: bool = False
 
     @model_validator(mode="after")
-    def _check_prompt_and_schema(self) -> Self:
-        """Check for instructions or a prompt, and for a schema with JSON alone."""
+    def _check_prompt_and_schema(self, info: ValidationInfo) -> Self:
+        """Check for instructions or a prompt, and for a schema with JSON alone.
+
+        A stored schema was checked when it was saved, and bounds may be newer than the flow.
+        """
         if self.instructions is None and self.prompt is None:
             raise ValueError("must have instructions or a prompt")
         if (self.output is Output.JSON) != (self.output_schema is not None):
             raise ValueError("must have an output_schema for the output json, and for no other")
         if self.output is not Output.STRING and self.context and self.context.otherwise:
             raise ValueError("must have no context.otherwise unless the output is string")
-        if self.output_schema is not None:
+        if self.output_schema is not None and info.context is not STORED:
             try:
-                outputs.check_schema(self.output_schema)
+                schemas.check_document(self.output_schema)
             except ValueError as error:
                 raise ValueError(f"output_schema: {error}") from error
         return self
@@ -215,4 +221,4 @@ def read_stored_flow(document: str) -> Flow:
 
     Raises ValueError for a document that this version cannot run.
     """
-    return Flow.model_validate_json(document, extra="ignore")
+    return Flow.model_validate_json(document, extra="ignore", context=STORED)

@@ -1,10 +1,10 @@
 """The schema of a step's answer, and the finished text of an answer."""
 
 import json
-import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from afterword.flows import schemas
 from afterword.flows.placeholders import UnfilledError
 from afterword.generations import FailedError, Output, Reason
 from afterword.models import LENGTH
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from afterword.flows.placeholders import Template
     from afterword.generations import Completion
 
+MAX_ANSWER = 2_000_000
+"""Characters of an answer that is read as JSON, which may take thirty times the memory."""
 _ARRAY: "Mapping[str, object]" = {
     "type": "object",
     "properties": {"items": {"type": "array", "items": {"type": "string"}}},
@@ -59,24 +61,14 @@ def _fill(answer: "Completion", step: "Step", template: "Template") -> "Completi
         raise _truncated(step, "the template was filled") from error
 
 
-def check_schema(json_schema: "Mapping[str, object]") -> None:
-    """Raise ValueError for anything but a JSON schema (draft 2020-12) of an object."""
-    if json_schema.get("type") != "object":
-        raise ValueError('must be of "type": "object"')
-    from jsonschema import Draft202012Validator, SchemaError
-
-    try:
-        Draft202012Validator.check_schema(json_schema)
-    except SchemaError as error:
-        raise ValueError(f"must be a JSON schema: {error.message}") from error
-    if re.search(r'"\$(?:ref|dynamicRef)": "[^#]', json.dumps(json_schema)):
-        raise ValueError("must not refer to another document, which is not fetched")
-
-
 def _value(answer: "Completion", step: "Step") -> object:
     """Return the answer's JSON value, checked by the step's schema."""
+    if len(answer.text) > MAX_ANSWER:
+        raise _invalid(step)
     try:
         value: object = json.loads(answer.text, parse_constant=_refuse)
+        if not schemas.is_shallow(value):
+            raise _invalid(step)
         json.dumps(value, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:
         if answer.stop_reason == LENGTH:
@@ -87,11 +79,28 @@ def _value(answer: "Completion", step: "Step") -> object:
             case {"items": list(items), **more} if not more and _are_texts(items):
                 return items
         raise _invalid(step)
-    from jsonschema import Draft202012Validator  # here: few flows have a schema, and it costs 0.1 s
-
-    if not Draft202012Validator(step.output_schema or {}).is_valid(value):
+    if not _fits(value, step):
         raise _invalid(step)
     return value
+
+
+def _fits(value: object, step: "Step") -> bool:
+    """Whether a value fits the step's schema; raise FailedError where that cannot be told."""
+    field = f"output_schema of the flow's step {step.name}"
+    try:
+        return schemas.read_schema(step.output_schema or {}).accepts(value)
+    except (schemas.TooComplexError, RecursionError) as error:
+        raise FailedError(
+            Reason.INVALID_OUTPUT,
+            f"The model's output takes too long to check by the {field}: save the flow with fewer"
+            " combinations, references, and repetitions in patterns, or bound the output by"
+            " maxLength and maxItems.",
+        ) from error
+    except ValueError as error:
+        raise FailedError(
+            Reason.INVALID_OUTPUT,
+            f"The {field} {error}: save the flow anew with such a schema.",
+        ) from error
 
 
 def _are_texts(items: list[object]) -> bool:

@@ -15,6 +15,8 @@ from afterword.generations import FailedError, Reason
 
 _PLACEHOLDER = re.compile(r"\[([^\[\]\n\r]{1,200})\]")
 MAX_PLACEHOLDERS = 100
+MAX_OUTPUT = 2_000_000
+"""Characters of a model's output, and of the template that it fills."""
 _PROPERTY_LENGTH = 64  # Bedrock's maximum for the name of a tool's property
 
 
@@ -52,9 +54,22 @@ class Template:
         by_placeholder = {
             placeholder: values[name] for name, placeholder in self.properties.items()
         }
+        size = len(self.text)
+        for match in _PLACEHOLDER.finditer(self.text):
+            size += len(by_placeholder.get(match[1], match[0])) - len(match[0])
+            if size > MAX_OUTPUT:
+                raise UnfilledError(
+                    Reason.INVALID_RESPONSE,
+                    f"The template would be filled with more than {MAX_OUTPUT:,} characters.",
+                )
         return _PLACEHOLDER.sub(lambda match: by_placeholder.get(match[1], match[0]), self.text)
 
     def _values(self, output: str) -> dict[str, str]:
+        if len(output) > MAX_OUTPUT:
+            raise UnfilledError(
+                Reason.INVALID_RESPONSE,
+                f"The model's output has more than {MAX_OUTPUT:,} characters.",
+            )
         try:
             document = json.loads(output)
         except (ValueError, RecursionError) as error:
@@ -88,9 +103,11 @@ def parse_template(text: str) -> Template:
     Raises InvalidRequestError for more than MAX_PLACEHOLDERS different ones.
     """
     properties: dict[str, str] = {}
+    seen: set[str] = set()
     for match in _PLACEHOLDER.finditer(text):
         placeholder = match[1]
-        if placeholder.strip() and placeholder not in properties.values():
+        if placeholder.strip() and placeholder not in seen:
+            seen.add(placeholder)
             if len(properties) == MAX_PLACEHOLDERS:
                 raise InvalidRequestError(
                     f"template: must have at most {MAX_PLACEHOLDERS} different placeholders."

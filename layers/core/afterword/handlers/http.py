@@ -2,7 +2,7 @@
 
 import base64
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from http import HTTPStatus
@@ -96,9 +96,10 @@ class Dialect(Protocol):
         ...
 
 
-def endpoint(dialect: Dialect, scope: Scope) -> Callable[[Endpoint], LambdaHandler]:
-    """Return a decorator that makes an endpoint a Lambda handler, open to keys with the scope.
+def endpoint(dialect: Dialect, *scopes: Scope) -> Callable[[Endpoint], LambdaHandler]:
+    """Return a decorator that makes an endpoint a Lambda handler, open to keys with the scopes.
 
+    A change of an existing generation takes two: a key that may not read acts on its own alone.
     The handler authenticates first. Domain errors, and failed calls of AWS, become responses in the
     dialect's shape. Any other exception is a bug: Lambda counts the error, and API Gateway answers
     500 without a detail.
@@ -109,7 +110,7 @@ def endpoint(dialect: Dialect, scope: Scope) -> Callable[[Endpoint], LambdaHandl
             log = telemetry.logger()
             with log.append_context_keys(request_id=context.aws_request_id):
                 try:
-                    response = _serve(event, dialect, scope, serve)
+                    response = _serve(event, dialect, scopes, serve)
                 except AfterwordError as error:
                     response = _refusal(dialect, error)
                     log.info(
@@ -126,9 +127,9 @@ def endpoint(dialect: Dialect, scope: Scope) -> Callable[[Endpoint], LambdaHandl
     return decorate
 
 
-def _serve(event: Event, dialect: Dialect, scope: Scope, serve: Endpoint) -> Response:
+def _serve(event: Event, dialect: Dialect, scopes: Collection[Scope], serve: Endpoint) -> Response:
     request = _request(event)
-    api_key = services().authenticator.authenticate(dialect.read_api_key(request), scope)
+    api_key = services().authenticator.authenticate(dialect.read_api_key(request), *scopes)
     if len(request.body) > MAX_BODY_BYTES:
         raise TooLargeError(
             f"The body must have at most {MAX_BODY_BYTES} bytes, not {len(request.body)}."

@@ -12,6 +12,10 @@ MAX_CHARACTERS = 2_000_000
 """Characters of a content's text."""
 MAX_NAME, MAX_EXTERNAL_ID, MAX_SOURCE = 200, 255, 2_000
 """Characters of the name of a content, a folder or a tag, of an external id, and of an address."""
+MAX_CONTENTS = 100_000
+"""Contents of a tenant."""
+MAX_LABELS = 1_000
+"""Folders of a tenant, and tags, empty ones included."""
 MAX_TAGS = 20
 """Tags of a content."""
 MAX_EXTERNAL_ID_BYTES = 1_000

@@ -17,6 +17,9 @@ MIN_SHARE = 0.55
 MIN_OF_BEST = 0.9
 """A sentence draws on the passage with the largest share, and on those with this part of it."""
 
+MAX_ANSWER = 200_000
+"""Characters of an answer that are compared; in later ones nothing is found."""
+
 _CITATION = re.compile(r"[\[【]\s*(\d{1,3}(?:\s*[,;]\s*\d{1,3})*+)\s*(?:†[^\]】\n]{0,99})?[\]】]")
 _NUMBER = re.compile(r"\d+")
 _SENTENCE = re.compile(r"(?:[^.!?…。\uff01\uff1f\n]|[.!?…](?!\s|$))++")
@@ -41,6 +44,7 @@ def find_used(answer: str, passages: Sequence[Ranked]) -> frozenset[int]:
 
     `[1]` cites the first passage. A number without a passage cites nothing.
     """
+    answer = answer[:MAX_ANSWER]
     return _find_cited(answer, len(passages)) or _find_repeated(answer, passages)
 
 

@@ -22,17 +22,29 @@ from typing import TYPE_CHECKING
 
 from afterword import clock
 from afterword.generations import new_id
-from afterword.knowledge import Change, Content, Draft, Folder, Label, folder_id, tag_id
+from afterword.knowledge import (
+    MAX_CONTENTS,
+    Change,
+    Content,
+    Draft,
+    Folder,
+    Label,
+    folder_id,
+    tag_id,
+)
 from afterword.knowledge.passages import cut_passages
 from afterword.knowledge.ranking import Origin
 from afterword.runtime.dynamodb import (
+    Condition,
     Delete,
     Item,
     Put,
     Update,
     Value,
     absent,
+    below,
     equals,
+    exists,
     millis,
     number,
     text,
@@ -172,17 +184,21 @@ def build_metadata(content: Content) -> bytes:
     return written
 
 
-def build_writes(before: Stored | None, after: Stored | None) -> list[Put | Update | Delete]:
+def build_writes(
+    before: Stored | None, after: Stored | None, *, new_labels: bool = False
+) -> list[Put | Update | Delete]:
     """Return the one transaction from `before` to `after`; None stands for no content.
 
     The first write fails after another change of `before`. Of the others, the write of an external
-    id fails for the id of another content. At most 50 writes, for a new folder and 20 new tags.
+    id fails for the id of another content. The update of a label fails for an absent one, unless
+    `new_labels`, and the update of ALL for a content above MAX_CONTENTS. At most 50 writes, for a
+    new folder and 20 new tags.
     """
     return [
         _write_index(before, after),
         *_write_external_id(before, after),
         *_write_content(before, after),
-        *_count_labels(before, after),
+        *_count_labels(before, after, new_labels=new_labels),
     ]
 
 
@@ -225,7 +241,9 @@ def _write_content(before: Stored | None, after: Stored | None) -> Iterator[Put 
             yield Delete(item_key(old.tenant, sort_key))
 
 
-def _count_labels(before: Stored | None, after: Stored | None) -> Iterator[Update]:
+def _count_labels(
+    before: Stored | None, after: Stored | None, *, new_labels: bool
+) -> Iterator[Update]:
     """Count a change, and the contents, for each label of the content before and after."""
     tenant = _either(before, after).content.tenant
     old = _labels(before.content) if before else {}
@@ -235,7 +253,16 @@ def _count_labels(before: Stored | None, after: Stored | None) -> Iterator[Updat
             key=item_key(tenant, sort_key),
             defaults={"name": text(name)} if name else {},
             adds={"version": 1, "contents": (sort_key in new) - (sort_key in old)},
+            condition=_condition_of_label(sort_key, added=sort_key not in old, new=new_labels),
         )
+
+
+def _condition_of_label(sort_key: str, *, added: bool, new: bool) -> Condition | None:
+    if not added:
+        return None
+    if sort_key == ALL:
+        return absent("contents") | below("contents", number(MAX_CONTENTS))
+    return None if new else exists("pk")
 
 
 def _labels(content: Content) -> dict[str, str]:

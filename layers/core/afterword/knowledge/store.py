@@ -18,7 +18,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from enum import StrEnum
-from itertools import batched
+from itertools import batched, islice
 from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -31,7 +31,15 @@ from afterword.errors import (
     UnprocessableError,
 )
 from afterword.generations import FailedError, Reason, is_id, new_id
-from afterword.knowledge import Content, check_change, check_draft, is_external_id, items
+from afterword.knowledge import (
+    MAX_CONTENTS,
+    MAX_LABELS,
+    Content,
+    check_change,
+    check_draft,
+    is_external_id,
+    items,
+)
 from afterword.knowledge.passages import cut_passages
 from afterword.knowledge.ranking import Candidate, Selection, SelectionTooLargeError
 from afterword.runtime import telemetry
@@ -40,6 +48,7 @@ from afterword.runtime.dynamodb import (
     QueryPage,
     Table,
     TransactionCanceledError,
+    Update,
     Value,
     begins_with,
     between,
@@ -72,6 +81,8 @@ MAX_WRITE_TRIES = 10
 _CHANGING = "*"
 """The key of the text of a content that another request is changing; no text has it."""
 _METADATA = ".metadata.json"
+_COUNTED_PAGES = 5
+"""Megabytes of labels that are counted, which is more than MAX_LABELS."""
 _BUSY = {"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"}
 
 
@@ -90,7 +101,8 @@ class _LostRaceError(Exception):
 class ContentStore:
     """Contents in DynamoDB, with their texts in S3.
 
-    A change takes one transaction of 5 to 50 writes, and two S3 puts, one for an unchanged text.
+    A change takes one transaction of 5 to 50 writes, and two S3 puts, one for an unchanged text. A
+    new folder or tag takes a query for each kind and a second transaction more.
     A replaced or removed text takes one S3 delete. Each method names its consistent reads.
     """
 
@@ -416,8 +428,10 @@ class ContentStore:
             self._discard(before.object)
         return after
 
-    def _transact(self, before: "Stored | None", after: "Stored | None") -> None:
-        writes = items.build_writes(before, after)
+    def _transact(
+        self, before: "Stored | None", after: "Stored | None", *, new_labels: bool = False
+    ) -> None:
+        writes = items.build_writes(before, after, new_labels=new_labels)
         for wait in CONFLICT_WAITS:
             try:
                 self._table.transact(writes)
@@ -425,14 +439,48 @@ class ContentStore:
                 reasons = error.reasons
                 if reasons[0] == "ConditionalCheckFailed":
                     raise _LostRaceError from error
-                if "ConditionalCheckFailed" in reasons:
+                failed = {
+                    write.key["sk"]["S"] if isinstance(write, Update) else None
+                    for write, reason in zip(writes, reasons, strict=False)
+                    if reason == "ConditionalCheckFailed"
+                }
+                if None in failed:
                     raise ConflictError("There is a content with this external id.") from error
+                if items.ALL in failed:
+                    raise ConflictError(
+                        f"A tenant has at most {MAX_CONTENTS:,} contents: remove some of them"
+                        " first."
+                    ) from error
+                if failed:
+                    self._check_room(before or after, failed)
+                    self._transact(before, after, new_labels=True)
+                    return
                 if not _BUSY.intersection(reasons):
                     raise
                 time.sleep(random.uniform(0, wait))  # noqa: S311 - spreads load, guards nothing # nosec B311
             else:
                 return
         raise _busy()
+
+    def _check_room(self, stored: "Stored | None", labels: Collection[str | None]) -> None:
+        """Raise ConflictError if there is no room for new labels, by their sort keys.
+
+        Reads: a query for each kind with a new one. Two changes at once may both get the last
+        place.
+        """
+        assert stored is not None  # noqa: S101 - a change has one of them
+        for kind, prefix in (("folders", items.folder_key("")), ("tags", items.tag_key(""))):
+            new = sum(label is not None and label.startswith(prefix) for label in labels)
+            if new and new + self._count(stored.content.tenant, prefix) > MAX_LABELS:
+                raise ConflictError(
+                    f"A tenant has at most {MAX_LABELS:,} {kind}, empty ones included: use one of"
+                    " them."
+                )
+
+    def _count(self, tenant: str, prefix: str) -> int:
+        condition = equals("pk", text(tenant)) & begins_with("sk", prefix)
+        pages = self._table.pages(condition, attributes=("sk",), consistent=True)
+        return sum(len(page.items) for page in islice(pages, _COUNTED_PAGES))
 
     def _discard(self, key: str) -> None:
         """Delete a text that nothing names, and its metadata file; after an error both stay."""

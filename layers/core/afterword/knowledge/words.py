@@ -66,9 +66,14 @@ def fold(text: str) -> str:
     """Return the text without case, accents and ligatures."""
     if text.isascii():
         return text.lower()
-    parted = unicodedata.normalize("NFKD", text).casefold()
-    marks = {ord(each): None for each in set(parted) if unicodedata.category(each)[0] == "M"}
-    return unicodedata.normalize("NFKC", parted.translate(marks)).translate(_LIGATURES)
+    # Character by character: the normalization of a whole text sorts its marks, in quadratic time.
+    folded = {ord(each): _fold_character(each) for each in set(text)}
+    return unicodedata.normalize("NFKC", text.translate(folded)).translate(_LIGATURES)
+
+
+def _fold_character(character: str) -> str:
+    parted = unicodedata.normalize("NFKD", character).casefold()
+    return "".join(each for each in parted if unicodedata.category(each)[0] != "M")
 
 
 def split_words(text: str) -> list[str]:

@@ -38,12 +38,14 @@ class Rules:
     """The rules of a tenant's submissions.
 
     `webhooks` is true for a tenant with webhook endpoints. `webhook_hosts` are the hosts that a
-    submission's `webhook_url` may name.
+    submission's `webhook_url` may name. `models` are those that flows may name beside the
+    deployment's own; None for all.
     """
 
     limits: Limits = Limits()
     webhooks: bool = False
     webhook_hosts: frozenset[str] = frozenset()
+    models: frozenset[str] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

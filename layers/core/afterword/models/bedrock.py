@@ -192,6 +192,10 @@ def _error(error: ClientError) -> ModelError:
     answered = f"Bedrock answered {status} ({code})."
     if code == "ModelTimeoutException":
         return ModelTimedOutError(answered)
+    if code == "AccessDeniedException":
+        answered += (
+            " Check the account's access to the model, and the stack's parameter BedrockModelArns."
+        )
     if code in _REASONS:
         return ModelRefusedError(_REASONS[code], answered)
     if (

@@ -1,5 +1,6 @@
 """Pages of lists."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 
@@ -13,3 +14,13 @@ class Page[T]:
     items: tuple[T, ...]
     after: str | None
     total: int | None = None
+
+
+def cut_page[T](
+    items: Sequence[T], key: Callable[[T], str], limit: int, after: str | None
+) -> Page[T]:
+    """Return a page of a list that is read as a whole, in the order of its unique keys."""
+    ordered = sorted(items, key=key)
+    rest = [each for each in ordered if after is None or key(each) > after]
+    page = tuple(rest[:limit])
+    return Page(page, key(page[-1]) if len(rest) > limit else None, len(items))

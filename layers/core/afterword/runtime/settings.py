@@ -152,6 +152,11 @@ class Settings:
         return self._required("AFTERWORD_MODEL_ID")
 
     @property
+    def default_model(self) -> str | None:
+        """The same name, where a process may not know it, as on the command line; else None."""
+        return self.environ.get("AFTERWORD_MODEL_ID") or None
+
+    @property
     def model_url(self) -> str:
         """Base URL of an OpenAI-compatible API, up to and including its version (`…/v1`)."""
         return self._required("AFTERWORD_MODEL_URL")

@@ -22,8 +22,8 @@ class Authenticator:
         self._registry = registry
         self._known: dict[str, tuple[float, ApiKey]] = {}
 
-    def authenticate(self, key_string: str | None, scope: "Scope") -> "ApiKey":
-        """Return the live key; raise UnauthenticatedError, or ForbiddenError without the scope."""
+    def authenticate(self, key_string: str | None, *scopes: "Scope") -> "ApiKey":
+        """Return the live key; raise UnauthenticatedError, or ForbiddenError without a scope."""
         if not key_string:
             raise UnauthenticatedError("An API key is needed.")
         credential = keys.parse_key(key_string)
@@ -34,8 +34,9 @@ class Authenticator:
             raise UnauthenticatedError("The API key is not known.")
         if api_key.revoked_at is not None:
             raise UnauthenticatedError("The API key is revoked.")
-        if scope not in api_key.scopes:
-            raise ForbiddenError(f"The API key does not have the scope '{scope}'.")
+        for scope in scopes:
+            if scope not in api_key.scopes:
+                raise ForbiddenError(f"The API key does not have the scope '{scope}'.")
         return api_key
 
     def _key(self, key_id: str) -> "ApiKey | None":

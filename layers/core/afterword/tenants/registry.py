@@ -1,7 +1,7 @@
 """The registry table: tenants, API keys and flows, and its only user.
 
 pk              sk                what
-tenant#<id>     tenant            the tenant, its limits, its webhooks' count and hosts
+tenant#<id>     tenant            the tenant, its limits, its lists of models and hosts, its counts
 tenant#<id>     key#<key id>      a mark that the tenant has this key
 key#<key id>    key               the key itself, read by its id alone
 tenant#<id>     flow#<id>         the newest version of a flow
@@ -10,6 +10,7 @@ tenant#<id>     version#<id>#<n> version n of a flow, never changed
 
 from collections.abc import Collection, Iterable
 from dataclasses import asdict, fields
+from itertools import batched
 from typing import TYPE_CHECKING
 
 from afterword import clock
@@ -17,13 +18,16 @@ from afterword.errors import ConflictError, InvalidRequestError, NotFoundError, 
 from afterword.limits import Limits, Rules
 from afterword.runtime.dynamodb import (
     ConditionFailed,
+    Delete,
     Item,
     Put,
     Table,
     TransactionCanceledError,
+    Update,
     Value,
     absent,
     begins_with,
+    between,
     equals,
     exists,
     millis,
@@ -31,6 +35,7 @@ from afterword.runtime.dynamodb import (
     text,
     time_of,
 )
+from afterword.runtime.pages import Page
 from afterword.runtime.stored import read_word
 from afterword.tenants import NAME_RULE, FlowVersion, StoredFlow, Tenant, is_name, keys
 from afterword.tenants.keys import ApiKey, Scope
@@ -40,6 +45,18 @@ if TYPE_CHECKING:
 
     from mypy_boto3_dynamodb import DynamoDBClient
 
+MAX_FLOWS = 1_000
+"""Flows of a tenant."""
+MAX_VERSIONS = 1_000
+"""Versions of a flow: a further one removes the oldest."""
+MAX_LIVE_KEYS = 1_000
+"""Keys of a tenant that are not revoked."""
+MAX_KEYS = 2_000
+"""Keys of a tenant in all: a further one removes the key that was revoked first."""
+MAX_PAGE_BYTES = 20_000_000
+"""Bytes of the documents that one page of flows reads."""
+MAX_MODELS = 100
+"""Models in the list of one tenant."""
 MAX_FLOW_BYTES = 350_000
 """Bytes of a flow's document; an item of DynamoDB has at most 400 KB."""
 
@@ -59,6 +76,7 @@ class Registry:
             **_tenant_key(tenant_id),
             "name": text(name),
             "created_at": millis(tenant.created_at),
+            "flows": number(0),
         }
         if self._table.put(item, absent("pk")) is not None:
             raise ConflictError(f"There is a tenant {tenant_id} already.")
@@ -66,10 +84,14 @@ class Registry:
 
     def get_tenant(self, tenant_id: str) -> Tenant:
         """Return a tenant; raise NotFoundError."""
+        item = self._read_tenant(tenant_id)
+        return Tenant(tenant_id, item["name"]["S"], time_of(item, "created_at"))
+
+    def _read_tenant(self, tenant_id: str) -> Item:
         item = self._table.get(_tenant_key(tenant_id))
         if item is None:
             raise NotFoundError(f"There is no tenant {tenant_id}.")
-        return Tenant(tenant_id, item["name"]["S"], time_of(item, "created_at"))
+        return item
 
     def get_limits(self, tenant_id: str) -> Limits:
         """Return a tenant's limits; no limits for an absent tenant, which has no keys either."""
@@ -85,6 +107,7 @@ class Registry:
             limits=Limits(**limits),
             webhooks="webhooks" in item and int(item["webhooks"]["N"]) > 0,
             webhook_hosts=frozenset(item["webhook_hosts"]["SS"] if "webhook_hosts" in item else ()),
+            models=frozenset(item["models"]["SS"]) if "models" in item else None,
         )
 
     def count_webhook(self, tenant_id: str, more: int) -> None:
@@ -108,6 +131,18 @@ class Registry:
         )
         _require_tenant(tenant_id, outcome)
 
+    def set_models(self, tenant_id: str, models: Collection[str] | None) -> None:
+        """Set the models that a tenant's flows may name, None for all; caches keep the old 60 s."""
+        if models is not None and not 1 <= len(models) <= MAX_MODELS:
+            raise InvalidRequestError(f"models: must be 1 to {MAX_MODELS}, not {len(models)}.")
+        outcome = self._table.update(
+            _tenant_key(tenant_id),
+            sets={} if models is None else {"models": {"SS": sorted(models)}},
+            removes=["models"] if models is None else [],
+            condition=exists("pk"),
+        )
+        _require_tenant(tenant_id, outcome)
+
     def set_limits(self, tenant_id: str, limits: Limits) -> None:
         """Set a tenant's limits; caches keep the old ones for up to 60 s."""
         self.get_tenant(tenant_id)
@@ -123,11 +158,13 @@ class Registry:
     ) -> tuple[ApiKey, str]:
         """Create a key for an existing tenant; return it and the key string, never seen again.
 
-        With a `flow`, which must exist, the key is bound to that flow.
+        With a `flow`, which must exist, the key is bound to that flow. Raises ConflictError above
+        MAX_LIVE_KEYS; two requests at once may both get the last one.
         """
         self.get_tenant(tenant_id)
         if flow is not None:
             self.get_flow(tenant_id, flow)
+        removed = self._make_room_for_key(tenant_id)
         credential, key_string = keys.generate_key()
         api_key = ApiKey(
             id=credential.key_id,
@@ -151,30 +188,48 @@ class Registry:
         }
         if flow is not None:
             item["flow"] = text(flow)
-        self._table.transact([Put(item), Put(_key(f"tenant#{tenant_id}", f"key#{api_key.id}"))])
+        mark = Put(_key(f"tenant#{tenant_id}", f"key#{api_key.id}"))
+        self._table.transact([Put(item), mark, *removed])
         return api_key, key_string
+
+    def _make_room_for_key(self, tenant_id: str) -> list[Delete]:
+        """Return the removal of an old key for a new one; raise ConflictError without room."""
+        ids = self._list_key_ids(tenant_id)
+        if len(ids) < MAX_LIVE_KEYS:  # live or not: no key needs to be read
+            return []
+        read = self._get_keys(ids)
+        revoked = [(each.revoked_at, each.id) for each in read if each.revoked_at is not None]
+        if len(read) - len(revoked) >= MAX_LIVE_KEYS:
+            raise ConflictError(
+                f"A tenant has at most {MAX_LIVE_KEYS:,} live keys: revoke one of them first."
+            )
+        if len(ids) < MAX_KEYS:
+            return []
+        _, oldest = min(revoked)
+        return [
+            Delete(_key(f"key#{oldest}", "key")),
+            Delete(_key(f"tenant#{tenant_id}", f"key#{oldest}")),
+        ]
+
+    def _list_key_ids(self, tenant_id: str) -> list[str]:
+        return [item["sk"]["S"].removeprefix("key#") for item in self._query(tenant_id, "key#")]
+
+    def _get_keys(self, key_ids: Iterable[str]) -> list[ApiKey]:
+        """Return keys by their ids, in calls of 100."""
+        return [
+            _parse_key(item)
+            for some in batched(key_ids, 100, strict=False)
+            for item in self._table.get_all([_key(f"key#{key_id}", "key") for key_id in some])
+        ]
 
     def get_key(self, key_id: str) -> ApiKey | None:
         """Return a key by its id, live or revoked; None for an unknown id."""
         item = self._table.get(_key(f"key#{key_id}", "key"))
-        if item is None:
-            return None
-        return ApiKey(
-            id=key_id,
-            tenant=item["tenant"]["S"],
-            hash=item["hash"]["S"],
-            scopes=frozenset(read_word(Scope, scope) for scope in item["scopes"]["SS"]),
-            label=item["label"]["S"],
-            created_at=time_of(item, "created_at"),
-            revoked_at=time_of(item, "revoked_at") if "revoked_at" in item else None,
-            flow=item["flow"]["S"] if "flow" in item else None,
-        )
+        return None if item is None else _parse_key(item)
 
     def list_keys(self, tenant_id: str) -> list[ApiKey]:
         """Return a tenant's keys, live and revoked, oldest first."""
-        ids = [item["sk"]["S"].removeprefix("key#") for item in self._query(tenant_id, "key#")]
-        api_keys = [key for key_id in ids if (key := self.get_key(key_id)) is not None]
-        return sorted(api_keys, key=lambda key: key.created_at)
+        return sorted(self._get_keys(self._list_key_ids(tenant_id)), key=lambda key: key.created_at)
 
     def revoke_key(self, tenant_id: str, key_id: str) -> None:
         """Revoke a tenant's key; caches accept it for up to 60 s more."""
@@ -192,9 +247,10 @@ class Registry:
         """Save a flow's JSON document as its next version, for an existing tenant.
 
         Without `again`, an unchanged document makes no new version. Raises ConflictError after
-        another save of the flow at the same time.
+        another save of the flow at the same time, and for more than MAX_FLOWS. Of more than
+        MAX_VERSIONS the oldest is removed.
         """
-        self.get_tenant(tenant_id)
+        owner = self._read_tenant(tenant_id)
         if not is_name(flow_id):
             raise InvalidRequestError(f"id: must be {NAME_RULE}, not {flow_id!r}.")
         if len(document.encode()) > MAX_FLOW_BYTES:
@@ -213,11 +269,33 @@ class Registry:
         pk = f"tenant#{tenant_id}"
         new_version = {**_key(pk, f"version#{flow_id}#{version}"), **attributes}
         newest_of_all = {**_key(pk, f"flow#{flow_id}"), **attributes}
+        writes: list[Put | Update | Delete] = [Put(new_version, absent("pk")), Put(newest_of_all)]
+        if newest is None:
+            writes.append(self._count_flow(tenant_id, owner))
+        elif version > MAX_VERSIONS:
+            writes.append(Delete(_key(pk, f"version#{flow_id}#{version - MAX_VERSIONS}")))
         try:
-            self._table.transact([Put(new_version, absent("pk")), Put(newest_of_all)])
+            self._table.transact(writes)
         except TransactionCanceledError as error:
             raise ConflictError(f"Another request saved flow {flow_id}: try again.") from error
         return flow
+
+    def _count_flow(self, tenant_id: str, owner: Item) -> Update:
+        """Return the count of a new flow; raise ConflictError above MAX_FLOWS.
+
+        A tenant of an older version has no count yet.
+        """
+        counted = "flows" in owner
+        flows = int(owner["flows"]["N"]) if counted else len(self.list_flow_ids(tenant_id))
+        if flows >= MAX_FLOWS:
+            raise ConflictError(
+                f"A tenant has at most {MAX_FLOWS:,} flows: save a new version of one of them."
+            )
+        return Update(
+            key=_tenant_key(tenant_id),
+            sets={"flows": number(flows + 1)},
+            condition=equals("flows", number(flows)) if counted else absent("flows"),
+        )
 
     def get_flow(self, tenant_id: str, flow_id: str, version: int | None = None) -> StoredFlow:
         """Return a version of a tenant's flow, the newest by default; raise NotFoundError."""
@@ -232,6 +310,26 @@ class Registry:
     def list_flows(self, tenant_id: str) -> list[StoredFlow]:
         """Return the newest version of each of a tenant's flows, by id."""
         return [_parse_flow(item) for item in self._query(tenant_id, "flow#")]
+
+    def page_flows(self, tenant_id: str, limit: int, after: str | None) -> Page[StoredFlow]:
+        """Return a page of the same list.
+
+        `after` is the id that the page comes after. A page ends early after MAX_PAGE_BYTES.
+        """
+        # "!" is below the characters of ids, and "~" above.
+        first, last = ("flow#" if after is None else f"flow#{after}!"), "flow#~"
+        condition = equals("pk", text(f"tenant#{tenant_id}")) & between(
+            "sk", text(first), text(last)
+        )
+        flows: list[StoredFlow] = []
+        size = 0
+        for page in self._table.pages(condition, limit=limit + 1):
+            for item in page.items:
+                size += len(item["document"]["S"])
+                if len(flows) == limit or (flows and size > MAX_PAGE_BYTES):
+                    return Page(tuple(flows), flows[-1].id)
+                flows.append(_parse_flow(item))
+        return Page(tuple(flows), None)
 
     def list_flow_ids(self, tenant_id: str) -> list[str]:
         """Return the ids of a tenant's flows, in order."""
@@ -259,6 +357,19 @@ class Registry:
 def _require_tenant(tenant_id: str, outcome: Item | ConditionFailed) -> None:
     if isinstance(outcome, ConditionFailed):
         raise NotFoundError(f"There is no tenant {tenant_id}.")
+
+
+def _parse_key(item: Item) -> ApiKey:
+    return ApiKey(
+        id=item["pk"]["S"].removeprefix("key#"),
+        tenant=item["tenant"]["S"],
+        hash=item["hash"]["S"],
+        scopes=frozenset(read_word(Scope, scope) for scope in item["scopes"]["SS"]),
+        label=item["label"]["S"],
+        created_at=time_of(item, "created_at"),
+        revoked_at=time_of(item, "revoked_at") if "revoked_at" in item else None,
+        flow=item["flow"]["S"] if "flow" in item else None,
+    )
 
 
 def _parse_flow(item: Item) -> StoredFlow:

@@ -4,22 +4,33 @@ Only the function that saves flows imports afterword.flows.documents, and pydant
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from afterword import clock
 from afterword.dialects import native
 from afterword.errors import ForbiddenError, UnprocessableError
+from afterword.handlers import paging
 from afterword.handlers.http import Request, Response
+from afterword.handlers.paging import Paging
 from afterword.runtime.json_text import parse_object
-from afterword.tenants import FlowVersion, StoredFlow
+from afterword.runtime.pages import Page, cut_page
+from afterword.tenants import StoredFlow
 from afterword.tenants.keys import ApiKey
+from afterword.tenants.registry import Registry
 
 if TYPE_CHECKING:
     from afterword.dialects.native.responses import flows as responses
 
 _MAX_DIGITS = 9
+MAX_PAGE = 1_000
+"""Flows, and versions, of a page; also of one without a limit."""
+_FLOWS = Paging(
+    size=MAX_PAGE, maximum=MAX_PAGE, cursor="cursor", key=re.compile("[A-Za-z0-9_-]{1,64}")
+)
+_VERSIONS = Paging(size=MAX_PAGE, maximum=MAX_PAGE, cursor="cursor", key=re.compile("[0-9]{12}"))
 
 
 def read_flow_id(request: Request, key: ApiKey) -> str:
@@ -48,20 +59,23 @@ def parse_flow(request: Request, flow: str) -> Mapping[str, object]:
     return {**values, "id": flow}
 
 
-def render_flows(flows: Iterable[StoredFlow], key: ApiKey) -> Response:
-    """Return the flows that a key may see, in their newest versions, without their steps."""
-    summaries: list[responses.FlowSummary] = [
-        {
-            **_build_head(flow),
-            "name": document["name"],
-            "type": document.get("type", "text_generation"),
-        }
-        for flow in flows
-        if key.flow in {None, flow.id}
-        for document in (json.loads(flow.document),)
-    ]
-    body: responses.FlowList = {"flows": summaries}
-    return native.render_response(HTTPStatus.OK, body)
+def check_models(problems: Iterable[tuple[str, str]]) -> None:
+    """Raise UnprocessableError with the fields of models that the tenant may not use."""
+    found = [*problems]
+    if found:
+        (field, message), *more = found
+        raise UnprocessableError(field, message, *more)
+
+
+def list_flows(request: Request, key: ApiKey, registry: Registry) -> Response:
+    """Return a page of the flows that a key may see, in their newest versions, without steps."""
+    limit, after = _FLOWS.parse(request.query)
+    if key.flow is None:
+        page = registry.page_flows(key.tenant, limit, after)
+    else:
+        page = Page((registry.get_flow(key.tenant, key.flow),), None)
+    body: responses.FlowList = {"flows": [_build_summary(flow) for flow in page.items]}
+    return _render_page(body, _FLOWS.next_path("/v1/flows", {"limit": limit}, page.after))
 
 
 def render_flow(flow: StoredFlow) -> Response:
@@ -78,16 +92,34 @@ def render_saved(flow: StoredFlow, warnings: Iterable[tuple[str, str]]) -> Respo
     return native.render_response(HTTPStatus.OK, body)
 
 
-def render_versions(flow: str, versions: Sequence[FlowVersion]) -> Response:
-    """Return a flow's versions, newest first."""
+def list_versions(request: Request, key: ApiKey, registry: Registry) -> Response:
+    """Return a page of a flow's versions, newest first."""
+    flow = read_flow_id(request, key)
+    limit, after = _VERSIONS.parse(request.query)
+    versions = registry.list_versions(key.tenant, flow)
+    page = cut_page(versions, lambda each: f"{10**12 - each.version:012d}", limit, after)
     body: responses.FlowVersions = {
         "id": flow,
         "versions": [
             {"version": each.version, "created_at": clock.to_rfc3339(each.created_at)}
-            for each in versions
+            for each in page.items
         ],
     }
-    return native.render_response(HTTPStatus.OK, body)
+    path = f"/v1/flows/{flow}/versions"
+    return _render_page(body, _VERSIONS.next_path(path, {"limit": limit}, page.after))
+
+
+def _render_page(body: Mapping[str, object], next_path: str | None) -> Response:
+    return native.render_response(HTTPStatus.OK, body, paging.link_headers(next_path))
+
+
+def _build_summary(flow: StoredFlow) -> "responses.FlowSummary":
+    document = json.loads(flow.document)
+    return {
+        **_build_head(flow),
+        "name": document["name"],
+        "type": document.get("type", "text_generation"),
+    }
 
 
 def _build_flow(flow: StoredFlow) -> "responses.FlowShown":

@@ -1,14 +1,17 @@
 """API keys in the native API. A key's string is shown once."""
 
-from collections.abc import Iterable
+import re
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from afterword import clock
 from afterword.dialects import native
 from afterword.errors import NotFoundError, UnprocessableError
+from afterword.handlers import paging
 from afterword.handlers.http import Request, Response
 from afterword.handlers.json_members import parse_choices, read_text
+from afterword.handlers.paging import Paging
+from afterword.runtime.pages import cut_page
 from afterword.tenants.keys import ApiKey, Scope, is_key_id
 from afterword.tenants.registry import Registry
 
@@ -16,6 +19,11 @@ if TYPE_CHECKING:
     from afterword.dialects.native.responses import keys as responses
 
 MAX_LABEL = 200
+MAX_PAGE = 2_000
+"""Keys of a page; also of one without a limit."""
+_PAGING = Paging(
+    size=MAX_PAGE, maximum=MAX_PAGE, cursor="cursor", key=re.compile("[0-9]{13}#[A-Za-z0-9]{12}")
+)
 _MEMBERS = ("scopes", "label", "flow")
 _DEFAULT = (Scope.SUBMIT, Scope.READ)
 
@@ -34,10 +42,17 @@ def create(request: Request, key: ApiKey, registry: Registry) -> Response:
     return native.render_response(HTTPStatus.CREATED, body)
 
 
-def render_keys(keys: Iterable[ApiKey]) -> Response:
-    """Return keys, live and revoked, without their secrets."""
-    body: responses.KeyList = {"keys": [_build_key(key) for key in keys]}
-    return native.render_response(HTTPStatus.OK, body)
+def list_keys(request: Request, key: ApiKey, registry: Registry) -> Response:
+    """Return a page of keys, live and revoked, without their secrets."""
+    limit, after = _PAGING.parse(request.query)
+    page = cut_page(registry.list_keys(key.tenant), _sort_key, limit, after)
+    body: responses.KeyList = {"keys": [_build_key(each) for each in page.items]}
+    headers = paging.link_headers(_PAGING.next_path("/v1/keys", {"limit": limit}, page.after))
+    return native.render_response(HTTPStatus.OK, body, headers)
+
+
+def _sort_key(key: ApiKey) -> str:
+    return f"{clock.to_millis(key.created_at):013d}#{key.id}"
 
 
 def revoke(request: Request, key: ApiKey, registry: Registry) -> Response:

@@ -13,7 +13,7 @@ from afterword.handlers.http import Request, Response
 from afterword.handlers.json_members import parse_choices, read_text, require_text
 from afterword.handlers.paging import Paging
 from afterword.runtime.addresses import MAX_URL
-from afterword.runtime.pages import Page
+from afterword.runtime.pages import Page, cut_page
 from afterword.tenants.keys import ApiKey
 from afterword.webhooks import MAX_LABEL, SUBSCRIBABLE_EVENTS, Change, Delivery, Endpoint, Event
 from afterword.webhooks.endpoints import WebhookEndpoints
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from afterword.dialects.native.responses import webhooks as responses
 
 MAX_PAGE = 100
+_ENDPOINTS = Paging(
+    size=MAX_PAGE, maximum=MAX_PAGE, cursor="cursor", key=re.compile("[0-9]{13}#[a-z0-9_]{1,40}")
+)
 _PAGING = Paging(size=20, maximum=MAX_PAGE, key=re.compile(r"msg_[0-9a-f-]{36}"))
 
 
@@ -69,10 +72,15 @@ def render_webhook(endpoint: Endpoint) -> Response:
     return native.render_response(HTTPStatus.OK, build_webhook(endpoint))
 
 
-def render_webhooks(endpoints: Sequence[Endpoint]) -> Response:
-    """Return a tenant's endpoints."""
-    body: responses.WebhookList = {"webhooks": [build_webhook(each) for each in endpoints]}
-    return native.render_response(HTTPStatus.OK, body)
+def render_webhooks(request: Request, endpoints: Sequence[Endpoint]) -> Response:
+    """Return a page of a tenant's endpoints, oldest first."""
+    limit, after = _ENDPOINTS.parse(request.query)
+    page = cut_page(
+        endpoints, lambda each: f"{clock.to_millis(each.created_at):013d}#{each.id}", limit, after
+    )
+    body: responses.WebhookList = {"webhooks": [build_webhook(each) for each in page.items]}
+    path = _ENDPOINTS.next_path("/v1/webhooks", {"limit": limit}, page.after)
+    return native.render_response(HTTPStatus.OK, body, paging.link_headers(path))
 
 
 def render_removed() -> Response:

@@ -13,7 +13,7 @@ from afterword.handlers.http import Request, Response
 from afterword.handlers.paging import Paging
 from afterword.knowledge import Content, Folder, Label
 from afterword.runtime.json_text import render
-from afterword.runtime.pages import Page
+from afterword.runtime.pages import Page, cut_page
 from afterword.tenants.keys import ApiKey
 
 if TYPE_CHECKING:
@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 
 PAGE = 1_000
 """Contents of a page, the maximum too."""
+FOLDERS = 1_000
+"""Folders of a page, the maximum too."""
 _PAGING = Paging(size=PAGE, maximum=PAGE)
+_FOLDERS = Paging(size=FOLDERS, maximum=FOLDERS)
 
 
 def require_access(key: ApiKey) -> None:
@@ -45,8 +48,10 @@ def render_content(content: Content) -> Response:
     return Response(status=HTTPStatus.OK, body=render(answer))
 
 
-def render_folders(folders: Sequence[Folder]) -> Response:
-    """Return the folders."""
+def render_folders(request: Request, folders: Sequence[Folder]) -> Response:
+    """Return a page of the folders by name, with a link to the next one if there is one."""
+    limit, after = _FOLDERS.parse(request.query)
+    page = cut_page(folders, _sort_key, limit, after)
     answer: responses.FoldersAnswer = {
         "code": 200,
         "message": "OK",
@@ -61,11 +66,16 @@ def render_folders(folders: Sequence[Folder]) -> Response:
                     "type": "folder",
                     "description": "",
                 }
-                for folder in folders
+                for folder in page.items
             ],
         },
     }
-    return Response(status=HTTPStatus.OK, body=render(answer))
+    path = _FOLDERS.next_path("/v1/content/folders", {"limit": limit}, page.after)
+    return Response(status=HTTPStatus.OK, body=render(answer), headers=paging.link_headers(path))
+
+
+def _sort_key(folder: Folder) -> str:
+    return f"{folder.name.casefold()}\0{folder.name}"
 
 
 def render_contents(folder_id: str, page: Page[Content], limit: int) -> Response:

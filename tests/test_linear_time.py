@@ -1,0 +1,140 @@
+"""Time for twice the text: each parser and each pattern takes about twice as long."""
+
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import NamedTuple
+
+import pytest
+
+from afterword.dialects import unless
+from afterword.dialects.native import generations as native_generations
+from afterword.engine import prompting
+from afterword.errors import AfterwordError
+from afterword.files import media_types
+from afterword.flows import flow, placeholders, schemas, templates
+from afterword.handlers import multipart
+from afterword.knowledge import citations, passages, words
+from afterword.knowledge.ranking import Origin, Ranked
+from afterword.runtime import addresses, json_text
+from afterword.webhooks import hosts
+
+LEAST_SECONDS = 0.001
+"""CPU time of the shorter text, at least: a shorter time tells nothing."""
+MAX_RATIO = 3.0
+"""Four would be quadratic."""
+PASSAGE = Ranked(
+    Origin(content="c", title="A title", folder="f", external_id=None, source=None),
+    "",
+    "The house has a red roof and a green door.",
+    1.0,
+)
+STEP = flow.Step(name="reply", prompt="{{text}} {{context}}", context=flow.Context())
+ARRAY = schemas.Schema(
+    {
+        "type": "object",
+        "properties": {"a": {"uniqueItems": True, "items": {"pattern": "^(a+)+$"}}},
+        "additionalProperties": {"pattern": "(x+x+)+y"},
+    }
+)
+
+
+class Case(NamedTuple):
+    """A function, and a text that would take it long, repeated n times."""
+
+    name: str
+    run: Callable[[str], object]
+    text: Callable[[int], str]
+
+
+CASES = [
+    Case("fold: marks out of order", words.fold, lambda n: "a" + "\u0301\u0323" * n),
+    Case("split words: one word", words.split_words, lambda n: "é" * n),
+    Case("split words: Han", words.split_words, lambda n: "文" * n),
+    Case("passages: dots", passages.cut_passages, lambda n: "." * n),
+    Case("passages: blanks", passages.cut_passages, lambda n: "a" + " " * n + "b"),
+    Case("passages: rules", passages.cut_passages, lambda n: "| -" * n),
+    Case("passages: headings", passages.cut_passages, lambda n: "# a\n" * n),
+    Case("passages: quotes", passages.cut_passages, lambda n: ".\"'" * n),
+    Case(
+        "citations: brackets", lambda text: citations.find_used(text, [PASSAGE]), lambda n: "[" * n
+    ),
+    Case(
+        "citations: blanks",
+        lambda text: citations.find_used(text, [PASSAGE]),
+        lambda n: "[1" + " " * n,
+    ),
+    Case(
+        "citations: numbers",
+        lambda text: citations.find_used(text, [PASSAGE]),
+        lambda n: "[1, " * n,
+    ),
+    Case(
+        "citations: denials",
+        lambda text: citations.find_used(text, [PASSAGE]),
+        lambda n: "documents passages sources " * n,
+    ),
+    Case("templates: braces", templates.list_names, lambda n: "{" * n),
+    Case("templates: open names", templates.list_names, lambda n: "{{a" * n),
+    Case("placeholders: brackets", placeholders.parse_template, lambda n: "[" * n),
+    Case("placeholders: repeated", placeholders.parse_template, lambda n: "[a]" * n),
+    Case(
+        "prompts: values of one name",
+        lambda text: prompting.build_prompt(STEP, {"text": [*text]}, None, "m"),
+        lambda n: "a" * n,
+    ),
+    Case(
+        "questions: values of one name",
+        lambda text: prompting.build_question(flow.Context(question="{{a}}"), {"a": [*text]}),
+        lambda n: "a" * n,
+    ),
+    Case("schemas: patterns", lambda text: ARRAY.accepts({"a": [text]}), lambda n: "a" * n + "!"),
+    Case("schemas: names", lambda text: ARRAY.accepts({"b": text}), lambda n: "x" * n),
+    Case(
+        "schemas: unique items",
+        lambda text: ARRAY.accepts({"a": [str(n) for n in range(len(text))]}),
+        lambda n: "a" * (n // 10),
+    ),
+    Case("JSON: arrays", lambda text: json_text.parse_object(text.encode()), lambda n: "[" * n),
+    Case(
+        "JSON: members",
+        lambda text: json_text.parse_object(text.encode()),
+        lambda n: "{" + ",".join(f'"{each}":1' for each in range(n // 10)) + "}",
+    ),
+    Case("media types: tables", lambda text: media_types.detect(text.encode()), lambda n: "-" * n),
+    Case("media types: tags", lambda text: media_types.detect(text.encode()), lambda n: "<p" * n),
+    Case(
+        "media types: links", lambda text: media_types.detect(text.encode()), lambda n: "[a](" * n
+    ),
+    Case("media types: rows", lambda text: media_types.detect(text.encode()), lambda n: 'a,"' * n),
+    Case("headers: escapes", multipart.parse_parameters, lambda n: 'a; b="' + "\\" * n),
+    Case("headers: parameters", multipart.parse_parameters, lambda n: "a" + "; b=c" * n),
+    Case("headers: blanks", multipart.parse_parameters, lambda n: "a;" + " \t" * n),
+    Case("addresses: labels", addresses.parse_url, lambda n: f"https://{'a.' * n}b/"),
+    Case("addresses: paths", addresses.parse_url, lambda n: "https://a.b/" + "%" * n),
+    Case("hosts", hosts.is_host, lambda n: "a-" * n),
+    Case("e-mail addresses", unless._EMAIL.fullmatch, lambda n: "a@" * n),  # noqa: SLF001 - a pattern of ours
+    Case("preferences", native_generations._WAIT.fullmatch, lambda n: "wait" + " " * n),  # noqa: SLF001 - the same
+]
+
+
+def measure(case: Case, size: int) -> float:
+    """Return the least CPU time of three runs; a refusal is as good as an answer."""
+    text = case.text(size)
+    times = []
+    for _ in range(3):
+        start = time.thread_time()
+        with suppress(AfterwordError, schemas.TooComplexError):
+            case.run(text)
+        times.append(time.thread_time() - start)
+    return min(times)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_twice_the_text_takes_about_twice_the_time(case: Case) -> None:
+    """The time of each parser and pattern grows with its text, or not at all."""
+    size = 1_000
+    while (once := measure(case, size)) < LEAST_SECONDS and size < 256_000:
+        size *= 2
+    twice = measure(case, 2 * size)
+    assert twice < MAX_RATIO * max(once, LEAST_SECONDS)
