@@ -174,6 +174,7 @@ PUBLIC: dict[str, tuple[str, ...]] = {
         "details",
         "ends",
         "listings",
+        "progress",
         "store",
         "waiting",
     ),

@@ -437,7 +437,8 @@ def test_a_generation_is_requeued(
     queued = read_item("demo", ID)
     assert store.requeue(claim(store), failed=failed) is True
     spent = {"N": str(int(failed))}
-    assert read_item("demo", ID) == queued | {"attempt": {"N": "1"}, "failures": spent}
+    claimed = {"claimed_at": {"N": str(MILLIS)}}
+    assert read_item("demo", ID) == queued | claimed | {"attempt": {"N": "1"}, "failures": spent}
     again = claim(store)
     assert (again.attempt, again.failures) == (2, int(failed))
 

@@ -13,7 +13,8 @@ Keys of the table and its indexes:
 Times are milliseconds since the epoch; only `expires_at`, for DynamoDB's TTL, has seconds.
 `answers` are the tokens of each answer of a model, as JSON. `request`, `external` and `text` are
 texts; for a text too big for the item, `<name>_key` is its key in the bucket instead. `step_1`,
-`step_2`, … are the results of the flow's steps before the last. A deleted generation has
+`step_2`, … are the results of the flow's steps before the last. `claimed_at` is the time of the
+first claim. A deleted generation has
 `deleted_at`, and of the rest only TOMBSTONE_ATTRIBUTES.
 """
 
