@@ -118,6 +118,7 @@ def test_lines_that_the_deadline_has_cut_off_are_counted(event: Event) -> None:
     put(State.FINISHED, START, lines=100, read=60, counts=Counts(accepted=60, succeeded=60))
     body = got(event, HTTPStatus.OK)
     assert (body["ended"], body["counts"]["unsubmitted"]) == (60, 40)
+    assert (body["window"], body["expected_end_at"]) == (None, None)
 
 
 @pytest.mark.usefixtures("set_clock")

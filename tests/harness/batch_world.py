@@ -4,7 +4,8 @@ Real are `Intake`, `BatchRunner`, the window and the layout of a batch's item. S
 queues, the stores, the bucket, the workers and the model. The worker's queue is one plain queue,
 first in, first out: the worst case, since SQS serves groups of messages beside each other.
 
-A turn takes TURN_SECONDS, a message SQS_SECONDS, and a read or write nothing. Calls are counted.
+A turn takes about TURN_SECONDS, a message SQS_SECONDS, and a read or write nothing. Calls are
+counted.
 """
 
 import heapq
@@ -92,7 +93,12 @@ class World:
     """Batches of tenants, and the model that takes their lines."""
 
     def __init__(
-        self, model: Model, *, seed: int = 1, limits: Mapping[str, int] | None = None
+        self,
+        model: Model,
+        *,
+        seed: int = 1,
+        hours: int = 24,
+        limits: Mapping[str, int] | None = None,
     ) -> None:
         self.model = model
         self.now = 0.0
@@ -123,7 +129,7 @@ class World:
             runner=runner,
             queue=cast("Any", self),
             dead_letters=cast("Any", self),
-            terms=BatchTerms(retention=RETENTION, deadline=timedelta(hours=24)),
+            terms=BatchTerms(retention=RETENTION, deadline=timedelta(hours=hours)),
         )
 
     # --- time ------------------------------------------------------------------------------------
@@ -249,7 +255,8 @@ class World:
     def send_later(self, tenant: str, message: Mapping[str, object], seconds: int) -> None:  # noqa: ARG002
         """Send the message of the next turn."""
         self.calls["send turn"] += 1
-        self._deliver(json.dumps(message), TURN_SECONDS + SQS_SECONDS + seconds)
+        turn = TURN_SECONDS * self._random.uniform(0.5, 1.5)  # no two turns stay in step
+        self._deliver(json.dumps(message), turn + SQS_SECONDS + seconds)
 
     def change_visibility(self, receipt_handle: str, seconds: int) -> None:
         """Redeliver a message."""

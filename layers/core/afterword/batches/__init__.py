@@ -132,10 +132,9 @@ class Batch:
 
     `lines` is their number, None until they are counted. Of them `read` are submitted, and the next
     starts at byte `offset`. `window` has the open ones, until all have ended; `written` are in the
-    parts of `upload`. `deadline_at` cuts off the lines behind `read`; None for a batch of an earlier
-    version. `flow` is the one flow that its key may use, None
-    for any. A failed batch has a `reason`. `fingerprint` tells a repeated request from another one
-    with the same idempotency key.
+    parts of `upload`. `deadline_at` cuts off the lines behind `read`; None for a batch of an
+    earlier version. `flow` is the one flow that its key may use, None for any. A failed batch has a
+    `reason`. `fingerprint` tells a repeated request from another one with the same idempotency key.
     """
 
     tenant: str

@@ -62,6 +62,8 @@ _RELEASED, _ENDED = 0, 1
 """Leases of no turn: after the first nothing is left to do, after the second the turn is free."""
 _NUMBERS = ("lines", "read", "offset", "written")
 _REMOVABLE = ("upload", "reason", "finished_at", "lines", "window")
+_COUNTING = {State.WAITING, State.READING, State.RUNNING}
+"""The states in which lines may still be open."""
 _ENDS = ("succeeded", "failed", "canceled", "missing")
 """The counts of lines whose generations have ended."""
 
@@ -225,7 +227,7 @@ def _window_attribute(batch: Batch) -> Item:
 
 def _counting(batch: Batch) -> bool:
     """Return whether lines of a batch may still be open."""
-    return batch.state in {State.WAITING, State.READING, State.RUNNING}
+    return batch.state in _COUNTING
 
 
 def _batch(item: Item) -> Batch:
@@ -238,6 +240,9 @@ def _batch(item: Item) -> Batch:
         if known["read"] == numbers["read"] and not counts.ended - counts.bad:
             ends = dict(zip(_ENDS, known["ends"], strict=True))
             counts, window = replace(counts, **ends), _parse_window(known)
+    ended = int(item["ended"]["N"]) if "ended" in item else 0
+    if window is None and ended and State(item["state"]["S"]) in _COUNTING:
+        window = Window(seen=ended)  # the version before has counted so far
     return Batch(
         tenant=item["tenant"]["S"],
         id=item["id"]["S"],
