@@ -122,6 +122,7 @@ def environment(url: str) -> dict[str, str]:
         "AFTERWORD_EVENT_BUS": "default",
         "AFTERWORD_BATCHES_TABLE": "batches",
         "AFTERWORD_BATCH_BUCKET": "bench",
+        "AFTERWORD_BATCH_HOURS": "24",
         "AFTERWORD_INTAKE_QUEUE_URL": f"{url}/000000000000/intake",
         "AFTERWORD_INTAKE_DEAD_LETTERS_URL": f"{url}/000000000000/intake-dead-letters",
         "AFTERWORD_NOTIFY_QUEUE_URL": f"{url}/000000000000/notify",

@@ -6,13 +6,16 @@ import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 import urllib3
+from rich.progress import TextColumn
 from urllib3.exceptions import HTTPError
 
+from afterword.batches import MAX_BATCH_DEADLINE, MIN_BATCH_DEADLINE
 from afterword.errors import AfterwordError
 from cli.terminal import progress, result, say
 
@@ -82,7 +85,7 @@ def _why(answer: urllib3.BaseHTTPResponse) -> str:
 
 
 @app.command()
-def run(
+def run(  # noqa: PLR0913, PLR0917 - the command's options
     file: Annotated[
         Path,
         typer.Argument(
@@ -97,13 +100,21 @@ def run(
         Path | None, typer.Option(help="File for the results. Default: standard output.")
     ] = None,
     name: Annotated[str, typer.Option(help="Runs the same file once more, as another batch.")] = "",
+    hours: Annotated[
+        float | None,
+        typer.Option(
+            min=MIN_BATCH_DEADLINE / timedelta(hours=1),
+            max=MAX_BATCH_DEADLINE / timedelta(hours=1),
+            help="Ends the batch with what it has. Default: the stack's BatchHours.",
+        ),
+    ] = None,
 ) -> None:
     """Run a file, and write its results, in the order of its lines.
 
     Interrupted, the same command goes on where it was. Exit code 1 unless all lines have succeeded.
     """
     api = Api(url, key, urllib3.PoolManager())
-    batch = _ended(api, _sent(api, file, name))
+    batch = _ended(api, _sent(api, file, name, hours))
     if batch["status"] == "failed":
         raise BatchError(f"The batch failed: {batch['error']['message']}")
     if output is None:
@@ -117,13 +128,16 @@ def run(
         raise typer.Exit(1)
 
 
-def _sent(api: Api, file: Path, name: str) -> Json:
+def _sent(api: Api, file: Path, name: str, hours: float | None) -> Json:
     """Send a file unless it is there already; return its batch."""
     with file.open("rb") as content:
         digest = hashlib.file_digest(content, "sha256")
         digest.update(name.encode())
         key = {"idempotency-key": f"file-{digest.hexdigest()}"}
-        batch = api.ask("POST", "/v1/batches", {"upload": True}, **key)
+        asked: dict[str, object] = {"upload": True}
+        if hours is not None:
+            asked["deadline_seconds"] = round(hours * 3600)
+        batch = api.ask("POST", "/v1/batches", asked, **key)
         if "upload_url" in batch:
             content.seek(0)
             size = os.fstat(content.fileno()).st_size
@@ -138,15 +152,26 @@ def _sent(api: Api, file: Path, name: str) -> Json:
 def _ended(api: Api, batch: Json) -> Json:
     """Wait until a batch has ended, with a bar on a terminal; return it."""
     say(f"Batch {batch['id']}.")
-    with progress() as bar:
+    with progress(TextColumn("{task.description}")) as bar:
         task = bar.add_task("", total=None)
         while batch["status"] not in _ENDED:
             time.sleep(POLL_SECONDS)
             batch = api.ask("GET", f"/v1/batches/{batch['id']}")
-            bar.update(task, total=batch["lines"], completed=batch["ended"])
+            bar.update(
+                task, total=batch["lines"], completed=batch["ended"], description=_pace(batch)
+            )
         if batch["status"] == "finished" and batch["results_url"] is None:
             batch = api.ask("GET", f"/v1/batches/{batch['id']}")  # for the URL
     return batch
+
+
+def _pace(batch: Json) -> str:
+    """Return how fast a batch is, and when it ends at this rate."""
+    if batch.get("window") is None:
+        return str(batch["status"])
+    pace = f"{batch['open']} of {batch['window']} open, {batch['lines_per_minute']:.0f} a minute"
+    end = batch["expected_end_at"]
+    return pace if end is None else f"{pace}, until {end[:16].replace('T', ' ')} UTC"
 
 
 def _save(api: Api, url: str, output: Path) -> None:

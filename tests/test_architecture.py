@@ -184,6 +184,7 @@ PUBLIC: dict[str, tuple[str, ...]] = {
         "details",
         "ends",
         "listings",
+        "progress",
         "store",
         "waiting",
     ),

@@ -10,8 +10,8 @@ from afterword.tenants.keys import ApiKey, Scope
 @http.endpoint(native, Scope.SUBMIT)
 def handler(request: http.Request, key: ApiKey) -> http.Response:
     """Accept a batch with its file, or return the URL for the file."""
-    content = batches.parse_content(request)
+    file = batches.parse_file(request)
     batch = services().batch_requests.accept(
-        key.tenant, key.flow, content, http.read_idempotency_key(request)
+        key.tenant, key.flow, file, http.read_idempotency_key(request)
     )
-    return batches.render_accepted(batch, content, services().batch_files.upload_url)
+    return batches.render_accepted(batch, file, services().batch_files.upload_url)

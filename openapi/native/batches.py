@@ -5,7 +5,7 @@ from uuid import UUID
 
 from pydantic import Field
 
-from afterword.batches import MAX_FILE_BYTES, MAX_LINES
+from afterword.batches import MAX_BATCH_DEADLINE, MAX_FILE_BYTES, MAX_LINES, MIN_BATCH_DEADLINE
 from afterword.dialects.native.batches import LINES_TYPES
 from afterword.dialects.native.responses.batches import Batch
 from afterword.handlers.http import MAX_BODY_BYTES
@@ -17,12 +17,22 @@ from openapi.operations import (
     Operation,
     Section,
     Strict,
+    header,
     path,
 )
 from openapi.problem import problems
 
 TAG = "Batches"
 KEYS = ("bearer",)
+SHORTEST, LONGEST = (
+    int(bound.total_seconds()) for bound in (MIN_BATCH_DEADLINE, MAX_BATCH_DEADLINE)
+)
+DEADLINE = header(
+    "Afterword-Deadline",
+    "The seconds until the batch ends with what it has, at most half of the retention. Without this"
+    " header the deployment's BatchHours hold, 24 hours by default.",
+    Annotated[int, Field(ge=SHORTEST, le=LONGEST)],
+)
 Lines = Annotated[str, Field(description="A submission on each line.")]
 
 
@@ -30,6 +40,8 @@ class Upload(Strict):
     """A batch whose file comes later, to the `upload_url` of the response."""
 
     upload: Literal[True] | None = None
+    deadline_seconds: Annotated[int, Field(ge=SHORTEST, le=LONGEST)] | None = None
+    """The seconds until the batch ends with what it has; else the header, else the deployment's."""
 
 
 AGAIN = {"Retry-After": "While the batch is open: the seconds until the next request."}
@@ -43,10 +55,11 @@ SECTION = Section(
             route="POST /v1/batches",
             tag=TAG,
             summary="Submit a batch",
-            description=f"The file is the body, a submission on each of up to {MAX_LINES:,} lines"
+            description="The lines are submitted bit by bit, as many at once as the model takes."
+            f" The file is the body, a submission on each of up to {MAX_LINES:,} lines"
             f" and {MAX_BODY_BYTES:,} bytes. A bigger file, up to {MAX_FILE_BYTES:,} bytes,"
             " goes to the `upload_url` that the response to `{}` as JSON has.",
-            parameters=(IDEMPOTENCY_KEY,),
+            parameters=(IDEMPOTENCY_KEY, DEADLINE),
             body=Body(models={JSON: Upload, **dict.fromkeys(sorted(LINES_TYPES), Lines)}),
             answers={
                 201: Answer(

@@ -2,12 +2,13 @@
 
 import io
 import tracemalloc
+from collections.abc import Iterator
 
 import pytest
 
 from afterword.batches import MAX_LINE_BYTES, MAX_LINES
 from afterword.batches import lines as batch_lines
-from afterword.batches.lines import Line, count_lines, group_lines, read_lines
+from afterword.batches.lines import Line, count_lines, next_lines, piece_for, read_lines
 from tests.harness.seeds import SEED_PARAMS, seeded
 
 LONG = b"x" * MAX_LINE_BYTES
@@ -43,13 +44,13 @@ def reader(content: bytes) -> batch_lines.ReadRange:
         pytest.param(LONG + b"x", [Line(1, MAX_LINE_BYTES + 1, None)], id="too long at the end"),
     ],
 )
-@pytest.mark.parametrize("window", [3, 1_000, batch_lines.WINDOW_BYTES])
+@pytest.mark.parametrize("piece", [3, 1_000, batch_lines.PIECE_BYTES])
 def test_a_file_is_cut_at_line_breaks(
-    monkeypatch: pytest.MonkeyPatch, window: int, content: bytes, found: list[Line]
+    monkeypatch: pytest.MonkeyPatch, piece: int, content: bytes, found: list[Line]
 ) -> None:
     """Lines have their numbers and where the next one is; one that is too long has no content."""
-    read_at_once = max(window, len(content) // 1_000)
-    monkeypatch.setattr(batch_lines, "WINDOW_BYTES", read_at_once)
+    read_at_once = max(piece, len(content) // 1_000)
+    monkeypatch.setattr(batch_lines, "PIECE_BYTES", read_at_once)
     assert cut(content) == found
     assert count_lines(reader(content), len(content), MAX_LINES) == len(found)
 
@@ -58,7 +59,7 @@ def test_a_file_is_cut_at_line_breaks(
 def test_whoever_goes_on_finds_the_same_lines(monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
     """From any line on, the rest of a file is cut as it is from the start."""
     chance = seeded(seed)
-    monkeypatch.setattr(batch_lines, "WINDOW_BYTES", 16)
+    monkeypatch.setattr(batch_lines, "PIECE_BYTES", 16)
     monkeypatch.setattr(batch_lines, "MAX_LINE_BYTES", 20)
     content = b"".join(
         bytes(chance.choices(b"ab\r", k=chance.randrange(40))) + b"\n" for _ in range(60)
@@ -75,7 +76,7 @@ def test_whoever_goes_on_finds_the_same_lines(monkeypatch: pytest.MonkeyPatch, s
 def test_counting_ends_when_there_are_too_many() -> None:
     """A file with more lines than are taken is not read to its end."""
     read_from: list[int] = []
-    content = b"\n" * (3 * batch_lines.WINDOW_BYTES)
+    content = b"\n" * (3 * batch_lines.PIECE_BYTES)
 
     def read(offset: int, length: int) -> bytes:
         read_from.append(offset)
@@ -88,9 +89,29 @@ def test_counting_ends_when_there_are_too_many() -> None:
 def test_lines_come_together_as_many_or_as_much_as_is_taken_at_once() -> None:
     """Lines come a hundred at a time, and long ones a few, none of them lost."""
     short = [Line(number, number, b"{}") for number in range(1, 251)]
-    assert [len(some) for some in group_lines(iter(short), 100)] == [100, 100, 50]
+    assert chunks(iter(short)) == [100, 100, 50]
     long = [Line(number, number, LONG) for number in range(1, 12)]
-    assert [len(some) for some in group_lines(iter(long), 100)] == [5, 5, 1]
+    assert chunks(iter(long)) == [5, 5, 1]
+
+
+def chunks(lines: Iterator[Line]) -> list[int]:
+    """Return how many lines come together, a hundred at most."""
+    return [len(some) for some in iter(lambda: next_lines(lines, 100), [])]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "size", "lines", "piece"),
+    [
+        (10, 1_000, 10, 64 * 1024),
+        (100, 10_000_000, 5_000, 250_125),
+        (1_000, 1024**3, 50_000, 4 * 1024 * 1024),
+    ],
+)
+def test_a_turn_reads_about_as_much_as_its_lines_take(
+    wanted: int, size: int, lines: int, piece: int
+) -> None:
+    """A few lines are read from a small piece of the file, and many from one of 4 MiB at most."""
+    assert piece_for(wanted, size, lines) == piece
 
 
 def test_a_file_of_any_length_takes_the_same_memory() -> None:
@@ -100,15 +121,15 @@ def test_a_file_of_any_length_takes_the_same_memory() -> None:
 
     def read(offset: int, length: int) -> bytes:
         at = offset % len(line)
-        window = io.BytesIO(line * (length // len(line) + 2))
-        window.seek(at)
-        return window.read(length)
+        piece = io.BytesIO(line * (length // len(line) + 2))
+        piece.seek(at)
+        return piece.read(length)
 
     tracemalloc.start()
     try:
-        found = sum(len(some) for some in group_lines(read_lines(read, size, 0, 0), 100))
+        found = sum(chunks(read_lines(read, size, 0, 0)))
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
     assert found == MAX_LINES
-    assert peak < 6 * batch_lines.WINDOW_BYTES
+    assert peak < 6 * batch_lines.PIECE_BYTES

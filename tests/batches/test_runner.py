@@ -20,6 +20,7 @@ from afterword.batches import (
     Source,
     State,
     Upload,
+    Window,
     line_id,
 )
 from afterword.batches import lines as batch_lines
@@ -32,7 +33,7 @@ from afterword.runtime.clients import clients
 from afterword.runtime.deadline import Deadline
 from afterword.services import services
 from afterword.tenants import StoredFlow
-from tests.conftest import FLOW, SetClock, Tenant
+from tests.conftest import FLOW, Call, SetClock, Tenant
 from tests.harness.deployment import REFERENCES
 
 KEY = "intake/demo/mails.jsonl"
@@ -63,6 +64,10 @@ class NumberedLines:
         """Return the line's number and the error."""
         return json.dumps([line, error])
 
+    def render_unsubmitted(self, line: int) -> str:
+        """Return the line's number alone."""
+        return json.dumps([line])
+
 
 @pytest.fixture
 def runner(tenant: Tenant) -> BatchRunner:
@@ -73,11 +78,12 @@ def runner(tenant: Tenant) -> BatchRunner:
         services().batch_files,
         services().store,
         services().submitter,
+        services().outbox.cancel,
         NumberedLines(),
     )
 
 
-def put(content: bytes) -> Batch:
+def put(content: bytes, deadline: timedelta | None = None) -> Batch:
     """Put a file into the bucket, and return the batch that it becomes."""
     there = clients().s3.put_object(Bucket=BUCKET, Key=KEY, Body=content)
     source = Source(key=KEY, version=there.get("VersionId"), etag=there["ETag"], size=len(content))
@@ -87,6 +93,7 @@ def put(content: bytes) -> Batch:
             id=batches.id_for_file(BUCKET, source),
             created_at=clock.now(),
             expires_at=clock.now() + timedelta(days=30),
+            deadline_at=None if deadline is None else clock.now() + deadline,
             state=State.READING,
             source=source,
         )
@@ -137,13 +144,13 @@ def test_a_batch_from_its_first_turn_to_its_last(runner: BatchRunner) -> None:
     batch = put(b"1\n2\nthree\n4\n")
     batch, following = run(runner, taken(batch))
     assert (batch.state, batch.lines, batch.read) == (State.RUNNING, 4, 4)
-    assert (batch.counts, following) == (Counts(accepted=3, bad=1), timedelta(seconds=4))
+    assert (batch.counts, following) == (Counts(accepted=3, bad=1), timedelta(seconds=1))
     assert stored() == 3
 
     end(batch, 1, 4)
     batch, following = run(runner, taken(batch, 1))
-    assert (batch.state, batch.ended, batch.counts.canceled) == (State.RUNNING, 1, 1)
-    assert following == timedelta(seconds=2)
+    assert (batch.state, batch.counts.ended, batch.counts.canceled) == (State.RUNNING, 3, 2)
+    assert following == timedelta(seconds=1)
 
     end(batch, 2)
     batch, following = run(runner, taken(batch, 2))
@@ -169,7 +176,7 @@ def test_a_lost_message_of_a_turn_is_done_again(runner: BatchRunner, set_clock: 
     with pytest.raises(LeaseLostError):
         runner.run(lost, Deadline.after(60))
     batch, following = run(runner, turn)
-    assert (batch.state, following) == (State.RUNNING, timedelta(seconds=4))
+    assert (batch.state, following) == (State.RUNNING, timedelta(seconds=1))
     assert refusal(batch, 0) == LeaseRefused(None)
     set_clock.advance(minutes=5)
     taken(batch, 1)
@@ -207,7 +214,7 @@ def test_a_released_lease_is_taken_again_at_once(runner: BatchRunner) -> None:
 def test_time_runs_out_between_lines(runner: BatchRunner, monkeypatch: pytest.MonkeyPatch) -> None:
     """A turn ends in time, and the next one goes on at the line where it stopped."""
     monkeypatch.setattr(batch_runner, "LINES_PER_WRITE", 2)
-    batch = put(b"1\n2\n3\n4\nfive\n")
+    batch = put(b"1\n2\nthree\n4\nfive\n")
     number = 0
     reads = []
     while batch.state is State.READING:
@@ -217,13 +224,13 @@ def test_time_runs_out_between_lines(runner: BatchRunner, monkeypatch: pytest.Mo
             monotonic = SimpleNamespace(monotonic=lambda ticks=ticks: next(ticks))
             clockwork.setattr(deadline, "time", monotonic)
             turn, following = runner.run(turn, Deadline(5.0))
-        assert following == timedelta() or turn.batch.state is State.RUNNING
+        assert following is not None
         assert services().batches.save(turn, turn.batch, release=True)
         batch, number = services().batches.get("demo", batch.id), turn.number
         reads.append(batch.read)
-    assert reads == [2, 4, 5, 5]
-    assert batch.counts == Counts(accepted=4, bad=1)
-    assert stored() == 4
+    assert reads == [2, 4, 5]
+    assert batch.counts == Counts(accepted=3, bad=2)
+    assert stored() == 3
 
 
 def test_results_are_written_in_parts(runner: BatchRunner, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -235,7 +242,7 @@ def test_results_are_written_in_parts(runner: BatchRunner, monkeypatch: pytest.M
     batch = put(b"x\n" * 9)
     turn = taken(batch)
     services().batches.put_bad(batch, 1, dict.fromkeys(range(1, 10), "A line of words."))
-    saved = services().batches.save(turn, replace(batch, state=State.WRITING, lines=9, ended=9))
+    saved = services().batches.save(turn, replace(batch, state=State.WRITING, lines=9, read=9))
     assert saved
     turn, number, written = saved, 1, []
     while batch.state is not State.FINISHED:
@@ -269,14 +276,19 @@ def test_parts_that_are_gone_are_written_anew(
     batch = put(b"x\ny\n")
     turn = taken(batch)
     half_written = replace(
-        batch, state=State.WRITING, lines=2, written=1, upload=Upload(id="gone", parts=('"a"',))
+        batch,
+        state=State.WRITING,
+        lines=2,
+        read=2,
+        written=1,
+        upload=Upload(id="gone", parts=('"a"',)),
     )
     services().batches.put_bad(batch, 1, {1: "Bad.", 2: "Worse."})
     saved = services().batches.save(turn, half_written)
     assert saved
     batch, following = run(runner, saved)
     assert (batch.state, batch.upload, batch.written) == (State.WRITING, None, 0)
-    assert following == timedelta()
+    assert following == timedelta(seconds=1)
     batch, following = run(runner, taken(batch, 1))
     assert (batch.state, following) == (State.FINISHED, None)
     assert results(batch) == [[1, "Bad."], [2, "Worse."]]
@@ -381,12 +393,6 @@ def test_a_server_that_knows_no_ranges_is_read_all_the_same(
     assert isinstance(runner, BatchRunner)
 
 
-def test_waiting_takes_longer_each_time() -> None:
-    """While nothing ends, a batch is looked at after 2 s and then ever later, up to a minute."""
-    pauses = [batches.poll_pause(quiet).total_seconds() for quiet in range(8)]
-    assert pauses == [2, 4, 8, 16, 32, 60, 60, 60]
-
-
 def test_a_line_that_is_too_long_is_bad(
     runner: BatchRunner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -396,6 +402,111 @@ def test_a_line_that_is_too_long_is_bad(
     batch, _ = run(runner, taken(batch))
     assert batch.counts == Counts(accepted=2, bad=1)
     assert services().batches.read_bad(batch, 1, 3) == {2: "The line has more than 1000000 bytes."}
+
+
+def test_a_slow_line_holds_up_no_other(runner: BatchRunner) -> None:
+    """While the first line is open, those behind it end and the next ones are submitted."""
+    batch, _ = run(runner, taken(put(b"1\n2\n3\n4\n5\n6\n7\n")))
+    end(batch, 2, 3, 4)
+    batch, _ = run(runner, taken(batch, 1))
+    assert (batch.read, batch.counts.canceled) == (7, 3)
+    assert batch.window is not None
+    assert batch.window.open == (1, 5, 6, 7)
+
+
+def test_lines_have_a_message_group_of_their_own(runner: BatchRunner, calls: list[Call]) -> None:
+    """SQS serves a tenant's other requests beside its batches' lines."""
+    run(runner, taken(put(b"1\n2\n")))
+    groups = [
+        call.params.get("MessageGroupId") for call in calls if "SendMessage" in call.operation
+    ]
+    assert groups == ["demo/batches", "demo/batches"]
+
+
+def test_at_its_deadline_a_batch_ends_with_what_it_has(
+    runner: BatchRunner, set_clock: SetClock
+) -> None:
+    """Open lines are canceled, the rest is never submitted, and each line has its result."""
+    batch = put(b"1\nx\n2\n3\n4\n5\n6\n", deadline=timedelta(minutes=5))
+    batch, _ = run(runner, taken(batch))
+    services().outbox.cancel("demo", line_id("demo", batch.id, 1))
+    clients().dynamodb.delete_item(
+        TableName=REFERENCES["GenerationsTable"],
+        Key={"pk": {"S": f"demo#{line_id('demo', batch.id, 3)}"}},
+    )
+    set_clock.advance(minutes=5)
+    batch, following = run(runner, taken(batch, 1))
+    assert (batch.state, following, stored()) == (State.FINISHED, None, 3)
+    assert batch.counts == Counts(accepted=4, bad=1, canceled=3, missing=1)
+    assert batch.unsubmitted == 2
+    ids = {line: line_id("demo", batch.id, line) for line in range(1, 6)}
+    canceled = [[line, ids[line], "canceled"] for line in (1, 4, 5)]
+    assert results(batch) == [
+        canceled[0], [2, "A line of words."], [3, ids[3], None], *canceled[1:], [6], [7]
+    ]  # fmt: skip
+
+
+def test_the_last_pause_is_until_the_deadline(runner: BatchRunner) -> None:
+    """No turn is later than the batch's deadline, so that it ends in time."""
+    batch = put(b"1\n", deadline=timedelta(minutes=1))
+    turn = taken(batch)
+    slow = Window(call=600.0, quiet=5)
+    turn = replace(turn, batch=replace(batch, window=slow))
+    _, following = run(runner, turn)
+    assert following is not None
+    assert timedelta(seconds=58) < following <= timedelta(minutes=1)
+
+
+def test_a_deadline_with_more_lines_than_a_turn_cancels_ends_later(
+    runner: BatchRunner, set_clock: SetClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where time is short, the next turn cancels the rest of the lines."""
+    batch, _ = run(runner, taken(put(b"1\n2\n3\n", deadline=timedelta(minutes=5))))
+    set_clock.advance(minutes=5)
+    turn = taken(batch, 1)
+    ticks = iter([0.0, 0.0, *[9.0] * 99])
+    with monkeypatch.context() as clockwork:
+        monotonic = SimpleNamespace(monotonic=lambda: next(ticks))
+        clockwork.setattr(deadline, "time", monotonic)
+        clockwork.setattr(batch_runner, "MAX_SUBMITTERS", 1)
+        turn, following = runner.run(turn, Deadline(5.0))
+    assert (turn.batch.state, following) == (State.RUNNING, timedelta(seconds=1))
+    assert services().batches.save(turn, turn.batch, release=True)
+    batch, _ = run(runner, taken(turn.batch, 2))
+    assert (batch.state, batch.counts.canceled) == (State.FINISHED, 3)
+
+
+def test_an_unread_line_stays_open(runner: BatchRunner, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A line that DynamoDB had no time for is neither counted nor taken for missing."""
+    batch, _ = run(runner, taken(put(b"1\n2\n")))
+    monkeypatch.setattr(services().store, "get_progress", lambda *_: {})
+    batch, _ = run(runner, taken(batch, 1))
+    assert (batch.state, batch.counts) == (State.RUNNING, Counts(accepted=2))
+    assert batch.window is not None
+    assert batch.window.open == (1, 2)
+
+
+def test_bad_lines_of_a_lost_reader_are_forgotten(runner: BatchRunner, set_clock: SetClock) -> None:
+    """A line that a lost reader took for bad, and that is good now, is no bad line."""
+    lost = taken(put(b"1\n2\n"))
+    services().batches.put_bad(lost.batch, 1, {1: "Bad."})
+    set_clock.advance(seconds=61)
+    batch, _ = run(runner, taken(lost.batch))
+    assert services().batches.read_bad(batch, 1, 2) == {}
+    assert batch.counts == Counts(accepted=2)
+
+
+def test_a_turn_without_bad_lines_writes_the_batch_alone(
+    runner: BatchRunner, calls: list[Call]
+) -> None:
+    """A turn costs two writes of the batch: its lease, and its progress with the release."""
+    batch, _ = run(runner, taken(put(b"1\n2\n3\n4\n5\n")))
+    end(batch, 1, 2)
+    calls.clear()
+    run(runner, taken(batch, 1))
+    table = REFERENCES["BatchesTable"]
+    written = [call.operation for call in calls if call.params.get("TableName") == table]
+    assert written == ["dynamodb.UpdateItem", "dynamodb.UpdateItem", "dynamodb.GetItem"]
 
 
 @pytest.mark.usefixtures("runner")

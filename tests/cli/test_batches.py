@@ -14,6 +14,7 @@ import pytest
 
 import cli.batches
 from afterword import clock
+from afterword.batches import Batch, BatchTerms
 from afterword.batches.files import BatchFiles
 from afterword.runtime.clients import clients
 from afterword.services import services
@@ -166,6 +167,38 @@ def test_an_upload_that_was_cut_off_is_done_again(
     assert "The request was refused with 403: <Error>Request has expired</Error>" in result.stderr
     assert afterword("batch", "run", mails).exit_code == 0
     assert api.uploads == 2
+
+
+@pytest.mark.usefixtures("api")
+def test_a_batch_gets_so_many_hours(
+    afterword: Afterword, mails: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With --hours a batch ends after these, whatever the stack's own hours are."""
+    terms: list[timedelta | None] = []
+    new = BatchTerms.new
+
+    def noted(*args: Any) -> Batch:  # noqa: ANN401 - the method's own
+        terms.append(args[4])
+        return new(*args)
+
+    monkeypatch.setattr(BatchTerms, "new", noted)
+    assert afterword("batch", "run", mails, "--hours", "1.5").exit_code == 0
+    assert terms == [timedelta(minutes=90)]
+
+
+@pytest.mark.parametrize(
+    ("end", "text"),
+    [
+        ("2026-11-10T09:41:58.950Z", ", until 2026-11-10 09:41 UTC"),
+        (None, ""),
+    ],
+)
+def test_the_bar_says_how_fast_a_batch_is(end: str | None, text: str) -> None:
+    """Beside the bar are the open lines, the rate, and the end at this rate."""
+    batch = {"window": 20, "open": 16, "lines_per_minute": 80.4, "expected_end_at": end}
+    assert cli.batches._pace(batch) == f"16 of 20 open, 80 a minute{text}"  # noqa: SLF001 - no terminal here
+    batch = {"window": None, "status": "writing"}
+    assert cli.batches._pace(batch) == "writing"  # noqa: SLF001 - no terminal here
 
 
 @pytest.mark.usefixtures("api")

@@ -22,9 +22,14 @@ STARTED = {
     "status": "waiting",
     "created_at": "2026-11-10T09:00:00.000Z",
     "finished_at": None,
+    "deadline_at": "2026-11-11T09:00:00.000Z",
     "lines": None,
     "read": 0,
+    "open": 0,
     "ended": 0,
+    "window": None,
+    "lines_per_minute": None,
+    "expected_end_at": None,
     "counts": {
         "accepted": 0,
         "bad": 0,
@@ -32,6 +37,7 @@ STARTED = {
         "failed": 0,
         "canceled": 0,
         "missing": 0,
+        "unsubmitted": 0,
     },
     "error": None,
     "results_url": None,
@@ -138,7 +144,7 @@ def test_the_key_is_each_tenants_own(event: Event, other_tenant: Tenant) -> None
             "application/json",
             '{"file": 1}',
             422,
-            "file: must be one of: upload.",
+            "file: must be one of: deadline_seconds, upload.",
         ),
     ],
 )
@@ -149,6 +155,52 @@ def test_what_is_no_batch_is_refused(
     event["headers"]["content-type"] = media_type
     assert sent({**event, "body": body}, status)["detail"] == detail
     assert clients().s3.list_objects_v2(Bucket=BUCKET)["KeyCount"] == 0
+
+
+@pytest.mark.parametrize("by", ["member", "header", "both"])
+def test_a_request_sets_its_batches_deadline(event: Event, by: str) -> None:
+    """The deadline is the member's, else the header's, up to seven days."""
+    if by != "member":
+        event["headers"]["afterword-deadline"] = "604800" if by == "header" else "60"
+    body = '{"deadline_seconds": 604800}' if by != "header" else "{}"
+    there = sent(asking_for_a_url(event, body), HTTPStatus.CREATED)
+    assert there["deadline_at"] == "2026-11-17T09:00:00.000Z"
+
+
+def test_a_file_in_the_request_has_its_deadline_in_a_header(event: Event) -> None:
+    """A request whose body is the file sets the deadline in a header."""
+    event["headers"]["afterword-deadline"] = "3600"
+    assert sent(event, HTTPStatus.ACCEPTED)["deadline_at"] == "2026-11-10T10:00:00.000Z"
+
+
+@pytest.mark.parametrize("seconds", ["59", "604801", '"60"', "true", "60.5"])
+def test_a_wrong_deadline_is_refused(event: Event, seconds: str) -> None:
+    """A deadline that is no whole number of seconds within the bounds is refused by its name."""
+    message = "must be a whole number from 60 to 604800."
+    body = f'{{"deadline_seconds": {seconds}}}'
+    problem = sent(asking_for_a_url(event, body), HTTPStatus.UNPROCESSABLE_CONTENT)
+    assert problem["detail"] == f"deadline_seconds: {message}"
+    event["headers"]["afterword-deadline"] = seconds
+    problem = sent(asking_for_a_url(event), HTTPStatus.BAD_REQUEST)
+    assert problem["detail"] == (
+        "Afterword-Deadline: must be a whole number of seconds from 60 to 604800."
+    )
+
+
+def test_an_idempotency_key_stands_for_one_deadline(event: Event) -> None:
+    """The same file with another deadline is another request."""
+    event["headers"]["idempotency-key"] = "mails-of-may"
+    sent(event, HTTPStatus.ACCEPTED)
+    event["headers"]["afterword-deadline"] = "3600"
+    sent(event, HTTPStatus.UNPROCESSABLE_CONTENT)
+
+
+def test_a_deadline_leaves_half_of_the_retention(
+    event: Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a retention of a day a batch ends after half a day: no text of it has expired then."""
+    monkeypatch.setenv("AFTERWORD_RETENTION_DAYS", "1")
+    assert sent(event, HTTPStatus.ACCEPTED)["deadline_at"] == "2026-11-10T21:00:00.000Z"
 
 
 def test_a_key_of_one_flow_makes_batches_of_that_flow(event: Event) -> None:

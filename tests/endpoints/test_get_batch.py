@@ -2,14 +2,14 @@
 
 import json
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 
-from afterword.batches import Batch, Counts, State
+from afterword.batches import Batch, Counts, State, Window
 from afterword.services import services
 from afterword.tenants.keys import Scope
 from tests.conftest import FLOW, START, Event, SetClock, Tenant
@@ -29,7 +29,7 @@ def event(tenant: Tenant, load_event: Callable[[str], Event]) -> Event:
     return event
 
 
-def put(state: State, **more: Any) -> None:  # noqa: ANN401 - fields of a batch
+def put(state: State, deadline: datetime | None = None, **more: Any) -> None:  # noqa: ANN401 - fields of a batch
     """Store the batch of the sample event."""
     services().batches.create(
         Batch(
@@ -37,6 +37,7 @@ def put(state: State, **more: Any) -> None:  # noqa: ANN401 - fields of a batch
             id=ID,
             created_at=START,
             expires_at=START + timedelta(days=30),
+            deadline_at=deadline,
             state=state,
             **more,
         )
@@ -53,9 +54,11 @@ def got(event: Event, status: int) -> dict[str, Any]:
 
 @pytest.mark.usefixtures("set_clock")
 def test_a_batch_on_its_way(event: Event) -> None:
-    """A batch says how many of its lines are read and have ended, and what became of them."""
-    counts = Counts(accepted=98, bad=2, succeeded=40, failed=1, canceled=1)
-    put(State.RUNNING, lines=100, read=100, ended=43, counts=counts)
+    """A batch says how far it is, what became of its lines, how fast it is and when it ends."""
+    counts = Counts(accepted=58, bad=2, succeeded=40, failed=1, canceled=1)
+    window = Window(size=20, open=tuple(range(45, 61)), seen=60, rate=80.04)
+    deadline = START + timedelta(hours=24)
+    put(State.READING, deadline, lines=100, read=60, counts=counts, window=window)
     assert invoke("get_batch", event) == {
         "statusCode": 200,
         "headers": {
@@ -66,19 +69,25 @@ def test_a_batch_on_its_way(event: Event) -> None:
         "body": json.dumps(
             {
                 "id": ID,
-                "status": "running",
+                "status": "reading",
                 "created_at": "2026-11-10T09:00:00.000Z",
                 "finished_at": None,
+                "deadline_at": "2026-11-11T09:00:00.000Z",
                 "lines": 100,
-                "read": 100,
-                "ended": 43,
+                "read": 60,
+                "open": 16,
+                "ended": 44,
+                "window": 20,
+                "lines_per_minute": 80.0,
+                "expected_end_at": "2026-11-10T09:00:41.979Z",
                 "counts": {
-                    "accepted": 98,
+                    "accepted": 58,
                     "bad": 2,
                     "succeeded": 40,
                     "failed": 1,
                     "canceled": 1,
                     "missing": 0,
+                    "unsubmitted": 0,
                 },
                 "error": None,
                 "results_url": None,
@@ -86,6 +95,31 @@ def test_a_batch_on_its_way(event: Event) -> None:
             }
         ),
     }
+
+
+@pytest.mark.usefixtures("set_clock")
+def test_the_expected_end_is_by_the_deadline(event: Event) -> None:
+    """The expected end is the deadline where the rate does not suffice, and unknown without one."""
+    deadline = START + timedelta(hours=1)
+    put(State.READING, deadline, lines=50_000, window=Window(rate=60.0, looked_at=START))
+    assert got(event, HTTPStatus.OK)["expected_end_at"] == "2026-11-10T10:00:00.000Z"
+
+
+@pytest.mark.usefixtures("set_clock")
+def test_a_batch_without_an_end_has_no_expected_end(event: Event) -> None:
+    """While no line has ended, and for a batch of an earlier version, there is no expected end."""
+    put(State.READING, None, lines=50_000, window=Window())
+    body = got(event, HTTPStatus.OK)
+    assert (body["expected_end_at"], body["deadline_at"]) == (None, None)
+
+
+@pytest.mark.usefixtures("set_clock")
+def test_lines_that_the_deadline_has_cut_off_are_counted(event: Event) -> None:
+    """A batch that its deadline has ended says how many lines were never submitted."""
+    put(State.FINISHED, START, lines=100, read=60, counts=Counts(accepted=60, succeeded=60))
+    body = got(event, HTTPStatus.OK)
+    assert (body["ended"], body["counts"]["unsubmitted"]) == (60, 40)
+    assert (body["window"], body["expected_end_at"]) == (None, None)
 
 
 @pytest.mark.usefixtures("set_clock")

@@ -2,19 +2,31 @@
 
 import json
 from collections.abc import Callable
+from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
 from botocore.exceptions import EndpointConnectionError
 
 from afterword import generations
-from afterword.batches import Counts, State, line_id
+from afterword.batches import Counts, State, Window, line_id, runner, window
 from afterword.limits import Limits
 from afterword.runtime.clients import clients
 from afterword.services import services
 from tests.conftest import FLOW, Call, Event, SetClock, Stored, Tenant
 from tests.harness.api import invoke
-from tests.harness.batches import BUCKET, KEY, MAIL, Inbox, created, file, letters, turns
+from tests.harness.batches import (
+    BUCKET,
+    KEY,
+    MAIL,
+    Inbox,
+    created,
+    file,
+    letters,
+    turns,
+    waiting,
+)
 
 EVENT_ID = "6a7e8feb-b491-4cf7-a9f1-bf3703467718"
 
@@ -91,15 +103,83 @@ def test_an_event_id_that_comes_with_something_else_is_a_dead_letter(
     assert len(letters()) == 1
 
 
-def test_an_event_waits_for_its_tenants_limits(
-    inbox: Inbox, requested: Event, calls: list[Call], stored: Callable[[], Stored]
-) -> None:
-    """Over the limits an event comes again, later each time, and is no dead letter."""
+def limited(inbox: Inbox, requested: Event) -> Event:
+    """Return an event whose tenant has no slot left."""
     services().registry.set_limits("demo", Limits(running_at_once=1))
-    assert inbox.take(requested, {**requested, "id": "another"}) == ["1"]
+    assert inbox.take(requested) == []
+    return {**requested, "id": "another"}
+
+
+def numbers(waits: int, until: float) -> dict[str, Any]:
+    """Return the attributes of a message that has waited."""
+    return {
+        name: {"DataType": "Number", "StringValue": str(int(number))}
+        for name, number in (("waits", waits), ("until", until))
+    }
+
+
+@pytest.mark.parametrize(
+    ("waits", "asked"), [(0, 60), (1, 120), (59, 3600), (99, 3600)], ids=["1", "2", "60", "100"]
+)
+def test_an_event_waits_for_its_tenants_limits(  # noqa: PLR0913, PLR0917 - the wait, and its ends
+    inbox: Inbox,
+    requested: Event,
+    calls: list[Call],
+    stored: Callable[[], Stored],
+    set_clock: SetClock,
+    waits: int,
+    asked: int,
+) -> None:
+    """Over the limits an event is sent again, delayed: a minute longer each time, up to an hour."""
+    event = limited(inbox, requested)
+    now = set_clock().timestamp()
+    assert inbox.take(event, attributes=numbers(waits, now) if waits else {}) == []
+    (sent,) = waiting(calls)
+    assert sent["DelaySeconds"] == min(asked, 900)
+    assert sent["MessageAttributes"] == numbers(waits + 1, now + asked)
+    assert json.loads(sent["MessageBody"]) == event
     assert (stored().items, letters()) == (1, [])
-    (hidden,) = [call for call in calls if call.operation == "sqs.ChangeMessageVisibility"]
-    assert hidden.params["VisibilityTimeout"] == 60
+    assert "sqs.ChangeMessageVisibility" not in [call.operation for call in calls]
+
+
+def test_an_event_that_waits_longer_than_a_message_may_asks_for_nothing_meanwhile(
+    inbox: Inbox, requested: Event, calls: list[Call], set_clock: SetClock
+) -> None:
+    """Before the end of its wait an event is sent on without a look at limits."""
+    event = limited(inbox, requested)
+    calls.clear()
+    now = set_clock().timestamp()
+    attributes = numbers(60, now + 2000)
+    for seconds in (900, 900, 200):
+        inbox.take(event, attributes=attributes)
+        sent = waiting(calls)[-1]
+        assert (sent["DelaySeconds"], sent["MessageAttributes"]) == (seconds, attributes)
+        set_clock.advance(seconds=seconds)
+    assert {call.operation for call in calls} <= {"sqs.SendMessage", "sqs.ReceiveMessage"}
+    services().outbox.cancel("demo", generations.id_for_key("demo", f"event {EVENT_ID}"))
+    inbox.take(event, attributes=attributes)
+    assert services().store.exists("demo", generations.id_for_key("demo", "event another"))
+
+
+def test_an_event_that_has_waited_three_days_is_a_dead_letter(
+    inbox: Inbox, requested: Event, calls: list[Call], set_clock: SetClock
+) -> None:
+    """After a hundred waits, which are three days, an event is given up."""
+    event = limited(inbox, requested)
+    inbox.take(event, attributes=numbers(100, set_clock().timestamp()))
+    assert waiting(calls) == []
+    assert [json.loads(letter) for letter in letters()] == [event]
+    assert sum(min(60 * wait, 3600) for wait in range(1, 101)) > 2.9 * 24 * 3600
+
+
+@pytest.mark.parametrize("value", ["x", "-5", "1e9", "9" * 5000])
+def test_a_foreign_attribute_delays_no_event(
+    inbox: Inbox, requested: Event, stored: Callable[[], Stored], value: str
+) -> None:
+    """A caller's own attributes of these names are no waits, or at most one of an hour."""
+    attribute = {"DataType": "String", "StringValue": value}
+    assert inbox.take(requested, attributes={"waits": attribute, "until": attribute}) == []
+    assert stored().items == 1
 
 
 def test_a_test_event_of_s3_is_nothing(inbox: Inbox) -> None:
@@ -116,7 +196,7 @@ def test_a_file_becomes_a_batch(inbox: Inbox, calls: list[Call]) -> None:
     ((following, delay),) = turns(calls)
     batch = services().batches.get("demo", following["batch"])
     assert (batch.state, batch.counts) == (State.RUNNING, Counts(accepted=2, bad=2))
-    assert (following, delay) == ({"tenant": "demo", "batch": batch.id, "turn": 1}, 4)
+    assert (following, delay) == ({"tenant": "demo", "batch": batch.id, "turn": 1}, 1)
 
     ids = [line_id("demo", batch.id, line) for line in (1, 3)]
     for generation_id in ids:
@@ -169,23 +249,46 @@ def test_a_files_name_may_have_any_characters(inbox: Inbox, calls: list[Call]) -
     assert len(turns(calls)) == 1
 
 
-def test_a_batch_waits_for_its_tenants_limits(
+def test_a_batch_leaves_some_of_its_tenants_limits_to_others(
     inbox: Inbox, calls: list[Call], stored: Callable[[], Stored]
 ) -> None:
-    """Over the limits reading goes on later where it stopped, and no line is lost or bad."""
-    services().registry.set_limits("demo", Limits(running_at_once=2))
+    """Under a limit a batch has four in five of the slots open, and no line is lost or bad."""
+    services().registry.set_limits("demo", Limits(running_at_once=3))
     inbox.take(created(KEY, file(MAIL, "{", MAIL, MAIL)))
     ((following, delay),) = turns(calls)
     batch = services().batches.get("demo", following["batch"])
-    assert (batch.state, delay, stored().items) == (State.READING, 5, 2)
-    assert batch.read < 4
+    assert (batch.state, delay, stored().items) == (State.READING, 1, 2)
+    assert batch.read == 3
     ids = [line_id("demo", batch.id, line) for line in (1, 3, 4)]
     for generation_id in services().store.get_many("demo", ids):
         services().outbox.cancel("demo", generation_id)
     inbox.take(following)
     batch = services().batches.get("demo", batch.id)
-    assert batch.state is not State.READING
+    assert batch.state is State.RUNNING
     assert (batch.counts.accepted, batch.counts.bad, stored().items) == (3, 1, 3)
+
+
+def test_a_batch_waits_for_the_next_minute(
+    inbox: Inbox, calls: list[Call], set_clock: SetClock
+) -> None:
+    """A batch leaves a submission of each minute to others, and goes on in the next minute."""
+    services().registry.set_limits("demo", Limits(requests_per_minute=3))
+    set_clock.advance(seconds=20)
+    inbox.take(created(KEY, file(*[MAIL] * 4)))
+    ((following, delay),) = turns(calls)
+    assert services().batches.get("demo", following["batch"]).read == 2
+    assert delay == 40
+
+
+def test_a_batch_that_no_limit_leaves_room_asks_all_the_same(
+    inbox: Inbox, calls: list[Call], requested: Event, set_clock: SetClock
+) -> None:
+    """A batch without an open line tries one, so that lost slots are found, and then waits."""
+    limited(inbox, requested)
+    set_clock.advance(minutes=2)
+    inbox.take(created(KEY, file(MAIL)))
+    ((following, delay),) = turns(calls)
+    assert (services().batches.get("demo", following["batch"]).read, delay) == (0, 5)
 
 
 def test_a_lost_reader_is_followed_by_another(
@@ -200,12 +303,15 @@ def test_a_lost_reader_is_followed_by_another(
     lines = 0
     accept = services().submitter.submit
 
-    def die(*args: Any) -> str:  # noqa: ANN401 - the submitter's own
+    def die(*args: Any, **options: Any) -> str:  # noqa: ANN401 - the submitter's own
         nonlocal lines
         lines += 1
         if lines == 120:
             raise MemoryError
-        return accept(*args)
+        return accept(*args, **options)
+
+    monkeypatch.setattr(runner, "Window", partial(Window, size=150))
+    monkeypatch.setattr(window, "LEAST_WAIT", timedelta(hours=1))
 
     monkeypatch.setattr(services().submitter, "submit", die)
     with pytest.raises(MemoryError):

@@ -463,6 +463,7 @@ def test_a_generation_is_requeued(
     requeued = read_item("demo", ID)
     assert requeued == queued | {
         "attempt": {"N": "1"},
+        "claimed_at": {"N": str(MILLIS)},
         "failures": {"N": str(int(failed))},
         "next_at": millis(START),
         "due_at": millis(START + STALLED_AFTER),

@@ -1,7 +1,9 @@
 """Files, messages, turns and results of batches, for the tests of batches."""
 
 import json
+from collections.abc import Mapping
 from copy import deepcopy
+from types import MappingProxyType
 from typing import Any
 
 from afterword.runtime.clients import clients
@@ -40,15 +42,29 @@ class Inbox:
     def __init__(self, sample: Event) -> None:
         (self._record,) = sample["Records"]
 
-    def take(self, *bodies: object, milliseconds: int = 60_000) -> list[str]:
-        """Call the function with messages; return which of them, from 0, come again."""
+    def take(
+        self,
+        *bodies: object,
+        milliseconds: int = 60_000,
+        attributes: Mapping[str, Any] = MappingProxyType({}),
+    ) -> list[str]:
+        """Call the function with messages; return which of them, from 0, come again.
+
+        `attributes` are those of each message, as `send_message` takes them.
+        """
+        received = {
+            name: {"dataType": each["DataType"], "stringValue": each["StringValue"]}
+            for name, each in attributes.items()
+        }
         records = []
         for number, body in enumerate(bodies):
             record = deepcopy(self._record)
             text = body if isinstance(body, str) else json.dumps(body)
             handle = self._received(text)
             records.append(
-                record | {"messageId": str(number), "receiptHandle": handle, "body": text}
+                record
+                | {"messageId": str(number), "receiptHandle": handle, "body": text}
+                | {"messageAttributes": received}
             )
         context = LambdaContext(milliseconds=milliseconds)
         answer = invoke("intake", {"Records": records}, context)
@@ -69,7 +85,18 @@ def turns(calls: list[Call]) -> list[tuple[Event, int]]:
     return [
         (json.loads(call.params["MessageBody"]), call.params["DelaySeconds"])
         for call in calls
-        if call.operation == "sqs.SendMessage" and "DelaySeconds" in call.params
+        if call.operation == "sqs.SendMessage"
+        and "DelaySeconds" in call.params
+        and "MessageAttributes" not in call.params
+    ]
+
+
+def waiting(calls: list[Call]) -> list[Any]:
+    """Return the requests by which the intake has sent events again, which wait for limits."""
+    return [
+        call.params
+        for call in calls
+        if call.operation == "sqs.SendMessage" and "MessageAttributes" in call.params
     ]
 
 

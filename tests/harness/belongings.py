@@ -1,6 +1,7 @@
 """One of each thing that a tenant can have, for every endpoint to be asked about."""
 
 from afterword import clock
+from afterword.batches import BatchFile
 from afterword.generations import Submission
 from afterword.knowledge import Draft
 from afterword.runtime.clients import clients
@@ -37,7 +38,7 @@ def make_belongings(tenant: Tenant) -> dict[str, str]:
         "keyId": services().registry.create_key(tenant.id, [Scope.READ])[0].id,
         "webhookId": webhook.id,
         "deliveryId": services().webhook_deliveries.start_test(tenant.id, webhook.id).id,
-        "batchId": services().batch_requests.accept(tenant.id, FLOW, None, None).id,
+        "batchId": services().batch_requests.accept(tenant.id, FLOW, BatchFile(), None).id,
         "file": "page.js",
         "from": "2026-11-01",
         "to": "2026-11-30",

@@ -4,6 +4,7 @@ Functions, the command line and the tests build the same objects here. A module 
 functions use is imported where its object is built: imports are most of a cold start.
 """
 
+from datetime import timedelta
 from functools import cache, cached_property, partial
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ from afterword.tenants.authentication import Authenticator
 from afterword.tenants.registry import Registry
 
 if TYPE_CHECKING:
+    from afterword.batches import BatchTerms
     from afterword.batches.files import BatchFiles
     from afterword.batches.intake import Intake, Requests
     from afterword.batches.requests import BatchRequests
@@ -247,16 +249,21 @@ class Services:
         """Batches that come over HTTP."""
         from afterword.batches.requests import BatchRequests
 
-        return BatchRequests(
-            self.batches, self.batch_files, retention_days=self.settings.retention_days
-        )
+        return BatchRequests(self.batches, self.batch_files, self._batch_terms)
 
     def intake(self, requests: "Requests") -> "Intake":
         """Return the intake of events and batches, in the dialect that reads their requests."""
         from afterword.batches.intake import Intake
         from afterword.batches.runner import BatchRunner
 
-        runner = BatchRunner(self.batches, self.batch_files, self.store, self.submitter, requests)
+        runner = BatchRunner(
+            self.batches,
+            self.batch_files,
+            self.store,
+            self.submitter,
+            self.outbox.cancel,
+            requests,
+        )
         return Intake(
             self.registry,
             requests,
@@ -266,7 +273,16 @@ class Services:
             runner=runner,
             queue=self._queue(self.settings.intake_queue_url),
             dead_letters=self._queue(self.settings.intake_dead_letters_url),
-            retention_days=self.settings.retention_days,
+            terms=self._batch_terms,
+        )
+
+    @property
+    def _batch_terms(self) -> "BatchTerms":
+        from afterword.batches import BatchTerms
+
+        return BatchTerms(
+            retention=timedelta(days=self.settings.retention_days),
+            deadline=timedelta(hours=self.settings.batch_hours),
         )
 
     # --- webhooks and fetching -------------------------------------------------------------------

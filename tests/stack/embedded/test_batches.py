@@ -192,6 +192,7 @@ def test_a_file_of_s3_whose_reader_is_killed(echo: Dev, capsys: pytest.CaptureFi
         "failed": 0,
         "canceled": 0,
         "missing": 0,
+        "unsubmitted": 0,
     }
     check_results(batch, LINES)
     assert len(account.generations(tenant)) == LINES - len(BAD)

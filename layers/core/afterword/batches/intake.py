@@ -14,22 +14,23 @@ from urllib.parse import unquote_plus
 from botocore.exceptions import BotoCoreError, ClientError
 
 from afterword import batches, clock
-from afterword.batches import INTAKE, UPLOADS, Batch, LeaseRefused, Source, State
+from afterword.batches import INTAKE, UPLOADS, LeaseRefused, Source, State
 from afterword.batches.runner import LeaseLostError, LineFormat
 from afterword.errors import AfterwordError, InvalidRequestError, UnavailableError
 from afterword.generations import is_id
 from afterword.limits import LimitedError
 from afterword.runtime import telemetry
+from afterword.runtime.deadline import Deadline
 from afterword.runtime.json_text import parse_object
 from afterword.runtime.queue import MessageOutcome, ids_to_redeliver
 
 if TYPE_CHECKING:
+    from afterword.batches import BatchTerms
     from afterword.batches.files import BatchFiles
     from afterword.batches.runner import BatchRunner
     from afterword.batches.store import BatchStore
     from afterword.engine.submission import Submitter
     from afterword.generations import Submission
-    from afterword.runtime.deadline import Deadline
     from afterword.runtime.json_text import JsonObject
     from afterword.runtime.queue import Queue
     from afterword.tenants import StoredFlow
@@ -40,22 +41,35 @@ TURN_TIME_SHARE = 0.75
 """The fraction of the remaining time for turns: the rest is for the last lines and writes."""
 LEASE_MARGIN = timedelta(seconds=10)
 """The time that a lease outlives its invocation, so that no live reader loses its batch."""
+MAX_TURN_SECONDS = 30.0
+"""The longest turn, so that other batches' turns in one invocation wait for it no longer."""
 RETRY_SECONDS = 30
-FIRST_LIMITED_SECONDS, MAX_LIMITED_SECONDS = 60, 3600
-"""Bounds of an event's wait for its tenant's limits, which grows with each receipt."""
+MAX_LEASE_WAIT_SECONDS = 15
+"""The longest wait of a turn's message for a lease, which may be released at any moment."""
+LIMITED_SECONDS, MAX_LIMITED_SECONDS = 60, 3600
+"""The first wait of an event for its tenant's limits, its growth with each further one, and the
+longest."""
+MAX_LIMITED_WAITS = 100
+"""The waits, three days in all, after which such an event becomes a dead letter."""
 MAX_DELAY = timedelta(minutes=15)
+"""The longest delay of a message. A delayed message is not in flight, as a hidden one is."""
 
 _KEY = re.compile(rf"(?P<folder>{INTAKE}|{UPLOADS})/(?P<tenant>[^/]+)/(?P<name>.+)\.jsonl")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IntakeMessage:
-    """A received message; `receives` counts its receipts."""
+    """A received message.
+
+    `waits` counts the waits of its event for the tenant's limits. `until` is the end of the present
+    one in seconds since the epoch, 0 without one.
+    """
 
     id: str
     receipt_handle: str
-    receives: int
     body: str
+    waits: int = 0
+    until: int = 0
 
 
 class Requests(LineFormat, Protocol):
@@ -67,7 +81,7 @@ class Requests(LineFormat, Protocol):
 
 
 class RetryLater(Exception):  # noqa: N818 - no error: the message is in order
-    """A message has to wait for so many seconds."""
+    """A message has to wait for so many seconds, hidden in its queue."""
 
     def __init__(self, seconds: int) -> None:
         super().__init__(seconds)
@@ -88,7 +102,7 @@ class Intake:
         runner: "BatchRunner",
         queue: "Queue",
         dead_letters: "Queue",
-        retention_days: int,
+        terms: "BatchTerms",
     ) -> None:
         self._registry = registry
         self._store = store
@@ -98,14 +112,15 @@ class Intake:
         self._requests = requests
         self._queue = queue
         self._dead_letters = dead_letters
-        self._retention = timedelta(days=retention_days)
+        self._terms = terms
 
     def process(self, messages: Sequence[IntakeMessage], deadline: "Deadline") -> list[str]:
         """Process messages, turns last; return the ids to redeliver."""
         ordered = sorted(messages, key=lambda message: '"turn"' in message.body)
         outcomes = []
         for position, message in enumerate(ordered):
-            turn_deadline = deadline.share(TURN_TIME_SHARE / (len(ordered) - position))
+            share = deadline.share(TURN_TIME_SHARE / (len(ordered) - position))
+            turn_deadline = min(share, Deadline.after(MAX_TURN_SECONDS))
             with telemetry.logger().append_context_keys(message_id=message.id):
                 outcome = self._process(message, turn_deadline, deadline)
             outcomes.append((message.id, outcome))
@@ -141,7 +156,8 @@ class Intake:
                 case {"tenant": str(tenant), "batch": str(batch_id), "turn": int(turn)}:
                     self._run_turn(tenant, batch_id, turn, turn_deadline, deadline)
                 case {"detail-type": "GenerationRequested", "id": str(event_id), "detail": {}}:
-                    self._submit(message, event_id)
+                    if not self._waits_on(message):
+                        self._submit(message, event_id)
                 case {"Event": "s3:TestEvent"}:
                     pass  # S3 sends one when its notifications are configured
                 case {"Records": [*records]}:
@@ -156,19 +172,35 @@ class Intake:
             self._refuse(message, error)
 
     def _refuse(self, message: IntakeMessage, error: Exception) -> None:
-        """Forward a message to the dead letters; raise RetryLater at the tenant's limits.
+        """Forward a message to the dead letters; send one over its tenant's limits again, later.
 
         The error's text may repeat the message's content, and so is not logged.
         """
-        if isinstance(error, LimitedError):
-            waits = max(error.retry_after, FIRST_LIMITED_SECONDS * message.receives)
-            raise RetryLater(min(waits, MAX_LIMITED_SECONDS)) from error
+        if isinstance(error, LimitedError) and message.waits < MAX_LIMITED_WAITS:
+            waits = message.waits + 1
+            wait = min(max(error.retry_after, LIMITED_SECONDS * waits), MAX_LIMITED_SECONDS)
+            until = int(clock.now().timestamp()) + wait
+            self._waits_on(replace(message, waits=waits, until=until))
+            return
         self._dead_letters.forward(message.body)
         telemetry.logger().error(
             "forwarded to the dead letters", extra={"why": type(error).__name__}
         )
 
     # --- events ----------------------------------------------------------------------------------
+
+    def _waits_on(self, message: IntakeMessage) -> bool:
+        """Send a message again that has to wait, for MAX_DELAY at most; False if none has to.
+
+        The new message has the wait in its attributes, and the body as it came.
+        """
+        remaining = min(message.until - int(clock.now().timestamp()), MAX_LIMITED_SECONDS)
+        if remaining <= 0:
+            return False
+        seconds = min(remaining, int(MAX_DELAY.total_seconds()))
+        attributes = {"waits": message.waits, "until": message.until}
+        self._queue.send_again(message.body, attributes, seconds)
+        return True
 
     def _submit(self, message: IntakeMessage, event_id: str) -> None:
         """Submit an event's submission; all receipts of an event are one generation."""
@@ -217,17 +249,8 @@ class Intake:
 
     def _create(self, tenant: str, batch_id: str, source: Source) -> None:
         self._registry.get_tenant(tenant)
-        now = clock.now()
-        self._store.create(
-            Batch(
-                tenant=tenant,
-                id=batch_id,
-                created_at=now,
-                expires_at=now + self._retention,
-                state=State.READING,
-                source=source,
-            )
-        )
+        new = self._terms.new(tenant, batch_id, State.READING)
+        self._store.create(replace(new, source=source))
 
     def _run_turn(
         self,
@@ -243,7 +266,7 @@ class Intake:
         lease = self._store.take_lease(tenant, batch_id, number, until)
         if isinstance(lease, LeaseRefused):
             if lease.retry_after is not None:
-                raise RetryLater(lease.retry_after)
+                raise RetryLater(min(lease.retry_after, MAX_LEASE_WAIT_SECONDS))
             return
         with telemetry.logger().append_context_keys(batch_id=batch_id):
             try:
@@ -266,6 +289,15 @@ def read_message(record: Mapping[str, Any]) -> IntakeMessage:
     return IntakeMessage(
         id=record["messageId"],
         receipt_handle=record["receiptHandle"],
-        receives=int(record.get("attributes", {}).get("ApproximateReceiveCount", "1")),
         body=record["body"],
+        waits=_number(record, "waits"),
+        until=_number(record, "until"),
     )
+
+
+def _number(record: Mapping[str, Any], name: str) -> int:
+    """Return an attribute that `Queue.send_again` has set; 0 without it, or for another's."""
+    try:
+        return max(0, int(record["messageAttributes"][name]["stringValue"]))
+    except (KeyError, TypeError, ValueError):
+        return 0

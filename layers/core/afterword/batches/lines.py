@@ -1,12 +1,13 @@
-"""The lines of a file, read in windows that fit into memory. No AWS in here."""
+"""The lines of a file, read in pieces that fit into memory. No AWS in here."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from afterword.batches import MAX_LINE_BYTES
 
-WINDOW_BYTES = 4 * 1024 * 1024
-"""The bytes of one read; a line is always shorter."""
+PIECE_BYTES = 4 * 1024 * 1024
+"""The most bytes of one read; a line is always shorter."""
+MIN_PIECE_BYTES = 64 * 1024
 
 type ReadRange = Callable[[int, int], bytes]
 """A function of an offset and the most bytes to read from there."""
@@ -24,58 +25,62 @@ class Line:
     content: bytes | None
 
 
-def read_lines(read: ReadRange, size: int, number: int, offset: int) -> Iterator[Line]:
+def piece_for(wanted: int, size: int, lines: int) -> int:
+    """Return the bytes to read at once for some lines, by the mean length of a file's lines."""
+    mean = size // max(1, lines) + 1
+    return min(max(MIN_PIECE_BYTES, wanted * mean * 5 // 4), PIECE_BYTES)
+
+
+def read_lines(
+    read: ReadRange, size: int, number: int, offset: int, piece_bytes: int | None = None
+) -> Iterator[Line]:
     """Yield the lines of a file of `size` bytes that follow line `number`, from `offset` on.
 
-    The last line needs no line break. At most a window and a line are in memory.
+    The last line needs no line break. At most a piece and a line are in memory.
     """
     rest = bytearray()
     too_long = False
     at = offset
     while offset < size:
-        window = read(offset, min(WINDOW_BYTES, size - offset))
-        offset += len(window)
+        piece = read(offset, min(piece_bytes or PIECE_BYTES, size - offset))
+        offset += len(piece)
         start = 0
-        while (end := window.find(b"\n", start)) >= 0:
+        while (end := piece.find(b"\n", start)) >= 0:
             number += 1
             length = len(rest) + end - start
             at += length + 1
             whole = not too_long and length <= MAX_LINE_BYTES
-            yield Line(number, at, bytes(rest) + window[start:end] if whole else None)
+            yield Line(number, at, bytes(rest) + piece[start:end] if whole else None)
             rest.clear()
             too_long = False
             start = end + 1
-        if too_long or len(rest) + len(window) - start > MAX_LINE_BYTES:
+        if too_long or len(rest) + len(piece) - start > MAX_LINE_BYTES:
             too_long = True
-            at += len(rest) + len(window) - start
+            at += len(rest) + len(piece) - start
             rest.clear()
         else:
-            rest += window[start:]
+            rest += piece[start:]
     if rest or too_long:
         content = None if too_long else bytes(rest)
         yield Line(number + 1, at + len(rest), content)
 
 
-def group_lines(lines: Iterator[Line], most: int) -> Iterator[list[Line]]:
-    """Yield chunks of up to `most` lines, or about a window's bytes."""
+def next_lines(lines: Iterator[Line], most: int) -> list[Line]:
+    """Return the next lines, up to `most`, or about a piece's bytes of them."""
     some: list[Line] = []
     length = 0
-    for line in lines:
+    while len(some) < most and length < PIECE_BYTES and (line := next(lines, None)) is not None:
         some.append(line)
         length += len(line.content or b"")
-        if len(some) == most or length >= WINDOW_BYTES:
-            yield some
-            some, length = [], 0
-    if some:
-        yield some
+    return some
 
 
 def count_lines(read: ReadRange, size: int, most: int) -> int:
     """Return the number of lines in a file, or a number over `most` for more lines."""
     counted = offset = 0
-    window = b"\n"
+    piece = b"\n"
     while offset < size and counted <= most:
-        window = read(offset, min(WINDOW_BYTES, size - offset))
-        offset += len(window)
-        counted += window.count(b"\n")
-    return counted if window.endswith(b"\n") else counted + 1
+        piece = read(offset, min(PIECE_BYTES, size - offset))
+        offset += len(piece)
+        counted += piece.count(b"\n")
+    return counted if piece.endswith(b"\n") else counted + 1

@@ -1,12 +1,16 @@
 """The turns of a batch: lines are submitted, their ends are counted, and results written.
 
+A turn looks at the open lines, adjusts the window (afterword.batches.window), fills it with the
+next lines of the file, and ends. The pause until the next one is that of its message. At the
+batch's deadline, the open lines are canceled and no further ones submitted.
+
 A turn may end at any moment, and the next one goes on from the stored progress. Its work is
 idempotent: a line's generation has one id, and a part of the results one content.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import timedelta
 from functools import partial
 from itertools import batched
@@ -16,27 +20,39 @@ from afterword import batches, clock
 from afterword.batches import (
     MAX_FILE_BYTES,
     MAX_LINES,
+    MAX_WINDOW,
     Batch,
     BatchFailedError,
     BatchLease,
     Counts,
     State,
+    Window,
     line_id,
     line_key,
 )
 from afterword.batches import lines as batch_lines
+from afterword.batches import window as batch_window
 from afterword.batches.files import PART_BYTES
 from afterword.batches.store import LINES_PER_WRITE
-from afterword.errors import AfterwordError, ConflictError, KeyReusedError, UnavailableError
+from afterword.errors import (
+    AfterwordError,
+    ConflictError,
+    KeyReusedError,
+    NotFoundError,
+    UnavailableError,
+)
 from afterword.limits import LimitedError
 from afterword.runtime import telemetry
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from afterword.batches.files import BatchFiles
     from afterword.batches.lines import Line
     from afterword.batches.store import BatchStore
     from afterword.engine.submission import Submitter
-    from afterword.generations import Generation, Submission
+    from afterword.generations import Generation, Status, Submission
+    from afterword.generations.progress import Progress
     from afterword.generations.store import GenerationStore
     from afterword.runtime.deadline import Deadline
     from afterword.tenants import StoredFlow
@@ -44,6 +60,12 @@ if TYPE_CHECKING:
 MAX_SUBMITTERS = 10
 RESULTS_PER_READ = 25
 """Results, each of which may be big, that are in memory at once."""
+MIN_PAUSE = timedelta(seconds=1)
+"""The least pause between two turns: a turn's message is sent before its lease is released."""
+
+
+type Cancel = Callable[[str, str], Status]
+"""A function of a tenant and an open generation's id that ends it, and returns its status."""
 
 
 class TurnResult(NamedTuple):
@@ -74,6 +96,10 @@ class LineFormat(Protocol):
         """Return the result of a bad line as one line."""
         ...
 
+    def render_unsubmitted(self, line: int, /) -> str:
+        """Return the result of a line that the batch's deadline has cut off, as one line."""
+        ...
+
 
 @dataclass(slots=True)
 class _SubmittedLines:
@@ -82,42 +108,68 @@ class _SubmittedLines:
     `retry_after` are the seconds until the line after it may be submitted, None where none waits.
     """
 
-    accepted: int
+    accepted: list[int]
     bad: dict[int, str]
     last: "Line | None"
     retry_after: int | None
 
 
+@dataclass(slots=True)
+class _Signs:
+    """The signs of open and ended lines, as `Look` has them."""
+
+    waits: list[float] = field(default_factory=list)
+    calls: list[float] = field(default_factory=list)
+    returned: bool = False
+
+    def note(self, line: "Progress", looked_at: "datetime | None", now: "datetime") -> None:
+        """Note what a line says of the model; `looked_at` is the time of the last look."""
+        self.returned |= line.returned
+        if line.claimed_at is None:
+            if not line.attempted and not line.status.terminal:
+                self.waits.append((now - line.created_at).total_seconds())
+            return
+        if looked_at is None or line.claimed_at > looked_at:
+            self.waits.append((line.claimed_at - line.created_at).total_seconds())
+        if line.finished_at is not None and not line.returned:
+            self.calls.append((line.finished_at - line.claimed_at).total_seconds())
+
+
 class BatchRunner:
     """Runs turns of batches."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - the stores of a batch and its lines
         self,
         store: "BatchStore",
         files: "BatchFiles",
         generations: "GenerationStore",
         submitter: "Submitter",
+        cancel: Cancel,
         lines: LineFormat,
     ) -> None:
         self._store = store
         self._files = files
         self._generations = generations
         self._submitter = submitter
+        self._cancel = cancel
         self._lines = lines
 
     def run(self, lease: BatchLease, deadline: "Deadline") -> TurnResult:
-        """Run a turn until the deadline; raise LeaseLostError if a later turn has the batch."""
+        """Run a turn until the deadline; raise LeaseLostError if a later turn has the batch.
+
+        The lease returns with the batch's progress, whose last step the caller saves.
+        """
         steps = {
-            State.READING: self._read,
-            State.RUNNING: self._watch,
+            State.READING: self._feed,
+            State.RUNNING: self._feed,
             State.WRITING: self._write,
         }
-        next_pause = timedelta()
+        next_pause = MIN_PAUSE
         while (step := steps.get(lease.batch.state)) is not None and not deadline.passed:
             try:
                 lease, pause = step(lease, deadline)
             except BatchFailedError as error:
-                lease = self._save(lease, self._failed(lease.batch, str(error)))
+                lease = replace(lease, batch=self._failed(lease.batch, str(error)))
                 break
             if pause is not None:
                 next_pause = pause
@@ -136,43 +188,170 @@ class BatchRunner:
         telemetry.logger().info("failed a batch", extra={"batch_id": batch.id})
         return replace(batch, state=State.FAILED, reason=reason, finished_at=clock.now())
 
-    # --- reading ---------------------------------------------------------------------------------
+    # --- the window ------------------------------------------------------------------------------
 
-    def _read(self, lease: BatchLease, deadline: "Deadline") -> TurnResult:
-        source = lease.batch.source
-        assert source is not None  # noqa: S101 - a batch in this state has a file
-        read = partial(self._files.read, source)
+    def _feed(self, lease: BatchLease, deadline: "Deadline") -> TurnResult:
+        """Look at the open lines, and submit the next ones; the last look ends the batch's wait."""
         if lease.batch.lines is None:
-            if source.size > MAX_FILE_BYTES:
-                raise BatchFailedError(f"Its file has more than {MAX_FILE_BYTES} bytes.")
-            total = batch_lines.count_lines(read, source.size, MAX_LINES)
-            if not 1 <= total <= MAX_LINES or not source.size:
-                raise BatchFailedError(f"Its file does not have 1 to {MAX_LINES} lines.")
-            lease = self._save(lease, replace(lease.batch, lines=total))
+            lease = self._save(lease, self._counted(lease.batch))
+        batch, window, look = self._look(lease.batch)
+        last = batch.read
+        if batch.deadline_at is not None and batch.deadline_at <= clock.now():
+            batch, window = self._close(batch, window, deadline)
+            if not window.open and window.seen == batch.read:
+                return self._looked(lease, replace(batch, window=window))
+            return self._looked(lease, replace(batch, window=window), MIN_PAUSE)
+        window = batch_window.adjust(window, look, last, clock.now())
+        lease = replace(lease, batch=replace(batch, window=window))
+        retry_after = None
+        if window.seen == last and last < (batch.lines or 0):
+            lease, retry_after = self._fill(lease, deadline)
+            lease = replace(lease, again=False)
         batch = lease.batch
-        reader = batch_lines.read_lines(read, source.size, batch.read, batch.offset)
-        first = True
+        assert batch.window is not None  # noqa: S101 - it was set above
+        if batch.read == batch.lines and not batch.window.open and batch.window.seen == batch.read:
+            return self._looked(lease, batch)
+        pause = batch_window.pause(batch.window)
+        if retry_after is not None:
+            pause = max(pause, timedelta(seconds=retry_after))
+        if batch.deadline_at is not None:
+            pause = min(pause, batch.deadline_at - clock.now())
+        return self._looked(lease, batch, max(pause, MIN_PAUSE))
+
+    @staticmethod
+    def _looked(lease: BatchLease, batch: Batch, pause: timedelta | None = None) -> TurnResult:
+        """Return the result of a look: a pause while lines are open, else the next state."""
+        state = State.WRITING if pause is None else State.READING
+        if pause is not None and batch.read == batch.lines:
+            state = State.RUNNING
+        return TurnResult(replace(lease, batch=replace(batch, state=state)), pause)
+
+    def _counted(self, batch: Batch) -> Batch:
+        """Return a batch with the number of its lines; raise BatchFailedError for a wrong one."""
+        source = batch.source
+        assert source is not None  # noqa: S101 - a batch in this state has a file
+        if source.size > MAX_FILE_BYTES:
+            raise BatchFailedError(f"Its file has more than {MAX_FILE_BYTES} bytes.")
+        read = partial(self._files.read, source)
+        total = batch_lines.count_lines(read, source.size, MAX_LINES)
+        if not 1 <= total <= MAX_LINES or not source.size:
+            raise BatchFailedError(f"Its file does not have 1 to {MAX_LINES} lines.")
+        return replace(batch, lines=total)
+
+    # --- looking ---------------------------------------------------------------------------------
+
+    def _look(self, batch: Batch) -> tuple[Batch, Window, batch_window.Look]:
+        """Count the ends of open lines, and note what they say of the model."""
+        window = batch.window or Window(looked_at=clock.now())
+        opened, seen = self._submitted_before(batch, window)
+        now = clock.now()
+        still_open: list[int] = []
+        counts = asdict(batch.counts)
+        signs = _Signs()
+        ended = 0
+        for some in batched(opened, LINES_PER_WRITE, strict=False):
+            found = self._progress(batch, some)
+            for line in some:
+                if line not in found:  # DynamoDB was busy
+                    still_open.append(line)
+                    continue
+                progress = found[line]
+                if progress is None or progress.status.terminal:
+                    counts["missing" if progress is None else str(progress.status)] += 1
+                    ended += 1
+                else:
+                    still_open.append(line)
+                if progress is not None and line > window.cut_at:
+                    signs.note(progress, window.looked_at, now)
+        look = batch_window.Look(
+            waits=signs.waits,
+            calls=signs.calls,
+            returned=signs.returned,
+            ended=ended,
+            full=len(opened) >= window.size,
+        )
+        batch = replace(batch, counts=Counts(**counts))
+        return batch, replace(window, open=tuple(still_open), seen=seen), look
+
+    def _submitted_before(self, batch: Batch, window: Window) -> tuple[list[int], int]:
+        """Return the open lines, and the last one in the window.
+
+        Lines that an earlier version has submitted all at once come into it bit by bit.
+        """
+        further = range(window.seen + 1, batch.read + 1)[: MAX_WINDOW - len(window.open)]
+        if not further:
+            return list(window.open), window.seen
+        bad = self._store.read_bad(batch, further[0], further[-1])
+        return [*window.open, *(line for line in further if line not in bad)], further[-1]
+
+    def _progress(self, batch: Batch, lines: Sequence[int]) -> Mapping[int, "Progress | None"]:
+        """Return the progress of some lines; None for a missing one, and without unread ones."""
+        ids = {line_id(batch.tenant, batch.id, line): line for line in lines}
+        found = self._generations.get_progress(batch.tenant, ids.keys())
+        return {ids[generation_id]: progress for generation_id, progress in found.items()}
+
+    def _close(self, batch: Batch, window: Window, deadline: "Deadline") -> tuple[Batch, Window]:
+        """Cancel the open lines of a batch past its deadline, and count their ends."""
+        counts = asdict(batch.counts)
+        left = list(window.open)
+
+        def cancel(line: int) -> str | None:
+            if deadline.passed:
+                return None
+            generation_id = line_id(batch.tenant, batch.id, line)
+            try:
+                return str(self._cancel(batch.tenant, generation_id))
+            except NotFoundError:
+                return "missing"
+
         with ThreadPoolExecutor(max_workers=MAX_SUBMITTERS) as threads:
-            for some in batch_lines.group_lines(reader, LINES_PER_WRITE):
+            for line, end in zip(window.open, threads.map(cancel, window.open), strict=True):
+                if end is not None:
+                    counts[end] += 1
+                    left.remove(line)
+        return replace(batch, counts=Counts(**counts)), replace(window, open=tuple(left))
+
+    # --- submitting ------------------------------------------------------------------------------
+
+    def _fill(self, lease: BatchLease, deadline: "Deadline") -> tuple[BatchLease, int | None]:
+        """Submit lines until the window is full; with the seconds until a limit lets go on."""
+        batch, window = lease.batch, lease.batch.window
+        source = batch.source
+        assert source is not None  # noqa: S101 - a batch in this state has a file
+        assert window is not None  # noqa: S101 - the look has made one
+        wanted, retry_after = window.size - len(window.open), None
+        room = self._submitter.get_room(batch.tenant) if wanted > 0 else None
+        if room is not None and room.submissions < wanted:
+            # Without an open line, a refusal finds the slots that lost processes have left behind.
+            wanted = max(room.submissions, 0 if window.open else 1)
+            retry_after = room.retry_after
+        if wanted <= 0:
+            return lease, retry_after
+        reader = batch_lines.read_lines(
+            partial(self._files.read, source),
+            source.size,
+            batch.read,
+            batch.offset,
+            batch_lines.piece_for(wanted, source.size, batch.lines or 1),
+        )
+        with ThreadPoolExecutor(max_workers=MAX_SUBMITTERS) as threads:
+            while wanted > 0 and batch.read < (batch.lines or 0):
+                some = batch_lines.next_lines(reader, min(wanted, LINES_PER_WRITE))
                 done = self._submit(threads, batch, some)
-                if done.bad or first:  # a lost reader may have stored others for the same lines
+                if done.bad or lease.again:  # a lost reader may have stored others for these lines
                     self._store.put_bad(batch, batch.read + 1, done.bad)
-                first = False
+                lease = replace(lease, again=False)
                 if done.last is not None:
-                    counts = replace(
-                        batch.counts,
-                        accepted=batch.counts.accepted + done.accepted,
-                        bad=batch.counts.bad + len(done.bad),
-                    )
-                    batch = replace(
-                        batch, read=done.last.number, offset=done.last.next, counts=counts
-                    )
-                    lease = self._save(lease, batch)
+                    batch = _submitted(batch, done)
+                    lease = replace(lease, batch=batch)
                 if done.retry_after is not None:
-                    return TurnResult(lease, timedelta(seconds=max(1, done.retry_after)))
+                    return lease, max(1, done.retry_after)
+                wanted -= len(done.accepted)
                 if deadline.passed:
-                    return TurnResult(lease, timedelta())
-        return TurnResult(self._save(lease, replace(batch, state=State.RUNNING)), None)
+                    break
+                if wanted > 0 and batch.read < (batch.lines or 0):
+                    lease = self._save(lease, batch)
+        return lease, retry_after
 
     def _submit(
         self, threads: ThreadPoolExecutor, batch: Batch, some: "Sequence[Line]"
@@ -188,13 +367,13 @@ class BatchRunner:
                 limited.append(refused)
             return refused
 
-        done = _SubmittedLines(0, {}, None, None)
+        done = _SubmittedLines([], {}, None, None)
         for line, refused in zip(some, threads.map(submit, some), strict=True):
             if isinstance(refused, LimitedError):
                 done.retry_after = refused.retry_after
                 break
             if refused is None:
-                done.accepted += 1
+                done.accepted.append(line.number)
             else:
                 done.bad[line.number] = str(refused)
             done.last = line
@@ -207,7 +386,8 @@ class BatchRunner:
         try:
             submission, flow = self._lines.parse(batch, line.content)
             key = line_key(batch.id, line.number)
-            self._submitter.submit(batch.tenant, submission, key, flow)
+            group = batches.message_group(batch.tenant)
+            self._submitter.submit(batch.tenant, submission, key, flow, group=group)
         except (KeyReusedError, ConflictError):
             return None  # a lost reader's submission was accepted; the flow has changed since
         except UnavailableError:
@@ -215,43 +395,6 @@ class BatchRunner:
         except AfterwordError as error:
             return error
         return None
-
-    # --- waiting ---------------------------------------------------------------------------------
-
-    def _watch(self, lease: BatchLease, deadline: "Deadline") -> TurnResult:
-        batch = lease.batch
-        lines = batch.lines or 0
-        while batch.ended < lines:
-            last = min(batch.ended + LINES_PER_WRITE, lines)
-            further = self._ended(batch, last)
-            progressed = further.ended > batch.ended
-            batch = further if progressed else replace(batch, quiet=batch.quiet + 1)
-            lease = self._save(lease, batch)
-            if batch.ended < last:
-                return TurnResult(lease, batches.poll_pause(batch.quiet))
-            if deadline.passed:
-                return TurnResult(lease, timedelta())
-        return TurnResult(self._save(lease, replace(batch, state=State.WRITING)), None)
-
-    def _ended(self, batch: Batch, last: int) -> Batch:
-        """Count the ends of lines up to `last`, in order, until the first open generation."""
-        bad = self._store.read_bad(batch, batch.ended + 1, last)
-        ids = {
-            line: line_id(batch.tenant, batch.id, line)
-            for line in range(batch.ended + 1, last + 1)
-            if line not in bad
-        }
-        ends = self._generations.get_ends(batch.tenant, ids.values()) if ids else {}
-        counts = {name: getattr(batch.counts, name) for name in Counts.__slots__}
-        ended = batch.ended
-        for line in range(batch.ended + 1, last + 1):
-            if line not in bad:
-                if ids[line] not in ends:
-                    break
-                end = ends[ids[line]]
-                counts["missing" if end is None else str(end.status)] += 1
-            ended = line
-        return replace(batch, ended=ended, quiet=0, counts=Counts(**counts))
 
     # --- writing ---------------------------------------------------------------------------------
 
@@ -265,38 +408,59 @@ class BatchRunner:
             if len(part) >= PART_BYTES and last < (batch.lines or 0):
                 added = self._files.add(key, upload, bytes(part))
                 if added is None:
-                    return TurnResult(
-                        self._save(lease, replace(batch, upload=None, written=0)), timedelta()
-                    )
+                    return _write_anew(lease, batch)
                 upload = added
                 batch = replace(batch, upload=upload, written=last)
                 lease = self._save(lease, batch)
                 part.clear()
                 if deadline.passed:
-                    return TurnResult(lease, timedelta())
+                    return TurnResult(lease, MIN_PAUSE)
         added = self._files.add(key, upload, bytes(part))
         if added is None or self._files.complete(key, added) is None:
-            return TurnResult(
-                self._save(lease, replace(batch, upload=None, written=0)), timedelta()
-            )
+            return _write_anew(lease, batch)
         batch = replace(batch, state=State.FINISHED, finished_at=clock.now(), upload=None)
         telemetry.logger().info("finished a batch", extra={"batch_id": batch.id})
-        return TurnResult(self._save(lease, replace(batch, written=batch.lines or 0)), None)
+        return TurnResult(replace(lease, batch=replace(batch, written=batch.lines or 0)), None)
 
     def _results(self, batch: Batch) -> Iterator[tuple[int, bytes]]:
         """Yield chunks of results, each with the number of its last line."""
         for some in batched(
             range(batch.written + 1, (batch.lines or 0) + 1), RESULTS_PER_READ, strict=False
         ):
-            bad = self._store.read_bad(batch, some[0], some[-1])
-            ids = {line: line_id(batch.tenant, batch.id, line) for line in some if line not in bad}
+            bad = self._store.read_bad(batch, some[0], some[-1]) if some[0] <= batch.read else {}
+            ids = {
+                line: line_id(batch.tenant, batch.id, line)
+                for line in some
+                if line not in bad and line <= batch.read
+            }
             found = self._generations.get_many(batch.tenant, ids.values()) if ids else {}
             rendered = []
             for line in some:
-                if line in bad:
+                if line > batch.read:
+                    rendered.append(self._lines.render_unsubmitted(line))
+                elif line in bad:
                     rendered.append(self._lines.render_bad(line, bad[line]))
                 else:
                     rendered.append(
                         self._lines.render_result(line, ids[line], found.get(ids[line]))
                     )
             yield some[-1], "".join(f"{row}\n" for row in rendered).encode()
+
+
+def _submitted(batch: Batch, done: _SubmittedLines) -> Batch:
+    """Return a batch with a chunk of lines submitted."""
+    assert done.last is not None  # noqa: S101 - the caller has looked
+    assert batch.window is not None  # noqa: S101 - the look has made one
+    last = done.last.number
+    window = replace(batch.window, open=(*batch.window.open, *done.accepted), seen=last)
+    counts = replace(
+        batch.counts,
+        accepted=batch.counts.accepted + len(done.accepted),
+        bad=batch.counts.bad + len(done.bad),
+    )
+    return replace(batch, read=last, offset=done.last.next, counts=counts, window=window)
+
+
+def _write_anew(lease: BatchLease, batch: Batch) -> TurnResult:
+    """Return the result of a turn whose parts of the results are gone."""
+    return TurnResult(replace(lease, batch=replace(batch, upload=None, written=0)), MIN_PAUSE)

@@ -7,17 +7,32 @@ tenant      id                    item
 One invocation at a time works on a batch, in turns. The message of turn n takes the lease of turn
 n + 1. A write counts only while the item has that turn and that lease. The lease is
 released after the message of the next turn is sent. So a message that finds a later turn has
-nothing to do. A message whose own turn has a lease that ran out goes on for a lost reader.
+nothing to do. A message whose own turn has a lease that ran out goes on for a lost reader, and
+finds it by `tries`, which the release sets to 0.
+
+Until all lines have ended, `window` has the progress of them, and `ended` and the ends of `counts`
+are 0: the version before counts the ends of lines from the first one, which gives the same.
+A `window` whose `read` is not the item's is from before such a count, and is left out.
 """
 
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from afterword import clock
-from afterword.batches import Batch, BatchLease, Counts, LeaseRefused, Source, State, Upload
+from afterword.batches import (
+    Batch,
+    BatchLease,
+    Counts,
+    LeaseRefused,
+    Source,
+    State,
+    Upload,
+    Window,
+)
+from afterword.batches.window import parse_lines, render_lines
 from afterword.errors import NotFoundError
 from afterword.runtime.dynamodb import (
     Condition,
@@ -46,8 +61,12 @@ LINES_PER_WRITE = 100
 """The lines of one chunk, which are read and then stored at once."""
 _RELEASED, _ENDED = 0, 1
 """Leases of no turn: after the first nothing is left to do, after the second the turn is free."""
-_NUMBERS = ("lines", "read", "offset", "ended", "written", "quiet")
-_REMOVABLE = ("upload", "reason", "finished_at", "lines")
+_NUMBERS = ("lines", "read", "offset", "written")
+_REMOVABLE = ("upload", "reason", "finished_at", "lines", "window")
+_COUNTING = {State.WAITING, State.READING, State.RUNNING}
+"""The states in which lines may still be open."""
+_ENDS = ("succeeded", "failed", "canceled", "missing")
+"""The counts of lines whose generations have ended."""
 
 
 class BatchStore:
@@ -99,11 +118,17 @@ class BatchStore:
         outcome = self._table.update(
             _key(tenant, batch_id),
             sets={"turn": number(turn + 1), "lease": millis(until)},
+            adds={"tries": 1},
             condition=exists("id") & at_most("lease", millis(now)) & (before | lost),
             returns_item=True,
         )
         if not isinstance(outcome, ConditionFailed):
-            return BatchLease(batch=_batch(outcome), number=turn + 1, until=clock.to_millis(until))
+            return BatchLease(
+                batch=_batch(outcome),
+                number=turn + 1,
+                until=clock.to_millis(until),
+                again=int(outcome["tries"]["N"]) > 1,
+            )
         stored = outcome.item
         if stored is None or int(stored["turn"]["N"]) > turn + 1:
             return LeaseRefused(retry_after=None)
@@ -116,9 +141,10 @@ class BatchStore:
         `release` ends the turn.
         """
         item = _item(batch)
+        released = {"lease": number(_RELEASED), "tries": number(0)}
         outcome = self._table.update(
             _key(batch.tenant, batch.id),
-            sets={**item, "lease": number(_RELEASED if release else lease.until)},
+            sets={**item, **(released if release else {"lease": number(lease.until)})},
             removes=[name for name in _REMOVABLE if name not in item],
             condition=_held(lease),
         )
@@ -168,12 +194,14 @@ def _held(lease: BatchLease) -> Condition:
 
 def _item(batch: Batch) -> Item:
     """Return the attributes of a batch, without its key, turn and lease."""
+    counts = asdict(batch.counts) | (dict.fromkeys(_ENDS, 0) if _counting(batch) else {})
     item: dict[str, Value] = {
         "state": text(batch.state),
         "created_at": millis(batch.created_at),
         "expires_at": seconds(batch.expires_at),
         "fingerprint": text(batch.fingerprint),
-        "counts": {"M": {name: number(count) for name, count in asdict(batch.counts).items()}},
+        "counts": {"M": {name: number(count) for name, count in counts.items()}},
+        "ended": number(0 if _counting(batch) else batch.counts.ended),
     }
     for name in _NUMBERS:
         value = getattr(batch, name)
@@ -185,15 +213,38 @@ def _item(batch: Batch) -> Item:
     for name, word in (("flow", batch.flow), ("reason", batch.reason)):
         if word is not None:
             item[name] = text(word)
-    if batch.finished_at is not None:
-        item["finished_at"] = millis(batch.finished_at)
-    return item
+    for name, moment in (("finished_at", batch.finished_at), ("deadline_at", batch.deadline_at)):
+        if moment is not None:
+            item[name] = millis(moment)
+    return {**item, **_window_attribute(batch)}
+
+
+def _window_attribute(batch: Batch) -> Item:
+    """Return the window of a batch as an attribute; none once all lines have ended."""
+    if batch.window is None or not _counting(batch):
+        return {}
+    return {"window": text(_render_window(batch, batch.window))}
+
+
+def _counting(batch: Batch) -> bool:
+    """Return whether lines of a batch may still be open."""
+    return batch.state in _COUNTING
 
 
 def _batch(item: Item) -> Batch:
     numbers = {name: int(item[name]["N"]) for name in _NUMBERS if name in item}
-    counts = {name: int(count["N"]) for name, count in item["counts"]["M"].items() if "N" in count}
     upload = json.loads(item["upload"]["S"]) if "upload" in item else None
+    stored = item["counts"]["M"].items()
+    counts = read_fields(Counts, {name: int(each["N"]) for name, each in stored if "N" in each})
+    window = None
+    if "window" in item:
+        known = json.loads(item["window"]["S"])
+        if known["read"] == numbers["read"] and not counts.ended - counts.bad:
+            ends = dict(zip(_ENDS, known["ends"], strict=True))
+            counts, window = replace(counts, **ends), _parse_window(known)
+    ended = int(item["ended"]["N"]) if "ended" in item else 0
+    if window is None and ended and read_word(State, item["state"]["S"]) in _COUNTING:
+        window = Window(seen=ended)  # the version before has counted so far
     return Batch(
         tenant=item["tenant"]["S"],
         id=item["id"]["S"],
@@ -203,13 +254,63 @@ def _batch(item: Item) -> Batch:
         flow=item["flow"]["S"] if "flow" in item else None,
         fingerprint=item["fingerprint"]["S"],
         source=read_fields(Source, json.loads(item["source"]["S"])) if "source" in item else None,
-        counts=read_fields(Counts, counts),
+        counts=counts,
+        window=window,
         upload=Upload(id=upload["id"], parts=tuple(upload["parts"])) if upload else None,
         reason=item["reason"]["S"] if "reason" in item else None,
         finished_at=time_of(item, "finished_at") if "finished_at" in item else None,
+        deadline_at=time_of(item, "deadline_at") if "deadline_at" in item else None,
         lines=numbers.pop("lines", None),
         **numbers,
     )
+
+
+def _render_window(batch: Batch, window: Window) -> str:
+    """Return a batch's window and counts of ends as JSON, compact: each turn writes it."""
+    return json.dumps(
+        {
+            "read": batch.read,
+            "ends": [getattr(batch.counts, name) for name in _ENDS],
+            "size": window.size,
+            "open": render_lines(window.open),
+            "seen": window.seen,
+            "doubling": window.doubling,
+            "cut_at": window.cut_at,
+            "call": round(window.call, 3),
+            "samples": window.samples,
+            "least": round(window.least, 3),
+            "rate": round(window.rate, 3),
+            "quiet": window.quiet,
+            "held_until": _to_millis(window.held_until),
+            "looked_at": _to_millis(window.looked_at),
+        },
+        separators=(",", ":"),
+    )
+
+
+def _parse_window(known: Mapping[str, Any]) -> Window:
+    return Window(
+        size=known["size"],
+        open=parse_lines(known["open"]),
+        seen=known["seen"],
+        doubling=known["doubling"],
+        cut_at=known["cut_at"],
+        call=known["call"],
+        samples=known["samples"],
+        least=known["least"],
+        rate=known["rate"],
+        quiet=known["quiet"],
+        held_until=_from_millis(known["held_until"]),
+        looked_at=_from_millis(known["looked_at"]),
+    )
+
+
+def _to_millis(moment: datetime | None) -> int | None:
+    return None if moment is None else clock.to_millis(moment)
+
+
+def _from_millis(stored: int | None) -> datetime | None:
+    return None if stored is None else clock.from_millis(stored)
 
 
 def _json(part: Source | Upload) -> Value:

@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from afterword import clock
-from afterword.limits import Admission, LimitedError, Rules
+from afterword.limits import Admission, LimitedError, Room, Rules
 from afterword.limits.quotas import QuotaExceeded, slot_taken_at
 
 if TYPE_CHECKING:
@@ -20,6 +20,10 @@ CHECKED_SLOTS = 25
 """The most slots, the oldest first, that a full tenant's admission looks at."""
 STORE_GRACE = timedelta(seconds=60)
 """A younger slot may belong to a generation that is not stored yet; no function takes longer."""
+
+
+RESERVE = 0.2
+"""The share of a tenant's limits that its batches leave to its other requests."""
 
 
 class Limiter:
@@ -72,6 +76,25 @@ class Limiter:
                 self._outbox.dispatch(ended)
         return len(ends)
 
+    def get_room(self, tenant: str) -> Room | None:
+        """Return the room for a batch under a tenant's limits; None without such limits.
+
+        A batch leaves RESERVE of each limit, and one submission at least, to the other requests of
+        its tenant, unless the limit is one. The read is one call.
+        """
+        limits = self.get_rules(tenant).limits
+        if limits.running_at_once is None and limits.requests_per_minute is None:
+            return None
+        used = self._quotas.get_status(tenant)
+        rooms = []
+        if limits.running_at_once is not None:
+            left = _for_batches(limits.slots) - used.running
+            rooms.append(Room(submissions=left, retry_after=0))
+        if limits.requests_per_minute is not None:
+            left = _for_batches(limits.requests_per_minute) - used.requests
+            rooms.append(Room(submissions=left, retry_after=60 - clock.now().second))
+        return min(rooms, key=lambda room: room.submissions)
+
     def get_rules(self, tenant: str) -> Rules:
         """Return the rules for a tenant's submissions, at most CACHE_SECONDS old."""
         now = time.monotonic()
@@ -80,3 +103,7 @@ class Limiter:
             rules = self._registry.get_rules(tenant)
             self._known[tenant] = (now + CACHE_SECONDS, rules)
         return rules
+
+
+def _for_batches(limit: int) -> int:
+    return max(1, limit - max(1, round(limit * RESERVE)))

@@ -8,7 +8,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from afterword import generations
 from afterword.errors import ConflictError, KeyReusedError
 from afterword.generations import DEADLINE, Status, SubmissionOptions
-from afterword.limits import Admission
+from afterword.limits import Admission, Room
 from afterword.runtime import telemetry
 from afterword.webhooks.hosts import check_webhook_url
 
@@ -49,9 +49,11 @@ class Submitter:
         submission: "Submission",
         idempotency_key: str | None = None,
         flow: "StoredFlow | None" = None,
+        *,
+        group: str | None = None,
     ) -> str:
         """Accept a submission like `accept`; return its generation's id."""
-        return self.accept(tenant, submission, idempotency_key, flow).id
+        return self.accept(tenant, submission, idempotency_key, flow, group=group).id
 
     def accept(
         self,
@@ -59,12 +61,15 @@ class Submitter:
         submission: "Submission",
         idempotency_key: str | None = None,
         flow: "StoredFlow | None" = None,
+        *,
+        group: str | None = None,
     ) -> Admission:
         """Accept a submission.
 
         The item comes first. When the send then fails, the generation stands, and the sweeper sends
         its message. With an idempotency key, all submissions with that key are one generation.
-        `flow` is its flow, where that was read already. Raises:
+        `flow` is its flow, where that was read already, and `group` its message's group, where that
+        is not the tenant. Raises:
 
         - NotFoundError: the tenant has no such flow.
         - UnprocessableError: the tenant does not allow the host of `webhook_url`.
@@ -73,9 +78,10 @@ class Submitter:
         - LimitedError: the tenant's limits are reached.
         """
         if idempotency_key is None:
-            return self._accept(tenant, generations.new_id(), submission, flow=flow, new=True)
+            new_id = generations.new_id()
+            return self._accept(tenant, new_id, submission, flow=flow, group=group, new=True)
         generation_id = generations.id_for_key(tenant, idempotency_key)
-        return self._accept(tenant, generation_id, submission, flow=flow, new=False)
+        return self._accept(tenant, generation_id, submission, flow=flow, group=group, new=False)
 
     def retry(self, tenant: str, generation_id: str) -> Admission:
         """Submit a failed or canceled generation again, as a new one.
@@ -102,6 +108,7 @@ class Submitter:
         *,
         new: bool,
         flow: "StoredFlow | None" = None,
+        group: str | None = None,
         retry_of: str | None = None,
     ) -> Admission:
         """Accept a submission under an id, which is `new` or may be stored already."""
@@ -129,12 +136,18 @@ class Submitter:
         if stored.status is Status.QUEUED:  # the first submission's send may have failed
             # Not the logger's context: threads share it, and a batch is submitted by several.
             facts = {"generation_id": generation_id, "tenant": tenant, "flow": submission.flow}
-            self._send(tenant, generation_id, facts)
+            self._send(tenant, generation_id, group, facts)
         return admission
 
-    def _send(self, tenant: str, generation_id: str, facts: "Mapping[str, object]") -> None:
+    def get_room(self, tenant: str) -> Room | None:
+        """Return the room under a tenant's limits for many submissions; None without limits."""
+        return self._limiter.get_room(tenant)
+
+    def _send(
+        self, tenant: str, generation_id: str, group: str | None, facts: "Mapping[str, object]"
+    ) -> None:
         try:
-            self._queue.send(tenant, generation_id)
+            self._queue.send(tenant, generation_id, group)
         except (BotoCoreError, ClientError) as error:
             telemetry.logger().warning(
                 "accepted, but could not send its message", extra={**facts, "why": str(error)}

@@ -14,10 +14,11 @@ Keys of the table and its indexes:
 Times are milliseconds since the epoch; only `expires_at`, for DynamoDB's TTL, has seconds.
 `answers` are the tokens of each answer of a model, as JSON. `request`, `external` and `text` are
 texts; for a text too big for the item, `<name>_key` is its key in the bucket instead. `step_1`,
-`step_2`, … are the results of the flow's steps before the last. A running one has `lease_until`,
-and a requeued one `next_at`, the time of its next try. `write_id` is the last change of the
-status, by which its writer knows it, and `look_id` is the sweeper's last look. A deleted generation
-has `deleted_at`, and of the rest only TOMBSTONE_ATTRIBUTES.
+`step_2`, … are the results of the flow's steps before the last. `claimed_at` is the time of the
+first claim. A running one has `lease_until`, and a requeued one `next_at`, the time of its next
+try. `write_id` is the last change of the status, by which its writer knows it, and `look_id` is the
+sweeper's last look. A deleted generation has `deleted_at`, and of the rest only
+TOMBSTONE_ATTRIBUTES.
 """
 
 import json

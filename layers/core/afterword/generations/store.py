@@ -56,6 +56,7 @@ from afterword.generations.ends import (
     Stalled,
 )
 from afterword.generations.items import READERS, Items, is_there, partition_key
+from afterword.generations.progress import Progress, read_progress
 from afterword.runtime import telemetry
 from afterword.runtime.dynamodb import (
     Condition,
@@ -238,6 +239,22 @@ class GenerationStore:
                 ends[generation_id] = items.read_end(item)
         return ends
 
+    def get_progress(
+        self, tenant: str, generation_ids: Collection[str]
+    ) -> Mapping[str, Progress | None]:
+        """Return the progress of up to 100 generations by id, consistently; None for absent ones.
+
+        Left out are keys that DynamoDB left unread.
+        """
+        keys = {generation_id: _key(tenant, generation_id) for generation_id in generation_ids}
+        read, unread = self._table.get_some(list(keys.values()))
+        found = {item["id"]["S"]: item for item in read}
+        return {
+            generation_id: read_progress(found[generation_id]) if generation_id in found else None
+            for generation_id, key in keys.items()
+            if generation_id in found or key not in unread
+        }
+
     def get_many(self, tenant: str, generation_ids: Collection[str]) -> Mapping[str, Generation]:
         """Return up to 100 generations by id, consistently, without the absent ones."""
         read = self._table.get_all(_key(tenant, generation_id) for generation_id in generation_ids)
@@ -272,6 +289,7 @@ class GenerationStore:
         outcome = self._table.update(
             key,
             sets=taken,
+            defaults={"claimed_at": millis(now)},
             adds={"attempt": 1},
             removes=["next_at"],
             condition=_QUEUED & due,

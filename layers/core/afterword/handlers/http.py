@@ -191,20 +191,22 @@ def read_idempotency_key(request: Request) -> str | None:
     return key
 
 
-def read_deadline(request: Request) -> timedelta | None:
+def read_deadline(
+    request: Request, least: timedelta = MIN_DEADLINE, most: timedelta = MAX_DEADLINE
+) -> timedelta | None:
     """Return the request's `Afterword-Deadline`, the seconds after which its text is of no use.
 
-    None without the header. Raises InvalidRequestError unless it is a whole number from
-    MIN_DEADLINE to MAX_DEADLINE. None of the dialects' services has a field for it.
+    None without the header. Raises InvalidRequestError unless it is a whole number within the
+    bounds. None of the dialects' services has a field for it.
     """
     text = request.headers.get("afterword-deadline")
     if text is None:
         return None
     if _SECONDS.fullmatch(text):
         sent = timedelta(seconds=int(text))
-        if MIN_DEADLINE <= sent <= MAX_DEADLINE:
+        if least <= sent <= most:
             return sent
-    shortest, longest = (int(bound.total_seconds()) for bound in (MIN_DEADLINE, MAX_DEADLINE))
+    shortest, longest = (int(bound.total_seconds()) for bound in (least, most))
     raise InvalidRequestError(
         f"Afterword-Deadline: must be a whole number of seconds from {shortest} to {longest}."
     )

@@ -77,6 +77,18 @@ class Admission:
     allowances: tuple[Allowance, ...] = ()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Room:
+    """The submissions that a batch may make now under its tenant's limits.
+
+    The rest of the limits is the tenant's other requests'. `retry_after` are the seconds until
+    there is more room, 0 where any end makes some.
+    """
+
+    submissions: int
+    retry_after: int
+
+
 class LimitedError(AfterwordError):
     """A submission over one of its tenant's limits; `retry_after` is in seconds.
 

@@ -49,14 +49,15 @@ class Queue:
         self._sqs = sqs
         self._url = url
 
-    def send(self, tenant: str, generation_id: str) -> None:
+    def send(self, tenant: str, generation_id: str, group: str | None = None) -> None:
         """Send a message that names a generation.
 
         Its tenant is the message group, so that one tenant's backlog does not delay the others'
         (https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-fair-queues.html).
+        Another `group` keeps a backlog from the tenant's other messages.
         """
         body = json.dumps({"tenant": tenant, "id": generation_id})
-        self._sqs.send_message(QueueUrl=self._url, MessageBody=body, MessageGroupId=tenant)
+        self._sqs.send_message(QueueUrl=self._url, MessageBody=body, MessageGroupId=group or tenant)
 
     def send_later(self, tenant: str, message: Mapping[str, object], seconds: int) -> None:
         """Send any message, which is delivered after so many seconds, up to 15 minutes."""
@@ -75,6 +76,21 @@ class Queue:
         """Return about how many messages are in sight or in flight. Delayed ones are left out."""
         answer = self._sqs.get_queue_attributes(QueueUrl=self._url, AttributeNames=[*_DEPTH])
         return sum(int(answer["Attributes"][name]) for name in _DEPTH)
+
+    def send_again(self, body: str, numbers: Mapping[str, int], seconds: int) -> None:
+        """Send the body of a received message again, after so many seconds, up to 15 minutes.
+
+        The numbers become attributes of the message.
+        """
+        self._sqs.send_message(
+            QueueUrl=self._url,
+            MessageBody=body,
+            DelaySeconds=seconds,
+            MessageAttributes={
+                name: {"DataType": "Number", "StringValue": str(number)}
+                for name, number in numbers.items()
+            },
+        )
 
     def change_visibility(self, receipt_handle: str, seconds: int) -> None:
         """Redeliver a received message after that many seconds, up to 12 hours."""

@@ -81,6 +81,11 @@ class Settings:
         return self._required("AFTERWORD_BATCH_BUCKET")
 
     @property
+    def batch_hours(self) -> int:
+        """Hours from a batch's creation to its end, where its request sets no deadline."""
+        return int(self._required("AFTERWORD_BATCH_HOURS"))
+
+    @property
     def intake_queue_url(self) -> str:
         """URL of the SQS queue of the intake: events, and files of batches."""
         return self._required("AFTERWORD_INTAKE_QUEUE_URL")

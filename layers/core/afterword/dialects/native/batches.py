@@ -5,16 +5,25 @@ response.
 """
 
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from afterword import clock
-from afterword.batches import MAX_LINES, Batch, State, upload_key
+from afterword.batches import (
+    MAX_BATCH_DEADLINE,
+    MAX_LINES,
+    MIN_BATCH_DEADLINE,
+    Batch,
+    BatchFile,
+    State,
+    upload_key,
+)
 from afterword.dialects.native import generations, parse_members, render_response
 from afterword.errors import InvalidRequestError, NotFoundError, UnprocessableError
 from afterword.generations import GONE
 from afterword.handlers import http
-from afterword.handlers.json_members import require_text
+from afterword.handlers.json_members import read_whole_number, require_text
 from afterword.knowledge import MAX_NAME
 from afterword.runtime.json_text import JsonObject, parse_object, render
 
@@ -37,21 +46,23 @@ type Url = Callable[[str], str]
 """A function of a bucket's key that returns a signed URL."""
 
 
-def parse_content(request: "Request") -> bytes | None:
-    """Return the file of a request; None for a file that comes later.
+def parse_file(request: "Request") -> BatchFile:
+    """Return the file of a request, without content for a file that comes later, and its deadline.
 
-    Raises InvalidRequestError, or UnprocessableError for more lines than a batch may have.
+    Raises InvalidRequestError, also for more lines than a batch may have, or UnprocessableError.
     """
+    deadline = http.read_deadline(request, MIN_BATCH_DEADLINE, MAX_BATCH_DEADLINE)
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type not in LINES_TYPES:
-        upload = parse_members(request, {"upload"}).values.get("upload")
+        body = parse_members(request, {"upload", "deadline_seconds"})
+        upload = body.values.get("upload")
         if upload is not None and upload is not True:
             raise UnprocessableError("upload", "must be true, or left out.")
-        return None
+        return BatchFile(deadline=_parse_deadline(body) or deadline)
     lines = request.body.count(b"\n") + (not request.body.endswith(b"\n"))
     if not request.body or lines > MAX_LINES:
         raise InvalidRequestError(f"The body must have 1 to {MAX_LINES} lines.")
-    return request.body
+    return BatchFile(content=request.body, deadline=deadline)
 
 
 def read_batch_id(request: "Request") -> str:
@@ -65,11 +76,11 @@ def require_access(batch: Batch, key: "ApiKey") -> Batch:
     return batch
 
 
-def render_accepted(batch: Batch, content: bytes | None, upload_url: Url) -> "Response":
+def render_accepted(batch: Batch, file: BatchFile, upload_url: Url) -> "Response":
     """Return an accepted batch; 201 with the URL for its file while the batch waits for one."""
     body = _build_batch(batch)
     headers = {"location": f"/v1/batches/{batch.id}", "retry-after": str(POLL_SECONDS)}
-    if content is not None or batch.state is not State.WAITING:
+    if file.content is not None or batch.state is not State.WAITING:
         return render_response(HTTPStatus.ACCEPTED, body, headers)
     body["upload_url"] = upload_url(upload_key(batch.tenant, batch.id))
     return render_response(HTTPStatus.CREATED, body, headers)
@@ -85,15 +96,20 @@ def render_batch(batch: Batch, download_url: Url) -> "Response":
 
 
 def _build_batch(batch: Batch) -> "responses.Batch":
-    finished, counts = batch.finished_at, batch.counts
+    counts, window = batch.counts, batch.window
     return {
         "id": batch.id,
         "status": batch.state,
         "created_at": clock.to_rfc3339(batch.created_at),
-        "finished_at": None if finished is None else clock.to_rfc3339(finished),
+        "finished_at": _build_time(batch.finished_at),
+        "deadline_at": _build_time(batch.deadline_at),
         "lines": batch.lines,
         "read": batch.read,
-        "ended": batch.ended,
+        "open": 0 if window is None else len(window.open),
+        "ended": counts.ended,
+        "window": None if window is None else window.size,
+        "lines_per_minute": None if window is None else round(window.rate, 1),
+        "expected_end_at": _build_time(batch.estimate_end(clock.now())),
         "counts": {
             "accepted": counts.accepted,
             "bad": counts.bad,
@@ -101,11 +117,23 @@ def _build_batch(batch: Batch) -> "responses.Batch":
             "failed": counts.failed,
             "canceled": counts.canceled,
             "missing": counts.missing,
+            "unsubmitted": batch.unsubmitted,
         },
         "error": None if batch.reason is None else {"message": batch.reason},
         "results_url": None,
         "links": {"self": f"/v1/batches/{batch.id}"},
     }
+
+
+def _build_time(moment: datetime | None) -> str | None:
+    return None if moment is None else clock.to_rfc3339(moment)
+
+
+def _parse_deadline(body: JsonObject) -> timedelta | None:
+    bounds = (MIN_BATCH_DEADLINE, MAX_BATCH_DEADLINE)
+    least, most = (int(bound.total_seconds()) for bound in bounds)
+    seconds = read_whole_number(body.values, "deadline_seconds", least, most)
+    return None if seconds is None else timedelta(seconds=seconds)
 
 
 class Lines:
@@ -147,6 +175,12 @@ class Lines:
     def render_bad(line: int, error: str) -> str:
         """Return the result of a bad line as one line."""
         return render({"line": line, "error": {"reason": "bad_line", "message": error}})
+
+    @staticmethod
+    def render_unsubmitted(line: int) -> str:
+        """Return the result of a line that the batch's deadline has cut off, as one line."""
+        message = "The batch's deadline passed before the line was submitted."
+        return render({"line": line, "error": {"reason": "batch_deadline", "message": message}})
 
     def _parse(
         self, tenant: str, body: JsonObject, only: str | None

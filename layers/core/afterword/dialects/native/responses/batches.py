@@ -17,6 +17,8 @@ class LineCounts(TypedDict):
     canceled: Count
     missing: Count
     """Lines whose generations were deleted, or have expired."""
+    unsubmitted: Count
+    """Lines that the batch's deadline has cut off; their results have the reason."""
 
 
 class BatchFailure(TypedDict):
@@ -38,12 +40,22 @@ class Batch(TypedDict):
     status: State
     created_at: Time
     finished_at: Time | None
+    deadline_at: Time | None
+    """The time at which the batch ends with what it has; null for an earlier version's batch."""
     lines: Count | None
     """The number of lines; null until counted."""
     read: Count
     """Lines that are submitted, or bad."""
+    open: Count
+    """Lines whose generations have not ended, as of the last look."""
     ended: Count
-    """Lines whose generations have ended, in order."""
+    """Lines that have ended, or are bad."""
+    window: Count | None
+    """The number of lines that may be open now; null before the first and after the last look."""
+    lines_per_minute: float | None
+    """The ends in a minute, smoothed over a minute; null as for `window`."""
+    expected_end_at: Time | None
+    """The end of the last line at this rate; null at a rate of 0, and as for `window`."""
     counts: LineCounts
     error: BatchFailure | None
     results_url: str | None
