@@ -113,6 +113,7 @@ PUBLIC: dict[str, tuple[str, ...]] = {
         "genai_stack.submission",
         "native",
         "native.batches",
+        "native.contents",
         "native.flows",
         "native.generations",
         "native.keys",
