@@ -248,7 +248,7 @@ MUTANTS = [
             sent,
             sets(sent, "message") and not is_fenced(sent) and not sets(sent, "dead_letter"),
         ),
-        soonest=2,
+        soonest=37,
         slow=True,
     ),
     Mutant(
