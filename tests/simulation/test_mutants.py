@@ -240,7 +240,6 @@ MUTANTS = [
         "a dead letter without a condition",
         {Promise.ENDS_STAY, Promise.DEAD_LETTER},
         change=lambda sent: always(sent, sets(sent, "dead_letter")),
-        soonest=6,
     ),
     Mutant(
         "a deadline without a condition",
@@ -249,7 +248,7 @@ MUTANTS = [
             sent,
             sets(sent, "message") and not is_fenced(sent) and not sets(sent, "dead_letter"),
         ),
-        soonest=2,
+        soonest=37,
         slow=True,
     ),
     Mutant(

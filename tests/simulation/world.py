@@ -103,7 +103,7 @@ class World:
     documents: Collection[str] = ()
     skew = SKEW
     visibilities: Sequence[int] = (40, 56, 56, 300)
-    receives: Sequence[int] = (3, 3, 8)
+    receives: Sequence[int] = (1, 1, 8)
     forgets = 0.0
 
     def __init__(self, seed: int, tenants: Sequence[Tenant], submission: Event) -> None:
