@@ -314,7 +314,9 @@ def test_big_texts_are_kept_as_long_as_their_generations(
     assert environment["AFTERWORD_RETENTION_DAYS"] == days
 
 
-def test_the_hours_of_a_batch_are_within_the_bounds_of_a_request(template: Template) -> None:
+def test_the_hours_of_a_batch_are_within_the_bounds_of_a_request(
+    template: Mapping[str, Any],
+) -> None:
     """The deployment's deadline of batches is one that a request may set too."""
     hours = template["Parameters"]["BatchHours"]
     assert (hours["MinValue"], hours["MaxValue"]) == (batches.MIN_HOURS, batches.MAX_HOURS)
