@@ -90,7 +90,7 @@ class Life(Inbox):
         raise AssertionError("The batch does not end.")
 
     def _turn(self, message: Event) -> bool:
-        """Run a turn; return whether it died."""
+        """Run a turn; True for one that died."""
         try:
             assert self.take(message) == []
         except Death:
@@ -103,7 +103,7 @@ class Life(Inbox):
         return False
 
     def _received(self, text: str) -> str:  # type: ignore[override]
-        """Receive a message; what is called from then on is the turn's."""
+        """Receive a message; calls from then on are the turn's."""
         handle = super()._received(text)
         self._fate.calls = self.left
         return handle

@@ -10,9 +10,11 @@ import pytest
 from botocore.exceptions import EndpointConnectionError
 
 from afterword import generations
-from afterword.batches import Counts, State, Window, line_id, runner, window
+from afterword.batches import BatchLease, Counts, State, Window, line_id, runner, window
+from afterword.batches.runner import TurnResult
 from afterword.limits import Limits
 from afterword.runtime.clients import clients
+from afterword.runtime.deadline import Deadline
 from afterword.services import services
 from tests.conftest import FLOW, Call, Event, SetClock, Stored, Tenant
 from tests.harness.api import invoke
@@ -354,3 +356,30 @@ def test_a_turn_that_aws_interrupts_is_done_again_at_once(
         assert inbox.take(event) == ["0"]
     assert inbox.take(event) == []
     assert len(turns(calls)) == 1
+
+
+def test_a_turn_ends_in_half_a_minute(inbox: Inbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long an invocation may take, a turn leaves time for those of other batches."""
+    given: list[float] = []
+    run = runner.BatchRunner.run
+
+    def noted(self: runner.BatchRunner, lease: BatchLease, deadline: Deadline) -> TurnResult:
+        given.append(deadline.remaining())
+        return run(self, lease, deadline)
+
+    monkeypatch.setattr(runner.BatchRunner, "run", noted)
+    inbox.take(created(KEY, file(MAIL)), milliseconds=300_000)
+    assert 25 < given[0] <= 30
+
+
+def test_a_turns_message_looks_again_soon_for_a_lease(
+    inbox: Inbox, calls: list[Call], set_clock: SetClock
+) -> None:
+    """A lease that holds for minutes may be released any moment: its turn waits for seconds."""
+    inbox.take(created(KEY, file(MAIL)))
+    ((following, _),) = turns(calls)
+    until = set_clock() + timedelta(minutes=5)
+    services().batches.take_lease("demo", following["batch"], following["turn"], until)
+    assert inbox.take(following) == ["0"]
+    (hidden,) = [call for call in calls if call.operation == "sqs.ChangeMessageVisibility"]
+    assert hidden.params["VisibilityTimeout"] == 15

@@ -334,6 +334,15 @@ def test_big_texts_are_kept_as_long_as_their_generations(
     assert environment["AFTERWORD_RETENTION_DAYS"] == days
 
 
+def test_the_hours_of_a_batch_are_within_the_bounds_of_a_request(
+    template: Mapping[str, Any],
+) -> None:
+    """The deployment's deadline of batches is one that a request may set too."""
+    hours = template["Parameters"]["BatchHours"]
+    assert (hours["MinValue"], hours["MaxValue"]) == (batches.MIN_HOURS, batches.MAX_HOURS)
+    assert hours["MinValue"] <= hours["Default"] <= hours["MaxValue"]
+
+
 @pytest.mark.parametrize("days", ["1", "30", "3650"])
 def test_files_of_batches_are_kept_as_long_as_their_generations(
     template: Mapping[str, Any], days: str

@@ -88,7 +88,7 @@ class Limiter:
         used = self._quotas.get_status(tenant)
         rooms = []
         if limits.running_at_once is not None:
-            left = _for_batches(limits.slots) - used.running
+            left = _for_batches(limits.running_at_once) - used.running
             rooms.append(Room(submissions=left, retry_after=0))
         if limits.requests_per_minute is not None:
             left = _for_batches(limits.requests_per_minute) - used.requests
