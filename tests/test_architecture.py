@@ -130,7 +130,7 @@ PUBLIC: dict[str, tuple[str, ...]] = {
         "",
         "intake",
     ),
-    "engine": ("attempts", "prompting", "submission"),
+    "engine": ("attempts", "prompting", "submission", "waiting"),
     "usage": (
         "prices",
         "report",
@@ -175,7 +175,6 @@ PUBLIC: dict[str, tuple[str, ...]] = {
         "ends",
         "listings",
         "store",
-        "waiting",
     ),
     "files": (
         "",

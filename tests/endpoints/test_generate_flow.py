@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from afterword.generations import Reason, Status, id_for_key, waiting
+from afterword.engine import waiting
+from afterword.generations import Reason, Status, id_for_key
 from afterword.limits import Limits
 from afterword.models import ModelRefusedError, ModelUnavailableError
 from afterword.runtime import deadline
@@ -288,6 +289,7 @@ def test_the_same_key_waits_for_the_same_result(
     assert read(generate(body=another))["body"]["code"] == 422
 
 
+@pytest.mark.usefixtures("aws")
 def test_waiting_ends_with_the_first_look_at_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
     """An end that is there is seen at once, without another pause."""
     time = Time()
@@ -295,5 +297,6 @@ def test_waiting_ends_with_the_first_look_at_an_end(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(deadline, "time", time)
     generation: Any = object()
     store: Any = SimpleNamespace(get_end=lambda *_: generation, get=lambda *_: generation)
-    assert waiting.wait_for_end(store, "demo", "id", Deadline(1026.0)) is generation
+    waiter = waiting.Waiter(store, services().quotas, services().limiter)
+    assert waiter.wait("demo", "id", Deadline(1026.0)) == (generation, True)
     assert time.pauses == [0.1]

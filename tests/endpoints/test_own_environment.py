@@ -10,8 +10,9 @@ import boto3
 import pytest
 
 from afterword import clock, generations
+from afterword.engine import waiting
 from afterword.flows.flow import Flow
-from afterword.generations import Submission, SubmissionOptions, waiting
+from afterword.generations import Submission, SubmissionOptions
 from afterword.generations.store import GenerationStore
 from afterword.knowledge import Draft
 from afterword.limits import Admission, Limits

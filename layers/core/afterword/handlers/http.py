@@ -121,8 +121,26 @@ def endpoint(dialect: Dialect, scope: Scope) -> Callable[[Endpoint], LambdaHandl
 
 
 def _serve(event: Event, dialect: Dialect, scope: Scope, serve: Endpoint) -> Response:
+    """Answer a request under its tenant's limit of reads, if there is one."""
     request = _request(event)
-    api_key = services().authenticator.authenticate(dialect.read_api_key(request), scope)
+    api_key = services().authenticator.authenticate(dialect.read_api_key(request))
+    tenant, limit = api_key.tenant, api_key.reads_per_minute
+    if limit is None:
+        return _answer(request, api_key, scope, serve)
+    reads = services().reads
+    reads.check(tenant, limit)
+    try:
+        response = _answer(request, api_key, scope, serve)
+    except AfterwordError:
+        reads.count(tenant, limit)
+        raise
+    if scope is not Scope.SUBMIT or response.status.is_client_error:
+        reads.count(tenant, limit)
+    return response
+
+
+def _answer(request: Request, api_key: ApiKey, scope: Scope, serve: Endpoint) -> Response:
+    api_key.require(scope)
     if len(request.body) > MAX_BODY_BYTES:
         raise TooLargeError(
             f"The body must have at most {MAX_BODY_BYTES} bytes, not {len(request.body)}."
