@@ -8,7 +8,7 @@ from afterword.services import services
 from afterword.tenants.keys import ApiKey, Scope
 
 
-@http.endpoint(promptitude, Scope.SUBMIT)
+@http.endpoint(promptitude, Scope.SUBMIT, submits=True)
 def handler(request: http.Request, key: ApiKey) -> http.Response:
     """Run a flow and wait; a run that outlasts the wait goes on, and its result is in the log."""
     deadline = Deadline.after(waiting.WAIT_SECONDS)

@@ -8,7 +8,7 @@ from afterword.services import services
 from afterword.tenants.keys import ApiKey, Scope
 
 
-@http.endpoint(native, Scope.SUBMIT)
+@http.endpoint(native, Scope.SUBMIT, submits=True)
 def handler(request: http.Request, key: ApiKey) -> http.Response:
     """Accept a submission; the Location of the response has its generation."""
     wait = generations.parse_wait(request)

@@ -35,6 +35,8 @@ from tests.harness.native_generations import Native
 from tests.harness.roles import USED_BY_LAMBDA
 from tests.harness.webhooks import ENDPOINTS
 
+pytestmark = pytest.mark.usefixtures("greedy_tenant")
+
 ID, OTHER_ID = "019a6f3e-7c00-7000-8000-000000000001", "019a6f3e-7c00-7000-8000-000000000002"
 BIG = "x" * 20_000
 SLOT = "1794301200000-00000000"
@@ -624,7 +626,7 @@ def test_canceling_and_deleting_have_what_they_need(
     run_alone: Callable[[str], set[str]],
 ) -> None:
     """The functions that end generations, or delete them, use all that they have."""
-    services().registry.set_limits(tenant.id, Limits(running_at_once=5))
+    services().registry.set_limits(tenant.id, Limits(running_at_once=5, reads_per_minute=1_000))
     put({"body": BIG}, {"metadata": f'{{"a": "{BIG}"}}'})
     ended = native.submitted(inputs={"text": BIG})
     services().outbox.cancel("demo", ended)

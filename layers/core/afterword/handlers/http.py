@@ -90,12 +90,15 @@ class Dialect(Protocol):
         ...
 
 
-def endpoint(dialect: Dialect, scope: Scope) -> Callable[[Endpoint], LambdaHandler]:
+def endpoint(
+    dialect: Dialect, scope: Scope, *, submits: bool = False
+) -> Callable[[Endpoint], LambdaHandler]:
     """Return a decorator that makes an endpoint a Lambda handler, open to keys with the scope.
 
-    The handler authenticates first. Domain errors, and failed calls of AWS, become responses in the
-    dialect's shape. Any other exception is a bug: Lambda counts the error, and API Gateway answers
-    500 without a detail.
+    The handler authenticates first. Requests count against their tenant's limit of reads, but not
+    those that an endpoint which `submits` has accepted. Domain errors, and failed calls of AWS,
+    become responses in the dialect's shape. Any other exception is a bug: Lambda counts the error,
+    and API Gateway answers 500 without a detail.
     """
 
     def decorate(serve: Endpoint) -> LambdaHandler:
@@ -103,7 +106,7 @@ def endpoint(dialect: Dialect, scope: Scope) -> Callable[[Endpoint], LambdaHandl
             log = telemetry.logger()
             with log.append_context_keys(request_id=context.aws_request_id):
                 try:
-                    response = _serve(event, dialect, scope, serve)
+                    response = _serve(event, dialect, scope, serve, submits=submits)
                 except AfterwordError as error:
                     response = _refusal(dialect, error)
                     log.info(
@@ -120,7 +123,9 @@ def endpoint(dialect: Dialect, scope: Scope) -> Callable[[Endpoint], LambdaHandl
     return decorate
 
 
-def _serve(event: Event, dialect: Dialect, scope: Scope, serve: Endpoint) -> Response:
+def _serve(
+    event: Event, dialect: Dialect, scope: Scope, serve: Endpoint, *, submits: bool
+) -> Response:
     """Answer a request under its tenant's limit of reads, if there is one."""
     request = _request(event)
     api_key = services().authenticator.authenticate(dialect.read_api_key(request))
@@ -134,7 +139,7 @@ def _serve(event: Event, dialect: Dialect, scope: Scope, serve: Endpoint) -> Res
     except AfterwordError:
         reads.count(tenant, limit)
         raise
-    if scope is not Scope.SUBMIT or response.status.is_client_error:
+    if not submits or response.status.is_client_error:
         reads.count(tenant, limit)
     return response
 
