@@ -9,7 +9,7 @@ import pytest
 
 from afterword.engine import waiting
 from afterword.generations import Reason, Status, id_for_key
-from afterword.limits import Limits
+from afterword.limits import DEFAULT_WAITS, Limits
 from afterword.models import ModelRefusedError, ModelUnavailableError
 from afterword.runtime import deadline
 from afterword.runtime.deadline import Deadline
@@ -124,6 +124,17 @@ def test_what_takes_too_long_goes_on(generate: Generate, time: Time) -> None:
     assert read(result) == answer(504, message, {"logId": cuid})
     assert time.now - 1000.0 == pytest.approx(waiting.WAIT_SECONDS)
     assert services().store.get("demo", cuid).status is Status.QUEUED
+
+
+def test_above_the_bound_of_waits_the_answer_comes_at_once(generate: Generate, time: Time) -> None:
+    """With all of a tenant's places taken the answer is 504 with the id, and the work goes on."""
+    time.work_after = 100.0
+    for _ in range(DEFAULT_WAITS):
+        services().quotas.take_wait("demo", DEFAULT_WAITS, waiting.PLACE_TIME)
+    result = generate()
+    assert result["statusCode"] == 504
+    assert time.now - 1000.0 <= waiting.FREE_SECONDS
+    assert services().store.get("demo", log_id(result)).status is Status.QUEUED
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import pytest
 
 from afterword.engine import admission
 from afterword.generations import Reason, Status, id_for_key
-from afterword.limits import Admission, Limits, quotas
+from afterword.limits import Admission, Limits, quotas, shards
 from afterword.limits.quotas import Quotas, QuotaStatus
 from afterword.runtime.clients import clients
 from afterword.runtime.dynamodb import ConditionFailed, Item
@@ -316,6 +316,23 @@ def test_the_slot_of_an_end_that_was_not_dispatched_comes_back(
     assert used().running == 0
 
 
+def test_an_end_that_the_version_before_dispatched_gives_slot_and_tokens_back(
+    submit: Submit, set_clock: SetClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A slot in a further item, which an older worker cannot give back, comes back when needed."""
+    monkeypatch.setattr(shards, "MAIN_SLOTS", 0)
+    limit(running_at_once=1)
+    store, generation_id = services().store, cuid(submit())
+    claim = store.claim("demo", generation_id, set_clock() + timedelta(seconds=70))
+    assert claim is not None
+    assert store.succeed(claim, completion("Dear Ada,")) is not None
+    store.mark_dispatched("demo", generation_id)
+    assert used() == QuotaStatus(requests=1, running=1, tokens=0)
+    set_clock.advance(seconds=61)
+    cuid(submit())
+    assert used() == QuotaStatus(requests=1, running=1, tokens=TOKENS)
+
+
 def test_a_long_line_of_old_slots_is_looked_at_from_its_end(
     submit: Submit, set_clock: SetClock
 ) -> None:
@@ -343,7 +360,9 @@ def test_tenants_do_not_share_limits(submit: Submit, their_submission_event: Eve
     assert (used().running, used("other").running) == (1, 1)
 
 
-def test_reading_is_not_limited(submit: Submit, reading_event: Callable[[str], Event]) -> None:
+def test_limits_of_submissions_do_not_limit_reading(
+    submit: Submit, reading_event: Callable[[str], Event]
+) -> None:
     """A tenant with no slot left can still read."""
     limit(running_at_once=1, requests_per_minute=1, tokens_per_month=1)
     generation_id = cuid(submit())
