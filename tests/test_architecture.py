@@ -166,6 +166,7 @@ PUBLIC: dict[str, tuple[str, ...]] = {
     "limits": (
         "",
         "quotas",
+        "shards",
     ),
     "models": ("", "provider"),
     "generations": (

@@ -12,8 +12,16 @@ from botocore.exceptions import ClientError
 
 from afterword.generations import Status, new_id
 from afterword.generations.ends import End
-from afterword.limits import MAX_RUNNING, TOKENS_ONLY, Admission, Limits, quotas, shards
-from afterword.limits.quotas import FULL_TIME, SUM_TIME, QuotaExceeded, Quotas
+from afterword.limits import (
+    MAX_RUNNING,
+    TOKENS_ONLY,
+    Admission,
+    Limits,
+    QuotaExceeded,
+    quotas,
+    shards,
+)
+from afterword.limits.quotas import FULL_TIME, SUM_TIME, Quotas
 from afterword.runtime.clients import clients
 from afterword.runtime.dynamodb import TransactionCanceledError
 from tests.conftest import START, Call, SetClock
@@ -26,13 +34,21 @@ TENANT = "t" * 64
 RATE = 200
 """Generations a second of one tenant."""
 MONTH = "tokens_2026_11"
-SPREAD = Limits(running_at_once=shards.MAIN_SLOTS + 2 * shards.SHARD_SLOTS)
+SPREAD = Limits(running_at_once=8)
+"""Slots in four shards of two, as `small_shards` has them."""
 
 
 @pytest.fixture
 def usage(aws: None, set_clock: SetClock) -> Quotas:  # noqa: ARG001 - for their effect
     """Return the quotas, as one process has them."""
     return another_process()
+
+
+@pytest.fixture
+def small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a shard have two slots, so that a few generations need several."""
+    monkeypatch.setattr(shards, "MAIN_SLOTS", 2)
+    monkeypatch.setattr(shards, "SHARD_SLOTS", 2)
 
 
 def another_process() -> Quotas:
@@ -86,7 +102,7 @@ def fullest(shard: int) -> dict[str, Any]:
         new_id(): {"S": shards.name_slot(9_999_999_999_999, secrets.token_hex(4), shard)}
         for _ in range(shards.capacity(shard, MAX_RUNNING))
     }
-    tokens = {"N": str(10**15 - 1)}
+    tokens = {"N": "999999999999"}
     item = {
         "pk": {"S": TENANT if shard == 0 else f"{TENANT}#{shard}"},
         "open": {"M": slots},
@@ -95,11 +111,16 @@ def fullest(shard: int) -> dict[str, Any]:
     }
     if shard == 0:
         item |= {
-            "minute": {"N": "29905020"},
-            "requests": {"N": str(10**15 - 1)},
+            "minute": {"N": str(int(START.timestamp()) // 60)},
+            "requests": {"N": "9999"},
             "shards": {"N": "358"},
         }
     return item
+
+
+def without(shard: Mapping[str, Any], free: int) -> dict[str, Any]:
+    """Return a shard's slots but so many."""
+    return dict([*shard["open"]["M"].items()][free:])
 
 
 def spent(calls: list[Call]) -> dict[str, int]:
@@ -150,26 +171,20 @@ def test_a_limited_submission_costs_few_units_whatever_runs(
 
     So 200 a second of one tenant stay within what one partition takes, were all items in it.
     """
-    if limits.slots is not None:
-        main = fullest(0)
-        held = dict(list(main["open"]["M"].items())[1:])
-        put(main | {"open": {"M": held}, MONTH: {"N": "5"}, "requests": {"N": "5"}})
-        put(fullest(1) | {"open": {"M": {}}, MONTH: {"N": "5"}})
-        put(fullest(2) | {MONTH: {"N": "5"}})
-        if limits.slots <= shards.MAIN_SLOTS:
-            put({name: value for name, value in items()[TENANT].items() if name != "shards"})
-    usage.admit(TENANT, new_id(), limits)  # knows the sums from now on
-    generation_id = next(
+    slots = limits.slots or 0
+    home = 1 if slots > shards.MAIN_SLOTS else 0
+    ids = [
         each
-        for each in iter(new_id, "")
-        if limits.slots is None or shards.home(each, limits.slots) == min(1, limits.slots // 13)
-    )
-    if limits.slots == shards.MAIN_SLOTS:
-        for held_id, slot in list(items()[TENANT]["open"]["M"].items()):
-            usage.release(TENANT, held_id, slot["S"])
-            break
+        for each in (new_id() for _ in range(2_000))
+        if not slots or shards.home(each, slots) == home
+    ]
+    if slots:
+        put(fullest(0) | {"shards": {"N": str(shards.count_shards(limits))}})
+        full = fullest(home)
+        put(full | items().get(full["pk"]["S"], {}) | {"open": {"M": without(full, 2)}})
+    admitted(usage.admit(TENANT, ids[0], limits))
     calls.clear()
-    taken = admitted(usage.admit(TENANT, generation_id, limits))
+    taken = admitted(usage.admit(TENANT, ids[1], limits))
     to_admit = spent(calls)
     calls.clear()
     if taken.slot is not None:
@@ -180,9 +195,29 @@ def test_a_limited_submission_costs_few_units_whatever_runs(
     assert RATE * (admission + end) <= PARTITION_WRITES
 
 
+@pytest.mark.parametrize("free", [1, 12])
+def test_no_path_costs_more_than_four_units(
+    usage: Quotas, calls: list[Call], set_clock: SetClock, free: int
+) -> None:
+    """In a new minute, with its first shard full and most others, an admission is four units."""
+    slots = shards.MAIN_SLOTS + 12 * shards.SHARD_SLOTS
+    limits = Limits(running_at_once=slots, requests_per_minute=60_000)
+    put(fullest(0) | {"shards": {"N": "13"}})
+    for shard in range(1, 13):
+        full = fullest(shard)
+        put(full if shard != free else full | {"open": {"M": without(full, 2)}})
+    admitted(usage.admit(TENANT, new_id(), limits))
+    set_clock.advance(minutes=1)
+    calls.clear()
+    admitted(usage.admit(TENANT, new_id(), limits))
+    assert sum(spent(calls).values()) <= 4
+    assert 1 <= sum(call.operation == "dynamodb.BatchGetItem" for call in calls) <= 4
+
+
 # --- slots ---------------------------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("small_shards")
 def test_there_are_as_many_slots_as_the_limit(usage: Quotas) -> None:
     """All slots of all shards can be taken, by any process, and none beyond them."""
     limits = SPREAD
@@ -199,6 +234,7 @@ def test_there_are_as_many_slots_as_the_limit(usage: Quotas) -> None:
     refused(another_process().admit(TENANT, new_id(), limits))
 
 
+@pytest.mark.usefixtures("small_shards")
 def test_a_refused_submission_is_not_counted(usage: Quotas) -> None:
     """A submission that finds no slot is none of those that a minute accepted."""
     fill(usage, SPREAD)
@@ -207,6 +243,7 @@ def test_a_refused_submission_is_not_counted(usage: Quotas) -> None:
     assert usage.get_status(TENANT) == before
 
 
+@pytest.mark.usefixtures("small_shards")
 def test_a_full_tenant_costs_no_call_for_a_second(
     usage: Quotas, calls: list[Call], set_clock: SetClock
 ) -> None:
@@ -222,22 +259,20 @@ def test_a_full_tenant_costs_no_call_for_a_second(
     admitted(usage.admit(TENANT, new_id(), SPREAD))
 
 
+@pytest.mark.usefixtures("small_shards")
 def test_a_repeated_submission_keeps_its_slot(usage: Quotas) -> None:
     """A submission that is sent again has one slot, and is counted once."""
     limits = replace(SPREAD, requests_per_minute=100)
-    generation_id = next(each for each in iter(new_id, "") if shards.home(each, 40))
+    generation_id = next(each for each in iter(new_id, "") if shards.home(each, 8))
     first, again = (admitted(usage.admit(TENANT, generation_id, limits)) for _ in range(2))
     assert first.slot == again.slot
     status = usage.get_status(TENANT)
     assert (status.running, status.requests) == (1, 1)
 
 
-def test_a_lowered_limit_admits_none_beyond_the_old_one(
-    usage: Quotas, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.usefixtures("small_shards")
+def test_a_lowered_limit_admits_none_beyond_the_old_one(usage: Quotas) -> None:
     """With the slots of a higher limit taken, a lower one admits none until enough have ended."""
-    monkeypatch.setattr(shards, "MAIN_SLOTS", 2)
-    monkeypatch.setattr(shards, "SHARD_SLOTS", 2)
     high, low = Limits(running_at_once=8), Limits(running_at_once=3)
     taken = fill(usage, high)
     process = another_process()
@@ -251,17 +286,16 @@ def test_a_lowered_limit_admits_none_beyond_the_old_one(
     refused(another_process().admit(TENANT, new_id(), raised))
 
 
+@pytest.mark.usefixtures("small_shards")
 def test_the_rest_of_many_slots_is_told(usage: Quotas, set_clock: SetClock) -> None:
     """What is left counts the slots of all shards, those of other processes within SUM_TIME."""
-    ten = [admitted(another_process().admit(TENANT, new_id(), SPREAD)) for _ in range(10)]
-    slots = SPREAD.running_at_once or 0
-    assert ten[-1].allowances[0].left == slots - 10
-    left = admitted(usage.admit(TENANT, new_id(), SPREAD)).allowances[0].left
-    assert left == slots - 11
-    for each in ten:
+    five = [admitted(another_process().admit(TENANT, new_id(), SPREAD)) for _ in range(5)]
+    assert five[-1].allowances[0].left == 8 - 5
+    assert admitted(usage.admit(TENANT, new_id(), SPREAD)).allowances[0].left == 8 - 6
+    for each in five:
         another_process().count_end(end_of(each))
     set_clock.advance(seconds=SUM_TIME.total_seconds())
-    assert admitted(usage.admit(TENANT, new_id(), SPREAD)).allowances[0].left == slots - 2
+    assert admitted(usage.admit(TENANT, new_id(), SPREAD)).allowances[0].left == 8 - 2
 
 
 # --- tokens --------------------------------------------------------------------------------------
@@ -301,12 +335,13 @@ def test_an_end_without_tokens_takes_no_call(usage: Quotas, calls: list[Call]) -
     assert calls == []
 
 
+@pytest.mark.usefixtures("small_shards")
 def test_tokens_of_all_shards_count_against_the_limit(usage: Quotas) -> None:
     """With slots in many items, the tokens of the ends in all of them are the tenant's."""
-    limits = replace(SPREAD, tokens_per_month=40 * 7)
+    limits = replace(SPREAD, tokens_per_month=8 * 7)
     for admission in fill(usage, limits):
         usage.count_end(end_of(admission, 7))
-    assert usage.get_status(TENANT).tokens == 40 * 7
+    assert usage.get_status(TENANT).tokens == 8 * 7
     for process in (usage, another_process()):
         assert "tokens" in refused(process.admit(TENANT, new_id(), limits)).message
 
@@ -374,20 +409,20 @@ def old_item(slots: int, tokens: int) -> dict[str, Any]:
     }
 
 
+@pytest.mark.usefixtures("small_shards")
 def test_slots_of_the_version_before_stay_taken(usage: Quotas) -> None:
     """An item with more slots than its share leaves the others as many fewer, until they end."""
-    slots = 40
-    limits = Limits(running_at_once=slots, tokens_per_month=1_000)
-    old = old_item(30, tokens=100)
+    limits = Limits(running_at_once=8, tokens_per_month=1_000)
+    old = old_item(5, tokens=100)
     put(old)
-    for _ in range(slots - 30):
+    for _ in range(8 - 5):
         admitted(usage.admit(TENANT, new_id(), limits))
     refused(another_process().admit(TENANT, new_id(), limits))
     for held, slot in old["open"]["M"].items():
         usage.count_end(end_of(Admission(id=held, slot=slot["S"]), 7))
     status = usage.get_status(TENANT)
-    assert (status.running, status.tokens) == (10, 100 + 30 * 7)
-    for _ in range(30):
+    assert (status.running, status.tokens) == (3, 100 + 5 * 7)
+    for _ in range(5):
         admitted(usage.admit(TENANT, new_id(), limits))
     refused(another_process().admit(TENANT, new_id(), limits))
 

@@ -5,8 +5,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from afterword import clock
-from afterword.limits import Admission, LimitedError, Rules
-from afterword.limits.quotas import QuotaExceeded, slot_taken_at
+from afterword.limits import Admission, LimitedError, QuotaExceeded, Rules, shards
 
 if TYPE_CHECKING:
     from afterword.engine.outbox import Outbox
@@ -62,8 +61,8 @@ class Limiter:
         not needed, or before the dispatch of an end.
         """
         before = clock.now() - STORE_GRACE
-        old = {held: slot for held, slot in full.open.items() if slot_taken_at(slot) < before}
-        oldest = sorted(old, key=lambda held: slot_taken_at(old[held]))[:CHECKED_SLOTS]
+        old = {held: slot for held, slot in full.open.items() if shards.taken_at(slot) < before}
+        oldest = sorted(old, key=lambda held: shards.taken_at(old[held]))[:CHECKED_SLOTS]
         ends = self._store.get_ends(tenant, oldest) if oldest else {}
         for generation_id, ended in ends.items():
             slot = old[generation_id]

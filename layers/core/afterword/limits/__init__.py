@@ -1,5 +1,6 @@
 """Limits of tenants, and the admission of generations under them."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from afterword.errors import AfterwordError
@@ -89,6 +90,20 @@ class Admission:
 
     id: str
     slot: str | None = None
+    allowances: tuple[Allowance, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuotaExceeded:
+    """A refusal: `message` is the exhausted limit, `retry_after` is in seconds.
+
+    `open` are the slots by generation id, empty unless slots are exhausted. `allowances` are the
+    rest of each limit.
+    """
+
+    message: str
+    retry_after: int
+    open: Mapping[str, str]
     allowances: tuple[Allowance, ...] = ()
 
 

@@ -26,15 +26,36 @@ submission too many, until the minute ends.
 import random
 import secrets
 import time
-from calendar import monthrange
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
 from afterword import clock
-from afterword.limits import TOKENS_ONLY, Admission, Allowance, shards
+from afterword.limits import TOKENS_ONLY, Admission, QuotaExceeded, shards
+from afterword.limits.allowances import find_refusal, no_slot, read_allowances
+from afterword.limits.items import (
+    READS,
+    WAITS,
+    Sums,
+    count_slots,
+    count_tokens,
+    find_slot,
+    is_held,
+    minute_in,
+    minute_of,
+    named_key,
+    of_this_minute,
+    shard_key,
+    shard_name,
+    shards_of,
+    slots_in,
+    tokens_elsewhere,
+    tokens_in,
+    tokens_of,
+    two_months_before,
+)
 from afterword.runtime.dynamodb import (
     Condition,
     ConditionFailed,
@@ -62,37 +83,21 @@ if TYPE_CHECKING:
     from afterword.generations.ends import End
     from afterword.limits import Limits
 
-SLOT_RETRY_SECONDS = 5
-"""The Retry-After for a slot, since the time of the next release is unknown."""
 SUM_TIME = timedelta(seconds=10)
 """The longest time that a process takes the sums over further shards for true."""
 NEAR_TOKENS = 10_000
 """So near to the limit of tokens, each admission reads the sums again."""
+SAMPLE = 10
+"""Shards of many that are read for a free slot before all of them are."""
 FULL_TIME = timedelta(seconds=1)
 """The time for which a process refuses without a call, after it has read all of many shards."""
 RECEIPT = timedelta(days=32)
 """The life of a receipt: the month is over then, and no limit reads its tokens any more."""
-_RUNNING = "running-at-once"
-_READS, _WAITS = "#reads", "#waits"
 _CONFLICT_WAITS = (0.02, 0.05, 0.1, 0.2, None)
 """Seconds before a transaction is tried again that another one was in the way of."""
 _MAX_TRIES = 10
 _KEYS_PER_READ = 100
 _CACHE_SIZE = 1_000
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class QuotaExceeded:
-    """A refusal: `message` is the exhausted limit, `retry_after` is in seconds.
-
-    `open` are the slots by generation id, empty unless slots are exhausted. `allowances` are the
-    rest of each limit.
-    """
-
-    message: str
-    retry_after: int
-    open: Mapping[str, str]
-    allowances: tuple[Allowance, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,29 +111,13 @@ class QuotaStatus:
     waits: int = 0
 
 
-@dataclass(slots=True, kw_only=True)
-class _Sums:
-    """The sums over a tenant's `count` shards but the first, as this process knows them.
-
-    `spent` are the tokens of all shards, with the first. `full` is the last refusal for want of a
-    slot, and the time until which it holds.
-    """
-
-    read_at: datetime
-    count: int
-    open: int = 0
-    tokens: Mapping[str, int] = field(default_factory=dict)
-    spent: Mapping[str, int] = field(default_factory=dict)
-    full: tuple[datetime, QuotaExceeded] | None = None
-
-
 class _Count(NamedTuple):
     """A submission that shard 0 has counted: the item afterwards, and the slot that it took."""
 
     item: Item
     slot: str | None
     now: datetime
-    sums: _Sums | None
+    sums: Sums | None
 
 
 class _Taken(NamedTuple):
@@ -150,7 +139,7 @@ class Quotas:
 
     def __init__(self, dynamodb: "DynamoDBClient", table: str) -> None:
         self._table = Table(dynamodb, table)
-        self._known: dict[str, _Sums] = {}
+        self._known: dict[str, Sums] = {}
 
     # --- admission -------------------------------------------------------------------------------
 
@@ -199,16 +188,16 @@ class Quotas:
                 outcome = self._create(tenant, opened, now)
             if not isinstance(outcome, ConditionFailed):
                 sums = self._note_shards(tenant, outcome, limits, sums, now)
-                return _Count(outcome, _slot_in(opened, generation_id), now, sums)
+                return _Count(outcome, find_slot(opened, generation_id), now, sums)
             item = outcome.item or {}
-            if takes_slot and generation_id in _open(item):
-                return _Count(item, _slot_in(_open(item), generation_id), now, sums)
-            if sums is None and _shards(item) > 1:
-                sums = self._sum_up(tenant, _shards(item), now)
-            refusal = _refuse(item, limits, now, sums, takes_slot=takes_slot)
+            if takes_slot and generation_id in slots_in(item):
+                return _Count(item, find_slot(slots_in(item), generation_id), now, sums)
+            if sums is None and "shards" in item:
+                _, sums = self._sum_up(tenant, shards_of(item), now)
+            refusal = find_refusal(item, limits, now, sums, takes_slot=takes_slot)
             if refusal is not None:
                 return refusal
-            new_minute = _minute(item) < minute_of(now)
+            new_minute = minute_in(item) < minute_of(now)
         return QuotaExceeded(
             message="Too many submissions at the same moment.", retry_after=1, open={}
         )
@@ -219,7 +208,7 @@ class Quotas:
         opened: Item,
         limits: "Limits",
         now: datetime,
-        sums: _Sums | None,
+        sums: Sums | None,
         *,
         new_minute: bool,
     ) -> Item | ConditionFailed:
@@ -243,15 +232,15 @@ class Quotas:
             if limits.requests_per_minute is not None:
                 condition &= below("requests", number(limits.requests_per_minute))
         if limits.tokens_per_month is not None:
-            tokens = _tokens_of(now)
-            left = limits.tokens_per_month - _tokens_elsewhere(sums, now)
+            tokens = tokens_of(now)
+            left = limits.tokens_per_month - tokens_elsewhere(sums, now)
             unspent = below(tokens, number(left))
             condition &= (absent(tokens) | unspent) if left > 0 else unspent
         return self._table.update(
-            _key(tenant),
+            shard_key(tenant),
             sets=sets,
             adds={} if new_minute else {"requests": 1},
-            removes=[_tokens_of(_two_months_before(now))],
+            removes=[tokens_of(two_months_before(now))],
             condition=condition,
             returns_item=True,
         )
@@ -259,7 +248,7 @@ class Quotas:
     def _create(self, tenant: str, opened: Item, now: datetime) -> Item | ConditionFailed:
         """Make shard 0 with its first submission."""
         return self._table.update(
-            _key(tenant),
+            shard_key(tenant),
             sets={
                 "open": {"M": opened},
                 "minute": number(minute_of(now)),
@@ -274,41 +263,48 @@ class Quotas:
     ) -> Admission | QuotaExceeded:
         """Take a slot of any shard for a counted submission; take the count back without one.
 
-        The shard of its id and one more are tried before all are read.
+        The shard of its id comes first, and then the freest of a few. All are read at last.
         """
         slots = _slots_of(limits, counted.item)
-        further = shards.count_shards(limits)
-        another = random.randrange(1, further)  # noqa: S311 - spreads load, guards nothing # nosec B311
-        for shard in dict.fromkeys((home or another, another)):
-            taken = self._take(tenant, shard, generation_id, slots, counted.now)
-            if taken is not None:
-                return self._admit_taken(tenant, taken, generation_id, limits, counted)
-        return self._take_the_freest(tenant, generation_id, limits, counted)
+        further = range(1, shards.count_shards(limits))
+        taken = None
+        if home > 0:
+            taken = self._take(tenant, home, generation_id, slots, counted.now)
+        if taken is None and len(further) > SAMPLE:
+            some = random.sample(further, SAMPLE)
+            items: Mapping[int, Item] = self._read_shards(tenant, some)
+            taken = self._take_the_freest(tenant, generation_id, items, slots, counted.now)
+        if taken is None:
+            count = max(len(further) + 1, shards_of(counted.item))
+            items, sums = self._sum_up(tenant, count, counted.now)
+            slots = _slots_of(limits, items[0])
+            taken = self._take_the_freest(tenant, generation_id, items, slots, counted.now)
+            if taken is None:
+                self._count_back(tenant, counted)
+                return _refuse_all(limits, items, sums, counted)
+        if not taken.new:
+            self._count_back(tenant, counted)
+        elif counted.sums is not None:
+            counted.sums.open += 1
+        return _admission(generation_id, taken.slot, limits, counted)
 
     def _take_the_freest(
-        self, tenant: str, generation_id: str, limits: "Limits", counted: _Count
-    ) -> Admission | QuotaExceeded:
-        """Read all shards, and take a slot of one with the most that are free."""
-        items = self._read_shards(
-            tenant, max(shards.count_shards(limits), _shards(counted.item)), counted.now
-        )
-        slots = _slots_of(limits, items[0])
-        free = {
-            shard: shards.capacity(shard, slots) - len(_open(item)) for shard, item in items.items()
-        }
+        self,
+        tenant: str,
+        generation_id: str,
+        items: Mapping[int, Item],
+        slots: int,
+        now: datetime,
+    ) -> _Taken | None:
+        """Take a slot of one of these shards, the freest first; None if all are full."""
+        free = {shard: shards.capacity(shard, slots) - count_slots(items[shard]) for shard in items}
         with_room = [shard for shard in free if free[shard] > 0]
         random.shuffle(with_room)
-        with_room.sort(key=free.__getitem__, reverse=True)
-        for shard in with_room[:_MAX_TRIES]:
-            taken = self._take(tenant, shard, generation_id, slots, counted.now)
+        for shard in sorted(with_room, key=free.__getitem__, reverse=True)[:_MAX_TRIES]:
+            taken = self._take(tenant, shard, generation_id, slots, now)
             if taken is not None:
-                return self._admit_taken(tenant, taken, generation_id, limits, counted)
-        self._count_back(tenant, counted)
-        opened = {held: slot["S"] for item in items.values() for held, slot in _open(item).items()}
-        allowances = _read_allowances(counted.item, limits, counted.now, counted.sums)
-        refusal = _no_slot(limits, opened, allowances)
-        self._known[tenant].full = (counted.now + FULL_TIME, replace(refusal, open={}))
-        return refusal
+                return taken
+        return None
 
     def _take(
         self, tenant: str, shard: int, generation_id: str, slots: int, now: datetime
@@ -319,37 +315,28 @@ class Quotas:
             return None
         slot = _new_slot(now, shard)
         outcome = self._table.update(
-            _key(tenant, shard),
+            shard_key(tenant, shard),
             sets={f"open.{generation_id}": text(slot)},
-            removes=[_tokens_of(_two_months_before(now))],
+            removes=[tokens_of(two_months_before(now))],
             condition=exists("open") & _is_free(generation_id, room),
         )
         if not isinstance(outcome, ConditionFailed):
             return _Taken(slot, new=True)
         if "open" not in (outcome.item or {}):
             outcome = self._table.update(
-                _key(tenant, shard),
+                shard_key(tenant, shard),
                 sets={"open": {"M": {generation_id: text(slot)}}},
                 condition=absent("open"),
             )
             if not isinstance(outcome, ConditionFailed):
                 return _Taken(slot, new=True)
-        held = _open(outcome.item or {}).get(generation_id)
+        held = slots_in(outcome.item or {}).get(generation_id)
         return None if held is None else _Taken(held["S"], new=held["S"] == slot)
-
-    def _admit_taken(
-        self, tenant: str, taken: _Taken, generation_id: str, limits: "Limits", counted: _Count
-    ) -> Admission:
-        if not taken.new:
-            self._count_back(tenant, counted)
-        elif counted.sums is not None:
-            counted.sums.open += 1
-        return _admission(generation_id, taken.slot, limits, counted)
 
     def _count_back(self, tenant: str, counted: _Count) -> None:
         """Take the count of a submission back in its minute."""
         self._table.update(
-            _key(tenant),
+            shard_key(tenant),
             adds={"requests": -1},
             condition=equals("minute", counted.item["minute"]) & above("requests", number(0)),
         )
@@ -357,57 +344,56 @@ class Quotas:
     # --- sums over shards ------------------------------------------------------------------------
 
     def _note_shards(
-        self, tenant: str, item: Item, limits: "Limits", sums: _Sums | None, now: datetime
-    ) -> _Sums | None:
+        self, tenant: str, item: Item, limits: "Limits", sums: Sums | None, now: datetime
+    ) -> Sums | None:
         """Write down how many shards the tenant has, before the first write of a new one."""
         wanted = shards.count_shards(limits)
-        if _shards(item) >= wanted:
+        if shards_of(item) >= wanted:
             return sums
         self._table.update(
-            _key(tenant),
+            shard_key(tenant),
             sets={"shards": number(wanted)},
             condition=absent("shards") | below("shards", number(wanted)),
         )
         if sums is None:
-            return self._keep(tenant, _Sums(read_at=now, count=wanted))
+            return self._keep(tenant, Sums(read_at=now, count=wanted))
         sums.count = max(sums.count, wanted)
         return sums
 
-    def _get_sums(self, tenant: str, limits: "Limits") -> _Sums | None:
+    def _get_sums(self, tenant: str, limits: "Limits") -> Sums | None:
         """Return sums that are fresh enough; None for a tenant whose shards are unknown."""
         sums = self._known.get(tenant)
         if sums is None:
             return None
         now, month = clock.now(), limits.tokens_per_month
-        left = None if month is None else month - sums.spent.get(_tokens_of(now), 0)
+        left = None if month is None else month - sums.spent.get(tokens_of(now), 0)
         if left is not None and left <= 0:
             return sums
         fresh = timedelta(0) <= now - sums.read_at < SUM_TIME
         near = left is not None and left <= NEAR_TOKENS
-        return sums if fresh and not near else self._sum_up(tenant, sums.count, now)
+        return sums if fresh and not near else self._sum_up(tenant, sums.count, now)[1]
 
-    def _sum_up(self, tenant: str, count: int, now: datetime) -> _Sums:
-        """Read the tenant's shards for their sums, which this process then keeps for a while."""
-        self._read_shards(tenant, count, now)
-        return self._known[tenant]
-
-    def _read_shards(self, tenant: str, count: int, now: datetime) -> Mapping[int, Item]:
-        """Return the tenant's first so many shards by number, and keep their sums."""
-        items = self._read(tenant, map(_shard_name, range(count)))
-        found = {shard: items.get(_shard_name(shard), {}) for shard in range(count)}
+    def _sum_up(self, tenant: str, count: int, now: datetime) -> tuple[Mapping[int, Item], Sums]:
+        """Return the tenant's first so many shards, and their sums, which this process keeps."""
+        found = self._read_shards(tenant, range(count))
         further = [item for shard, item in found.items() if shard > 0]
-        tokens = sum(map(_count_tokens, further), Counter[str]())
-        sums = _Sums(
+        tokens = sum(map(count_tokens, further), Counter[str]())
+        sums = Sums(
             read_at=now,
             count=count,
-            open=sum(map(_count_open, further)),
+            open=sum(map(count_slots, further)),
             tokens=tokens,
-            spent=tokens + _count_tokens(found[0]),
+            spent=tokens + count_tokens(found[0]),
         )
-        self._keep(tenant, sums)
-        return found
+        return found, self._keep(tenant, sums)
 
-    def _keep(self, tenant: str, sums: _Sums) -> _Sums:
+    def _read_shards(self, tenant: str, numbers: Iterable[int]) -> Mapping[int, Item]:
+        """Return shards by number, each empty that does not exist yet."""
+        names = {shard_name(shard): shard for shard in numbers}
+        items = self._read(tenant, names)
+        return {shard: items.get(name, {}) for name, shard in names.items()}
+
+    def _keep(self, tenant: str, sums: Sums) -> Sums:
         if len(self._known) >= _CACHE_SIZE:
             self._known.clear()
         self._known[tenant] = sums
@@ -423,7 +409,7 @@ class Quotas:
 
     def _read(self, tenant: str, names: Iterable[str]) -> Mapping[str, Item]:
         """Return a tenant's items by the names that its id does not tell, of those that exist."""
-        keys = [_named_key(tenant, name) for name in names]
+        keys = [named_key(tenant, name) for name in names]
         read = (
             self._table.get_all(keys[first : first + _KEYS_PER_READ])
             for first in range(0, len(keys), _KEYS_PER_READ)
@@ -434,7 +420,7 @@ class Quotas:
 
     def count_end(self, ended: "End") -> None:
         """Release the slot of an ended generation and count its tokens; idempotent."""
-        month = _tokens_of(ended.finished_at)
+        month = tokens_of(ended.finished_at)
         if ended.slot == TOKENS_ONLY:
             if ended.tokens > 0:
                 self._count_tokens(ended, month)
@@ -444,11 +430,11 @@ class Quotas:
     def release(self, tenant: str, generation_id: str, slot: str) -> None:
         """Release the slot of a generation that was not stored."""
         if slot != TOKENS_ONLY:
-            self._release(tenant, generation_id, slot, _tokens_of(clock.now()), 0)
+            self._release(tenant, generation_id, slot, tokens_of(clock.now()), 0)
 
     def _release(self, tenant: str, generation_id: str, slot: str, month: str, tokens: int) -> None:
         self._table.update(
-            _key(tenant, shards.shard_of(slot)),
+            shard_key(tenant, shards.shard_of(slot)),
             removes=[f"open.{generation_id}"],
             adds={month: tokens},
             condition=equals(f"open.{generation_id}", text(slot)),
@@ -460,12 +446,12 @@ class Quotas:
     def _count_tokens(self, ended: "End", month: str) -> None:
         """Count the tokens of a generation without a slot, and leave its receipt."""
         receipt = Update(
-            key=_named_key(ended.tenant, f"#{ended.id}"),
+            key=named_key(ended.tenant, f"#{ended.id}"),
             sets={"expires_at": seconds(ended.finished_at + RECEIPT)},
             condition=absent("pk"),
         )
         shard = shards.token_shard(ended.id)
-        count = Update(key=_key(ended.tenant, shard), adds={month: ended.tokens})
+        count = Update(key=shard_key(ended.tenant, shard), adds={month: ended.tokens})
         for wait in _CONFLICT_WAITS:
             try:
                 self._table.transact([receipt, count])
@@ -482,7 +468,7 @@ class Quotas:
 
     def count_reads(self, tenant: str, reads: int) -> int:
         """Count requests that accepted nothing; return those of this minute so far."""
-        key, minute = _named_key(tenant, _READS), number(minute_of(clock.now()))
+        key, minute = named_key(tenant, READS), number(minute_of(clock.now()))
         for _ in range(_MAX_TRIES):
             outcome = self._table.update(
                 key,
@@ -514,20 +500,20 @@ class Quotas:
                 return None
             name = random.choice(free)  # noqa: S311 - spreads load, guards nothing # nosec B311
             outcome = self._table.update(
-                _named_key(tenant, _WAITS),
+                named_key(tenant, WAITS),
                 sets={name: number(until)},
                 condition=absent(name) | below(name, millis(now)),
             )
             if not isinstance(outcome, ConditionFailed):
                 return WaitPlace(name, until)
             held = outcome.item or {}
-            free = [each for each in free if each != name and not _is_held(held, each, now)]
+            free = [each for each in free if each != name and not is_held(held, each, now)]
         return None
 
     def give_wait_back(self, tenant: str, place: WaitPlace) -> None:
         """Give a place for waiting back."""
         self._table.update(
-            _named_key(tenant, _WAITS),
+            named_key(tenant, WAITS),
             removes=[place.name],
             condition=equals(place.name, number(place.until)),
         )
@@ -537,37 +523,20 @@ class Quotas:
     def get_status(self, tenant: str) -> QuotaStatus:
         """Return a tenant's use of its limits; zeros without limits, since nothing is counted."""
         now = clock.now()
-        found = self._read(tenant, ("", _READS, _WAITS))
-        main, reads, waits = (found.get(name, {}) for name in ("", _READS, _WAITS))
-        items = self._read_shards(tenant, _shards(main), now).values() if main else ()
+        found = self._read(tenant, ("", READS, WAITS))
+        main, reads, waits = (found.get(name, {}) for name in ("", READS, WAITS))
+        items = self._read_shards(tenant, range(shards_of(main))).values()
         return QuotaStatus(
-            requests=_of_this_minute(main, "requests", now),
-            running=sum(map(_count_open, items)),
-            tokens=sum(_tokens(item, now) for item in items),
-            reads=_of_this_minute(reads, "reads", now),
-            waits=sum(_is_held(waits, name, now) for name in waits if name != "pk"),
+            requests=of_this_minute(main, "requests", now),
+            running=sum(map(count_slots, items)),
+            tokens=sum(tokens_in(item, now) for item in items),
+            reads=of_this_minute(reads, "reads", now),
+            waits=sum(is_held(waits, name, now) for name in waits if name != "pk"),
         )
-
-
-def _key(tenant: str, shard: int = 0) -> Item:
-    return _named_key(tenant, _shard_name(shard))
-
-
-def _named_key(tenant: str, name: str) -> Item:
-    return {"pk": text(f"{tenant}{name}")}
-
-
-def _shard_name(shard: int) -> str:
-    """Return the part of a shard's key behind the tenant's id."""
-    return "" if shard == 0 else f"#{shard}"
 
 
 def _new_slot(now: datetime, shard: int) -> str:
     return shards.name_slot(clock.to_millis(now), secrets.token_hex(4), shard)
-
-
-def _slot_in(opened: Item, generation_id: str) -> str | None:
-    return opened[generation_id]["S"] if generation_id in opened else None
 
 
 def _is_free(generation_id: str, room: int) -> Condition:
@@ -575,169 +544,27 @@ def _is_free(generation_id: str, room: int) -> Condition:
     return absent(f"open.{generation_id}") & fewer("open", room)
 
 
-def _shards(item: Item) -> int:
-    """Return the number of a tenant's shards, by shard 0."""
-    return int(item["shards"]["N"]) if "shards" in item else 1
-
-
-def _open(item: Item) -> Mapping[str, Value]:
-    return item["open"]["M"] if "open" in item else {}
-
-
-def _count_open(item: Item) -> int:
-    return len(_open(item))
-
-
 def _slots_of(limits: "Limits", main: Item) -> int:
     """Return the slots that shards may have, by shard 0.
 
     The version before took all slots there. Those beyond its share are missing elsewhere.
     """
-    return max(0, (limits.slots or 0) - max(0, len(_open(main)) - shards.MAIN_SLOTS))
+    return max(0, (limits.slots or 0) - max(0, len(slots_in(main)) - shards.MAIN_SLOTS))
 
 
 def _admission(
     generation_id: str, slot: str | None, limits: "Limits", counted: _Count
 ) -> Admission:
-    allowances = _read_allowances(counted.item, limits, counted.now, counted.sums)
+    allowances = read_allowances(counted.item, limits, counted.now, counted.sums)
     return Admission(id=generation_id, slot=slot, allowances=allowances)
 
 
-def _refuse(
-    item: Item, limits: "Limits", now: datetime, sums: _Sums | None, *, takes_slot: bool
-) -> QuotaExceeded | None:
-    """Return the refusal by shard 0, None if a limit has room: then another write was quicker."""
-    tokens, requests, slots = limits.tokens_per_month, limits.requests_per_minute, limits.slots
-    allowances = _read_allowances(item, limits, now, sums)
-    if tokens is not None and _tokens(item, now) + _tokens_elsewhere(sums, now) >= tokens:
-        return QuotaExceeded(
-            message=f"The {tokens} tokens of this month are used up.",
-            retry_after=_until_next_month(now),
-            open={},
-            allowances=allowances,
-        )
-    if takes_slot and slots is not None and _count_open(item) >= shards.capacity(0, slots):
-        held = {generation_id: slot["S"] for generation_id, slot in _open(item).items()}
-        return _no_slot(limits, held, allowances)
-    if requests is not None and _of_this_minute(item, "requests", now) >= requests:
-        return QuotaExceeded(
-            message=f"The limit of submissions a minute is {requests}.",
-            retry_after=until_next_minute(now, _minute(item)),
-            open={},
-            allowances=allowances,
-        )
-    return None
-
-
-def _no_slot(
-    limits: "Limits", held: Mapping[str, str], allowances: Iterable[Allowance]
+def _refuse_all(
+    limits: "Limits", items: Mapping[int, Item], sums: Sums, counted: _Count
 ) -> QuotaExceeded:
-    return QuotaExceeded(
-        message=f"The limit is {limits.slots} open at once, and so many are.",
-        retry_after=SLOT_RETRY_SECONDS,
-        open=held,
-        allowances=tuple(
-            replace(each, left=0) if each.name == _RUNNING else each for each in allowances
-        ),
-    )
-
-
-def _read_allowances(
-    item: Item, limits: "Limits", now: datetime, sums: _Sums | None
-) -> tuple[Allowance, ...]:
-    """Return the rest of each limit, by shard 0 and the sums over the others."""
-    allowances = []
-    if limits.requests_per_minute is not None:
-        accepted = _of_this_minute(item, "requests", now)
-        allowances.append(
-            Allowance(
-                name="requests-per-minute",
-                limit=limits.requests_per_minute,
-                left=max(0, limits.requests_per_minute - accepted),
-                window=60,
-                resets=until_next_minute(now, _minute(item)),
-            )
-        )
-    if limits.slots is not None:
-        opened = _count_open(item) + (0 if sums is None else sums.open)
-        allowances.append(
-            Allowance(
-                name=_RUNNING,
-                limit=limits.slots,
-                left=max(0, limits.slots - opened),
-                unit="concurrent-requests",
-            )
-        )
-    if limits.tokens_per_month is not None:
-        spent = _tokens(item, now) + _tokens_elsewhere(sums, now)
-        allowances.append(
-            Allowance(
-                name="tokens-per-month",
-                limit=limits.tokens_per_month,
-                left=max(0, limits.tokens_per_month - spent),
-                window=monthrange(now.year, now.month)[1] * 24 * 60 * 60,
-                resets=_until_next_month(now),
-                unit="tokens",
-            )
-        )
-    return tuple(allowances)
-
-
-def slot_taken_at(slot: str) -> datetime:
-    """Return the time of a slot's admission."""
-    return clock.from_millis(int(slot.partition("-")[0]))
-
-
-def minute_of(moment: datetime) -> int:
-    """Return the minute of a moment, since the epoch."""
-    return int(moment.timestamp()) // 60
-
-
-def until_next_minute(now: datetime, minute: int = 0) -> int:
-    """Return the seconds to the end of this minute, or of a later one that another clock set."""
-    return max(1, round((max(minute, minute_of(now)) + 1) * 60 - now.timestamp()))
-
-
-def _minute(item: Item) -> int:
-    return int(item["minute"]["N"])
-
-
-def _of_this_minute(item: Item, name: str, now: datetime) -> int:
-    """Return the count of an item's minute; 0 for a minute that is over, and without an item."""
-    return int(item[name]["N"]) if item and _minute(item) >= minute_of(now) else 0
-
-
-def _is_held(item: Item, place: str, now: datetime) -> bool:
-    return place in item and int(item[place]["N"]) >= clock.to_millis(now)
-
-
-def _count_tokens(item: Item) -> Counter[str]:
-    """Return an item's tokens by month."""
-    months = (name for name in item if name.startswith("tokens_"))
-    return Counter({month: int(item[month]["N"]) for month in months})
-
-
-def _tokens(item: Item, moment: datetime) -> int:
-    name = _tokens_of(moment)
-    return int(item[name]["N"]) if name in item else 0
-
-
-def _tokens_elsewhere(sums: _Sums | None, moment: datetime) -> int:
-    return 0 if sums is None else sums.tokens.get(_tokens_of(moment), 0)
-
-
-def _tokens_of(moment: datetime) -> str:
-    return f"tokens_{moment:%Y_%m}"
-
-
-def _two_months_before(moment: datetime) -> datetime:
-    """Return a moment of a month that no limit reads, and no end is counted in, any more."""
-    return moment.replace(day=1) - timedelta(days=32)
-
-
-def _until_next_month(moment: datetime) -> int:
-    years, month = divmod(moment.month, 12)
-    following = moment.replace(
-        year=moment.year + years, month=month + 1, day=1, hour=0, minute=0, second=0, microsecond=0
-    )
-    return round((following - moment).total_seconds())
+    """Return the refusal of a tenant whose shards are all full, which holds for FULL_TIME."""
+    held = {each: slot["S"] for item in items.values() for each, slot in slots_in(item).items()}
+    allowances = read_allowances(counted.item, limits, counted.now, sums)
+    refusal = no_slot(limits, held, allowances)
+    sums.full = (counted.now + FULL_TIME, replace(refusal, open={}))
+    return refusal

@@ -12,7 +12,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from afterword import clock
 from afterword.limits import Allowance, LimitedError
-from afterword.limits.quotas import minute_of, until_next_minute
+from afterword.limits.items import minute_of, until_next_minute
 from afterword.runtime import telemetry
 
 if TYPE_CHECKING:

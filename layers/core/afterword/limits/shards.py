@@ -8,7 +8,10 @@ So the sum over all shards is the limit, and no shard loses a slot when the limi
 """
 
 import zlib
+from datetime import datetime
 from typing import TYPE_CHECKING
+
+from afterword import clock
 
 if TYPE_CHECKING:
     from afterword.limits import Limits
@@ -59,3 +62,8 @@ def shard_of(slot: str) -> int:
     _, _, behind = slot.partition("-")
     _, _, shard = behind.partition("-")
     return int(shard or 0)
+
+
+def taken_at(slot: str) -> datetime:
+    """Return the time of a slot's admission."""
+    return clock.from_millis(int(slot.partition("-")[0]))
