@@ -288,7 +288,7 @@ def test_a_lowered_limit_admits_none_beyond_the_old_one(usage: Quotas) -> None:
 
 @pytest.mark.usefixtures("small_shards")
 def test_the_rest_of_many_slots_is_told(usage: Quotas, set_clock: SetClock) -> None:
-    """What is left counts the slots of all shards, those of other processes within SUM_TIME."""
+    """The rest counts the slots of all shards, those of other processes within SUM_TIME."""
     five = [admitted(another_process().admit(TENANT, new_id(), SPREAD)) for _ in range(5)]
     assert five[-1].allowances[0].left == 8 - 5
     assert admitted(usage.admit(TENANT, new_id(), SPREAD)).allowances[0].left == 8 - 6
