@@ -114,6 +114,7 @@ PUBLIC: dict[str, tuple[str, ...]] = {
         "unless",
     ),
     "handlers": (
+        "",
         "context_filters",
         "form_fields",
         "forms",
