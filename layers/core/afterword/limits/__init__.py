@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from afterword.errors import AfterwordError
 
@@ -93,8 +94,7 @@ class Admission:
     allowances: tuple[Allowance, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class QuotaExceeded:
+class QuotaExceeded(NamedTuple):
     """A refusal: `message` is the exhausted limit, `retry_after` is in seconds.
 
     `open` are the slots by generation id, empty unless slots are exhausted. `allowances` are the

@@ -1,19 +1,21 @@
 """Items of the quotas table: their keys, and what is read from them."""
 
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
+from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from afterword import clock
-from afterword.limits import QuotaExceeded
 from afterword.runtime.dynamodb import Item, Value, text
+
+if TYPE_CHECKING:
+    from afterword.limits import QuotaExceeded
 
 READS, WAITS = "#reads", "#waits"
 """The names of two items beside the shards."""
 
 
-@dataclass(slots=True, kw_only=True)
 class Sums:
     """The sums over a tenant's `count` shards but the first, as this process knows them.
 
@@ -21,12 +23,22 @@ class Sums:
     slot, and the time until which it holds.
     """
 
-    read_at: datetime
-    count: int
-    open: int = 0
-    tokens: Mapping[str, int] = field(default_factory=dict)
-    spent: Mapping[str, int] = field(default_factory=dict)
-    full: tuple[datetime, QuotaExceeded] | None = None
+    __slots__ = ("count", "full", "open", "read_at", "spent", "tokens")
+
+    def __init__(
+        self,
+        read_at: datetime,
+        count: int,
+        further: Iterable[Item] = (),
+        first: Item = MappingProxyType({}),
+    ) -> None:
+        items = tuple(further)
+        self.read_at = read_at
+        self.count = count
+        self.open = sum(map(count_slots, items))
+        self.tokens = sum(map(count_tokens, items), Counter[str]())
+        self.spent = self.tokens + count_tokens(first)
+        self.full: tuple[datetime, QuotaExceeded] | None = None
 
 
 def shard_key(tenant: str, shard: int = 0) -> Item:

@@ -26,9 +26,7 @@ submission too many, until the minute ends.
 import random
 import secrets
 import time
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -40,7 +38,6 @@ from afterword.limits.items import (
     WAITS,
     Sums,
     count_slots,
-    count_tokens,
     find_slot,
     is_held,
     minute_in,
@@ -100,8 +97,7 @@ _KEYS_PER_READ = 100
 _CACHE_SIZE = 1_000
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class QuotaStatus:
+class QuotaStatus(NamedTuple):
     """A tenant's use of its limits now; `tokens` are those of this month."""
 
     requests: int
@@ -356,7 +352,7 @@ class Quotas:
             condition=absent("shards") | below("shards", number(wanted)),
         )
         if sums is None:
-            return self._keep(tenant, Sums(read_at=now, count=wanted))
+            return self._keep(tenant, Sums(now, wanted))
         sums.count = max(sums.count, wanted)
         return sums
 
@@ -376,16 +372,8 @@ class Quotas:
     def _sum_up(self, tenant: str, count: int, now: datetime) -> tuple[Mapping[int, Item], Sums]:
         """Return the tenant's first so many shards, and their sums, which this process keeps."""
         found = self._read_shards(tenant, range(count))
-        further = [item for shard, item in found.items() if shard > 0]
-        tokens = sum(map(count_tokens, further), Counter[str]())
-        sums = Sums(
-            read_at=now,
-            count=count,
-            open=sum(map(count_slots, further)),
-            tokens=tokens,
-            spent=tokens + count_tokens(found[0]),
-        )
-        return found, self._keep(tenant, sums)
+        further = (item for shard, item in found.items() if shard > 0)
+        return found, self._keep(tenant, Sums(now, count, further, found[0]))
 
     def _read_shards(self, tenant: str, numbers: Iterable[int]) -> Mapping[int, Item]:
         """Return shards by number, each empty that does not exist yet."""
@@ -566,5 +554,5 @@ def _refuse_all(
     held = {each: slot["S"] for item in items.values() for each, slot in slots_in(item).items()}
     allowances = read_allowances(counted.item, limits, counted.now, sums)
     refusal = no_slot(limits, held, allowances)
-    sums.full = (counted.now + FULL_TIME, replace(refusal, open={}))
+    sums.full = (counted.now + FULL_TIME, refusal._replace(open={}))
     return refusal
