@@ -298,6 +298,16 @@ def test_the_rest_of_many_slots_is_told(usage: Quotas, set_clock: SetClock) -> N
     assert admitted(usage.admit(TENANT, new_id(), SPREAD)).allowances[0].left == 8 - 2
 
 
+@pytest.mark.usefixtures("small_shards")
+def test_a_limit_of_submissions_alone_reads_no_shards(usage: Quotas, calls: list[Call]) -> None:
+    """A tenant that had many slots pays for none of them, once it has no limit of them."""
+    fill(usage, SPREAD)
+    calls.clear()
+    admitted(another_process().admit(TENANT, new_id(), Limits(requests_per_minute=60)))
+    admitted(usage.admit(TENANT, new_id(), Limits(requests_per_minute=60)))
+    assert [call.operation for call in calls] == ["dynamodb.UpdateItem"] * 2
+
+
 # --- tokens --------------------------------------------------------------------------------------
 
 

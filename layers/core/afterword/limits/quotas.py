@@ -188,7 +188,7 @@ class Quotas:
             item = outcome.item or {}
             if takes_slot and generation_id in slots_in(item):
                 return _Count(item, find_slot(slots_in(item), generation_id), now, sums)
-            if sums is None and "shards" in item:
+            if sums is None and "shards" in item and _needs_sums(limits):
                 _, sums = self._sum_up(tenant, shards_of(item), now)
             refusal = find_refusal(item, limits, now, sums, takes_slot=takes_slot)
             if refusal is not None:
@@ -215,7 +215,7 @@ class Quotas:
         this_minute = number(minute_of(now))
         condition = exists("pk")
         sets: dict[str, Value] = {}
-        if sums is None:
+        if sums is None and _needs_sums(limits):
             condition &= absent("shards")
         for generation_id, slot in opened.items():
             condition &= _is_free(generation_id, shards.capacity(0, limits.slots or 0))
@@ -359,7 +359,7 @@ class Quotas:
     def _get_sums(self, tenant: str, limits: "Limits") -> Sums | None:
         """Return sums that are fresh enough; None for a tenant whose shards are unknown."""
         sums = self._known.get(tenant)
-        if sums is None:
+        if sums is None or not _needs_sums(limits):
             return None
         now, month = clock.now(), limits.tokens_per_month
         left = None if month is None else month - sums.spent.get(tokens_of(now), 0)
@@ -530,6 +530,11 @@ def _new_slot(now: datetime, shard: int) -> str:
 def _is_free(generation_id: str, room: int) -> Condition:
     """Hold where a shard has no slot of a generation, and fewer than so many of others."""
     return absent(f"open.{generation_id}") & fewer("open", room)
+
+
+def _needs_sums(limits: "Limits") -> bool:
+    """Return whether a limit is about more than shard 0 counts."""
+    return limits.slots is not None or limits.tokens_per_month is not None
 
 
 def _slots_of(limits: "Limits", main: Item) -> int:
