@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from afterword.engine.admission import CACHE_SECONDS
-from afterword.limits import MAX_RUNNING, Limits
+from afterword.limits import DEFAULT_WAITS, MAX_RUNNING, MAX_WAITS, Limits
 from afterword.services import Services
 from cli import stack
 from cli.arguments import AsJson, TenantId
@@ -15,6 +15,7 @@ from cli.terminal import result, result_json, result_table, say
 
 app = typer.Typer(no_args_is_help=True, help="Tenants: who owns keys, flows and generations.")
 
+_HIGHEST = {"running_at_once": MAX_RUNNING, "waits_at_once": MAX_WAITS}
 _LIMIT = re.compile(r"[1-9][0-9]{0,14}")
 
 
@@ -30,7 +31,7 @@ def create(
 
 
 @app.command()
-def limits(  # noqa: PLR0913 - a command's options are its parameters
+def limits(  # noqa: PLR0913, PLR0917 - a command's options are its parameters
     context: typer.Context,
     tenant: TenantId,
     requests_per_minute: Annotated[
@@ -48,6 +49,18 @@ def limits(  # noqa: PLR0913 - a command's options are its parameters
         str | None,
         typer.Option(metavar="N|none", help="Tokens of a calendar month (UTC), in and out."),
     ] = None,
+    reads_per_minute: Annotated[
+        str | None,
+        typer.Option(metavar="N|none", help="Reads, and refused requests, of a minute."),
+    ] = None,
+    waits_at_once: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N|none",
+            help=f"Requests that wait for an end at once; at most {MAX_WAITS}, and without a"
+            f" limit {DEFAULT_WAITS}.",
+        ),
+    ] = None,
     *,
     as_json: AsJson = False,
 ) -> None:
@@ -59,6 +72,8 @@ def limits(  # noqa: PLR0913 - a command's options are its parameters
         "requests_per_minute": requests_per_minute,
         "running_at_once": running_at_once,
         "tokens_per_month": tokens_per_month,
+        "reads_per_minute": reads_per_minute,
+        "waits_at_once": waits_at_once,
     }
     given = {name: _limit(name, text) for name, text in options.items() if text is not None}
     services = stack.of(context)
@@ -159,18 +174,24 @@ def _limit(name: str, text: str) -> int | None:
             f"{text!r} is neither a whole number above 0 nor 'none'", param_hint=option
         )
     limit = int(text)
-    if name == "running_at_once" and limit > MAX_RUNNING:
-        raise typer.BadParameter(f"{limit} is above {MAX_RUNNING}", param_hint=option)
+    highest = _HIGHEST.get(name, limit)
+    if limit > highest:
+        raise typer.BadParameter(f"{limit} is above {highest}", param_hint=option)
     return limit
 
 
 def _show(services: Services, tenant: str, limits: Limits, *, as_json: bool) -> None:
-    """Print each limit and what is used of it: nothing is counted of a tenant without limits."""
-    used = services.quotas.get_status(tenant) if limits.any else None
+    """Print each limit and its use; None for a count that no limit of the tenant needs."""
+    used = services.quotas.get_status(tenant)
+    has_slots = limits.running_at_once is not None
+    counts_tokens = has_slots or limits.tokens_per_month is not None
+    reads = limits.reads_per_minute
     rows = {
-        "requests_per_minute": (limits.requests_per_minute, used and used.requests),
-        "running_at_once": (limits.running_at_once, used and used.running),
-        "tokens_per_month": (limits.tokens_per_month, used and used.tokens),
+        "requests_per_minute": (limits.requests_per_minute, used.requests if limits.any else None),
+        "running_at_once": (limits.running_at_once, used.running if has_slots else None),
+        "tokens_per_month": (limits.tokens_per_month, used.tokens if counts_tokens else None),
+        "reads_per_minute": (reads, None if reads is None else used.reads),
+        "waits_at_once": (limits.waits, used.waits),
     }
     if as_json:
         shown = {name: {"limit": limit, "used": count} for name, (limit, count) in rows.items()}

@@ -165,7 +165,11 @@ _HEADERS: Mapping[int, Mapping[str, str]] = {
 
 
 def errors(model: Model, *statuses: int, media_type: str = JSON, **said: str) -> dict[int, Answer]:
-    """Return the answers of these error statuses; `said` are descriptions as `s404="…"`."""
+    """Return the answers of these error statuses; `said` are descriptions as `s404="…"`.
+
+    A request that needs a key may be over its tenant's limit of reads.
+    """
+    limited = [429] if HTTPStatus.UNAUTHORIZED in statuses else []
     return {
         status: Answer(
             description=said.get(f"s{status}") or _WRONG.get(status) or HTTPStatus(status).phrase,
@@ -173,5 +177,5 @@ def errors(model: Model, *statuses: int, media_type: str = JSON, **said: str) ->
             media_types=(media_type,),
             headers=_HEADERS.get(status, {}),
         )
-        for status in sorted(statuses)
+        for status in sorted({*statuses, *limited})
     }

@@ -142,7 +142,7 @@ PUBLIC: dict[str, tuple[str, ...]] = {
         "",
         "intake",
     ),
-    "engine": ("attempts", "prompting", "submission"),
+    "engine": ("attempts", "prompting", "submission", "waiting"),
     "usage": (
         "prices",
         "report",
@@ -178,6 +178,7 @@ PUBLIC: dict[str, tuple[str, ...]] = {
     "limits": (
         "",
         "quotas",
+        "shards",
     ),
     "models": ("", "provider"),
     "generations": (
@@ -188,7 +189,6 @@ PUBLIC: dict[str, tuple[str, ...]] = {
         "listings",
         "progress",
         "store",
-        "waiting",
     ),
     "files": (
         "",

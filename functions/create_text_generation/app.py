@@ -7,7 +7,7 @@ from afterword.services import services
 from afterword.tenants.keys import ApiKey, Scope
 
 
-@http.endpoint(genai_stack, Scope.SUBMIT)
+@http.endpoint(genai_stack, Scope.SUBMIT, submits=True)
 def handler(request: http.Request, key: ApiKey) -> http.Response:
     """Accept the form's submission, and return its generation."""
     flow = services().registry.get_flow(key.tenant, genai_stack.require_app(key))

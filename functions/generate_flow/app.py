@@ -1,14 +1,14 @@
 """`POST /v1/flows/{flowId}/generate`: submits, and waits for the text."""
 
 from afterword.dialects import promptitude
-from afterword.generations import waiting
+from afterword.engine import waiting
 from afterword.handlers import http
 from afterword.runtime.deadline import Deadline
 from afterword.services import services
 from afterword.tenants.keys import ApiKey, Scope
 
 
-@http.endpoint(promptitude, Scope.SUBMIT)
+@http.endpoint(promptitude, Scope.SUBMIT, submits=True)
 def handler(request: http.Request, key: ApiKey) -> http.Response:
     """Run a flow and wait; a run that outlasts the wait goes on, and its result is in the log."""
     deadline = Deadline.after(waiting.WAIT_SECONDS)
@@ -17,6 +17,5 @@ def handler(request: http.Request, key: ApiKey) -> http.Response:
     generation_id = services().submitter.submit(
         key.tenant, submission, http.read_idempotency_key(request), flow
     )
-    return promptitude.render_run(
-        waiting.wait_for_end(services().store, key.tenant, generation_id, deadline)
-    )
+    generation, _ = services().waiter.wait(key.tenant, generation_id, deadline)
+    return promptitude.render_run(generation)

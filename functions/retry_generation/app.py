@@ -7,7 +7,7 @@ from afterword.services import services
 from afterword.tenants.keys import ApiKey, Scope
 
 
-@http.endpoint(native, Scope.SUBMIT, Scope.READ)
+@http.endpoint(native, Scope.SUBMIT, Scope.READ, submits=True)
 def handler(request: http.Request, key: ApiKey) -> http.Response:
     """Accept a new generation of the same submission, one and the same for all retries."""
     store = services().store

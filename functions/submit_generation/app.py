@@ -2,14 +2,13 @@
 
 from afterword.dialects import native
 from afterword.dialects.native import generations
-from afterword.generations import waiting
 from afterword.handlers import http
 from afterword.runtime.deadline import Deadline
 from afterword.services import services
 from afterword.tenants.keys import ApiKey, Scope
 
 
-@http.endpoint(native, Scope.SUBMIT)
+@http.endpoint(native, Scope.SUBMIT, submits=True)
 def handler(request: http.Request, key: ApiKey) -> http.Response:
     """Accept a submission; the Location of the response has its generation."""
     wait = generations.parse_wait(request)
@@ -22,5 +21,5 @@ def handler(request: http.Request, key: ApiKey) -> http.Response:
     accepted = services().submitter.accept(
         key.tenant, submission, http.read_idempotency_key(request), flow
     )
-    generation = waiting.wait_for_end(services().store, key.tenant, accepted.id, deadline)
-    return generations.render_accepted(generation, accepted.allowances, wait)
+    generation, whole = services().waiter.wait(key.tenant, accepted.id, deadline)
+    return generations.render_accepted(generation, accepted.allowances, wait if whole else None)

@@ -7,7 +7,7 @@ from afterword.services import services
 from afterword.tenants.keys import ApiKey, Scope
 
 
-@http.endpoint(dialonce, Scope.SUBMIT)
+@http.endpoint(dialonce, Scope.SUBMIT, submits=True)
 def handler(request: http.Request, key: ApiKey) -> http.Response:
     """Accept a mail to be answered; the reply is fetched with the process id that comes back."""
     flow = dialonce.read_flow_id(request, key)

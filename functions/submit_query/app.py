@@ -6,7 +6,7 @@ from afterword.services import services
 from afterword.tenants.keys import ApiKey, Scope
 
 
-@http.endpoint(unless, Scope.SUBMIT)
+@http.endpoint(unless, Scope.SUBMIT, submits=True)
 def handler(request: http.Request, key: ApiKey) -> http.Response:
     """Accept a question; its answer is fetched with the question id that comes back."""
     flow = unless.require_flow(request, key, services().registry)

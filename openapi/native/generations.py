@@ -95,7 +95,10 @@ RATE_LIMIT = {
 }
 AGAIN = {"Retry-After": "While the generation is open: the seconds until the next request."}
 ACCEPTED = {"Location": "The path of the generation.", **AGAIN, **RATE_LIMIT}
-PREFERRED = {"Preference-Applied": "The seconds of the wait, if the request preferred one."}
+PREFERRED = {
+    "Preference-Applied": "The seconds of the wait, if the request preferred one. Absent where the"
+    " tenant has too many waits already; then the answer comes at once."
+}
 READ = Answer(description="The generation.", model=Generation, headers=AGAIN)
 SECTION = Section(
     TAG,

@@ -34,6 +34,8 @@ def test_a_tenant_has_no_limits_at_first(afterword: Afterword) -> None:
         "requests per minute  none     not counted",
         "running at once      none     not counted",
         "tokens per month     none     not counted",
+        "reads per minute     none     not counted",
+        "waits at once        50       0",
     ]
     nothing = {"limit": None, "used": None}
     assert json.loads(afterword(*LIMITS, "--json").stdout) == {
@@ -41,12 +43,15 @@ def test_a_tenant_has_no_limits_at_first(afterword: Afterword) -> None:
         "requests_per_minute": nothing,
         "running_at_once": nothing,
         "tokens_per_month": nothing,
+        "reads_per_minute": nothing,
+        "waits_at_once": {"limit": 50, "used": 0},
     }
 
 
 def test_limits_are_shown_with_what_is_used(afterword: Afterword, registry: Registry) -> None:
     """Each limit comes with what counts against it at this moment, set or not."""
-    registry.set_limits("demo", Limits(requests_per_minute=60, tokens_per_month=1_000_000))
+    given = Limits(requests_per_minute=60, tokens_per_month=1_000_000, reads_per_minute=600)
+    registry.set_limits("demo", given)
     for _ in range(2):
         afterword("submit", "demo", FLOW, "--body", "Hi")
     canceled = afterword("submit", "demo", FLOW, "--body", "Hi").stdout.strip()
@@ -54,14 +59,18 @@ def test_limits_are_shown_with_what_is_used(afterword: Afterword, registry: Regi
     assert afterword(*LIMITS).stdout.splitlines() == [
         "LIMIT                AT MOST  USED",
         "requests per minute  60       3",
-        "running at once      none     2",
+        "running at once      none     not counted",
         "tokens per month     1000000  0",
+        "reads per minute     600      0",
+        "waits at once        50       0",
     ]
     assert json.loads(afterword(*LIMITS, "--json").stdout) == {
         "tenant": "demo",
         "requests_per_minute": {"limit": 60, "used": 3},
-        "running_at_once": {"limit": None, "used": 2},
+        "running_at_once": {"limit": None, "used": None},
         "tokens_per_month": {"limit": 1_000_000, "used": 0},
+        "reads_per_minute": {"limit": 600, "used": 0},
+        "waits_at_once": {"limit": 50, "used": 0},
     }
 
 
@@ -74,7 +83,14 @@ def test_limits_are_set_one_by_one(afterword: Afterword, registry: Registry) -> 
             ("--tokens-per-month", "5000000", "--requests-per-minute", "none"),
             Limits(running_at_once=1000, tokens_per_month=5_000_000),
         ),
-        (("--tokens-per-month", "none", "--running-at-once", "none"), Limits()),
+        (
+            ("--tokens-per-month", "none", "--running-at-once", "none"),
+            Limits(),
+        ),
+        (
+            ("--reads-per-minute", "600", "--waits-at-once", "20"),
+            Limits(reads_per_minute=600, waits_at_once=20),
+        ),
     ]
     for options, limits in steps:
         result = afterword(*LIMITS, *options, "--json")
@@ -100,7 +116,8 @@ def test_to_show_the_limits_changes_nothing(afterword: Afterword, registry: Regi
         ("--requests-per-minute", "0", "'0' is neither a whole number above 0 nor 'none'"),
         ("--requests-per-minute", "-1", "'-1' is neither a whole number above 0 nor 'none'"),
         ("--running-at-once", "1.5", "'1.5' is neither a whole number above 0 nor 'none'"),
-        ("--running-at-once", "1001", "1001 is above 1000"),
+        ("--running-at-once", "5001", "5001 is above 5000"),
+        ("--waits-at-once", "201", "201 is above 200"),
         ("--tokens-per-month", "many", "'many' is neither a whole number above 0 nor 'none'"),
         ("--tokens-per-month", "9" * 16, "is neither a whole number above 0 nor 'none'"),
         ("--tokens-per-month", "\u0663", "is neither a whole number above 0 nor 'none'"),

@@ -1,12 +1,13 @@
 """Fixtures of the functional tests: events with a key in them, and whole results to expect."""
 
 import json
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from http import HTTPStatus
 from typing import Any
 
 import pytest
 
+from afterword.limits import Limits, shards
 from afterword.models import provider
 from afterword.runtime import queue as queues
 from afterword.runtime.outbound import Fetcher
@@ -220,3 +221,18 @@ def native(
 ) -> Native:
     """Return a client of the native API's generations, with the tenant's key."""
     return Native(load_event, tenant.key)
+
+
+@pytest.fixture
+def greedy_tenant(
+    tenant: Tenant, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> Iterator[None]:
+    """Give the tenant a limit of reads, and all tenants' slots further items; no count may fail.
+
+    So each right over the quotas is used, and the lack of one is seen.
+    """
+    services().registry.set_limits(tenant.id, Limits(reads_per_minute=1_000))
+    monkeypatch.setattr(shards, "MAIN_SLOTS", 0)
+    yield
+    messages = {record.getMessage() for record in caplog.get_records("call")}
+    assert "could not count reads" not in messages

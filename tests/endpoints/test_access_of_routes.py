@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from afterword.generations import waiting
+from afterword.engine import waiting
 from afterword.runtime import deadline
 from afterword.runtime.clients import clients
 from afterword.services import services

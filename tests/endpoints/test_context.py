@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from afterword.engine.waiting import Waited
 from afterword.generations import Reason, Source, Status
 from afterword.knowledge import Draft, folder_id, tag_id
 from afterword.services import services
@@ -73,12 +74,12 @@ def ask(  # noqa: PLR0913, PLR0917 - all that a generation touches
         model = saying(says)
         use_model(model)
 
-        def work_instead_of_waiting(*_: object) -> object:
+        def work_instead_of_waiting(*_: object) -> Waited:
             (item,) = clients_items()
             invoke("generate", message_event(item))
-            return services().store.get(tenant.id, item)
+            return Waited(services().store.get(tenant.id, item), whole=True)
 
-        monkeypatch.setattr("afterword.generations.waiting.wait_for_end", work_instead_of_waiting)
+        monkeypatch.setattr(services().waiter, "wait", work_instead_of_waiting)
         body: dict[str, object] = {"flow": {"inputs": {"question": question}}}
         if steps is not None:
             body["steps"] = steps

@@ -8,14 +8,14 @@ generation has one end, which is dispatched: its tokens are counted and its end 
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
 
 from afterword.engine.attempts import MAX_FAILURES
 from afterword.generations import Reason, Status
-from afterword.limits import Limits
+from afterword.limits import Limits, shards
 from afterword.limits.quotas import Quotas
 from afterword.runtime.clients import clients
 from afterword.runtime.payloads import INLINE_BYTES
@@ -55,25 +55,33 @@ CALLS = {
     # the end, its dispatch
     "plain": Calls(submission=6, stored=5, worker=5, sweeper=11, dead_letter=2, deliver=0),
     # between limits and big text: whether it is there, and a slot: refused since the tenant has no
-    # usage yet, made, refused in a new minute, taken;
+    # usage yet, made with it;
     # after an end: the slot and the tokens, the message; the deliverer: the end, the webhooks,
     # the event, the dispatch
-    "limited": Calls(submission=11, stored=10, worker=7, sweeper=11, dead_letter=3, deliver=4),
+    "limited": Calls(submission=9, stored=8, worker=7, sweeper=11, dead_letter=3, deliver=4),
+    # after the first count, the number of shards; the slot: refused since the shard is not there,
+    # made with it
+    "spread": Calls(submission=12, stored=11, worker=7, sweeper=11, dead_letter=3, deliver=4),
+    # no slot, the number of shards; after an end: the tokens with their receipt
+    "tokens": Calls(submission=10, stored=9, worker=7, sweeper=11, dead_letter=2, deliver=4),
 }
-"""For a tenant without limits whose generations' ends nobody wants to know, and for the other."""
+"""For a tenant without limits whose generations' ends nobody wants to know, and for others.
 
-both = pytest.mark.parametrize("tenancy", CALLS)
+Others have limits: with all slots in one item, with slots in another shard, and without slots.
+"""
+
+each = pytest.mark.parametrize("tenancy", CALLS)
 
 
 def each_call(process: str) -> pytest.MarkDecorator:
     """Run a test with each call of a process as its last.
 
-    A tenant with limits makes the calls of one without, too: that one is left to the long form.
+    A tenant with limits makes the calls of one without, too: the others are left to the long form.
     """
     return pytest.mark.parametrize(
         ("tenancy", "calls"),
         [
-            pytest.param(tenancy, call, marks=[pytest.mark.long] if tenancy == "plain" else [])
+            pytest.param(tenancy, call, marks=[pytest.mark.long] if tenancy != "limited" else [])
             for tenancy, calls in CALLS.items()
             for call in range(getattr(calls, process))
         ],
@@ -205,9 +213,12 @@ def world(  # noqa: PLR0913, PLR0917 - all that a world is made of
     submission_event["body"] = json.dumps(mail)
     submission_event["headers"]["idempotency-key"] = "case-457"
     world = World(fate, submission_event, load_event("sweep"), set_clock)
-    if tenancy == "limited":
+    if tenancy != "plain":
         monkeypatch.setenv("AFTERWORD_EVENT_BUS", "default")
-        services().registry.set_limits("demo", LIMITS)
+        limits = replace(LIMITS, running_at_once=None) if tenancy == "tokens" else LIMITS
+        services().registry.set_limits("demo", limits)
+    if tenancy == "spread":
+        monkeypatch.setattr(shards, "MAIN_SLOTS", 0)
 
     def note(params: Mapping[str, Any], **_: object) -> None:
         details = [json.loads(entry["Detail"]) for entry in params["Entries"]]
@@ -243,7 +254,7 @@ def test_a_submission_that_dies_anywhere_is_one_generation_once_it_is_sent_again
     assert only_generation(world) == (Status.SUCCEEDED, TEXT)
 
 
-@both
+@each
 def test_a_submission_that_dies_after_its_item_needs_no_second_try(
     world: World, moment: str, tenancy: str
 ) -> None:
@@ -263,7 +274,7 @@ def test_a_worker_that_dies_anywhere_is_replaced(world: World, calls: int) -> No
     assert only_generation(world) == (Status.SUCCEEDED, TEXT)
 
 
-@both
+@each
 def test_a_worker_that_dies_again_and_again_is_the_generations_end(world: World) -> None:
     """When three workers died on it, the generation fails instead of killing a fourth."""
     world.submit()
@@ -319,7 +330,7 @@ def test_a_slot_comes_back_from_a_submission_that_died_before_its_item(
     world: World, moment: str
 ) -> None:
     """When all slots are taken by lost submissions, the next refused one gives them back."""
-    for taken in (8, 3):  # the slot is the eighth call, and later the third
+    for taken in (6, 3):  # the slot is the sixth call, and later the third
         world.event["headers"]["idempotency-key"] = f"lost-{taken}"
         assert world.fate.strikes(taken - (moment == "after-call"), world.submit)
     world.event["headers"]["idempotency-key"] = "case-457"
@@ -331,7 +342,7 @@ def test_a_slot_comes_back_from_a_submission_that_died_before_its_item(
     assert only_generation(world) == (Status.SUCCEEDED, TEXT)
 
 
-@both
+@each
 def test_there_are_no_other_calls(
     world: World, load_event: Callable[[str], Event], tenancy: str
 ) -> None:

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from afterword.generations import Reason, Status, id_for_key, waiting
-from afterword.limits import Limits
+from afterword.engine import waiting
+from afterword.generations import Reason, Status, id_for_key
+from afterword.limits import DEFAULT_WAITS, Limits
 from afterword.models import ModelRefusedError, ModelUnavailableError
 from afterword.runtime import deadline
 from afterword.runtime.deadline import Deadline
@@ -123,6 +124,17 @@ def test_what_takes_too_long_goes_on(generate: Generate, time: Time) -> None:
     assert read(result) == answer(504, message, {"logId": cuid})
     assert time.now - 1000.0 == pytest.approx(waiting.WAIT_SECONDS)
     assert services().store.get("demo", cuid).status is Status.QUEUED
+
+
+def test_above_the_bound_of_waits_the_answer_comes_at_once(generate: Generate, time: Time) -> None:
+    """With all of a tenant's places taken the answer is 504 with the id, and the work goes on."""
+    time.work_after = 100.0
+    for _ in range(DEFAULT_WAITS):
+        services().quotas.take_wait("demo", DEFAULT_WAITS, waiting.PLACE_TIME)
+    result = generate()
+    assert result["statusCode"] == 504
+    assert time.now - 1000.0 <= waiting.FREE_SECONDS
+    assert services().store.get("demo", log_id(result)).status is Status.QUEUED
 
 
 @pytest.mark.parametrize(
@@ -288,6 +300,7 @@ def test_the_same_key_waits_for_the_same_result(
     assert read(generate(body=another))["body"]["code"] == 422
 
 
+@pytest.mark.usefixtures("aws")
 def test_waiting_ends_with_the_first_look_at_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
     """An end that is there is seen at once, without another pause."""
     time = Time()
@@ -295,5 +308,6 @@ def test_waiting_ends_with_the_first_look_at_an_end(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(deadline, "time", time)
     generation: Any = object()
     store: Any = SimpleNamespace(get_end=lambda *_: generation, get=lambda *_: generation)
-    assert waiting.wait_for_end(store, "demo", "id", Deadline(1026.0)) is generation
+    waiter = waiting.Waiter(store, services().quotas, services().limiter)
+    assert waiter.wait("demo", "id", Deadline(1026.0)) == (generation, True)
     assert time.pauses == [0.1]

@@ -11,7 +11,7 @@ import pytest
 
 from afterword.engine import admission
 from afterword.generations import Reason, Status, id_for_key
-from afterword.limits import Admission, Limits
+from afterword.limits import Admission, Limits, quotas, shards
 from afterword.limits.quotas import Quotas, QuotaStatus
 from afterword.runtime.clients import clients
 from afterword.runtime.dynamodb import ConditionFailed, Item
@@ -79,7 +79,7 @@ def test_requests_a_minute_are_limited(
     assert stored() == before
     set_clock.advance(seconds=20)
     cuid(submit())
-    assert used() == QuotaStatus(requests=1, running=3, tokens=0)
+    assert used() == QuotaStatus(requests=1, running=0, tokens=0)
 
 
 def test_a_clock_that_is_behind_starts_no_new_minute(submit: Submit, set_clock: SetClock) -> None:
@@ -297,7 +297,10 @@ def test_the_slot_of_a_submission_that_was_never_stored_comes_back(
     cut_off("dynamodb.BatchGetItem")
     set_clock.advance(minutes=2)
     assert submit()["statusCode"] == 503
-    assert used().running == 1
+    main = clients().dynamodb.get_item(
+        TableName=REFERENCES["QuotasTable"], Key={"pk": {"S": "demo"}}
+    )
+    assert len(main["Item"]["open"]["M"]) == 1
 
 
 def test_the_slot_of_an_end_that_was_not_dispatched_comes_back(
@@ -313,6 +316,23 @@ def test_the_slot_of_an_end_that_was_not_dispatched_comes_back(
     assert used().running == 0
 
 
+def test_an_end_that_the_version_before_dispatched_gives_slot_and_tokens_back(
+    submit: Submit, set_clock: SetClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A slot in a further item, which an older worker cannot give back, comes back when needed."""
+    monkeypatch.setattr(shards, "MAIN_SLOTS", 0)
+    limit(running_at_once=1)
+    store, generation_id = services().store, cuid(submit())
+    claim = store.claim("demo", generation_id, set_clock() + timedelta(seconds=70))
+    assert claim is not None
+    assert store.succeed(claim, completion("Dear Ada,")) is not None
+    store.mark_dispatched("demo", generation_id)
+    assert used() == QuotaStatus(requests=1, running=1, tokens=0)
+    set_clock.advance(seconds=61)
+    cuid(submit())
+    assert used() == QuotaStatus(requests=1, running=1, tokens=TOKENS)
+
+
 def test_a_long_line_of_old_slots_is_looked_at_from_its_end(
     submit: Submit, set_clock: SetClock
 ) -> None:
@@ -326,6 +346,7 @@ def test_a_long_line_of_old_slots_is_looked_at_from_its_end(
     services().store.cancel("demo", ids[-1])
     assert submit()["statusCode"] == 429
     services().store.cancel("demo", ids[0])
+    set_clock.advance(seconds=quotas.FULL_TIME.total_seconds())
     cuid(submit())
 
 
@@ -339,7 +360,9 @@ def test_tenants_do_not_share_limits(submit: Submit, their_submission_event: Eve
     assert (used().running, used("other").running) == (1, 1)
 
 
-def test_reading_is_not_limited(submit: Submit, reading_event: Callable[[str], Event]) -> None:
+def test_limits_of_submissions_do_not_limit_reading(
+    submit: Submit, reading_event: Callable[[str], Event]
+) -> None:
     """A tenant with no slot left can still read."""
     limit(running_at_once=1, requests_per_minute=1, tokens_per_month=1)
     generation_id = cuid(submit())
@@ -388,7 +411,7 @@ def test_too_many_at_the_same_moment_are_refused(
     """When others are always quicker, a submission gives up and says so."""
     limit(running_at_once=10)
     item: Item = {"open": {"M": {}}, "minute": {"N": "99999999999"}, "requests": {"N": "0"}}
-    monkeypatch.setattr(Quotas, "_admit", lambda *_, **__: ConditionFailed(item))
+    monkeypatch.setattr(Quotas, "_write_count", lambda *_, **__: ConditionFailed(item))
     what = "Too many submissions at the same moment."
     assert submit() == refusal(429, what, **{"retry-after": "1"})
 

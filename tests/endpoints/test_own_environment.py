@@ -10,8 +10,9 @@ import boto3
 import pytest
 
 from afterword import clock, generations
+from afterword.engine import waiting
 from afterword.flows.flow import Flow
-from afterword.generations import Submission, SubmissionOptions, waiting
+from afterword.generations import Submission, SubmissionOptions
 from afterword.generations.store import GenerationStore
 from afterword.knowledge import Draft
 from afterword.limits import Admission, Limits
@@ -35,6 +36,8 @@ from tests.harness.genai_stack import Client
 from tests.harness.native_generations import Native
 from tests.harness.roles import Grant, is_lambdas_own
 from tests.harness.webhooks import ENDPOINTS
+
+pytestmark = pytest.mark.usefixtures("greedy_tenant")
 
 ID, OTHER_ID = "019a6f3e-7c00-7000-8000-000000000001", "019a6f3e-7c00-7000-8000-000000000002"
 BIG = "x" * 20_000
@@ -684,7 +687,7 @@ def test_canceling_and_deleting_have_what_they_need(
     run_alone: Callable[[str], set[str]],
 ) -> None:
     """The functions that end generations, or delete them, use all that they have."""
-    services().registry.set_limits(tenant.id, Limits(running_at_once=5))
+    services().registry.set_limits(tenant.id, Limits(running_at_once=5, reads_per_minute=1_000))
     put({"body": BIG}, {"metadata": f'{{"a": "{BIG}"}}'})
     ended = native.submitted(inputs={"text": BIG})
     services().outbox.cancel("demo", ended)

@@ -29,6 +29,8 @@ from tests.harness.batches import KEY, MAIL, Inbox, created, file, turns
 from tests.harness.deployment import Deployment
 from tests.harness.fake_model import completion
 
+pytestmark = pytest.mark.usefixtures("greedy_tenant")
+
 BIG = "x" * 20_000
 
 

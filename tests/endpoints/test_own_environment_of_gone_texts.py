@@ -12,7 +12,8 @@ from urllib.parse import urlencode
 import pytest
 
 from afterword import batches, generations
-from afterword.generations import Submission, SubmissionOptions, waiting
+from afterword.engine import waiting
+from afterword.generations import Submission, SubmissionOptions
 from afterword.knowledge import Draft
 from afterword.runtime.clients import clients
 from afterword.services import services

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from botocore.client import BaseClient
     from mypy_boto3_bedrock_runtime import BedrockRuntimeClient
 
+pytestmark = pytest.mark.usefixtures("greedy_tenant")
+
 FOUNDATION = "amazon.nova-lite-v1:0"
 PROFILE = f"eu.{FOUNDATION}"
 PROFILE_ARN = f"arn:aws:bedrock:eu-west-1:123456789012:inference-profile/{PROFILE}"

@@ -16,6 +16,8 @@ from tests.harness.api import invoke
 from tests.harness.deployment import REFERENCES, Deployment
 from tests.harness.webhooks import ENDPOINTS, Queue, Receiver, Webhooks
 
+pytestmark = pytest.mark.usefixtures("greedy_tenant")
+
 __all__ = ["run_alone"]
 
 

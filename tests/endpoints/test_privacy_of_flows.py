@@ -46,7 +46,7 @@ def client(
 ) -> Client:
     """Return a client of an app with two steps, whose ends are made known."""
     monkeypatch.setenv("AFTERWORD_EVENT_BUS", "default")
-    monkeypatch.setattr("afterword.generations.waiting.WAIT_SECONDS", 0.0)
+    monkeypatch.setattr("afterword.engine.waiting.WAIT_SECONDS", 0.0)
     flow = Flow.model_validate(FLOW)
     services().registry.put_flow(tenant.id, flow.id, flow.model_dump_json(exclude_unset=True))
     scopes = [keys.Scope.SUBMIT, keys.Scope.READ]

@@ -9,10 +9,11 @@ import pytest
 
 from afterword import clock
 from afterword.dialects.native.generations import MEMBERS
+from afterword.engine import waiting
 from afterword.flows.flow import Flow
-from afterword.generations import ContextFilter, Reason, Status, waiting
+from afterword.generations import ContextFilter, Reason, Status
 from afterword.knowledge import Draft
-from afterword.limits import Limits
+from afterword.limits import DEFAULT_WAITS, Limits
 from afterword.runtime import deadline
 from afterword.runtime.clients import clients
 from afterword.services import services
@@ -241,6 +242,18 @@ def test_a_wait_ends_in_time(native: Native, nobody: list[float], asked: str, wa
     assert (result["statusCode"], result["body"]["status"]) == (202, "queued")
     assert result["headers"]["preference-applied"] == f"wait={waited}"
     assert sum(nobody) == pytest.approx(waited)
+
+
+def test_above_the_bound_of_waits_the_answer_comes_at_once(
+    native: Native, nobody: list[float]
+) -> None:
+    """With all of a tenant's places taken a preferred wait is left out, as RFC 7240 permits."""
+    for _ in range(DEFAULT_WAITS):
+        services().quotas.take_wait("demo", DEFAULT_WAITS, waiting.PLACE_TIME)
+    result = native.submit(prefer="wait=10")
+    assert (result["statusCode"], result["body"]["status"]) == (202, "queued")
+    assert "preference-applied" not in result["headers"]
+    assert sum(nobody) <= waiting.FREE_SECONDS
 
 
 @pytest.mark.parametrize("preference", ["", "wait", "wait=", "wait=-1", "wait=1.5", "await=5"])

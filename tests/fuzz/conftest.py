@@ -14,7 +14,8 @@ import pytest
 
 from afterword import clock
 from afterword.dialects import native, promptitude
-from afterword.generations import Status, waiting
+from afterword.engine import waiting
+from afterword.generations import Status
 from afterword.runtime.clients import clients
 from afterword.services import services
 from afterword.tenants.keys import Scope

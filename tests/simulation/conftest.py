@@ -14,7 +14,7 @@ from moto.core.botocore_stubber import BotocoreStubber
 
 from afterword import clock, generations
 from afterword.engine import admission, attempts, sweeper
-from afterword.limits import Limits
+from afterword.limits import Limits, quotas, shards
 from afterword.models import provider
 from afterword.runtime import deadline
 from afterword.runtime.clients import clients
@@ -82,6 +82,7 @@ def simulate(
         if next(runs):
             monkeypatch.setattr(BotocoreStubber, "__call__", answer)
             start_afresh()
+        spread_quotas(tenants, monkeypatch, spread=seed % 2 == 1)
         random.seed(seed)  # random waits of the worker and botocore
         world = kind(seed, tenants, submission)
         put_in_slot(world, seed, answer, monkeypatch)
@@ -115,12 +116,24 @@ def start_afresh() -> None:
         clients().dynamodb.delete_item(TableName=table, Key=key)
 
 
+def spread_quotas(
+    tenants: tuple[Tenant, Tenant], monkeypatch: pytest.MonkeyPatch, *, spread: bool
+) -> None:
+    """Let each slot have a shard of its own, and the other tenant a limit of tokens; or neither."""
+    monkeypatch.setattr(shards, "MAIN_SLOTS", 1 if spread else CAP)
+    monkeypatch.setattr(shards, "SHARD_SLOTS", 1)
+    _, free = tenants
+    services().registry.set_limits(
+        free.id, Limits(tokens_per_month=10_000_000) if spread else Limits()
+    )
+
+
 def put_in_slot(
     world: World, seed: int, answer: Callable[..., object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Let the code meet the world wherever it would meet time, chance, threads, AWS or a model."""
     time = SimpleNamespace(monotonic=world.monotonic, sleep=world.sleep)
-    for module in (deadline, admission, authentication, botocore.endpoint):
+    for module in (deadline, admission, authentication, quotas, botocore.endpoint):
         monkeypatch.setattr(module, "time", time)
     monkeypatch.setattr(clock, "now", world.clock)
     ids = seeded(seed)

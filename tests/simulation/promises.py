@@ -246,9 +246,8 @@ class Promises:
             self.broken(Promise.PUBLISHED_TRUE, pk, f"{detail['status']} was made known")
         self.published[pk] += 1
 
-    def usage_written(self, tenant: str, item: Attributes) -> None:
-        """See what a tenant with limits uses."""
-        held = len(item["open"]["M"])
+    def usage_written(self, tenant: str, held: int) -> None:
+        """See how many slots a tenant with limits has taken."""
         if held > self.cap:
             self.broken(Promise.SLOTS, tenant, f"{held} slots are taken")
 
@@ -284,15 +283,17 @@ class Promises:
             if asked > attempt(item):
                 self.broken(Promise.MODEL_CALLS, pk, f"{asked} calls for {attempt(item)} attempts")
 
-    def usage_is(self, running: int, tokens: int, items: Mapping[str, Attributes]) -> None:
-        """Check what the tenant with limits uses when nothing of it is open."""
+    def usage_is(
+        self, tenant: str, running: int, tokens: int, items: Mapping[str, Attributes]
+    ) -> None:
+        """Check what a tenant with limits uses when nothing of it is open."""
         if running:
             raise BrokenError(Promise.PLACES_BACK, f"{running} slots are still held")
         stored = sum(
             int(item[name]["N"])
             for item in items.values()
             for name in ("tokens_in", "tokens_out")
-            if item["tenant"]["S"] == self.limited and name in item
+            if item["tenant"]["S"] == tenant and name in item
         )
         if tokens != stored:
             raise BrokenError(Promise.TOKENS, f"{tokens} are counted, and {stored} are stored")

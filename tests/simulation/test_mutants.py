@@ -194,6 +194,19 @@ def add_to_what_is_there(params: Params) -> Params | None:
     return {**params, "ExpressionAttributeValues": {**sent, placeholder: {"M": count}}}
 
 
+def count_without_receipt(params: Params) -> Params | None:
+    """Let tokens be counted whether their receipt is there or not."""
+    receipt, count = (write["Update"] for write in params["TransactItems"])
+    forced = {
+        name: value
+        for name, value in receipt.items()
+        if name not in {"ConditionExpression", "ReturnValuesOnConditionCheckFailure"}
+    }
+    used = {"#expires_at": receipt["ExpressionAttributeNames"]["#expires_at"]}
+    forced["ExpressionAttributeNames"] = used
+    return {**params, "TransactItems": [{"Update": forced}, {"Update": count}]}
+
+
 def accept_nothing(
     _store: GenerationStore,
     _tenant: str,
@@ -304,6 +317,14 @@ MUTANTS = [
         {Promise.TOKENS},
         change=lambda sent: always(sent, sent["UpdateExpression"].startswith("REMOVE #open")),
         soonest=6,
+        slow=True,
+    ),
+    Mutant(
+        "tokens counted without a receipt",
+        {Promise.TOKENS},
+        operation="dynamodb.TransactWriteItems",
+        change=count_without_receipt,
+        soonest=1,
         slow=True,
     ),
     Mutant(

@@ -195,8 +195,10 @@ class World:
         ]
         if len(probes) != CAP:
             raise BrokenError(Promise.PLACES_BACK, f"{len(probes)} of {CAP} were let in")
-        used = Quotas(clients().dynamodb, USAGE).get_status(self._limited.id)
-        self.promises.usage_is(used.running, used.tokens, self._items())
+        for tenant in (self._limited.id, self._free.id):
+            if services().registry.get_limits(tenant).any:
+                used = Quotas(clients().dynamodb, USAGE).get_status(tenant)
+                self.promises.usage_is(tenant, used.running, used.tokens, self._items())
 
     def _check_statistics(self) -> None:
         day = self.clock().date()
@@ -554,8 +556,10 @@ class World:
             if before is None:
                 self.promises.opened(self._items())
         else:
-            self._step(f"{operation} usage of {pk}: {len(after['open']['M'])} open")
-            self.promises.usage_written(pk, after)
+            tenant = pk.partition("#")[0]
+            held = self._held_slots(tenant)
+            self._step(f"{operation} usage of {pk}: {held} open")
+            self.promises.usage_written(tenant, held)
         return response
 
     # --- faults
@@ -607,6 +611,12 @@ class World:
         backend = dynamodb_backends[DEFAULT_ACCOUNT_ID][REGION]
         item = backend.get_item(table, {"pk": {"S": pk}})
         return None if item is None else item.to_json()["Attributes"]
+
+    def _held_slots(self, tenant: str) -> int:
+        """Return the slots of a tenant that are taken, over all shards."""
+        names = (tenant, *(f"{tenant}#{shard}" for shard in range(1, CAP)))
+        items = (self._item(USAGE, name) or {} for name in names)
+        return sum(len(item["open"]["M"]) for item in items if "open" in item)
 
     def _items(self) -> dict[str, dict[str, Any]]:
         """Return all generations as they are, in the order in which they were accepted."""

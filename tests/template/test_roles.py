@@ -162,7 +162,6 @@ def test_a_policy_that_is_attached_for_nothing_is_seen(template: Mapping[str, An
     added = set(roles.Roles(wider).grants) - set(roles.deployed().grants)
     assert added == {
         Grant("get_flow", "dynamodb:UpdateItem", "${GenerationsTable.Arn}"),
-        Grant("get_flow", "dynamodb:UpdateItem", "${QuotasTable.Arn}"),
         Grant("get_flow", "sqs:SendMessage", "${NotifyQueue.Arn}"),
     }
 

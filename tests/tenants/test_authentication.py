@@ -43,14 +43,14 @@ def authenticator(registry: Registry, monotonic: Monotonic) -> Authenticator:  #
 def why_refused(authenticator: Authenticator, key: str | None) -> tuple[type[AfterwordError], str]:
     """Return the error that the key gets for the scope `read`."""
     with pytest.raises(AfterwordError) as refused:
-        authenticator.authenticate(key, Scope.READ)
+        authenticator.authenticate(key).require(Scope.READ)
     return type(refused.value), str(refused.value)
 
 
 def test_a_key_leads_to_its_tenant(authenticator: Authenticator, registry: Registry) -> None:
     """A live key gives the stored key, whose tenant is the caller."""
     stored, key = registry.create_key("demo", [Scope.READ, Scope.SUBMIT], "production")
-    found = authenticator.authenticate(key, Scope.READ)
+    found = authenticator.authenticate(key)
     assert (found.id, found.tenant, found.label) == (stored.id, "demo", "production")
 
 
@@ -79,15 +79,48 @@ def test_an_unknown_key_is_refused(authenticator: Authenticator) -> None:
     )
 
 
-def test_an_unknown_key_is_never_remembered(
-    authenticator: Authenticator, registry: Registry, monkeypatch: pytest.MonkeyPatch
+def test_a_flood_of_one_unknown_key_takes_one_read(
+    authenticator: Authenticator, calls: list[Call], monotonic: Monotonic
 ) -> None:
-    """A key that was refused as unknown is taken from the moment it is there."""
+    """An unknown key is looked up once in UNKNOWN_SECONDS, and refused each time."""
+    _, unknown = keys.generate_key()
+    for _ in range(100):
+        assert why_refused(authenticator, unknown)[0] is UnauthenticatedError
+    assert len(calls) == 1
+    monotonic.seconds += authentication.UNKNOWN_SECONDS
+    why_refused(authenticator, unknown)
+    assert len(calls) == 2
+
+
+def test_an_unknown_key_is_not_remembered_for_long(
+    authenticator: Authenticator,
+    registry: Registry,
+    monkeypatch: pytest.MonkeyPatch,
+    monotonic: Monotonic,
+) -> None:
+    """A key that was refused as unknown is taken UNKNOWN_SECONDS later, if it is there."""
     made = keys.generate_key()
     why_refused(authenticator, made[1])
     monkeypatch.setattr(keys, "generate_key", lambda: made)
     assert registry.create_key("demo", [Scope.READ])[1] == made[1]
-    assert authenticator.authenticate(made[1], Scope.READ).tenant == "demo"
+    monotonic.seconds += authentication.UNKNOWN_SECONDS
+    assert authenticator.authenticate(made[1]).tenant == "demo"
+
+
+def test_a_flood_of_unknown_keys_is_remembered_within_bounds(
+    authenticator: Authenticator, calls: list[Call], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of many unknown keys the last CACHE_SIZE are remembered."""
+    monkeypatch.setattr(authentication, "CACHE_SIZE", 2)
+    unknown = [keys.generate_key()[1] for _ in range(3)]
+    for key in unknown:
+        why_refused(authenticator, key)
+    calls.clear()
+    for key in unknown[1:]:
+        why_refused(authenticator, key)
+    assert calls == []
+    why_refused(authenticator, unknown[0])
+    assert len(calls) == 1
 
 
 def test_a_known_id_with_another_secret_is_an_unknown_key(
@@ -100,7 +133,7 @@ def test_a_known_id_with_another_secret_is_an_unknown_key(
     _, guess = keys.generate_key()
     unknown = (UnauthenticatedError, "The API key is not known.")
     assert why_refused(authenticator, guess) == unknown
-    authenticator.authenticate(key, Scope.READ)
+    authenticator.authenticate(key)
     assert why_refused(authenticator, guess) == unknown
 
 
@@ -130,10 +163,10 @@ def test_a_key_is_remembered_for_a_minute(
     calls.clear()
     for seconds in (1_000.0, 1_030.0, 1_059.9):
         monotonic.seconds = seconds
-        authenticator.authenticate(key, Scope.READ)
+        authenticator.authenticate(key)
     assert [call.operation for call in calls] == ["dynamodb.GetItem"]
     monotonic.seconds = 1_060.0
-    authenticator.authenticate(key, Scope.READ)
+    authenticator.authenticate(key)
     assert [call.operation for call in calls] == ["dynamodb.GetItem"] * 2
 
 
@@ -142,10 +175,10 @@ def test_a_revocation_is_seen_within_a_minute(
 ) -> None:
     """A key that is in use when it is revoked is refused 60 s later at the latest."""
     stored, key = registry.create_key("demo", [Scope.READ])
-    authenticator.authenticate(key, Scope.READ)
+    authenticator.authenticate(key)
     registry.revoke_key("demo", stored.id)
     monotonic.seconds += 59.9
-    assert authenticator.authenticate(key, Scope.READ).id == stored.id
+    assert authenticator.authenticate(key).id == stored.id
     monotonic.seconds += 0.1
     assert why_refused(authenticator, key) == (UnauthenticatedError, "The API key is revoked.")
 
@@ -157,11 +190,11 @@ def test_the_cache_does_not_grow_without_end(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """When the cache is full it starts again, and every key is still taken."""
-    monkeypatch.setattr(authentication, "_CACHE_SIZE", 2)
+    monkeypatch.setattr(authentication, "CACHE_SIZE", 2)
     made = [registry.create_key("demo", [Scope.READ])[1] for _ in range(3)]
     calls.clear()
     for key in (*made, *made):
-        authenticator.authenticate(key, Scope.READ)
+        authenticator.authenticate(key)
     assert len(calls) > 3
 
 
@@ -172,11 +205,11 @@ def test_unknown_keys_do_not_push_out_known_ones(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """However many unknown keys are tried, a known one need not be looked up again."""
-    monkeypatch.setattr(authentication, "_CACHE_SIZE", 2)
+    monkeypatch.setattr(authentication, "CACHE_SIZE", 2)
     _, key = registry.create_key("demo", [Scope.READ])
-    authenticator.authenticate(key, Scope.READ)
+    authenticator.authenticate(key)
     for _ in range(5):
         why_refused(authenticator, keys.generate_key()[1])
     calls.clear()
-    authenticator.authenticate(key, Scope.READ)
+    authenticator.authenticate(key)
     assert calls == []

@@ -238,11 +238,28 @@ def test_a_tenant_has_no_limits_at_first(registry: Registry) -> None:
 def test_limits_are_set_and_taken_away(registry: Registry) -> None:
     """Setting limits replaces them all, and leaves the tenant as it is."""
     tenant = registry.get_tenant("demo")
-    every = Limits(requests_per_minute=60, running_at_once=5, tokens_per_month=1_000_000)
+    every = Limits(
+        requests_per_minute=60,
+        running_at_once=5,
+        tokens_per_month=1_000_000,
+        reads_per_minute=600,
+        waits_at_once=20,
+    )
     for limits in (every, Limits(running_at_once=7), Limits()):
         registry.set_limits("demo", limits)
         assert registry.get_limits("demo") == limits
     assert registry.get_tenant("demo") == tenant
+
+
+def test_each_key_repeats_the_limit_of_reads(registry: Registry) -> None:
+    """Keys from before and after a change have the limit, and lose it with the tenant."""
+    before, _ = registry.create_key("demo", [Scope.READ])
+    assert before.reads_per_minute is None
+    for limit in (600, 60, None):
+        registry.set_limits("demo", Limits(reads_per_minute=limit))
+        after, _ = registry.create_key("demo", [Scope.READ])
+        found = [registry.get_key(key.id) for key in (before, after)]
+        assert [key and key.reads_per_minute for key in (*found, after)] == [limit] * 3
 
 
 @pytest.mark.parametrize("limit", [0, -1])

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from afterword.batches.intake import Intake, Requests
     from afterword.batches.requests import BatchRequests
     from afterword.batches.store import BatchStore
+    from afterword.engine.admission import Limiter
     from afterword.engine.attempts import Worker
     from afterword.engine.metrics import Metrics
     from afterword.engine.model_access import ModelAccess
@@ -29,11 +30,13 @@ if TYPE_CHECKING:
     from afterword.engine.outbox import Outbox
     from afterword.engine.submission import Submitter
     from afterword.engine.sweeper import Sweeper
+    from afterword.engine.waiting import Waiter
     from afterword.generations.listings import Listings
     from afterword.knowledge.ranking import Ranking
     from afterword.knowledge.selection import Knowledge
     from afterword.knowledge.store import ContentStore
     from afterword.limits.quotas import Quotas
+    from afterword.limits.reads import ReadMeter
     from afterword.models import Model
     from afterword.runtime.outbound import Fetcher
     from afterword.runtime.queue import Queue
@@ -129,6 +132,20 @@ class Services:
         return Quotas(self._clients.dynamodb, self.settings.quotas_table)
 
     @cached_property
+    def reads(self) -> "ReadMeter":
+        """The counts of tenants with a limit of reads."""
+        from afterword.limits.reads import ReadMeter
+
+        return ReadMeter(self.quotas)
+
+    @cached_property
+    def limiter(self) -> "Limiter":
+        """The admission of submissions, with its cache of tenants' rules."""
+        from afterword.engine.admission import Limiter
+
+        return Limiter(self.registry, self.quotas, self.store, self.outbox)
+
+    @cached_property
     def metrics(self) -> "Metrics":
         """The metrics of generations, as lines of the log."""
         from afterword.engine.metrics import Metrics
@@ -154,17 +171,23 @@ class Services:
     @cached_property
     def submitter(self) -> "Submitter":
         """The one way to submit, the tenants' limits included."""
-        from afterword.engine.admission import Limiter
         from afterword.engine.submission import Submitter
 
         return Submitter(
             self.registry,
             self.store,
             self.queue,
-            Limiter(self.registry, self.quotas, self.store, self.outbox),
+            self.limiter,
             retention_days=self.settings.retention_days,
             notify=self.settings.event_bus is not None,
         )
+
+    @cached_property
+    def waiter(self) -> "Waiter":
+        """The wait for ends, for endpoints that answer with the text."""
+        from afterword.engine.waiting import Waiter
+
+        return Waiter(self.store, self.quotas, self.limiter)
 
     @cached_property
     def model(self) -> "Model":

@@ -5,8 +5,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from afterword import clock
-from afterword.limits import Admission, LimitedError, Room, Rules
-from afterword.limits.quotas import QuotaExceeded, slot_taken_at
+from afterword.limits import Admission, LimitedError, QuotaExceeded, Room, Rules, shards
 
 if TYPE_CHECKING:
     from afterword.engine.outbox import Outbox
@@ -18,6 +17,7 @@ CACHE_SECONDS = 60.0
 """The longest time that a process still applies a tenant's old limits."""
 CHECKED_SLOTS = 25
 """The most slots, the oldest first, that a full tenant's admission looks at."""
+_CACHE_SIZE = 1_000
 STORE_GRACE = timedelta(seconds=60)
 """A younger slot may belong to a generation that is not stored yet; no function takes longer."""
 
@@ -65,13 +65,15 @@ class Limiter:
         not needed, or before the dispatch of an end.
         """
         before = clock.now() - STORE_GRACE
-        old = {held: slot for held, slot in full.open.items() if slot_taken_at(slot) < before}
-        oldest = sorted(old, key=lambda held: slot_taken_at(old[held]))[:CHECKED_SLOTS]
+        old = {held: slot for held, slot in full.open.items() if shards.taken_at(slot) < before}
+        oldest = sorted(old, key=lambda held: shards.taken_at(old[held]))[:CHECKED_SLOTS]
         ends = self._store.get_ends(tenant, oldest) if oldest else {}
         for generation_id, ended in ends.items():
             slot = old[generation_id]
-            if ended is None or ended.dispatched or ended.slot != slot:
+            if ended is None or ended.slot != slot:
                 self._quotas.release(tenant, generation_id, slot)
+            elif ended.dispatched:  # by the version before, which knew shard 0 alone
+                self._quotas.count_end(ended)
             else:
                 self._outbox.dispatch(ended)
         return len(ends)
@@ -101,6 +103,8 @@ class Limiter:
         until, rules = self._known.get(tenant, (0.0, Rules()))
         if until <= now:
             rules = self._registry.get_rules(tenant)
+            if len(self._known) >= _CACHE_SIZE:
+                self._known.clear()
             self._known[tenant] = (now + CACHE_SECONDS, rules)
         return rules
 

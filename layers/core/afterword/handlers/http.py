@@ -96,13 +96,16 @@ class Dialect(Protocol):
         ...
 
 
-def endpoint(dialect: Dialect, *scopes: Scope) -> Callable[[Endpoint], LambdaHandler]:
+def endpoint(
+    dialect: Dialect, *scopes: Scope, submits: bool = False
+) -> Callable[[Endpoint], LambdaHandler]:
     """Return a decorator that makes an endpoint a Lambda handler, open to keys with the scopes.
 
     A change of an existing generation takes two: a key that may not read acts on its own alone.
-    The handler authenticates first. Domain errors, and failed calls of AWS, become responses in the
-    dialect's shape. Any other exception is a bug: Lambda counts the error, and API Gateway answers
-    500 without a detail.
+    The handler authenticates first. Requests count against their tenant's limit of reads, but not
+    those that an endpoint which `submits` has accepted. Domain errors, and failed calls of AWS,
+    become responses in the dialect's shape. Any other exception is a bug: Lambda counts the error,
+    and API Gateway answers 500 without a detail.
     """
 
     def decorate(serve: Endpoint) -> LambdaHandler:
@@ -110,7 +113,7 @@ def endpoint(dialect: Dialect, *scopes: Scope) -> Callable[[Endpoint], LambdaHan
             log = telemetry.logger()
             with log.append_context_keys(request_id=context.aws_request_id):
                 try:
-                    response = _serve(event, dialect, scopes, serve)
+                    response = _serve(event, dialect, scopes, serve, submits=submits)
                 except AfterwordError as error:
                     response = _refusal(dialect, error)
                     log.info(
@@ -127,9 +130,32 @@ def endpoint(dialect: Dialect, *scopes: Scope) -> Callable[[Endpoint], LambdaHan
     return decorate
 
 
-def _serve(event: Event, dialect: Dialect, scopes: Collection[Scope], serve: Endpoint) -> Response:
+def _serve(
+    event: Event, dialect: Dialect, scopes: Collection[Scope], serve: Endpoint, *, submits: bool
+) -> Response:
+    """Answer a request under its tenant's limit of reads, if there is one."""
     request = _request(event)
-    api_key = services().authenticator.authenticate(dialect.read_api_key(request), *scopes)
+    api_key = services().authenticator.authenticate(dialect.read_api_key(request))
+    tenant, limit = api_key.tenant, api_key.reads_per_minute
+    if limit is None:
+        return _answer(request, api_key, scopes, serve)
+    reads = services().reads
+    reads.check(tenant, limit)
+    try:
+        response = _answer(request, api_key, scopes, serve)
+    except AfterwordError:
+        reads.count(tenant, limit)
+        raise
+    if not submits or response.status.is_client_error:
+        reads.count(tenant, limit)
+    return response
+
+
+def _answer(
+    request: Request, api_key: ApiKey, scopes: Collection[Scope], serve: Endpoint
+) -> Response:
+    for scope in scopes:
+        api_key.require(scope)
     if len(request.body) > MAX_BODY_BYTES:
         raise TooLargeError(
             f"The body must have at most {MAX_BODY_BYTES} bytes, not {len(request.body)}."

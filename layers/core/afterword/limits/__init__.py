@@ -1,36 +1,54 @@
 """Limits of tenants, and the admission of generations under them."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from afterword.errors import AfterwordError
 
-MAX_RUNNING = 1_000
-"""Open generations of a tenant with limits, at most: one item counts them."""
+MAX_RUNNING = 5_000
+"""The highest limit of open generations: a full tenant's admission reads all of their slots."""
+DEFAULT_WAITS = 50
+"""Requests of a tenant without a limit of its own that may wait for an end at once."""
+MAX_WAITS = 200
+"""The highest limit of waiting requests: one item has a place for each."""
+TOKENS_ONLY = "tokens"
+"""The slot of a generation that has none, and whose tokens are counted at its end."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """A tenant's limits; None is no limit.
+    """A tenant's limits; None is no limit, except for `waits_at_once`.
 
     - `requests_per_minute`: submissions accepted in a minute of the clock.
     - `running_at_once`: generations accepted and not ended, queued ones included.
     - `tokens_per_month`: tokens in and out in a calendar month (UTC), after which no submission is
       accepted.
+    - `reads_per_minute`: requests of a minute that accept nothing, such as reads and refusals.
+    - `waits_at_once`: requests that wait for an end; DEFAULT_WAITS for None.
     """
 
     requests_per_minute: int | None = None
     running_at_once: int | None = None
     tokens_per_month: int | None = None
+    reads_per_minute: int | None = None
+    waits_at_once: int | None = None
 
     @property
-    def slots(self) -> int:
-        """The maximum of open generations."""
-        return min(self.running_at_once or MAX_RUNNING, MAX_RUNNING)
+    def slots(self) -> int | None:
+        """The maximum of open generations; None without one, where no generation has a slot."""
+        return None if self.running_at_once is None else min(self.running_at_once, MAX_RUNNING)
+
+    @property
+    def waits(self) -> int:
+        """The maximum of waiting requests."""
+        return min(self.waits_at_once or DEFAULT_WAITS, MAX_WAITS)
 
     @property
     def any(self) -> bool:
-        """Whether the tenant has a limit; without one, nothing is counted."""
-        return self != Limits()
+        """Whether a limit is about submissions; without one, no submission is counted."""
+        counted = (self.requests_per_minute, self.running_at_once, self.tokens_per_month)
+        return counted != (None, None, None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +87,8 @@ class Allowance:
 class Admission:
     """A generation accepted under its tenant's limits, and the rest of each limit.
 
-    Without limits `slot` is None and `allowances` are empty.
+    `slot` is None where the end has nothing to give back and nothing to count. Without limits
+    `allowances` are empty.
     """
 
     id: str
@@ -89,8 +108,21 @@ class Room:
     retry_after: int
 
 
+class QuotaExceeded(NamedTuple):
+    """A refusal: `message` is the exhausted limit, `retry_after` is in seconds.
+
+    `open` are the slots by generation id, empty unless slots are exhausted. `allowances` are the
+    rest of each limit.
+    """
+
+    message: str
+    retry_after: int
+    open: Mapping[str, str]
+    allowances: tuple[Allowance, ...] = ()
+
+
 class LimitedError(AfterwordError):
-    """A submission over one of its tenant's limits; `retry_after` is in seconds.
+    """A request over one of its tenant's limits; `retry_after` is in seconds.
 
     `allowances` are the rest of each limit.
     """

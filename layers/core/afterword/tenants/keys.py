@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from afterword.errors import ForbiddenError
+
 _ALPHABET = string.ascii_letters + string.digits
 _KEY_ID = re.compile(r"[A-Za-z0-9]{12}")
 _KEY = re.compile(r"aw_([A-Za-z0-9]{12})_([A-Za-z0-9]{40})_([0-9a-f]{8})")
@@ -32,6 +34,7 @@ class ApiKey:
     """A tenant's key as stored, without its secret, of which `hash` is the SHA-256 in hex.
 
     A key with a `flow` is bound to that flow, as an app's key is in GenAI Stack.
+    `reads_per_minute` is its tenant's limit (afterword.limits), so that a read needs no other item.
     """
 
     id: str
@@ -42,6 +45,12 @@ class ApiKey:
     created_at: datetime
     revoked_at: datetime | None
     flow: str | None = None
+    reads_per_minute: int | None = None
+
+    def require(self, scope: Scope) -> None:
+        """Raise ForbiddenError if the key lacks a scope."""
+        if scope not in self.scopes:
+            raise ForbiddenError(f"The API key does not have the scope '{scope}'.")
 
     def matches(self, secret: str) -> bool:
         """Whether the secret is this key's; constant in time."""

@@ -57,6 +57,7 @@ MAX_PAGE_BYTES = 20_000_000
 """Bytes of the documents that one page of flows reads."""
 MAX_MODELS = 100
 """Models in the list of one tenant."""
+_READS = "reads_per_minute"
 MAX_FLOW_BYTES = 350_000
 """Bytes of a flow's document; an item of DynamoDB has at most 400 KB."""
 
@@ -87,12 +88,6 @@ class Registry:
         item = self._read_tenant(tenant_id)
         return Tenant(tenant_id, item["name"]["S"], time_of(item, "created_at"))
 
-    def _read_tenant(self, tenant_id: str) -> Item:
-        item = self._table.get(_tenant_key(tenant_id))
-        if item is None:
-            raise NotFoundError(f"There is no tenant {tenant_id}.")
-        return item
-
     def get_limits(self, tenant_id: str) -> Limits:
         """Return a tenant's limits; no limits for an absent tenant, which has no keys either."""
         return self.get_rules(tenant_id).limits
@@ -100,11 +95,8 @@ class Registry:
     def get_rules(self, tenant_id: str) -> Rules:
         """Return the rules of a tenant's submissions; the defaults for an absent tenant."""
         item = self._table.get(_tenant_key(tenant_id)) or {}
-        limits = {
-            limit.name: int(item[limit.name]["N"]) for limit in fields(Limits) if limit.name in item
-        }
         return Rules(
-            limits=Limits(**limits),
+            limits=_parse_limits(item),
             webhooks="webhooks" in item and int(item["webhooks"]["N"]) > 0,
             webhook_hosts=frozenset(item["webhook_hosts"]["SS"] if "webhook_hosts" in item else ()),
             models=frozenset(item["models"]["SS"]) if "models" in item else None,
@@ -144,14 +136,25 @@ class Registry:
         _require_tenant(tenant_id, outcome)
 
     def set_limits(self, tenant_id: str, limits: Limits) -> None:
-        """Set a tenant's limits; caches keep the old ones for up to 60 s."""
+        """Set a tenant's limits; caches keep the old ones for up to 60 s.
+
+        Each key repeats the limit of reads. A call that fails midway may be repeated.
+        """
         self.get_tenant(tenant_id)
-        for name, limit in asdict(limits).items():
-            if limit is not None and limit < 1:
+        given = {name: limit for name, limit in asdict(limits).items() if limit is not None}
+        for name, limit in given.items():
+            if limit < 1:
                 raise InvalidRequestError(f"{name}: must be at least 1, not {limit}.")
-        given = {name: number(limit) for name, limit in asdict(limits).items() if limit is not None}
-        removed = [name for name in asdict(limits) if name not in given]
-        self._table.update(_tenant_key(tenant_id), sets=given, removes=removed)
+        sets = {name: number(limit) for name, limit in given.items()}
+        removes = [name for name in asdict(limits) if name not in given]
+        self._table.update(_tenant_key(tenant_id), sets=sets, removes=removes)
+        for key_id in self._list_key_ids(tenant_id):
+            self._table.update(
+                _key(f"key#{key_id}", "key"),
+                sets={_READS: sets[_READS]} if _READS in sets else {},
+                removes=[] if _READS in sets else [_READS],
+                condition=exists("pk"),
+            )
 
     def create_key(
         self, tenant_id: str, scopes: Iterable[Scope], label: str = "", flow: str | None = None
@@ -161,7 +164,7 @@ class Registry:
         With a `flow`, which must exist, the key is bound to that flow. Raises ConflictError above
         MAX_LIVE_KEYS; two requests at once may both get the last one.
         """
-        self.get_tenant(tenant_id)
+        reads_per_minute = _parse_limits(self._read_tenant(tenant_id)).reads_per_minute
         if flow is not None:
             self.get_flow(tenant_id, flow)
         removed = self._make_room_for_key(tenant_id)
@@ -175,6 +178,7 @@ class Registry:
             created_at=_now(),
             revoked_at=None,
             flow=flow,
+            reads_per_minute=reads_per_minute,
         )
         if not api_key.scopes:
             raise InvalidRequestError("scopes: must be at least one.")
@@ -188,6 +192,8 @@ class Registry:
         }
         if flow is not None:
             item["flow"] = text(flow)
+        if reads_per_minute is not None:
+            item[_READS] = number(reads_per_minute)
         mark = Put(_key(f"tenant#{tenant_id}", f"key#{api_key.id}"))
         self._table.transact([Put(item), mark, *removed])
         return api_key, key_string
@@ -347,6 +353,12 @@ class Registry:
         ]
         return sorted(versions, key=lambda each: each.version, reverse=True)
 
+    def _read_tenant(self, tenant_id: str) -> Item:
+        item = self._table.get(_tenant_key(tenant_id))
+        if item is None:
+            raise NotFoundError(f"There is no tenant {tenant_id}.")
+        return item
+
     def _query(self, tenant_id: str, prefix: str, names: Collection[str] = ()) -> list[Item]:
         """Return a tenant's items with a prefix; with `names`, those attributes alone."""
         condition = equals("pk", text(f"tenant#{tenant_id}")) & begins_with("sk", prefix)
@@ -369,7 +381,14 @@ def _parse_key(item: Item) -> ApiKey:
         created_at=time_of(item, "created_at"),
         revoked_at=time_of(item, "revoked_at") if "revoked_at" in item else None,
         flow=item["flow"]["S"] if "flow" in item else None,
+        reads_per_minute=_parse_limits(item).reads_per_minute,
     )
+
+
+def _parse_limits(item: Item) -> Limits:
+    """Return the limits of a tenant's item, or that of a key's."""
+    names = (limit.name for limit in fields(Limits))
+    return Limits(**{name: int(item[name]["N"]) for name in names if name in item})
 
 
 def _parse_flow(item: Item) -> StoredFlow:
