@@ -1,6 +1,7 @@
 """The turns of a batch: read, waited for, written, and gone on with after any of them is lost."""
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from types import SimpleNamespace
@@ -202,6 +203,16 @@ def test_a_message_of_the_next_turn_waits_for_the_one_before(set_clock: SetClock
     set_clock.advance(seconds=60)
     assert taken(batch, 1).number == 2
     assert refusal(batch, 0) == LeaseRefused(None)
+
+
+@pytest.mark.usefixtures("tenant", "set_clock")
+def test_a_lease_whose_answer_was_lost_is_known(lose_answer: Callable[[str], None]) -> None:
+    """A reader has its lease though botocore repeats the write, and another with it has not."""
+    batch = put(b"\n")
+    lose_answer("dynamodb.UpdateItem")
+    assert taken(batch).number == 1
+    lose_answer("dynamodb.UpdateItem")
+    assert refusal(batch, 0) == LeaseRefused(60)
 
 
 def test_a_released_lease_is_taken_again_at_once(runner: BatchRunner) -> None:

@@ -51,6 +51,7 @@ from afterword.runtime.dynamodb import (
     seconds,
     text,
     time_of,
+    unique,
 )
 from afterword.runtime.stored import read_fields, read_word
 
@@ -115,11 +116,13 @@ class BatchStore:
         now = clock.now()
         before = equals("turn", number(turn))
         lost = equals("turn", number(turn + 1)) & differs("lease", number(_RELEASED))
+        taken = {"turn": number(turn + 1), "lease": millis(until), "lease_id": unique()}
         outcome = self._table.update(
             _key(tenant, batch_id),
-            sets={"turn": number(turn + 1), "lease": millis(until)},
+            sets=taken,
             adds={"tries": 1},
             condition=exists("id") & at_most("lease", millis(now)) & (before | lost),
+            own=taken,
             returns_item=True,
         )
         if not isinstance(outcome, ConditionFailed):
