@@ -39,8 +39,8 @@ of them, whichever API took the submission.
 called more than once.*
 
 A key looks like `aw_…`. Each key belongs to one tenant, has one or more of the scopes `submit`,
-`read` and `admin`, and can be bound to one of the tenant's flows. Another tenant's resources look
-the same as absent ones.
+`read` and `admin`, and can be bound to one of the tenant's flows. A change of an existing
+generation takes `submit` and `read`. Another tenant's resources look the same as absent ones.
 """
 SECURITY: Mapping[str, Mapping[str, str]] = {
     "bearer": {

@@ -1,13 +1,14 @@
 """The caps of a tenant's flows, versions and keys."""
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from afterword.errors import ConflictError, NotFoundError
 from afterword.runtime.clients import clients
-from afterword.runtime.dynamodb import Table
+from afterword.runtime.dynamodb import Table, TransactionCanceledError
 from afterword.tenants import registry as registries
 from afterword.tenants.keys import Scope
 from afterword.tenants.registry import Registry
@@ -73,22 +74,51 @@ def test_flows_of_an_older_version_are_counted_once(registry: Registry, calls: l
     ]
 
 
+def transact_first(monkeypatch: pytest.MonkeyPatch, first: Callable[[], object]) -> None:
+    """Let something happen between the reads of the next save and its transaction."""
+    transact = Table.transact
+
+    def after(self: Table, writes: Any) -> None:  # noqa: ANN401 - any writes
+        monkeypatch.setattr(Table, "transact", transact)
+        first()
+        transact(self, writes)
+
+    monkeypatch.setattr(Table, "transact", after)
+
+
 def test_two_new_flows_at_once_pass_no_cap(
     registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of two new flows at the same moment one is asked to try again."""
+    """Of two new flows at the same moment, with room for one, one is refused."""
     for name in ("a", "b"):
         registry.put_flow("demo", name, "{}")
-    transact = Table.transact
-
-    def transact_second(self: Table, writes: Any) -> None:  # noqa: ANN401 - any writes
-        monkeypatch.setattr(Table, "transact", transact)
-        registry.put_flow("demo", "c", "{}")
-        transact(self, writes)
-
-    monkeypatch.setattr(Table, "transact", transact_second)
-    with pytest.raises(ConflictError, match="try again"):
+    transact_first(monkeypatch, lambda: registry.put_flow("demo", "c", "{}"))
+    with pytest.raises(ConflictError, match="at most 3 flows"):
         registry.put_flow("demo", "d", "{}")
+    assert registry.list_flow_ids("demo") == ["a", "b", "c"]
+
+
+def test_flows_that_are_saved_at_once_are_all_saved(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A transaction that meets the count of another new flow is repeated."""
+    monkeypatch.setattr(registries, "CONFLICT_WAITS", (0.0, 0.0))
+    left = ["TransactionConflict"] * 3
+
+    def conflict() -> None:
+        reasons = [{"Code": "None"}, {"Code": "None"}, {"Code": left.pop()}]
+        response: Any = {"Error": {"Code": "T"}, "CancellationReasons": reasons}
+        if left:
+            transact_first(monkeypatch, conflict)
+        raise TransactionCanceledError(response, "TransactWriteItems")
+
+    left.pop()
+    transact_first(monkeypatch, conflict)
+    assert registry.put_flow("demo", "a", "{}").version == 1
+    left[:] = ["TransactionConflict"] * 3
+    transact_first(monkeypatch, conflict)
+    with pytest.raises(ConflictError, match="Another request saved flow b: try again"):
+        registry.put_flow("demo", "b", "{}")
 
 
 def test_of_too_many_versions_the_oldest_goes(registry: Registry) -> None:

@@ -8,7 +8,6 @@ refused: docs/decisions/0046-bounded-text.md.
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from fractions import Fraction
 from functools import lru_cache
 from typing import TYPE_CHECKING, cast
 from urllib.parse import unquote
@@ -303,7 +302,7 @@ class _Check:
         if not _is_number(value):
             return True
         self._spend(100)
-        return _exact(value) % _exact(divisor) == 0
+        return _is_multiple(value, divisor)
 
     def check_max_length(self, value: object, bound: object, _: object) -> bool:
         return not isinstance(value, str) or len(value) <= cast("int", bound)
@@ -487,6 +486,12 @@ def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _exact(value: object) -> Fraction:
-    """Return a number as it was written: 0.1 is a tenth."""
-    return Fraction(repr(value)) if isinstance(value, float) else Fraction(cast("int", value))
+def _is_multiple(value: object, divisor: object) -> bool:
+    """Whether a number is a multiple of another, both as they were written: 0.1 is a tenth."""
+    from fractions import Fraction  # here: few schemas need it
+
+    exact, by = (
+        Fraction(repr(each)) if isinstance(each, float) else Fraction(cast("int", each))
+        for each in (value, divisor)
+    )
+    return exact % by == 0

@@ -8,7 +8,9 @@ tenant#<id>     flow#<id>         the newest version of a flow
 tenant#<id>     version#<id>#<n> version n of a flow, never changed
 """
 
-from collections.abc import Collection, Iterable
+import random
+import time
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict, fields
 from itertools import batched
 from typing import TYPE_CHECKING
@@ -27,6 +29,7 @@ from afterword.runtime.dynamodb import (
     Value,
     absent,
     begins_with,
+    below,
     between,
     equals,
     exists,
@@ -55,6 +58,8 @@ MAX_KEYS = 2_000
 """Keys of a tenant in all: a further one removes the key that was revoked first."""
 MAX_PAGE_BYTES = 20_000_000
 """Bytes of the documents that one page of flows reads."""
+CONFLICT_WAITS = (0.05, 0.1, 0.2, 0.4)
+"""Maximum seconds to wait after each conflict with the count of another new flow."""
 MAX_MODELS = 100
 """Models in the list of one tenant."""
 _READS = "reads_per_minute"
@@ -280,11 +285,24 @@ class Registry:
             writes.append(self._count_flow(tenant_id, owner))
         elif version > MAX_VERSIONS:
             writes.append(Delete(_key(pk, f"version#{flow_id}#{version - MAX_VERSIONS}")))
-        try:
-            self._table.transact(writes)
-        except TransactionCanceledError as error:
-            raise ConflictError(f"Another request saved flow {flow_id}: try again.") from error
+        self._save(flow_id, writes)
         return flow
+
+    def _save(self, flow_id: str, writes: Sequence[Put | Update | Delete]) -> None:
+        """Write a version, the newest one and a count; again while other flows are counted."""
+        for wait in (*CONFLICT_WAITS, None):
+            try:
+                self._table.transact(writes)
+            except TransactionCanceledError as error:
+                _, _, *of_count = error.reasons
+                if of_count == ["ConditionalCheckFailed"]:
+                    raise _too_many_flows() from error
+                if of_count == ["TransactionConflict"] and wait is not None:
+                    time.sleep(random.uniform(0, wait))  # noqa: S311 - spreads load, guards nothing # nosec B311
+                    continue
+                raise ConflictError(f"Another request saved flow {flow_id}: try again.") from error
+            else:
+                return
 
     def _count_flow(self, tenant_id: str, owner: Item) -> Update:
         """Return the count of a new flow; raise ConflictError above MAX_FLOWS.
@@ -294,14 +312,12 @@ class Registry:
         counted = "flows" in owner
         flows = int(owner["flows"]["N"]) if counted else len(self.list_flow_ids(tenant_id))
         if flows >= MAX_FLOWS:
-            raise ConflictError(
-                f"A tenant has at most {MAX_FLOWS:,} flows: save a new version of one of them."
-            )
-        return Update(
-            key=_tenant_key(tenant_id),
-            sets={"flows": number(flows + 1)},
-            condition=equals("flows", number(flows)) if counted else absent("flows"),
-        )
+            raise _too_many_flows()
+        if counted:
+            condition = below("flows", number(MAX_FLOWS))
+            return Update(key=_tenant_key(tenant_id), adds={"flows": 1}, condition=condition)
+        # Two first counts at once are both right enough: the second replaces the first.
+        return Update(key=_tenant_key(tenant_id), sets={"flows": number(flows + 1)})
 
     def get_flow(self, tenant_id: str, flow_id: str, version: int | None = None) -> StoredFlow:
         """Return a version of a tenant's flow, the newest by default; raise NotFoundError."""
@@ -364,6 +380,12 @@ class Registry:
         condition = equals("pk", text(f"tenant#{tenant_id}")) & begins_with("sk", prefix)
         pages = self._table.pages(condition, attributes=names)
         return [item for page in pages for item in page.items]
+
+
+def _too_many_flows() -> ConflictError:
+    return ConflictError(
+        f"A tenant has at most {MAX_FLOWS:,} flows: save a new version of one of them."
+    )
 
 
 def _require_tenant(tenant_id: str, outcome: Item | ConditionFailed) -> None:
