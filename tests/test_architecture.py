@@ -108,6 +108,7 @@ PUBLIC: dict[str, tuple[str, ...]] = {
         "genai_stack.submission",
         "native",
         "native.batches",
+        "native.contents",
         "native.flows",
         "native.generations",
         "native.keys",

@@ -51,8 +51,13 @@ QUEUES = (
     INTAKE_DEAD_LETTERS_NAME,
 )
 BUCKETS = ("Bucket", "ContentsBucket", "BatchBucket")
-NOT_OF_MOTO = ("SSESpecification", "PointInTimeRecoverySpecification", "TimeToLiveSpecification")
-"""Properties of a table that `CreateTable` does not take."""
+NOT_OF_MOTO = (
+    "SSESpecification",
+    "PointInTimeRecoverySpecification",
+    "TimeToLiveSpecification",
+    "DeletionProtectionEnabled",
+)
+"""Properties of a table that `CreateTable` does not take, or that tests have to do without."""
 
 
 @contextmanager
