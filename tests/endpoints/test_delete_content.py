@@ -14,8 +14,9 @@ from tests.harness import contents
 from tests.harness.api import Api
 from tests.harness.belongings import make_belongings
 from tests.harness.native_generations import problem
+from tests.harness.response_headers import NO_STORE
 
-DELETED = {"statusCode": 204, "headers": {"cache-control": "no-store"}, "body": None}
+DELETED = {"statusCode": 204, "headers": {**NO_STORE}, "body": None}
 NOT_FOUND = problem(404, "There is no such content.")
 BIG = "x" * (INLINE_BYTES + 1)
 

@@ -90,6 +90,7 @@ def test_a_result_that_is_gone_is_a_410(native: Native) -> None:
     assert native.ask("get_generation", generation_id) == problem(410, GONE)
 
 
+@pytest.mark.long
 def test_a_submission_that_is_repeated_too_late_is_a_410(native: Native) -> None:
     """An idempotency key whose result is gone says so."""
     accepted = native.submit(idempotency_key="case-457")
@@ -108,6 +109,7 @@ def test_a_list_shows_the_rest_and_marks_what_is_gone(native: Native) -> None:
     assert (shown[lost]["gone"], shown[open_one]["gone"]) == (True, False)
 
 
+@pytest.mark.long
 def test_metadata_that_are_gone_hide_no_result(native: Native) -> None:
     """A generation is shown without the metadata that are gone, and marked."""
     metadata = json.dumps({"a": BIG})
@@ -144,6 +146,7 @@ def test_an_apps_text_that_is_gone_has_failed(ask: Ask) -> None:
     assert told.items() <= body["meta_data"].items()
 
 
+@pytest.mark.long
 def test_a_chat_says_which_answer_is_gone(ask: Ask) -> None:
     """A session whose answer is gone has the explanation in its place."""
     succeed(put())
@@ -217,6 +220,7 @@ def test_inputs_that_are_gone_fail_the_first_attempt(
     assert model.prompts == []
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("tenant")
 def test_a_file_that_is_gone_fails_the_first_attempt(
     message_event: MessageEvent, use_model: Callable[[FakeModel], None]
@@ -230,6 +234,7 @@ def test_a_file_that_is_gone_fails_the_first_attempt(
     assert failure(generation_id) == (Reason.INPUT_MISSING, 1)
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("tenant")
 def test_a_steps_result_that_is_gone_fails_the_next_attempt(
     message_event: MessageEvent, use_model: Callable[[FakeModel], None]
@@ -257,6 +262,7 @@ def test_a_retry_without_its_inputs_is_a_410(native: Native) -> None:
     assert native.ask("retry_generation", generation_id) == refused
 
 
+@pytest.mark.long
 def test_what_is_gone_can_be_deleted(native: Native) -> None:
     """A generation whose objects are gone is deleted like any other."""
     generation_id = succeed(put(inputs={"text": BIG}))

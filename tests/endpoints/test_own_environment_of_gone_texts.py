@@ -62,6 +62,13 @@ READERS = {
 SHOWN = {*BODIES, *READERS, "retry_generation", "generate", "intake", "sweep_objects"}
 
 
+def short_of(functions: Mapping[str, object], *short: str) -> list[Any]:
+    """Return the functions as parameters, those that are not named for the long form."""
+    return [
+        pytest.param(each, marks=[] if each in short else [pytest.mark.long]) for each in functions
+    ]
+
+
 def uses(function: str) -> None:
     """Check that a function has used its rights for texts that are gone."""
     deployed = roles.deployed()
@@ -107,7 +114,7 @@ def test_every_function_with_these_rights_is_shown() -> None:
     assert having == SHOWN
 
 
-@pytest.mark.parametrize("function", BODIES)
+@pytest.mark.parametrize("function", short_of(BODIES, "submit_generation"))
 def test_a_refused_submission_leaves_no_text(api: Api, function: str) -> None:
     """A repeated submission's texts are deleted; a result that is gone is no failure of AWS."""
     headers = {"idempotency-key": "case-457"}
@@ -128,8 +135,8 @@ def test_a_refused_submission_leaves_no_text(api: Api, function: str) -> None:
     return uses(function)
 
 
-@pytest.mark.parametrize(("function", "status"), READERS.items())
-def test_a_reader_tells_what_is_gone(api: Api, function: str, status: int) -> None:
+@pytest.mark.parametrize("function", short_of(READERS, "get_generation", "list_generations"))
+def test_a_reader_tells_what_is_gone(api: Api, function: str) -> None:
     """A function that reads texts may know of an absent one that it is absent."""
     generation_id = put_big()
     somebody_else_succeeds(generation_id)
@@ -137,7 +144,7 @@ def test_a_reader_tells_what_is_gone(api: Api, function: str, status: int) -> No
     names = ("processCuid", "text_gen_id", "logId", "questionId", "id")
     about = api.naming(**dict.fromkeys(names, generation_id))
     roles.deployed().used.clear()
-    assert about.call(function)["statusCode"] == status
+    assert about.call(function)["statusCode"] == READERS[function]
     uses(function)
 
 
@@ -207,6 +214,7 @@ def lose_file(event: Event, *, has_versions: bool) -> Event:
     return event
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("set_clock")
 def test_the_intake_leaves_no_text(
     tenant: Tenant, load_event: Callable[[str], Event], calls: list[Call]

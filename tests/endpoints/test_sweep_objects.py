@@ -135,7 +135,7 @@ def test_a_deletion_that_dies_anywhere_leaves_no_text(
         assert services().outbox.succeed(claim, completion(BIG))
         return ids[record]
 
-    prepared = [prepare(str(number)) for number in range(9)]
+    prepared = [prepare(str(number)) for number in range(6)]
     calls = die_at_each_call(
         lambda record: native.ask("delete_generation", ids[record]),
         lambda record: native.ask("delete_generation", ids[record]),
@@ -174,7 +174,13 @@ def test_a_cancellation_that_dies_anywhere_leaves_no_text(
     assert keys("Bucket") == named_by_generations()
 
 
-@pytest.mark.parametrize("gone", [True, False], ids=["erased meanwhile", "kept"])
+@pytest.mark.parametrize(
+    "gone",
+    [
+        pytest.param(True, id="erased meanwhile"),
+        pytest.param(False, id="kept", marks=pytest.mark.long),
+    ],
+)
 def test_a_worker_that_dies_anywhere_leaves_no_text(
     die_at_each_call: Run,
     fate: Fate,
@@ -221,6 +227,7 @@ def test_a_worker_that_dies_anywhere_leaves_no_text(
     assert bool(keys("Bucket")) is not gone
 
 
+@pytest.mark.long
 def test_a_submission_that_dies_anywhere_leaves_no_text(
     die_at_each_call: Run, native: Native, set_clock: SetClock
 ) -> None:
@@ -239,6 +246,7 @@ def test_a_submission_that_dies_anywhere_leaves_no_text(
     assert len(keys("Bucket")) == calls + 1
 
 
+@pytest.mark.long
 def test_a_content_that_dies_anywhere_leaves_no_text(
     die_at_each_call: Run, set_clock: SetClock
 ) -> None:

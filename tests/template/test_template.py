@@ -484,6 +484,7 @@ def test_the_indexes_are_the_cheap_ones(deployment: Deployment) -> None:
         for index in table["GlobalSecondaryIndexes"]
     } == {
         "by_flow": (["list_key", "list_order"], {"ProjectionType": "KEYS_ONLY"}),
+        "by_tenant": (["tenant", "list_order"], {"ProjectionType": "KEYS_ONLY"}),
         "by_due": (["due_shard", "due_at"], {"ProjectionType": "KEYS_ONLY"}),
         "by_conversation": (["conversation", "list_order"], {"ProjectionType": "KEYS_ONLY"}),
         "by_reference": (["reference", "list_order"], {"ProjectionType": "KEYS_ONLY"}),
