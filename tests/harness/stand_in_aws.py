@@ -57,11 +57,7 @@ NOT_OF_MOTO = (
     "TimeToLiveSpecification",
     "DeletionProtectionEnabled",
 )
-<<<<<<< HEAD
 """Properties of a table that `CreateTable` does not take, or that keep a test from deleting it."""
-=======
-"""Properties of a table that `CreateTable` does not take, or that tests have to do without."""
->>>>>>> erased
 
 
 @contextmanager
