@@ -70,6 +70,7 @@ TABLES = {
     "afterword.limits.quotas": "QuotasTable",
     "afterword.tenants.registry": "RegistryTable",
     "afterword.usage.statistics": "StatisticsTable",
+    "afterword.webhooks.circuits": "WebhooksTable",  # the circuits of what the store has
     "afterword.webhooks.store": "WebhooksTable",
 }
 """The table of each module that has one."""
@@ -141,6 +142,7 @@ PUBLIC: dict[str, tuple[str, ...]] = {
         "deliveries",
         "endpoints",
         "hosts",
+        "replays",
     ),
     "flows": (
         "documents",

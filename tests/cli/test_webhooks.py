@@ -111,7 +111,7 @@ def test_a_test_and_its_replay(afterword: Afterword, webhook: str, set_clock: Se
     claimed = store.claim(store.get_delivery("demo", webhook, begun), START + timedelta(seconds=45))
     assert claimed is not None
     tried = Try(set_clock(), 500, "the host answered with status 500", 0.1)
-    store.record_try(claimed, DeliveryStatus.FAILED, tried)
+    store.record_end(claimed, DeliveryStatus.FAILED, tried)
     shown = afterword("webhook", "deliveries", "demo", webhook).stdout.splitlines()
     assert [word for word in shown[1].split("  ") if word] == [
         begun,
@@ -155,6 +155,17 @@ def test_what_is_no_host_is_refused(afterword: Afterword, host: str) -> None:
     assert (
         told.stderr == f"afterword: host: must be a host such as hooks.example.com, not {host!r}.\n"
     )
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "169.254.169.254", "localhost:8443"])
+def test_a_private_host_is_refused(afterword: Afterword, host: str) -> None:
+    """A host that is private, or whose name leads inside, is refused when it is set."""
+    told = afterword("tenant", "webhook-hosts", "demo", host)
+    assert told.exit_code == 1
+    assert told.stderr == (
+        f"afterword: host: must be on the public internet: {host} leads to a private address.\n"
+    )
+    assert services().registry.get_rules("demo").webhook_hosts == frozenset()
 
 
 def test_none_takes_no_host(afterword: Afterword) -> None:

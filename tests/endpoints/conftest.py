@@ -172,6 +172,7 @@ def webhook_queue(
     """Return the queue that the sender is given its messages by."""
     queue = WebhookQueue(load_event)
     monkeypatch.setattr(queues.Queue, "change_visibility", lambda _, *hidden: queue.hide(*hidden))
+    monkeypatch.setattr(queues.Queue, "send_later", lambda _, *sent: queue.delay(*sent))
     return queue
 
 

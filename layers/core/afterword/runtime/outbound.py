@@ -33,6 +33,9 @@ MAX_REDIRECTS = 3
 MAX_REPLY_BYTES = 65_536
 """Bytes that are read of the answer to a post."""
 
+LOOK_UP_SECONDS = 5.0
+"""For the addresses of a host that is registered."""
+
 _CONNECT_SECONDS = 5.0
 _CHUNK = 65_536
 _HEADERS = {"User-Agent": "afterword/0.1.0", "Accept": "*/*", "Accept-Encoding": "identity"}
@@ -49,6 +52,7 @@ _REDIRECTS = frozenset(
 _NOT_FOUND = "the host was not found on the public internet"
 """The cause for a private host and for an unknown name alike, so that callers cannot probe."""
 _INSTEAD = "send the file itself instead."
+_PUBLIC_ALONE = "its name must resolve to public addresses alone."
 
 type Resolve = Callable[[str, int], Sequence[str]]
 """Returns the IP addresses of a host; raises OSError without any."""
@@ -114,13 +118,36 @@ class Fetcher:
             raise FetchError(_describe_timeout(seconds)) from error
 
     def check(self, url: str) -> None:
-        """Raise FetchError for a URL that `target` refuses whatever its name resolves to."""
+        """Raise FetchError for a URL whose host is private, or is not found now."""
         scheme, host, port, _ = parse_url(url)
         if self._check(scheme, host, port):
             return
-        with suppress(ValueError):  # a name, which is resolved when used
-            if not is_public(str(ip_address(host))):
-                raise FetchError(_NOT_FOUND)
+        try:
+            addresses = self._find(host, port)
+        except TimeoutError as error:
+            why = f"the host was not found in {LOOK_UP_SECONDS:g} seconds"
+            raise FetchError(why, "try again.") from error
+        except FetchError as error:
+            raise FetchError(_NOT_FOUND, _PUBLIC_ALONE) from error
+        if not all(map(is_public, addresses)):
+            raise FetchError(_NOT_FOUND, _PUBLIC_ALONE)
+
+    def _find(self, host: str, port: int) -> Sequence[str]:
+        """Return the IP addresses of a host; raise TimeoutError, or FetchError without any."""
+        with suppress(ValueError):
+            return [str(ip_address(host))]
+        return self._look_up(host, port, time.monotonic() + LOOK_UP_SECONDS)
+
+    def is_private(self, host: str) -> bool:
+        """Whether a host, with or without a port, is known to be private, and is not allowed."""
+        _, name, port, _ = parse_url(f"https://{host}/")
+        if f"{name}:{port}" in self._allowed:
+            return False
+        try:
+            addresses = self._find(name, port)
+        except (TimeoutError, FetchError):
+            return False
+        return not all(map(is_public, addresses))
 
     def target(self, url: str, ends: float) -> Target:
         """Return the target of a URL, resolved and checked.

@@ -1,0 +1,56 @@
+"""Many deliveries in virtual time: a dead receiver harms no other tenant.
+
+The table, the queue and the receivers are stand-ins with modelled costs (`webhook_traffic.py`);
+deliveries, circuits, sender and sweeper are the product's.
+"""
+
+import pytest
+
+from afterword.webhooks.circuits import MAX_PACE
+from tests.harness.webhook_traffic import Traffic, alive, hanging
+
+HOUR = 3_600.0
+
+
+@pytest.mark.parametrize(
+    "parked", [600, pytest.param(200_000, marks=pytest.mark.long)], ids=["few", "many"]
+)
+def test_a_dead_receiver_delays_no_other_tenant(
+    parked: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With 200,000 deliveries parked another tenant's are sent within 10 s; few are in flight.
+
+    Once the dead receiver answers again, each delivery reaches it once, at a bounded pace.
+    """
+    traffic = Traffic()
+    traffic.install(monkeypatch)
+    rate = 1.2 if parked < 10_000 else 20.0
+    dies, recovers = 60.0, 60.0 + parked / rate
+    ends = recovers + 2 * HOUR + parked / MAX_PACE * 60
+
+    def receive(at: float) -> tuple[float, int | None]:
+        return hanging(at) if dies <= at < recovers else alive(at)
+
+    endpoint = traffic.add("dead", receive)
+    traffic.add("neighbour", alive)
+    traffic.sweep_each_minute(ends)
+    traffic.every(1 / rate, lambda: traffic.end("dead"), recovers)
+    traffic.every(7.0, lambda: traffic.end("neighbour"), ends)
+    traffic.run(recovers)
+    waiting, tries = traffic.parked(endpoint), traffic.posts["dead"]
+    messages, in_flight = traffic.messages["dead"], traffic.most_in_flight
+    traffic.run(ends)
+    with capsys.disabled():
+        print(  # noqa: T201 - figures
+            f"\n  {waiting:,} parked; {tries:,} tries and {messages:,} messages of the dead until"
+            f" it was back; {in_flight} in flight at most, {traffic.most_in_flight} afterwards;"
+            f" the neighbour waited {max(traffic.waited['neighbour']):.1f} s at most;"
+            f" {max(traffic.minutes.values()):,} a minute at most"
+            f" {dict(traffic.db.units)}, {dict(traffic.db.calls)}"
+        )
+    assert waiting > 0.95 * parked
+    assert traffic.most_in_flight < 10_000
+    assert max(traffic.waited["neighbour"]) < 10
+    assert set(traffic.statuses()) == {"delivered"}
+    assert set(traffic.delivered.values()) == {1}
+    assert traffic.parked(endpoint) == 0
