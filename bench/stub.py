@@ -36,6 +36,8 @@ class Stub(ThreadingHTTPServer):
                 return {"Attributes": _ended(item, request["UpdateExpression"])}
             case "Query":
                 return {"Items": [], "Count": 0, "ScannedCount": 0}
+            case "BatchGetItem":
+                return {"Responses": {}, "UnprocessedKeys": {}}
             case "PutEvents":
                 return {"FailedEntryCount": 0, "Entries": [{"EventId": "1"}]}
             case "SendMessage":

@@ -161,7 +161,7 @@ def webhooks(
 def receiver(aws: None, monkeypatch: pytest.MonkeyPatch) -> Receiver:  # noqa: ARG001 - its effect
     """Return the receiver of all requests to webhooks from now on."""
     receiver = Receiver()
-    monkeypatch.setattr(Fetcher, "post", lambda _, *sent: receiver.post(*sent))
+    monkeypatch.setattr(Fetcher, "post", lambda _, *sent: receiver.post(*sent[:4]))
     return receiver
 
 

@@ -1,11 +1,13 @@
 """Replaying the failed deliveries since a time: the handler with its event, under moto."""
 
+import json
+
 import pytest
 
 from afterword.services import services
 from afterword.webhooks import replays
 from tests.conftest import SetClock
-from tests.harness.webhooks import ABSENT, NO_WEBHOOK, Queue, Receiver, Webhooks, problem
+from tests.harness.webhooks import ABSENT, NO_WEBHOOK, Queue, Receiver, Result, Webhooks, problem
 
 SINCE = "2026-11-10T10:30:00Z"
 NO_TIME = "must be a time like 2026-11-10T09:00:00Z."
@@ -16,6 +18,12 @@ def give_up(webhooks: Webhooks, webhook: str) -> str:
     delivery = webhooks.tested(webhook)
     assert services().webhook_store.give_up(delivery)
     return delivery.id
+
+
+def replay(webhooks: Webhooks, webhook: str, members: dict[str, object]) -> Result:
+    """Send a request with these members."""
+    event = webhooks.event("replay_deliveries", {"webhookId": webhook}, json.dumps(members))
+    return webhooks.send("replay_deliveries", event)
 
 
 def test_failed_deliveries_since_a_time_are_sent_again(
@@ -59,7 +67,7 @@ def test_a_log_of_any_length_is_replayed_page_by_page(
     members: dict[str, object] = {"since": "2026-11-10T10:00:00+01:00"}
     replayed = []
     while True:
-        body = webhooks.call("replay_deliveries", webhook, **members)["body"]
+        body = replay(webhooks, webhook, members)["body"]
         replayed.append(body["replayed"])
         if body["after"] is None:
             break
@@ -107,7 +115,7 @@ def test_what_cannot_be_read_is_named(
 ) -> None:
     """A request without a time, or with a foreign cursor, is refused."""
     webhook = webhooks.created()["id"]
-    result = webhooks.call("replay_deliveries", webhook, **members)
+    result = replay(webhooks, webhook, members)
     assert result == problem(422, message, field)
 
 

@@ -7,6 +7,7 @@ ten messages, and one queue in plain order, the worst case of a fair queue.
 
 import heapq
 import itertools
+import logging
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ import pytest
 from afterword import clock
 from afterword.generations import Status
 from afterword.generations.ends import End
+from afterword.runtime import telemetry
 from afterword.runtime.deadline import Deadline
 from afterword.runtime.outbound import Reply
 from afterword.runtime.queue import Message, MessageOutcome, Queue
@@ -108,7 +110,10 @@ class Traffic:
         self.sweeper = DeliverySweeper(self.store, circuits, queue, threads=1)
 
     def install(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Make the world's time the product's."""
+        """Make the world's time the product's, and log nothing."""
+        quiet = logging.getLogger("quiet")
+        quiet.setLevel(logging.CRITICAL)
+        monkeypatch.setattr(telemetry, "logger", lambda: quiet)
         monkeypatch.setattr(clock, "now", lambda: START + timedelta(seconds=self.at + self._spent))
 
     def _spend(self, _operation: str) -> None:
@@ -236,11 +241,31 @@ class Traffic:
         tenant = message.tenant
         self.posts[tenant] += 1
         seconds, status = self.receivers[tenant](self.at)
-        if seconds > SLOW_SECONDS:
-            self.later(SLOW_SECONDS, lambda: self.sender.note_slow(sending))
-        self.later(
-            self._spent + seconds, lambda: self._settle(message, sending, status, seconds, left)
-        )
+        self._answer(message, sending, status, (self._spent, seconds, 0.0), left)
+
+    def _answer(
+        self,
+        message: Message,
+        sending: Sending,
+        status: int | None,
+        times: tuple[float, float, float],
+        left: list[int],
+    ) -> None:
+        """Let an answer come, or note every few seconds that none has come."""
+        spent, seconds, passed = times
+        if seconds - passed <= SLOW_SECONDS:
+            rest = spent + seconds - passed
+            self.later(rest, lambda: self._settle(message, sending, status, seconds, left))
+            return
+
+        def look() -> None:
+            if self.sender.note_slow(sending):
+                self._settle(message, sending, None, passed + SLOW_SECONDS, left)
+            else:
+                then = (spent, seconds, passed + SLOW_SECONDS)
+                self._answer(message, sending, status, then, left)
+
+        self.later(SLOW_SECONDS, look)
 
     def _settle(
         self,

@@ -9,11 +9,9 @@ import pytest
 from afterword.webhooks.circuits import MAX_PACE
 from tests.harness.webhook_traffic import Traffic, alive, hanging
 
-HOUR = 3_600.0
-
 
 @pytest.mark.parametrize(
-    "parked", [600, pytest.param(200_000, marks=pytest.mark.long)], ids=["few", "many"]
+    "parked", [1_000, pytest.param(200_000, marks=pytest.mark.long)], ids=["few", "many"]
 )
 def test_a_dead_receiver_delays_no_other_tenant(
     parked: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -24,9 +22,9 @@ def test_a_dead_receiver_delays_no_other_tenant(
     """
     traffic = Traffic()
     traffic.install(monkeypatch)
-    rate = 1.2 if parked < 10_000 else 20.0
-    dies, recovers = 60.0, 60.0 + parked / rate
-    ends = recovers + 2 * HOUR + parked / MAX_PACE * 60
+    rate, dies = 20.0, 30.0
+    recovers = dies + parked / rate
+    ends = recovers + 2_000 + 2 * parked / MAX_PACE * 60
 
     def receive(at: float) -> tuple[float, int | None]:
         return hanging(at) if dies <= at < recovers else alive(at)
@@ -48,7 +46,7 @@ def test_a_dead_receiver_delays_no_other_tenant(
             f" {max(traffic.minutes.values()):,} a minute at most"
             f" {dict(traffic.db.units)}, {dict(traffic.db.calls)}"
         )
-    assert waiting > 0.95 * parked
+    assert waiting > 0.85 * parked
     assert traffic.most_in_flight < 10_000
     assert max(traffic.waited["neighbour"]) < 10
     assert set(traffic.statuses()) == {"delivered"}

@@ -14,6 +14,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from http import HTTPStatus
 from http.client import HTTPException
 from ipaddress import ip_address
@@ -58,6 +59,10 @@ type Resolve = Callable[[str, int], Sequence[str]]
 """Returns the IP addresses of a host; raises OSError without any."""
 
 
+type Opened = Callable[[Callable[[], None]], None]
+"""Takes a function that cuts a connection off, which another thread may call."""
+
+
 @dataclass(frozen=True, slots=True)
 class Reply:
     """The head of an answer; header names are in lower case."""
@@ -98,16 +103,25 @@ class Fetcher:
             raise FetchError(_describe_timeout(seconds), _INSTEAD) from error
         raise FetchError(f"must not redirect more than {MAX_REDIRECTS} times")
 
-    def post(self, url: str, body: bytes, headers: Mapping[str, str], seconds: float) -> Reply:
+    def post(
+        self,
+        url: str,
+        body: bytes,
+        headers: Mapping[str, str],
+        seconds: float,
+        opened: Opened | None = None,
+    ) -> Reply:
         """Send a body to a URL and return the answer, whatever its status.
 
         No redirect is followed. At most MAX_REPLY_BYTES of the answer's body are read, and dropped.
-        Raises FetchError for a refused address, or without an answer in time.
+        `opened` gets a function that cuts the connection off. Raises FetchError for a refused
+        address, or without an answer in time.
         """
         ends = time.monotonic() + seconds
         try:
             target = self.target(url, ends)
-            with self._send(target, ends, "POST", {**_POST_HEADERS, **headers}, body) as answer:
+            sent = {**_POST_HEADERS, **headers}
+            with self._send(target, ends, "POST", sent, body, opened) as answer:
                 reply = Reply(
                     answer.status, {name.lower(): text for name, text in answer.headers.items()}
                 )
@@ -197,17 +211,20 @@ class Fetcher:
             return _read_content(answer, ends, max_bytes)
 
     @contextmanager
-    def _send(
+    def _send(  # noqa: PLR0913, PLR0917 - the parts of a request
         self,
         target: Target,
         ends: float,
         method: str,
         headers: Mapping[str, str],
         body: bytes | None = None,
+        opened: Opened | None = None,
     ) -> Iterator[HTTPResponse]:
         """Send a request and yield its answer, with the head read alone."""
         try:
             with self._open(target, ends) as connection:
+                if opened is not None:
+                    opened(partial(_cut, connection.sock))
                 connection.request(
                     method,
                     target.path,

@@ -50,6 +50,7 @@ MAX_WAIT = 12 * 60 * 60
 """Seconds between two tries, whatever the receiver asks for."""
 SLOW_SECONDS = 3.0
 """A try that takes longer counts as a failure of the circuit until it succeeds."""
+CUT_OFF = f"the host took longer than {SLOW_SECONDS:g} seconds while other tries failed"
 EARLY_SECONDS = 60
 """A message that comes so much too early, as by another clock, is put off and not dropped."""
 HTTP_GONE = 410
@@ -62,7 +63,11 @@ _SECONDS = re.compile("[0-9]{1,9}")
 
 @dataclass(slots=True)
 class Sending:
-    """A claimed delivery with all that its try takes; `is_slow` once it is noted as slow."""
+    """A claimed delivery with all that its try takes.
+
+    `is_slow` is true once it is noted as slow. `cut` cuts off its open connection, which `is_cut`
+    notes.
+    """
 
     delivery: "Delivery"
     endpoint: Endpoint
@@ -70,6 +75,8 @@ class Sending:
     headers: "Headers"
     at: "datetime"
     is_slow: bool = False
+    is_cut: bool = False
+    cut: "Callable[[], None] | None" = None
 
     @property
     def is_probe(self) -> bool:
@@ -110,17 +117,22 @@ class Sender:
                 message.message_id: threads.submit(self._try_message, message, under_way)
                 for message in messages
             }
-            _, hanging = wait_for(tries.values(), SLOW_SECONDS)
-            if hanging:
-                self._note_slow(list(under_way.values()))
+            hanging = set(tries.values())
+            while hanging:
+                _, hanging = wait_for(hanging, SLOW_SECONDS)
+                if hanging:
+                    self._look_at_slow(list(under_way.values()))
             outcomes = ((message_id, tried.result()) for message_id, tried in tries.items())
             return ids_to_redeliver(outcomes)
 
-    def _note_slow(self, hanging: "Sequence[Sending]") -> None:
+    def _look_at_slow(self, hanging: "Sequence[Sending]") -> None:
+        """Note slow tries, and cut off those of an open circuit."""
         for sending in hanging:
             try:
-                self.note_slow(sending)
-            except (BotoCoreError, ClientError) as error:
+                if self.note_slow(sending) and sending.cut is not None:
+                    sending.is_cut = True
+                    sending.cut()
+            except (BotoCoreError, ClientError, UnavailableError) as error:
                 telemetry.logger().warning(
                     "could not note a slow receiver",
                     extra={"tenant": sending.endpoint.tenant, "why": str(error)},
@@ -223,28 +235,36 @@ class Sender:
         delivery = sending.delivery
         url = delivery.url or sending.endpoint.url or ""
         body = delivery.body.encode()
+
+        def opened(cut: "Callable[[], None]") -> None:
+            sending.cut = cut
+
         try:
-            reply = self._fetcher.post(url, body, sending.headers, SEND_SECONDS)
+            reply = self._fetcher.post(url, body, sending.headers, SEND_SECONDS, opened)
         except FetchError as error:
-            return None, error.why
+            return None, CUT_OFF if sending.is_cut else error.why
         return (
             reply,
             "" if reply.status in _SUCCESS else f"the host answered with status {reply.status}",
         )
 
-    def note_slow(self, sending: Sending) -> None:
-        """Count a try that hangs as a failure, before its end.
+    def note_slow(self, sending: Sending) -> bool:
+        """Count a try that hangs as a failure, once; return whether its circuit is open.
 
-        So a receiver that hangs takes few senders, until its circuit opens; a late success closes
-        the circuit again.
+        So a receiver that hangs takes few senders. A try that succeeds after this closes the
+        circuit again.
         """
         if sending.is_probe:
-            return
+            return False
+        circuit = sending.circuit
+        if sending.is_slow:
+            return self._circuits.read(circuit.tenant, circuit.name).is_open
         sending.is_slow = True
-        circuit = self._circuits.count_failure(sending.circuit)
-        if circuit.failures >= OPEN_AFTER and not circuit.is_open:
-            due_at = clock.now() + timedelta(seconds=SEND_SECONDS)
-            self._circuits.open(circuit, due_at, probe=None)
+        circuit = self._circuits.count_failure(circuit)
+        if circuit.failures < OPEN_AFTER or circuit.is_open:
+            return circuit.is_open
+        self._circuits.open(circuit, clock.now() + timedelta(seconds=SEND_SECONDS), probe=None)
+        return True
 
     def settle(self, sending: Sending, reply: "Reply | None", why: str, seconds: float) -> None:
         """Store the result of a try, and send the message of the next one."""
