@@ -148,7 +148,7 @@ def test_the_sweeper_chooses_a_probe_every_quarter_of_an_hour(
 def test_a_success_closes_a_circuit_and_the_parked_leave_at_a_pace(
     webhooks: Webhooks, receiver: Receiver, webhook_queue: Queue, set_clock: SetClock
 ) -> None:
-    """They are sent spread over minutes, and the circuit is off the index once none is left."""
+    """Messages are spread over minutes, and the circuit is off the index once none is left."""
     webhook, deliveries = opened(webhooks, receiver, webhook_queue)
     waiting = [parked(webhooks, webhook) for _ in range(3)]
     services().webhook_circuits.appoint(circuit(webhook), deliveries[-1].id)
@@ -201,7 +201,7 @@ def test_parked_deliveries_of_an_endpoint_that_is_no_more_fail(
     set_clock: SetClock,
     how: str,
 ) -> None:
-    """They are ended without a try, some with each run."""
+    """Deliveries end without a try, some with each run."""
     webhook, _ = opened(webhooks, receiver, webhook_queue)
     waiting = parked(webhooks, webhook)
     if how == "removed":

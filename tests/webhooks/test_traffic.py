@@ -4,6 +4,8 @@ The table, the queue and the receivers are stand-ins with modelled costs (`webho
 deliveries, circuits, sender and sweeper are the product's.
 """
 
+from contextlib import nullcontext
+
 import pytest
 
 from afterword.webhooks.circuits import MAX_PACE
@@ -38,7 +40,7 @@ def test_a_dead_receiver_delays_no_other_tenant(
     waiting, tries = traffic.parked(endpoint), traffic.posts["dead"]
     messages, in_flight = traffic.messages["dead"], traffic.most_in_flight
     traffic.run(ends)
-    with capsys.disabled():
+    with capsys.disabled() if parked > 10_000 else nullcontext():
         print(  # noqa: T201 - figures
             f"\n  {waiting:,} parked; {tries:,} tries and {messages:,} messages of the dead until"
             f" it was back; {in_flight} in flight at most, {traffic.most_in_flight} afterwards;"

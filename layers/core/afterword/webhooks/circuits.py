@@ -168,7 +168,7 @@ class CircuitStore:
         )
 
     def appoint(self, circuit: Circuit, probe: str) -> bool:
-        """Make a delivery the probe if the circuit is open; return whether it is."""
+        """Make a delivery the probe if the circuit is open; return false if it is closed."""
         outcome = self._table.update(
             _key(circuit),
             sets={"probe": text(probe), "due_at": millis(clock.now() + GUARD)},

@@ -44,8 +44,8 @@ class WebhookReplays:
     ) -> Replayed:
         """Begin the failed deliveries of events since a time anew, oldest first, for one page.
 
-        They are parked, and leave at the pace of a circuit that has closed; one that is open keeps
-        them. Raises NotFoundError, and ConflictError for a disabled endpoint.
+        The deliveries are parked, and leave at the pace of a circuit that has closed; an open one
+        keeps them. Raises NotFoundError, and ConflictError for a disabled endpoint.
         """
         if not self._store.get_endpoint(tenant, endpoint_id).enabled:
             raise ConflictError("The webhook is disabled: enable it first.")

@@ -145,7 +145,7 @@ class WebhookStore:
         return replace(endpoint, circuits=tuple(circuits))
 
     def find(self, tenant: str, endpoint_id: str, delivery_id: str) -> Found | None:
-        """Return what a message names, read in one call; None without such a delivery."""
+        """Return a message's delivery and more, read in one call; None without such a delivery."""
         if not is_endpoint_id(endpoint_id) or not is_delivery_id(delivery_id):
             return None
         keys = [delivery_key(tenant, endpoint_id, delivery_id), endpoint_key(tenant, endpoint_id)]
