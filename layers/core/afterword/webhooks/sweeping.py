@@ -148,7 +148,7 @@ class DeliverySweeper:
     def _send_due(self, due: Waiting) -> Counter[str]:
         """Send a due delivery's message, and set the time at which it will be taken for lost.
 
-        A delivery whose messages stay away comes up after 15, 30, 60, … minutes, since messages may be late.
+        The delivery of a message that stays away comes up after 15, 30, 60, … minutes.
         """
         now = clock.now()
         at = max(due.due_at, now)
