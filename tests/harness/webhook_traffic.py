@@ -10,6 +10,7 @@ import itertools
 import logging
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, cast
@@ -43,6 +44,9 @@ SECONDS = 0.008
 """A call of AWS, within its region."""
 RETRIES = (5, 300, 1_800, 7_200, 18_000, 36_000, 36_000)
 BATCH = 10
+BAD = 400
+VISIBILITY = 360
+"""Seconds until the message of a process that died is seen again."""
 
 type Receive = Callable[[float], tuple[float, int | None]]
 """A receiver: the seconds of its answer and its status at a time; None without an answer."""
@@ -63,6 +67,10 @@ class _Secrets:
         return (Secret("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", None),)
 
 
+class DiedError(BaseException):
+    """A process that ends before a call of AWS."""
+
+
 @dataclass
 class Traffic:
     """The world: senders, sweeper and receivers around one table and one queue."""
@@ -81,6 +89,10 @@ class Traffic:
     most_in_flight: int = 0
     messages: Counter[str] = field(default_factory=Counter)
     """Messages sent, by tenant."""
+    made: int = 0
+    """Calls of AWS so far."""
+    dies_at: int = 0
+    """The number of the call that a process dies before."""
 
     def __post_init__(self) -> None:
         """Begin with an empty table."""
@@ -118,6 +130,9 @@ class Traffic:
 
     def _spend(self, _operation: str) -> None:
         self._spent += SECONDS
+        self.made += 1
+        if self.made == self.dies_at:
+            raise DiedError
 
     # --- the queue -------------------------------------------------------------------------------
 
@@ -172,7 +187,8 @@ class Traffic:
         """Run the sweeper each minute, ten calls at once."""
 
         def sweep() -> None:
-            self.sweeper.sweep(Deadline.after(3_600))
+            with suppress(DiedError):
+                self.sweeper.sweep(Deadline.after(3_600))
 
         self.every(60, sweep, until)
 
@@ -215,7 +231,15 @@ class Traffic:
             dispatched=False,
         )
         self._began[tenant, ended.id] = self.at
-        self.deliveries.start_deliveries(ended, self.deliveries.read_endpoints(tenant))
+        self._deliver(ended)
+
+    def _deliver(self, ended: End) -> None:
+        """Begin deliveries; the message of an end comes again where that dies."""
+        try:
+            endpoints = self.deliveries.read_endpoints(ended.tenant)
+            self.deliveries.start_deliveries(ended, endpoints)
+        except DiedError:
+            self.later(150, lambda: self._deliver(ended))
 
     # --- the sender's invocations ----------------------------------------------------------------
 
@@ -232,7 +256,11 @@ class Traffic:
 
     def _begin(self, message: Message, left: list[int]) -> None:
         self._spent = 0.0  # a thread for each
-        sending = self.sender.prepare(message)
+        try:
+            sending = self.sender.prepare(message)
+        except DiedError:
+            self._done(left, message, VISIBILITY)
+            return
         if isinstance(sending, MessageOutcome):
             hidden = self._hidden.get(message.receipt_handle)
             redelivered = sending is MessageOutcome.REDELIVER
@@ -259,7 +287,12 @@ class Traffic:
             return
 
         def look() -> None:
-            if self.sender.note_slow(sending):
+            try:
+                is_open = self.sender.note_slow(sending)
+            except DiedError:
+                self._done(left, message, VISIBILITY)
+                return
+            if is_open:
                 self._settle(message, sending, None, passed + SLOW_SECONDS, left)
             else:
                 then = (spent, seconds, passed + SLOW_SECONDS)
@@ -277,12 +310,17 @@ class Traffic:
     ) -> None:
         reply = None if status is None else Reply(status, {})
         why = "" if status is not None else "the host took longer than 15 seconds"
-        self.sender.settle(sending, reply, why, seconds)
-        if status is not None:
+        is_success = status is not None and status < BAD
+        if is_success:
             key = (message.tenant, str(sending.delivery.generation))
             self.delivered[key] += 1
             self.waited[message.tenant].append(self.at - self._began[key])
             self.minutes[int(self.at // 60)] += 1
+        try:
+            self.sender.settle(sending, reply, why, seconds)
+        except DiedError:
+            self._done(left, message, VISIBILITY)
+            return
         self.later(self._spent, lambda: self._done(left, message, 0))
 
     def _done(self, left: list[int], message: Message, hidden: int | None) -> None:

@@ -1,10 +1,12 @@
 """The calls of AWS and the capacity units of a delivery, counted by DynamoDB's rules."""
 
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
 from afterword.webhooks import OPEN_AFTER, Circuit
+from afterword.webhooks.deliveries import build_test_delivery
 from tests.conftest import START
 from tests.harness.webhook_traffic import Traffic, alive
 
@@ -61,3 +63,22 @@ def test_a_run_of_the_sweeper_with_nothing_to_do_is_nine_queries(traffic: Traffi
     traffic.sweep_each_minute(1)
     traffic.run(1)
     assert traffic.db.calls == Counter(Query=9)
+
+
+def test_a_log_of_hundreds_of_pages_has_each_delivery_once(traffic: Traffic) -> None:
+    """Each page is one call, and the pages together are the log, newest first."""
+    (endpoint,) = traffic.store.read_endpoints("demo")
+    for number in range(900):
+        test = build_test_delivery(endpoint)
+        traffic.store.add(replace(test, id=f"msg_019a6f3e-7c00-8000-8000-{number:012}"))
+    forget(traffic)
+    seen, after = [], None
+    while True:
+        page = traffic.store.list_deliveries("demo", endpoint.id, 3, after)
+        seen += [delivery.id for delivery in page.items]
+        after = page.after
+        if after is None:
+            break
+    assert seen == sorted(seen, reverse=True)
+    assert len(set(seen)) == len(seen) == 900
+    assert traffic.db.calls["Query"] <= 301

@@ -9,7 +9,7 @@ from contextlib import nullcontext
 import pytest
 
 from afterword.webhooks.circuits import MAX_PACE
-from tests.harness.webhook_traffic import Traffic, alive, hanging
+from tests.harness.webhook_traffic import Receive, Traffic, alive, hanging
 
 
 @pytest.mark.parametrize(
@@ -54,3 +54,34 @@ def test_a_dead_receiver_delays_no_other_tenant(
     assert set(traffic.statuses()) == {"delivered"}
     assert set(traffic.delivered.values()) == {1}
     assert traffic.parked(endpoint) == 0
+
+
+def failing(until: float) -> Receive:
+    """Return a receiver that refuses until a time, and then answers."""
+    return lambda at: (0.1, 500 if at < until else 204)
+
+
+def live(dies_at: int, monkeypatch: pytest.MonkeyPatch) -> Traffic:
+    """Let a receiver be down for a while and come back, while a process dies before one call."""
+    traffic = Traffic(dies_at=dies_at)
+    traffic.install(monkeypatch)
+    traffic.add("demo", failing(2_000))
+    traffic.sweep_each_minute(8_000)
+    traffic.every(7.0, lambda: traffic.end("demo"), 91)
+    traffic.later(3_000, lambda: traffic.end("demo"))
+    traffic.run(8_000)
+    return traffic
+
+
+@pytest.mark.parametrize(
+    "step", [97, pytest.param(1, marks=pytest.mark.long)], ids=["some", "each"]
+)
+def test_a_death_before_any_call_loses_no_delivery(
+    step: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whichever call a sender, a sweeper or the deliverer dies at, each end is delivered."""
+    calls = live(0, monkeypatch).made
+    for number in range(16, calls + 1, step):
+        traffic = live(number, monkeypatch)
+        assert traffic.statuses() == {"delivered": 15}, number
+        assert traffic.in_flight == 0, number

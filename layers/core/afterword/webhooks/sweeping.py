@@ -36,6 +36,8 @@ EVERY = timedelta(minutes=1)
 """Between two runs; a run sends what falls due before the next one, delayed to the second."""
 MAX_LISTED = 20_000
 """Due deliveries of one partition that a run lists, so that no endpoint hides the others."""
+MAX_OF_ENDPOINT = 1_000
+"""Due deliveries of one endpoint that a run keeps."""
 MAX_SENT = 5_000
 """Due deliveries that a run sends."""
 MAX_CIRCUITS = 1_000
@@ -228,13 +230,16 @@ class DeliverySweeper:
 def in_turns(due: Iterable[Waiting]) -> Sequence[Waiting]:
     """Return deliveries by turns of tenants, and of each tenant by turns of endpoints.
 
-    So the first of each tenant comes before the second of any.
+    So the first of each tenant comes before the second of any. Further ones than MAX_OF_ENDPOINT
+    are left out.
     """
     tenants: defaultdict[str, defaultdict[str, list[Waiting]]] = defaultdict(
         lambda: defaultdict(list)
     )
     for each in due:
-        tenants[each.tenant][each.endpoint].append(each)
+        group = tenants[each.tenant][each.endpoint]
+        if len(group) < MAX_OF_ENDPOINT:
+            group.append(each)
     return list(_interleave([list(_interleave(list(t.values()))) for t in tenants.values()]))
 
 

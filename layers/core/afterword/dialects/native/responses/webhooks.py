@@ -75,7 +75,7 @@ class Delivery(TypedDict):
     status: DeliveryStatus
     created_at: Time
     next_at: Time | None
-    """The time of the next try, or the one after which a probe of an open circuit may be it."""
+    """The time of the next try; the earliest one while a circuit is open."""
     tries: list[Try]
     """The last ones."""
     body: str
