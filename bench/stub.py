@@ -12,6 +12,14 @@ ANY_TIME = {"N": "1794301200000"}
 SENT = {"MessageId": "5fea7756-0ea4-451a-a703-a558b933e274", "MD5OfMessageBody": ""}
 
 
+EMPTY: dict[str, object] = {
+    "BatchGetItem": {"Responses": {}, "UnprocessedKeys": {}},
+    "PutEvents": {"FailedEntryCount": 0, "Entries": [{"EventId": "1"}]},
+    "Query": {"Items": [], "Count": 0, "ScannedCount": 0},
+}
+"""The same answer to any request of an operation."""
+
+
 class Stub(ThreadingHTTPServer):
     """The server, its items and the requests that it has seen."""
 
@@ -20,7 +28,7 @@ class Stub(ThreadingHTTPServer):
         self._items: dict[tuple[str, ...], dict[str, Any]] = {}
         self.seen: list[tuple[str, str]] = []
 
-    def answer(self, target: str, body: str) -> object:  # noqa: PLR0911 - one for each operation
+    def answer(self, target: str, body: str) -> object:
         """Return the answer to a request of AWS's JSON protocols, or to one for a completion."""
         self.seen.append((target, body))
         request: dict[str, Any] = json.loads(body)
@@ -34,10 +42,8 @@ class Stub(ThreadingHTTPServer):
                 return {"Item": item}
             case "UpdateItem" if (item := self._items.get(_key(request, "Key"))) is not None:
                 return {"Attributes": _ended(item, request["UpdateExpression"])}
-            case "Query":
-                return {"Items": [], "Count": 0, "ScannedCount": 0}
-            case "PutEvents":
-                return {"FailedEntryCount": 0, "Entries": [{"EventId": "1"}]}
+            case operation if operation in EMPTY:
+                return EMPTY[operation]
             case "SendMessage":
                 return SENT
             case "":

@@ -1,15 +1,22 @@
 """`afterword webhook`."""
 
-from typing import Annotated
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from itertools import islice
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from afterword.dialects.native.webhooks import build_delivery, build_webhook
-from afterword.webhooks import Delivery, Endpoint
+from afterword.dialects.native.webhooks import build_delivery, build_webhook, is_shown
+from afterword.webhooks import Circuit, Delivery, Endpoint
 from afterword.webhooks.signing import ROTATION_OVERLAP
 from cli import stack
 from cli.arguments import AsJson, TenantId
 from cli.terminal import minute, result, result_json, result_table, say
+
+if TYPE_CHECKING:
+    from afterword.webhooks.replays import WebhookReplays
+    from afterword.webhooks.store import WebhookStore
 
 app = typer.Typer(
     no_args_is_help=True, help="Webhooks of a tenant: who is told when a generation has ended."
@@ -73,7 +80,8 @@ def show(
     context: typer.Context, tenant: TenantId, webhook: WebhookId, *, as_json: AsJson = False
 ) -> None:
     """Show a webhook, and whether it fails."""
-    endpoint = stack.of(context).webhook_store.get_endpoint(tenant, webhook)
+    store = stack.of(context).webhook_store
+    endpoint = store.with_circuits(store.get_endpoint(tenant, webhook))
     if as_json:
         result_json(build_webhook(endpoint))
         return
@@ -86,6 +94,7 @@ def show(
             ("events", ", ".join(endpoint.events)),
             ("created (UTC)", minute(endpoint.created_at)),
             ("state", _state(endpoint)),
+            *(("circuit", _circuit(each)) for each in endpoint.circuits if is_shown(each)),
         ],
     )
 
@@ -133,7 +142,7 @@ def deliveries(
     """Show what was sent to a webhook, newest first, and what it answered."""
     store = stack.of(context).webhook_store
     store.get_endpoint(tenant, webhook)
-    found = store.list_deliveries(tenant, webhook, limit).items
+    found = list(islice(_newest(store, tenant, webhook, limit), limit))
     if as_json:
         result_json([build_delivery(delivery) for delivery in found])
         return
@@ -155,19 +164,56 @@ def deliveries(
 
 
 @app.command()
-def replay(
+def replay(  # noqa: PLR0913 - one for each option
     context: typer.Context,
     tenant: TenantId,
     webhook: WebhookId,
     delivery: Annotated[
-        str, typer.Argument(metavar="DELIVERY", help="Its id, as `deliveries` shows it.")
-    ],
+        str | None, typer.Argument(metavar="DELIVERY", help="Its id, as `deliveries` shows it.")
+    ] = None,
     *,
+    failed_since: Annotated[
+        datetime | None,
+        typer.Option(
+            formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%SZ"],
+            help="Send all that failed since this time (UTC), at a bounded pace.",
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Send a delivery once more, with the same id and the same bytes."""
-    begun = stack.of(context).webhook_deliveries.restart(tenant, webhook, delivery)
-    _begun(begun, as_json=as_json)
+    """Send a delivery once more, or all failed ones, with the same ids and the same bytes."""
+    if (delivery is None) == (failed_since is None):
+        raise typer.BadParameter("give a DELIVERY, or --failed-since", param_hint="DELIVERY")
+    services = stack.of(context)
+    if delivery is not None:
+        _begun(services.webhook_deliveries.restart(tenant, webhook, delivery), as_json=as_json)
+    elif failed_since is not None:
+        since = failed_since.replace(tzinfo=UTC)
+        _replay_failed(services.webhook_replays, tenant, webhook, since, as_json=as_json)
+
+
+def _replay_failed(
+    replays: "WebhookReplays", tenant: str, webhook: str, since: datetime, *, as_json: bool
+) -> None:
+    replayed, after = replays.replay(tenant, webhook, since)
+    while after is not None:
+        more, after = replays.replay(tenant, webhook, since, after)
+        replayed += more
+        say(f"{replayed:,} so far.")
+    if as_json:
+        result_json({"replayed": replayed})
+        return
+    result(str(replayed))
+    say(f"Deliveries of webhook {webhook} that failed will be sent over the next minutes.")
+
+
+def _newest(store: "WebhookStore", tenant: str, webhook: str, limit: int) -> Iterator[Delivery]:
+    """Yield deliveries, page by page."""
+    page = store.list_deliveries(tenant, webhook, limit)
+    yield from page.items
+    while page.after is not None:
+        page = store.list_deliveries(tenant, webhook, limit, page.after)
+        yield from page.items
 
 
 def _begun(delivery: Delivery, *, as_json: bool) -> None:
@@ -185,9 +231,18 @@ def _address(endpoint: Endpoint) -> str:
 def _state(endpoint: Endpoint) -> str:
     if endpoint.disabled_reason is not None:
         return f"disabled: {endpoint.disabled_reason}, {minute(endpoint.disabled_at)}"
+    if any(circuit.is_open for circuit in endpoint.circuits):
+        return "circuit open: deliveries wait"
     if endpoint.failing_since is not None:
         return f"failing since {minute(endpoint.failing_since)}"
     return "enabled"
+
+
+def _circuit(circuit: Circuit) -> str:
+    state = f"{circuit.state}, {circuit.failures} failures in a row"
+    if circuit.opened_at is not None:
+        state += f", open since {minute(circuit.opened_at)}"
+    return state if circuit.host is None else f"{circuit.host}: {state}"
 
 
 def _answer(delivery: Delivery) -> str:

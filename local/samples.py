@@ -58,7 +58,12 @@ STATUSES = {"submit_generation": 202, "retry_generation": 202, "create_batch": 2
     "get_flow_log": 200
 }
 """The expected status where openapi.yaml has two successes."""
-COUNTS = {"count_usage": {"hours"}, "sweep": {"sent"}, "sweep_objects": {"pages"}}
+COUNTS: dict[str, set[str]] = {
+    "count_usage": {"hours"},
+    "sweep": {"sent"},
+    "sweep_deliveries": set(),
+    "sweep_objects": {"pages"},
+}
 """The counts in the results of functions that run by the clock."""
 FINISH_SECONDS = 60.0
 POLL_SECONDS = 0.2

@@ -6,12 +6,13 @@ import json
 import logging
 import os
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NoReturn
 
 import botocore.endpoint
 import pytest
@@ -22,6 +23,7 @@ from moto.core.botocore_stubber import BotocoreStubber
 from afterword import clock
 from afterword.generations.store import GenerationStore
 from afterword.runtime import outbound, telemetry
+from afterword.runtime.addresses import FetchError
 from afterword.runtime.clients import clients
 from afterword.services import services
 from afterword.tenants.keys import Scope
@@ -52,6 +54,8 @@ FLOW_DOCUMENT = json.dumps(
     }
 )
 START = datetime(2026, 11, 10, 9, 0, tzinfo=UTC)
+PUBLIC_ADDRESS = "93.184.215.14"
+"""The address of all names of example.com in the tests."""
 PARAMETERS = {
     "ModelProvider": "openai",
     "ModelId": "test-model",
@@ -195,6 +199,7 @@ def fresh_aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         cached.cache_clear()
     forget_handlers()
     let_one_call_in_at_a_time(monkeypatch)
+    find_examples_alone(monkeypatch)
     roles.enforce(monkeypatch)
     with stand_in_aws():
         yield
@@ -267,14 +272,30 @@ def lose_answer(aws: None, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], N
     return lost.append
 
 
-@pytest.fixture
-def no_internet(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let no address lead anywhere: nothing is fetched, and no name server is asked."""
+def find_examples_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give names of example.com a public address, and others none; literals are themselves."""
 
-    def resolve(_host: str, _port: int) -> list[str]:
+    def resolve(host: str, _port: int) -> list[str]:
+        if host.endswith(".example.com"):
+            return [PUBLIC_ADDRESS]
+        with suppress(ValueError):
+            return [str(ip_address(host))]
+        if host == "localhost":
+            return ["127.0.0.1", "::1"]
         raise OSError
 
     monkeypatch.setattr(outbound, "_resolve_host", resolve)
+
+
+@pytest.fixture
+def no_internet(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let nothing be fetched, and ask no name server; examples can still be registered."""
+    find_examples_alone(monkeypatch)
+
+    def refuse(*_: object) -> NoReturn:
+        raise FetchError("the host did not answer")
+
+    monkeypatch.setattr(outbound.Fetcher, "_connect", refuse)
 
 
 @pytest.fixture

@@ -80,6 +80,7 @@ TABLES = {
     "afterword.limits.quotas": "QuotasTable",
     "afterword.tenants.registry": "RegistryTable",
     "afterword.usage.statistics": "StatisticsTable",
+    "afterword.webhooks.circuits": "WebhooksTable",  # the circuits of what the store has
     "afterword.webhooks.store": "WebhooksTable",
 }
 """The table of each module that has one."""
@@ -153,6 +154,7 @@ PUBLIC: dict[str, tuple[str, ...]] = {
         "deliveries",
         "endpoints",
         "hosts",
+        "replays",
     ),
     "flows": (
         "documents",

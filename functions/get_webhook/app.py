@@ -10,7 +10,6 @@ from afterword.tenants.keys import ApiKey, Scope
 @http.endpoint(native, Scope.ADMIN)
 def handler(request: http.Request, key: ApiKey) -> http.Response:
     """Return an endpoint, with the failure of its tries if they fail."""
-    tenant = webhooks.require_tenant(key)
-    return webhooks.render_webhook(
-        services().webhook_store.get_endpoint(tenant, request.path["webhookId"])
-    )
+    tenant, store = webhooks.require_tenant(key), services().webhook_store
+    endpoint = store.get_endpoint(tenant, request.path["webhookId"])
+    return webhooks.render_webhook(store.with_circuits(endpoint))

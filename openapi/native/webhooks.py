@@ -1,5 +1,6 @@
 """Webhook endpoints and their deliveries: `/v1/webhooks`."""
 
+from datetime import datetime
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -9,6 +10,7 @@ from afterword.dialects.native.responses.webhooks import (
     Delivery,
     DeliveryId,
     DeliveryList,
+    Replay,
     SecretWebhook,
     Webhook,
     WebhookId,
@@ -59,6 +61,15 @@ class WebhookChange(Strict):
     events: _Events | MISSING = MISSING
     enabled: bool | MISSING = MISSING
     """True enables the webhook again."""
+
+
+class NewReplay(Strict):
+    """A replay of failed deliveries."""
+
+    since: datetime
+    """The least time of an event."""
+    after: DeliveryId | None = None
+    """The `after` of the answer before, for the next page."""
 
 
 SHOWN = {200: Answer(description="The webhook.", model=Webhook)}
@@ -178,6 +189,19 @@ SECTION = Section(
                 *(401, 403, 404, 409, 413, 503),
                 s409="A try is under way, or the webhook is disabled.",
             ),
+            keys=KEYS,
+        ),
+        Operation(
+            name="replay_deliveries",
+            route="POST /v1/webhooks/{webhookId}/replay",
+            tag=TAG,
+            summary="Send the failed deliveries since a time again",
+            description="Each call looks at 1,000 deliveries of the log, oldest first. Those that"
+            " failed begin anew, with the same ids and bytes, and leave at a bounded pace.",
+            parameters=(ID,),
+            body=json_body(NewReplay),
+            answers={202: Answer(description="Deliveries are on their way.", model=Replay)}
+            | problems(400, 401, 403, 404, 409, 413, 422, 503, s409="The webhook is disabled."),
             keys=KEYS,
         ),
     ),

@@ -8,7 +8,8 @@ import pytest
 
 from afterword.services import services
 from afterword.tenants.registry import Registry
-from afterword.webhooks import SUBMISSIONS, DeliveryStatus, Disabled, Try
+from afterword.webhooks import SUBMISSIONS, Circuit, DeliveryStatus, Disabled, Try, replays
+from afterword.webhooks.store import WebhookStore
 from tests.cli.conftest import Afterword, usage_error
 from tests.conftest import START, SetClock
 from tests.harness.webhooks import messages
@@ -111,7 +112,7 @@ def test_a_test_and_its_replay(afterword: Afterword, webhook: str, set_clock: Se
     claimed = store.claim(store.get_delivery("demo", webhook, begun), START + timedelta(seconds=45))
     assert claimed is not None
     tried = Try(set_clock(), 500, "the host answered with status 500", 0.1)
-    store.record_try(claimed, DeliveryStatus.FAILED, tried)
+    store.record_end(claimed, DeliveryStatus.FAILED, tried)
     shown = afterword("webhook", "deliveries", "demo", webhook).stdout.splitlines()
     assert [word for word in shown[1].split("  ") if word] == [
         begun,
@@ -126,6 +127,51 @@ def test_a_test_and_its_replay(afterword: Afterword, webhook: str, set_clock: Se
     replayed = json.loads(afterword("webhook", "replay", "demo", webhook, begun, "--json").stdout)
     assert (replayed["id"], replayed["status"]) == (begun, "pending")
     assert messages() == [{"tenant": "demo", "id": f"{webhook}/{begun}"}]
+
+
+def test_a_replay_of_all_failed_deliveries(
+    afterword: Afterword, webhook: str, set_clock: SetClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those since a time are begun anew, over all pages of the log, and their number is printed."""
+    monkeypatch.setattr(replays, "MAX_LOOKED_AT", 2)
+    for _ in range(3):
+        begun = services().webhook_deliveries.start_test("demo", webhook)
+        services().webhook_store.give_up(begun)
+        set_clock.advance(hours=1)
+    told = afterword("webhook", "replay", "demo", webhook, "--failed-since", "2026-11-10T10:00")
+    assert (told.exit_code, told.stdout) == (0, "2\n")
+    again = afterword("webhook", "replay", "demo", webhook, "--failed-since=2026-11-10", "--json")
+    assert json.loads(again.stdout) == {"replayed": 1}
+    for mistake in ([], ["msg_x", "--failed-since", "2026-11-10"]):
+        told = afterword("webhook", "replay", "demo", webhook, *mistake)
+        assert "give a DELIVERY, or --failed-since" in usage_error(told)
+
+
+def test_an_open_circuit_is_shown(afterword: Afterword, webhook: str, set_clock: SetClock) -> None:
+    """The owner sees that deliveries wait, and since when."""
+    circuits = services().webhook_circuits
+    failing = circuits.count_failure(Circuit(tenant="demo", name=webhook), 10)
+    circuits.open(failing, set_clock() + timedelta(minutes=15), probe=None)
+    shown = afterword("webhook", "show", "demo", webhook).stdout
+    assert "circuit open: deliveries wait" in shown
+    assert "open, 10 failures in a row, open since 2026-11-10 09:00" in shown
+    assert "circuit open: deliveries wait" in afterword("webhook", "list", "demo").stdout
+
+
+def test_a_long_log_is_read_to_its_end(
+    afterword: Afterword, webhook: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pages that the table cuts short leave no delivery out."""
+    for _ in range(3):
+        services().webhook_deliveries.start_test("demo", webhook)
+    whole = WebhookStore.list_deliveries
+    monkeypatch.setattr(
+        WebhookStore,
+        "list_deliveries",
+        lambda store, tenant, endpoint, _, after=None: whole(store, tenant, endpoint, 1, after),
+    )
+    shown = json.loads(afterword("webhook", "deliveries", "demo", webhook, "--json").stdout)
+    assert len(shown) == 3
 
 
 def test_hosts_of_submissions(afterword: Afterword) -> None:
@@ -155,6 +201,17 @@ def test_what_is_no_host_is_refused(afterword: Afterword, host: str) -> None:
     assert (
         told.stderr == f"afterword: host: must be a host such as hooks.example.com, not {host!r}.\n"
     )
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "169.254.169.254", "localhost:8443"])
+def test_a_private_host_is_refused(afterword: Afterword, host: str) -> None:
+    """A host that is private, or whose name leads inside, is refused when it is set."""
+    told = afterword("tenant", "webhook-hosts", "demo", host)
+    assert told.exit_code == 1
+    assert told.stderr == (
+        f"afterword: host: must be on the public internet: {host} leads to a private address.\n"
+    )
+    assert services().registry.get_rules("demo").webhook_hosts == frozenset()
 
 
 def test_none_takes_no_host(afterword: Afterword) -> None:

@@ -163,7 +163,7 @@ def webhooks(
 def receiver(aws: None, monkeypatch: pytest.MonkeyPatch) -> Receiver:  # noqa: ARG001 - its effect
     """Return the receiver of all requests to webhooks from now on."""
     receiver = Receiver()
-    monkeypatch.setattr(Fetcher, "post", lambda _, *sent: receiver.post(*sent))
+    monkeypatch.setattr(Fetcher, "post", lambda _, *sent: receiver.post(*sent[:4]))
     return receiver
 
 
@@ -174,6 +174,7 @@ def webhook_queue(
     """Return the queue that the sender is given its messages by."""
     queue = WebhookQueue(load_event)
     monkeypatch.setattr(queues.Queue, "change_visibility", lambda _, *hidden: queue.hide(*hidden))
+    monkeypatch.setattr(queues.Queue, "send_later", lambda _, *sent: queue.delay(*sent))
     return queue
 
 

@@ -89,6 +89,7 @@ ROUTES: Mapping[str, Route] = {
     "rotate_webhook": Route({Scope.ADMIN}, ONE_FLOW_ALONE),
     "test_webhook": Route({Scope.ADMIN}, ONE_FLOW_ALONE),
     "list_deliveries": Route({Scope.ADMIN}, ONE_FLOW_ALONE),
+    "replay_deliveries": Route({Scope.ADMIN}, ONE_FLOW_ALONE),
     "replay_delivery": Route({Scope.ADMIN}, ONE_FLOW_ALONE),
 }
 """By function, in the order of the dialects."""

@@ -15,6 +15,10 @@ from tests.harness.webhooks import URL, Webhooks, problem
 
 STARTED = "2026-11-10T09:00:00.000Z"
 NOT_HTTPS = "must be an https address on port 443."
+NOT_PUBLIC = (
+    "the host was not found on the public internet;"
+    " its name must resolve to public addresses alone."
+)
 MALFORMED = "must be an address such as https://example.com/terms.pdf."
 
 
@@ -43,6 +47,7 @@ def test_an_endpoint_is_created(webhooks: Webhooks) -> None:
             "failing_since": None,
             "disabled_at": None,
             "disabled_reason": None,
+            "circuits": [],
         },
     }
     assert services().registry.get_rules("demo").webhooks
@@ -70,12 +75,12 @@ def test_a_secret_is_kept_encrypted_and_apart(webhooks: Webhooks) -> None:
         ('{"url": "http://169.254.169.254/latest/"}', "url", NOT_HTTPS),
         ('{"url": "file:///etc/passwd"}', "url", MALFORMED),
         ('{"url": "hooks"}', "url", MALFORMED),
-        (
-            '{"url": "https://127.0.0.1/"}',
-            "url",
-            "the host was not found on the public internet.",
-        ),
-        ('{"url": "https://[::1]/"}', "url", "the host was not found on the public internet."),
+        ('{"url": "https://127.0.0.1/"}', "url", NOT_PUBLIC),
+        ('{"url": "https://[::1]/"}', "url", NOT_PUBLIC),
+        ('{"url": "https://169.254.169.254/"}', "url", NOT_PUBLIC),
+        ('{"url": "https://10.0.0.1/"}', "url", NOT_PUBLIC),
+        ('{"url": "https://localhost/"}', "url", NOT_PUBLIC),
+        ('{"url": "https://nowhere.example/"}', "url", NOT_PUBLIC),
         (
             '{"url": "https://a:b@hooks.example.com/"}',
             "url",

@@ -10,7 +10,8 @@ from afterword import clock
 from afterword.generations import Submission, SubmissionOptions
 from afterword.runtime.clients import clients
 from afterword.services import services
-from tests.conftest import FLOW, Call, Event, SetClock
+from afterword.webhooks import OPEN_AFTER
+from tests.conftest import FLOW, Event, SetClock
 from tests.endpoints.test_own_environment import ID, ours, run_alone, unused
 from tests.harness.api import invoke
 from tests.harness.deployment import REFERENCES, Deployment
@@ -30,6 +31,8 @@ def test_a_function_of_webhooks_has_what_it_needs(
 ) -> None:
     """Each function uses all its variables and permissions, and no other."""
     delivery = webhooks.tested(webhooks.created()["id"])
+    if name == "replay_deliveries":
+        services().webhook_store.give_up(delivery)
     asked = run_alone(name)
     result = webhooks.call(name, delivery.endpoint, delivery.id)
     assert result["statusCode"] in {200, 201, 202, 204}
@@ -42,16 +45,17 @@ def test_a_function_of_webhooks_has_what_it_needs(
     assert unused(name) == set()
 
 
-def test_sending_has_what_it_needs(  # noqa: PLR0913, PLR0917 - fixtures
+def test_sending_has_what_it_needs(
     deployment: Deployment,
     webhooks: Webhooks,
     receiver: Receiver,
     load_event: Callable[[str], Event],
     run_alone: Callable[[str], set[str]],
-    calls: list[Call],
 ) -> None:
     """The sending function uses all its variables and permissions, and no other."""
-    delivery = webhooks.tested(webhooks.created()["id"])
+    webhook = webhooks.created()["id"]
+    delivery, claimed = webhooks.tested(webhook), webhooks.tested(webhook)
+    services().webhook_store.claim(claimed, clock.now() + timedelta(seconds=45))
     url = REFERENCES["WebhookQueue"]
     (message,) = clients().sqs.receive_message(QueueUrl=url)["Messages"]
 
@@ -62,10 +66,29 @@ def test_sending_has_what_it_needs(  # noqa: PLR0913, PLR0917 - fixtures
 
     asked = run_alone("send_webhook")
     receiver.answers = [500]
-    assert Queue(load).deliver(delivery) == [delivery.id]
+    assert Queue(load).deliver(delivery, claimed) == [claimed.id]
     assert asked == ours(deployment, "send_webhook")
-    assert "sqs.ChangeMessageVisibility" in [call.operation for call in calls]
     assert unused("send_webhook") == set()
+
+
+def test_sweeping_has_what_it_needs(  # noqa: PLR0913, PLR0917 - fixtures
+    deployment: Deployment,
+    webhooks: Webhooks,
+    receiver: Receiver,
+    load_event: Callable[[str], Event],
+    run_alone: Callable[[str], set[str]],
+    set_clock: SetClock,
+) -> None:
+    """The sweeper of deliveries uses all its variables and permissions, and no other."""
+    queue, webhook = Queue(load_event), webhooks.created()["id"]
+    receiver.answers = [500]
+    for _ in range(OPEN_AFTER):
+        queue.deliver(webhooks.tested(webhook))
+    set_clock.advance(minutes=15)
+    asked = run_alone("sweep_deliveries")
+    assert queue.sweep() == {"probed": 1, "sent": OPEN_AFTER - 1}
+    assert asked == ours(deployment, "sweep_deliveries")
+    assert unused("sweep_deliveries") == set()
 
 
 def test_announcing_has_what_it_needs(

@@ -15,6 +15,7 @@ from afterword.runtime.clients import clients
 from afterword.services import services
 from afterword.webhooks import SUBMISSIONS, Delivery, DeliveryStatus, Disabled, Try
 from tests.conftest import START, Call, SetClock
+from tests.harness.deployment import REFERENCES
 from tests.harness.webhooks import URL, Queue, Receiver, Webhooks
 
 RETRIES = [5, 300, 1_800, 7_200, 18_000, 36_000, 36_000]
@@ -108,9 +109,10 @@ def test_a_webhook_is_retried_as_the_schedule_says(
     """Seven more tries follow, after 5 s up to 10 h; then the delivery has failed."""
     receiver.answers = [500]
     for wait in RETRIES:
-        assert webhook_queue.deliver(begun) == [begun.id]
-        assert webhook_queue.hidden_for[-1] == wait
+        assert webhook_queue.deliver(begun) == []
         assert only(webhooks, begun).next_at == clock.now() + timedelta(seconds=wait)
+        if wait <= 900:
+            assert webhook_queue.delayed_for[-1] == wait
         set_clock.advance(seconds=wait)
     assert webhook_queue.deliver(begun) == []
     assert len(receiver.posts) == 8
@@ -123,13 +125,70 @@ def test_a_webhook_is_retried_as_the_schedule_says(
     assert len(receiver.posts) == 8
 
 
+def test_a_delivery_that_waits_is_not_in_flight(
+    begun: Delivery, receiver: Receiver, webhook_queue: Queue, set_clock: SetClock
+) -> None:
+    """A wait of up to 15 minutes is a delayed message, and a longer one is in the table alone."""
+    receiver.answers = [500]
+    for wait in RETRIES:
+        assert webhook_queue.deliver(begun) == []
+        set_clock.advance(seconds=wait)
+    assert webhook_queue.hidden_for == []
+    assert webhook_queue.delayed_for == [5, 300]
+
+
+def test_the_sweeper_sends_a_delivery_to_the_second(
+    webhooks: Webhooks,
+    begun: Delivery,
+    receiver: Receiver,
+    webhook_queue: Queue,
+    set_clock: SetClock,
+) -> None:
+    """A message whose time falls before the next run is delayed by the rest, and sent once."""
+    receiver.answers = [(503, {"retry-after": "3000"}), 200]
+    webhook_queue.deliver(begun)
+    assert webhook_queue.delayed == []
+    set_clock.advance(seconds=2_939)
+    assert webhook_queue.sweep() == {}
+    set_clock.advance(seconds=29.5)
+    assert webhook_queue.sweep() == {"sent": 1}
+    assert (webhook_queue.delayed, webhook_queue.delayed_for) == ([begun.id], [32])
+    assert webhook_queue.sweep() == {}
+    set_clock.advance(seconds=31.5)
+    assert webhook_queue.deliver(begun) == []
+    assert only(webhooks, begun).status == "delivered"
+    set_clock.advance(days=1)
+    assert webhook_queue.sweep() == {}
+
+
+def test_a_lost_message_is_sent_again(
+    webhooks: Webhooks,
+    begun: Delivery,
+    receiver: Receiver,
+    webhook_queue: Queue,
+    set_clock: SetClock,
+) -> None:
+    """A delivery whose message stays away comes up after 15 minutes, then ever later."""
+    receiver.answers = [500, 200]
+    webhook_queue.deliver(begun)
+    sent, passed = [], 0
+    for minute in (14, 15, 16, 29, 30, 31, 58, 59, 60):
+        set_clock.advance(minutes=minute - passed)
+        passed = minute
+        if webhook_queue.sweep():
+            sent.append(minute)
+    assert sent == [15, 30, 59]
+    webhook_queue.deliver(begun)
+    assert only(webhooks, begun).status == "delivered"
+
+
 @pytest.mark.parametrize("status", [300, 301, 302, 307, 308, 400, 401, 404, 429, 503])
 def test_any_other_status_is_a_failure(
     webhooks: Webhooks, begun: Delivery, receiver: Receiver, webhook_queue: Queue, status: int
 ) -> None:
     """Any status but a success is tried again, a redirect as well."""
     receiver.answers = [(status, {"location": "https://elsewhere.example/"})]
-    assert webhook_queue.deliver(begun) == [begun.id]
+    assert webhook_queue.deliver(begun) == []
     found = only(webhooks, begun)
     assert (found.status, [tried.status for tried in found.tries]) == (PENDING, [status])
 
@@ -139,7 +198,7 @@ def test_a_receiver_that_cannot_be_reached(
 ) -> None:
     """The log says in a few words why there was no answer."""
     receiver.answers = ["the host was not found on the public internet", 200]
-    assert webhook_queue.deliver(begun) == [begun.id]
+    assert webhook_queue.deliver(begun) == []
     (tried,) = only(webhooks, begun).tries
     assert (tried.status, tried.note) == (None, "the host was not found on the public internet")
 
@@ -150,7 +209,7 @@ def test_a_receiver_that_cannot_be_reached(
         ("120", 120),
         ("2", 5),
         ("0", 5),
-        ("99999999", 43_140),
+        ("99999999", 43_200),
         ("tomorrow", 5),
         ("-1", 5),
         ("Wed, 21 Oct 2015 07:28:00 GMT", 5),
@@ -158,6 +217,7 @@ def test_a_receiver_that_cannot_be_reached(
     ],
 )
 def test_who_asks_for_more_time_gets_it(  # noqa: PLR0913, PLR0917 - fixtures
+    webhooks: Webhooks,
     begun: Delivery,
     receiver: Receiver,
     webhook_queue: Queue,
@@ -170,8 +230,9 @@ def test_who_asks_for_more_time_gets_it(  # noqa: PLR0913, PLR0917 - fixtures
     if asked == "in an hour":
         asked = format_datetime(clock.now() + timedelta(hours=1), usegmt=True)
     receiver.answers = [(503, {"retry-after": asked})]
-    assert webhook_queue.deliver(begun) == [begun.id]
-    assert webhook_queue.hidden_for == [waited]
+    assert webhook_queue.deliver(begun) == []
+    assert only(webhooks, begun).next_at == clock.now() + timedelta(seconds=waited)
+    assert webhook_queue.delayed_for == ([waited] if waited <= 900 else [])
 
 
 def test_a_message_that_comes_early_waits(
@@ -181,9 +242,49 @@ def test_a_message_that_comes_early_waits(
     receiver.answers = [500, 200]
     webhook_queue.deliver(begun)
     set_clock.advance(seconds=2)
-    assert webhook_queue.deliver(begun) == [begun.id]
-    assert webhook_queue.hidden_for == [5, 3]
+    assert webhook_queue.deliver(begun) == []
+    assert webhook_queue.delayed_for == [5, 3]
     assert len(receiver.posts) == 1
+
+
+def test_two_messages_become_one(
+    begun: Delivery, receiver: Receiver, webhook_queue: Queue, set_clock: SetClock
+) -> None:
+    """A second message far ahead of the next try is dropped, for the delivery has another."""
+    receiver.answers = [500]
+    webhook_queue.deliver(begun)
+    set_clock.advance(seconds=5)
+    webhook_queue.deliver(begun)
+    assert webhook_queue.delayed_for == [5, 300]
+    assert webhook_queue.deliver(begun) == []
+    assert webhook_queue.delayed_for == [5, 300]
+
+
+@pytest.mark.parametrize("wait", [600, 18_000])
+@pytest.mark.usefixtures("receiver")
+def test_a_delivery_of_the_version_before_goes_on(
+    webhooks: Webhooks,
+    begun: Delivery,
+    webhook_queue: Queue,
+    set_clock: SetClock,
+    wait: int,
+) -> None:
+    """An early message of a delivery that is not on the index is put off, or kept in the table."""
+    clients().dynamodb.update_item(
+        TableName=REFERENCES["WebhooksTable"],
+        Key={"pk": {"S": f"demo#{begun.endpoint}"}, "sk": {"S": begun.id}},
+        UpdateExpression="SET next_at = :next REMOVE due_in, due_at",
+        ExpressionAttributeValues={
+            ":next": {"N": str(clock.to_millis(clock.now() + timedelta(seconds=wait)))}
+        },
+    )
+    assert webhook_queue.deliver(begun) == []
+    assert webhook_queue.delayed_for == ([wait] if wait <= 900 else [])
+    set_clock.advance(seconds=wait)
+    webhook_queue.sweep()
+    assert webhook_queue.delayed == [begun.id]
+    webhook_queue.deliver(begun)
+    assert only(webhooks, begun).status == "delivered"
 
 
 def test_one_delivery_is_sent_by_one_sender_at_a_time(
@@ -198,7 +299,9 @@ def test_one_delivery_is_sent_by_one_sender_at_a_time(
     assert webhook_queue.deliver(begun) == []
     assert len(receiver.posts) == 1
     late = Try(clock.now(), 500, "the host answered with status 500", 1.0)
-    assert not services().webhook_store.record_try(claimed, PENDING, late, clock.now())
+    store = services().webhook_store
+    assert not store.record_try(claimed, late, clock.now(), due_at=clock.now())
+    assert not store.record_end(claimed, FAILED, late)
     (found,) = services().webhook_store.list_deliveries("demo", begun.endpoint, 10).items
     assert found.status == "delivered"
 
@@ -222,8 +325,23 @@ def test_a_batch_is_sent_at_once(
     """Each delivery of a batch is on its own: those that fail come again, and no others."""
     deliveries = [webhooks.tested(webhooks.created()["id"]) for _ in range(10)]
     receiver.answers = [200, 500, 200, 500, 200, 500, 200, 500, 200, 200]
-    assert len(webhook_queue.deliver(*deliveries)) == 4
-    assert len(receiver.posts) == 10
+    assert webhook_queue.deliver(*deliveries) == []
+    assert (len(receiver.posts), webhook_queue.delayed_for) == (10, [5] * 4)
+
+
+def test_a_poisoned_delivery_harms_no_other(
+    webhooks: Webhooks, receiver: Receiver, webhook_queue: Queue
+) -> None:
+    """An item that cannot be read makes its own message come again, and the batch goes on."""
+    deliveries = [webhooks.tested(webhooks.created()["id"]) for _ in range(3)]
+    poisoned = deliveries[1]
+    clients().dynamodb.update_item(
+        TableName=REFERENCES["WebhooksTable"],
+        Key={"pk": {"S": f"demo#{poisoned.endpoint}"}, "sk": {"S": poisoned.id}},
+        UpdateExpression="REMOVE body",
+    )
+    assert webhook_queue.deliver(*deliveries) == [poisoned.id]
+    assert len(receiver.posts) == 2
 
 
 def published(calls: list[Call]) -> list[dict[str, Any]]:
@@ -305,7 +423,7 @@ def test_a_hiccup_after_days_of_silence_disables_nothing(
     webhook_queue.deliver(webhooks.tested(webhook))
     set_clock.advance(days=30)
     delivery = webhooks.tested(webhook)
-    assert webhook_queue.deliver(delivery) == [delivery.id]
+    assert webhook_queue.deliver(delivery) == []
     set_clock.advance(seconds=5)
     assert webhook_queue.deliver(delivery) == []
     assert webhooks.endpoint(webhook).enabled

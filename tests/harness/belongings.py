@@ -12,7 +12,7 @@ from tests.harness.deployment import REFERENCES
 
 
 def make_belongings(tenant: Tenant) -> dict[str, str]:
-    """Make a content, a key, a webhook with a delivery, a batch and counted statistics.
+    """Make a content, a key, a webhook with a failed delivery, a batch and counted statistics.
 
     Returned are the parameters of paths and queries that name them, a generation's excepted.
     """
@@ -28,6 +28,8 @@ def make_belongings(tenant: Tenant) -> dict[str, str]:
         },
     )
     webhook, _ = services().webhook_endpoints.create(tenant.id, "https://hooks.example.com/")
+    delivery = services().webhook_deliveries.start_test(tenant.id, webhook.id)
+    services().webhook_store.give_up(delivery)
     return {
         "companyCuid": tenant.id,
         "orchestratorCuid": FLOW,
@@ -37,7 +39,7 @@ def make_belongings(tenant: Tenant) -> dict[str, str]:
         "folderId": content.folder.id,
         "keyId": services().registry.create_key(tenant.id, [Scope.READ])[0].id,
         "webhookId": webhook.id,
-        "deliveryId": services().webhook_deliveries.start_test(tenant.id, webhook.id).id,
+        "deliveryId": delivery.id,
         "batchId": services().batch_requests.accept(tenant.id, FLOW, BatchFile(), None).id,
         "file": "page.js",
         "from": "2026-11-01",

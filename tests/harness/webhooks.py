@@ -10,7 +10,7 @@ from afterword.runtime.addresses import FetchError
 from afterword.runtime.clients import clients
 from afterword.runtime.outbound import Reply
 from afterword.services import services
-from afterword.webhooks import Delivery, Endpoint
+from afterword.webhooks import MAX_DELAY, Delivery, Endpoint
 from tests.conftest import Event
 from tests.harness.api import invoke
 from tests.harness.deployment import REFERENCES
@@ -23,6 +23,7 @@ ENDPOINTS = (
     "get_webhook",
     "list_deliveries",
     "list_webhooks",
+    "replay_deliveries",
     "replay_delivery",
     "rotate_webhook",
     "test_webhook",
@@ -166,15 +167,27 @@ def messages() -> list[dict[str, Any]]:
 
 @dataclass
 class Queue:
-    """The queue's part towards the sender: its messages, and their changes of visibility."""
+    """The queue's part towards the sender: its messages, and the time until they are seen."""
 
     load: Callable[[str], Event]
     hidden_for: list[int] = field(default_factory=list)
+    """Seconds that messages are in flight, beside the tries themselves."""
+    delayed_for: list[int] = field(default_factory=list)
+    """Seconds that messages are delayed, which is not in flight."""
+    delayed: list[str] = field(default_factory=list)
+    """Ids of the deliveries in these messages."""
 
     def hide(self, receipt_handle: str, seconds: int) -> None:
         """Note for how long a message is invisible."""
         assert receipt_handle
         self.hidden_for.append(seconds)
+
+    def delay(self, tenant: str, message: Mapping[str, str], seconds: int) -> None:
+        """Note for how long a message is delayed."""
+        assert message["tenant"] == tenant
+        assert 0 <= seconds <= MAX_DELAY
+        self.delayed_for.append(seconds)
+        self.delayed.append(message["id"].partition("/")[2])
 
     def deliver(self, *deliveries: Delivery) -> list[str]:
         """Give the sender messages that name deliveries; return those that must come again."""
@@ -192,3 +205,7 @@ class Queue:
         ]
         result = invoke("send_webhook", event)
         return [failure["itemIdentifier"] for failure in result["batchItemFailures"]]
+
+    def sweep(self) -> dict[str, int]:
+        """Run the sweeper of deliveries; return its counts."""
+        return invoke("sweep_deliveries", self.load("sweep_deliveries"))

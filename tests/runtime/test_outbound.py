@@ -200,11 +200,36 @@ def test_an_inner_address_is_none_for_webhooks(address: str) -> None:
         Fetcher((), tls=NO_TLS).check(f"https://{host}/")
 
 
-@pytest.mark.parametrize("url", ["https://hooks.example/", f"https://{PUBLIC}/", "http://a:8000/"])
-def test_a_name_is_not_resolved_to_check_its_form(url: str) -> None:
-    """A URL's form is checked without a look-up of its name."""
+@pytest.mark.parametrize("address", INSIDE)
+def test_a_name_that_leads_inside_is_none_for_webhooks(address: str) -> None:
+    """A name with a private address, alone or among others, is refused like an unknown one."""
+    for addresses in ([address], [PUBLIC, address], []):
 
-    def resolve(_host: str, _port: int) -> list[str]:
-        raise AssertionError("asked")
+        def resolve(_host: str, _port: int, found: list[str] = addresses) -> list[str]:
+            if not found:
+                raise OSError
+            return found
 
-    Fetcher({"a:8000"}, resolve, NO_TLS).check(url)
+        with pytest.raises(FetchError) as refused:
+            Fetcher((), resolve, NO_TLS).check("https://hooks.example/")
+        assert str(refused.value) == (
+            "the host was not found on the public internet;"
+            " its name must resolve to public addresses alone."
+        )
+        assert Fetcher((), resolve, NO_TLS).is_private("hooks.example") is bool(addresses)
+
+
+def test_a_public_name_may_be_registered() -> None:
+    """A host is looked up as it will be asked, but for one that is allowed anywhere."""
+    asked = []
+
+    def resolve(host: str, port: int) -> list[str]:
+        asked.append((host, port))
+        return [PUBLIC]
+
+    fetcher = Fetcher({"a:8000"}, resolve, NO_TLS)
+    for url in ("https://hooks.example/", f"https://{PUBLIC}/", "http://a:8000/"):
+        fetcher.check(url)
+    assert not fetcher.is_private("a:8000")
+    assert not fetcher.is_private("other.example:8443")
+    assert asked == [("hooks.example", 443), ("other.example", 8443)]

@@ -172,7 +172,7 @@ def test_a_handler_is_denied_in_its_threads(
     """A handler acts in its role in the threads that it starts, too."""
     event = load_event("send_webhook")
     invoke("send_webhook", event)
-    withhold(Grant("send_webhook", "dynamodb:GetItem", "${WebhooksTable.Arn}"))
+    withhold(Grant("send_webhook", "dynamodb:BatchGetItem", "${WebhooksTable.Arn}"))
     (failure,) = invoke("send_webhook", event)["batchItemFailures"]
     assert failure == {"itemIdentifier": event["Records"][0]["messageId"]}
 

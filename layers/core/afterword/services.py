@@ -41,11 +41,14 @@ if TYPE_CHECKING:
     from afterword.runtime.outbound import Fetcher
     from afterword.runtime.queue import Queue
     from afterword.usage.statistics import Statistics
+    from afterword.webhooks.circuits import CircuitStore
     from afterword.webhooks.deliveries import WebhookDeliveries
     from afterword.webhooks.endpoints import WebhookEndpoints
+    from afterword.webhooks.replays import WebhookReplays
     from afterword.webhooks.secrets import WebhookSecrets
     from afterword.webhooks.sending import Sender
     from afterword.webhooks.store import WebhookStore
+    from afterword.webhooks.sweeping import DeliverySweeper
 
 
 class Services:
@@ -325,12 +328,23 @@ class Services:
         return WebhookStore(self._clients.dynamodb, self.settings.webhooks_table)
 
     @cached_property
+    def webhook_circuits(self) -> "CircuitStore":
+        """Circuits of the webhooks' receivers."""
+        from afterword.webhooks.circuits import CircuitStore
+
+        return CircuitStore(self._clients.dynamodb, self.settings.webhooks_table)
+
+    @cached_property
     def webhook_endpoints(self) -> "WebhookEndpoints":
         """Webhook endpoints with their secrets."""
         from afterword.webhooks.endpoints import WebhookEndpoints
 
         return WebhookEndpoints(
-            self.registry, self.webhook_store, self.webhook_secrets, lambda: self.fetcher
+            self.registry,
+            self.webhook_store,
+            self.webhook_circuits,
+            self.webhook_secrets,
+            lambda: self.fetcher,
         )
 
     @cached_property
@@ -339,7 +353,14 @@ class Services:
         from afterword.webhooks.deliveries import WebhookDeliveries
 
         queue = self._queue(self.settings.webhook_queue_url)
-        return WebhookDeliveries(self.registry, self.webhook_store, queue)
+        return WebhookDeliveries(self.registry, self.webhook_store, self.webhook_circuits, queue)
+
+    @cached_property
+    def webhook_replays(self) -> "WebhookReplays":
+        """The replay of failed deliveries."""
+        from afterword.webhooks.replays import WebhookReplays
+
+        return WebhookReplays(self.webhook_store, self.webhook_circuits)
 
     @cached_property
     def webhook_sender(self) -> "Sender":
@@ -349,12 +370,21 @@ class Services:
 
         return Sender(
             self.webhook_store,
+            self.webhook_circuits,
             self.webhook_secrets,
             self.fetcher,
             self._queue(self.settings.webhook_queue_url),
             retries=self.settings.webhook_retries,
             publish_disabled=partial(publish_disabled, bus=self._bus),
         )
+
+    @cached_property
+    def delivery_sweeper(self) -> "DeliverySweeper":
+        """The sweeper of webhook deliveries."""
+        from afterword.webhooks.sweeping import DeliverySweeper
+
+        queue = self._queue(self.settings.webhook_queue_url)
+        return DeliverySweeper(self.webhook_store, self.webhook_circuits, queue)
 
     @cached_property
     def webhook_secrets(self) -> "WebhookSecrets":

@@ -304,16 +304,12 @@ def test_gone_is_the_end(dev: Dev, receiver: Receiver) -> None:
     assert {post.data["id"] for post in receiver.taken("/gone")} == {heard} != {unheard}
 
 
-def test_an_address_inside_is_never_sent_to(dev: Dev, receiver: Receiver) -> None:
-    """The stack's own endpoint of AWS, on loopback, is refused as a webhook."""
+def test_an_address_inside_is_never_sent_to(dev: Dev) -> None:
+    """The stack's own endpoint of AWS, on loopback, is refused as a webhook, and so are names."""
     owner = own(dev.account(), "inside")
     endpoint = dev.facts()["endpoint"]
-    for url in (endpoint, "https://127.0.0.1/", "http://169.254.169.254/", "file:///etc/passwd"):
+    private = ("https://127.0.0.1/", "http://169.254.169.254/", "https://localhost/")
+    for url in (endpoint, *private, "file:///etc/passwd"):
         answer = owner.ask("POST", "/v1/webhooks", {"url": url})
         assert answer.status_code == 422, answer.text
         assert answer.json()["errors"][0]["field"] == "url"
-    webhook = owner.said("POST", "/v1/webhooks", {"url": "https://localhost/"}, status=201)["id"]
-    receiver.steady = True
-    owner.said("POST", f"/v1/webhooks/{webhook}/test", status=202)
-    tries = until(lambda: owner.log(webhook)[0]["tries"], 60)
-    assert tries[0]["note"] == "the host was not found on the public internet"

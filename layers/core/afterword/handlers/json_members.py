@@ -4,12 +4,18 @@ Each function raises UnprocessableError, which names the member, for a value tha
 """
 
 import json
+import re
 from collections.abc import Collection, Mapping, Sequence
+from datetime import UTC, datetime
 from enum import StrEnum
 
 from afterword.errors import UnprocessableError
 
 _MAX_SHOWN = 100
+_MOMENT = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?(Z|[+-][0-9]{2}:[0-9]{2})",
+    re.IGNORECASE,
+)
 
 
 def check_members(within: str, values: Mapping[str, object], known: Collection[str]) -> None:
@@ -56,6 +62,19 @@ def read_whole_number(values: Mapping[str, object], name: str, least: int, most:
     if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
         raise UnprocessableError(name, f"must be a whole number from {least} to {most}.")
     return value
+
+
+def require_time(values: Mapping[str, object], name: str) -> datetime:
+    """Return a member that is a time with its offset (RFC 3339), in UTC."""
+    value = values.get(name)
+    if value is None:
+        raise UnprocessableError(name, "must be present.")
+    if isinstance(value, str) and _MOMENT.fullmatch(value):
+        try:
+            return datetime.fromisoformat(value.upper()).astimezone(UTC)
+        except (ValueError, OverflowError):
+            pass
+    raise UnprocessableError(name, "must be a time like 2026-11-10T09:00:00Z.")
 
 
 def parse_choices[T: StrEnum](name: str, value: object, known: Sequence[T]) -> tuple[T, ...]:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from http import HTTPStatus
 from http.client import HTTPException
 from ipaddress import ip_address
@@ -33,6 +34,9 @@ MAX_REDIRECTS = 3
 MAX_REPLY_BYTES = 65_536
 """Bytes that are read of the answer to a post."""
 
+LOOK_UP_SECONDS = 5.0
+"""For the addresses of a host that is registered."""
+
 _CONNECT_SECONDS = 5.0
 _CHUNK = 65_536
 _HEADERS = {"User-Agent": "afterword/0.1.0", "Accept": "*/*", "Accept-Encoding": "identity"}
@@ -49,9 +53,14 @@ _REDIRECTS = frozenset(
 _NOT_FOUND = "the host was not found on the public internet"
 """The cause for a private host and for an unknown name alike, so that callers cannot probe."""
 _INSTEAD = "send the file itself instead."
+_PUBLIC_ALONE = "its name must resolve to public addresses alone."
 
 type Resolve = Callable[[str, int], Sequence[str]]
 """Returns the IP addresses of a host; raises OSError without any."""
+
+
+type Opened = Callable[[Callable[[], None]], None]
+"""Takes a function that cuts a connection off, which another thread may call."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,16 +103,25 @@ class Fetcher:
             raise FetchError(_describe_timeout(seconds), _INSTEAD) from error
         raise FetchError(f"must not redirect more than {MAX_REDIRECTS} times")
 
-    def post(self, url: str, body: bytes, headers: Mapping[str, str], seconds: float) -> Reply:
+    def post(
+        self,
+        url: str,
+        body: bytes,
+        headers: Mapping[str, str],
+        seconds: float,
+        opened: Opened | None = None,
+    ) -> Reply:
         """Send a body to a URL and return the answer, whatever its status.
 
         No redirect is followed. At most MAX_REPLY_BYTES of the answer's body are read, and dropped.
-        Raises FetchError for a refused address, or without an answer in time.
+        `opened` gets a function that cuts the connection off. Raises FetchError for a refused
+        address, or without an answer in time.
         """
         ends = time.monotonic() + seconds
         try:
             target = self.target(url, ends)
-            with self._send(target, ends, "POST", {**_POST_HEADERS, **headers}, body) as answer:
+            sent = {**_POST_HEADERS, **headers}
+            with self._send(target, ends, "POST", sent, body, opened) as answer:
                 reply = Reply(
                     answer.status, {name.lower(): text for name, text in answer.headers.items()}
                 )
@@ -114,13 +132,36 @@ class Fetcher:
             raise FetchError(_describe_timeout(seconds)) from error
 
     def check(self, url: str) -> None:
-        """Raise FetchError for a URL that `target` refuses whatever its name resolves to."""
+        """Raise FetchError for a URL whose host is private, or is not found now."""
         scheme, host, port, _ = parse_url(url)
         if self._check(scheme, host, port):
             return
-        with suppress(ValueError):  # a name, which is resolved when used
-            if not is_public(str(ip_address(host))):
-                raise FetchError(_NOT_FOUND)
+        try:
+            addresses = self._find(host, port)
+        except TimeoutError as error:
+            why = f"the host was not found in {LOOK_UP_SECONDS:g} seconds"
+            raise FetchError(why, "try again.") from error
+        except FetchError as error:
+            raise FetchError(_NOT_FOUND, _PUBLIC_ALONE) from error
+        if not all(map(is_public, addresses)):
+            raise FetchError(_NOT_FOUND, _PUBLIC_ALONE)
+
+    def _find(self, host: str, port: int) -> Sequence[str]:
+        """Return the IP addresses of a host; raise TimeoutError, or FetchError without any."""
+        with suppress(ValueError):
+            return [str(ip_address(host))]
+        return self._look_up(host, port, time.monotonic() + LOOK_UP_SECONDS)
+
+    def is_private(self, host: str) -> bool:
+        """Whether a host, with or without a port, is known to be private, and is not allowed."""
+        _, name, port, _ = parse_url(f"https://{host}/")
+        if f"{name}:{port}" in self._allowed:
+            return False
+        try:
+            addresses = self._find(name, port)
+        except (TimeoutError, FetchError):
+            return False
+        return not all(map(is_public, addresses))
 
     def target(self, url: str, ends: float) -> Target:
         """Return the target of a URL, resolved and checked.
@@ -170,17 +211,20 @@ class Fetcher:
             return _read_content(answer, ends, max_bytes)
 
     @contextmanager
-    def _send(
+    def _send(  # noqa: PLR0913, PLR0917 - the parts of a request
         self,
         target: Target,
         ends: float,
         method: str,
         headers: Mapping[str, str],
         body: bytes | None = None,
+        opened: Opened | None = None,
     ) -> Iterator[HTTPResponse]:
         """Send a request and yield its answer, with the head read alone."""
         try:
             with self._open(target, ends) as connection:
+                if opened is not None:
+                    opened(partial(_cut, connection.sock))
                 connection.request(
                     method,
                     target.path,

@@ -23,6 +23,12 @@ DISABLED_AFTER = timedelta(days=5)
 """An endpoint is disabled after failing for this long."""
 DELIVERY_RETENTION = timedelta(days=30)
 """Deliveries stay in the log for this long."""
+MAX_DELAY = 900
+"""Seconds that a message of SQS can be delayed; a longer wait is in the table alone."""
+GUARD = timedelta(seconds=MAX_DELAY)
+"""After the time of a message that was sent, the sweeper takes the message for lost."""
+OPEN_AFTER = 10
+"""Failures in a row that open a circuit."""
 
 _ALPHABET = string.ascii_lowercase + string.digits
 _ID = re.compile("wh_[a-z0-9]{20}")
@@ -55,6 +61,58 @@ class DeliveryStatus(StrEnum):
     FAILED = "failed"
 
 
+class CircuitState(StrEnum):
+    """The state of a circuit."""
+
+    CLOSED = "closed"
+    """Deliveries are tried."""
+    OPEN = "open"
+    """One delivery at a time is tried, the probe; the others are parked."""
+    RELEASING = "releasing"
+    """Deliveries are tried, and the parked ones leave at a bounded pace."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Circuit:
+    """The circuit breaker of a receiver.
+
+    - `name` is the endpoint's id; for SUBMISSIONS it has the host of the `webhook_url`, too.
+    - `failures` are those in a row.
+    - `probe` is the id of the delivery that may be tried while the circuit is open.
+    - `due_at` is the sweeper's next look; None once nothing is parked.
+    - `pace` is the number of parked deliveries that the next minute releases.
+    """
+
+    tenant: str
+    name: str
+    state: CircuitState = CircuitState.CLOSED
+    failures: int = 0
+    opened_at: datetime | None = None
+    probe: str | None = None
+    due_at: datetime | None = None
+    pace: int = 0
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the probe alone may be tried."""
+        return self.state is CircuitState.OPEN
+
+    @property
+    def endpoint(self) -> str:
+        """The id of the circuit's endpoint."""
+        return self.name.partition("#")[0]
+
+    @property
+    def host(self) -> str | None:
+        """The host of a `webhook_url`, with its port; None for an endpoint with its own address."""
+        return self.name.partition("#")[2] or None
+
+    @property
+    def parking(self) -> str:
+        """The partition of the index that has the circuit's parked deliveries."""
+        return f"{self.tenant}#{self.name}"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
     """A tenant's address for events.
@@ -63,6 +121,7 @@ class Endpoint:
     - `secret_version` is the version of the parameter that holds the endpoint's secrets.
     - `failing_since` is set while tries fail.
     - `disabled_at` and `disabled_reason` are set while the endpoint is disabled.
+    - `circuits` are those with failures, where they were read with the endpoint.
     """
 
     tenant: str
@@ -75,6 +134,7 @@ class Endpoint:
     failing_since: datetime | None = None
     disabled_at: datetime | None = None
     disabled_reason: Disabled | None = None
+    circuits: tuple[Circuit, ...] = ()
 
     @property
     def enabled(self) -> bool:
@@ -121,6 +181,7 @@ class Delivery:
     - `try_count` counts the tries since the start, or since the last replay.
     - `tries` are the last tries.
     - `attempt` is the fence: a sender's write counts only while the delivery has that attempt.
+    - `due_in` and `due_at` are its place on the index of waiting deliveries, None without one.
     """
 
     tenant: str
@@ -136,6 +197,20 @@ class Delivery:
     try_count: int = 0
     attempt: int = 0
     tries: tuple[Try, ...] = ()
+    due_in: str | None = None
+    due_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """The entry of a waiting delivery on the index."""
+
+    tenant: str
+    endpoint: str
+    id: str
+    due_in: str
+    due_at: datetime
+    next_at: datetime | None
 
 
 def new_id() -> str:

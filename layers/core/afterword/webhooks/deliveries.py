@@ -3,12 +3,22 @@
 import hashlib
 import json
 import uuid
+from dataclasses import replace
 from secrets import token_bytes
 from typing import TYPE_CHECKING
 
 from afterword import clock
 from afterword.errors import ConflictError
-from afterword.webhooks import SUBMISSIONS, Delivery, DeliveryStatus, Endpoint, Event, hosts
+from afterword.webhooks import (
+    SUBMISSIONS,
+    Circuit,
+    Delivery,
+    DeliveryStatus,
+    Endpoint,
+    Event,
+    hosts,
+)
+from afterword.webhooks.circuits import circuit_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -17,15 +27,23 @@ if TYPE_CHECKING:
     from afterword.generations.ends import End
     from afterword.runtime.queue import Queue
     from afterword.tenants.registry import Registry
+    from afterword.webhooks.circuits import CircuitStore
     from afterword.webhooks.store import WebhookStore
 
 
 class WebhookDeliveries:
     """Begins deliveries, and begins them again."""
 
-    def __init__(self, registry: "Registry", store: "WebhookStore", queue: "Queue") -> None:
+    def __init__(
+        self,
+        registry: "Registry",
+        store: "WebhookStore",
+        circuits: "CircuitStore",
+        queue: "Queue",
+    ) -> None:
         self._registry = registry
         self._store = store
+        self._circuits = circuits
         self._queue = queue
 
     def read_endpoints(self, tenant: str) -> "Sequence[Endpoint]":
@@ -36,22 +54,27 @@ class WebhookDeliveries:
         """Begin a delivery to each enabled endpoint of the tenant that subscribes to ends.
 
         Idempotent: each endpoint has one delivery about an end. While a delivery waits for its
-        first try, its message is sent again, since the first one may have been lost.
+        first try, its message is sent again, since the first one may have been lost. A delivery to
+        an endpoint whose circuit is open is parked, without a message.
         """
         for endpoint in endpoints:
             if not endpoint.enabled or Event.FINISHED not in endpoint.events:
                 continue
             if endpoint.id != SUBMISSIONS:
-                self._begin(build_end_delivery(endpoint, end))
+                self._begin(endpoint, build_end_delivery(endpoint, end))
             elif end.webhook_url is not None and self._is_allowed(end, end.webhook_url):
-                self._begin(build_end_delivery(endpoint, end, end.webhook_url))
+                self._begin(endpoint, build_end_delivery(endpoint, end, end.webhook_url))
 
     def _is_allowed(self, end: "End", url: str) -> bool:
         """Whether the tenant still allows the URL, as at its submission."""
         return hosts.is_allowed_url(url, self._registry.get_rules(end.tenant).webhook_hosts)
 
-    def _begin(self, delivery: Delivery) -> None:
-        if self._store.add(delivery):
+    def _begin(self, endpoint: Endpoint, delivery: Delivery) -> None:
+        name = circuit_name(delivery.endpoint, delivery.url)
+        circuit = next((each for each in endpoint.circuits if each.name == name), None)
+        if circuit is not None and circuit.is_open:
+            self._store.add(replace(delivery, due_in=circuit.parking, due_at=delivery.next_at))
+        elif self._store.add(delivery):
             self._send(delivery)
 
     def start_test(self, tenant: str, endpoint_id: str) -> Delivery:
@@ -61,7 +84,7 @@ class WebhookDeliveries:
             raise ConflictError("Each submission names the address of its webhook: submit one.")
         delivery = build_test_delivery(endpoint)
         self._store.add(delivery)
-        self._send(delivery)
+        self._send_probe(delivery)
         return delivery
 
     def restart(self, tenant: str, endpoint_id: str, delivery_id: str) -> Delivery:
@@ -72,7 +95,7 @@ class WebhookDeliveries:
         delivery = self._store.get_delivery(tenant, endpoint_id, delivery_id)
         self._require_enabled(tenant, endpoint_id)
         restarted = self._store.restart(delivery)
-        self._send(restarted)
+        self._send_probe(restarted)
         return restarted
 
     def _require_enabled(self, tenant: str, endpoint_id: str) -> Endpoint:
@@ -80,6 +103,12 @@ class WebhookDeliveries:
         if not endpoint.enabled:
             raise ConflictError("The webhook is disabled: enable it first.")
         return endpoint
+
+    def _send_probe(self, delivery: Delivery) -> None:
+        """Send the message of a delivery that the owner asks for: an open circuit's next probe."""
+        name = circuit_name(delivery.endpoint, delivery.url)
+        self._circuits.appoint(Circuit(tenant=delivery.tenant, name=name), delivery.id)
+        self._send(delivery)
 
     def _send(self, delivery: Delivery) -> None:
         self._queue.send(delivery.tenant, f"{delivery.endpoint}/{delivery.id}")
@@ -101,14 +130,14 @@ def build_end_delivery(endpoint: Endpoint, end: "End", url: str | None = None) -
         "finished_at": clock.to_rfc3339(end.finished_at),
     }
     digest = hashlib.sha256(f"{endpoint.tenant}#{endpoint.id}#{end.id}".encode()).digest()
-    delivery_id = _build_id(end.finished_at, digest)
+    delivery_id = build_id(end.finished_at, digest)
     return _build(endpoint, delivery_id, Event.FINISHED, end.finished_at, data, end.id, url)
 
 
 def build_test_delivery(endpoint: Endpoint) -> Delivery:
     """Return a new delivery whose event names the endpoint alone."""
     now = clock.now()
-    delivery_id = _build_id(now, token_bytes(16))
+    delivery_id = build_id(now, token_bytes(16))
     return _build(endpoint, delivery_id, Event.TEST, now, {"webhook": endpoint.id}, None, None)
 
 
@@ -136,9 +165,9 @@ def _build(  # noqa: PLR0913, PLR0917 - the parts of a delivery
     )
 
 
-def _build_id(moment: "datetime", digest: bytes) -> str:
+def build_id(moment: "datetime", digest: bytes) -> str:
     """Return an id that sorts by time: a version 8 UUID (RFC 9562, section 5.8)."""
-    bits = clock.to_millis(moment) << 80 | int.from_bytes(digest[:10])
+    bits = max(clock.to_millis(moment), 0) << 80 | int.from_bytes(digest[:10])
     bits = bits & ~(0xF << 76) | 0x8 << 76  # version
     bits = bits & ~(0x3 << 62) | 0x2 << 62  # variant
     return f"msg_{uuid.UUID(int=bits)}"

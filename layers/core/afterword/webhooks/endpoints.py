@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from afterword.runtime.outbound import Fetcher
     from afterword.tenants.registry import Registry
+    from afterword.webhooks.circuits import CircuitStore
     from afterword.webhooks.secrets import WebhookSecrets
     from afterword.webhooks.store import WebhookStore
 
@@ -35,11 +36,13 @@ class WebhookEndpoints:
         self,
         registry: "Registry",
         store: "WebhookStore",
+        circuits: "CircuitStore",
         secrets: "WebhookSecrets",
         fetcher: "Callable[[], Fetcher]",
     ) -> None:
         self._registry = registry
         self._store = store
+        self._circuits = circuits
         self._secrets = secrets
         self._fetcher = fetcher
 
@@ -78,12 +81,22 @@ class WebhookEndpoints:
         return endpoint, secret
 
     def change(self, tenant: str, endpoint_id: str, change: Change) -> Endpoint:
-        """Change an endpoint and return it. Raises NotFoundError and UnprocessableError."""
+        """Change an endpoint and return it. Raises NotFoundError and UnprocessableError.
+
+        After a change of the address, or of whether it is enabled, its circuits begin anew.
+        """
         self._check(change)
         if endpoint_id == SUBMISSIONS and (change.url is not None or change.events is not None):
             field = "events" if change.url is None else "url"
             raise UnprocessableError(field, "must be left out: each submission has its own.")
-        return self._store.change_endpoint(tenant, endpoint_id, change)
+        changed = self._store.with_circuits(
+            self._store.change_endpoint(tenant, endpoint_id, change)
+        )
+        if not changed.circuits or (change.url is None and change.enabled is None):
+            return changed
+        for circuit in changed.circuits:
+            self._circuits.reset(circuit)
+        return self._store.with_circuits(changed)
 
     def rotate(self, tenant: str, endpoint_id: str) -> tuple[Endpoint, str]:
         """Give an endpoint a new secret, and return both; the old one signs for another day.
@@ -94,7 +107,7 @@ class WebhookEndpoints:
         secrets = self._secrets.get(tenant, endpoint_id, endpoint.secret_version)
         rotated = rotate_secrets(secrets, clock.now())
         self._store.rotate(endpoint, self._secrets.put(tenant, endpoint_id, rotated))
-        return endpoint, rotated[0].text
+        return self._store.with_circuits(endpoint), rotated[0].text
 
     def remove(self, tenant: str, endpoint_id: str) -> None:
         """Remove an endpoint and its secrets; its deliveries stay until they expire.
@@ -113,9 +126,15 @@ class WebhookEndpoints:
     def set_hosts(self, tenant: str, hosts: "Collection[str]") -> str | None:
         """Set the hosts that a submission's `webhook_url` may name; no hosts allow no URL.
 
-        Returns the secret that signs these webhooks, new with the first hosts; None later.
+        Returns the secret that signs these webhooks, new with the first hosts; None later. Raises
+        UnprocessableError for a malformed or private host; one that is not found now is taken.
         """
         check_hosts(hosts)
+        for host in sorted(hosts):
+            if self._is_private(host):
+                raise UnprocessableError(
+                    "host", f"must be on the public internet: {host} leads to a private address."
+                )
         secret = None
         try:
             endpoint = self._store.get_endpoint(tenant, SUBMISSIONS)
@@ -128,6 +147,12 @@ class WebhookEndpoints:
                 self._store.remove_endpoint(endpoint)
         self._registry.set_webhook_hosts(tenant, hosts)
         return secret
+
+    def _is_private(self, host: str) -> bool:
+        try:
+            return self._fetcher().is_private(host)
+        except FetchError as error:
+            raise UnprocessableError("host", str(error)) from error
 
     def _check(self, change: Change) -> None:
         if change.url is not None:

@@ -1,5 +1,6 @@
-"""The items of the webhooks table: endpoints and deliveries, to and from DynamoDB."""
+"""The items of the webhooks table: endpoints, circuits and deliveries, to and from DynamoDB."""
 
+import zlib
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -8,16 +9,26 @@ from afterword.runtime.dynamodb import Item, Value, millis, seconds, text, time_
 from afterword.runtime.stored import read_word
 from afterword.webhooks import (
     DELIVERY_RETENTION,
+    Circuit,
+    CircuitState,
     Delivery,
     DeliveryStatus,
     Disabled,
     Endpoint,
     Event,
     Try,
+    Waiting,
 )
 
 if TYPE_CHECKING:
     from datetime import datetime
+
+DUE_SHARDS = 8
+"""Partitions of the index that share the deliveries with a time of their own."""
+CIRCUITS_DUE = "circuits"
+"""The partition of the index that has the circuits, by the sweeper's next look."""
+
+_CIRCUIT = "circuit#"
 
 
 def build_endpoint_item(endpoint: Endpoint) -> Item:
@@ -49,9 +60,35 @@ def parse_endpoint(item: Item) -> Endpoint:
     )
 
 
+def parse_circuit(item: Item) -> Circuit:
+    """Return the circuit of an item; an unknown state, of another version, is read as closed."""
+    state = item["state"]["S"] if "state" in item else ""
+    return Circuit(
+        tenant=item["pk"]["S"],
+        name=item["sk"]["S"].removeprefix(_CIRCUIT),
+        state=CircuitState(state) if state in CircuitState else CircuitState.CLOSED,
+        failures=int(item["failures"]["N"]) if "failures" in item else 0,
+        opened_at=_time(item, "opened_at"),
+        probe=item["probe"]["S"] if "probe" in item else None,
+        due_at=_time(item, "due_at"),
+        pace=int(item["pace"]["N"]) if "pace" in item else 0,
+    )
+
+
+def is_circuit(item: Item) -> bool:
+    """Whether an item, or an entry of the index, is that of a circuit."""
+    return item["sk"]["S"].startswith(_CIRCUIT)
+
+
 def build_delivery_item(delivery: Delivery) -> Item:
     """Return the item of a new delivery."""
+    waits: dict[str, Value] = {}
+    if delivery.next_at is not None:
+        waits["next_at"] = millis(delivery.next_at)
+    if delivery.due_in is not None and delivery.due_at is not None:
+        waits |= {"due_in": text(delivery.due_in), "due_at": millis(delivery.due_at)}
     return {
+        **waits,
         **delivery_key(delivery.tenant, delivery.endpoint, delivery.id),
         "tenant": {"S": delivery.tenant},
         "endpoint": {"S": delivery.endpoint},
@@ -61,7 +98,6 @@ def build_delivery_item(delivery: Delivery) -> Item:
         "body": {"S": delivery.body},
         "status": {"S": delivery.status},
         "created_at": millis(delivery.created_at),
-        "next_at": millis(delivery.created_at),
         "try_count": {"N": "0"},
         "attempt": {"N": "0"},
         "tries": {"L": []},
@@ -85,6 +121,21 @@ def parse_delivery(item: Item) -> Delivery:
         try_count=int(item["try_count"]["N"]),
         attempt=int(item["attempt"]["N"]),
         tries=tuple(_tries(item)),
+        due_in=item["due_in"]["S"] if "due_in" in item else None,
+        due_at=_time(item, "due_at"),
+    )
+
+
+def parse_waiting(entry: Item) -> Waiting:
+    """Return the waiting delivery of an entry of the index."""
+    tenant, _, endpoint = entry["pk"]["S"].rpartition("#")
+    return Waiting(
+        tenant=tenant,
+        endpoint=endpoint,
+        id=entry["sk"]["S"],
+        due_in=entry["due_in"]["S"],
+        due_at=time_of(entry, "due_at"),
+        next_at=_time(entry, "next_at"),
     )
 
 
@@ -118,6 +169,21 @@ def endpoint_key(tenant: str, endpoint_id: str) -> Item:
 def key_of(endpoint: Endpoint) -> Item:
     """Return the key of an endpoint's item."""
     return endpoint_key(endpoint.tenant, endpoint.id)
+
+
+def circuit_key(tenant: str, name: str) -> Item:
+    """Return the key of a circuit's item."""
+    return {"pk": {"S": tenant}, "sk": {"S": f"{_CIRCUIT}{name}"}}
+
+
+def due_shard(tenant: str, endpoint_id: str) -> str:
+    """Return the partition of the index for an endpoint's deliveries with a time of their own."""
+    return f"due/{zlib.crc32(f'{tenant}#{endpoint_id}'.encode()) % DUE_SHARDS}"
+
+
+def due_shards() -> tuple[str, ...]:
+    """Return all of these partitions."""
+    return tuple(f"due/{shard}" for shard in range(DUE_SHARDS))
 
 
 def delivery_key(tenant: str, endpoint_id: str, delivery_id: str) -> Item:

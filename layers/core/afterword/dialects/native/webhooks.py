@@ -10,18 +10,35 @@ from afterword.dialects import native
 from afterword.errors import UnprocessableError
 from afterword.handlers import http, paging
 from afterword.handlers.http import Request, Response
-from afterword.handlers.json_members import parse_choices, read_text, require_text
+from afterword.handlers.json_members import (
+    parse_choices,
+    read_text,
+    require_text,
+    require_time,
+)
 from afterword.handlers.paging import Paging
 from afterword.runtime.addresses import MAX_URL
 from afterword.runtime.pages import Page, cut_page
 from afterword.tenants.keys import ApiKey
-from afterword.webhooks import MAX_LABEL, SUBSCRIBABLE_EVENTS, Change, Delivery, Endpoint, Event
+from afterword.webhooks import (
+    MAX_LABEL,
+    SUBSCRIBABLE_EVENTS,
+    Change,
+    Circuit,
+    CircuitState,
+    Delivery,
+    Endpoint,
+    Event,
+    is_delivery_id,
+)
 from afterword.webhooks.endpoints import WebhookEndpoints
 
 if TYPE_CHECKING:
     from afterword.dialects.native.responses import webhooks as responses
+    from afterword.webhooks.replays import WebhookReplays
 
 MAX_PAGE = 100
+_MAX_CURSOR = 40
 _ENDPOINTS = Paging(
     size=MAX_PAGE, maximum=MAX_PAGE, cursor="cursor", key=re.compile("[0-9]{13}#[a-z0-9_]{1,40}")
 )
@@ -60,6 +77,18 @@ def parse_change(request: Request) -> Change:
         events=_parse_events(values),
         enabled=enabled,
     )
+
+
+def replay(request: Request, key: ApiKey, replays: "WebhookReplays") -> Response:
+    """Begin the failed deliveries of one page anew, and say where the next page begins."""
+    tenant, endpoint_id = require_tenant(key), request.path["webhookId"]
+    values = native.parse_members(request, ("since", "after")).values
+    since, after = require_time(values, "since"), read_text(values, "after", _MAX_CURSOR)
+    if after is not None and not is_delivery_id(after):
+        raise UnprocessableError("after", "must be the `after` of the answer before.")
+    number, last = replays.replay(tenant, endpoint_id, since, after)
+    body: responses.Replay = {"replayed": number, "after": last}
+    return native.render_response(HTTPStatus.ACCEPTED, body)
 
 
 def render_rotated(endpoint: Endpoint, secret: str) -> Response:
@@ -119,6 +148,22 @@ def build_webhook(endpoint: Endpoint) -> "responses.Webhook":
         "failing_since": None if failing_since is None else clock.to_rfc3339(failing_since),
         "disabled_at": None if disabled_at is None else clock.to_rfc3339(disabled_at),
         "disabled_reason": endpoint.disabled_reason,
+        "circuits": [_build_circuit(each) for each in endpoint.circuits if is_shown(each)],
+    }
+
+
+def is_shown(circuit: Circuit) -> bool:
+    """Whether a circuit has failures, or deliveries to release."""
+    return circuit.failures > 0 or circuit.state is not CircuitState.CLOSED
+
+
+def _build_circuit(circuit: Circuit) -> "responses.Circuit":
+    opened_at = circuit.opened_at
+    return {
+        "host": circuit.host,
+        "state": circuit.state,
+        "failures": circuit.failures,
+        "opened_at": None if opened_at is None else clock.to_rfc3339(opened_at),
     }
 
 

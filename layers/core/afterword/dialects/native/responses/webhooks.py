@@ -2,11 +2,23 @@
 
 from typing import Annotated, TypedDict
 
-from afterword.handlers.json_schema import Schema, Time, Uuid
-from afterword.webhooks import DeliveryStatus, Disabled, Event
+from afterword.handlers.json_schema import Count, Schema, Time, Uuid
+from afterword.webhooks import CircuitState, DeliveryStatus, Disabled, Event
 
 WebhookId = Annotated[str, Schema(pattern="^(wh_[a-z0-9]{20}|submissions)$")]
 DeliveryId = Annotated[str, Schema(pattern="^msg_[0-9a-f-]{36}$")]
+
+
+class Circuit(TypedDict):
+    """The circuit breaker of a receiver that fails, or failed lately."""
+
+    host: str | None
+    """The host of a `webhook_url`, with its port; null for a webhook with its own address."""
+    state: CircuitState
+    """While it is open, one delivery at a time is tried, and the others wait."""
+    failures: Count
+    """Failed tries in a row; ten open the circuit."""
+    opened_at: Time | None
 
 
 class Webhook(TypedDict):
@@ -23,6 +35,8 @@ class Webhook(TypedDict):
     """The time since which all tries failed."""
     disabled_at: Time | None
     disabled_reason: Disabled | None
+    circuits: list[Circuit]
+    """Those with failures."""
 
 
 class SecretWebhook(Webhook):
@@ -61,7 +75,7 @@ class Delivery(TypedDict):
     status: DeliveryStatus
     created_at: Time
     next_at: Time | None
-    """The time of the next try."""
+    """The time of the next try; the earliest one while a circuit is open."""
     tries: list[Try]
     """The last ones."""
     body: str
@@ -73,3 +87,11 @@ class DeliveryList(TypedDict):
 
     deliveries: list[Delivery]
     """Newest first."""
+
+
+class Replay(TypedDict):
+    """The failed deliveries of one page of the log that began anew."""
+
+    replayed: Count
+    after: DeliveryId | None
+    """The value of `after` for the next page; null after the last one."""
