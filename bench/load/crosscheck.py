@@ -6,7 +6,7 @@ both sides.
 """
 
 import json
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -16,7 +16,6 @@ from unittest.mock import patch
 
 from afterword import clock
 from afterword import services as composition
-from afterword.limits import Limits
 from afterword.runtime.clients import clients
 from afterword.runtime.settings import Settings as Environment
 from afterword.services import Services, services
@@ -41,8 +40,8 @@ class Totals:
     """Calls by operation, units by table and index, and invocations by function."""
 
     calls: Counter[str] = field(default_factory=Counter)
-    writes: Counter[str] = field(default_factory=Counter)
-    reads: Counter[str] = field(default_factory=Counter)
+    writes: dict[str, float] = field(default_factory=lambda: defaultdict(float))
+    reads: dict[str, float] = field(default_factory=lambda: defaultdict(float))
     invocations: Counter[str] = field(default_factory=Counter)
 
 
@@ -62,7 +61,7 @@ class _Real:
 
     def _make_tenant(self, tenant: int) -> None:
         kind = self._load.kind(tenant)
-        limits: Limits | None = LIMITS if kind == "limits" else None
+        limits = LIMITS if kind == "limits" else None
         webhook = f"{self._url}/hook" if kind == "webhooks" else None
         self._keys[tenant] = self._its.make_tenant(_name(tenant), limits, webhook)
 

@@ -120,4 +120,4 @@ PRICES = {
     "S3, a get": 0.40 / MILLION,
     "CloudWatch Logs, a GB": 0.50,
 }
-"""Dollars; what leaves AWS and the storage are in none of them."""
+"""Dollars. Traffic out of AWS and storage are left out."""

@@ -19,9 +19,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, redirect_stdout
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import partial
 from io import StringIO
+from itertools import pairwise
 from logging import StreamHandler
-from pathlib import Path as FilePath
 from typing import TYPE_CHECKING, Any, NamedTuple
 from unittest.mock import patch
 
@@ -173,9 +174,7 @@ class Tape:
         else:
             self.answers, self._kept = None, {}
 
-    def send(
-        self, request: "AWSPreparedRequest", event_name: str, **_: object
-    ) -> AWSResponse:
+    def send(self, request: "AWSPreparedRequest", event_name: str, **_: object) -> AWSResponse:
         """Answer a request of botocore, as the handler of its event `before-send`."""
         cpu = time.process_time()
         operation = event_name.removeprefix("before-send.")
@@ -193,6 +192,7 @@ class Tape:
             if processed is None:
                 raise LookupError(f"moto has no {operation}.")
             status, headers, content = processed
+            its_headers: Any = headers
             if isinstance(content, str):
                 content = content.encode()
             after = self._items(operation, parsed)
@@ -201,7 +201,7 @@ class Tape:
             for key in _answer_keys(operation, body):
                 self._kept.setdefault(key, []).append((status, headers, content))
             raw = MockRawResponse(content)
-            return AWSResponse(request.url, status, headers, raw)
+            return AWSResponse(request.url, status, its_headers, raw)
 
     def _recorded(self, operation: str, request: "AWSPreparedRequest") -> tuple[int, Any, bytes]:
         """Return the answer to the same request, or to the next one of the same operation."""
@@ -338,7 +338,7 @@ class Recorder:
             totals.append((ended - started) * 1e3)
             times = [started, *(call.cpu for call in self.tape.calls)]
             if len(times) == calls + 1:
-                before.append([(b - a) * 1e3 for a, b in zip(times, times[1:], strict=False)])
+                before.append([(b - a) * 1e3 for a, b in pairwise(times)])
         self.tape.answers = None
         steps = [min(each) for each in zip(*before, strict=True)] or [0.0] * calls
         return min(totals), steps
@@ -370,8 +370,13 @@ class Recorder:
 # --- the paths -----------------------------------------------------------------------------------
 
 
-def record(say: Callable[[str], None] = lambda _: None, *, timed: bool = True) -> Recording:
-    """Record all paths. Without `timed` CPU times are 0, and the recording takes a second or two."""
+def record(
+    say: Callable[[str], None] = lambda _: None, *, timed: bool = True, samples: int = SAMPLES
+) -> Recording:
+    """Record all paths, and the shards of so many samples.
+
+    Without `timed` CPU times are 0, and the recording takes seconds.
+    """
     with recorder() as (its, url):
         say("repairs")
         paths = _record_repairs(its, timed=timed)
@@ -382,7 +387,7 @@ def record(say: Callable[[str], None] = lambda _: None, *, timed: bool = True) -
         say("webhooks")
         paths |= _record_webhooks(its, url, timed=timed)
         say("shards")
-        _sample_shards(its)
+        _sample_shards(its, samples)
         shards = its.shards()
         say("batches of ten")
         batch_cpu = _time_batches(its, paths) if timed else {}
@@ -401,12 +406,10 @@ def _record_submissions(its: Recorder, *, timed: bool) -> dict[str, Path]:
         tenant = f"tenant-{dialect}"
         key = its.make_tenant(tenant)
         event = submission(function, tenant, key)
-        paths |= _record_turns(its, f"submit:{dialect}", function, lambda _, e=event: e, timed)
+        paths |= _record_turns(its, f"submit:{dialect}", function, _always(event), timed)
         generation = json.loads(its.sent()[0][1])["id"]
         poll = request(POLLS[dialect], tenant, key, generation)
-        paths |= _record_turns(
-            its, f"poll:{dialect}", POLLS[dialect], lambda _, e=poll: e, timed
-        )
+        paths |= _record_turns(its, f"poll:{dialect}", POLLS[dialect], _always(poll), timed)
     function, tenant = "submit_generation", "tenant-options"
     key = its.make_tenant(tenant)
     paths |= _record_turns(
@@ -419,14 +422,18 @@ def _record_submissions(its: Recorder, *, timed: bool) -> dict[str, Path]:
     event = submission(function, tenant, key, idempotency="warm")
     paths["submit:repeated:warm"] = its.record(function, event, timed=timed)
     big = submission(function, tenant, key, text=BIG_TEXT)
-    paths |= _record_turns(its, "submit:big", function, lambda _: big, timed)
+    paths |= _record_turns(its, "submit:big", function, _always(big), timed)
     return paths
 
 
 def _record_turns(
-    its: Recorder, name: str, function: str, event: Callable[[str], Event], timed: bool  # noqa: FBT001
+    its: Recorder,
+    name: str,
+    function: str,
+    event: Callable[[str], Event],
+    timed: bool,  # noqa: FBT001
 ) -> dict[str, Path]:
-    """Record a tenant's first request to a process, and one after it, with the CPU of the latter."""
+    """Record a tenant's first request to a process, and one after it."""
     services.cache_clear()
     first = its.record(function, event("first"), timed=False)
     warm = its.record(function, event("warm"), timed=timed)
@@ -448,7 +455,7 @@ def _record_worker(its: Recorder, *, timed: bool) -> dict[str, Path]:
             its.record("submit_generation", event, timed=False)
         if limits is not None:
             paths |= _record_turns(
-                its, f"submit:{kind}", "submit_generation", lambda _, e=event: e, timed
+                its, f"submit:{kind}", "submit_generation", _always(event), timed
             )
         services.cache_clear()
         for turn in ("first", "warm"):
@@ -476,6 +483,11 @@ def _record_webhooks(its: Recorder, url: str, *, timed: bool) -> dict[str, Path]
         sent = [body for _, body in its.sent()]
         paths[f"send_webhook:{turn}"] = its.record("send_webhook", batch(sent), timed=timed_now)
     return _with_cpu(paths)
+
+
+def _always(event: Event) -> Callable[[str], Event]:
+    """Return a function of a turn that gives the same event for each."""
+    return lambda _: event
 
 
 def _with_cpu(paths: Mapping[str, Path]) -> dict[str, Path]:
@@ -508,15 +520,15 @@ def _unavailable(*_: object) -> None:
     raise ModelUnavailableError("The model is busy.")
 
 
-def _sample_shards(its: Recorder) -> None:
+def _sample_shards(its: Recorder, samples: int) -> None:
     """Submit and run generations of known ids, so that all shards of the indexes are seen."""
     key = its.make_tenant("tenant-shards")
     messages: list[str] = []
-    for number in range(SAMPLES):
+    for number in range(samples):
         event = submission("submit_generation", "tenant-shards", key, idempotency=f"key-{number}")
         its.record("submit_generation", event, timed=False)
         messages += [body for _, body in its.sent()]
-    for begin in range(0, SAMPLES, 10):
+    for begin in range(0, samples, 10):
         its.record("generate", batch(messages[begin : begin + 10]), timed=False)
 
 
@@ -580,7 +592,7 @@ def _time_batches(its: Recorder, paths: Mapping[str, Path]) -> dict[str, float]:
 
 def _time_imports(function: str) -> float:
     """Return the CPU milliseconds of a function's imports in a new process."""
-    import subprocess  # noqa: PLC0415, S404 - only here # nosec B404
+    import subprocess  # noqa: PLC0415 - only here # nosec B404
 
     code = (
         "import time; begun = time.process_time()\n"
@@ -690,8 +702,9 @@ def recorder() -> Iterator[tuple[Recorder, str]]:
         its = clients()
         for client in (its.dynamodb, its.sqs, its.s3, its.events, its.ssm, its.secrets_manager):
             events = client.meta.events
-            events.register_first("before-send", tape.send)
-            stack.callback(events.unregister, "before-send", tape.send)
+            handler: Any = tape.send
+            events.register_first("before-send", handler)
+            stack.callback(partial(events.unregister, "before-send", handler))
         yield Recorder(tape), url
 
 
@@ -713,13 +726,17 @@ def quiet_log() -> Iterator[StringIO]:
 
 def _body(request: "AWSPreparedRequest") -> bytes:
     body = request.body or b""
-    return body.encode() if isinstance(body, str) else bytes(body) if isinstance(
-        body, bytes | bytearray
-    ) else b""
+    return (
+        body.encode()
+        if isinstance(body, str)
+        else bytes(body)
+        if isinstance(body, bytes | bytearray)
+        else b""
+    )
 
 
 def _answer_keys(operation: str, body: bytes) -> tuple[str, ...]:
-    """Return the keys of a recorded answer: with the item's key, with the table, and with neither."""
+    """Return the keys of a recorded answer, the most exact one first."""
     parsed = json.loads(body) if body[:1] == b"{" else {}
     key, table = parsed.get("Key"), parsed.get("TableName")
     return f"{operation} {table} {json.dumps(key)}", f"{operation} {table}", operation

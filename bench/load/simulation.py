@@ -1,8 +1,8 @@
 """The replay: recorded paths at a rate, in virtual time, against AWS's documented quotas.
 
 A heap of events holds the future; each event is a submission, a message that can be received, an
-end, a batch that is done, or a poll. Everything follows from the seed. Recorded are the calls, their
-units and CPU times. Documented are quotas and scaling, assumed are latencies and the load
+end, a batch that is done, or a poll. Everything follows from the seed. Recorded are the calls,
+their units and CPU times. Documented are quotas and scaling, assumed are latencies and the load
 (bench.load.documented).
 """
 
@@ -29,6 +29,11 @@ LIMITED, HOOKED, KEYED, BIG = 1, 2, 3, 4
 """Of ten tenants: the one with limits, with a webhook, with idempotency keys, with big texts."""
 KINDS = {LIMITED: "limits", HOOKED: "webhooks", KEYED: "keyed", BIG: "big"}
 
+EACH_POLL = 100
+"""The rate up to which each poll is an event."""
+POLL_LAG = 10
+"""The seconds after which almost all polls of a second are counted."""
+
 type Draw = Callable[[], float]
 
 
@@ -51,7 +56,7 @@ class Load:
     rate: float
     tenants: int
     seconds: int = 3_600
-    ramp: int = 600
+    ramp: int = 300
 
     def kind(self, tenant: int) -> str:
         """Return the kind of a tenant; a single one is `native`, and polls."""
@@ -77,11 +82,16 @@ class Bucket:
             return False
         self.tokens -= units
         second = int(at)
-        if second != self.second:
+        if second > self.second:
             self.second, self.used = second, 0.0
         self.used += units
         self.peak = max(self.peak, self.used)
         return True
+
+    def drain(self, units: float, at: float) -> None:
+        """Take units away that another count has, as many as there are."""
+        self.take(0, at)
+        self.tokens = max(0.0, self.tokens - units)
 
 
 class Instances:
@@ -93,6 +103,7 @@ class Instances:
         self._idle: dict[str, list[tuple[float, int]]] = defaultdict(list)
         self._allowed: dict[str, Bucket] = {}
         self._running: Counter[str] = Counter()
+        self.reserved = 0
         self.made: Counter[str] = Counter()
         self.peaks: Counter[str] = Counter()
         self.known: dict[tuple[str, int], dict[int, float]] = {}
@@ -111,7 +122,7 @@ class Instances:
 
         None at the end of the account's concurrency, or of the function's scaling.
         """
-        if self.busy(at) >= self._concurrency:
+        if self.busy(at) + self.reserved >= self._concurrency:
             return None
         idle = self._idle[function]
         if idle:
@@ -133,8 +144,7 @@ class Instances:
         """Give an instance an invocation until a time."""
         heapq.heappush(self._busy, (until, function, instance))
         self._running[function] += 1
-        if self._running[function] > self.peaks[function]:
-            self.peaks[function] = self._running[function]
+        self.peaks[function] = max(self.peaks[function], self._running[function])
 
 
 @dataclass
@@ -170,7 +180,7 @@ class EventSource:
             self._busiest = self.busy
         self.idle_seconds += max(0, int(self.allowed) - self.busy)
 
-    def take(self, at: float) -> list[tuple[float, int]]:
+    def take(self) -> list[tuple[float, int]]:
         """Receive up to a batch of the messages that are there."""
         taken: list[tuple[float, int]] = []
         while self.queue and len(taken) < self.size:
@@ -191,12 +201,33 @@ class EventSource:
         self.in_flight -= messages
 
 
+class _Place:
+    """The partitions of one recorded key: of each tenant or of all, and in shards."""
+
+    def __init__(self, table: str, key: str, tenants: int, shards: int) -> None:
+        self.table, self.key, self.shards = table, key, shards
+        self.tenants = tenants if "{tenant}" in key or "{key}" in key else 1
+        self.buckets = [
+            (
+                Bucket(documented.PARTITION_WRITES, documented.PARTITION_WRITES),
+                Bucket(documented.PARTITION_READS, documented.PARTITION_READS),
+            )
+            for _ in range(self.tenants * shards)
+        ]
+
+    def at(self, tenant: int, generation: int) -> tuple[Bucket, Bucket]:
+        """Return the buckets of a tenant's generation."""
+        # Knuth's multiplicative hash: a generation has one shard of each index.
+        shard = generation * 2_654_435_761 % 4_294_967_296 * self.shards >> 32
+        return self.buckets[(tenant % self.tenants) * self.shards + shard]
+
+
 class _Call(NamedTuple):
     """A step of a path: CPU milliseconds, the latency's draw, charges at contended partitions."""
 
     cpu: float
     draw: Draw
-    charges: tuple[tuple[str, str, float, float], ...]
+    charges: tuple[tuple[_Place, float, float], ...]
 
 
 class _Compiled(NamedTuple):
@@ -207,27 +238,32 @@ class _Compiled(NamedTuple):
 
 @dataclass
 class Outcome:
-    """What a run has come to, after the ramp; counts of paths are `paths`."""
+    """The figures of a run, after the rise.
+
+    `partitions` are the most write and read units in a second at one partition, by table and key;
+    `tables` the write units by table and index. `backlog` is the queue's length by second, from the
+    begin of the rise on.
+    """
 
     load: Load
     settings: Settings
-    ages: "array[float]"
-    paths: Counter[str]
-    invocations: Counter[str]
-    cold: Counter[str]
-    gb_seconds: float
-    refused: Counter[str]
-    peaks: dict[str, float]
-    partitions: dict[tuple[str, str], tuple[float, float]]
-    tables: dict[str, float]
-    mappings: dict[str, EventSource]
-    empty_receives: float
-    requests: int
-    log_bytes: float
-    done: int
-    accepted: int
-    throttled: Counter[str]
-    backlog: list[tuple[int, int]]
+    ages: "array[float]" = field(default_factory=lambda: array("d"))
+    paths: Counter[str] = field(default_factory=Counter)
+    invocations: Counter[str] = field(default_factory=Counter)
+    cold: Counter[str] = field(default_factory=Counter)
+    gb_seconds: float = 0.0
+    refused: Counter[str] = field(default_factory=Counter)
+    throttled: Counter[str] = field(default_factory=Counter)
+    peaks: dict[str, float] = field(default_factory=lambda: defaultdict(float))
+    partitions: dict[tuple[str, str], tuple[float, float]] = field(default_factory=dict)
+    tables: dict[str, float] = field(default_factory=dict)
+    mappings: dict[str, EventSource] = field(default_factory=dict)
+    empty_receives: float = 0.0
+    requests: int = 0
+    accepted: int = 0
+    done: int = 0
+    log_bytes: float = 0.0
+    backlog: list[tuple[int, int]] = field(default_factory=list)
 
 
 class Invocation(NamedTuple):
@@ -245,30 +281,37 @@ class Invocation(NamedTuple):
 
 
 class Simulation:
-    """One run. `listen` hears of each invocation."""
+    """One run. `listen` hears of each invocation.
 
-    def __init__(
+    With `each_poll` a poll is an event. Otherwise an end counts the polls before it, by second:
+    their number and times are the same, and their instances follow from Little's law.
+    """
+
+    def __init__(  # noqa: PLR0913 - a run's settings
         self,
         recording: Recording,
         settings: Settings,
         load: Load,
         seed: int,
         listen: "Callable[[Invocation], None] | None" = None,
+        *,
+        each_poll: bool | None = None,
     ) -> None:
         self._recording, self._settings, self._load = recording, settings, load
         self._listen = listen
+        self._each_poll = load.rate <= EACH_POLL if each_poll is None else each_poll
+        self._polls = [0] * (load.ramp + load.seconds + 1)
+        self._busy: list[int] = []
         self._random = Random(seed)  # noqa: S311 - a simulation # nosec B311
-        self._draws = {
-            name: self._drawn(latency) for name, latency in documented.LATENCIES.items()
-        }
+        self._draws = {name: self._drawn(latency) for name, latency in documented.LATENCIES.items()}
         self._gateway = self._drawn(documented.GATEWAY)
         self._invoke = self._drawn(documented.INVOKE)
         self._receive = self._drawn(documented.RECEIVE)
         self._new = self._drawn(documented.START)
         self._model = self._drawn(documented.MODEL)
         self._receiver = self._drawn(documented.RECEIVER)
+        self._places: dict[tuple[str, str], _Place] = {}
         self._compiled = {name: self._compile(path) for name, path in recording.paths.items()}
-        self._buckets: dict[tuple[str, str, int, int], tuple[Bucket, Bucket]] = {}
         self._api = Bucket(settings.api_requests, min(settings.api_requests, documented.API_BURST))
         self._instances = Instances(settings.concurrency)
         self._mappings = {
@@ -288,15 +331,12 @@ class Simulation:
         self._units = {
             name: _units_by_table(compiled.path) for name, compiled in self._compiled.items()
         }
-        self._out = Outcome(
-            load, settings, array("d"), Counter(), Counter(), Counter(), 0.0, Counter(), defaultdict(float),
-            {}, {}, {}, 0.0, 0, 0.0, 0, 0, Counter(), [],
-        )  # fmt: skip
+        self._out = Outcome(load, settings)
 
     # --- a run -----------------------------------------------------------------------------------
 
     def run(self, progress: Callable[[float], None] = lambda _: None) -> Outcome:
-        """Run the ramp and the load; return what the load's seconds have come to."""
+        """Run the ramp and the load; return the figures of the load's seconds."""
         load, random = self._load, self._random
         begin, end = float(load.ramp), float(load.ramp + load.seconds)
         events, pop, push = self._events, heapq.heappop, heapq.heappush
@@ -341,6 +381,11 @@ class Simulation:
             if mapping.queue:
                 self._serve(float(second), mapping)
         busy = self._instances.busy(second)
+        self._busy.append(busy)
+        if not self._each_poll:
+            polls = self._polls[max(0, second - POLL_LAG)]
+            self._instances.reserved = int(polls * self._poll_seconds())
+            self._api.drain(polls, float(second))
         if second >= self._load.ramp:
             peaks = self._out.peaks
             peaks["concurrency"] = max(peaks["concurrency"], busy)
@@ -368,7 +413,7 @@ class Simulation:
         if self._counting:
             self._out.accepted += 1
         self._push(ended + self._draws["sqs"]() / 1e3, _MESSAGE, generation)
-        if kind != "webhooks":
+        if kind != "webhooks" and self._each_poll:
             self._push(ended + documented.POLLS[0], _POLL, generation)
 
     def _poll(self, at: float, generation: int) -> None:
@@ -381,6 +426,52 @@ class Simulation:
         later = next((each for each in documented.POLLS if each > age + 0.01), age + 32.0)
         self._push(self._created[generation] + later, _POLL, generation)
 
+    def _count_polls(self, created: float, ended: float) -> None:
+        """Count the polls of a generation: those before its end, and the first one after it."""
+        polls = self._polls
+        age = 0.0
+        for each in (*documented.POLLS, *range(64, 4_000, 32)):
+            age = float(each)
+            second = int(created + age)
+            if second < len(polls):
+                polls[second] += 1
+            if created + age >= ended:
+                return
+
+    def _finish_polls(self) -> None:
+        """Add the invocations of the counted polls, and the instances that they had."""
+        out, load = self._out, self._load
+        function, path = "get_generation", self._recording.paths["poll:native:warm"]
+        seconds = self._poll_seconds()
+        total = sum(self._polls[load.ramp : load.ramp + load.seconds])
+        busy = [count * seconds for count in self._polls]
+        # Each instance reads a tenant's key again once a minute.
+        first = min(total, int(sum(busy[load.ramp :]) * load.tenants / CACHE_SECONDS))
+        out.paths["poll:native:first"] += first
+        out.paths["poll:native:warm"] += total - first
+        out.requests += total
+        out.invocations[function] += total
+        out.gb_seconds += total * seconds * self._settings.memory[function] / 1_024
+        out.log_bytes += total * (path.log + documented.ABOVE_START_LOG)
+        peaks = out.peaks
+        peaks["API requests"] = max(
+            peaks["API requests"], self._api.peak + max(self._polls[load.ramp :], default=0)
+        )
+        peaks["concurrency"] = max(
+            (
+                own + polls
+                for own, polls in zip(self._busy[load.ramp :], busy[load.ramp :], strict=False)
+            ),
+            default=0.0,
+        )
+
+    def _poll_seconds(self) -> float:
+        """Return the mean seconds of a poll's invocation."""
+        path = self._recording.paths["poll:native:warm"]
+        latencies = [documented.LATENCIES[step.operation.partition(".")[0]] for step in path.steps]
+        waits = sum(each.median * math.exp(each.spread**2 / 2) for each in latencies)
+        return (waits + path.cpu / self._share(path.function)) / 1e3
+
     def _request(
         self, at: float, route: str, kind: str, tenant: int, generation: int
     ) -> float | None:
@@ -389,11 +480,13 @@ class Simulation:
         if self._counting:
             out.requests += 1
         if not self._api.take(1, at):
-            return self._refuse("API requests")
+            self._refuse("API requests")
+            return None
         function = "submit_generation" if route == "submit" else "get_generation"
         started = self._instances.start(at, function)
         if started is None:
-            return self._refuse("concurrency")
+            self._refuse("concurrency")
+            return None
         instance, new = started
         known = self._instances.known[function, instance]
         fresh = known.get(tenant, -1.0) < at
@@ -405,9 +498,13 @@ class Simulation:
         wait = self._gateway() / 1e3 + (self._cold(function) if new else 0.0)
         ended, ok = self._walk(at + wait, name, tenant, generation)
         self._note(function, name, at + wait, ended, instance, new=new)
-        return ended if ok else self._refuse("DynamoDB")
+        if not ok:
+            self._refuse("DynamoDB")
+            return None
+        return ended
 
     def _refuse(self, why: str) -> None:
+        """Count a refusal."""
         if self._counting:
             self._out.refused[why] += 1
 
@@ -430,7 +527,7 @@ class Simulation:
 
     def _begin_batch(self, at: float, mapping: EventSource, instance: int, new: bool) -> None:  # noqa: FBT001
         """Receive a batch, and run it: its CPU one after another, all else at once."""
-        messages = mapping.take(at)
+        messages = mapping.take()
         function = mapping.function
         begun = at + (self._receive() + self._invoke()) / 1e3
         if new:
@@ -510,6 +607,8 @@ class Simulation:
         self._ended[generation] = at
         if self._counting:
             self._out.done += 1
+        if not self._each_poll and "NotifyQueue" not in compiled.path.sends:
+            self._count_polls(self._created[generation], at)
         if "NotifyQueue" in compiled.path.sends:
             self._push(at, _MESSAGE + 1, generation)
 
@@ -547,28 +646,19 @@ class Simulation:
     def _charge(self, call: _Call, at: float, tenant: int, generation: int) -> bool:
         """Take a call's units; False, and a count, if a partition has not so many."""
         ok = True
-        for table, key, write, read in call.charges:
-            writes, reads = self._partition(table, key, tenant, generation)
+        for place, write, read in call.charges:
+            writes, reads = place.at(tenant, generation)
             if (write and not writes.take(write, at)) or (read and not reads.take(read, at)):
-                self._out.throttled[table] += 1
+                self._out.throttled[place.table] += 1
                 ok = False
         return ok
 
-    def _partition(
-        self, table: str, key: str, tenant: int, generation: int
-    ) -> tuple[Bucket, Bucket]:
-        """Return the buckets of a recorded partition key, for a tenant and a generation."""
-        shards = self._recording.shards.get((table, key), 1)
-        # Knuth's multiplicative hash: a generation has one shard of each index.
-        shard = generation * 2_654_435_761 % 4_294_967_296 * shards >> 32
-        place = (table, key, tenant if "{tenant}" in key else -1, shard)
-        buckets = self._buckets.get(place)
-        if buckets is None:
-            buckets = self._buckets[place] = (
-                Bucket(documented.PARTITION_WRITES, documented.PARTITION_WRITES),
-                Bucket(documented.PARTITION_READS, documented.PARTITION_READS),
-            )
-        return buckets
+    def _place(self, table: str, key: str) -> _Place:
+        place = self._places.get((table, key))
+        if place is None:
+            shards = self._recording.shards.get((table, key), 1)
+            place = self._places[table, key] = _Place(table, key, self._load.tenants, shards)
+        return place
 
     def _count(self, name: str) -> None:
         self._of_second[name] += 1
@@ -576,7 +666,7 @@ class Simulation:
             self._out.paths[name] += 1
             self._out.log_bytes += self._compiled[name].path.log
 
-    def _note(
+    def _note(  # noqa: PLR0913 - the facts of an invocation
         self, function: str, name: str, begun: float, ended: float, instance: int, *, new: bool
     ) -> None:
         """Note an invocation, and keep its instance until it ends."""
@@ -596,7 +686,7 @@ class Simulation:
                 step.cpu,
                 self._draws[step.operation.partition(".")[0]],
                 tuple(
-                    (each.table, each.key, each.write, each.read)
+                    (self._place(each.table, each.key), each.write, each.read)
                     for each in step.charges
                     if "{id}" not in each.key
                 ),
@@ -608,9 +698,7 @@ class Simulation:
     def _drawn(self, latency: Latency) -> Draw:
         """Return a function that gives latencies in turns."""
         random = self._random
-        values = [
-            latency.median * math.exp(random.gauss(0, latency.spread)) for _ in range(DRAWS)
-        ]
+        values = [latency.median * math.exp(random.gauss(0, latency.spread)) for _ in range(DRAWS)]
         position = 0
 
         def draw() -> float:
@@ -622,18 +710,23 @@ class Simulation:
 
     def _finish(self) -> Outcome:
         out = self._out
-        for (table, key, _, _), (writes, reads) in self._buckets.items():
-            old = out.partitions.get((table, key), (0.0, 0.0))
-            out.partitions[table, key] = (max(old[0], writes.peak), max(old[1], reads.peak))
+        for where, place in self._places.items():
+            out.partitions[where] = (
+                max(writes.peak for writes, _ in place.buckets),
+                max(reads.peak for _, reads in place.buckets),
+            )
         out.tables = dict(self._table_peaks)
         out.mappings = self._mappings
         out.empty_receives = sum(
             each.idle_seconds / documented.LONG_POLL for each in self._mappings.values()
         )
         out.peaks["API requests"] = self._api.peak
+        if not self._each_poll:
+            self._finish_polls()
         for name, peak in self._instances.peaks.items():
             out.peaks[f"instances of {name}"] = peak
         return out
+
 
 _SUBMIT, _POLL, _DONE, _END, _MESSAGE = range(5)
 _CONSUMERS = ("generate", "deliver", "send_webhook")

@@ -97,9 +97,7 @@ class Schema:
     def get(self, key: Item, item: Item | None, *, consistent: bool) -> Charge:
         """Return the charge of the read of one item by its key."""
         units = max(1, ceil(size(item) / READ_BYTES))
-        return Charge(
-            self.name, _value(key[self.keys[0]]), 0, units if consistent else units / 2
-        )
+        return Charge(self.name, _value(key[self.keys[0]]), 0, units if consistent else units / 2)
 
 
 def size(item: Item | None) -> int:
@@ -111,21 +109,22 @@ def _size(value: Mapping[str, Any]) -> int:
     ((kind, content),) = value.items()
     match kind:
         case "S":
-            return _bytes(content)
+            found = _bytes(content)
         case "N":
-            return _number_size(content)
+            found = _number_size(content)
         case "B":
-            return len(content)
+            found = len(content)
         case "SS":
-            return sum(map(_bytes, content))
+            found = sum(map(_bytes, content))
         case "NS":
-            return sum(map(_number_size, content))
+            found = sum(map(_number_size, content))
         case "M":
-            return 3 + sum(1 + _bytes(name) + _size(each) for name, each in content.items())
+            found = 3 + sum(1 + _bytes(name) + _size(each) for name, each in content.items())
         case "L":
-            return 3 + sum(1 + _size(each) for each in content)
+            found = 3 + sum(1 + _size(each) for each in content)
         case _:  # NULL and BOOL
-            return 1
+            found = 1
+    return found
 
 
 def _number_size(digits: str) -> int:
