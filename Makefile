@@ -50,13 +50,16 @@ test-sam: .venv/ready $(SAM_READY) $(STACK_READY) ## run the tests of `make sam-
 
 check: lint audit test test-long test-local test-sam invoke-all ## what CI runs: lint, audit, all tests (the last two need Docker)
 
-lint: .venv/ready $(SAM_READY) ## ruff, mypy, prose, the lock, the layers' requirements, openapi.yaml, the template
+lint: .venv/ready $(SAM_READY) ## ruff, mypy, prose, the lock, the layers' requirements and SBOMs, openapi.yaml, the template
 	@echo "ruff" && .venv/bin/ruff check && .venv/bin/ruff format --check --quiet
 	@echo "mypy" && .venv/bin/mypy
 	@echo "prose" && $(PYTHON) -m audit.prose
 	@echo "uv.lock" && .venv/bin/uv lock --check --quiet
 	@echo "layers/*/requirements.txt" && $(REQUIREMENTS) | diff layers/core/requirements.txt -
 	@$(REQUIREMENTS) --only-group documents | diff layers/documents/requirements.txt -
+	@$(REQUIREMENTS) --only-group bootstrap | diff local/uv.txt -
+	@echo "layers/*/sbom.cdx.json" && $(SBOM) | diff layers/core/sbom.cdx.json -
+	@$(SBOM) documents | diff layers/documents/sbom.cdx.json -
 	@echo "openapi.yaml" && $(PYTHON) -m openapi --check
 	@echo "template.yaml" && AWS_DEFAULT_REGION=us-east-1 .venv/sam/bin/sam validate --lint
 
@@ -64,10 +67,13 @@ audit: .venv/ready $(AUDIT_READY) ## cfn-lint, checkov, bandit and zizmor, and t
 	@$(PYTHON) -m audit
 	@$(PYTHON) -m pytest -q tests/audit
 
-format: .venv/ready ## format and fix what can be fixed; renew the layers' requirements
+format: .venv/ready ## format and fix what can be fixed; renew the layers' requirements and SBOMs
 	@.venv/bin/ruff check --fix-only --quiet && .venv/bin/ruff format
 	@$(REQUIREMENTS) > layers/core/requirements.txt
 	@$(REQUIREMENTS) --only-group documents > layers/documents/requirements.txt
+	@$(REQUIREMENTS) --only-group bootstrap > local/uv.txt
+	@$(SBOM) > layers/core/sbom.cdx.json
+	@$(SBOM) documents > layers/documents/sbom.cdx.json
 
 openapi: .venv/ready ## write openapi.yaml from the models in openapi/
 	@$(PYTHON) -m openapi
@@ -87,16 +93,17 @@ recall: .venv/ready ## how often lexical ranking finds the passages that answer 
 clean: ## remove all that was installed, built or logged
 	rm -rf .venv .aws-sam .local
 
-REQUIREMENTS = .venv/bin/uv export --frozen --no-default-groups --no-emit-project --no-hashes \
-	--no-header --quiet
+# With the hash of each file that a build may install, for every platform.
+REQUIREMENTS = .venv/bin/uv export --frozen --no-default-groups --no-emit-project --no-header --quiet
+SBOM = $(PYTHON) -m audit.sbom
 
 # --- the environments: ours, sam's and the embedded stack's, each as uv.lock has it ---------------
 
-$(UV):
+$(UV): local/uv.txt
 	@echo "installing uv into .venv"
 	@mkdir -p $(TMPDIR)
 	@PIP_ROOT_USER_ACTION=ignore python3 -m pip install -qq --disable-pip-version-check \
-		--no-cache-dir --target .venv/bootstrap "uv>=0.11" \
+		--no-cache-dir --upgrade --target .venv/bootstrap --require-hashes --only-binary :all: -r local/uv.txt \
 		|| { echo "python3 -m pip could not install uv: afterword needs python3 with pip, and network" >&2; exit 1; }
 
 .venv/pyvenv.cfg: | $(UV)

@@ -10,19 +10,20 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+TEMPLATES = (ROOT / "template.yaml", ROOT / "deploy" / "edge.yaml")
 PACKAGES = ("layers", "functions", "cli", "local", "openapi", "bench", "audit", "deploy")
 
 
 def main() -> int:
     """Return 1 when there is a finding, or a tool cannot run."""
-    runs: dict[str, tuple[Callable[..., Findings], list[Path]]] = {
-        "cfn-lint": (tools.cfn_lint, [ROOT / "template.yaml"]),
-        "checkov": (tools.checkov, [ROOT / "template.yaml"]),
-        "bandit": (tools.bandit, [ROOT / package for package in PACKAGES]),
-        "zizmor": (tools.zizmor, [ROOT / ".github"]),
-    }
+    runs: list[tuple[str, Callable[..., Findings], list[Path]]] = [
+        *(("cfn-lint", tools.cfn_lint, [template]) for template in TEMPLATES),
+        *(("checkov", tools.checkov, [template]) for template in TEMPLATES),
+        ("bandit", tools.bandit, [ROOT / package for package in PACKAGES]),
+        ("zizmor", tools.zizmor, [ROOT / ".github"]),
+    ]
     clean = True
-    for name, (run, paths) in runs.items():
+    for name, run, paths in runs:
         try:
             found = run(*paths)
         except AuditError as error:

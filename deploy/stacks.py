@@ -48,13 +48,22 @@ def obstacle(name: str, region: str, status: str) -> str | None:
     """Return why a stack with this status cannot be deployed and what to do, None if it can."""
     command = f"aws cloudformation {{}} --stack-name {name} --region {region}"
     delete, wait = command.format("delete-stack"), command.format("wait stack-delete-complete")
+    tables = command.format("describe-stack-resources") + (
+        " --output text --query \"StackResources[?ResourceType=='AWS::DynamoDB::Table' &&"
+        " ResourceStatus!='DELETE_COMPLETE'].PhysicalResourceId\""
+    )
     match status:
         case "ROLLBACK_COMPLETE" | "ROLLBACK_FAILED" | "CREATE_FAILED" | "DELETE_FAILED":
             return (
                 f"Stack {name} is {status}: its first deployment failed, or its deletion did, and"
                 " it can only be deleted. See why with\n\n"
                 f"    {command.format('describe-stack-events')}\n\n"
-                "then remove what is left of it, and start again:\n\n"
+                "then remove what is left of it, and start again. Its empty tables are protected"
+                " from deletion, so the loop comes first:\n\n"
+                f"    for table in $({tables}); do\n"
+                "      aws dynamodb update-table --no-deletion-protection-enabled"
+                f" --table-name $table --region {region}\n"
+                "    done\n"
                 f"    {delete}\n    {wait}"
             )
         case "UPDATE_ROLLBACK_FAILED":

@@ -55,6 +55,8 @@ async def write_templates(
         await asyncio.to_thread(shutil.copytree, TEMPLATE.parent, folder)
     template: Json = yaml_parse((folder / "template.yaml").read_text())
     template["Parameters"]["Architecture"]["Default"] = HOST_ARCH
+    origins = os.environ.get("AFTERWORD_ALLOWED_ORIGINS", "")
+    template["Parameters"]["AllowedOrigins"]["Default"] = origins
     environments = await asyncio.to_thread(deployed, stack)
     if stack.bedrock:
         for environment in environments.values():

@@ -7,7 +7,7 @@ right the differences between ministack and API Gateway:
 
 - 10 MB is the most a body can have, 30 s the longest an answer can take;
 - a function that fails answers 500 with a fixed body, where ministack shows the exception's text;
-- OPTIONS is a method like any other (the API has no CORS);
+- without CORS, OPTIONS is a method like any other;
 - a body that is not UTF-8 reaches the function in base64, even with JSON's media type; ministack
   puts replacement characters into it;
 - headers by which ministack takes a request for one to an AWS service do not reach it.
@@ -34,6 +34,7 @@ type Send = Callable[[Message], Awaitable[None]]
 MAX_BODY_BYTES = 10 * 1024 * 1024
 MAX_SECONDS = 30.0
 BAD_GATEWAY = 502
+WITHOUT_CORS = b"CORS not configured"  # ministack's answer to a preflight
 MAX_IN_FLIGHT = 16
 TEXT_TYPES = (b"text/", b"application/json", b"application/xml", b"application/javascript")
 WITHHELD = frozenset(
@@ -68,9 +69,6 @@ class Front:
         if body is None:
             await answer(send, 413, "Request Entity Too Large")
             return
-        if scope["method"] == "OPTIONS":
-            await answer(send, 404, "Not Found")
-            return
         async with self.in_flight:
             try:
                 async with asyncio.timeout(MAX_SECONDS):
@@ -80,6 +78,9 @@ class Front:
                 return
         if start["status"] == BAD_GATEWAY and not is_functions_own(start["headers"]):
             await answer(send, 500, "Internal Server Error")
+            return
+        if scope["method"] == "OPTIONS" and WITHOUT_CORS in content:
+            await answer(send, 404, "Not Found")
             return
         await send(start)
         await send({"type": "http.response.body", "body": content})

@@ -194,6 +194,7 @@ def set_up(
                 "EventBusName": "default",
                 "IntakeBusName": "default",
                 "FetchAllowed": environ.get("AFTERWORD_FETCH_ALLOWED", ""),
+                "AllowedOrigins": environ.get("AFTERWORD_ALLOWED_ORIGINS", ""),
                 **_webhook_retries(environ),
                 "LogLevel": "INFO",
                 "Monitoring": "false",  # ministack's alarms never ring

@@ -72,6 +72,7 @@ def expand(
             resource["Properties"] = {
                 "Name": name,
                 "ProtocolType": "HTTP",
+                "CorsConfiguration": body["x-amazon-apigateway-cors"],
                 "Tags": {"ms-custom-id": API_ID},  # ministack's way to choose the API's id
             }
     return expanded

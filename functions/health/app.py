@@ -3,11 +3,17 @@
 from collections.abc import Mapping
 from typing import Any
 
+from afterword.handlers import SECURITY_HEADERS
+
 
 def handler(_event: Mapping[str, Any], _context: object) -> dict[str, Any]:
     """Answer 200, without a key."""
     return {
         "statusCode": 200,
-        "headers": {"content-type": "application/json", "cache-control": "no-store"},
+        "headers": {
+            "content-type": "application/json",
+            "cache-control": "no-store",
+            **SECURITY_HEADERS,
+        },
         "body": '{"status": "ok"}',
     }

@@ -91,6 +91,15 @@ def test_cfn_lint_finds_what_may_not_be_there(planted: Path) -> None:
     assert {"W1001", "E1010"} <= found(tools.cfn_lint(planted))
 
 
+def test_cfn_lint_finds_a_mistake_in_the_edge(tmp_path: Path) -> None:
+    """A property that CloudFront does not know, and a scope that WAF does not, are found."""
+    path = tmp_path / "edge.yaml"
+    edge = (ROOT / "deploy" / "edge.yaml").read_text()
+    path.write_text(edge.replace("Scope: CLOUDFRONT", "Scope: EDGE").replace("WebACLId", "WebAcl"))
+    assert len(tools.cfn_lint(path).lines) >= 2
+    assert tools.cfn_lint(ROOT / "deploy" / "edge.yaml").lines == []
+
+
 def test_checkov_checks_functions_buckets_and_policies(planted: Path) -> None:
     """A key in a variable, a bucket that anybody reads and a policy that allows all are found."""
     findings = tools.checkov(planted)

@@ -291,6 +291,7 @@ def test_a_first_deployment_that_failed_says_how_to_go_on(
     [
         ("ROLLBACK_COMPLETE", "delete-stack"),
         ("DELETE_FAILED", "delete-stack"),
+        ("ROLLBACK_FAILED", "update-table --no-deletion-protection-enabled"),
         ("UPDATE_ROLLBACK_FAILED", "continue-update-rollback"),
         ("UPDATE_IN_PROGRESS", "wait until that has ended"),
     ],

@@ -18,10 +18,11 @@ from tests.harness.contents import Contents
 from tests.harness.fake_model import FakeModel
 from tests.harness.genai_stack import CHAT, CHAT_DOCUMENT, FORM, FORM_DOCUMENT, Client
 from tests.harness.native_generations import Native
+from tests.harness.response_headers import NO_STORE
 from tests.harness.webhooks import Queue as WebhookQueue
 from tests.harness.webhooks import Receiver, Webhooks
 
-HEADERS = {"content-type": "application/json", "cache-control": "no-store"}
+HEADERS = {"content-type": "application/json", **NO_STORE}
 """The keys of every HTTP result."""
 
 type Result = Mapping[str, Any]

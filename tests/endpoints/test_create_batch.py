@@ -16,6 +16,7 @@ from afterword.tenants.keys import Scope
 from tests.conftest import FLOW, Event, SetClock, Tenant
 from tests.harness.api import invoke
 from tests.harness.batches import BUCKET
+from tests.harness.response_headers import NO_STORE
 
 STARTED = {
     "status": "waiting",
@@ -69,7 +70,7 @@ def test_a_file_is_accepted(event: Event) -> None:
         "statusCode": 202,
         "headers": {
             "content-type": "application/json",
-            "cache-control": "no-store",
+            **NO_STORE,
             "location": path,
             "retry-after": "5",
         },

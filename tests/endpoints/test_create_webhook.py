@@ -10,6 +10,7 @@ from afterword.runtime.clients import clients
 from afterword.services import services
 from afterword.webhooks import MAX_ENDPOINTS
 from tests.harness.deployment import REFERENCES
+from tests.harness.response_headers import NO_STORE
 from tests.harness.webhooks import URL, Webhooks, problem
 
 STARTED = "2026-11-10T09:00:00.000Z"
@@ -29,7 +30,7 @@ def test_an_endpoint_is_created(webhooks: Webhooks) -> None:
         "statusCode": 201,
         "headers": {
             "content-type": "application/json",
-            "cache-control": "no-store",
+            **NO_STORE,
             "location": f"/v1/webhooks/{body['id']}",
         },
         "body": {

@@ -23,6 +23,7 @@ from tests.harness.api import invoke
 from tests.harness.deployment import REFERENCES
 from tests.harness.fake_model import FakeModel, completion, saying
 from tests.harness.native_generations import NOT_FOUND, QUESTION, Native, problem
+from tests.harness.response_headers import NO_STORE
 
 WORD = "Quokka"
 BIG = WORD + "x" * INLINE_BYTES
@@ -76,7 +77,7 @@ def test_what_has_ended_is_deleted_with_all_its_texts(
     services().store.set_title("demo", generation_id, FLOW, WORD)
     assert WORD in everything()
     gone = native.ask("delete_generation", generation_id)
-    assert gone == {"statusCode": 204, "headers": {"cache-control": "no-store"}, "body": ""}
+    assert gone == {"statusCode": 204, "headers": {**NO_STORE}, "body": ""}
     assert WORD not in everything()
     assert stored().objects == 0
 

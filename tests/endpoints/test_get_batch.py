@@ -15,6 +15,7 @@ from afterword.tenants.keys import Scope
 from tests.conftest import FLOW, START, Event, SetClock, Tenant
 from tests.harness.api import invoke
 from tests.harness.batches import BUCKET
+from tests.harness.response_headers import NO_STORE
 
 ID = "019a6f3e-7c00-7000-8000-000000000001"
 PATH = f"/v1/batches/{ID}"
@@ -59,7 +60,7 @@ def test_a_batch_on_its_way(event: Event) -> None:
         "statusCode": 200,
         "headers": {
             "content-type": "application/json",
-            "cache-control": "no-store",
+            **NO_STORE,
             "retry-after": "5",
         },
         "body": json.dumps(

@@ -10,6 +10,7 @@ import yaml
 
 from tests.conftest import ROOT, Call, Event, LambdaContext
 from tests.harness.api import invoke
+from tests.harness.response_headers import SECURITY
 from tests.harness.static_files import HEADERS, TAG, text
 
 
@@ -74,6 +75,7 @@ def test_who_has_it_is_told_so(
             "cache-control": "public, max-age=300",
             "etag": tag,
             "vary": "accept-encoding",
+            **SECURITY,
         },
         "body": "",
     }

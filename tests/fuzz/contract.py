@@ -22,12 +22,15 @@ import yaml
 
 from tests.conftest import ROOT
 from tests.fuzz.gateway import HttpResponse
+from tests.harness.response_headers import SECURITY
 
 METHODS = frozenset({"get", "put", "post", "delete", "patch"})
 SUCCESSES = frozenset({200, 201, 202, 204})
+
 OF_ALL = frozenset(
     {"cache-control", "content-encoding", "content-security-policy", "content-type"}
-    | {"referrer-policy", "vary", "x-content-type-options"}
+    | {"referrer-policy", "vary"}
+    | SECURITY.keys()
 )
 """Headers that are no operation's own."""
 
@@ -140,6 +143,7 @@ class Operation:
         public = cached and response.status < HTTPStatus.BAD_REQUEST
         caching = "public, max-age=300" if public else "no-store"
         assert response.headers["cache-control"] == caching
+        assert response.headers.items() >= SECURITY.items()
         assert response.headers.keys() <= OF_ALL | self.headers(response.status)
         content = self.contents[response.status]
         if not content:

@@ -18,9 +18,10 @@ from tests.fuzz.contract import (
 )
 from tests.fuzz.gateway import Gateway, HttpRequest, HttpResponse, to_event
 from tests.harness.deployment import Deployment
+from tests.harness.response_headers import NO_STORE
 
 HEALTH = Operation("/health", "get")
-JSON = {"content-type": "application/json", "cache-control": "no-store"}
+JSON = {"content-type": "application/json", **NO_STORE}
 
 
 def test_every_route_is_described_and_every_description_is_routed(deployment: Deployment) -> None:

@@ -25,6 +25,7 @@ from afterword.handlers.http import Request, Response
 from afterword.limits import LimitedError
 from afterword.tenants.keys import ApiKey, Scope
 from tests.conftest import Event, LambdaContext, Tenant
+from tests.harness.response_headers import NO_STORE
 
 
 class PlainDialect:
@@ -78,7 +79,7 @@ def test_an_event_becomes_a_request(tenant: Tenant) -> None:
         "statusCode": 201,
         "headers": {
             "content-type": "application/json",
-            "cache-control": "no-store",
+            **NO_STORE,
             "location": "/x",
         },
         "body": "{}",
@@ -126,7 +127,7 @@ def test_a_domain_error_is_answered_by_the_dialect(
     """Each domain error has its status and headers, and the dialect's body."""
     assert raising(error("The fault is like this."))({"headers": {"key": tenant.key}}) == {
         "statusCode": status,
-        "headers": {"content-type": "application/json", "cache-control": "no-store", **headers},
+        "headers": {"content-type": "application/json", **NO_STORE, **headers},
         "body": json.dumps(error.__name__),
     }
 

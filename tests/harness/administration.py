@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 
 from tests.conftest import Event
 from tests.harness.api import invoke
+from tests.harness.response_headers import NO_STORE
 
 STARTED = "2026-11-10T09:00:00.000Z"
 """START as the API writes it."""
@@ -19,7 +20,7 @@ def answer(status: int, body: object, **headers: str) -> Result:
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     return {
         "statusCode": status,
-        "headers": {"content-type": "application/json", "cache-control": "no-store", **named},
+        "headers": {"content-type": "application/json", **NO_STORE, **named},
         "body": body,
     }
 

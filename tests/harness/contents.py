@@ -15,6 +15,7 @@ from afterword.runtime.clients import clients
 from tests.conftest import Event
 from tests.harness.api import invoke
 from tests.harness.deployment import REFERENCES
+from tests.harness.response_headers import NO_STORE
 
 STARTED = "2026-11-10T09:00:00.000Z"
 """START as the API writes it."""
@@ -33,7 +34,7 @@ def answer(code: int, message: str, results: object = None, **headers: str) -> R
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     return {
         "statusCode": code,
-        "headers": {"content-type": "application/json", "cache-control": "no-store", **named},
+        "headers": {"content-type": "application/json", **NO_STORE, **named},
         "body": body,
     }
 

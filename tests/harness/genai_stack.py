@@ -13,6 +13,7 @@ from urllib3 import encode_multipart_formdata
 
 from tests.conftest import FLOW, Event
 from tests.harness.api import invoke
+from tests.harness.response_headers import NO_STORE
 
 ENDPOINTS = (
     "get_stack_app",
@@ -195,7 +196,7 @@ def answer(body: object, status: int = 200, **headers: str) -> Result:
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     return {
         "statusCode": status,
-        "headers": {"content-type": "application/json", "cache-control": "no-store", **named},
+        "headers": {"content-type": "application/json", **NO_STORE, **named},
         "body": json.dumps(body, ensure_ascii=False),
     }
 

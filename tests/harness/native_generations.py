@@ -8,9 +8,10 @@ from typing import Any
 
 from tests.conftest import FLOW, Event
 from tests.harness.api import invoke
+from tests.harness.response_headers import NO_STORE
 
 QUESTION = {"flow": FLOW, "inputs": {"text": "When does my policy end?"}}
-HEADERS = {"content-type": "application/json", "cache-control": "no-store"}
+HEADERS = {"content-type": "application/json", **NO_STORE}
 PROBLEM = {**HEADERS, "content-type": "application/problem+json"}
 
 type Result = Mapping[str, Any]

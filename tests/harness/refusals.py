@@ -3,6 +3,8 @@
 from http import HTTPStatus
 from typing import Any
 
+from tests.harness.response_headers import NO_STORE
+
 type Result = dict[str, Any]
 
 PREFIXES = {
@@ -42,6 +44,6 @@ def refusal(route: str, status: int, message: str, **headers: str) -> Result:
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     return {
         "statusCode": status,
-        "headers": {"content-type": content_type, "cache-control": "no-store", **named},
+        "headers": {"content-type": content_type, **NO_STORE, **named},
         "body": body,
     }

@@ -6,15 +6,17 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from tests.harness.response_headers import NO_STORE, SECURITY
+
 TAG = re.compile(r'W/"[0-9a-f]{32}"')
 HEADERS = {
     "cache-control": "public, max-age=300",
     "vary": "accept-encoding",
-    "x-content-type-options": "nosniff",
+    **SECURITY,
 }
 ABSENT = {
     "statusCode": 404,
-    "headers": {"content-type": "application/problem+json", "cache-control": "no-store"},
+    "headers": {"content-type": "application/problem+json", **NO_STORE},
     "body": '{"type": "about:blank", "title": "Not Found", "status": 404,'
     ' "detail": "There is no such file."}',
 }

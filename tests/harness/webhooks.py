@@ -14,6 +14,7 @@ from afterword.webhooks import Delivery, Endpoint
 from tests.conftest import Event
 from tests.harness.api import invoke
 from tests.harness.deployment import REFERENCES
+from tests.harness.response_headers import NO_STORE
 
 URL = "https://hooks.example.com/afterword"
 ENDPOINTS = (
@@ -118,7 +119,7 @@ def problem(status: int, detail: str, field: str | None = None, **headers: str) 
         "statusCode": status,
         "headers": {
             "content-type": "application/problem+json",
-            "cache-control": "no-store",
+            **NO_STORE,
             **{name.replace("_", "-"): text for name, text in headers.items()},
         },
         "body": body,

@@ -20,6 +20,8 @@ ALL_ON: Final = {
     "Deployment": "Canary10Percent5Minutes",
     "ProvisionedConcurrency": "2",
     "WorkerConcurrency": "20",
+    "ApiConcurrency": "20",
+    "AllowedOrigins": "https://app.example.com",
 }
 """Parameters with which every resource and every statement of the template is deployed."""
 
@@ -179,8 +181,9 @@ def test_every_bucket_is_closed(everything: Deployment) -> None:
 
 
 def test_every_table_can_be_restored(everything: Deployment) -> None:
-    """Tables have point-in-time recovery, and outlive the stack, as buckets and logs do."""
+    """Tables have point-in-time recovery, cannot be deleted unasked, and outlive the stack."""
     for table in everything.resources("AWS::DynamoDB::Table").values():
+        assert table["Properties"]["DeletionProtectionEnabled"] is True
         recovery = table["Properties"]["PointInTimeRecoverySpecification"]
         assert recovery["PointInTimeRecoveryEnabled"] is True
     for kind in ("AWS::DynamoDB::Table", "AWS::S3::Bucket", "AWS::Logs::LogGroup"):

@@ -16,6 +16,7 @@ from samtranslator.parser.parser import Parser  # type: ignore[import-untyped]
 from samtranslator.translator.translator import Translator  # type: ignore[import-untyped]
 
 from afterword.engine import metrics
+from openapi.document import JSON_FILE
 from tests.conftest import ROOT
 from tests.harness.deployment import REGION, Deployment
 
@@ -302,6 +303,9 @@ def test_the_owner_chooses_the_processor(template: Mapping[str, Any], architectu
         assert layer["Properties"]["CompatibleArchitectures"] == [architecture]
 
 
+OPENAPI = json.loads(JSON_FILE.read_text())
+SAFELISTED = {"cache-control", "content-type", "etag", "www-authenticate"}
+"""Headers that scripts may read (Fetch, CORS-safelisted), or have no use for."""
 ACCEPTS = {
     "submit_mail_generation",
     "create_text_generation",
@@ -331,10 +335,92 @@ def test_what_accepts_requests_can_be_kept_warm(template: Mapping[str, Any], war
 def test_workers_can_be_set_aside(template: Mapping[str, Any], workers: str) -> None:
     """As many workers as asked for have their capacity, and no more are started in vain."""
     function = Deployment(template, {"WorkerConcurrency": workers}).functions["generate"]
-    (source,) = function.queues
     reserved = function.properties.get("ReservedConcurrentExecutions")
-    most = source.get("ScalingConfig", {}).get("MaximumConcurrency")
-    assert (reserved, most) == ((None, None) if workers == "0" else ("20", "20"))
+    most = consumers(template, {"WorkerConcurrency": workers})["generate"]
+    assert (reserved, most) == ((None, 500) if workers == "0" else ("20", "20"))
+
+
+def consumers(template: Mapping[str, Any], parameters: Mapping[str, str]) -> dict[str, Any]:
+    """Return the MaximumConcurrency of each function that a queue starts."""
+    return {
+        folder: source["ScalingConfig"]["MaximumConcurrency"]
+        for folder, function in Deployment(template, parameters).functions.items()
+        for source in function.queues
+    }
+
+
+def test_every_consumer_of_a_queue_has_a_bound(template: Mapping[str, Any]) -> None:
+    """A backlog takes four fifths of an account's functions at most, and each consumer some."""
+    sizes = template["Parameters"]["AccountConcurrency"]["AllowedValues"]
+    assert list(template["Mappings"]["Consumers"]) == sizes
+    for size in sizes:
+        most = consumers(template, {"AccountConcurrency": size})
+        assert most.keys() == {"generate", "deliver", "send_webhook", "intake", "dead_letter"}
+        assert all(2 <= each <= 1000 for each in most.values())
+        smallest = size == "10"  # five of the least that SQS takes
+        assert sum(most.values()) <= (10 if smallest else 0.8 * int(size))
+
+
+@pytest.mark.parametrize("instances", ["0", "40"])
+def test_what_accepts_requests_can_be_set_aside(
+    template: Mapping[str, Any], instances: str
+) -> None:
+    """As many instances as asked for are reserved for each function that accepts, and no other."""
+    deployment = Deployment(template, {"ApiConcurrency": instances})
+    assert {
+        folder: function.properties["ReservedConcurrentExecutions"]
+        for folder, function in deployment.functions.items()
+        if "ReservedConcurrentExecutions" in function.properties
+    } == ({} if instances == "0" else dict.fromkeys(ACCEPTS, instances))
+
+
+def cors(template: Mapping[str, Any], origins: str) -> Mapping[str, Any]:
+    """Return the API's CORS with these allowed origins, {} for none."""
+    deployment = Deployment(template, {"AllowedOrigins": origins})
+    (api,) = deployment.resources("AWS::Serverless::HttpApi").values()
+    return api["Properties"].get("CorsConfiguration") or {}
+
+
+def test_no_page_may_call_the_api_unless_its_origin_is_allowed(
+    template: Mapping[str, Any], deployment: Deployment
+) -> None:
+    """No origin is allowed by default; an allowed one may use every method and header of ours."""
+    assert cors(template, "") == {}
+    allowed = cors(template, "https://a.example,http://localhost:3000")
+    assert allowed["AllowOrigins"] == ["https://a.example", "http://localhost:3000"]
+    methods = {
+        route.partition(" ")[0]
+        for function in deployment.functions.values()
+        for route in function.routes
+    }
+    assert set(allowed["AllowMethods"]) == methods
+    read = {
+        header["name"].lower()
+        for path in OPENAPI["paths"].values()
+        for operation in path.values()
+        if isinstance(operation, dict)
+        for header in operation.get("parameters", ())
+        if header["in"] == "header"
+    }
+    assert set(allowed["AllowHeaders"]) >= read | {"authorization", "content-type", "x-api-key"}
+    sent = {
+        name.lower()
+        for path in OPENAPI["paths"].values()
+        for operation in path.values()
+        if isinstance(operation, dict)
+        for answer in operation.get("responses", {}).values()
+        for name in answer.get("headers", ())
+    }
+    assert set(allowed["ExposeHeaders"]) >= sent - SAFELISTED
+
+
+def test_only_origins_can_be_allowed(template: Mapping[str, Any]) -> None:
+    """An origin is a scheme and a host, without a path."""
+    pattern = template["Parameters"]["AllowedOrigins"]["AllowedPattern"]
+    for good in ("", "*", "https://a.example", "https://a.example,http://localhost:3000"):
+        assert re.fullmatch(pattern, good)
+    for bad in ("a.example", "https://a.example/", "https://*.example", "https://a.example,*"):
+        assert not re.fullmatch(pattern, bad)
 
 
 @pytest.mark.parametrize("mode", ["PassThrough", "Active"])

@@ -55,7 +55,10 @@ def file_host() -> Iterator[FileHost]:
 @pytest.fixture(scope="session")
 def dev(tmp_path_factory: pytest.TempPathFactory, file_host: FileHost) -> Iterator[Dev]:
     """Start the stack that most tests share."""
-    settings = {"AFTERWORD_FETCH_ALLOWED": file_host.host}
+    settings = {
+        "AFTERWORD_FETCH_ALLOWED": file_host.host,
+        "AFTERWORD_ALLOWED_ORIGINS": "https://app.example.com",
+    }
     with running(tmp_path_factory.mktemp("dev"), **settings) as dev:
         yield dev
 

@@ -117,7 +117,6 @@ def test_another_tenants_company_is_404(tenant: Tenant, other_tenant: Tenant) ->
         ("GET", "/"),
         ("GET", "/nowhere"),
         ("POST", "/health"),
-        ("OPTIONS", "/health"),
         ("GET", "/_ministack/health"),
         ("GET", "/_aws/execute-api/afterword/$default/health"),
     ],
@@ -126,6 +125,22 @@ def test_other_routes_are_not_found(tenant: Tenant, method: str, path: str) -> N
     """A route outside the template is API Gateway's own 404, the emulator's paths included."""
     answer = tenant.request(method, path)
     assert (answer.status_code, answer.json()) == (404, {"message": "Not Found"})
+
+
+def test_an_allowed_origins_page_may_call_the_api(tenant: Tenant) -> None:
+    """A preflight names what an allowed page may send; another page is told nothing."""
+    asked = {"access-control-request-method": "POST", "origin": "https://app.example.com"}
+    preflight = tenant.request("OPTIONS", "/v1/generations", headers=asked)
+    assert preflight.status_code == 204
+    assert preflight.headers["access-control-allow-origin"] == "https://app.example.com"
+    assert "POST" in preflight.headers["access-control-allow-methods"].split(",")
+    allowed = preflight.headers["access-control-allow-headers"].split(",")
+    assert {"authorization", "idempotency-key"} <= set(allowed)
+    answer = tenant.request("GET", "/v1/flows", headers={"origin": "https://app.example.com"})
+    assert answer.headers["access-control-allow-origin"] == "https://app.example.com"
+    for method in ("OPTIONS", "GET"):
+        other = tenant.request(method, "/v1/flows", headers={"origin": "https://evil.example"})
+        assert "access-control-allow-origin" not in other.headers
 
 
 def test_fifty_at_once(dev: Dev, tenant: Tenant) -> None:

@@ -22,6 +22,12 @@ class LambdaContext(Protocol):
 type LambdaHandler = Callable[[Event, LambdaContext], dict[str, Any]]
 """The function that Lambda calls."""
 
+SECURITY_HEADERS: Mapping[str, str] = {
+    "strict-transport-security": "max-age=31536000",
+    "x-content-type-options": "nosniff",
+}
+"""The headers of every answer: HTTPS alone for a year (RFC 6797), and no guess of a media type."""
+
 
 def invocation_deadline(context: LambdaContext) -> Deadline:
     """Return the deadline at the invocation's timeout."""

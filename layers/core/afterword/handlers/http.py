@@ -23,7 +23,7 @@ from afterword.errors import (
     UnprocessableError,
 )
 from afterword.generations import MAX_DEADLINE, MIN_DEADLINE
-from afterword.handlers import Event, LambdaContext, LambdaHandler
+from afterword.handlers import SECURITY_HEADERS, Event, LambdaContext, LambdaHandler
 from afterword.limits import LimitedError
 from afterword.runtime import cold_start, telemetry
 from afterword.services import services
@@ -48,7 +48,11 @@ STATUSES: Mapping[type[AfterwordError], HTTPStatus] = {
 
 _IDEMPOTENCY_KEY = re.compile(r"[!-~]{1,255}")
 _SECONDS = re.compile(r"[0-9]{1,6}")
-_HEADERS = {"content-type": "application/json", "cache-control": "no-store"}
+_HEADERS = {
+    "content-type": "application/json",
+    "cache-control": "no-store",
+    **SECURITY_HEADERS,
+}
 _ERROR_HEADERS: Mapping[HTTPStatus, Mapping[str, str]] = {
     HTTPStatus.UNAUTHORIZED: {"www-authenticate": "Bearer"},
     HTTPStatus.SERVICE_UNAVAILABLE: {"retry-after": "1"},

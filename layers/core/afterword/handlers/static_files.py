@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Mapping
 from functools import cache
 
-from afterword.handlers import Event, LambdaContext, LambdaHandler
+from afterword.handlers import SECURITY_HEADERS, Event, LambdaContext, LambdaHandler
 from afterword.runtime import cold_start
 
 CACHE_CONTROL = "public, max-age=300"
@@ -49,10 +49,11 @@ def _answer(name: str, headers: Mapping[str, str]) -> dict[str, object]:
         "cache-control": CACHE_CONTROL,
         "etag": tag,
         "vary": "accept-encoding",
+        **SECURITY_HEADERS,
     }
     if _has(headers.get("if-none-match", ""), tag):
         return {"statusCode": 304, "headers": about, "body": ""}
-    about |= {"content-type": MEDIA_TYPES[name], "x-content-type-options": "nosniff"}
+    about |= {"content-type": MEDIA_TYPES[name]}
     if about["content-type"].startswith("text/html"):
         about |= {"content-security-policy": POLICY, "referrer-policy": "no-referrer"}
     if not _takes_gzip(headers.get("accept-encoding", "")):
@@ -72,7 +73,11 @@ def _not_found() -> dict[str, object]:
         "status": 404,
         "detail": "There is no such file.",
     }
-    headers = {"content-type": "application/problem+json", "cache-control": "no-store"}
+    headers = {
+        "content-type": "application/problem+json",
+        "cache-control": "no-store",
+        **SECURITY_HEADERS,
+    }
     return {"statusCode": 404, "headers": headers, "body": json.dumps(problem)}
 
 
