@@ -60,11 +60,12 @@ def run(
     template = parsed_template()
     deployment = Deployment(template, {})
     known = template["Parameters"]
-    defaults = {
-        "API requests": float(known["ApiRequestsPerSecond"]["Default"]),
-        "count": float(deployment.functions["count_usage"].properties["Timeout"]),
-    }
-    memory = int(deployment.functions["count_usage"].properties["MemorySize"])
+    functions = {name: each.properties for name, each in deployment.functions.items()}
+    defaults = page.Defaults(
+        float(known["ApiRequestsPerSecond"]["Default"]),
+        {name: int(each["MemorySize"]) for name, each in functions.items()},
+        {name: int(each["Timeout"]) for name, each in functions.items()},
+    )
     raised = settings(RAISED, documented.CONCURRENCY)
     more = settings(RAISED | MORE, 3_000)
     loads = [(Load(rate, tenants, seconds), raised) for rate in RATES for tenants in TENANTS]
@@ -77,7 +78,7 @@ def run(
             task = progress.add_task(f"{load.rate:,.0f} a second of {load.tenants}{kind}", total=1)
             outcome = Simulation(recording, its, load, seed).run(_show(progress, task))
             progress.update(task, completed=1)
-            rows.append(page.build_row(outcome, recording, defaults, memory))
+            rows.append(page.build_row(outcome, recording, defaults))
             outcome.ages = outcome.ages[:0]
     return rows[: len(loads)], rows[len(loads) :]
 

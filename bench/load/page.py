@@ -13,6 +13,8 @@ from bench.load.recording import Path, Recording
 from bench.load.simulation import Outcome, percentile
 
 PAGE, PICTURE = ROOT / "docs" / "scale.md", ROOT / "docs" / "scale.svg"
+REPORTED_HOURS = 2.25
+"""The hours that a report sums up itself, at most, since the count runs four times an hour."""
 BAR_SECONDS = 2.0
 """The queue age that 99 of 100 must be under."""
 DEFAULT_MODEL = "amazon.nova-lite-v1:0"
@@ -48,32 +50,38 @@ class Row:
         return max(self.limits, key=lambda limit: limit.share)
 
 
-def build_row(
-    outcome: Outcome, recording: Recording, defaults: Mapping[str, float], count_memory: int
-) -> Row:
+class Defaults(NamedTuple):
+    """The template's defaults: the API's requests a second, and memory and timeout by function."""
+
+    api_requests: float
+    memory: Mapping[str, int]
+    timeout: Mapping[str, int]
+
+
+def build_row(outcome: Outcome, recording: Recording, defaults: Defaults) -> Row:
     """Return the figures of a run; `defaults` are the limits before anything is raised."""
     return Row(
         outcome,
-        list(_limits(outcome, recording, defaults, count_memory)),
+        list(_limits(outcome, recording, defaults)),
         sorted(outcome.ages),
         units(outcome, recording),
         cost(outcome, recording),
     )
 
 
-def _limits(
-    outcome: Outcome, recording: Recording, defaults: Mapping[str, float], count_memory: int
-) -> Iterable[Limit]:
+def _limits(outcome: Outcome, recording: Recording, defaults: Defaults) -> Iterable[Limit]:
     partition = documented.PARTITION_WRITES
-    rate = f"`ApiRequestsPerSecond` ({defaults['API requests']:.0f})"
     yield Limit(
-        "requests of the API", outcome.peaks["API requests"], defaults["API requests"], rate
+        "requests of the API",
+        outcome.peaks["API requests"],
+        defaults.api_requests,
+        "`ApiRequestsPerSecond`; above 10,000 also API Gateway's quota “Throttle rate”",
     )
     yield Limit(
         "Lambda's concurrency",
         outcome.peaks["concurrency"],
         documented.CONCURRENCY,
-        "the quota “Concurrent executions” of the account",
+        "Lambda's quota “Concurrent executions”, then `AccountConcurrency`",
     )
     yield Limit(
         "writes of a new table `generations`",
@@ -96,14 +104,23 @@ def _limits(
     yield Limit("reads of one key", reads, documented.PARTITION_READS, "another tenant")
     waiting = outcome.mappings["generate"].peak_in_flight
     yield Limit("messages in flight", waiting, documented.IN_FLIGHT, "the quota of SQS")
-    seconds = count_seconds(outcome.load.rate, recording, count_memory)
     yield Limit(
-        "the count of an hour", seconds, defaults["count"], "`MemorySize` of `CountUsageFunction`"
+        "seconds for the count of an hour",
+        count_seconds(outcome.load.rate, recording, defaults.memory["count_usage"]),
+        defaults.timeout["count_usage"],
+        "nothing: ends of later hours would wait",
+    )
+    one = outcome.load.rate / outcome.load.tenants * REPORTED_HOURS
+    yield Limit(
+        "seconds for a report of one tenant's usage",
+        count_seconds(one, recording, defaults.memory["get_usage"]),
+        defaults.timeout["get_usage"],
+        "nothing: ask for days before today",
     )
 
 
 def count_seconds(rate: float, recording: Recording, memory: int) -> float:
-    """Return the seconds that the count takes for an hour at a rate, by its recorded CPU time."""
+    """Return the seconds in which an hour at a rate is summed up, by the recorded CPU time."""
     path = recording.paths["count_usage"]
     queries = [step for step in path.steps if step.operation.endswith("Query")]
     entries = 3_600 * rate
