@@ -13,6 +13,8 @@ from bench.load.recording import Path, Recording
 from bench.load.simulation import Outcome, percentile
 
 PAGE, PICTURE = ROOT / "docs" / "scale.md", ROOT / "docs" / "scale.svg"
+SHOWN = 20_000
+"""The rate up to which a limit is in the table."""
 REPORTED_HOURS = 2.25
 """The hours that a report sums up itself, at most, since the count runs four times an hour."""
 BAR_SECONDS = 2.0
@@ -108,14 +110,14 @@ def _limits(outcome: Outcome, recording: Recording, defaults: Defaults) -> Itera
         "seconds for the count of an hour",
         count_seconds(outcome.load.rate, recording, defaults.memory["count_usage"]),
         defaults.timeout["count_usage"],
-        "nothing: ends of later hours would wait",
+        "`MemorySize` has no more to give",
     )
     one = outcome.load.rate / outcome.load.tenants * REPORTED_HOURS
     yield Limit(
         "seconds for a report of one tenant's usage",
         count_seconds(one, recording, defaults.memory["get_usage"]),
         defaults.timeout["get_usage"],
-        "nothing: ask for days before today",
+        "nothing; days before today are quick",
     )
 
 
@@ -257,7 +259,7 @@ def _limits_table(rows: Sequence[Row]) -> str:
                 limit.remedy,
             )
             for (_, tenants), limit in ordered
-            if limit.share > 0
+            if busiest / SHOWN < limit.share
         ),
     )
 
@@ -313,7 +315,8 @@ def _step(row: Row) -> Sequence[str]:
 
 def _paths(recording: Recording) -> str:
     header = ("path", "calls", "write units", "read units", "CPU, ms", "bytes logged")
-    return _table(header, (_path(name, path) for name, path in recording.paths.items()))
+    later = {name: path for name, path in recording.paths.items() if not name.endswith(":first")}
+    return _table(header, (_path(name, path) for name, path in later.items()))
 
 
 def _path(name: str, path: Path) -> Sequence[str]:
@@ -324,7 +327,7 @@ def _path(name: str, path: Path) -> Sequence[str]:
     )
     write, read = path.units()
     cpu = f"{path.cpu:.1f}" if path.cpu else ""
-    return (name.replace(":", ", "), calls, f"{write:g}", f"{read:g}", cpu, f"{path.log:,}")
+    return (name.removesuffix(":warm").replace(":", ", ").replace("_", " "), calls, f"{write:g}", f"{read:g}", cpu, f"{path.log:,}")
 
 
 # --- the plot ------------------------------------------------------------------------------------
