@@ -1,13 +1,16 @@
 """`python -m bench.load`: records the paths, simulates the load, and writes docs/scale.md."""
 
 import argparse
+import multiprocessing
 import platform
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, wait
+from typing import Any
 
 from rich.console import Console
-from rich.progress import Progress, TaskID
+from rich.progress import Progress
 
 from bench.load import documented, page
 from bench.load.recording import Recording, record
@@ -71,20 +74,65 @@ def run(
     loads = [(Load(rate, tenants, seconds), raised) for rate in RATES for tenants in TENANTS]
     stepped = [(Load(rate, 100, STEP_SECONDS, ramp=0), raised) for rate in STEPS]
     stepped.append((Load(STEPS[-1], 100, STEP_SECONDS, ramp=0), more))
-    rows = []
-    with Progress(console=console) as progress:
-        for load, its in [*loads, *stepped]:
-            kind = "" if load.ramp else ", at once"
-            task = progress.add_task(f"{load.rate:,.0f} a second of {load.tenants}{kind}", total=1)
-            outcome = Simulation(recording, its, load, seed).run(_show(progress, task))
-            progress.update(task, completed=1)
-            rows.append(page.build_row(outcome, recording, defaults))
-            outcome.ages = outcome.ages[:0]
+    rows = list(_run_all(recording, [*loads, *stepped], seed, defaults, console))
     return rows[: len(loads)], rows[len(loads) :]
 
 
-def _show(progress: Progress, task: TaskID) -> Callable[[float], None]:
-    return lambda done: progress.update(task, completed=done)
+def _run_all(
+    recording: Recording,
+    loads: Sequence[tuple[Load, Settings]],
+    seed: int,
+    defaults: page.Defaults,
+    console: Console,
+) -> Iterator[page.Row]:
+    """Run all loads, each in a process, as many at once as there are cores; show how far."""
+    processes = multiprocessing.get_context("spawn")  # a fork would copy the display's thread
+    done = processes.Array("d", len(loads))
+    with (
+        Progress(console=console) as progress,
+        ProcessPoolExecutor(mp_context=processes, initializer=_share, initargs=(done,)) as executor,
+    ):
+        tasks = []
+        for load, _ in loads:
+            kind = "" if load.ramp else ", at once"
+            name = f"{load.rate:,.0f} a second of {load.tenants}{kind}"
+            tasks.append(progress.add_task(name, total=1))
+        longest = sorted(enumerate(loads), key=lambda each: -each[1][0].rate)
+        futures = {
+            number: executor.submit(_run_one, number, recording, its, load, seed, defaults)
+            for number, (load, its) in longest
+        }
+        while wait(futures.values(), timeout=1).not_done:
+            for task, part in zip(tasks, done[:], strict=True):
+                progress.update(task, completed=part)
+        for task in tasks:
+            progress.update(task, completed=1)
+        yield from (futures[number].result() for number in range(len(loads)))
+
+
+_shared: list[Any] = []
+
+
+def _share(done: object) -> None:
+    """Keep the array in which a process notes how far its runs are."""
+    _shared.append(done)
+
+
+def _run_one(  # noqa: PLR0913, PLR0917 - a run's settings
+    number: int,
+    recording: Recording,
+    its: Settings,
+    load: Load,
+    seed: int,
+    defaults: page.Defaults,
+) -> page.Row:
+    """Run one load in a process of its own."""
+
+    def note(part: float) -> None:
+        _shared[-1][number] = part
+
+    outcome = Simulation(recording, its, load, seed).run(note)
+    return page.build_row(outcome, recording, defaults)
 
 
 def settings(parameters: Mapping[str, str], concurrency: int) -> Settings:

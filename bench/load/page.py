@@ -1,6 +1,7 @@
 """The page docs/scale.md: the tables and the plot of the runs, between the page's markers."""
 
 import math
+from array import array
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -39,11 +40,11 @@ class Limit(NamedTuple):
 
 @dataclass(frozen=True)
 class Row:
-    """A run's figures."""
+    """A run's figures; `ages` are the queue age's p50 and p99 in seconds."""
 
     outcome: Outcome
     limits: Sequence[Limit]
-    ages: Sequence[float]
+    ages: tuple[float, float]
     units: tuple[float, float]
     dollars: Mapping[str, float]
 
@@ -63,10 +64,12 @@ class Defaults(NamedTuple):
 
 def build_row(outcome: Outcome, recording: Recording, defaults: Defaults) -> Row:
     """Return the figures of a run; `defaults` are the limits before anything is raised."""
+    ages = sorted(outcome.ages)
+    outcome.ages = array("d")
     return Row(
         outcome,
         list(_limits(outcome, recording, defaults)),
-        sorted(outcome.ages),
+        (percentile(ages, 0.5), percentile(ages, 0.99)),
         units(outcome, recording),
         cost(outcome, recording),
     )
@@ -221,8 +224,8 @@ def _run(row: Row) -> Sequence[str]:
     return (
         f"{out.load.rate:,.0f}",
         f"{out.load.tenants}",
-        _seconds(percentile(row.ages, 0.5)),
-        _seconds(percentile(row.ages, 0.99)),
+        _seconds(row.ages[0]),
+        _seconds(row.ages[1]),
         f"{row.units[0] / done:.1f}",
         f"{row.units[1] / done:.1f}",
         f"{sum(out.invocations.values()) / done:.2f}",
@@ -309,8 +312,8 @@ def _step(row: Row) -> Sequence[str]:
     return (
         f"{out.load.rate:,.0f}",
         f"{out.settings.maximum['generate']:,}",
-        _seconds(percentile(row.ages, 0.5)),
-        _seconds(percentile(row.ages, 0.99)),
+        _seconds(row.ages[0]),
+        _seconds(row.ages[1]),
         f"{longest:,}",
         over,
     )
@@ -385,12 +388,10 @@ def _ages(rows: Sequence[Row]) -> Iterable[str]:
     yield _text(x.begin + 4, y.at(BAR_SECONDS) - 4, "2 s", "tbar")
     tenants = max(row.outcome.load.tenants for row in rows)
     chosen = [row for row in rows if row.outcome.load.tenants == tenants]
-    for share, kind in ((0.5, "a"), (0.99, "b")):
-        points = [
-            (x.at(row.outcome.load.rate), y.at(percentile(row.ages, share))) for row in chosen
-        ]
+    for number, (share, kind) in enumerate((("p50", "a"), ("p99", "b"))):
+        points = [(x.at(row.outcome.load.rate), y.at(row.ages[number])) for row in chosen]
         yield _line(points, kind)
-        yield _text(points[-1][0] - 24, points[-1][1] - 6, f"p{share * 100:.0f}", f"t{kind}")
+        yield _text(points[-1][0] - 24, points[-1][1] - 6, share, f"t{kind}")
 
 
 def _backlogs(steps: Sequence[Row], left: float) -> Iterable[str]:
