@@ -6,9 +6,9 @@ import pytest
 
 from afterword.generations import items
 from bench.load import documented, recording
-from bench.load.__main__ import RAISED, settings
 from bench.load.crosscheck import Totals, check
 from bench.load.recording import Path, Recording
+from bench.load.runs import RAISED, settings
 from bench.load.simulation import Load, Simulation, percentile
 
 RATE, TENANTS = 1_000, 100
