@@ -33,9 +33,7 @@ def main() -> None:
         "seed": f"{seed}",
         "machine": f"CPython {platform.python_version()}, {platform.machine()}",
         "seconds of each run": f"{arguments.seconds:,}, after a rise of {Load(1, 1).ramp:,}",
-        "parameters of the runs": ", ".join(
-            f"`{name}={value}`" for name, value in runs.RAISED.items()
-        ),
+        "parameters of the runs": ", ".join(parameters),
         "quotas and prices as of": documented.AS_OF,
         "new instance's imports": ", ".join(
             f"{name} {cpu:,.0f} ms" for name, cpu in recording.imports.items()
