@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo dev logs sam-local invoke-all test test-long test-local test-sam check lint audit format openapi build deploy bench recall clean
+.PHONY: help demo dev logs sam-local invoke-all test test-long test-local test-sam check lint audit format openapi build deploy bench load recall clean
 
 PORT ?= 8080
 ENV ?= default
@@ -86,6 +86,9 @@ deploy: .venv/ready $(SAM_READY) ## deploy to your AWS account (ENV=prod, ARCH=a
 
 bench: .venv/ready build ## cold starts, CPU and AWS calls per request, as ratios
 	@$(PYTHON) -m bench
+
+load: .venv/ready ## simulate 1 to 1,000 submissions a second for an hour; rewrite docs/scale.md
+	@$(PYTHON) -m bench.load
 
 recall: .venv/ready ## how often lexical ranking finds the passages that answer a question
 	@$(PYTHON) -m bench.recall

@@ -13,6 +13,7 @@ from afterword.generations.items import MAX_MODEL_NAME
 from afterword.models import STOP
 from afterword.runtime.clients import clients
 from afterword.services import services
+from afterword.usage import statistics
 from afterword.usage.statistics import FIRST_COUNT_REACH, Cell, Tally
 from tests.conftest import Call, Event, LambdaContext, SetClock, Tenant
 from tests.harness.api import invoke
@@ -284,14 +285,68 @@ def test_a_late_count_takes_nothing_back(
     succeed("small")
     set_clock.advance(hours=2)
     late = services().statistics
-    until = late._counted_until()  # noqa: SLF001 - the slower one's reading
+    position = late._position()  # noqa: SLF001 - the slower one's reading
     set_clock.advance(hours=2)
     assert count() == 4
     with monkeypatch.context() as patch:
-        patch.setattr(type(late), "_counted_until", lambda _: until)
+        patch.setattr(type(late), "_position", lambda _: position)
         assert count() == 4
     assert count() == 0
     assert used() == {cell(): counted(succeeded=1, answers=1)}
+
+
+def test_a_busy_hour_is_read_as_the_count_has_written_it(
+    count: Callable[[], int],
+    set_clock: SetClock,
+    other_tenant: Tenant,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """After a busy hour a read takes later ones from the count, and few ends of the index."""
+    monkeypatch.setattr(statistics, "REPORTED_ENDS", 3)
+    count()
+    for _ in range(4):
+        succeed("small")
+    set_clock.advance(minutes=80)
+    for _ in range(5):
+        succeed("small")
+    succeed("small", tenant=other_tenant.id)
+    assert count() == 2
+    assert used() == {cell(): counted(succeeded=9, answers=9)}
+    succeed("small")
+    assert used() == {cell(): counted(succeeded=9, answers=9)}  # the tenth at the next run
+    assert {row["pk"]["S"] for row in rows()} == {"demo"}
+    set_clock.advance(hours=1)
+    assert count() == 1
+    assert used() == {cell(): counted(succeeded=10, answers=10)}
+
+
+def test_a_busy_hour_that_was_not_written_before_is_summed_up(
+    count: Callable[[], int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first busy hour is read whole: late, and never wrong."""
+    monkeypatch.setattr(statistics, "REPORTED_ENDS", 3)
+    count()
+    for _ in range(5):
+        succeed("small")
+    assert count() == 0
+    assert used() == {cell(): counted(succeeded=5, answers=5)}
+
+
+def test_a_written_hour_with_few_ends_is_read_as_it_is(
+    count: Callable[[], int], set_clock: SetClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only a busy hour is as late as the count."""
+    count()
+    for _ in range(4):
+        succeed("small")
+    set_clock.advance(minutes=80)
+    for _ in range(5):
+        succeed("small")
+    with monkeypatch.context() as patch:
+        patch.setattr(statistics, "REPORTED_ENDS", 3)
+        assert count() == 2
+    succeed("small")
+    assert used() == {cell(): counted(succeeded=10, answers=10)}
 
 
 def test_a_count_stops_in_time(set_clock: SetClock, load_event: Callable[[str], Event]) -> None:

@@ -124,7 +124,7 @@ def note_hours_first(patch: pytest.MonkeyPatch) -> None:
     keep = Statistics._keep  # noqa: SLF001 - the seam that is to be broken
 
     def broken(self: Statistics, cell: Cell, hour: datetime, count: Mapping[str, int]) -> None:
-        self._advance(hour + timedelta(hours=1))
+        self._advance(hour + timedelta(hours=1), 0)
         keep(self, cell, hour, count)
 
     patch.setattr(Statistics, "_keep", broken)

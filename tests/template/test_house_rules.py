@@ -95,6 +95,12 @@ def test_a_function_has_its_bounds(everything: Deployment, function: Function) -
     assert properties["Description"]
 
 
+def test_a_function_that_sums_up_hours_has_a_whole_vcpu(everything: Deployment) -> None:
+    """The count and the report read every end of an hour on one thread."""
+    for name in ("count_usage", "get_usage"):
+        assert everything.functions[name].properties["MemorySize"] == 1_769
+
+
 @pytest.mark.parametrize("function", functions(), ids=lambda function: function.folder)
 def test_a_consumer_of_a_queue_loses_nothing(everything: Deployment, function: Function) -> None:
     """A queue's consumer reports partial failures; its queue has six timeouts and dead letters."""

@@ -6,11 +6,15 @@ and their tallies outlive the generations in the statistics table. Later hours a
 read. A repeated sum of an hour has the same numbers and writes the same values. So each
 generation counts once, whichever process dies.
 
+An hour in which a tenant has more than REPORTED_ENDS takes too long for a read. After such an hour
+each run writes the tallies of later hours too, as they stand; the last write of an hour is its sum.
+
 The statistics table, which no other module knows; days and hours are UTC:
 
 pk          sk                      attributes
 <tenant>    <day>#<flow>#<model>    `h00` … `h23`, the tally of each hour of the day; expires_at
-#           counted                 `until`: earlier hours are in the table, for all tenants
+#           counted                 `until`: earlier hours are in the table, for all tenants;
+                                    `busiest`: the most ends of a tenant in the last of them
 
 A generation counts under the model of its last answer, or no model (``) without an answer. Answers
 and tokens count under their own models: a flow of several steps may have several.
@@ -20,6 +24,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 from afterword import clock
@@ -54,11 +59,21 @@ FIRST_COUNT_REACH = timedelta(days=2)
 """The reach of the first count: no end is older where no hour was counted yet."""
 DAY_RETENTION = timedelta(days=400)
 """The time that a day is kept, so that last year's month can be compared."""
+REPORTED_ENDS = 20_000
+"""Ends of a tenant's hour that a read sums up itself, where the count has written them before."""
 STOP_SECONDS = 30.0
 """A run begins no hour in the last seconds of its invocation."""
 _HOUR = timedelta(hours=1)
 _COUNTED: Item = {"pk": {"S": "#"}, "sk": {"S": "counted"}}
 _FAILED = "failed:"
+_OF_ANSWERS = frozenset({"answers", "tokens_in", "tokens_out"})
+
+
+class _Position(NamedTuple):
+    """The end of the counted hours, and the most ends of a tenant in the last of them."""
+
+    until: datetime
+    busiest: int
 
 
 class Cell(NamedTuple):
@@ -108,7 +123,7 @@ class Statistics:
         Two counts at once do no harm.
         """
         stop = deadline.earlier(STOP_SECONDS)
-        hour = self._counted_until()
+        hour, busiest = self._position()
         hours = 0
         while hour + _HOUR + COUNT_GRACE <= clock.now() and not stop.passed:
             counts = _summed(hour, self._listings.read_ended(hour))
@@ -116,9 +131,22 @@ class Statistics:
                 self._keep(cell, hour, count)
             hour += _HOUR
             hours += 1
-            self._advance(hour)
+            busiest = max(_ends(counts).values(), default=0)
+            self._advance(hour, busiest)
+        if busiest > REPORTED_ENDS:
+            self._count_open(hour, stop)
         telemetry.logger().info("counted hours", extra={"hours": hours, "until": hour.isoformat()})
         return hours
+
+    def _count_open(self, hour: datetime, stop: "Deadline") -> None:
+        """Write the tallies, as they stand, of tenants with many ends in hours that may change."""
+        while hour <= clock.now() and not stop.passed:
+            counts = _summed(hour, self._listings.read_ended(hour))
+            ends = _ends(counts)
+            for cell, count in counts.items():
+                if ends[cell.tenant] > REPORTED_ENDS:
+                    self._keep(cell, hour, count)
+            hour += _HOUR
 
     def get_tallies(
         self, tenant: str, first: date, last: date, flow: str | None = None
@@ -127,22 +155,35 @@ class Statistics:
 
         Takes a query of the table, and one of the index for each shard of each hour that is not
         summed up yet. While the count runs, such hours are three at most. The newest ends may be
-        missing.
+        missing; of an hour with more than REPORTED_ENDS, those since the last run of the count.
         """
-        until = self._counted_until()
+        until = self._position().until
         sums: dict[Cell, Counter[str]] = {}
+        written: dict[datetime, dict[Cell, Counter[str]]] = {}
         for cell, hour, count in self._kept(tenant, first, last):
             if hour < until:
                 sums.setdefault(cell, Counter()).update(count)
+            else:
+                written.setdefault(hour, {})[cell] = count
         hour = max(until, datetime(first.year, first.month, first.day, tzinfo=UTC))
         while hour <= clock.now() and hour.date() <= last:
-            for cell, count in _summed(hour, self._listings.read_ended(hour, tenant)).items():
+            for cell, count in self._sum_open(hour, tenant, written.get(hour)).items():
                 sums.setdefault(cell, Counter()).update(count)
             hour += _HOUR
         return {
             cell: build_tally(count) for cell, count in sorted(sums.items(), key=_order)
             if flow in {None, cell.flow}
         }  # fmt: skip
+
+    def _sum_open(
+        self, hour: datetime, tenant: str, written: dict[Cell, Counter[str]] | None
+    ) -> dict[Cell, Counter[str]]:
+        """Return the counts of an hour that may change; those `written` before for a busy one."""
+        outcomes = self._listings.read_ended(hour, tenant)
+        if written is None:
+            return _summed(hour, outcomes)
+        some = list(islice(outcomes, REPORTED_ENDS + 1))
+        return written if len(some) > REPORTED_ENDS else _summed(hour, some)
 
     def _kept(
         self, tenant: str, first: date, last: date
@@ -172,16 +213,19 @@ class Statistics:
             },
         )
 
-    def _counted_until(self) -> datetime:
+    def _position(self) -> _Position:
         item = self._table.get(_COUNTED)
         if item is None:
-            return (clock.now() - FIRST_COUNT_REACH).replace(minute=0, second=0, microsecond=0)
-        return time_of(item, "until")
+            first = clock.now() - FIRST_COUNT_REACH
+            return _Position(first.replace(minute=0, second=0, microsecond=0), 0)
+        busiest = int(item["busiest"]["N"]) if "busiest" in item else 0
+        return _Position(time_of(item, "until"), busiest)
 
-    def _advance(self, until: datetime) -> None:
+    def _advance(self, until: datetime, busiest: int) -> None:
         """Mark the hours before as counted; a later mark of another count stays."""
         later = absent("pk") | below("until", millis(until))
-        self._table.update(_COUNTED, sets={"until": millis(until)}, condition=later)
+        sets = {"until": millis(until), "busiest": number(busiest)}
+        self._table.update(_COUNTED, sets=sets, condition=later)
 
 
 def build_tally(count: Mapping[str, int]) -> Tally:
@@ -231,6 +275,14 @@ def _summed(hour: datetime, outcomes: "Iterable[Outcome]") -> dict[Cell, Counter
             count["tokens_in"] += answer.tokens_in
             count["tokens_out"] += answer.tokens_out
     return sums
+
+
+def _ends(counts: Mapping[Cell, Mapping[str, int]]) -> Counter[str]:
+    """Return the number of ends by tenant."""
+    ends = Counter[str]()
+    for cell, count in counts.items():
+        ends[cell.tenant] += sum(each for name, each in count.items() if name not in _OF_ANSWERS)
+    return ends
 
 
 def _order(entry: tuple[Cell, object]) -> tuple[date, str, str]:

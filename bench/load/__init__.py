@@ -1,0 +1,1 @@
+"""The load of many submissions, simulated: recorded calls, documented quotas, virtual time."""
