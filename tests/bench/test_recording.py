@@ -5,6 +5,7 @@ from collections import Counter
 import pytest
 
 from afterword.generations import items
+from afterword.generations.ends import DUE_SHARDS
 from bench.load import documented, recording
 from bench.load.crosscheck import Totals, check
 from bench.load.recording import Path, Recording
@@ -51,7 +52,7 @@ def test_a_thousand_a_second_of_a_hundred_tenants_keep_below_every_partition(
 
 def test_every_shard_of_an_index_is_seen(recorded: Recording) -> None:
     """The recording knows the shards of what is due and of what has ended, but for two at most."""
-    assert recorded.shards["generations.by_due", "{shard}"] >= items.DUE_SHARDS - 2
+    assert recorded.shards["generations.by_due", "{shard}"] >= DUE_SHARDS - 2
     assert recorded.shards["generations.by_end", "{hour}#{shard}"] >= items.END_SHARDS - 2
 
 
