@@ -1,19 +1,31 @@
 """The webhooks' function: the handler with its event, and a receiver instead of the internet."""
 
 import json
+import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 import standardwebhooks
 import svix
 
 from afterword import clock
+from afterword.runtime.addresses import FetchError
 from afterword.runtime.clients import clients
+from afterword.runtime.outbound import Fetcher
 from afterword.services import services
-from afterword.webhooks import SUBMISSIONS, Delivery, DeliveryStatus, Disabled, Try
+from afterword.webhooks import (
+    OPEN_AFTER,
+    SUBMISSIONS,
+    Circuit,
+    Delivery,
+    DeliveryStatus,
+    Disabled,
+    Try,
+    sending,
+)
 from tests.conftest import START, Call, SetClock
 from tests.harness.deployment import REFERENCES
 from tests.harness.webhooks import URL, Queue, Receiver, Webhooks
@@ -327,6 +339,31 @@ def test_a_batch_is_sent_at_once(
     receiver.answers = [200, 500, 200, 500, 200, 500, 200, 500, 200, 200]
     assert webhook_queue.deliver(*deliveries) == []
     assert (len(receiver.posts), webhook_queue.delayed_for) == (10, [5] * 4)
+
+
+def test_a_try_that_hangs_is_cut_off_once_its_circuit_is_open(
+    webhooks: Webhooks,
+    begun: Delivery,
+    webhook_queue: Queue,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A try counts before its end, and the tenth that hangs ends all of them."""
+    circuits, circuit = services().webhook_circuits, Circuit(tenant="demo", name=begun.endpoint)
+    circuits.count_failure(circuit, OPEN_AFTER - 1)
+    monkeypatch.setattr(sending, "SLOW_SECONDS", 0.05)
+
+    def post(_fetcher: Fetcher, *sent: Any) -> NoReturn:  # noqa: ANN401 - of a post
+        hung = threading.Event()
+        sent[4](hung.set)
+        assert hung.wait(10)
+        raise FetchError("the connection to the host broke")
+
+    monkeypatch.setattr(Fetcher, "post", post)
+    assert webhook_queue.deliver(begun) == []
+    assert circuits.read("demo", begun.endpoint).is_open
+    found = only(webhooks, begun)
+    assert [tried.note for tried in found.tries] == [sending.CUT_OFF]
+    assert (found.status, webhook_queue.delayed_for) == (PENDING, [5])
 
 
 def test_a_poisoned_delivery_harms_no_other(

@@ -463,6 +463,17 @@ def test_a_host_that_hangs_ends_at_the_deadline(
     assert time.monotonic() - started < 2
 
 
+def test_another_thread_cuts_a_connection_off(
+    fetcher: Fetcher, serve: Serve, ended: threading.Event
+) -> None:
+    """A post to a host that hangs ends as soon as its sender gives it up."""
+    serve(hook=drip(b"", b"", ended))
+    started = time.monotonic()
+    with pytest.raises(FetchError, match="the connection to the host broke"):
+        fetcher.post(HOOK, SENT, HEADERS, 10.0, lambda cut: threading.Timer(0.1, cut).start())
+    assert time.monotonic() - started < 5
+
+
 def test_a_host_that_hangs_up(fetcher: Fetcher, serve: Serve) -> None:
     """A connection that ends without an answer is a failure."""
     serve(hook=raw(b""))

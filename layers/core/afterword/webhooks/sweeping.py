@@ -67,7 +67,7 @@ class Sweep(StrEnum):
     FAILED = "failed"
     """A parked delivery has failed: its endpoint is gone or disabled, or it waited too long."""
     EMPTY = "empty"
-    """A circuit had nothing parked."""
+    """A circuit had nothing parked that is due."""
     UNREADABLE = "unreadable"
     """An item could not be read."""
 
