@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from afterword.batches import Batch, Counts, State, line_id
+from afterword.batches import Batch, Counts, State, line_id, runner
 from afterword.runtime.clients import clients
 from afterword.runtime.queue import Queue
 from afterword.services import services
@@ -32,8 +32,9 @@ pytestmark = pytest.mark.parametrize(
 
 
 @pytest.fixture
-def fate(aws: None, moment: str) -> Fate:  # noqa: ARG001 - asked for its effect
+def fate(aws: None, moment: str, monkeypatch: pytest.MonkeyPatch) -> Fate:  # noqa: ARG001 - asked for its effect
     """Return the fate of the turns, which strikes at that moment of a call."""
+    monkeypatch.setattr(runner, "MAX_SUBMITTERS", 1)  # one call after the other
     fate = Fate()
     for client in (clients().dynamodb, clients().sqs, clients().s3):
         client.meta.events.register(moment, fate)
