@@ -31,6 +31,8 @@ KINDS = {LIMITED: "limits", HOOKED: "webhooks", KEYED: "keyed", BIG: "big"}
 
 EACH_POLL = 100
 """The rate up to which each poll is an event."""
+SECONDS_KEPT = 64
+"""The seconds whose units a bucket keeps apart, at most."""
 POLL_LAG = 10
 """The seconds after which almost all polls of a second are counted."""
 
@@ -66,12 +68,13 @@ class Load:
 class Bucket:
     """The tokens of one partition, or of the API: so many a second, so many at most."""
 
-    __slots__ = ("at", "peak", "rate", "second", "size", "tokens", "used")
+    __slots__ = ("at", "peak", "rate", "size", "tokens", "used")
 
     def __init__(self, rate: float, size: float) -> None:
         self.rate, self.size = rate, size
         self.tokens, self.at = size, 0.0
-        self.second, self.used, self.peak = 0, 0.0, 0.0
+        self.used: dict[int, float] = {}
+        self.peak = 0.0
 
     def take(self, units: float, at: float) -> bool:
         """Take units at a time; False if there are not so many. A time before the last counts."""
@@ -81,11 +84,11 @@ class Bucket:
         if self.tokens < units:
             return False
         self.tokens -= units
-        second = int(at)
-        if second > self.second:
-            self.second, self.used = second, 0.0
-        self.used += units
-        self.peak = max(self.peak, self.used)
+        second = int(at)  # a call that is repeated later may be charged before earlier ones
+        used = self.used[second] = self.used.get(second, 0.0) + units
+        if len(self.used) > SECONDS_KEPT:
+            self.used = {each: units for each, units in self.used.items() if each > second - 10}
+        self.peak = max(self.peak, used)
         return True
 
     def drain(self, units: float, at: float) -> None:
