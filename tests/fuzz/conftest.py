@@ -15,6 +15,7 @@ import pytest
 from afterword import clock
 from afterword.dialects import native, promptitude
 from afterword.generations import Status, waiting
+from afterword.knowledge import Draft
 from afterword.runtime.clients import clients
 from afterword.services import services
 from afterword.tenants.keys import Scope
@@ -200,6 +201,10 @@ def anew(tenant: Tenant) -> Mapping[str, Callable[[], Mapping[str, str]]]:
     def key() -> Mapping[str, str]:
         return {"keyId": services().registry.create_key(tenant.id, [Scope.READ])[0].id}
 
+    def content() -> Mapping[str, str]:
+        draft = Draft(name="Refunds", text="Soon.", folder="Terms")
+        return {"contentId": services().contents.create(tenant.id, draft).id}
+
     def webhook() -> Mapping[str, str]:
         for endpoint in services().webhook_store.read_endpoints(tenant.id):
             services().webhook_endpoints.remove(tenant.id, endpoint.id)
@@ -208,6 +213,7 @@ def anew(tenant: Tenant) -> Mapping[str, Callable[[], Mapping[str, str]]]:
 
     return {
         "cancel_generation": queued,
+        "delete_content": content,
         "delete_generation": ended,
         "retry_generation": ended,
         "create_webhook": webhook,
