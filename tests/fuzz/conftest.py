@@ -16,6 +16,7 @@ from afterword import clock
 from afterword.dialects import native, promptitude
 from afterword.engine import waiting
 from afterword.generations import Status
+from afterword.knowledge import Draft
 from afterword.runtime.clients import clients
 from afterword.services import services
 from afterword.tenants.keys import Scope
@@ -201,6 +202,10 @@ def anew(tenant: Tenant) -> Mapping[str, Callable[[], Mapping[str, str]]]:
     def key() -> Mapping[str, str]:
         return {"keyId": services().registry.create_key(tenant.id, [Scope.READ])[0].id}
 
+    def content() -> Mapping[str, str]:
+        draft = Draft(name="Refunds", text="Soon.", folder="Terms")
+        return {"contentId": services().contents.create(tenant.id, draft).id}
+
     def webhook() -> Mapping[str, str]:
         for endpoint in services().webhook_store.read_endpoints(tenant.id):
             services().webhook_endpoints.remove(tenant.id, endpoint.id)
@@ -209,6 +214,7 @@ def anew(tenant: Tenant) -> Mapping[str, Callable[[], Mapping[str, str]]]:
 
     return {
         "cancel_generation": queued,
+        "delete_content": content,
         "delete_generation": ended,
         "retry_generation": ended,
         "create_webhook": webhook,
