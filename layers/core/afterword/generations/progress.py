@@ -31,7 +31,7 @@ class Progress:
 
 def read_progress(item: "Item") -> Progress:
     """Return the progress of a generation's item."""
-    status, attempt = Status(item["status"]["S"]), int(item["attempt"]["N"])
+    status, attempt = Status.stored(item["status"]["S"]), int(item["attempt"]["N"])
     waits = status is Status.QUEUED and attempt > 0
     return Progress(
         status=status,
