@@ -75,7 +75,7 @@ class Promises:
     """Sees what happens, and raises BrokenError when it may not.
 
     `cap` is how many generations the tenant `limited` may have open. `skew` is how many seconds a
-    clock is wrong at most.
+    clock is wrong at most. `writers` are the last writers of generations.
     """
 
     limited: str
@@ -87,7 +87,8 @@ class Promises:
     answered: dict[str, str] = field(default_factory=dict)
     keys: dict[tuple[str, str], str] = field(default_factory=dict)
     calls: dict[str, ModelCall] = field(default_factory=dict)
-    throttled_until: dict[str, float] = field(default_factory=dict)
+    throttled_until: dict[str, tuple[int, float]] = field(default_factory=dict)
+    writers: dict[str, Thread] = field(default_factory=dict)
     holders: dict[str, Process] = field(default_factory=dict)
     canceled: dict[str, None] = field(default_factory=dict)
     published: Counter[str] = field(default_factory=Counter)
@@ -121,8 +122,9 @@ class Promises:
             self.ends[pk] = after
             self._check_text(pk, after, thread)
 
-    @staticmethod
-    def _note_debt(thread: Thread, pk: str, before: Attributes | None, after: Attributes) -> None:
+    def _note_debt(
+        self, thread: Thread, pk: str, before: Attributes | None, after: Attributes
+    ) -> None:
         """Note what a thread has to do after its write, if it knows of it."""
         debt: Debt | None = None
         due_at, lease_until, next_at = (
@@ -141,18 +143,23 @@ class Promises:
             thread.debts.pop(pk, None)
         else:
             thread.debts[pk] = debt
+        self.writers[pk] = thread
 
     def thread_ended(self, thread: Thread) -> None:
-        """See that a thread has done everything, unless it was killed or an error has ended it."""
+        """See that a thread has done everything, unless it was killed or an error has ended it.
+
+        Nothing is left to do for a generation that another has written since.
+        """
         if thread.future.exception() is None:
             for pk, debt in thread.debts.items():
-                self.broken(Promise.OWN_WRITES, pk, f"{thread.name} does not {debt}")
+                if self.writers[pk] is thread:
+                    self.broken(Promise.OWN_WRITES, pk, f"{thread.name} does not {debt}")
 
     def _check_step(self, thread: Thread, pk: str, before: Attributes, after: Attributes) -> None:
         process = thread.process
         old, new = status(before), status(after)
         if new is Status.QUEUED:
-            self.throttled_until[pk] = thread.throttled_until
+            self.throttled_until[pk] = attempt(before), thread.throttled_until
         claimed = attempt(after) == attempt(before) + 1
         if old is new and attempt(before) == attempt(after):
             return  # its due time was moved on
@@ -201,12 +208,13 @@ class Promises:
         pk = thread.pk
         assert pk is not None
         thread.debts.pop(pk, None)
-        early = self.throttled_until.get(pk, 0.0) - self.now()
-        if early > 2 * self.skew + MILLISECOND:
-            self.broken(Promise.WAITS, pk, f"asked {early:.3f} s before the model has time")
         if pk not in thread.process.attempts:
             self.broken(Promise.FENCE, pk, f"{thread.name} asks without a claim of its own")
         call = ModelCall(pk, thread.process.attempts[pk][-1], marker)
+        throttled, until = self.throttled_until.get(pk, (0, 0.0))
+        early = until - self.now()
+        if call.attempt > throttled and early > 2 * self.skew + MILLISECOND:
+            self.broken(Promise.WAITS, pk, f"asked {early:.3f} s before the model has time")
         if call in self.calls.values():
             self.broken(Promise.MODEL_CALLS, pk, f"attempt {call.attempt} asks again")
         if thread.failures >= MAX_FAILURES:

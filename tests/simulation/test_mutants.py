@@ -221,7 +221,7 @@ def accept_nothing(
 MUTANTS = [
     Mutant(
         "no sweeper",
-        {Promise.ONE_END},
+        {Promise.ONE_END, Promise.PUBLISHED},
         lambda patch: patch.setattr(Sweeper, "sweep", lambda *_: Counter()),
         slow=True,
     ),
@@ -386,7 +386,7 @@ MUTANTS = [
         "one object for the texts of all attempts",
         {Promise.OWN_TEXT},
         one_object_for_all_attempts,
-        soonest=139,
+        soonest=64,
         slow=True,
     ),
     Mutant(
