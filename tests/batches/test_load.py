@@ -208,4 +208,4 @@ def test_fifty_thousand_lines_are_possible(begin: Begin, places: int) -> None:
     assert batch.counts.succeeded == MAX_LINES
     assert longest(others) <= 2.0
     assert world.biggest < 2_048
-    assert world.turns < MAX_LINES / 10
+    assert world.turns < MAX_LINES / 8
