@@ -78,7 +78,7 @@ def test_without_a_window_other_requests_wait_for_the_whole_batch(
 @pytest.mark.parametrize(
     ("model", "lines", "calls", "times"),
     [
-        pytest.param(Model(1, 1.0), 100, 3.0, 2.0, id="1 a second"),
+        pytest.param(Model(1, 1.0), 100, 5.0, 2.0, id="1 a second"),
         pytest.param(Model(20, 2.0), 500, 1.1, 1.4, id="10 a second, calls of 2 s"),
         pytest.param(Model(100, 10.0), 500, 1.1, 3.0, id="10 a second, calls of 10 s"),
         pytest.param(Model(100, 1.0), 2_000, 1.0, 2.0, id="100 a second"),
@@ -94,6 +94,14 @@ def test_a_batch_finds_its_pace_with_any_model(
     assert batch.counts.succeeded == lines
     assert longest(others) <= calls * model.seconds + LONGER
     assert world.now < times * lines / model.rate()
+
+
+def test_a_queue_that_is_slow_by_itself_slows_no_batch(begin: Begin) -> None:
+    """A wait that one line has as well is not the batch's, and does not keep its window small."""
+    world = begin(Model(places=10, seconds=0.2, slow_queue=1.5))
+    batch, _ = ran(world, 500)
+    assert batch.counts.succeeded == 500
+    assert world.now < 200
 
 
 def test_a_model_that_refuses_is_left_room(begin: Begin) -> None:
@@ -158,7 +166,7 @@ def test_batches_of_ten_tenants_share_a_model(begin: Begin) -> None:
     others = world.ask("other", every=10, until=DAY)
     world.run(30)
     ends = [world.batch(tenant, ids[tenant]).counts.ended for tenant in tenants]
-    assert min(ends) > 0.4 * max(ends)
+    assert min(ends) > 0.2 * max(ends)
     world.run(DAY)
     assert Counter(each.status for each in world.lines()) == {Status.SUCCEEDED: 600}
     assert longest(others) <= 4.0
@@ -200,4 +208,4 @@ def test_fifty_thousand_lines_are_possible(begin: Begin, places: int) -> None:
     assert batch.counts.succeeded == MAX_LINES
     assert longest(others) <= 2.0
     assert world.biggest < 2_048
-    assert world.turns < MAX_LINES / 10
+    assert world.turns < MAX_LINES / 8

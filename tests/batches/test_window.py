@@ -47,6 +47,16 @@ def test_a_window_shrinks_when_the_model_does_not_keep_up(look: Look) -> None:
     assert (window.size, window.doubling, window.cut_at) == (28, False, 100)
 
 
+def test_a_wait_that_all_lines_have_is_no_sign() -> None:
+    """The shortest wait of a turn's lines is none of theirs, and comes off bit by bit."""
+    window = replace(STEADY, idle=5.0)
+    assert after(window, Look(waits=[5.5], shortest=5.0, ended=5)).size == 42
+    assert after(window, Look(waits=[6.5], shortest=5.0, ended=5)).size == 28
+    assert after(window, Look(waits=[0.1], shortest=0.1)).idle == 0.1
+    assert after(window, Look(waits=[9.0], shortest=9.0)).idle == 6.0
+    assert after(window, Look(waits=[9.0])).idle == 5.0
+
+
 def test_one_lost_message_is_no_sign() -> None:
     """The wait of a single line among many cuts no window."""
     assert after(STEADY, Look(waits=[0.1] * 19 + [60.0], ended=20)).size == 42

@@ -74,12 +74,14 @@ class Request:
 class Model:
     """A model with so many places, each of which takes a request for so many seconds.
 
-    With `throttles` a full model refuses, otherwise requests wait in the queue. A model that
-    `shares` takes all at once, and the longer for each. In the seconds of `dead` none answers.
+    A message takes `slow_queue` seconds longer than usual. With `throttles` a full model refuses,
+    otherwise requests wait in the queue. A model that `shares` takes all at once, and the longer
+    for each. In the seconds of `dead` none answers.
     """
 
     places: int
     seconds: float
+    slow_queue: float = 0.0
     throttles: bool = False
     shares: bool = False
     dead: tuple[float, float] = (0.0, 0.0)
@@ -193,7 +195,7 @@ class World:
             self.calls["send"] += 1
             request = Request(tenant, request_id, self.now, self.now + 3600, line=line)
             self.requests[request_id] = request
-            self.after(SQS_SECONDS, lambda: self._arrive(request))
+            self.after(SQS_SECONDS + self.model.slow_queue, lambda: self._arrive(request))
         return self.requests[request_id]
 
     # --- the worker's queue and the model --------------------------------------------------------

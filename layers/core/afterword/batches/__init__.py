@@ -88,6 +88,7 @@ class Window:
     - `doubling` holds until the first sign of a jam. `cut_at` is the last line that was submitted
       when the window was last cut, and `held_until` the time until which it does not grow.
     - `call` is the smoothed time of a call in seconds, over `samples` lines; `least` is its least.
+    - `idle` is the wait for a first claim that is none of the batch's, in seconds.
     - `rate` are the ends a minute, and `quiet` the looks in a row without an end.
     """
 
@@ -100,6 +101,7 @@ class Window:
     call: float = 0.0
     samples: int = 0
     least: float = 0.0
+    idle: float = 0.0
     rate: float = 0.0
     quiet: int = 0
     looked_at: "datetime | None" = None

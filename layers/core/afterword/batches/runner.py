@@ -121,6 +121,24 @@ class _Signs:
     waits: list[float] = field(default_factory=list)
     calls: list[float] = field(default_factory=list)
     returned: bool = False
+    submitted: "list[datetime]" = field(default_factory=list)
+    """The submissions of all lines that were open at the last look, or submitted after it."""
+    claims: list[float] = field(default_factory=list)
+    """The waits of those that were claimed since."""
+
+    @property
+    def shortest(self) -> float | None:
+        """The shortest wait; None unless all lines are of one turn, and claimed since then."""
+        if not self.submitted or len(self.claims) < len(self.submitted):
+            return None
+        one_turn = max(self.submitted) - min(self.submitted) < MIN_PAUSE
+        return min(self.claims) if one_turn else None
+
+    def note_claim(self, line: "Progress", looked_at: "datetime | None") -> None:
+        """Note the submission of a line of any age, and its wait if it was claimed since."""
+        self.submitted.append(line.created_at)
+        if line.claimed_at is not None and (looked_at is None or line.claimed_at > looked_at):
+            self.claims.append((line.claimed_at - line.created_at).total_seconds())
 
     def note(self, line: "Progress", looked_at: "datetime | None", now: "datetime") -> None:
         """Note what a line says of the model; `looked_at` is the time of the last look."""
@@ -261,12 +279,16 @@ class BatchRunner:
                     ended += 1
                 else:
                     still_open.append(line)
-                if progress is not None and line > window.cut_at:
+                if progress is None:
+                    continue
+                signs.note_claim(progress, window.looked_at)
+                if line > window.cut_at:
                     signs.note(progress, window.looked_at, now)
         look = batch_window.Look(
             waits=signs.waits,
             calls=signs.calls,
             returned=signs.returned,
+            shortest=signs.shortest,
             ended=ended,
             full=len(opened) >= window.size,
         )

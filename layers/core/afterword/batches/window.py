@@ -3,7 +3,8 @@
 The window grows while the model keeps up, and shrinks when the model does not. Three signs of the
 latter are read from the lines themselves:
 
-- Lines wait for their first claim for a good part of a call of the model: the queue is long.
+- Lines wait for their first claim for a good part of a call of the model. The wait that all lines
+  of a turn have alike comes off, since the queue itself or other requests cause that one.
 - The model, or its provider, sent a line back: the attempt was throttled, or timed out.
 - Calls take nearly twice as long as they did in a smaller window: the model itself has a queue.
 
@@ -52,13 +53,16 @@ class Look:
 
     `waits` are the seconds until the first claim, so far for unclaimed lines, and `calls` the
     seconds from the claim to the end. Both leave out lines of before the last cut. `returned` says
-    that a later line was throttled or timed out. `ended` are all lines that ended since the last
-    look. `full` says that the window, and neither the file nor a limit, bounded the open lines.
+    that a later line was throttled or timed out. `shortest` is the shortest wait of all lines, None
+    unless all are of one turn and were claimed since the last look. `ended` are all lines that
+    ended since then. `full` says that the window, and neither the file nor a limit, bounded the
+    open lines.
     """
 
     waits: Sequence[float] = ()
     calls: Sequence[float] = ()
     returned: bool = False
+    shortest: float | None = None
     ended: int = 0
     full: bool = True
 
@@ -66,7 +70,7 @@ class Look:
 def adjust(window: Window, look: Look, last: int, now: "datetime") -> Window:
     """Return the window after a look; `last` is the last line that is submitted."""
     window = _measure(window, look, now)
-    wait = _long_wait(look.waits)
+    wait = _long_wait(look.waits) - window.idle
     call = max(window.call, LEAST_WAIT.total_seconds() / LONG_WAIT)
     slow = window.samples >= SAMPLES / 2 and window.call > SLOWDOWN * window.least
     if look.returned or wait > LONG_WAIT * call or slow:
@@ -111,8 +115,12 @@ def _measure(window: Window, look: Look, now: "datetime") -> Window:
         each_minute = look.ended * 60 / passed
         weight = 1 - math.exp(-passed / RATE_SECONDS) if rate else 1.0
         rate += weight * (each_minute - rate)
+    idle = window.idle
+    if look.shortest is not None:
+        idle = min(look.shortest, (3 * idle + look.shortest) / 4)
     return replace(
         window,
+        idle=idle,
         call=call,
         samples=samples,
         least=least,
