@@ -96,8 +96,8 @@ def test_a_big_result_comes_from_the_bucket(process_cuid: str, read: Read) -> No
     """A text that is too big for an item is read back whole."""
     text = "Bonjour é 😀 " * 5_000
     services().store.succeed(claim(process_cuid), completion(text))
-    listed = clients().s3.list_objects_v2(Bucket=REFERENCES["Bucket"])["Contents"]
-    assert [found["Key"] for found in listed] == [f"demo/{process_cuid}/text-1"]
+    (found,) = clients().s3.list_objects_v2(Bucket=REFERENCES["Bucket"])["Contents"]
+    assert found["Key"].startswith(f"demo/{process_cuid}/text-1-")
     assert read() == shown("completed", json.dumps(text, ensure_ascii=False))
 
 

@@ -37,7 +37,7 @@ def administration(
         registry.put_flow(tenant.id, f"flow-{number}", FLOW_DOCUMENT)
         registry.create_key(tenant.id, [Scope.READ])
     for number in range(5):
-        services().webhook_endpoints.create(tenant.id, f"https://example.com/{number}")
+        services().webhook_endpoints.create(tenant.id, f"https://hooks.example.com/{number}")
         services().contents.create(tenant.id, Draft(name="A", text="B", folder=f"Folder {number}"))
     return administration
 

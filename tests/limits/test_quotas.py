@@ -175,7 +175,7 @@ def test_a_limited_submission_costs_few_units_whatever_runs(
     home = 1 if slots > shards.MAIN_SLOTS else 0
     ids = [
         each
-        for each in (new_id() for _ in range(2_000))
+        for each in (new_id() for _ in range(20_000))
         if not slots or shards.home(each, slots) == home
     ]
     if slots:

@@ -104,7 +104,7 @@ def test_whatever_can_go_wrong_rings(
         for namespace, metric, dimensions in watched(alarm)
     }
     by_themselves = [f.name for f in deployment.functions.values() if not f.routes]
-    assert len(by_themselves) == 8
+    assert len(by_themselves) == 9
     letters = {
         queue["Properties"]["RedrivePolicy"]["deadLetterTargetArn"].removesuffix(".Arn")
         for queue in deployment.resources("AWS::SQS::Queue").values()

@@ -74,7 +74,7 @@ TOMBSTONE_ATTRIBUTES = frozenset(
         "pk", "tenant", "id", "dialect", "flow", "flow_version", "status", "reason", "attempt",
         "failures", "created_at", "deadline_at", "finished_at", "expires_at", "deleted_at",
         "retry_of", "slot", "notify", "due_shard", "due_at", "list_key", "ended_in", "answers",
-        "tokens_in", "tokens_out",
+        "tokens_in", "tokens_out", "write_id",
     }
 )  # fmt: skip
 """The attributes of a deleted generation until it expires: those that count, and no text."""

@@ -541,7 +541,7 @@ class GenerationStore:
         left = items.TOMBSTONE_ATTRIBUTES | ({"webhook_url"} if "due_at" in item else set())
         gone = sorted({*item, "title", "rating", "retried_as"} - left)
         tokens_in, tokens_out = items.tokens_of(item)
-        deleted = {"deleted_at": millis(clock.now())}
+        deleted = {"deleted_at": millis(clock.now()), "write_id": unique()}
         outcome = self._table.update(
             _key(tenant, generation_id),
             sets={

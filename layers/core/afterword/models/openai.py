@@ -8,6 +8,7 @@ import base64
 import json
 import re
 import time
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING
@@ -297,4 +298,6 @@ def _retry_after(headers: dict[str, str]) -> float | None:
         moment = parsedate_to_datetime(value)
     except ValueError:
         return None
+    if moment.tzinfo is None:  # of "-0000", and of forms without a zone: UTC
+        moment = moment.replace(tzinfo=UTC)
     return max(0.0, (moment - clock.now()).total_seconds())

@@ -298,7 +298,8 @@ class Table:
         for wait in READ_WAITS:
             if not left:
                 return found
-            time.sleep(wait)
+            if wait:
+                time.sleep(wait)
             some, left = self.get_some(left, consistent=consistent)
             found += some
         if left:
