@@ -6,15 +6,16 @@ import pytest
 
 from afterword.generations import items
 from afterword.generations.ends import DUE_SHARDS
+from afterword.limits import shards
 from bench.load import documented, recording
 from bench.load.crosscheck import Totals, check
-from bench.load.recording import Path, Recording
+from bench.load.recording import LIMITS, Path, Recording
 from bench.load.runs import RAISED, settings
 from bench.load.simulation import Load, Simulation, percentile
 
 RATE, TENANTS = 1_000, 100
-QUOTA_CREATION = 3
-"""The writes with which a tenant's first submission ever makes its quotas."""
+QUOTA_CREATION = 3 + shards.count_shards(LIMITS)
+"""The writes that make a tenant's quotas: with the first submission, and each shard's first slot."""
 
 
 @pytest.fixture(scope="module")
