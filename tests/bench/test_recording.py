@@ -4,9 +4,11 @@ from collections import Counter
 
 import pytest
 
+from afterword.engine import admission
 from afterword.generations import items
 from afterword.generations.ends import DUE_SHARDS
 from afterword.limits import shards
+from afterword.tenants import authentication
 from bench.load import documented, recording
 from bench.load.crosscheck import Totals, check
 from bench.load.recording import LIMITS, Path, Recording
@@ -15,7 +17,7 @@ from bench.load.simulation import Load, Simulation, percentile
 
 RATE, TENANTS = 1_000, 100
 QUOTA_CREATION = 3 + shards.count_shards(LIMITS)
-"""The writes that make a tenant's quotas: with the first submission, and each shard's first slot."""
+"""The writes that make a tenant's quotas: its first submission, and each shard's first slot."""
 
 
 @pytest.fixture(scope="module")
@@ -106,6 +108,14 @@ def compare(simulated: Totals, real: Totals, limited: int) -> None:
         assert difference <= allowed, (operation, simulated.calls, real.calls)
 
 
+@pytest.fixture
+def lasting_caches(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let caches outlast the run: they go by the machine's clock, and it may be slow."""
+    for module in (authentication, admission):
+        monkeypatch.setattr(module, "CACHE_SECONDS", 1e9)
+
+
+@pytest.mark.usefixtures("lasting_caches")
 def test_the_replay_makes_the_calls_that_the_handlers_make(recorded: Recording) -> None:
     """A second or two at ten a second, each request really run: the same calls and units."""
     its = settings(RAISED, documented.CONCURRENCY)
@@ -114,6 +124,7 @@ def test_the_replay_makes_the_calls_that_the_handlers_make(recorded: Recording) 
 
 
 @pytest.mark.long
+@pytest.mark.usefixtures("lasting_caches")
 def test_the_replay_makes_the_calls_that_the_handlers_make_for_a_minute(
     recorded: Recording,
 ) -> None:
