@@ -136,7 +136,7 @@ class Promises:
         elif attempt(after) > attempt(before):
             debt = Debt.ATTEMPT
         elif status(after) is status(before) and after.get("look_id") == before.get("look_id"):
-            debt = None  # it was put off after a repair that failed, or it is dispatched
+            debt = None  # a repair that failed, or a dispatch that is done
         elif status(after).terminal:
             debt = Debt.DISPATCH if due_at else None
         else:

@@ -94,7 +94,10 @@ ANSWERS = (
 )  # fmt: skip
 MEANWHILE = ("nothing", "nothing", "nothing", "canceled", "overtaken")
 TENANTS = st.sampled_from([LIMITED, LIMITED, FREE])
-NO_ANSWERS = st.sampled_from(["times out", "times out", "breaks", "throttles"])
+NO_ANSWERS = st.sampled_from(
+    ["times out", "times out", "breaks", "throttles", "throttles for an hour"]
+)
+PAUSES = st.sampled_from([{"minutes": 6}, {"minutes": 6}, {"milliseconds": 1}])
 ONE_OF_MANY = st.integers(min_value=0, max_value=10_000)
 REQUESTS = st.tuples(
     st.sampled_from(["claim", "claim", "refund"]), st.sampled_from([None, None, "60", "21600"])
@@ -213,13 +216,13 @@ class TwoTenants(RuleBasedStateMachine):
         self._work(self._messages[which % len(self._messages)], answer, meanwhile)
 
     @precondition(lambda self: self._messages)
-    @rule(which=ONE_OF_MANY, answers=st.lists(NO_ANSWERS, min_size=2, max_size=6))
-    def work_in_vain(self, which: int, answers: list[str]) -> None:
+    @rule(which=ONE_OF_MANY, tries=st.lists(st.tuples(NO_ANSWERS, PAUSES), min_size=2, max_size=6))
+    def work_in_vain(self, which: int, tries: list[tuple[str, Mapping[str, float]]]) -> None:
         """Give a message to one worker after the other, none of whom gets an answer."""
         record = self._messages[which % len(self._messages)]
-        for answer in answers:
+        for answer, pause in tries:
             self._work(record, answer, "nothing")
-            self._clock.advance(minutes=6)
+            self._clock.advance(**pause)
 
     @precondition(lambda self: self._known)
     @rule(which=ONE_OF_MANY)
