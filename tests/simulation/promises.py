@@ -135,9 +135,11 @@ class Promises:
             debt = Debt.MESSAGE
         elif attempt(after) > attempt(before):
             debt = Debt.ATTEMPT
+        elif status(after) is status(before) and after.get("look_id") == before.get("look_id"):
+            debt = None  # a repair that failed, or a dispatch that is done
         elif status(after).terminal:
-            debt = Debt.DISPATCH if due_at and before != after else None
-        elif status(after) is not status(before) or after.get("look_id") != before.get("look_id"):
+            debt = Debt.DISPATCH if due_at else None
+        else:
             debt = Debt.MESSAGE if due_at > max(lease_until + 1, next_at) else None
         if debt is None:
             thread.debts.pop(pk, None)

@@ -386,7 +386,7 @@ MUTANTS = [
         "one object for the texts of all attempts",
         {Promise.OWN_TEXT},
         one_object_for_all_attempts,
-        soonest=64,
+        soonest=164,
         slow=True,
     ),
     Mutant(

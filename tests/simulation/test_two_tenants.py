@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from afterword import clock, generations
+from afterword.engine.attempts import EARLY_SECONDS
 from afterword.errors import ConflictError, NotFoundError
 from afterword.generations import Completion, Reason, Status, items, store
 from afterword.generations.claims import Claim
@@ -31,6 +32,7 @@ from afterword.models import (
     provider,
 )
 from afterword.runtime.clients import clients
+from afterword.runtime.queue import MAX_DELAY_SECONDS
 from afterword.services import services
 from afterword.tenants.keys import Scope
 from tests.conftest import (
@@ -54,7 +56,9 @@ FAILURES = 3
 """Calls of the model that one generation may waste."""
 ROUNDS = 12
 """So many hours, each with a sweeper and workers that live, bring everything to its end."""
-WRITTEN_AFTER_THE_END = frozenset({"due_at", "due_shard", "dead_letter_of", "retried_as"})
+WRITTEN_AFTER_THE_END = frozenset(
+    {"due_at", "due_shard", "look_id", "dead_letter_of", "retried_as"}
+)
 """Attributes that may change after a generation's end, for those who have yet to look at it."""
 SHOWN = {"queued": "started", "running": "started", "succeeded": "completed"}
 
@@ -68,6 +72,8 @@ def model_call(answer: str) -> Completion:
     match answer:
         case "throttles":
             raise ModelUnavailableError("Busy.")
+        case "throttles for an hour":
+            raise ModelUnavailableError("Busy.", retry_after=3_600)
         case "throttles for a day":
             raise ModelUnavailableError("Busy.", retry_after=86_400)
         case "times out":
@@ -83,12 +89,15 @@ def model_call(answer: str) -> Completion:
 
 
 ANSWERS = (
-    "answers", "answers", "throttles", "throttles for a day", "times out", "refuses", "breaks",
-    "says nothing",
+    "answers", "answers", "throttles", "throttles for an hour", "throttles for a day", "times out",
+    "refuses", "breaks", "says nothing",
 )  # fmt: skip
 MEANWHILE = ("nothing", "nothing", "nothing", "canceled", "overtaken")
 TENANTS = st.sampled_from([LIMITED, LIMITED, FREE])
-NO_ANSWERS = st.sampled_from(["times out", "times out", "breaks", "throttles"])
+NO_ANSWERS = st.sampled_from(
+    ["times out", "times out", "breaks", "throttles", "throttles for an hour"]
+)
+PAUSES = st.sampled_from([{"minutes": 6}, {"minutes": 6}, {"milliseconds": 1}])
 ONE_OF_MANY = st.integers(min_value=0, max_value=10_000)
 REQUESTS = st.tuples(
     st.sampled_from(["claim", "claim", "refund"]), st.sampled_from([None, None, "60", "21600"])
@@ -145,6 +154,7 @@ class TwoTenants(RuleBasedStateMachine):
         registry.set_limits(LIMITED, LIMITS)
         self._note_claims(patch)
         clients().events.meta.events.register("before-parameter-build", self._note_published)
+        clients().sqs.meta.events.register("before-parameter-build", self._leave_delay_out)
 
     def teardown(self) -> None:
         """Leave no AWS behind."""
@@ -203,20 +213,16 @@ class TwoTenants(RuleBasedStateMachine):
     )
     def work(self, which: int, answer: str, meanwhile: str) -> None:
         """Give a worker a message: a new one, or one that it or another had before."""
-        record = self._messages[which % len(self._messages)]
-        self._answer, self._meanwhile = answer, meanwhile
-        again = self._run_worker(record)
-        item = self._item(*_named(record))
-        if item["status"]["S"] == Status.QUEUED and meanwhile != "overtaken":
-            assert again, "it is queued again, and its message does not come again"
+        self._work(self._messages[which % len(self._messages)], answer, meanwhile)
 
     @precondition(lambda self: self._messages)
-    @rule(which=ONE_OF_MANY, answers=st.lists(NO_ANSWERS, min_size=2, max_size=6))
-    def work_in_vain(self, which: int, answers: list[str]) -> None:
+    @rule(which=ONE_OF_MANY, tries=st.lists(st.tuples(NO_ANSWERS, PAUSES), min_size=2, max_size=6))
+    def work_in_vain(self, which: int, tries: list[tuple[str, Mapping[str, float]]]) -> None:
         """Give a message to one worker after the other, none of whom gets an answer."""
-        for answer in answers:
-            self.work(which, answer, "nothing")
-            self._clock.advance(minutes=6)
+        record = self._messages[which % len(self._messages)]
+        for answer, pause in tries:
+            self._work(record, answer, "nothing")
+            self._clock.advance(**pause)
 
     @precondition(lambda self: self._known)
     @rule(which=ONE_OF_MANY)
@@ -254,7 +260,7 @@ class TwoTenants(RuleBasedStateMachine):
     def sweep(self) -> None:
         """Run the sweeper, while no worker is quicker."""
         ends = invoke("sweep", deepcopy(self.samples["sweep"]))
-        assert ends.keys() <= {"sent", "failed", "waiting", "dispatched"}
+        assert ends.keys() <= {"sent", "resumed", "failed", "waiting", "dispatched"}
 
     @precondition(lambda self: self._known)
     @rule(tenant=TENANTS, which=ONE_OF_MANY)
@@ -428,6 +434,24 @@ class TwoTenants(RuleBasedStateMachine):
 
     # --- the worker and its model ---------------------------------------------------------------
 
+    def _work(self, record: Record, answer: str, meanwhile: str) -> None:
+        """Run a worker with one message, and check what is to come of one that is queued then."""
+        before = self._item(*_named(record))
+        self._answer, self._meanwhile = answer, meanwhile
+        self._run_worker(record)
+        sent = self._receive()
+        item = self._item(*_named(record))
+        if item["status"]["S"] != Status.QUEUED or meanwhile == "overtaken":
+            return
+        early = int(item["next_at"]["N"]) - clock.to_millis(clock.now())
+        if item["attempt"] == before["attempt"]:
+            assert early > 0, "it was due, and no worker has claimed it"
+            comes = early <= EARLY_SECONDS * 1_000
+        else:
+            comes = early <= MAX_DELAY_SECONDS * 1_000
+            assert comes or item["due_at"] == item["next_at"], "no sweeper looks at it in time"
+        assert sent == ([_named(record)] if comes else [])
+
     def _run_worker(self, record: Record) -> bool:
         """Run a worker with one message; return whether that must come again."""
         self._working.append(record)
@@ -471,7 +495,7 @@ class TwoTenants(RuleBasedStateMachine):
     def _receive(self) -> list[tuple[str, str]]:
         """Take the queues' messages; return the generations that the worker's new messages name.
 
-        A message made invisible comes into sight by moto's own clock, and was taken before.
+        One that was taken before comes into sight again by moto's own clock.
         """
         seen = {record["messageId"] for record in self._messages} | self._done
         received = _received(REFERENCES["Queue"])
@@ -482,6 +506,11 @@ class TwoTenants(RuleBasedStateMachine):
 
     def _deliver(self, messages: list[Record]) -> None:
         assert invoke("deliver", {"Records": messages}) == {"batchItemFailures": []}
+
+    @staticmethod
+    def _leave_delay_out(params: dict[str, Any], **_: object) -> None:
+        """Let a delayed message be in sight at once, since moto's clock is not the machine's."""
+        params.pop("DelaySeconds", None)
 
     def _note_published(self, params: Mapping[str, Any], **_: object) -> None:
         for entry in params["Entries"]:

@@ -175,6 +175,8 @@ class World:
         self.promises.all_done(items)
         for pk, item in items.items():
             generation = services().store.get(*pk.split("#"))
+            if generation.gone:
+                self.promises.broken(Promise.OWN_TEXT, pk, "one of its texts is gone")
             if generation.completion is not None:
                 self.promises.text_read(pk, generation.completion.text, attempt(item))
 
