@@ -12,7 +12,7 @@ from afterword.runtime.clients import clients
 from afterword.services import services
 from afterword.webhooks import OPEN_AFTER
 from tests.conftest import FLOW, Event, SetClock
-from tests.endpoints.test_own_environment import ID, ours, run_alone, unused
+from tests.endpoints.test_own_environment import ID, messages_in, ours, run_alone, unused
 from tests.harness.api import invoke
 from tests.harness.deployment import REFERENCES, Deployment
 from tests.harness.webhooks import ENDPOINTS, Queue, Receiver, Webhooks
@@ -52,12 +52,16 @@ def test_sending_has_what_it_needs(
     load_event: Callable[[str], Event],
     run_alone: Callable[[str], set[str]],
 ) -> None:
-    """The sending function uses all its variables and permissions, and no other."""
+    """The sending function uses all its variables and permissions, and no other.
+
+    The message of a delivery that another sender has claimed is hidden until that claim is over.
+    """
     webhook = webhooks.created()["id"]
     delivery, claimed = webhooks.tested(webhook), webhooks.tested(webhook)
     services().webhook_store.claim(claimed, clock.now() + timedelta(seconds=45))
     url = REFERENCES["WebhookQueue"]
-    (message,) = clients().sqs.receive_message(QueueUrl=url)["Messages"]
+    (message,) = clients().sqs.receive_message(QueueUrl=url, VisibilityTimeout=0)["Messages"]
+    assert messages_in("WebhookQueue") == 2
 
     def load(name: str) -> Event:
         event = load_event(name)
@@ -67,6 +71,7 @@ def test_sending_has_what_it_needs(
     asked = run_alone("send_webhook")
     receiver.answers = [500]
     assert Queue(load).deliver(delivery, claimed) == [claimed.id]
+    assert messages_in("WebhookQueue") == 1
     assert asked == ours(deployment, "send_webhook")
     assert unused("send_webhook") == set()
 

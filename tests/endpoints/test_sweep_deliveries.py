@@ -27,6 +27,7 @@ from tests.harness.webhooks import Queue, Receiver, Webhooks
 from tests.webhooks.test_webhooks import ENDED
 
 FAILED = DeliveryStatus.FAILED
+READS = {"dynamodb.Query", "dynamodb.BatchGetItem"}
 
 
 def circuit(webhook: str) -> Circuit:
@@ -49,6 +50,12 @@ def opened(
         queue.deliver(delivery)
     assert circuit(webhook).is_open
     return webhook, deliveries
+
+
+def open_circuit(webhook: str) -> None:
+    """Open the circuit of an endpoint, without a probe."""
+    failed = services().webhook_circuits.count_failure(circuit(webhook), OPEN_AFTER)
+    services().webhook_circuits.open(failed, clock.now() + timedelta(minutes=15), probe=None)
 
 
 def parked(webhooks: Webhooks, webhook: str) -> Delivery:
@@ -121,6 +128,41 @@ def test_ends_for_an_open_circuit_take_no_message(
     assert "sqs.SendMessage" not in [call.operation for call in calls]
     newest = next(each for each in webhooks.log(webhook) if each.generation is not None)
     assert newest.due_in == circuit(webhook).parking
+
+
+@pytest.mark.parametrize("place", ["lost", "parked"])
+def test_a_delivery_without_a_message_is_parked_once_its_circuit_is_open(
+    webhooks: Webhooks, calls: list[Call], place: str
+) -> None:
+    """An end that comes again, since its deliverer died before the message, loses no delivery."""
+    webhook = webhooks.created()["id"]
+    if place == "parked":
+        open_circuit(webhook)
+    deliveries = services().webhook_deliveries
+    deliveries.start_deliveries(ENDED, deliveries.read_endpoints("demo"))
+    open_circuit(webhook)
+    calls.clear()
+    deliveries.start_deliveries(ENDED, deliveries.read_endpoints("demo"))
+    (delivery,) = webhooks.log(webhook)
+    assert (delivery.due_in, delivery.due_at) == (circuit(webhook).parking, delivery.next_at)
+    update = ["dynamodb.UpdateItem"] if place == "lost" else []
+    writes = [call.operation for call in calls if call.operation not in READS]
+    assert writes == ["dynamodb.PutItem", *update]
+
+
+def test_a_delivery_that_is_tried_is_not_parked(webhooks: Webhooks) -> None:
+    """An end that comes again leaves a delivery as it is that a sender has, or has ended."""
+    webhook = webhooks.created()["id"]
+    deliveries, store = services().webhook_deliveries, services().webhook_store
+    deliveries.start_deliveries(ENDED, deliveries.read_endpoints("demo"))
+    (delivery,) = webhooks.log(webhook)
+    open_circuit(webhook)
+    claimed = store.claim(delivery, clock.now() + timedelta(minutes=1))
+    assert claimed is not None
+    for _ in range(2):
+        deliveries.start_deliveries(ENDED, deliveries.read_endpoints("demo"))
+        assert webhooks.log(webhook)[0].due_in is None
+        store.record_end(claimed, DeliveryStatus.DELIVERED, None)
 
 
 def test_the_sweeper_chooses_a_probe_every_quarter_of_an_hour(
@@ -290,11 +332,12 @@ def test_hosts_of_submissions_have_circuits_of_their_own(
     for number, host in enumerate(["dead.example.com", "refuses.example.com"]):
         name = f"{SUBMISSIONS}#{host}:443"
         services().webhook_circuits.count_failure(circuit(name), OPEN_AFTER - 1)
-        webhook_queue.deliver(begun(number, host), begun(10 + number, host))
+        for delivery in (begun(number, host), begun(10 + number, host)):
+            webhook_queue.deliver(delivery)
         receiver.answers = [404]
-    assert len(receiver.posts) == 4
-    webhook_queue.deliver(begun(20, "dead.example.com"))
-    assert len(receiver.posts) == 4
+    dead, *others = [url for url, _, _ in receiver.posts]
+    assert dead == "https://dead.example.com/"
+    assert others == ["https://refuses.example.com/"] * 2
     receiver.answers = [200]
     webhook_queue.deliver(begun(50, "well.example.com"))
     shown = webhooks.call("get_webhook", SUBMISSIONS)["body"]["circuits"]

@@ -92,6 +92,7 @@ class MemoryDynamoDB:
         self._keys = _names(table["KeySchema"])
         self._spend = spend
         self._items: dict[Key, Item] = {}
+        self._sizes: dict[Key, int] = {}
         self._indexes = {"": _Index(self._keys, None)}
         for index in table.get("GlobalSecondaryIndexes", ()):
             projected = index["Projection"].get("NonKeyAttributes", ())
@@ -103,16 +104,18 @@ class MemoryDynamoDB:
     def get_item(self, *, Key: Item, **_: object) -> dict[str, Any]:  # noqa: N803 - AWS's
         """Return an item."""
         self._called("GetItem")
-        item = self._items.get(self._key(Key))
-        self.units["read"] += _read_units(0 if item is None else size(item))
+        key = self._key(Key)
+        item = self._items.get(key)
+        self.units["read"] += _read_units(self._sizes.get(key, 0))
         return {} if item is None else {"Item": item}
 
     def batch_get_item(self, *, RequestItems: Mapping[str, Any]) -> dict[str, Any]:  # noqa: N803 - AWS's
         """Return items."""
         self._called("BatchGetItem")
         ((name, request),) = RequestItems.items()
-        found = [self._items.get(self._key(key)) for key in request["Keys"]]
-        self.units["read"] += sum(_read_units(0 if item is None else size(item)) for item in found)
+        keys = [self._key(key) for key in request["Keys"]]
+        found = [self._items.get(key) for key in keys]
+        self.units["read"] += sum(_read_units(self._sizes.get(key, 0)) for key in keys)
         return {"Responses": {name: [item for item in found if item is not None]}}
 
     def put_item(self, *, Item: Item, **request: Any) -> dict[str, Any]:  # noqa: N803, ANN401 - AWS's
@@ -131,9 +134,8 @@ class MemoryDynamoDB:
         item = dict(self._items.get(key, Key))
         names = request.get("ExpressionAttributeNames", {})
         values = request.get("ExpressionAttributeValues", {})
-        for verb, text in _CLAUSE.findall(UpdateExpression):
-            for change in re.split(r", (?=#)(?![^(]*\))", text):
-                _apply(item, verb, change, names, values)
+        for verb, change in _changes(UpdateExpression):
+            _apply(item, verb, change, names, values)
         self._write(key, item)
         return {"Attributes": item} if request.get("ReturnValues") == "ALL_NEW" else {}
 
@@ -161,7 +163,8 @@ class MemoryDynamoDB:
                 break
             key = places[number][1]
             entry = index.entry(self._items[key], self._keys) or {}
-            scanned, read, last = scanned + 1, read + size(entry), entry
+            bytes_read = self._sizes[key] if index.projected is None else size(entry)
+            scanned, read, last = scanned + 1, read + bytes_read, entry
             if _holds(request.get("FilterExpression"), entry, names, values):
                 found.append(entry)
         else:
@@ -195,7 +198,7 @@ class MemoryDynamoDB:
         item = self._items.get(key)
         if _holds(request.get("ConditionExpression"), item or {}, names, values):
             return
-        self.units["write"] += max(1, ceil(size(item or {}) / 1_024))
+        self.units["write"] += max(1, ceil(self._sizes.get(key, 0) / 1_024))
         error: Any = {"Error": {"Code": "ConditionalCheckFailedException", "Message": ""}}
         if item is not None:
             error["Item"] = item
@@ -203,7 +206,9 @@ class MemoryDynamoDB:
 
     def _write(self, key: Key, item: Item) -> None:
         before = self._items.get(key)
-        self.units["write"] += max(1, ceil(max(size(before or {}), size(item)) / 1_024))
+        bytes_before, bytes_after = self._sizes.get(key, 0), size(item)
+        self.units["write"] += max(1, ceil(max(bytes_before, bytes_after) / 1_024))
+        self._sizes[key] = bytes_after
         for name, index in self._indexes.items():
             old, new = index.entry(before, self._keys), index.entry(item, self._keys)
             keys = (index.hash, index.range)
@@ -236,22 +241,25 @@ def scalar(attribute: Mapping[str, Any]) -> Any:  # noqa: ANN401 - a text, a num
     return int(value) if kind == "N" and "." not in value else value
 
 
-def size(value: object) -> int:  # noqa: PLR0911 - one for each type
-    """Return the bytes of an item or an attribute, about as DynamoDB counts them."""
-    match value:
-        case {"N": str(digits)}:
-            return 1 + (len(digits) + 1) // 2
-        case {"S": str(text)}:
-            return len(text) if text.isascii() else len(text.encode())
-        case {"NULL": _} | {"BOOL": _}:
-            return 1
-        case {"L": list(items)}:
-            return 3 + sum(1 + size(item) for item in items)
-        case {"M": dict(items)}:
-            return 3 + size(items)
-        case dict():
-            return sum(len(name) + size(attribute) for name, attribute in value.items())
-    return 0
+def size(item: Mapping[str, Mapping[str, Any]]) -> int:
+    """Return the bytes of an item, about as DynamoDB counts them."""
+    total = 0
+    for name, attribute in item.items():
+        ((kind, value),) = attribute.items()
+        total += len(name) + _size(kind, value)
+    return total
+
+
+def _size(kind: str, value: Any) -> int:  # noqa: ANN401 - a text, a list or a map
+    if kind == "S":
+        return len(value) if value.isascii() else len(value.encode())
+    if kind == "N":
+        return 1 + (len(value) + 1) // 2
+    if kind == "M":
+        return 3 + size(value)
+    if kind == "L":
+        return 3 + sum(1 + _size(*next(iter(each.items()))) for each in value)
+    return 1
 
 
 def _read_units(read: int) -> int:
@@ -274,10 +282,20 @@ def _apply(
         item[names[name]] = {"N": str(held + int(values[value]["N"]))}
         return
     name, value = change.split(" = ")
-    if default := _DEFAULT.fullmatch(value):
+    if value[0] != ":" and (default := _DEFAULT.fullmatch(value)):
         item.setdefault(names[name], values[default[2]])
         return
     item[names[name]] = values[value]
+
+
+@cache
+def _changes(expression: str) -> Sequence[tuple[str, str]]:
+    """Return the changes of an update expression, each with its verb."""
+    return [
+        (verb, change)
+        for verb, text in _CLAUSE.findall(expression)
+        for change in re.split(r", (?=#)(?![^(]*\))", text)
+    ]
 
 
 @cache

@@ -55,7 +55,7 @@ class WebhookDeliveries:
 
         Idempotent: each endpoint has one delivery about an end. While a delivery waits for its
         first try, its message is sent again, since the first one may have been lost. A delivery to
-        an endpoint whose circuit is open is parked, without a message.
+        an endpoint whose circuit is open is parked, without a message, and so is a stored one.
         """
         for endpoint in endpoints:
             if not endpoint.enabled or Event.FINISHED not in endpoint.events:
@@ -73,9 +73,19 @@ class WebhookDeliveries:
         name = circuit_name(delivery.endpoint, delivery.url)
         circuit = next((each for each in endpoint.circuits if each.name == name), None)
         if circuit is not None and circuit.is_open:
-            self._store.add(replace(delivery, due_in=circuit.parking, due_at=delivery.next_at))
-        elif self._store.add(delivery):
+            self._park(delivery, circuit)
+        elif self._store.add(delivery) is not None:
             self._send(delivery)
+
+    def _park(self, delivery: Delivery, circuit: Circuit) -> None:
+        """Store a delivery behind its open circuit.
+
+        A stored one that is not on the index lost its message, or a sender has it: see `wait`.
+        """
+        due_at = clock.now() if delivery.next_at is None else delivery.next_at
+        stored = self._store.add(replace(delivery, due_in=circuit.parking, due_at=due_at))
+        if stored is not None and stored.due_in is None:
+            self._store.wait(stored, stored.next_at or due_at, due_in=circuit.parking)
 
     def start_test(self, tenant: str, endpoint_id: str) -> Delivery:
         """Begin a test delivery; raise NotFoundError, or ConflictError for a disabled endpoint."""

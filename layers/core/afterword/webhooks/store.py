@@ -245,10 +245,14 @@ class WebhookStore:
         """Remove an endpoint, without its deliveries; return whether there was one."""
         return self._table.delete(key_of(endpoint)) is not None
 
-    def add(self, delivery: Delivery) -> bool:
-        """Store a new delivery; return whether the stored one waits for its first try."""
+    def add(self, delivery: Delivery) -> Delivery | None:
+        """Store a new delivery; return the stored one, None once it needs no first try."""
         failed = self._table.put(build_delivery_item(delivery), absent("pk"))
-        return failed is None or failed.item is None or parse_delivery(failed.item).attempt == 0
+        if failed is None or failed.item is None:
+            return delivery
+        stored = parse_delivery(failed.item)
+        waits = stored.status is DeliveryStatus.PENDING and stored.attempt == 0
+        return stored if waits else None
 
     def get_delivery(self, tenant: str, endpoint_id: str, delivery_id: str) -> Delivery:
         """Return a delivery; raise NotFoundError."""
