@@ -110,7 +110,7 @@ def compare(simulated: Totals, real: Totals, limited: int) -> None:
 
 @pytest.fixture
 def lasting_caches(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let caches outlast the run: they go by the machine's clock, and it may be slow."""
+    """Let caches outlast the run, since their time is that of a machine which may be slow."""
     for module in (authentication, admission):
         monkeypatch.setattr(module, "CACHE_SECONDS", 1e9)
 
