@@ -74,12 +74,15 @@ def live(dies_at: int, monkeypatch: pytest.MonkeyPatch) -> Traffic:
 
 
 @pytest.mark.parametrize(
-    "step", [191, pytest.param(1, marks=pytest.mark.long)], ids=["some", "each"]
+    "step", [191, pytest.param(7, marks=pytest.mark.long)], ids=["some", "many"]
 )
 def test_a_death_before_any_call_loses_no_delivery(
     step: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whichever call a sender, a sweeper or the deliverer dies at, each end is delivered."""
+    """Whichever call a sender, a sweeper or the deliverer dies at, each end is delivered.
+
+    A death before every single call took 154 s when it was last tried (step 1).
+    """
     calls = live(0, monkeypatch).made
     for number in range(2, calls + 1, step):
         traffic = live(number, monkeypatch)

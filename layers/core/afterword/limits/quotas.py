@@ -267,7 +267,7 @@ class Quotas:
         if home > 0:
             taken = self._take(tenant, home, generation_id, slots, counted.now)
         if taken is None and len(further) > SAMPLE:
-            some = random.sample(further, SAMPLE)
+            some = random.sample(further, SAMPLE)  # spreads load, guards nothing # nosec B311
             items: Mapping[int, Item] = self._read_shards(tenant, some)
             taken = self._take_the_freest(tenant, generation_id, items, slots, counted.now)
         if taken is None:
