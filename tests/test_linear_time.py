@@ -132,9 +132,15 @@ def measure(case: Case, size: int) -> float:
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_twice_the_text_takes_about_twice_the_time(case: Case) -> None:
-    """The time of each parser and pattern grows with its text, or not at all."""
+    """The time of each parser and pattern grows with its text, or not at all.
+
+    A busy machine may spoil a measurement, and so one of five is enough. A quadratic case has a
+    ratio of four in each of them.
+    """
     size = 1_000
-    while (once := measure(case, size)) < LEAST_SECONDS and size < 256_000:
+    while measure(case, size) < LEAST_SECONDS and size < 256_000:
         size *= 2
-    twice = measure(case, 2 * size)
-    assert twice < MAX_RATIO * max(once, LEAST_SECONDS)
+    assert any(
+        measure(case, 2 * size) < MAX_RATIO * max(measure(case, size), LEAST_SECONDS)
+        for _ in range(5)
+    )

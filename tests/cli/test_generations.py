@@ -64,9 +64,10 @@ class Worker:
         self.completion = COMPLETION
 
     def wait(self, seconds: float) -> None:
-        """Let the seconds go by and do the next step."""
+        """Let the seconds go by and do the next step; a read that does not wait has none."""
         self._set_clock.advance(seconds=seconds)
-        self.steps.pop(0)()
+        if seconds > 0:
+            self.steps.pop(0)()
 
     def rest(self) -> None:
         """Do nothing."""

@@ -298,8 +298,7 @@ class Table:
         for wait in READ_WAITS:
             if not left:
                 return found
-            if wait:
-                time.sleep(wait)
+            time.sleep(wait)
             some, left = self.get_some(left, consistent=consistent)
             found += some
         if left:
