@@ -196,8 +196,6 @@ def set_up(
                 "FetchAllowed": environ.get("AFTERWORD_FETCH_ALLOWED", ""),
                 "AllowedOrigins": environ.get("AFTERWORD_ALLOWED_ORIGINS", ""),
                 **_webhook_retries(environ),
-                # ministack starts as many processes for a queue as it may, on this one machine.
-                "AccountConcurrency": "10",
                 "LogLevel": "INFO",
                 "Monitoring": "false",  # ministack's alarms never ring
             },
