@@ -62,7 +62,7 @@ def expand(
         if key := PACKAGES.get(resource["Type"]):
             properties = resource["Properties"]
             properties[key] = upload(f"{name}.zip", pack(built.parent / properties[key]))
-        # ministack starts as many processes for a queue as it may; its own limit of 5 suits one machine.
+        # ministack starts as many processes for a queue as it may; its own limit is 5.
         for event in resource["Properties"].get("Events", {}).values():
             event["Properties"].pop("ScalingConfig", None)
     translator = Translator({}, Parser(), boto_session=session)
