@@ -41,7 +41,9 @@ async def command(port: int) -> int:
     receiver = Receiver()
     async with run_of_sam() as name, Forwarding(await bridge_address()) as forwarding:
         address = await forwarding.to(receiver.port)
-        settings = {"AFTERWORD_MODEL_PROVIDER": "demo", "AFTERWORD_FETCH_ALLOWED": address}
+        # The samples' webhooks are at a name that no server knows.
+        allowed = f"{address},hooks.example.com:443"
+        settings = {"AFTERWORD_MODEL_PROVIDER": "demo", "AFTERWORD_FETCH_ALLOWED": allowed}
 
         async def use(stack: Stack) -> int:
             with receiver.serving():
