@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
-from afterword.engine.admission import CACHE_SECONDS
 from afterword.limits import DEFAULT_WAITS, MAX_RUNNING, MAX_WAITS, Limits
 from afterword.services import Services
+from afterword.tenants.rules import CACHE_SECONDS
 from cli import stack
 from cli.arguments import AsJson, TenantId
 from cli.terminal import result, result_json, result_table, say

@@ -176,6 +176,7 @@ PUBLIC: dict[str, tuple[str, ...]] = {
         "",
         "keys",
         "registry",
+        "rules",
     ),
     "limits": (
         "",
@@ -207,6 +208,7 @@ PUBLIC: dict[str, tuple[str, ...]] = {
         "pages",
         "payloads",
         "queue",
+        "retry_after",
         "settings",
         "stored",
         "telemetry",

@@ -3,6 +3,7 @@
 That version submits all lines at once, counts ends in the order of lines, and has no window.
 """
 
+import json
 from datetime import timedelta
 from typing import Any
 
@@ -10,7 +11,9 @@ import pytest
 
 from afterword import clock
 from afterword.batches import Batch, BatchLease, Counts, Source, State, Window, line_id
+from afterword.batches.intake import IntakeMessage
 from afterword.batches.runner import BatchRunner
+from afterword.dialects.native.batches import Lines
 from afterword.runtime.clients import clients
 from afterword.runtime.deadline import Deadline
 from afterword.services import services
@@ -155,6 +158,26 @@ def test_a_batch_without_a_deadline_has_none(runner: BatchRunner) -> None:
     batch = submitted(runner)
     assert batch.deadline_at is None
     assert batch.state is State.RUNNING
+
+
+def test_a_batch_in_a_state_of_another_version_waits_for_it(runner: BatchRunner) -> None:
+    """A batch in an unknown state keeps a turn, and all it has, until a version knows it again."""
+    submitted(runner)
+    changed(state={"S": "paused"})
+    before = item()
+    message = {"tenant": "demo", "batch": ID, "turn": 1}
+    received = IntakeMessage(id="one", receipt_handle="one", body=json.dumps(message))
+    intake = services().intake(Lines(services().registry, lambda: services().knowledge))
+    assert intake.process([received], Deadline.after(60)) == []
+    of_turns = ("turn", "lease", "lease_id", "tries")
+    assert item() == before | {name: item()[name] for name in of_turns}
+    answer = clients().sqs.get_queue_attributes(
+        QueueUrl=REFERENCES["IntakeQueue"], AttributeNames=["ApproximateNumberOfMessagesDelayed"]
+    )
+    assert answer["Attributes"]["ApproximateNumberOfMessagesDelayed"] == "1"
+    changed(state={"S": "running"})
+    end(1, 2, 4)
+    assert turn(runner, 2).counts == Counts(accepted=3, bad=1, canceled=3)
 
 
 def test_many_lines_of_the_version_before_are_looked_at_bit_by_bit(

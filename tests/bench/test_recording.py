@@ -4,11 +4,10 @@ from collections import Counter
 
 import pytest
 
-from afterword.engine import admission
 from afterword.generations import items
 from afterword.generations.ends import DUE_SHARDS
 from afterword.limits import shards
-from afterword.tenants import authentication
+from afterword.tenants import authentication, rules
 from bench.load import documented, recording
 from bench.load.crosscheck import Totals, check
 from bench.load.recording import LIMITS, Path, Recording
@@ -111,7 +110,7 @@ def compare(simulated: Totals, real: Totals, limited: int) -> None:
 @pytest.fixture
 def lasting_caches(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let caches outlast the run, since their time is that of a machine which may be slow."""
-    for module in (authentication, admission):
+    for module in (authentication, rules):
         monkeypatch.setattr(module, "CACHE_SECONDS", 1e9)
 
 

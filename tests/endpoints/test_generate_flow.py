@@ -308,6 +308,6 @@ def test_waiting_ends_with_the_first_look_at_an_end(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(deadline, "time", time)
     generation: Any = object()
     store: Any = SimpleNamespace(get_end=lambda *_: generation, get=lambda *_: generation)
-    waiter = waiting.Waiter(store, services().quotas, services().limiter)
+    waiter = waiting.Waiter(store, services().quotas, services().rules)
     assert waiter.wait("demo", "id", Deadline(1026.0)) == (generation, True)
     assert time.pauses == [0.1]

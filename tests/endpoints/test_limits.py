@@ -374,7 +374,7 @@ def test_limits_may_change_while_generations_are_open(
     tenant: Tenant, submit: Submit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A generation accepted without limits takes no slot; one with a slot gives it back later."""
-    monkeypatch.setattr(admission, "CACHE_SECONDS", 0.0)
+    monkeypatch.setattr("afterword.tenants.rules.CACHE_SECONDS", 0.0)
     before = cuid(submit())
     limit(running_at_once=1)
     during = cuid(submit())
@@ -392,9 +392,7 @@ def test_limits_are_remembered_for_a_minute(
 ) -> None:
     """A change of limits is seen within 60 seconds."""
     seconds = 100.0
-    monkeypatch.setattr(
-        "afterword.engine.admission.time", SimpleNamespace(monotonic=lambda: seconds)
-    )
+    monkeypatch.setattr("afterword.tenants.rules.time", SimpleNamespace(monotonic=lambda: seconds))
     cuid(submit())
     limit(running_at_once=1)
     seconds = 159.9

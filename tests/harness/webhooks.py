@@ -9,8 +9,9 @@ from typing import Any
 from afterword.runtime.addresses import FetchError
 from afterword.runtime.clients import clients
 from afterword.runtime.outbound import Reply
+from afterword.runtime.queue import MAX_DELAY_SECONDS
 from afterword.services import services
-from afterword.webhooks import MAX_DELAY, Delivery, Endpoint
+from afterword.webhooks import Delivery, Endpoint
 from tests.conftest import Event
 from tests.harness.api import invoke
 from tests.harness.deployment import REFERENCES
@@ -185,7 +186,7 @@ class Queue:
     def delay(self, tenant: str, message: Mapping[str, str], seconds: int) -> None:
         """Note for how long a message is delayed."""
         assert message["tenant"] == tenant
-        assert 0 <= seconds <= MAX_DELAY
+        assert 0 <= seconds <= MAX_DELAY_SECONDS
         self.delayed_for.append(seconds)
         self.delayed.append(message["id"].partition("/")[2])
 

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from afterword.models import Model
     from afterword.runtime.outbound import Fetcher
     from afterword.runtime.queue import Queue
+    from afterword.tenants.rules import TenantRules
     from afterword.usage.statistics import Statistics
     from afterword.webhooks.circuits import CircuitStore
     from afterword.webhooks.deliveries import WebhookDeliveries
@@ -135,6 +136,13 @@ class Services:
         return Quotas(self._clients.dynamodb, self.settings.quotas_table)
 
     @cached_property
+    def rules(self) -> "TenantRules":
+        """The tenants' rules, kept for a minute."""
+        from afterword.tenants.rules import TenantRules
+
+        return TenantRules(self.registry)
+
+    @cached_property
     def reads(self) -> "ReadMeter":
         """The counts of tenants with a limit of reads."""
         from afterword.limits.reads import ReadMeter
@@ -143,10 +151,10 @@ class Services:
 
     @cached_property
     def limiter(self) -> "Limiter":
-        """The admission of submissions, with its cache of tenants' rules."""
+        """The admission of submissions."""
         from afterword.engine.admission import Limiter
 
-        return Limiter(self.registry, self.quotas, self.store, self.outbox)
+        return Limiter(self.rules, self.quotas, self.store, self.outbox)
 
     @cached_property
     def metrics(self) -> "Metrics":
@@ -169,7 +177,7 @@ class Services:
         """The models that tenants may use."""
         from afterword.engine.model_access import ModelAccess
 
-        return ModelAccess(self.registry, self.settings.default_model)
+        return ModelAccess(self.rules, self.settings.default_model)
 
     @cached_property
     def submitter(self) -> "Submitter":
@@ -178,6 +186,7 @@ class Services:
 
         return Submitter(
             self.registry,
+            self.rules,
             self.store,
             self.queue,
             self.limiter,
@@ -190,7 +199,7 @@ class Services:
         """The wait for ends, for endpoints that answer with the text."""
         from afterword.engine.waiting import Waiter
 
-        return Waiter(self.store, self.quotas, self.limiter)
+        return Waiter(self.store, self.quotas, self.rules)
 
     @cached_property
     def model(self) -> "Model":

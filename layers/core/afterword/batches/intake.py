@@ -22,7 +22,7 @@ from afterword.limits import LimitedError
 from afterword.runtime import telemetry
 from afterword.runtime.deadline import Deadline
 from afterword.runtime.json_text import parse_object
-from afterword.runtime.queue import MessageOutcome, ids_to_redeliver
+from afterword.runtime.queue import MAX_DELAY_SECONDS, MessageOutcome, ids_to_redeliver
 
 if TYPE_CHECKING:
     from afterword.batches import BatchTerms
@@ -51,7 +51,6 @@ LIMITED_SECONDS, MAX_LIMITED_SECONDS = 60, 3600
 longest."""
 MAX_LIMITED_WAITS = 100
 """The waits, three days in all, after which such an event becomes a dead letter."""
-MAX_DELAY = timedelta(minutes=15)
 """The longest delay of a message. A delayed message is not in flight, as a hidden one is."""
 
 _KEY = re.compile(rf"(?P<folder>{INTAKE}|{UPLOADS})/(?P<tenant>[^/]+)/(?P<name>.+)\.jsonl")
@@ -190,14 +189,14 @@ class Intake:
     # --- events ----------------------------------------------------------------------------------
 
     def _waits_on(self, message: IntakeMessage) -> bool:
-        """Send a message again that has to wait, for MAX_DELAY at most; False if none has to.
+        """Send a message again that has to wait, for 15 minutes at most; False if none has to.
 
         The new message has the wait in its attributes, and the body as it came.
         """
         remaining = min(message.until - int(clock.now().timestamp()), MAX_LIMITED_SECONDS)
         if remaining <= 0:
             return False
-        seconds = min(remaining, int(MAX_DELAY.total_seconds()))
+        seconds = min(remaining, MAX_DELAY_SECONDS)
         attributes = {"waits": message.waits, "until": message.until}
         self._queue.send_again(message.body, attributes, seconds)
         return True
@@ -268,7 +267,13 @@ class Intake:
             if lease.retry_after is not None:
                 raise RetryLater(min(lease.retry_after, MAX_LEASE_WAIT_SECONDS))
             return
+        following = {"tenant": tenant, "batch": batch_id, "turn": lease.number}
         with telemetry.logger().append_context_keys(batch_id=batch_id):
+            if lease.batch.state.value not in State:
+                telemetry.logger().warning("left a batch to another version, which knows its state")
+                self._queue.send_later(tenant, following, MAX_DELAY_SECONDS)
+                self._store.release_lease(lease)
+                return
             try:
                 result = self._runner.run(lease, turn_deadline)
             except LeaseLostError:
@@ -278,9 +283,8 @@ class Intake:
                 self._store.release_lease(lease)
                 raise
             if result.pause is not None:
-                delay = min(result.pause, MAX_DELAY)
-                following = {"tenant": tenant, "batch": batch_id, "turn": lease.number}
-                self._queue.send_later(tenant, following, int(delay.total_seconds()))
+                delay = min(int(result.pause.total_seconds()), MAX_DELAY_SECONDS)
+                self._queue.send_later(tenant, following, delay)
             self._store.save(result.lease, result.lease.batch, release=True)
 
 

@@ -1,27 +1,21 @@
 """Admission: submissions against their tenant's limits."""
 
-import time
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from afterword import clock
-from afterword.limits import Admission, LimitedError, QuotaExceeded, Room, Rules, shards
+from afterword.limits import Admission, LimitedError, QuotaExceeded, Room, shards
 
 if TYPE_CHECKING:
     from afterword.engine.outbox import Outbox
     from afterword.generations.store import GenerationStore
     from afterword.limits.quotas import Quotas
-    from afterword.tenants.registry import Registry
+    from afterword.tenants.rules import TenantRules
 
-CACHE_SECONDS = 60.0
-"""The longest time that a process still applies a tenant's old limits."""
 CHECKED_SLOTS = 25
 """The most slots, the oldest first, that a full tenant's admission looks at."""
-_CACHE_SIZE = 1_000
 STORE_GRACE = timedelta(seconds=60)
 """A younger slot may belong to a generation that is not stored yet; no function takes longer."""
-
-
 RESERVE = 0.2
 """The share of a tenant's limits that its batches leave to its other requests."""
 
@@ -30,13 +24,12 @@ class Limiter:
     """Admits submissions, or refuses them. Tenants without limits cost no call."""
 
     def __init__(
-        self, registry: "Registry", quotas: "Quotas", store: "GenerationStore", outbox: "Outbox"
+        self, rules: "TenantRules", quotas: "Quotas", store: "GenerationStore", outbox: "Outbox"
     ) -> None:
-        self._registry = registry
+        self._rules = rules
         self._quotas = quotas
         self._store = store
         self._outbox = outbox
-        self._known: dict[str, tuple[float, Rules]] = {}
 
     def admit(self, tenant: str, generation_id: str, *, new: bool) -> Admission:
         """Admit a generation; the dispatch of its end gives its slot back.
@@ -44,7 +37,7 @@ class Limiter:
         A generation that is not `new` may be stored already, and then needs no slot. Raises
         LimitedError, with the time of the next try.
         """
-        limits = self.get_rules(tenant).limits
+        limits = self._rules.get(tenant).limits
         if not limits.any or (not new and self._store.exists(tenant, generation_id)):
             return Admission(id=generation_id)
         admitted = self._quotas.admit(tenant, generation_id, limits)
@@ -84,7 +77,7 @@ class Limiter:
         A batch leaves RESERVE of each limit, and one submission at least, to the other requests of
         its tenant, unless the limit is one. The read is one call.
         """
-        limits = self.get_rules(tenant).limits
+        limits = self._rules.get(tenant).limits
         if limits.running_at_once is None and limits.requests_per_minute is None:
             return None
         used = self._quotas.get_status(tenant)
@@ -96,17 +89,6 @@ class Limiter:
             left = _for_batches(limits.requests_per_minute) - used.requests
             rooms.append(Room(submissions=left, retry_after=60 - clock.now().second))
         return min(rooms, key=lambda room: room.submissions)
-
-    def get_rules(self, tenant: str) -> Rules:
-        """Return the rules for a tenant's submissions, at most CACHE_SECONDS old."""
-        now = time.monotonic()
-        until, rules = self._known.get(tenant, (0.0, Rules()))
-        if until <= now:
-            rules = self._registry.get_rules(tenant)
-            if len(self._known) >= _CACHE_SIZE:
-                self._known.clear()
-            self._known[tenant] = (now + CACHE_SECONDS, rules)
-        return rules
 
 
 def _for_batches(limit: int) -> int:

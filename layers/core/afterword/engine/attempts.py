@@ -13,7 +13,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from afterword import clock
 from afterword.errors import NotFoundError
 from afterword.flows import outputs, placeholders
-from afterword.flows.flow import Flow, read_stored_flow
+from afterword.flows.flow import read_stored_flow
 from afterword.generations import Completion, FailedError, Reason, Status
 from afterword.generations.claims import ModelCall, NotDueError, TokenUsage
 from afterword.knowledge import citations, selection

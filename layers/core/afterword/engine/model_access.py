@@ -1,32 +1,28 @@
 """The models that a tenant may use: a list of the owner's beside the tenant's limits."""
 
-import time
 from typing import TYPE_CHECKING
 
 from afterword.generations import FailedError, Reason
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Iterator
 
     from afterword.flows.flow import Flow
-    from afterword.tenants.registry import Registry
+    from afterword.tenants.rules import TenantRules
 
-CACHE_SECONDS = 60.0
-"""The longest time that a process still applies a tenant's old list."""
-_CACHE_SIZE = 1_000
+_SHOWN = 20
+"""Models in a message."""
 
 
 class ModelAccess:
-    """Checks the models of flows.
+    """Checks the models of flows by the rules of tenants.
 
-    The deployment's own model is every tenant's: a flow that names no other costs no read, and
-    others cost one a minute for each tenant.
+    The deployment's own model is every tenant's: a flow that names no other costs no read.
     """
 
-    def __init__(self, registry: "Registry", default_model: str | None) -> None:
-        self._registry = registry
+    def __init__(self, rules: "TenantRules", default_model: str | None) -> None:
+        self._rules = rules
         self._default_model = default_model
-        self._known: dict[str, tuple[float, Collection[str] | None]] = {}
 
     def list_problems(self, tenant: str, flow: "Flow") -> "Iterator[tuple[str, str]]":
         """Yield the field of each model that the tenant may not use, with a message."""
@@ -35,7 +31,7 @@ class ModelAccess:
             for number, step in enumerate(flow.steps)
             if step.model not in {None, self._default_model}
         ]
-        allowed = self._get_allowed(tenant) if named else None
+        allowed = self._rules.get(tenant).models if named else None
         if allowed is None:
             return
         for number, model in named:
@@ -54,18 +50,3 @@ class ModelAccess:
                 f"{field}: {message} Save the flow with such a model, or let the stack's owner"
                 " allow this one.",
             )
-
-    def _get_allowed(self, tenant: str) -> "Collection[str] | None":
-        """Return the models that a tenant's flows may name; None for all."""
-        now = time.monotonic()
-        until, allowed = self._known.get(tenant, (0.0, None))
-        if until <= now:
-            allowed = self._registry.get_rules(tenant).models
-            if len(self._known) >= _CACHE_SIZE:
-                self._known.clear()
-            self._known[tenant] = (now + CACHE_SECONDS, allowed)
-        return allowed
-
-
-_SHOWN = 20
-"""Models in a message."""

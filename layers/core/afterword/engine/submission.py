@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from afterword.runtime.queue import Queue
     from afterword.tenants import StoredFlow
     from afterword.tenants.registry import Registry
+    from afterword.tenants.rules import TenantRules
 
 
 class Submitter:
@@ -29,6 +30,7 @@ class Submitter:
     def __init__(  # noqa: PLR0913 - the stores and queue of a submission
         self,
         registry: "Registry",
+        rules: "TenantRules",
         store: "GenerationStore",
         queue: "Queue",
         limiter: "Limiter",
@@ -37,6 +39,7 @@ class Submitter:
         notify: bool,
     ) -> None:
         self._registry = registry
+        self._rules = rules
         self._store = store
         self._queue = queue
         self._limiter = limiter
@@ -113,7 +116,7 @@ class Submitter:
     ) -> Admission:
         """Accept a submission under an id, which is `new` or may be stored already."""
         flow = flow or self._registry.get_flow(tenant, submission.flow)
-        rules = self._limiter.get_rules(tenant)
+        rules = self._rules.get(tenant)
         url = submission.webhook_url
         if url is not None:
             check_webhook_url(url, rules.webhook_hosts)

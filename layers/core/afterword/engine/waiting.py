@@ -9,11 +9,11 @@ from botocore.exceptions import BotoCoreError, ClientError
 from afterword.runtime import telemetry
 
 if TYPE_CHECKING:
-    from afterword.engine.admission import Limiter
     from afterword.generations import Generation
     from afterword.generations.store import GenerationStore
     from afterword.limits.quotas import Quotas, WaitPlace
     from afterword.runtime.deadline import Deadline
+    from afterword.tenants.rules import TenantRules
 
 WAIT_SECONDS = 26.0
 """API Gateway's timeout is 30 s and the function's 29: the rest is for storage to answer."""
@@ -34,10 +34,10 @@ class Waited(NamedTuple):
 class Waiter:
     """Waits for ends. A tenant's waits hold as many functions at once as it has places."""
 
-    def __init__(self, store: "GenerationStore", quotas: "Quotas", limiter: "Limiter") -> None:
+    def __init__(self, store: "GenerationStore", quotas: "Quotas", rules: "TenantRules") -> None:
         self._store = store
         self._quotas = quotas
-        self._limiter = limiter
+        self._rules = rules
 
     def wait(self, tenant: str, generation_id: str, deadline: "Deadline") -> Waited:
         """Return a generation once it has ended, or as it stands at the deadline.
@@ -67,7 +67,7 @@ class Waiter:
 
     def _take_place(self, tenant: str) -> "WaitPlace | None":
         """Take a place; None without a free one, and while AWS is out of reach."""
-        limits = self._limiter.get_rules(tenant).limits
+        limits = self._rules.get(tenant).limits
         try:
             return self._quotas.take_wait(tenant, limits.waits, PLACE_TIME)
         except (BotoCoreError, ClientError) as error:

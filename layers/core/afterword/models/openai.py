@@ -6,10 +6,7 @@ worker's cold start (docs/decisions/0003-openai-client.md).
 
 import base64
 import json
-import re
 import time
-from datetime import UTC
-from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
@@ -22,7 +19,6 @@ from urllib3.exceptions import (
     ReadTimeoutError,
 )
 
-from afterword import clock
 from afterword.generations import Completion, Reason
 from afterword.models import (
     LENGTH,
@@ -32,6 +28,7 @@ from afterword.models import (
     ModelUnavailableError,
     Prompt,
 )
+from afterword.runtime.retry_after import parse_retry_after
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -290,14 +287,6 @@ def _requires_renamed_limit(body: bytes) -> bool:
 
 
 def _retry_after(headers: dict[str, str]) -> float | None:
-    """Return the seconds of a Retry-After header (RFC 9110, section 10.2.3), None without one."""
+    """Return the seconds of a Retry-After header, None without one."""
     value = next((text for name, text in headers.items() if name.lower() == "retry-after"), "")
-    if re.fullmatch(r"\d{1,9}", value):
-        return float(value)
-    try:
-        moment = parsedate_to_datetime(value)
-    except ValueError:
-        return None
-    if moment.tzinfo is None:  # of "-0000", and of forms without a zone: UTC
-        moment = moment.replace(tzinfo=UTC)
-    return max(0.0, (moment - clock.now()).total_seconds())
+    return parse_retry_after(value)

@@ -11,11 +11,9 @@ from afterword.runtime import telemetry
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
-_DEPTH: Final = ("ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible")
-
-
 MAX_DELAY_SECONDS = 900
 """The longest delay of a message. A delayed message is not in flight, as a hidden one is."""
+_DEPTH: Final = ("ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible")
 
 
 class MessageOutcome(Enum):

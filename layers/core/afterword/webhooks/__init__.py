@@ -23,9 +23,7 @@ DISABLED_AFTER = timedelta(days=5)
 """An endpoint is disabled after failing for this long."""
 DELIVERY_RETENTION = timedelta(days=30)
 """Deliveries stay in the log for this long."""
-MAX_DELAY = 900
-"""Seconds that a message of SQS can be delayed; a longer wait is in the table alone."""
-GUARD = timedelta(seconds=MAX_DELAY)
+GUARD = timedelta(minutes=15)
 """After the time of a message that was sent, the sweeper takes the message for lost."""
 OPEN_AFTER = 10
 """Failures in a row that open a circuit."""

@@ -30,7 +30,6 @@ from afterword.runtime.dynamodb import (
 )
 from afterword.webhooks import (
     GUARD,
-    MAX_DELAY,
     OPEN_AFTER,
     SUBMISSIONS,
     Circuit,
@@ -44,7 +43,7 @@ if TYPE_CHECKING:
 
     from mypy_boto3_dynamodb import DynamoDBClient
 
-PROBE_EVERY = timedelta(seconds=MAX_DELAY)
+PROBE_EVERY = timedelta(minutes=15)
 """Between two probes, unless the delivery's own schedule or a Retry-After says otherwise."""
 LINGER = timedelta(seconds=150)
 """An emptied circuit gets another look after this: longer than any function that parks may run."""

@@ -1,13 +1,11 @@
 """The sending of webhooks: each message names a delivery, which is tried on its schedule."""
 
 import math
-import re
 import time
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import wait as wait_for
 from dataclasses import dataclass
 from datetime import timedelta
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -16,11 +14,11 @@ from afterword import clock
 from afterword.errors import UnavailableError
 from afterword.runtime import telemetry
 from afterword.runtime.addresses import FetchError
-from afterword.runtime.queue import MessageOutcome, ids_to_redeliver
+from afterword.runtime.queue import MAX_DELAY_SECONDS, MessageOutcome, ids_to_redeliver
+from afterword.runtime.retry_after import parse_retry_after
 from afterword.webhooks import (
     DISABLED_AFTER,
     GUARD,
-    MAX_DELAY,
     OPEN_AFTER,
     SEND_SECONDS,
     SUBMISSIONS,
@@ -58,7 +56,6 @@ HTTP_TIMEOUT, HTTP_TOO_MANY = 408, 429
 _SUCCESS = range(200, 300)
 _REFUSALS = range(400, 500)
 _FIRST = 1
-_SECONDS = re.compile("[0-9]{1,9}")
 
 
 @dataclass(slots=True)
@@ -212,7 +209,7 @@ class Sender:
         its time is dropped. One that the version before has stored is not on the index.
         """
         seconds = _seconds(next_at - now)
-        if delivery.due_in is None and seconds > MAX_DELAY:
+        if delivery.due_in is None and seconds > MAX_DELAY_SECONDS:
             self._store.wait(delivery, next_at)
         elif delivery.due_in is None or seconds <= EARLY_SECONDS:
             self._send_later(delivery, seconds)
@@ -301,7 +298,7 @@ class Sender:
             self._store.record_end(delivery, DeliveryStatus.FAILED, tried)
             return
         next_at = clock.now() + timedelta(seconds=retry_in)
-        is_short = retry_in <= MAX_DELAY
+        is_short = retry_in <= MAX_DELAY_SECONDS
         due_at = next_at + GUARD if is_short else next_at
         if self._store.record_try(delivery, tried, next_at, due_at=due_at) and is_short:
             self._send_later(delivery, retry_in)
@@ -319,7 +316,7 @@ class Sender:
         The delivery stays the probe if its own next try is near; otherwise the sweeper chooses one.
         """
         delivery, now = sending.delivery, clock.now()
-        again = retry_in if retry_in is not None and retry_in <= MAX_DELAY else None
+        again = retry_in if retry_in is not None and retry_in <= MAX_DELAY_SECONDS else None
         if again is None:
             due_at = now + max(PROBE_EVERY, timedelta(seconds=_requested(reply)))
         else:
@@ -389,18 +386,5 @@ def retry_wait(try_count: int, retries: "Sequence[int]", reply: "Reply | None") 
 
 def _requested(reply: "Reply | None") -> int:
     """Return the seconds of an answer's Retry-After, up to MAX_WAIT; 0 without one."""
-    seconds = None if reply is None else _parse_retry_after(reply.headers.get("retry-after", ""))
-    return min(max(seconds or 0, 0), MAX_WAIT)
-
-
-def _parse_retry_after(text: str) -> int | None:
-    """Return the seconds of a Retry-After, a number or a date (RFC 9110, section 10.2.3)."""
-    if _SECONDS.fullmatch(text):
-        return int(text)
-    try:
-        moment = parsedate_to_datetime(text)
-    except ValueError:
-        return None
-    if moment.tzinfo is None:
-        return None
-    return math.ceil((moment - clock.now()).total_seconds())
+    seconds = None if reply is None else parse_retry_after(reply.headers.get("retry-after", ""))
+    return min(math.ceil(seconds or 0.0), MAX_WAIT)

@@ -14,10 +14,10 @@ from botocore.exceptions import BotoCoreError, ClientError
 from afterword import clock
 from afterword.errors import NotFoundError
 from afterword.runtime import telemetry
+from afterword.runtime.queue import MAX_DELAY_SECONDS
 from afterword.webhooks import (
     DISABLED_AFTER,
     GUARD,
-    MAX_DELAY,
     Circuit,
     CircuitState,
     Waiting,
@@ -162,7 +162,7 @@ class DeliverySweeper:
     def _send(self, delivery: Waiting, at: "datetime") -> None:
         seconds = math.ceil((at - clock.now()).total_seconds())
         message = {"tenant": delivery.tenant, "id": f"{delivery.endpoint}/{delivery.id}"}
-        self._queue.send_later(delivery.tenant, message, min(max(seconds, 0), MAX_DELAY))
+        self._queue.send_later(delivery.tenant, message, min(max(seconds, 0), MAX_DELAY_SECONDS))
 
     def _look(self, circuit: Circuit) -> Counter[str]:
         """Choose an open circuit's probe: the parked delivery that has been due for longest."""
