@@ -11,6 +11,8 @@ export UV_CACHE_DIR ?= $(CURDIR)/.venv/cache
 export UV_PYTHON_INSTALL_DIR ?= $(CURDIR)/.venv/python
 export TMPDIR := $(CURDIR)/.venv/tmp
 export SAM_CLI_TELEMETRY := 0
+# Compiled modules are kept: without them each process compiles all that it imports again.
+unexport PYTHONDONTWRITEBYTECODE
 
 UV := .venv/bootstrap/bin/uv
 PYTHON := .venv/bin/python
@@ -36,7 +38,7 @@ sam-local: .venv/ready $(SAM_READY) $(STACK_READY) ## run the API in Lambda's co
 invoke-all: .venv/ready $(SAM_READY) $(STACK_READY) ## invoke each function with its sample event in Lambda's container (Docker)
 	@$(PYTHON) -m local invoke-all
 
-test: .venv/ready $(STACK_READY) ## run the tests that need no stack (moto, a real small model), in four minutes
+test: .venv/ready $(STACK_READY) ## run the tests that need no stack (moto, a real small model), in three minutes
 	@$(PYTHON) -m pytest -m "not long" -n auto --dist worksteal
 
 test-long: .venv/ready ## run the long forms: all seeds, all hostile inputs, the walk over all grants

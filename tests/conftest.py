@@ -32,12 +32,14 @@ from tests.harness import (
     roles,
     seeds,  # noqa: F401 - chooses the fresh seed before other processes start
 )
-from tests.harness.deployment import REFERENCES, REGION, Deployment, parsed_template
+from tests.harness.deployment import QUEUE_NAME, REFERENCES, REGION, Deployment, parsed_template
 from tests.harness.stand_in_aws import (
     EventHandlers,
+    count_messages,
     let_one_call_in_at_a_time,
     put_items,
     read_items,
+    read_object_keys,
     stand_in_aws,
 )
 
@@ -301,20 +303,11 @@ def no_internet(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def stored(aws: None) -> Callable[[], Stored]:  # noqa: ARG001 - asked for its effect
     """Return a function that counts what is stored."""
-
-    def count() -> Stored:
-        queue = clients().sqs.get_queue_attributes(
-            QueueUrl=REFERENCES["Queue"], AttributeNames=["ApproximateNumberOfMessages"]
-        )
-        return Stored(
-            items=clients().dynamodb.scan(TableName=REFERENCES["GenerationsTable"], Select="COUNT")[
-                "Count"
-            ],
-            messages=int(queue["Attributes"]["ApproximateNumberOfMessages"]),
-            objects=clients().s3.list_objects_v2(Bucket=REFERENCES["Bucket"])["KeyCount"],
-        )
-
-    return count
+    return lambda: Stored(
+        items=len(read_items("GenerationsTable")),
+        messages=count_messages(QUEUE_NAME),
+        objects=len(read_object_keys("Bucket")),
+    )
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """The names in backticks in the documentation: files, commands, routes and identifiers exist."""
 
+import json
 import re
 import subprocess
 from collections.abc import Iterator
@@ -9,9 +10,9 @@ from typing import Any
 
 import pytest
 import typer
-import yaml
 
 from cli.main import app
+from openapi.document import JSON_FILE
 from tests.conftest import ROOT
 
 SHORT_FORMS = ("", "layers/core/afterword/", "tests/")
@@ -111,7 +112,7 @@ def identifiers() -> frozenset[str]:
 @cache
 def routes() -> frozenset[str]:
     """Return the paths of openapi.yaml, with `{}` for each parameter."""
-    paths = yaml.safe_load((ROOT / "openapi.yaml").read_text())["paths"]
+    paths = json.loads(JSON_FILE.read_text())["paths"]
     return frozenset(re.sub(r"\{\w+\}", "{}", path) for path in paths)
 
 

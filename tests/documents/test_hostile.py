@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -30,10 +31,14 @@ DOCX_FILE = docx(
     numbering=NUMBERING,
 )
 HTML_FILE = "<html><h1>Été</h1><table><tr><td>a<td>b</table><ul><li>&eacute;</ul></html>".encode()
-SLOW_FILE = pdf_files.that_unpacks_to(megabytes=40, pages=1_000)
-"""Takes ten seconds or more, where others take milliseconds."""
 TOO_SLOW = "The document takes too long to read: send a simpler copy, or plain text."
 TOO_COMPLEX = "The document is damaged, or too complex to be read: send it as plain text."
+
+
+@cache
+def slow_file() -> bytes:
+    """Return a document that takes ten seconds or more, where others take milliseconds."""
+    return pdf_files.that_unpacks_to(megabytes=40, pages=1_000)
 
 
 def outcome(media_type: str, content: bytes, seconds: float = 10) -> str | FailedError:
@@ -95,19 +100,22 @@ def test_noise_is_refused(media_type: str) -> None:
 def test_a_document_that_takes_too_long_is_ended() -> None:
     """A document whose reading does not end fails when its time is up."""
     began = time.monotonic()
-    assert str(outcome(media_types.PDF, SLOW_FILE, seconds=1)) == TOO_SLOW
+    assert str(outcome(media_types.PDF, slow_file(), seconds=1)) == TOO_SLOW
     assert time.monotonic() - began >= 1
 
 
 @pytest.mark.parametrize(
-    "bomb",
+    "make",
     [
-        pytest.param(pdf_files.that_unpacks_to(megabytes=400), id="a big page"),
-        pytest.param(pdf_files.with_pictures_in_pictures(levels=8, copies=10), id="pictures"),
+        pytest.param(partial(pdf_files.that_unpacks_to, megabytes=400), id="a big page"),
+        pytest.param(
+            partial(pdf_files.with_pictures_in_pictures, levels=8, copies=10), id="pictures"
+        ),
     ],
 )
-def test_a_document_that_takes_too_much_memory_is_ended(bomb: bytes) -> None:
+def test_a_document_that_takes_too_much_memory_is_ended(make: Callable[[], bytes]) -> None:
     """A document that grows beyond the memory it may have fails, and the next one is read."""
+    bomb = make()
     assert len(bomb) < 1_000_000
     assert str(outcome(media_types.PDF, bomb)) == TOO_COMPLEX
     assert outcome(media_types.PDF, PDF_FILE) == "Été\nsecond line\n\nSecond page"
@@ -150,7 +158,7 @@ def test_no_more_than_two_are_read_at_once(monkeypatch: pytest.MonkeyPatch) -> N
 def test_a_document_that_never_had_its_turn_is_not_to_blame() -> None:
     """A document that waited in vain for others fails as unavailable, so that it is read later."""
     with ThreadPoolExecutor(2) as threads:
-        slow = [threads.submit(outcome, media_types.PDF, SLOW_FILE, 3) for _ in range(2)]
+        slow = [threads.submit(outcome, media_types.PDF, slow_file(), 3) for _ in range(2)]
         _wait_until(lambda: extraction._slots._value == 0)  # noqa: SLF001 - both reads have begun
         with pytest.raises(UnavailableError):
             extract(media_types.PDF, PDF_FILE, 0.2)

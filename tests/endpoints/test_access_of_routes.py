@@ -13,16 +13,22 @@ import pytest
 
 from afterword.engine import waiting
 from afterword.runtime import deadline
-from afterword.runtime.clients import clients
 from afterword.services import services
 from afterword.tenants.keys import Scope
 from tests.conftest import FLOW, FLOW_DOCUMENT, SetClock, Tenant
 from tests.harness import api as apis
 from tests.harness.api import Api
 from tests.harness.belongings import generation_parameters, make_belongings, submitted
-from tests.harness.deployment import REFERENCES
 from tests.harness.refusals import dialect_of, refusal
-from tests.harness.stand_in_aws import BUCKETS, TABLES
+from tests.harness.stand_in_aws import (
+    BUCKETS,
+    QUEUES,
+    TABLES,
+    count_messages,
+    made_once,
+    read_items,
+    read_object_keys,
+)
 
 PUBLIC = {"GET /health", "GET /openapi.json", "GET /docs", "GET /docs/{file}"}
 """Routes that answer without a key, and show nothing that is not in the source."""
@@ -131,24 +137,11 @@ def key_with(tenant: Tenant) -> KeyWith:
 @pytest.fixture
 def all_items(aws: None) -> Callable[[], object]:  # noqa: ARG001 - asked for its effect
     """Return a function that reads all items, the objects' keys and the number of messages."""
-
-    def read() -> object:
-        client = clients().dynamodb
-        items = {name: client.scan(TableName=REFERENCES[name])["Items"] for name in TABLES}
-        return items, objects_and_messages()
-
-    return read
-
-
-def objects_and_messages() -> object:
-    """Return the keys of all objects, and how many messages there are."""
-    listed = [clients().s3.list_objects_v2(Bucket=REFERENCES[name]) for name in BUCKETS]
-    attributes = clients().sqs.get_queue_attributes(
-        QueueUrl=REFERENCES["Queue"], AttributeNames=["ApproximateNumberOfMessages"]
+    return lambda: (
+        {resource: read_items(resource) for resource in TABLES},
+        {resource: read_object_keys(resource) for resource in BUCKETS},
+        {name: count_messages(name) for name in QUEUES},
     )
-    return [[each["Key"] for each in found.get("Contents", [])] for found in listed], attributes[
-        "Attributes"
-    ]
 
 
 @pytest.fixture
@@ -166,11 +159,15 @@ def api(
     )
     monkeypatch.setattr(waiting, "time", waited)
     monkeypatch.setattr(deadline, "time", waited)
-    generation_id = submitted(tenant)
-    if request.node.callspec.params.get("function") in OF_ENDED:
-        services().outbox.cancel(tenant.id, generation_id)
-    parameters = make_belongings(tenant) | generation_parameters(generation_id)
-    return Api("", parameters)
+    has_ended = request.node.callspec.params.get("function") in OF_ENDED
+
+    def make() -> dict[str, str]:
+        generation_id = submitted(tenant)
+        if has_ended:
+            services().outbox.cancel(tenant.id, generation_id)
+        return make_belongings(tenant) | generation_parameters(generation_id)
+
+    return Api("", made_once((tenant.key, has_ended), make))
 
 
 def own_flow(function: str) -> str | None:

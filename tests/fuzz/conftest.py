@@ -3,11 +3,11 @@
 import json
 import re
 from base64 import b64decode
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from functools import partial
 from types import SimpleNamespace
-from typing import Any
 from urllib.parse import quote, urlencode
 
 import pytest
@@ -26,6 +26,7 @@ from tests.fuzz.gateway import Gateway, HttpRequest, HttpResponse
 from tests.harness.belongings import generation_parameters, make_belongings, submitted
 from tests.harness.deployment import REFERENCES, Deployment
 from tests.harness.fake_model import completion
+from tests.harness.stand_in_aws import made_once, read_items, read_object_keys
 
 MANY = 20
 WAITING = (native.NAME, promptitude.NAME)
@@ -43,8 +44,7 @@ class World:
     `owner` is the header of a key that administers, which a key for a flow may not. `anew` makes
     what an operation uses up, by the operation's name, and returns its parameters.
     `calls` are the calls of AWS, and `there` is what was stored when it was counted last.
-    `kept_items` and `kept_objects` are what was in each table and under which keys in each bucket
-    before the first request.
+    `begin_again` puts back what was stored before the first request.
     """
 
     gateway: Gateway
@@ -56,8 +56,7 @@ class World:
     owner: Mapping[str, str]
     there: Stored
     anew: Mapping[str, Callable[[], Mapping[str, str]]] = field(default_factory=dict)
-    kept_items: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
-    kept_objects: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    begin_again: Callable[[], object] = lambda: None
 
     def credentials(self, operation: Operation) -> Mapping[str, str]:
         """Return the header of a key that is good for an operation."""
@@ -137,21 +136,9 @@ class World:
             before, self.there = self.there, self.stored()
             assert response.status < 400 or self.there == before
             if self.there.items > MANY or self.there.objects > MANY:
-                self._clear()
+                self.begin_again()  # moto is slow to list many
+                self.there = self.stored()
         return response
-
-    def _clear(self) -> None:
-        """Go back to the items and objects that are kept: moto is slow to list many."""
-        for table, items in self.kept_items.items():
-            for there in clients().dynamodb.scan(TableName=table)["Items"]:
-                key: dict[str, Any] = {name: there[name] for name in ("pk", "sk") if name in there}
-                clients().dynamodb.delete_item(TableName=table, Key=key)
-            for item in items:
-                clients().dynamodb.put_item(TableName=table, Item=item)
-        for bucket, kept in self.kept_objects.items():
-            for added in _object_keys(bucket) - kept:
-                clients().s3.delete_object(Bucket=bucket, Key=added)
-        self.there = self.stored()
 
     def _folder(self, operation: Operation) -> str:
         return next(route.folder for route in self.gateway.routes if route.key == operation.route)
@@ -179,9 +166,8 @@ def all_stored(stored: Callable[[], Stored]) -> Callable[[], Stored]:
 
     def count() -> Stored:
         there = stored()
-        table = REFERENCES["ContentsTable"]
-        contents = clients().dynamodb.scan(TableName=table, Select="COUNT")["Count"]
-        texts = clients().s3.list_objects_v2(Bucket=REFERENCES["ContentsBucket"])["KeyCount"]
+        contents = len(read_items("ContentsTable"))
+        texts = len(read_object_keys("ContentsBucket"))
         return replace(there, items=there.items + contents, objects=there.objects + texts)
 
     return count
@@ -235,30 +221,34 @@ def world(  # noqa: PLR0913, PLR0917 - all that there is to ask
     anew: Mapping[str, Callable[[], Mapping[str, str]]],
 ) -> World:
     """Return the endpoints, with a tenant who has one of each thing, and keys."""
-    _, key = services().registry.create_key(tenant.id, [Scope.SUBMIT, Scope.READ], flow=FLOW)
-    headers = {"authorization": f"Bearer {key}"}
-    _, key = services().registry.create_key(tenant.id, [Scope.ADMIN, Scope.READ])
-    owner = {"authorization": f"Bearer {key}"}
-    parameters = make_belongings(tenant)
     gateway = Gateway(deployment)
-    world = World(
-        gateway, calls, all_stored, load_event, parameters, headers, owner, there=all_stored()
+
+    def make() -> World:
+        _, key = services().registry.create_key(tenant.id, [Scope.SUBMIT, Scope.READ], flow=FLOW)
+        _, owner = services().registry.create_key(tenant.id, [Scope.ADMIN, Scope.READ])
+        world = World(
+            gateway,
+            calls,
+            all_stored,
+            load_event,
+            make_belongings(tenant),
+            headers={"authorization": f"Bearer {key}"},
+            owner={"authorization": f"Bearer {owner}"},
+            there=all_stored(),
+        )
+        accepted = gateway.send(world.request(SUBMISSION))
+        submitted_id = json.loads(accepted.body)["process_cuid"]
+        return replace(
+            world, parameters={**world.parameters, **generation_parameters(submitted_id)}
+        )
+
+    begun = partial(made_once, ("fuzz", tenant.key), make)
+    return replace(
+        begun(),
+        gateway=gateway,
+        calls=calls,
+        stored=all_stored,
+        there=all_stored(),
+        anew=anew,
+        begin_again=begun,
     )
-    accepted = world.gateway.send(world.request(SUBMISSION))
-    parameters |= generation_parameters(json.loads(accepted.body)["process_cuid"])
-    world.anew = anew
-    world.there = all_stored()
-    world.kept_items = {
-        table: clients().dynamodb.scan(TableName=table)["Items"]
-        for table in (REFERENCES["GenerationsTable"], REFERENCES["ContentsTable"])
-    }
-    world.kept_objects = {
-        bucket: _object_keys(bucket)
-        for bucket in (REFERENCES["Bucket"], REFERENCES["ContentsBucket"])
-    }
-    return world
-
-
-def _object_keys(bucket: str) -> frozenset[str]:
-    listed = clients().s3.list_objects_v2(Bucket=bucket).get("Contents", [])
-    return frozenset(each["Key"] for each in listed)

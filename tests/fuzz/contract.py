@@ -20,7 +20,7 @@ from typing import Any
 import jsonschema_rs
 import yaml
 
-from tests.conftest import ROOT
+from openapi.document import JSON_FILE
 from tests.fuzz.gateway import HttpResponse
 from tests.harness.response_headers import SECURITY
 
@@ -74,13 +74,8 @@ def _operations(document: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         yield from (each for method, each in item.items() if method in METHODS)
 
 
-def _read(path: Path) -> dict[str, Any]:
-    document: dict[str, Any] = yaml.safe_load(path.read_text())
-    return document
-
-
-NARROWING = _read(Path(__file__).parent / "narrowing.yaml")
-DOCUMENT = narrowed(_read(ROOT / "openapi.yaml"), NARROWING)
+NARROWING: dict[str, Any] = yaml.safe_load((Path(__file__).parent / "narrowing.yaml").read_text())
+DOCUMENT = narrowed(json.loads(JSON_FILE.read_text()), NARROWING)
 ANSWERED = closed(DOCUMENT["components"])
 """The components, as answers may have them."""
 

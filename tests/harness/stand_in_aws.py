@@ -4,9 +4,10 @@ A request to moto takes milliseconds, and so does a new botocore client. So the 
 buckets are put into moto's backends directly, and a process makes each client once.
 """
 
+import io
 import pickle
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from contextlib import contextmanager
 from copy import copy, deepcopy
 from functools import cache
@@ -21,6 +22,7 @@ from moto.core.base_backend import BackendDict
 from moto.core.botocore_stubber import BotocoreStubber
 from moto.core.model_instances import reset_model_data
 from moto.core.models import DEFAULT_ACCOUNT_ID, botocore_stubber
+from moto.ssm.models import ParameterDict
 
 from tests.harness import quick_moto
 from tests.harness.deployment import (
@@ -58,6 +60,16 @@ NOT_OF_MOTO = (
     "DeletionProtectionEnabled",
 )
 """Properties of a table that `CreateTable` does not take, or that keep a test from deleting it."""
+STORED = (
+    ("dynamodb", REGION, "tables"),
+    ("sqs", REGION, "queues"),
+    ("s3", "aws", "buckets"),
+    ("ssm", REGION, "_parameters"),
+)
+"""Where moto holds what is stored: the service, the region and the attribute of its backend."""
+
+_MADE: dict[Hashable, tuple[bytes, object]] = {}
+"""Everything stored and what was returned, for each name that `made_once` has made."""
 
 
 @contextmanager
@@ -90,6 +102,16 @@ def read_items(resource: str) -> list[dict[str, Any]]:
     return [item.to_json()["Attributes"] for item in table.all_items()]
 
 
+def read_object_keys(resource: str) -> list[str]:
+    """Return the keys of all objects in a bucket, without a call of AWS."""
+    return list(_backend("s3", "aws").buckets[REFERENCES[resource]].keys)
+
+
+def count_messages(queue: str) -> int:
+    """Return how many messages a queue has, delayed and received ones as well, without a call."""
+    return len(_backend("sqs", REGION).queues[queue]._messages)  # noqa: SLF001 - it shows the visible ones alone
+
+
 def put_items(resource: str, items: Iterable[dict[str, Any]]) -> None:
     """Put items into a table, without a call of AWS."""
     table = _backend("dynamodb", REGION).tables[REFERENCES[resource]]
@@ -107,6 +129,35 @@ def let_one_call_in_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
             return answer(self, *args, **kwargs)
 
     monkeypatch.setattr(BotocoreStubber, "__call__", answer_alone)
+
+
+def made_once[Result](name: Hashable, make: Callable[[], Result]) -> Result:
+    """Let `make` store things and return its result; later for the same name, put them back.
+
+    For things that many tests begin with: everything that is stored is kept and put back.
+    """
+    if name in _MADE:
+        stored, result = _MADE[name]
+        for (service, region, attribute), value in zip(STORED, pickle.loads(stored), strict=True):  # noqa: S301 - pickled below
+            setattr(_backend(service, region), attribute, value)
+        return result  # type: ignore[return-value]  # what its `make` has returned
+    result = make()
+    written = io.BytesIO()
+    _Pickler(written).dump([getattr(_backend(*backend), name) for *backend, name in STORED])
+    _MADE[name] = (written.getvalue(), result)
+    return result
+
+
+class _Pickler(pickle.Pickler):
+    """A pickler that takes the locks and the parameters of moto, too."""
+
+    def reducer_override(self, thing: Any) -> Any:  # noqa: ANN401 - as pickle has it
+        if isinstance(thing, type(threading.RLock())):
+            return threading.RLock, ()
+        if isinstance(thing, ParameterDict):
+            origin = (thing.account_id, thing.region_name)
+            return ParameterDict, origin, None, None, iter(thing.items())
+        return NotImplemented
 
 
 class EventHandlers:

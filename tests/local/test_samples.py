@@ -6,11 +6,10 @@ import json
 from typing import Any
 
 import pytest
-import yaml
 
 from local.invoke_all import reply
 from local.samples import EVENTS, UnexpectedError, answered
-from tests.conftest import ROOT
+from openapi.document import JSON_FILE
 
 HEALTH: dict[str, Any] = {
     "statusCode": 200,
@@ -21,7 +20,7 @@ HEALTH: dict[str, Any] = {
 
 @pytest.fixture(scope="module")
 def openapi() -> dict[str, Any]:
-    described: dict[str, Any] = yaml.safe_load((ROOT / "openapi.yaml").read_text())
+    described: dict[str, Any] = json.loads(JSON_FILE.read_text())
     return described
 
 

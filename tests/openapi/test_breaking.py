@@ -304,8 +304,7 @@ HARMLESS: dict[str, Change] = {
 
 def test_no_client_of_the_released_api_breaks() -> None:
     """Requests of clients of the released API are taken, and its clients know the answers."""
-    released = yaml.safe_load(RELEASED_FILE.read_text())
-    assert breaking.changes(released, document()) == []
+    assert breaking.changes(RELEASED, document()) == []
 
 
 @pytest.mark.parametrize("name", BREAKING)
@@ -325,7 +324,7 @@ def test_what_breaks_no_client_is_let_through(name: str) -> None:
     assert breaking.changes(DOCUMENT, new) == []
 
 
-RELEASED: Json = yaml.safe_load(RELEASED_FILE.read_text())
+RELEASED: Json = yaml.load(RELEASED_FILE.read_text(), yaml.CSafeLoader)
 COMPONENTS: Json = RELEASED["components"]["schemas"]
 
 

@@ -393,12 +393,13 @@ MUTANTS = [
         "a claim before its next try",
         {Promise.WAITS},
         change=claim_early,
+        soonest=8,
     ),
     Mutant(
         "a Retry-After that is not kept",
         {Promise.WAITS},
         ignore_retry_after,
-        soonest=4,
+        soonest=5,
     ),
     Mutant(
         "a claim that does not know its own write",

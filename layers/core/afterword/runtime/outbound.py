@@ -14,7 +14,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from http import HTTPStatus
 from http.client import HTTPException
 from ipaddress import ip_address
@@ -86,7 +86,7 @@ class Fetcher:
     ) -> None:
         self._allowed = frozenset(allowed)
         self._resolve = resolve or _resolve_host
-        self._tls = tls or ssl.create_default_context()
+        self._given_tls = tls
 
     def fetch(self, url: str, seconds: float = SECONDS, max_bytes: int = MAX_BYTES) -> bytes:
         """Return the file at a URL; raise FetchError."""
@@ -273,6 +273,11 @@ class Fetcher:
                 connection.timeout = _remaining(ends)
                 return connection
         raise FetchError("the host did not answer")
+
+    @cached_property
+    def _tls(self) -> ssl.SSLContext:
+        """Read the trusted authorities, which takes tens of milliseconds, for the first host."""
+        return self._given_tls or ssl.create_default_context()
 
     def _build_connection(self, target: Target, address: str, seconds: float) -> HTTPConnection:
         if target.scheme == "http":
