@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -351,6 +352,8 @@ def answered(openapi: Json, folder: str, route: str, reply: Any) -> str:  # noqa
 
     Raises UnexpectedError with what is wrong.
     """
+    if route == "$default":
+        return refused(reply)
     method, _, path = route.partition(" ")
     answers = openapi["paths"][path][method.lower()]["responses"]
     successes = [int(status) for status in answers if status.startswith("2")]
@@ -373,6 +376,15 @@ def answered(openapi: Json, folder: str, route: str, reply: Any) -> str:  # noqa
     if not body:
         raise UnexpectedError("the body is empty")
     return str(status)
+
+
+def refused(reply: Any) -> str:  # noqa: ANN401 - any JSON
+    """Return the status of a reply of the default route, which must be 404 as a problem."""
+    if not isinstance(reply, dict) or reply.get("statusCode") != HTTPStatus.NOT_FOUND:
+        raise UnexpectedError(f"not 404: {json.dumps(reply)[:300]}")
+    if json.loads(_body(reply)).get("status") != HTTPStatus.NOT_FOUND:
+        raise UnexpectedError("the body is no problem")
+    return "404"
 
 
 def _body(reply: Json) -> bytes:

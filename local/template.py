@@ -105,7 +105,7 @@ def routes(api: str, body: Json) -> Json:
                 "Type": "AWS::ApiGatewayV2::Route",
                 "Properties": {
                     "ApiId": {"Ref": api},
-                    "RouteKey": "$default" if path == "/$default" else f"{verb} {path}",
+                    "RouteKey": path if path == "$default" else f"{verb} {path}",
                     "Target": {"Fn::Join": ["/", ["integrations", {"Ref": f"{name}Integration"}]]},
                 },
             }

@@ -1,4 +1,4 @@
-"""`python -m openapi`: write openapi.yaml and the served openapi.json.
+"""`python -m openapi`: write openapi.yaml, the served openapi.json, and routes.json.
 
 `--check` writes nothing: the command fails if a file differs from openapi/, or if a client of the
 released API (released.yaml) would break. `--release` makes the present API the released one.
@@ -11,7 +11,17 @@ from pathlib import Path
 import yaml
 
 from openapi import breaking
-from openapi.document import JSON_FILE, RELEASED_FILE, ROOT, YAML_FILE, as_json, as_yaml, document
+from openapi.document import (
+    JSON_FILE,
+    RELEASED_FILE,
+    ROOT,
+    ROUTES_FILE,
+    YAML_FILE,
+    as_json,
+    as_routes,
+    as_yaml,
+    document,
+)
 
 
 def main() -> int:
@@ -24,7 +34,11 @@ def main() -> int:
     )
     arguments = parser.parse_args()
     described = document()
-    files = {YAML_FILE: as_yaml(described), JSON_FILE: as_json(described)}
+    files = {
+        YAML_FILE: as_yaml(described),
+        JSON_FILE: as_json(described),
+        ROUTES_FILE: as_routes(described),
+    }
     if arguments.check:
         problems = stale(files) + breaking.changes(_released(), described)
         print("\n".join(problems), end="\n" if problems else "")

@@ -22,6 +22,7 @@ ROOT = Path(__file__).parent.parent
 YAML_FILE = ROOT / "openapi.yaml"
 RELEASED_FILE = Path(__file__).parent / "released.yaml"
 JSON_FILE = ROOT / "layers" / "viewer" / "afterword_viewer" / "openapi.json"
+ROUTES_FILE = ROOT / "layers" / "core" / "afterword" / "handlers" / "routes.json"
 SECTIONS: Sequence[Section] = (
     *native.SECTIONS,
     dialonce.SECTION,
@@ -52,7 +53,8 @@ SECURITY: Mapping[str, Mapping[str, str]] = {
         "type": "apiKey",
         "in": "header",
         "name": "x-api-key",
-        "description": "The same key, as clients of Unless and Dialonce send it.",
+        "description": "The same key, in the native API and as clients of Unless and Dialonce"
+        " send it.",
     },
     "token": {
         "type": "apiKey",
@@ -136,6 +138,13 @@ def as_yaml(described: Json) -> str:
 def as_json(described: Json) -> str:
     """Return the document in the form that clients get."""
     return json.dumps(described, ensure_ascii=False, separators=(",", ":"))
+
+
+def as_routes(described: Json) -> str:
+    """Return the methods of each path, in the form that the default route reads."""
+    methods = {path: sorted(map(str.upper, item)) for path, item in described["paths"].items()}
+    lines = (f"  {json.dumps(path)}: {json.dumps(methods[path])}" for path in sorted(methods))
+    return "{\n" + ",\n".join(lines) + "\n}\n"
 
 
 class _Dumper(yaml.SafeDumper):

@@ -146,7 +146,7 @@ NEXT = {"Link": 'Leads to the next page: `<…>; rel="next"`. The last page has 
 
 _WRONG: Mapping[int, str] = {
     400: "The request cannot be read; the message names the fault. Nothing is stored.",
-    401: "The key is missing, malformed, unknown or revoked.",
+    401: "The key is missing, misplaced, malformed, unknown or revoked; the message says which.",
     403: "The key does not allow this request.",
     404: "The resource is absent, or another tenant's: both look the same.",
     409: "The state of the resource does not allow this request.",

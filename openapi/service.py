@@ -1,4 +1,4 @@
-"""Operations that are open to everybody: health, description and documentation page."""
+"""Operations that are open to everybody: root, health, description and documentation page."""
 
 from typing import Literal
 
@@ -14,6 +14,14 @@ UNCHANGED = {304: Answer(description="`If-None-Match` has the current tag.", hea
 File = Literal["page.css", "page.js", "swagger-ui-bundle.js", "swagger-ui.css"]
 
 
+class Root(Described):
+    """The paths that a new client looks for."""
+
+    docs: Literal["/docs"]
+    openapi: Literal["/openapi.json"]
+    health: Literal["/health"]
+
+
 class Health(Described):
     """The API answers."""
 
@@ -24,6 +32,13 @@ SECTION = Section(
     TAG,
     "Open to everybody, without a key.",
     (
+        Operation(
+            name="get_root",
+            route="GET /",
+            tag=TAG,
+            summary="Find the documentation",
+            answers={200: Answer(description="The paths of what is open.", model=Root)},
+        ),
         Operation(
             name="health",
             route="GET /health",

@@ -37,6 +37,7 @@ AWS_CALLS = {
         "update_item",
     },
     "afterword.dialects.genai_stack": {"query"},  # of a request: its parameters
+    "afterword.handlers.http": {"query"},  # the same
     "afterword.dialects.unless": {"query"},  # of a request: its parameters
     "afterword.dialects.promptitude.content": {"query"},  # the same
     "afterword.runtime.addresses": {"query"},  # of a URL
@@ -128,6 +129,7 @@ PUBLIC: dict[str, tuple[str, ...]] = {
     "handlers": (
         "",
         "context_filters",
+        "default_route",
         "form_fields",
         "forms",
         "http",

@@ -23,7 +23,7 @@ from openapi.operations import (
 from openapi.problem import problems
 
 TAG = "Batches"
-KEYS = ("bearer",)
+KEYS = ("bearer", "apiKey")
 SHORTEST, LONGEST = (
     int(bound.total_seconds()) for bound in (MIN_BATCH_DEADLINE, MAX_BATCH_DEADLINE)
 )

@@ -9,7 +9,7 @@ from openapi.operations import Answer, Operation, Section, path
 from openapi.problem import problems
 
 TAG = "Contents"
-KEYS = ("bearer",)
+KEYS = ("bearer", "apiKey")
 SECTION = Section(
     TAG,
     "The documents of the knowledge base. Takes a key with the scope `admin` that is bound to no"

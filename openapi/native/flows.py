@@ -26,7 +26,7 @@ from openapi.operations import (
 from openapi.problem import problems
 
 TAG = "Flows"
-KEYS = ("bearer",)
+KEYS = ("bearer", "apiKey")
 NAME = str(Flow.model_json_schema()["properties"]["id"]["pattern"])
 ID = path("flowId", "The flow.", Annotated[str, Field(pattern=NAME)])
 

@@ -35,7 +35,7 @@ from openapi.operations import (
 from openapi.problem import problems
 
 TAG = "Generations"
-KEYS = ("bearer",)
+KEYS = ("bearer", "apiKey")
 ID = path("id", "The generation.", UUID)
 
 _Value = str | float | bool

@@ -21,7 +21,7 @@ from openapi.operations import (
 from openapi.problem import problems
 
 TAG = "Keys"
-KEYS = ("bearer",)
+KEYS = ("bearer", "apiKey")
 
 
 class NewKey(Strict):

@@ -41,7 +41,7 @@ SECTION = Section(
             ),
             answers={200: Answer(description="The usage.", model=UsageReport)}
             | problems(401, 403, 413, 422, 503),
-            keys=("bearer",),
+            keys=("bearer", "apiKey"),
         ),
     ),
 )

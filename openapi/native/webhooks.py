@@ -32,7 +32,7 @@ from openapi.operations import (
 from openapi.problem import problems
 
 TAG = "Webhooks"
-KEYS = ("bearer",)
+KEYS = ("bearer", "apiKey")
 
 _Url = Annotated[str, Field(min_length=1, max_length=MAX_URL)]
 _Label = Annotated[str, Field(max_length=MAX_LABEL)]

@@ -50,12 +50,14 @@ CHAT_FLOW = {
     "steps": [{"name": "answer", "prompt": "{{text}}", "context": {"folders": ["Help"]}}],
 }
 LISTING = {"s3:ListBucket", "s3:ListBucketVersions"}
+OPEN = ("get_root", "health", "get_openapi", "get_docs", "get_docs_file", "refuse_route")
+"""The functions that take no key."""
 BODIES = {"put_flow": CHAT_FLOW}
 """The bodies that show more of a function than that of its sample event."""
 SHOWN_AT_LENGTH = frozenset(
     {
         *ENDPOINTS,
-        *("health", "get_openapi", "get_docs", "get_docs_file"),
+        *OPEN,
         *("submit_mail_generation", "get_mail_generation"),
         *("get_stack_app", "list_text_generations", "create_text_generation"),
         *("get_text_generation", "update_text_generation"),
@@ -170,7 +172,7 @@ def ours(deployment: Deployment, folder: str) -> set[str]:
     return {name for name in environment if name.startswith("AFTERWORD_")} - SHARED
 
 
-@pytest.mark.parametrize("folder", ["health", "get_openapi", "get_docs", "get_docs_file"])
+@pytest.mark.parametrize("folder", OPEN)
 def test_what_is_open_to_everybody_has_and_needs_nothing(
     deployment: Deployment,
     load_event: Callable[[str], Event],
@@ -181,7 +183,8 @@ def test_what_is_open_to_everybody_has_and_needs_nothing(
     """A function that takes no key runs without any setting and may do nothing."""
     monkeypatch.setattr(settings, "os", SimpleNamespace(environ={}))
     services.cache_clear()
-    assert invoke(folder, load_event(folder))["statusCode"] == 200
+    status = 404 if folder == "refuse_route" else 200
+    assert invoke(folder, load_event(folder))["statusCode"] == status
     assert calls == []
     assert ours(deployment, folder) == set()
     assert unused(folder) == set()

@@ -18,7 +18,7 @@ from typing import Any
 from urllib.parse import parse_qsl, unquote
 
 from tests.conftest import Event, LambdaContext
-from tests.harness.deployment import Deployment
+from tests.harness.deployment import DEFAULT_ROUTE, Deployment
 
 _TEXTUAL = re.compile(
     r"text/.*|application/(.+\+)?(json|xml)|application/(javascript|x-www-form-urlencoded)"
@@ -39,12 +39,12 @@ class HttpRequest:
 
 @dataclass(frozen=True)
 class HttpResponse:
-    """A response. `route` is whose function answered, None when the gateway did."""
+    """A response. `route` is whose function answered."""
 
     status: int
     headers: Mapping[str, str]
     body: bytes
-    route: str | None
+    route: str
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,12 @@ class Route:
     folder: str
 
     def parameters(self, request: HttpRequest) -> dict[str, str] | None:
-        """Return the decoded path parameters, None if the request is not for this route."""
+        """Return the decoded path parameters, None if the request is not for this route.
+
+        The default route takes every request.
+        """
+        if self.key == DEFAULT_ROUTE:
+            return {}
         method, _, path = self.key.partition(" ")
         pattern = _PARAMETER.sub(r"(?P<\1>[^/]+)", path)
         match = re.fullmatch(pattern, request.path)
@@ -71,21 +76,23 @@ class Gateway:
     """
 
     def __init__(self, deployment: Deployment) -> None:
-        self.routes = [
+        routes = [
             Route(key, function.folder)
             for function in deployment.functions.values()
             for key in function.routes
         ]
+        self.routes = sorted(routes, key=lambda route: route.key == DEFAULT_ROUTE)
         self.errors: list[Exception] = []
         self.answers: list[HttpResponse] = []
 
     def send(self, request: HttpRequest) -> HttpResponse:
         """Answer a request as API Gateway does."""
-        for route in self.routes:
-            parameters = route.parameters(request)
-            if parameters is not None:
-                return self._call(route, to_event(request, route.key, parameters))
-        return _own_answer(HTTPStatus.NOT_FOUND, "Not Found", None)
+        route, parameters = next(
+            (route, parameters)
+            for route in self.routes
+            if (parameters := route.parameters(request)) is not None
+        )
+        return self._call(route, to_event(request, route.key, parameters))
 
     def call(self, folder: str, event: Event) -> HttpResponse:
         """Answer an event that need not be one that API Gateway makes."""
@@ -165,7 +172,7 @@ def _response(result: Mapping[str, Any], route: str) -> HttpResponse:
     )
 
 
-def _own_answer(status: HTTPStatus, message: str, route: str | None) -> HttpResponse:
+def _own_answer(status: HTTPStatus, message: str, route: str) -> HttpResponse:
     body = json.dumps({"message": message}).encode()
     return HttpResponse(status, {"content-type": "application/json"}, body, route)
 

@@ -1,6 +1,5 @@
 """The contract itself, and the gateway that stands in for AWS's."""
 
-import json
 from collections.abc import Callable
 
 import pytest
@@ -17,7 +16,7 @@ from tests.fuzz.contract import (
     Operation,
 )
 from tests.fuzz.gateway import Gateway, HttpRequest, HttpResponse, to_event
-from tests.harness.deployment import Deployment
+from tests.harness.deployment import DEFAULT_ROUTE, Deployment
 from tests.harness.response_headers import NO_STORE
 
 HEALTH = Operation("/health", "get")
@@ -25,9 +24,10 @@ JSON = {"content-type": "application/json", **NO_STORE}
 
 
 def test_every_route_is_described_and_every_description_is_routed(deployment: Deployment) -> None:
-    """openapi.yaml has exactly the routes of the template."""
-    routes = [route.key for route in Gateway(deployment).routes]
+    """openapi.yaml has exactly the routes of the template, but for the default route."""
+    *routes, default = [route.key for route in Gateway(deployment).routes]
     assert sorted(routes) == sorted(operation.route for operation in OPERATIONS)
+    assert default == DEFAULT_ROUTE
 
 
 def test_what_is_narrowed_is_there() -> None:
@@ -85,7 +85,7 @@ def test_a_refusal_that_stores_something_is_found(world: World) -> None:
 
     def store_and_refuse() -> HttpResponse:
         world.gateway.send(world.request(SUBMISSION))
-        return HttpResponse(404, {}, b"", None)
+        return HttpResponse(404, {}, b"", DEFAULT_ROUTE)
 
     with pytest.raises(AssertionError):
         world.judge(SUBMISSION, store_and_refuse)
@@ -130,11 +130,16 @@ def test_repeated_and_encoded_parts_of_a_request() -> None:
     assert (event["body"], event["isBase64Encoded"]) == ("AA==", True)
 
 
-def test_what_no_route_is_for_is_not_found(deployment: Deployment) -> None:
-    """The gateway answers by itself, as API Gateway does."""
-    answer = Gateway(deployment).send(HttpRequest("POST", "/health"))
-    assert (answer.status, json.loads(answer.body), answer.route) == (
-        404,
-        {"message": "Not Found"},
-        None,
-    )
+def test_the_default_route_takes_the_rest(deployment: Deployment) -> None:
+    """The gateway gives a request that no route takes to the default route."""
+    gateway = Gateway(deployment)
+    statuses = {
+        (method, path): (answer.status, answer.route)
+        for method, path in (("POST", "/health"), ("GET", "/healthy"), ("GET", "/health"))
+        for answer in [gateway.send(HttpRequest(method, path))]
+    }
+    assert statuses == {
+        ("POST", "/health"): (405, DEFAULT_ROUTE),
+        ("GET", "/healthy"): (404, DEFAULT_ROUTE),
+        ("GET", "/health"): (200, "GET /health"),
+    }

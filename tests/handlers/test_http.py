@@ -2,7 +2,7 @@
 
 import base64
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -19,6 +19,7 @@ from afterword.errors import (
     TooLargeError,
     UnauthenticatedError,
     UnavailableError,
+    WrongMethodError,
 )
 from afterword.handlers import http
 from afterword.handlers.http import Request, Response
@@ -30,6 +31,8 @@ from tests.harness.response_headers import NO_STORE
 
 class PlainDialect:
     """A dialect whose key is a header of its own and whose errors are one word."""
+
+    KEY_PLACES: Sequence[http.KeyPlace] = (http.KeyPlace.BEARER,)
 
     def read_api_key(self, request: Request, /) -> str | None:
         """Return the header `key`."""
@@ -116,6 +119,7 @@ def test_a_body_is_the_bytes_that_were_sent(tenant: Tenant, event: Event, body: 
         (UnauthenticatedError, 401, {"www-authenticate": "Bearer"}),
         (ForbiddenError, 403, {}),
         (NotFoundError, 404, {}),
+        (WrongMethodError, 405, {}),
         (ConflictError, 409, {}),
         (TooLargeError, 413, {}),
         (UnavailableError, 503, {"retry-after": "1"}),

@@ -12,6 +12,8 @@ REGION: Final = "eu-west-1"
 QUEUE_NAME, NOTIFY_QUEUE_NAME = "generate", "notify"
 WEBHOOK_QUEUE_NAME = "webhooks"
 INTAKE_QUEUE_NAME, INTAKE_DEAD_LETTERS_NAME = "intake", "intake-dead-letters"
+DEFAULT_ROUTE: Final = "$default"
+"""The key of the route of all requests that no other route takes."""
 REFERENCES = {
     "AWS::StackName": "afterword",
     "GenerationsTable": "generations",
@@ -93,10 +95,16 @@ class Function:
     def routes(self) -> list[str]:
         """Its HTTP routes, as API Gateway writes a route key."""
         return [
-            f"{event['Properties']['Method']} {event['Properties']['Path']}"
+            f"{route['Method']} {route['Path']}" if "Path" in route else DEFAULT_ROUTE
             for event in self.events
             if event["Type"] == "HttpApi"
+            for route in [event["Properties"]]
         ]
+
+    @property
+    def operations(self) -> list[str]:
+        """Its HTTP routes without the default route, which OpenAPI cannot describe."""
+        return [route for route in self.routes if route != DEFAULT_ROUTE]
 
     @property
     def schedules(self) -> list[str]:

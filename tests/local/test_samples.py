@@ -64,6 +64,15 @@ def test_anything_else_is_not(openapi: dict[str, Any], bad: object) -> None:
         answered(openapi, "health", "GET /health", bad)
 
 
+def test_the_default_route_refuses(openapi: dict[str, Any]) -> None:
+    """A reply of the default route is a problem of 404, and nothing else."""
+    good = {"statusCode": 404, "headers": {}, "body": '{"status": 404}'}
+    assert answered(openapi, "refuse_route", "$default", good) == "404"
+    for bad in (HEALTH, {**good, "statusCode": 405}, {**good, "body": "{}"}, None):
+        with pytest.raises(UnexpectedError):
+            answered(openapi, "refuse_route", "$default", bad)
+
+
 def test_a_success_without_a_body_has_none(openapi: dict[str, Any]) -> None:
     """Nothing comes with what is described as nothing."""
     route = "DELETE /v1/generations/{id}"

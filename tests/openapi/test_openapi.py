@@ -9,7 +9,15 @@ import pytest
 import schemathesis
 import yaml
 
-from openapi.document import JSON_FILE, YAML_FILE, as_json, as_yaml, document
+from openapi.document import (
+    JSON_FILE,
+    ROUTES_FILE,
+    YAML_FILE,
+    as_json,
+    as_routes,
+    as_yaml,
+    document,
+)
 from tests.conftest import ROOT
 from tests.harness.deployment import Deployment
 
@@ -43,9 +51,10 @@ def texts(node: Any) -> Iterator[str]:  # noqa: ANN401 - any JSON
 
 
 def test_the_committed_files_are_what_the_models_say() -> None:
-    """openapi.yaml and the served openapi.json say the same as the models."""
+    """openapi.yaml, the served openapi.json and routes.json say the same as the models."""
     assert YAML_FILE.read_text() == as_yaml(DOCUMENT)
     assert JSON_FILE.read_text() == as_json(DOCUMENT)
+    assert ROUTES_FILE.read_text() == as_routes(DOCUMENT)
 
 
 def test_both_files_are_one_document() -> None:
@@ -64,7 +73,7 @@ def test_an_operation_is_called_as_its_function(deployment: Deployment) -> None:
     routes = {
         route: folder
         for folder, function in deployment.functions.items()
-        for route in function.routes
+        for route in function.operations
     }
     assert {route: each["operationId"] for route, each in OPERATIONS.items()} == routes
 

@@ -67,7 +67,7 @@ def test_the_edge_passes_what_the_api_takes(deployment: Deployment) -> None:
     methods = {
         route.partition(" ")[0]
         for function in deployment.functions.values()
-        for route in function.routes
+        for route in function.operations
     }
     assert set(config["DefaultCacheBehavior"]["AllowedMethods"]) >= methods | {"OPTIONS"}
     (origin,) = config["Origins"]

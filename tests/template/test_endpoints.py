@@ -16,8 +16,10 @@ TEMPLATE = Deployment(parsed_template(), {})
 OPERATIONS = {operation.name: operation for operation in operations()}
 OPENAPI = (ROOT / "openapi.yaml").read_text()
 PAGES = "\n".join(path.read_text() for path in sorted((ROOT / "docs").glob("*.md")))
-PUBLIC = {"health", "get_docs", "get_docs_file", "get_openapi"}
-"""The endpoints without a key and without a dialect."""
+PUBLIC = {"get_root", "health", "get_docs", "get_docs_file", "get_openapi", "refuse_route"}
+"""The endpoints without a key."""
+NOT_DESCRIBED = {"refuse_route"}
+"""The default route, for which OpenAPI has no word."""
 
 
 def routes_of(name: str) -> list[str]:
@@ -50,6 +52,8 @@ def has_a_dialect(name: str) -> bool:
 
 
 def is_in_openapi(name: str) -> bool:
+    if name in NOT_DESCRIBED:
+        return name not in OPERATIONS
     return name in OPERATIONS and f"operationId: {name}\n" in OPENAPI
 
 

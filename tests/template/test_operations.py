@@ -396,7 +396,7 @@ def test_no_page_may_call_the_api_unless_its_origin_is_allowed(
     methods = {
         route.partition(" ")[0]
         for function in deployment.functions.values()
-        for route in function.routes
+        for route in function.operations
     }
     assert set(allowed["AllowMethods"]) == methods
     read = {

@@ -15,7 +15,7 @@ from afterword.engine import attempts as worker
 from afterword.generations import MAX_DEADLINE
 from afterword.runtime.clients import POOL_SIZE, clients
 from tests.conftest import ROOT
-from tests.harness.deployment import Deployment, as_list
+from tests.harness.deployment import DEFAULT_ROUTE, Deployment, as_list
 from tests.harness.seeds import SEED_PARAMS, seeded
 
 BUS = "arn:${AWS::Partition}:events:${AWS::Region}:${AWS::AccountId}:event-bus/${EventBusName}"
@@ -77,8 +77,10 @@ def test_an_event_comes_from_its_functions_source(deployment: Deployment, folder
         assert event["source"] == "aws.events"
         return
     (route,) = function.routes
-    method, path = route.split(" ")
     assert event["routeKey"] == event["requestContext"]["routeKey"] == route
+    if route == DEFAULT_ROUTE:
+        return
+    method, path = route.split(" ")
     assert event["requestContext"]["http"]["method"] == method
     parameters = event.get("pathParameters", {})
     assert event["rawPath"] == path.format_map(parameters)

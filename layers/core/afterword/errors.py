@@ -38,6 +38,10 @@ class NotFoundError(AfterwordError):
     """A record that the tenant does not have; a foreign one gives the same message."""
 
 
+class WrongMethodError(AfterwordError):
+    """A request for a path of the API with a method that the path does not take."""
+
+
 class GoneError(AfterwordError):
     """A text that was stored, and is gone from storage for good."""
 

@@ -112,19 +112,33 @@ def test_another_tenants_company_is_404(tenant: Tenant, other_tenant: Tenant) ->
 
 
 @pytest.mark.parametrize(
-    ("method", "path"),
+    ("method", "path", "status"),
     [
-        ("GET", "/"),
-        ("GET", "/nowhere"),
-        ("POST", "/health"),
-        ("GET", "/_ministack/health"),
-        ("GET", "/_aws/execute-api/afterword/$default/health"),
+        ("POST", "/", 405),
+        ("GET", "/nowhere", 404),
+        ("POST", "/docs", 405),
+        ("GET", "/_ministack/health", 404),
+        ("GET", "/_aws/execute-api/afterword/$default/health", 404),
     ],
 )
-def test_other_routes_are_not_found(tenant: Tenant, method: str, path: str) -> None:
-    """A route outside the template is API Gateway's own 404, the emulator's paths included."""
+def test_other_routes_are_refused(tenant: Tenant, method: str, path: str, status: int) -> None:
+    """A route outside the template is the default route's, the emulator's paths included."""
     answer = tenant.request(method, path)
-    assert (answer.status_code, answer.json()) == (404, {"message": "Not Found"})
+    assert (answer.status_code, answer.json()["status"]) == (status, status)
+    assert answer.headers.get("allow") == ("GET" if status == 405 else None)
+
+
+def test_an_unknown_route_is_its_dialects_error(tenant: Tenant) -> None:
+    """An unknown path has the error of the API that it belongs to."""
+    message = "There is no such path: /docs shows all of them."
+    assert tenant.request("GET", "/api/v1/ai/nowhere").json() == {"error": message}
+    assert tenant.request("GET", "/api/v1/nowhere").json() == {"detail": message}
+
+
+def test_the_root_leads_to_the_documentation(tenant: Tenant) -> None:
+    """The root names paths that answer."""
+    for path in tenant.request("GET", "/").json().values():
+        assert tenant.request("GET", path).status_code == 200
 
 
 def test_an_allowed_origins_page_may_call_the_api(tenant: Tenant) -> None:

@@ -2,9 +2,10 @@
 
 import base64
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from enum import StrEnum
 from http import HTTPStatus
 from typing import Any, Protocol
 
@@ -22,6 +23,7 @@ from afterword.errors import (
     UnauthenticatedError,
     UnavailableError,
     UnprocessableError,
+    WrongMethodError,
 )
 from afterword.generations import MAX_DEADLINE, MIN_DEADLINE
 from afterword.handlers import SECURITY_HEADERS, Event, LambdaContext, LambdaHandler
@@ -38,6 +40,7 @@ STATUSES: Mapping[type[AfterwordError], HTTPStatus] = {
     UnauthenticatedError: HTTPStatus.UNAUTHORIZED,
     ForbiddenError: HTTPStatus.FORBIDDEN,
     NotFoundError: HTTPStatus.NOT_FOUND,
+    WrongMethodError: HTTPStatus.METHOD_NOT_ALLOWED,
     GoneError: HTTPStatus.GONE,
     ConflictError: HTTPStatus.CONFLICT,
     KeyReusedError: HTTPStatus.UNPROCESSABLE_CONTENT,
@@ -84,8 +87,29 @@ type Endpoint = Callable[[Request, ApiKey], Response]
 """A function of a request and its API key."""
 
 
+class KeyPlace(StrEnum):
+    """A place where a dialect may read the API key, in the words of a message."""
+
+    BEARER = "Authorization: Bearer"
+    X_API_KEY = "x-api-key"
+    TOKEN = "the parameter token"  # noqa: S105 - the words for a place
+
+    def read(self, request: Request) -> str | None:
+        """Return the text that stands there, None without one."""
+        match self:
+            case KeyPlace.BEARER:
+                return request.headers.get("authorization")
+            case KeyPlace.X_API_KEY:
+                return request.headers.get("x-api-key")
+            case KeyPlace.TOKEN:
+                return request.query.get("token")
+
+
 class Dialect(Protocol):
     """A handler's view of its dialect; each package of afterword.dialects is one."""
+
+    KEY_PLACES: Sequence[KeyPlace]
+    """The places of the API key, those that count more first."""
 
     def read_api_key(self, request: Request, /) -> str | None:
         """Return the request's API key, from the dialect's place for it; None without one."""
@@ -122,7 +146,7 @@ def endpoint(
                 except (BotoCoreError, ClientError):
                     log.exception("could not reach AWS")
                     response = dialect.render_error(UnavailableError("Try again in a moment."))
-                return _result(response)
+                return build_result(response)
 
         cold_start.end()
         return handler
@@ -135,7 +159,7 @@ def _serve(
 ) -> Response:
     """Answer a request under its tenant's limit of reads, if there is one."""
     request = _request(event)
-    api_key = services().authenticator.authenticate(dialect.read_api_key(request))
+    api_key = services().authenticator.authenticate(_require_key(dialect, request))
     tenant, limit = api_key.tenant, api_key.reads_per_minute
     if limit is None:
         return _answer(request, api_key, scopes, serve)
@@ -149,6 +173,46 @@ def _serve(
     if not submits or response.status.is_client_error:
         reads.count(tenant, limit)
     return response
+
+
+def _require_key(dialect: Dialect, request: Request) -> str:
+    """Return the request's API key; raise UnauthenticatedError with the fault of what was sent.
+
+    No message has a part of what was sent, which may be a key.
+    """
+    key = dialect.read_api_key(request)
+    if not key:
+        raise UnauthenticatedError(_explain_missing_key(request, dialect.KEY_PLACES))
+    if key.lower().startswith("bearer "):
+        raise UnauthenticatedError("The API key must stand alone, without a 'Bearer' of its own.")
+    return key
+
+
+def _explain_missing_key(request: Request, places: Sequence[KeyPlace]) -> str:
+    for place in places:
+        text = place.read(request)
+        if text is None:
+            continue
+        if place is KeyPlace.BEARER:
+            return _explain_authorization(text.split(maxsplit=1))
+        return f"The API key must not be empty in {place}."
+    for place in KeyPlace:
+        if place not in places and place.read(request):
+            return f"The API key must be in {' or '.join(places)}, not in {place}."
+    return "An API key is needed."
+
+
+def _explain_authorization(words: Sequence[str]) -> str:
+    """Return the fault of the words of an `Authorization` without a key of use."""
+    match words:
+        case []:
+            return "Authorization: must be 'Bearer' and the API key, not empty."
+        case [scheme] if scheme.lower() == "bearer":
+            return "Authorization: must have the API key after 'Bearer'."
+        case [_]:
+            return "Authorization: must have 'Bearer' before the API key."
+        case _:
+            return "Authorization: must have the scheme 'Bearer', not another one."
 
 
 def _answer(
@@ -191,7 +255,8 @@ def _refusal(dialect: Dialect, error: AfterwordError) -> Response:
     return replace(response, headers=headers)
 
 
-def _result(response: Response) -> dict[str, Any]:
+def build_result(response: Response) -> dict[str, Any]:
+    """Return a response as Lambda's result, with the headers of all answers."""
     headers = {**_HEADERS, **_ERROR_HEADERS.get(response.status, {}), **response.headers}
     if not response.body:
         del headers["content-type"]

@@ -7,14 +7,14 @@ orchestrator a flow. The service does not publish where the key stands, nor its 
 stands in `Authorization: Bearer` or `x-api-key`; errors are `{"statusCode", "message", "error"}`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Literal
 
 from afterword.errors import AfterwordError, NotFoundError
 from afterword.generations import Generation, Status
 from afterword.handlers import http
-from afterword.handlers.http import STATUSES, Request, Response, read_bearer_token
+from afterword.handlers.http import STATUSES, KeyPlace, Request, Response, read_bearer_token
 from afterword.runtime.json_text import JsonText, render
 from afterword.tenants.keys import ApiKey
 
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     )
 
 NAME = "dialonce"
+PATHS: Sequence[str] = ("/api/companies",)
+"""The beginnings of the paths that are this API's."""
+KEY_PLACES: Sequence[KeyPlace] = (KeyPlace.BEARER, KeyPlace.X_API_KEY)
 
 _STATUSES: Mapping[Status, Literal["started", "completed", "failed"]] = {
     Status.QUEUED: "started",

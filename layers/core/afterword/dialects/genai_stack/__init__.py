@@ -25,7 +25,7 @@ from afterword.flows.inputs import Input, Kind, declared_inputs
 from afterword.generations import GONE, Generation, Status
 from afterword.generations.details import GenerationDetail
 from afterword.handlers import http, paging
-from afterword.handlers.http import STATUSES, Request, Response, read_bearer_token
+from afterword.handlers.http import STATUSES, KeyPlace, Request, Response, read_bearer_token
 from afterword.handlers.paging import Paging
 from afterword.runtime import json_text
 from afterword.runtime.json_text import render, render_array
@@ -43,6 +43,9 @@ if TYPE_CHECKING:
     )
 
 NAME = "genai_stack"
+PATHS: Sequence[str] = ("/api/v1",)
+"""The beginnings of the paths that are this API's."""
+KEY_PLACES: Sequence[KeyPlace] = (KeyPlace.BEARER, KeyPlace.TOKEN)
 PAGE = 100
 """Generations of a page, the maximum too."""
 MAX_TITLE = 255

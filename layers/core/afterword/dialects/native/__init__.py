@@ -1,16 +1,16 @@
 """The native API: the key, bodies and errors of all its endpoints.
 
-The key comes as `Authorization: Bearer`, a body is one JSON object without unknown members, and
-errors are problem documents (RFC 9457). A body that cannot be read is 400. A body that does not fit
-is 422, with the names of its members.
+The key comes as `Authorization: Bearer` or `x-api-key`, a body is one JSON object without unknown
+members, and errors are problem documents (RFC 9457). A body that cannot be read is 400. A body that
+does not fit is 422, with the names of its members.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from afterword.errors import AfterwordError, KeyReusedError, UnprocessableError
-from afterword.handlers.http import STATUSES, Request, Response, read_bearer_token
+from afterword.handlers.http import STATUSES, KeyPlace, Request, Response, read_bearer_token
 from afterword.handlers.json_members import check_members
 from afterword.limits import Allowance, LimitedError
 from afterword.runtime.json_text import JsonObject, parse_object, render
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from afterword.dialects.native.responses import Problem
 
 NAME = "native"
+PATHS: Sequence[str] = ()
+"""The native API has the paths that are no other dialect's."""
+KEY_PLACES: Sequence[KeyPlace] = (KeyPlace.BEARER, KeyPlace.X_API_KEY)
 _KINDS: Mapping[type[AfterwordError], tuple[str, str]] = {
     UnprocessableError: (
         "urn:problem-type:afterword:invalid-member",
@@ -37,8 +40,8 @@ _KINDS: Mapping[type[AfterwordError], tuple[str, str]] = {
 
 
 def read_api_key(request: Request) -> str | None:
-    """Return the key of `Authorization: Bearer`."""
-    return read_bearer_token(request)
+    """Return the key of `Authorization: Bearer`, else of `x-api-key`."""
+    return read_bearer_token(request) or request.headers.get("x-api-key")
 
 
 def render_error(error: AfterwordError) -> Response:

@@ -6,7 +6,7 @@ addition here: the result of a run that outlasts the wait stands in its log.
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
@@ -22,7 +22,7 @@ from afterword.generations import (
     Submission,
 )
 from afterword.handlers import context_filters, http
-from afterword.handlers.http import STATUSES, Request, Response, read_bearer_token
+from afterword.handlers.http import STATUSES, KeyPlace, Request, Response, read_bearer_token
 from afterword.handlers.json_members import read_object, write_scalar
 from afterword.knowledge import MAX_NAME
 from afterword.knowledge.selection import ContextFilterRequest, Knowledge
@@ -44,6 +44,9 @@ if TYPE_CHECKING:
     )
 
 NAME = "promptitude"
+PATHS: Sequence[str] = ("/v1/content", "/v1/flows/{flowId}/generate", "/v1/generate", "/v1/logs")
+"""The beginnings of the paths that are this API's."""
+KEY_PLACES: Sequence[KeyPlace] = (KeyPlace.BEARER,)
 USER = "userId"
 MAX_USER = 255
 RATINGS = range(4)

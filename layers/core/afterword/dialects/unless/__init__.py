@@ -27,7 +27,7 @@ from afterword.flows.inputs import Input, Kind
 from afterword.generations import GONE, Generation, Source, Status, Submission
 from afterword.generations.details import GenerationDetail
 from afterword.handlers import http, paging
-from afterword.handlers.http import STATUSES, Request, Response, read_bearer_token
+from afterword.handlers.http import STATUSES, KeyPlace, Request, Response, read_bearer_token
 from afterword.runtime import json_text
 from afterword.runtime.json_text import JsonText, render, render_array
 from afterword.tenants import StoredFlow
@@ -46,6 +46,9 @@ if TYPE_CHECKING:
     )
 
 NAME = "unless"
+PATHS: Sequence[str] = ("/api/v1/ai",)
+"""The beginnings of the paths that are this API's."""
+KEY_PLACES: Sequence[KeyPlace] = (KeyPlace.X_API_KEY, KeyPlace.BEARER)
 MAX_QUERY = 10_000
 MAX_NAME = 255
 """Characters of an id, and of a conversation's name."""
