@@ -23,6 +23,8 @@ DOMAINS = {
     "MailGenerationAsyncParameters",
     "TextProcessOutput",
     "MailGenerationAsyncOutput",
+    "MailClassificationAsyncParameters",
+    "MailClassificationAsyncOutput",
     "TextGenerationRead",
     "AsyncQuery",
     "FlowRequest",
