@@ -127,9 +127,11 @@ def _measure(answer: "Completion", name: str) -> float | None:
         answer.text[:place].lstrip().encode() for place in (first + 1, last - 1)
     )  # without the quotes; some servers strip the text
     tokens = answer.tokens
-    start = b"".join(token.text for token in tokens).rfind(until)
-    if start < 0:
+    spelled = b"".join(token.text for token in tokens)
+    after = spelled[::-1].find(until[::-1])  # the last one; unlike rfind, in linear time
+    if after < 0:
         return None
+    start = len(spelled) - after - len(until)
     ends = accumulate(len(token.text) for token in tokens)
     total = sum(
         token.logprob
