@@ -11,7 +11,7 @@ from afterword.generations import Generation, Status
 from afterword.generations.store import GenerationStore
 from afterword.runtime.payloads import Payloads
 from local.aws import session
-from local.dev import MAIL, QUESTION, mail_path
+from local.dev import MAIL, QUESTION, classification_path, mail_path
 from local.stack import Stack, run
 from local.terminal import LocalError, say
 
@@ -40,6 +40,7 @@ async def one_of_each(stack: Stack) -> int:
     say(f"ready at {stack.url}")
     tenant = stack.tenants[0]
     await reply(stack, tenant)
+    await classify(stack, tenant)
     await answer(stack, tenant)
     await joke(stack, tenant)
     await question(stack, tenant)
@@ -59,6 +60,24 @@ async def reply(stack: Stack, tenant: dict[str, Any]) -> None:
         path = f"{mail_path(tenant)}/{process}"
         await follow(stack, client, path, tenant["id"], process, "started")
     print_text(stack, await asyncio.to_thread(stored, stack, tenant["id"], process))
+
+
+async def classify(stack: Stack, tenant: dict[str, Any]) -> None:
+    """Submit the mail to be classified, and print its class with the confidence."""
+    print("\nDialonce's API. The class of the same mail", flush=True)
+    path = classification_path(tenant)
+    async with api(stack, tenant["api_key"]) as client:
+        mail = {"subject": MAIL["subject"], "body": MAIL["body"]}
+        response = await client.post(path, json={"mail": mail})
+        if response.is_error:
+            raise LocalError(f"the mail was not accepted: {response.status_code} {response.text}")
+        process = response.json()["process_cuid"]
+        say(f"submitted: process {process}")
+        await follow(stack, client, f"{path}/{process}", tenant["id"], process, "started")
+        answered = (await client.get(f"{path}/{process}")).json()
+    if answered["result"] is None:
+        raise LocalError(f"no class: {answered['status']}")
+    print(f"{answered['result']['classification']} ({answered['result']['confidence']})")
 
 
 async def answer(stack: Stack, tenant: dict[str, Any]) -> None:

@@ -86,3 +86,9 @@ def mail_path(tenant: dict[str, Any]) -> str:
     """Return the path where a tenant's mails are submitted."""
     orchestrator = tenant["flows"]["dialonce"]["orchestrator"]
     return f"/api/companies/{tenant['id']}/orchestrators/{orchestrator}/generation-async"
+
+
+def classification_path(tenant: dict[str, Any]) -> str:
+    """Return the path where a tenant's mails are submitted to be classified."""
+    orchestrator = tenant["flows"]["dialonce"]["classifier"]
+    return f"/api/companies/{tenant['id']}/orchestrators/{orchestrator}/classification-async"

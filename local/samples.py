@@ -38,7 +38,7 @@ from local.stack import Stack
 from local.terminal import LocalError
 
 EVENTS = ROOT / "events"
-TENANT, FLOW = "demo", "mail-reply"
+TENANT, FLOW, CLASSES = "demo", "mail-reply", "mail-classes"
 API_KEY, KEY = "API_KEY", "AbCdEfGhIjKl"
 GENERATION = "019a6f3e-7c00-7000-8000-000000000001"
 WEBHOOK, DELIVERY = "wh_0123456789abcdefghij", "msg_019a6f3e-7c00-8000-8000-000000000001"
@@ -215,6 +215,7 @@ class Samples:
             **{name: {API_KEY: app["key"]} for name in APP},
             "get_batch": {GENERATION: self._batch()},
             "get_answer": {GENERATION: self._answer()},
+            "get_mail_classification": {GENERATION: self._classified()},
             "cancel_generation": {GENERATION: self._queued()},
             "retry_generation": {GENERATION: canceled},
             "delete_generation": {GENERATION: self._finished()},
@@ -265,6 +266,14 @@ class Samples:
         question: str = self._post("/api/v1/ai/async/query", sent, headers)["questionId"]
         self._until_succeeded(question)
         return question
+
+    def _classified(self) -> str:
+        """Return a classification that has ended."""
+        path = f"/api/companies/{TENANT}/orchestrators/{CLASSES}/classification-async"
+        sent = {"mail": {"subject": "Claim", "body": "When is it paid?"}}
+        process: str = self._post(path, sent)["process_cuid"]
+        self._until_succeeded(process)
+        return process
 
     def _batch(self) -> str:
         answer = self._api.post(

@@ -6,7 +6,7 @@ Their knowledge base has the pages of docs/faq, for questions about afterword it
 from collections.abc import Mapping
 from typing import Any
 
-from afterword.flows.flow import Context, Flow, FlowType, Input, Step
+from afterword.flows.flow import Class, Context, Flow, FlowType, Input, Step
 from afterword.flows.inputs import Kind
 from afterword.knowledge import Draft
 from afterword.knowledge.store import ContentStore
@@ -26,6 +26,23 @@ MAIL_FLOW = Flow(
             instructions="Write a short and polite reply to this email from a customer.",
             max_tokens=400,
             temperature=0.2,
+        ),
+    ),
+)
+CLASSES_FLOW = Flow(
+    id="mail-classes",
+    name="Topics of customers' mails",
+    steps=(
+        Step(
+            name="topic",
+            instructions="Sort the mails of an insurance company's customers.",
+            classes=(
+                Class(name="refund_request", description="The customer wants money back."),
+                Class(name="claim", description="The customer reports damage or an accident."),
+                Class(name="other", description="Any other mail."),
+            ),
+            max_tokens=60,
+            temperature=0.0,
         ),
     ),
 )
@@ -94,7 +111,7 @@ def create_tenants(endpoint: str, outputs: Mapping[str, str]) -> list[dict[str, 
     for tenant_id, name in TENANTS.items():
         registry.create_tenant(tenant_id, name)
         _, key = registry.create_key(tenant_id, Scope, "embedded stack")
-        for flow in (MAIL_FLOW, ANSWER_FLOW, JOKE_FLOW, QUESTIONS_FLOW):
+        for flow in (MAIL_FLOW, CLASSES_FLOW, ANSWER_FLOW, JOKE_FLOW, QUESTIONS_FLOW):
             registry.put_flow(tenant_id, flow.id, flow.model_dump_json(exclude_unset=True))
         _, app_key = registry.create_key(
             tenant_id, [Scope.SUBMIT, Scope.READ], "embedded stack", ANSWER_FLOW.id
@@ -105,7 +122,9 @@ def create_tenants(endpoint: str, outputs: Mapping[str, str]) -> list[dict[str, 
             {
                 "id": tenant_id,
                 "api_key": key,
-                "flows": {"dialonce": {"orchestrator": MAIL_FLOW.id}},
+                "flows": {
+                    "dialonce": {"orchestrator": MAIL_FLOW.id, "classifier": CLASSES_FLOW.id}
+                },
                 "genai_stack": {"api_key": app_key},
                 "unless": {"website": QUESTIONS_FLOW.id},
                 "promptitude": {

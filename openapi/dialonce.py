@@ -1,10 +1,14 @@
-"""Dialonce's asynchronous mail generation."""
+"""Dialonce's asynchronous mail generation and mail classification."""
 
 from uuid import UUID
 
-from afterword.dialects.dialonce.parameters import MailGenerationAsyncParameters
+from afterword.dialects.dialonce.parameters import (
+    MailClassificationAsyncParameters,
+    MailGenerationAsyncParameters,
+)
 from afterword.dialects.dialonce.responses import (
     DialonceError,
+    MailClassificationAsyncOutput,
     MailGenerationAsyncOutput,
     TextProcessOutput,
 )
@@ -23,6 +27,7 @@ from openapi.operations import (
 TAG = "Dialonce"
 KEYS = ("bearer", "apiKey")
 PATH = "/api/companies/{companyCuid}/orchestrators/{orchestratorCuid}/generation-async"
+CLASSIFICATION_PATH = PATH.replace("generation-async", "classification-async")
 PLACE = (
     path("companyCuid", "The tenant."),
     path("orchestratorCuid", "One of its flows."),
@@ -31,8 +36,8 @@ PLACE = (
 
 SECTION = Section(
     TAG,
-    "Replies to mails, as Dialonce's agent assist generates them. A company is a tenant, an"
-    " orchestrator one of its flows.",
+    "Replies to mails, as Dialonce's agent assist generates them, and classes of mails. A company"
+    " is a tenant, an orchestrator one of its flows.",
     (
         Operation(
             name="submit_mail_generation",
@@ -55,6 +60,34 @@ SECTION = Section(
             parameters=(*PLACE, path("processCuid", "The `process_cuid` of the submission.", UUID)),
             answers={
                 200: Answer(description="The state of the reply.", model=MailGenerationAsyncOutput)
+            }
+            | errors(DialonceError, 401, 403, 404, 413, 503),
+            keys=KEYS,
+        ),
+        Operation(
+            name="submit_mail_classification",
+            route=f"POST {CLASSIFICATION_PATH}",
+            tag=TAG,
+            summary="Submit a mail to be classified",
+            description="The classes are those of the last step of the orchestrator's flow. A flow"
+            " without classes is 422.",
+            parameters=(*PLACE, IDEMPOTENCY_KEY, DEADLINE),
+            body=json_body(MailClassificationAsyncParameters),
+            answers={200: Answer(description="Accepted.", model=TextProcessOutput)}
+            | errors(DialonceError, 400, 401, 403, 404, 409, 413, 422, 429, 503, s409=DELETED),
+            keys=KEYS,
+        ),
+        Operation(
+            name="get_mail_classification",
+            route=f"GET {CLASSIFICATION_PATH}/{{processCuid}}",
+            tag=TAG,
+            summary="Read a mail's class",
+            parameters=(*PLACE, path("processCuid", "The `process_cuid` of the submission.", UUID)),
+            answers={
+                200: Answer(
+                    description="The state of the classification.",
+                    model=MailClassificationAsyncOutput,
+                )
             }
             | errors(DialonceError, 401, 403, 404, 413, 503),
             keys=KEYS,

@@ -159,6 +159,7 @@ PUBLIC: dict[str, tuple[str, ...]] = {
         "replays",
     ),
     "flows": (
+        "classes",
         "documents",
         "flow",
         "inputs",
@@ -219,7 +220,12 @@ PUBLIC: dict[str, tuple[str, ...]] = {
     "clock": ("",),
 }
 """The modules that other packages may import, by package; the root alone may import any other."""
-WITH_PYDANTIC = ("generate", "put_flow", "submit_mail_generation")
+WITH_PYDANTIC = (
+    "generate",
+    "put_flow",
+    "submit_mail_classification",
+    "submit_mail_generation",
+)
 """The functions that need pydantic's models at their start."""
 
 

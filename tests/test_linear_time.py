@@ -1,5 +1,6 @@
 """Time for twice the text: each parser and each pattern takes about twice as long."""
 
+import json
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -12,7 +13,8 @@ from afterword.dialects.native import generations as native_generations
 from afterword.engine import prompting
 from afterword.errors import AfterwordError
 from afterword.files import media_types
-from afterword.flows import flow, placeholders, schemas, templates
+from afterword.flows import classes, flow, placeholders, schemas, templates
+from afterword.generations import AnswerToken, Completion
 from afterword.handlers import multipart
 from afterword.knowledge import citations, passages, words
 from afterword.knowledge.ranking import Origin, Ranked
@@ -37,6 +39,19 @@ ARRAY = schemas.Schema(
         "additionalProperties": {"pattern": "(x+x+)+y"},
     }
 )
+
+
+CLASSES = (flow.Class(name="a"), flow.Class(name="b"))
+
+
+def choose(text: str) -> None:
+    """Measure a choice whose answer has a text in it, and whose tokens have that text twice."""
+    answer = f'{{"{text}": 1, "classification": "b"}}'
+    tokens = tuple(AnswerToken(each.encode(), -0.1) for each in text + answer)
+    completion = Completion(
+        text=answer, model="m", stop_reason="stop", tokens_in=1, tokens_out=1, tokens=tokens
+    )
+    assert classes.finish_choice(json.loads(answer), completion, CLASSES) is not None
 
 
 class Case(NamedTuple):
@@ -74,6 +89,8 @@ CASES = [
         lambda text: citations.find_used(text, [PASSAGE]),
         lambda n: "documents passages sources " * n,
     ),
+    Case("classes: tokens", choose, lambda n: "{" * n),
+    Case("classes: members", choose, lambda n: 'a": 1, "classification": "b", "' * (n // 10)),
     Case("templates: braces", templates.list_names, lambda n: "{" * n),
     Case("templates: open names", templates.list_names, lambda n: "{{a" * n),
     Case("placeholders: brackets", placeholders.parse_template, lambda n: "[" * n),

@@ -19,6 +19,7 @@ from afterword.services import services
 from afterword.tenants.registry import Registry
 from tests.cli.conftest import Afterword, CloudFormation, usage_error
 from tests.conftest import FLOW, FLOW_DOCUMENT, SetClock, Stored
+from tests.harness.classes import CLASSES, CLASSES_DOCUMENT
 from tests.harness.deployment import REFERENCES
 
 if TYPE_CHECKING:
@@ -154,6 +155,20 @@ def test_a_flow_is_shown_and_run(afterword: Afterword, worker: Worker) -> None:
     )
     assert worker.claim is not None
     assert worker.claim.inputs == {"country": "Eng=land <3", "lines": "4"}
+
+
+def test_a_choice_is_shown_and_run(
+    afterword: Afterword, worker: Worker, registry: Registry
+) -> None:
+    """A step with classes is shown with their list, and its result is JSON with the source."""
+    registry.put_flow("demo", CLASSES, CLASSES_DOCUMENT)
+    text = '{"classification": "other", "confidence": 0.5, "confidence_source": "answer"}'
+    worker.completion = replace(COMPLETION, text=text, output=Output.JSON)
+    result = afterword(*TEST, CLASSES, "--input", "body=Hi")
+    assert (result.exit_code, result.stdout) == (0, f"{text}\n")
+    assert (
+        "    - refund_request: The customer wants money back.\n    - complaint\n" in result.stderr
+    )
 
 
 def test_each_steps_result_is_shown(

@@ -19,6 +19,7 @@ from tests.conftest import FLOW, FLOW_DOCUMENT, SetClock, Tenant
 from tests.harness import api as apis
 from tests.harness.api import Api
 from tests.harness.belongings import generation_parameters, make_belongings, submitted
+from tests.harness.classes import give_classes, submit_classification
 from tests.harness.refusals import dialect_of, refusal
 from tests.harness.stand_in_aws import (
     BUCKETS,
@@ -63,6 +64,8 @@ class Route:
 ROUTES: Mapping[str, Route] = {
     "submit_mail_generation": Route({Scope.SUBMIT}, NO_FLOW),
     "get_mail_generation": Route({Scope.READ}, NO_FLOW),
+    "submit_mail_classification": Route({Scope.SUBMIT}, NO_FLOW),
+    "get_mail_classification": Route({Scope.READ}, NO_FLOW),
     "get_stack_app": Route({Scope.READ}, None),
     "create_text_generation": Route({Scope.SUBMIT}, None),
     "list_text_generations": Route({Scope.READ}, None),
@@ -123,6 +126,8 @@ NAMED = [
 FILTERED = {"list_generations"}
 """Functions whose parameter is a filter: nothing passes one with an unknown name."""
 
+OF_CLASSES = {"submit_mail_classification", "get_mail_classification"}
+"""Functions whose flow has classes."""
 OF_ENDED = {"delete_generation", "retry_generation"}
 """Functions that a generation must have ended for."""
 MALFORMED = ("nonsense", "x#y", "a b", "é", "0" * 3_000)
@@ -166,15 +171,18 @@ def api(
     )
     monkeypatch.setattr(waiting, "time", waited)
     monkeypatch.setattr(deadline, "time", waited)
-    has_ended = request.node.callspec.params.get("function") in OF_ENDED
+    function = request.node.callspec.params.get("function")
+    has_ended, has_classes = function in OF_ENDED, function in OF_CLASSES
 
     def make() -> dict[str, str]:
-        generation_id = submitted(tenant)
+        if has_classes:
+            give_classes(tenant)
+        generation_id = submit_classification(tenant) if has_classes else submitted(tenant)
         if has_ended:
             services().outbox.cancel(tenant.id, generation_id)
         return make_belongings(tenant) | generation_parameters(generation_id)
 
-    return Api("", made_once((tenant.key, has_ended), make))
+    return Api("", made_once((tenant.key, has_ended, has_classes), make))
 
 
 def own_flow(function: str) -> str | None:

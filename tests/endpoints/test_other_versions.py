@@ -4,6 +4,7 @@ The items are written by this version, and then changed as a newer one might hav
 """
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from copy import deepcopy
 from datetime import timedelta
@@ -22,6 +23,7 @@ from tests.conftest import SetClock, Tenant
 from tests.harness import api as apis
 from tests.harness.api import Api, invoke
 from tests.harness.belongings import generation_parameters, make_belongings, submitted
+from tests.harness.classes import CHOSEN, give_classes, submit_classification
 from tests.harness.deployment import REFERENCES
 from tests.harness.fake_model import FakeModel, completion, saying
 from tests.harness.native_generations import Native
@@ -91,22 +93,25 @@ def api(tenant: Tenant, set_clock: SetClock) -> Api:
     endpoint = services().webhook_endpoints.create(tenant.id, "https://hooks.example.com/two")[0]
     services().webhook_store.disable(endpoint, Disabled.FAILING)
     succeeded, failed, queued = (submitted(tenant) for _ in range(3))
+    give_classes(tenant)
+    classified = submit_classification(tenant)
     store = services().store
     lease = set_clock() + timedelta(minutes=5)
-    for generation_id in (succeeded, failed):
+    for generation_id in (succeeded, failed, classified):
         claim = store.claim(tenant.id, generation_id, lease)
         assert claim is not None
-        if generation_id == succeeded:
-            assert store.succeed(claim, completion("Hi"))
-        else:
+        if generation_id == failed:
             assert store.fail(claim, Reason.TIMED_OUT, "Too slow.")
-    return Api(key, names | generation_parameters(queued) | {"ended": succeeded, "failed": failed})
+        else:
+            assert store.succeed(claim, completion("Hi" if generation_id == succeeded else CHOSEN))
+    ended = {"ended": succeeded, "failed": failed, "classified": classified}
+    return Api(key, names | generation_parameters(queued) | ended)
 
 
 @pytest.mark.parametrize("status", [None, "paused"])
 def test_each_read_answers_about_items_of_another_version(api: Api, status: str | None) -> None:
     """No item with unknown words and attributes makes a GET or a list fail."""
-    ids = (api.parameters["id"], api.parameters["ended"], api.parameters["failed"])
+    ids = [api.parameters[name] for name in ("id", "ended", "failed", "classified")]
 
     def answers() -> dict[tuple[str, str], int]:
         return {
@@ -114,11 +119,14 @@ def test_each_read_answers_about_items_of_another_version(api: Api, status: str 
                 "statusCode"
             ]
             for name in READS
-            for generation_id in (ids if "log" in name or "generation" in name else ids[:1])
+            for generation_id in (
+                ids if re.search("log|generation|classification", name) else ids[:1]
+            )
             if name not in {"get_docs", "get_docs_file", "get_openapi", "get_root", "health"}
         }
 
     before = answers()
+    assert before["get_mail_classification", api.parameters["classified"]] == 200
     let_a_newer_version_write(status)
     after = answers()
     failed_log = ("get_flow_log", api.parameters["failed"])

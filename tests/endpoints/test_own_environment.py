@@ -30,6 +30,7 @@ from tests.harness import roles
 from tests.harness.administration import Administration
 from tests.harness.api import Api, invoke, routes
 from tests.harness.belongings import generation_parameters, make_belongings, submitted
+from tests.harness.classes import CLASSES, CLASSES_DOCUMENT, submit_classification
 from tests.harness.deployment import REFERENCES, Deployment, parsed_template
 from tests.harness.fake_model import FakeModel, completion, raising, saying
 from tests.harness.genai_stack import Client
@@ -59,6 +60,7 @@ SHOWN_AT_LENGTH = frozenset(
         *ENDPOINTS,
         *OPEN,
         *("submit_mail_generation", "get_mail_generation"),
+        *("submit_mail_classification", "get_mail_classification"),
         *("get_stack_app", "list_text_generations", "create_text_generation"),
         *("get_text_generation", "update_text_generation"),
         *("generate_flow", "get_flow_log", "rate_flow_log", "submit_query", "get_answer"),
@@ -232,6 +234,41 @@ def test_reading_has_what_it_needs(
     assert invoke("get_mail_generation", reading_event(ID))["statusCode"] == 200
     assert asked == ours(deployment, "get_mail_generation")
     assert unused("get_mail_generation") == set()
+
+
+def test_submitting_a_classification_has_what_it_needs(
+    deployment: Deployment,
+    tenant: Tenant,
+    set_clock: SetClock,
+    run_alone: Callable[[str], set[str]],
+) -> None:
+    """The function that submits a classification uses all its variables and permissions."""
+    services().registry.put_flow(tenant.id, CLASSES, CLASSES_DOCUMENT)
+    services().registry.set_limits("demo", Limits(running_at_once=2))
+    lose_slot(ID)
+    lose_slot(OTHER_ID)
+    set_clock.advance(minutes=2)
+    asked = run_alone("submit_mail_classification")
+    body = {"mail": {"subject": "A", "body": BIG}}
+    headers = {"idempotency-key": "case-457"}
+    answer = Api(tenant.key).call("submit_mail_classification", body, headers=headers)
+    assert answer["statusCode"] == 200
+    assert messages_in("Queue") == 1
+    assert asked == ours(deployment, "submit_mail_classification")
+    assert unused("submit_mail_classification") == set()
+
+
+def test_reading_a_classification_has_what_it_needs(
+    deployment: Deployment, tenant: Tenant, run_alone: Callable[[str], set[str]]
+) -> None:
+    """The function that reads a classification uses all its variables and permissions."""
+    services().registry.put_flow(tenant.id, CLASSES, CLASSES_DOCUMENT)
+    process = submit_classification(tenant, CLASSES, external_metadata=f'{{"a": "{BIG}"}}')
+    asked = run_alone("get_mail_classification")
+    answer = Api(tenant.key).call("get_mail_classification", processCuid=process)
+    assert answer["statusCode"] == 200
+    assert asked == ours(deployment, "get_mail_classification")
+    assert unused("get_mail_classification") == set()
 
 
 @pytest.mark.usefixtures("tenant")

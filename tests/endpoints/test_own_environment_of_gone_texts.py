@@ -30,6 +30,7 @@ from tests.endpoints.test_own_environment import (
 from tests.harness import roles
 from tests.harness.api import Api, invoke
 from tests.harness.batches import BUCKET, KEY, MAIL, Inbox, created, file, turns
+from tests.harness.classes import CLASSES_DOCUMENT
 from tests.harness.deployment import REFERENCES, Deployment
 from tests.harness.fake_model import FakeModel, saying
 from tests.harness.stand_in_aws import read_items
@@ -38,6 +39,7 @@ __all__ = ["run_alone"]
 BIG = "x" * 20_000
 BODIES: Mapping[str, Any] = {
     "submit_mail_generation": {"subject": "A", "body": BIG},
+    "submit_mail_classification": {"mail": {"subject": "A", "body": BIG}},
     "create_text_generation": urlencode({"text": BIG}),
     "generate_flow": {"userId": "u", "flow": {"inputs": {"text": BIG}}},
     "submit_query": {"query": "Why?", "sessionId": "s", "visitorId": "v", "metadata": {"a": BIG}},
@@ -46,6 +48,7 @@ BODIES: Mapping[str, Any] = {
 """Requests with big texts, by the functions that submit them."""
 READERS = {
     "get_mail_generation": 200,
+    "get_mail_classification": 200,
     "get_stack_app": 200,
     "list_text_generations": 200,
     "get_text_generation": 200,
@@ -93,7 +96,7 @@ def api(tenant: Tenant, monkeypatch: pytest.MonkeyPatch) -> Api:
     return Api(key, names)
 
 
-def put_big() -> str:
+def put_big(*, classifies: bool = False) -> str:
     """Store a queued generation whose texts are in the bucket; return its id."""
     generation_id = generations.new_id()
     submission = Submission(
@@ -102,6 +105,7 @@ def put_big() -> str:
         inputs={"text": BIG},
         template=None,
         external={"metadata": json.dumps({"a": BIG})},
+        classifies=classifies,
     )
     options = SubmissionOptions(flow_version=1, retention=timedelta(days=30))
     services().store.put("demo", generation_id, submission, options)
@@ -118,6 +122,8 @@ def test_every_function_with_these_rights_is_shown() -> None:
 def test_a_refused_submission_leaves_no_text(api: Api, function: str) -> None:
     """A repeated submission's texts are deleted; a result that is gone is no failure of AWS."""
     headers = {"idempotency-key": "case-457"}
+    if function == "submit_mail_classification":
+        services().registry.put_flow("demo", FLOW, CLASSES_DOCUMENT)
     if function == "create_text_generation":
         headers["content-type"] = "application/x-www-form-urlencoded"
     assert api.call(function, BODIES[function], headers=headers)["statusCode"] in {200, 202, 504}
@@ -126,7 +132,7 @@ def test_a_refused_submission_leaves_no_text(api: Api, function: str) -> None:
     again = api.call(function, BODIES[function], headers=headers)
     assert again["statusCode"] in {200, 202, 504}
     assert objects() == before == 1
-    if function in {"submit_mail_generation", "submit_query"}:
+    if function in {"submit_mail_classification", "submit_mail_generation", "submit_query"}:
         return uses(function)
     somebody_else_succeeds(generations.id_for_key("demo", "case-457"))
     lose()
@@ -138,7 +144,7 @@ def test_a_refused_submission_leaves_no_text(api: Api, function: str) -> None:
 @pytest.mark.parametrize("function", short_of(READERS, "get_generation", "list_generations"))
 def test_a_reader_tells_what_is_gone(api: Api, function: str) -> None:
     """A function that reads texts may know of an absent one that it is absent."""
-    generation_id = put_big()
+    generation_id = put_big(classifies=function == "get_mail_classification")
     somebody_else_succeeds(generation_id)
     assert lose() == 3
     names = ("processCuid", "text_gen_id", "logId", "questionId", "id")

@@ -24,6 +24,7 @@ from tests.conftest import FLOW, Call, Event, Stored, Tenant
 from tests.fuzz.contract import SUBMISSION, Operation
 from tests.fuzz.gateway import Gateway, HttpRequest, HttpResponse
 from tests.harness.belongings import generation_parameters, make_belongings, submitted
+from tests.harness.classes import give_classes, submit_classification
 from tests.harness.deployment import DEFAULT_ROUTE, REFERENCES, Deployment
 from tests.harness.fake_model import completion
 from tests.harness.stand_in_aws import made_once, read_items, read_object_keys
@@ -198,8 +199,18 @@ def anew(tenant: Tenant) -> Mapping[str, Callable[[], Mapping[str, str]]]:
         endpoint, _ = services().webhook_endpoints.create(tenant.id, "https://hooks.example.com/")
         return {"webhookId": endpoint.id}
 
+    def classes() -> Mapping[str, str]:
+        give_classes(tenant)
+        return {}
+
+    def classification() -> Mapping[str, str]:
+        give_classes(tenant)
+        return {"processCuid": submit_classification(tenant)}
+
     return {
         "cancel_generation": queued,
+        "get_mail_classification": classification,
+        "submit_mail_classification": classes,
         "delete_content": content,
         "delete_generation": ended,
         "retry_generation": ended,

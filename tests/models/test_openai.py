@@ -14,8 +14,10 @@ from typing import Any
 
 import pytest
 
-from afterword.flows import placeholders
-from afterword.generations import Completion, Reason
+from afterword.engine.prompting import build_prompt
+from afterword.flows import outputs, placeholders
+from afterword.flows.flow import Step
+from afterword.generations import AnswerToken, Completion, Reason
 from afterword.models import (
     LENGTH,
     STOP,
@@ -396,6 +398,132 @@ def test_a_model_that_renamed_max_tokens_is_asked_again_with_the_new_name(script
         sorted(set(body) & {"max_tokens", "max_completion_tokens"}) for _, body in script.requests
     ]
     assert limits == [["max_tokens"], ["max_completion_tokens"], ["max_completion_tokens"]]
+
+
+def with_logprobs(logprobs: object) -> dict[str, object]:
+    message = {"message": {"content": "Paris"}, "finish_reason": "stop", "logprobs": logprobs}
+    return {"choices": [message], "usage": {"prompt_tokens": 11, "completion_tokens": 3}}
+
+
+def content(*tokens: dict[str, object]) -> dict[str, object]:
+    return {"content": list(tokens), "refusal": None}
+
+
+MEASURED = replace(make_prompt(), logprobs=True)
+PARIS = with_logprobs(content({"token": "Paris", "logprob": -0.5}))
+
+
+def test_log_probabilities_are_asked_for_where_they_are_wanted(script: Script) -> None:
+    """A prompt that wants log probabilities gets them with its tokens; another asks for none."""
+    script.answers = [answer(200, PARIS)]
+    model = openai(script.url)
+    assert model.generate(MEASURED, timeout=5).tokens == (AnswerToken(b"Paris", -0.5),)
+    assert model.generate(make_prompt(), timeout=5).tokens == ()
+    assert [body.get("logprobs") for _, body in script.requests] == [True, None]
+
+
+@pytest.mark.parametrize(
+    ("logprobs", "tokens"),
+    [
+        (content({"token": "P", "logprob": -0.5, "bytes": [80], "top_logprobs": []}), [b"P"]),
+        (
+            content(
+                {"token": "\ufffd", "logprob": -0.5, "bytes": [195]},
+                {"token": "\ufffd", "logprob": -0.5, "bytes": [169]},
+            ),
+            [b"\xc3", b"\xa9"],
+        ),
+        (content({"token": "é", "logprob": -0.5, "bytes": None}), ["é".encode()]),
+        (content({"token": "", "logprob": 0, "bytes": []}), [b""]),
+        (content(), []),
+        (None, []),
+        ({"content": None}, []),
+        ({}, []),
+        ([], []),
+        ("none", []),
+        ({"tokens": ["Paris"], "token_logprobs": [-0.5]}, []),
+        (content({"token": "Paris", "logprob": None}), []),
+        (content({"token": "Paris", "logprob": float("nan")}), []),
+        (content({"token": "Paris", "logprob": float("-inf")}), []),
+        (content({"token": "Paris"}), []),
+        (content({"token": "Paris", "logprob": -0.5, "bytes": [256]}), []),
+        (content({"token": "Paris", "logprob": -0.5}, {"token": 7}), []),
+    ],
+)
+def test_log_probabilities_of_another_form_leave_the_answer_as_good(
+    script: Script, logprobs: object, tokens: list[bytes]
+) -> None:
+    """Tokens come as their bytes; a form that cannot be read is none, and the text stays."""
+    script.answers = [answer(200, with_logprobs(logprobs))]
+    completion = openai(script.url).generate(MEASURED, timeout=5)
+    assert (completion.text, [each.text for each in completion.tokens]) == ("Paris", tokens)
+
+
+@pytest.mark.parametrize("status", [400, 422, 501])
+def test_a_server_that_refuses_log_probabilities_is_asked_without(
+    script: Script, status: int
+) -> None:
+    """A refused option is left out: found out once, remembered after, by the model's name."""
+    refused = answer(status, error_body(code="unsupported_parameter", param="logprobs"))
+    script.answers = [refused, answer(200, choice({"content": "Paris"}))]
+    model = openai(script.url)
+    for _ in range(2):
+        completion = model.generate(MEASURED, timeout=5)
+        assert (completion.text, completion.tokens) == ("Paris", ())
+    model.generate(replace(MEASURED, model="another"), timeout=5)
+    assert ["logprobs" in body for _, body in script.requests] == [True, False, False, True]
+
+
+def test_a_model_may_refuse_both_options(script: Script) -> None:
+    """A model without log probabilities and with a renamed limit is asked a third time."""
+    script.answers = [
+        answer(400, error_body(code="unsupported_parameter", param="logprobs")),
+        answer(400, error_body(code="unsupported_parameter", param="max_tokens")),
+        answer(200, choice({"content": "Paris"})),
+    ]
+    assert openai(script.url).generate(MEASURED, timeout=5).text == "Paris"
+    last = script.requests[2][1]
+    assert last.keys() & {"logprobs", "max_tokens", "max_completion_tokens"} == {
+        "max_completion_tokens"
+    }
+
+
+def test_a_refusal_for_another_cause_is_told_as_it_is(script: Script) -> None:
+    """A request that is refused without log probabilities, too, fails, and they are tried anew."""
+    script.answers = [answer(400, error_body(code="invalid_value"))]
+    model = openai(script.url)
+    for _ in range(2):
+        with pytest.raises(ModelRefusedError) as refused:
+            model.generate(MEASURED, timeout=5)
+        assert refused.value.reason is Reason.INVALID_REQUEST
+    assert ["logprobs" in body for _, body in script.requests] == [True, False, True, False]
+
+
+@pytest.mark.parametrize("code", ["context_length_exceeded", "content_filter"])
+def test_a_refusal_with_a_known_cause_is_not_about_log_probabilities(
+    script: Script, code: str
+) -> None:
+    """A text that is too long, or refused, is sent once."""
+    script.answers = [answer(400, error_body(code=code))]
+    with pytest.raises(ModelRefusedError):
+        openai(script.url).generate(MEASURED, timeout=5)
+    assert len(script.requests) == 1
+
+
+def test_a_real_models_choice_is_measured(llama: str) -> None:
+    """llama.cpp chooses a class of the list, and its tokens' probabilities are the confidence."""
+    names = ("refund_request", "delivery_question", "résiliation de contrat")
+    step = Step.model_validate({"name": "topic", "classes": [{"name": name} for name in names]})
+    mail = {"subject": "My money", "body": "The lamp is broken. I want my money back."}
+    prompt = build_prompt(step, mail, None, DEMO_MODEL)
+    completion = openai(llama).generate(prompt, timeout=60)
+    assert b"".join(token.text for token in completion.tokens).decode().strip() == (
+        completion.text.strip()
+    )
+    result = json.loads(outputs.finish_answer(completion, step, None).text)
+    assert result["classification"] in names
+    assert 0 < result["confidence"] <= 1
+    assert result["confidence_source"] == "log_probabilities"
 
 
 def test_nobody_listening_is_unavailable() -> None:

@@ -31,6 +31,8 @@ DOMAINS = {
     "MailGenerationAsyncParameters",
     "TextProcessOutput",
     "MailGenerationAsyncOutput",
+    "MailClassificationAsyncParameters",
+    "MailClassificationAsyncOutput",
     "TextGenerationRead",
     "AsyncQuery",
     "FlowRequest",

@@ -312,6 +312,7 @@ OPENAPI = json.loads(JSON_FILE.read_text())
 SAFELISTED = {"cache-control", "content-type", "etag", "www-authenticate"}
 """Headers that scripts may read (Fetch, CORS-safelisted), or have no use for."""
 ACCEPTS = {
+    "submit_mail_classification",
     "submit_mail_generation",
     "create_text_generation",
     "generate_flow",

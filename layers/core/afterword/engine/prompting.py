@@ -7,7 +7,7 @@ from itertools import chain, islice
 
 from afterword.engine import attachments
 from afterword.engine.attachments import PreparedFiles
-from afterword.flows import outputs, templates
+from afterword.flows import classes, outputs, templates
 from afterword.flows.flow import CONTEXT, Context, Flow, Step
 from afterword.flows.placeholders import Template
 from afterword.generations import Completion, ContextFilter, FailedError, Reason, Values
@@ -214,9 +214,10 @@ def build_prompt(  # noqa: PLR0913 - the parts of a prompt
     value stays as it is. Without a `prompt` they are data between tags. Wherever a prompt has tags,
     those of passages or of a template included, inputs are escaped: none can close a tag and pose
     as an instruction. With a template, the prompt asks for a JSON object that fills its
-    placeholders. `results` are those of earlier steps, and `texts` those of files by input.
-    `passages` are those of the step's context, the best first, and `turns` the earlier
-    conversation. Raises FailedError for more than MAX_PROMPT characters.
+    placeholders; without one, the classes of a step are listed. `results` are those of earlier
+    steps, and `texts` those of files by input. `passages` are those of the step's context, the best
+    first, and `turns` the earlier conversation. Raises FailedError for more than MAX_PROMPT
+    characters.
     """
     data = [*_each(values), *texts]
     _check_length(step, chain(data, ((name, each.text) for name, each in (results or {}).items())))
@@ -238,6 +239,9 @@ def build_prompt(  # noqa: PLR0913 - the parts of a prompt
         instructions.append(_FROM_PASSAGES if passages else _NO_PASSAGES)
     elif passages:
         instructions.append(_WITH_PASSAGES)
+    chooses = bool(step.classes) and template is None
+    if chooses:
+        instructions.append(classes.describe_classes(step.classes))
     if template is not None:
         parts.append(_tagged("template", template.text))
         listed = "\n".join(f"- {name}: {hint}" for name, hint in template.properties.items())
@@ -251,6 +255,7 @@ def build_prompt(  # noqa: PLR0913 - the parts of a prompt
         temperature=step.temperature,
         attachments=attachments,
         turns=turns,
+        logprobs=chooses,
     )
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from botocore.exceptions import BotoCoreError, ClientError
 
 from afterword import generations
-from afterword.errors import ConflictError, KeyReusedError
+from afterword.errors import ConflictError, KeyReusedError, UnprocessableError
 from afterword.generations import DEADLINE, Status, SubmissionOptions
 from afterword.limits import Admission, Room
 from afterword.runtime import telemetry
@@ -75,7 +75,8 @@ class Submitter:
         is not the tenant. Raises:
 
         - NotFoundError: the tenant has no such flow.
-        - UnprocessableError: the tenant does not allow the host of `webhook_url`.
+        - UnprocessableError: the tenant does not allow the host of `webhook_url`, or a class is
+          asked for of a flow without classes.
         - KeyReusedError: the key stands for another submission.
         - ConflictError: its generation was deleted.
         - LimitedError: the tenant's limits are reached.
@@ -116,6 +117,8 @@ class Submitter:
     ) -> Admission:
         """Accept a submission under an id, which is `new` or may be stored already."""
         flow = flow or self._registry.get_flow(tenant, submission.flow)
+        if submission.classifies and not flow.has_classes:
+            raise UnprocessableError("flow", "must be one whose last step has classes.")
         rules = self._rules.get(tenant)
         url = submission.webhook_url
         if url is not None:

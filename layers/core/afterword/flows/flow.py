@@ -22,6 +22,9 @@ _Label = Annotated[str, Field(min_length=1, max_length=MAX_LABEL)]
 STORED: Mapping[str, bool] = {"stored": True}
 """The validation context of a flow's stored document."""
 _NAME = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"
+MIN_CLASSES, MAX_CLASSES = 2, 100
+MAX_CLASS_NAME, MAX_CLASS_DESCRIPTION = 100, 1_000
+"""Characters of a class's name and description."""
 
 
 class Context(BaseModel):
@@ -49,6 +52,33 @@ class Context(BaseModel):
         return self
 
 
+def _check_label(name: str) -> str:
+    if name != name.strip() or not name.isprintable():
+        raise ValueError("must be printable characters, without blanks at the ends")
+    return name
+
+
+class Class(BaseModel):
+    """One of the classes that a step chooses from; the model sees name and description."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    name: Annotated[
+        str, Field(min_length=1, max_length=MAX_CLASS_NAME), AfterValidator(_check_label)
+    ]
+    description: Annotated[str, Field(min_length=1, max_length=MAX_CLASS_DESCRIPTION)] | None = None
+
+
+def _check_classes(classes: tuple[Class, ...]) -> tuple[Class, ...]:
+    if classes and not MIN_CLASSES <= len(classes) <= MAX_CLASSES:
+        raise ValueError(f"must have {MIN_CLASSES} to {MAX_CLASSES} classes, not {len(classes)}")
+    names = [each.name for each in classes]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise ValueError(f"must have each class once, not {twice} twice")
+    return classes
+
+
 class Step(BaseModel):
     """One call of a model.
 
@@ -57,6 +87,8 @@ class Step(BaseModel):
     - Passages of the `context` replace `{{context}}` in the prompt, else go before it.
     - `output` is the answer's type: a text, an array of texts, or JSON after `output_schema`, the
       schema of an object.
+    - With `classes` the answer is JSON: the name of one of them as `classification`, `confidence`
+      from 0 to 1, and `confidence_source`; `output` and `output_schema` are left out.
     - `accepts_images` is true for a model that takes images, which no API tells.
     """
 
@@ -67,6 +99,7 @@ class Step(BaseModel):
     prompt: Annotated[str, Field(min_length=1, max_length=100_000)] | None = None
     output: Output = Output.STRING
     output_schema: dict[str, Any] | None = None
+    classes: Annotated[tuple[Class, ...], AfterValidator(_check_classes)] = ()
     context: Context | None = None
     model: Annotated[str, Field(min_length=1)] | None = None
     max_tokens: Annotated[int, Field(ge=1, le=100_000)] = 1_000
@@ -75,15 +108,18 @@ class Step(BaseModel):
 
     @model_validator(mode="after")
     def _check_prompt_and_schema(self, info: ValidationInfo) -> Self:
-        """Check for instructions or a prompt, and for a schema with JSON alone.
+        """Check for a question, and for a schema with JSON alone.
 
         A stored schema was checked when it was saved, and bounds may be newer than the flow.
         """
-        if self.instructions is None and self.prompt is None:
+        if self.instructions is None and self.prompt is None and not self.classes:
             raise ValueError("must have instructions or a prompt")
+        if self.classes and (self.output is not Output.STRING or self.output_schema is not None):
+            raise ValueError("must have no output and no output_schema beside classes")
         if (self.output is Output.JSON) != (self.output_schema is not None):
             raise ValueError("must have an output_schema for the output json, and for no other")
-        if self.output is not Output.STRING and self.context and self.context.otherwise:
+        is_text = self.output is Output.STRING and not self.classes
+        if not is_text and self.context and self.context.otherwise:
             raise ValueError("must have no context.otherwise unless the output is string")
         if self.output_schema is not None and info.context is not STORED:
             try:

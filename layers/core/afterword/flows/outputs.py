@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from afterword.flows import schemas
+from afterword.flows.classes import classes_schema, finish_choice
 from afterword.flows.placeholders import UnfilledError
 from afterword.generations import FailedError, Output, Reason
 from afterword.models import LENGTH
@@ -31,6 +32,8 @@ def answer_schema(step: "Step", template: "Template | None") -> "Mapping[str, ob
     """Return the JSON schema of the answer; None for any text."""
     if template is not None:
         return template.schema()
+    if step.classes:
+        return classes_schema(step.classes)
     match step.output:
         case Output.ARRAY:
             return _ARRAY
@@ -44,6 +47,8 @@ def finish_answer(answer: "Completion", step: "Step", template: "Template | None
     """Return the finished text; raise FailedError for an unusable answer."""
     if template is not None:
         return _fill(answer, step, template)
+    if step.classes:
+        return _choose(answer, step)
     if step.output is not Output.STRING:
         text = json.dumps(_value(answer, step), ensure_ascii=False)
         return replace(answer, text=text, output=step.output)
@@ -61,8 +66,29 @@ def _fill(answer: "Completion", step: "Step", template: "Template") -> "Completi
         raise _truncated(step, "the template was filled") from error
 
 
+def _choose(answer: "Completion", step: "Step") -> "Completion":
+    choice = finish_choice(_parse(answer, step), answer, step.classes)
+    if choice is None:
+        raise _invalid(step)
+    text = json.dumps(choice, ensure_ascii=False)
+    return replace(answer, text=text, output=Output.JSON, tokens=())
+
+
 def _value(answer: "Completion", step: "Step") -> object:
     """Return the answer's JSON value, checked by the step's schema."""
+    value = _parse(answer, step)
+    if step.output is Output.ARRAY:
+        match value:
+            case {"items": list(items), **more} if not more and _are_texts(items):
+                return items
+        raise _invalid(step)
+    if not _fits(value, step):
+        raise _invalid(step)
+    return value
+
+
+def _parse(answer: "Completion", step: "Step") -> object:
+    """Return the answer's JSON value, which can be stored."""
     if len(answer.text) > MAX_ANSWER:
         raise _invalid(step)
     try:
@@ -74,13 +100,6 @@ def _value(answer: "Completion", step: "Step") -> object:
         if answer.stop_reason == LENGTH:
             raise _truncated(step, "it was complete") from error
         raise _invalid(step) from None  # the error's message may repeat the output
-    if step.output is Output.ARRAY:
-        match value:
-            case {"items": list(items), **more} if not more and _are_texts(items):
-                return items
-        raise _invalid(step)
-    if not _fits(value, step):
-        raise _invalid(step)
     return value
 
 
@@ -108,9 +127,10 @@ def _are_texts(items: list[object]) -> bool:
 
 
 def _invalid(step: "Step") -> FailedError:
+    kind = "classification" if step.classes else step.output
     return FailedError(
         Reason.INVALID_OUTPUT,
-        f"The model's output is not the {step.output} of the flow's step {step.name}.",
+        f"The model's output is not the {kind} of the flow's step {step.name}.",
     )
 
 

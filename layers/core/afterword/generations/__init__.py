@@ -122,7 +122,8 @@ class Submission:
     caller's JSON texts by name, which return unchanged with the result and never reach a model.
     `deadline` is the longest time to its end, None for the flow's. `context` are selections of the
     knowledge base by step. `conversation` names the earlier questions to the same flow that this
-    one follows on. `webhook_url` receives its end, beside the tenant's webhook endpoints.
+    one follows on. `webhook_url` receives its end, beside the tenant's webhook endpoints. With
+    `classifies` a class is asked for, of a flow whose last step has classes.
     """
 
     dialect: str
@@ -135,6 +136,7 @@ class Submission:
     context: Mapping[str, ContextFilter] = field(default_factory=dict)
     conversation: str | None = None
     webhook_url: str | None = None
+    classifies: bool = False
 
     def fingerprint(self) -> str:
         """Return a digest that only equal submissions share."""
@@ -151,6 +153,8 @@ class Submission:
             parts.append([self.conversation])
         if self.webhook_url is not None:
             parts.append({"webhook_url": self.webhook_url})
+        if self.classifies:
+            parts.append({"classifies": True})
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
@@ -198,11 +202,21 @@ class Source:
     used: bool
 
 
+@dataclass(frozen=True, slots=True)
+class AnswerToken:
+    """A token of a model's answer: its bytes, which may be part of a character."""
+
+    text: bytes
+    logprob: float
+    """The natural logarithm of its probability."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Completion:
     """A finished text with its tokens. `model` is None where no model was called.
 
-    `sources` are the contents with passages in the prompt, the best first, each once.
+    `sources` are the contents with passages in the prompt, the best first, each once. `tokens` are
+    those of an answer whose prompt asked for log probabilities, and are never stored.
     """
 
     text: str
@@ -212,6 +226,7 @@ class Completion:
     tokens_out: int
     output: Output = Output.STRING
     sources: tuple[Source, ...] = ()
+    tokens: tuple[AnswerToken, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -221,7 +236,8 @@ class Generation:
     A succeeded one has a `completion`, a failed one a `reason` and a `message`. `rating` is its
     reader's, from 1 to 3, and `title` its owner's. `tokens_in` and `tokens_out` are None while it
     is open, and where no model has answered. `gone` says that one of its texts, which was too big
-    for its item, is gone from the bucket; a result that is gone leaves no completion.
+    for its item, is gone from the bucket; a result that is gone leaves no completion. `classifies`
+    says that a class was asked for.
     """
 
     tenant: str
@@ -244,6 +260,7 @@ class Generation:
     tokens_in: int | None = None
     tokens_out: int | None = None
     gone: bool = False
+    classifies: bool = False
 
     @property
     def has_lost_result(self) -> bool:

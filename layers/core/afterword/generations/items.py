@@ -15,10 +15,10 @@ Times are milliseconds since the epoch; only `expires_at`, for DynamoDB's TTL, h
 `answers` are the tokens of each answer of a model, as JSON. `request`, `external` and `text` are
 texts; for a text too big for the item, `<name>_key` is its key in the bucket instead. `step_1`,
 `step_2`, … are the results of the flow's steps before the last. `claimed_at` is the time of the
-first claim. A running one has `lease_until`, and a requeued one `next_at`, the time of its next
-try. `write_id` is the last change of the status, by which its writer knows it, and `look_id` is the
-sweeper's last look. A deleted generation has `deleted_at`, and of the rest only
-TOMBSTONE_ATTRIBUTES.
+first claim. One that asks for a class has `classifies`. A running one has `lease_until`, and a
+requeued one `next_at`, the time of its next try. `write_id` is the last change of the status, by
+which its writer knows it, and `look_id` is the sweeper's last look. A deleted generation has
+`deleted_at`, and of the rest only TOMBSTONE_ATTRIBUTES.
 """
 
 import json
@@ -146,12 +146,7 @@ class Items:
             "due_at": millis(now + min(STALLED_AFTER, options.deadline)),
             "fingerprint": {"S": submission.fingerprint()},
         }
-        if submission.conversation is not None:
-            key = conversation_key(tenant, submission.flow, submission.conversation)
-            item["conversation"] = {"S": key}
-        item |= _reference(tenant, submission)
-        if submission.webhook_url is not None:
-            item["webhook_url"] = {"S": submission.webhook_url}
+        item |= _optional(tenant, submission)
         if options.retry_of is not None:
             item["retry_of"] = {"S": options.retry_of}
         if options.slot is not None:
@@ -256,6 +251,7 @@ class Items:
             context=_context(request),
             conversation=_conversation(item),
             webhook_url=_webhook_url(item),
+            classifies="classifies" in item,
         )
 
     def generation(self, item: Item) -> Generation:
@@ -289,6 +285,7 @@ class Items:
             tokens_in=tokens_in,
             tokens_out=tokens_out,
             gone=external is None or (completion is None and status is Status.SUCCEEDED),
+            classifies="classifies" in item,
         )
 
     def listed(self, item: Item) -> GenerationDetail:
@@ -414,6 +411,19 @@ def _sources(item: Item) -> tuple[Source, ...]:
     if "sources" not in item:
         return ()
     return tuple(read_fields(Source, source) for source in json.loads(item["sources"]["S"]))
+
+
+def _optional(tenant: str, submission: Submission) -> Item:
+    """Return the attributes that only some submissions have."""
+    attributes = dict(_reference(tenant, submission))
+    if submission.conversation is not None:
+        key = conversation_key(tenant, submission.flow, submission.conversation)
+        attributes["conversation"] = {"S": key}
+    if submission.webhook_url is not None:
+        attributes["webhook_url"] = {"S": submission.webhook_url}
+    if submission.classifies:
+        attributes["classifies"] = {"BOOL": True}
+    return attributes
 
 
 def _reference(tenant: str, submission: Submission) -> Item:

@@ -38,6 +38,7 @@ class Prompt:
     - With a `schema` (JSON Schema of an object) the completion's text is a JSON object after it.
     - `max_tokens` bounds the output.
     - A `temperature` of None leaves it to the model.
+    - With `logprobs` the completion has its `tokens`, where the model gives them.
     """
 
     system: str
@@ -48,6 +49,7 @@ class Prompt:
     temperature: float | None
     attachments: tuple[Attachment, ...] = ()
     turns: tuple[ChatTurn, ...] = ()
+    logprobs: bool = False
 
 
 class Model(Protocol):

@@ -8,10 +8,10 @@ import base64
 import json
 import time
 from http import HTTPStatus
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import urllib3
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from urllib3.exceptions import (
     ConnectTimeoutError,
     HTTPError,
@@ -19,7 +19,7 @@ from urllib3.exceptions import (
     ReadTimeoutError,
 )
 
-from afterword.generations import Completion, Reason
+from afterword.generations import AnswerToken, Completion, Reason
 from afterword.models import (
     LENGTH,
     STOP,
@@ -31,7 +31,7 @@ from afterword.models import (
 from afterword.runtime.retry_after import parse_retry_after
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 _CONNECT_SECONDS = 5.0
 _RESPONSE_BYTES = 8 * 1024 * 1024
@@ -43,6 +43,10 @@ _WORTH_A_RETRY = frozenset(
         HTTPStatus.TOO_MANY_REQUESTS,
     }
 )
+_REFUSES_OPTION = frozenset(
+    {HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.NOT_IMPLEMENTED}
+)
+"""Answers to an option that a server does not know."""
 _TOO_LONG_CODES = frozenset({"context_length_exceeded", "exceed_context_size_error"})
 _CONTENT_CODES = frozenset({"content_filter", "content_policy_violation"})
 _LOGGABLE_CODES = (
@@ -80,6 +84,20 @@ class _Message(BaseModel):
 class _Choice(BaseModel):
     message: _Message
     finish_reason: str | None = None
+    logprobs: object = None
+    """Read by `_read_tokens`, since another form of it leaves the answer as good."""
+
+
+class _Token(BaseModel):
+    token: str
+    logprob: Annotated[float, Field(allow_inf_nan=False)]
+    octets: Annotated[
+        tuple[Annotated[int, Field(ge=0, le=255)], ...] | None, Field(alias="bytes")
+    ] = None
+
+
+class _Logprobs(BaseModel):
+    content: tuple[_Token, ...]
 
 
 class _Usage(BaseModel):
@@ -112,6 +130,7 @@ class OpenAIModel:
     - `base_url` includes the version (`https://…/v1`).
     - `api_key` returns the key before each call, None for an endpoint without keys.
     - No documents, since only OpenAI's own endpoint takes them: their text goes into the prompt.
+    - An option that a model refuses is left out from then on, for the life of this object.
     """
 
     documents: tuple[str, ...] = ()
@@ -121,20 +140,44 @@ class OpenAIModel:
         self._api_key = api_key
         self._pool = urllib3.PoolManager(maxsize=pool_size, block=False, retries=False)
         self._renamed_limit: set[str] = set()
+        self._without_logprobs: set[str] = set()
 
     def generate(self, prompt: Prompt, timeout: float) -> Completion:
         """Return the completion; see Model.generate."""
         deadline = time.monotonic() + timeout
-        status, headers, body = self._post(prompt, deadline)
-        if status == HTTPStatus.BAD_REQUEST and _requires_renamed_limit(body):
-            # OpenAI's reasoning models renamed `max_tokens`; elsewhere the new name is unknown.
-            self._renamed_limit.add(prompt.model)
-            status, headers, body = self._post(prompt, deadline)
+        request = self._request(prompt)
+        status, headers, body = self._post(request, deadline)
+        while self._adapt(request, prompt.model, status, body):
+            request = self._request(prompt)
+            status, headers, body = self._post(request, deadline)
         if status != HTTPStatus.OK:
+            if prompt.logprobs:
+                self._without_logprobs.discard(prompt.model)  # the cause is another one
             raise _error(status, headers, body)
         return _completion(prompt, body)
 
-    def _post(self, prompt: Prompt, deadline: float) -> tuple[int, dict[str, str], bytes]:
+    def _adapt(self, request: "Mapping[str, object]", model: str, status: int, body: bytes) -> bool:
+        """Note an option that a model refuses; return whether its next request is another one."""
+        if (
+            status == HTTPStatus.BAD_REQUEST
+            and "max_tokens" in request
+            and _requires_renamed_limit(body)
+        ):
+            # OpenAI's reasoning models renamed `max_tokens`; elsewhere the new name is unknown.
+            self._renamed_limit.add(model)
+            return True
+        if (
+            status in _REFUSES_OPTION
+            and "logprobs" in request
+            and not _error_codes(body) & (_TOO_LONG_CODES | _CONTENT_CODES)
+        ):
+            self._without_logprobs.add(model)
+            return True
+        return False
+
+    def _post(
+        self, request: "Mapping[str, object]", deadline: float
+    ) -> tuple[int, dict[str, str], bytes]:
         seconds = deadline - time.monotonic()
         if seconds <= 0:
             raise ModelTimedOutError("There was no time left to ask the model.")
@@ -142,7 +185,7 @@ class OpenAIModel:
             response = self._pool.request(
                 "POST",
                 self._url,
-                body=json.dumps(self._request(prompt)).encode(),
+                body=json.dumps(request).encode(),
                 headers=self._headers(),
                 timeout=urllib3.Timeout(connect=min(_CONNECT_SECONDS, seconds), total=seconds),
                 redirect=False,
@@ -184,6 +227,8 @@ class OpenAIModel:
                 "type": "json_schema",
                 "json_schema": {"name": "reply", "schema": dict(prompt.schema)},
             }
+        if prompt.logprobs and prompt.model not in self._without_logprobs:
+            request["logprobs"] = True
         return request
 
 
@@ -241,6 +286,21 @@ def _completion(prompt: Prompt, body: bytes) -> Completion:
         stop_reason=LENGTH if choice.finish_reason == "length" else STOP,
         tokens_in=usage.prompt_tokens,
         tokens_out=usage.completion_tokens,
+        tokens=_read_tokens(choice) if prompt.logprobs else (),
+    )
+
+
+def _read_tokens(choice: _Choice) -> tuple[AnswerToken, ...]:
+    """Return the tokens of an answer; none where their log probabilities cannot be read."""
+    try:
+        tokens = _Logprobs.model_validate(choice.logprobs).content
+    except ValidationError:
+        return ()
+    return tuple(
+        AnswerToken(
+            each.token.encode() if each.octets is None else bytes(each.octets), each.logprob
+        )
+        for each in tokens
     )
 
 

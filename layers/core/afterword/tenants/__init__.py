@@ -39,6 +39,12 @@ class StoredFlow:
         seconds = json.loads(self.document).get("deadline_seconds")
         return None if seconds is None else timedelta(seconds=seconds)
 
+    @property
+    def has_classes(self) -> bool:
+        """Whether the flow's result is one of the classes of its last step."""
+        *_, last = json.loads(self.document)["steps"]
+        return bool(last.get("classes"))
+
 
 @dataclass(frozen=True, slots=True)
 class FlowVersion:

@@ -1,10 +1,13 @@
-"""Dialonce's asynchronous mail generation.
+"""Dialonce's asynchronous mail generation and mail classification.
 
-Two endpoints under `/api/companies/{companyCuid}/orchestrators/{orchestratorCuid}`:
+Four endpoints under `/api/companies/{companyCuid}/orchestrators/{orchestratorCuid}`:
 `POST generation-async` takes MailGenerationAsyncParameters and answers TextProcessOutput,
-`GET generation-async/{processCuid}` answers MailGenerationAsyncOutput. A company is a tenant, an
-orchestrator a flow. The service does not publish where the key stands, nor its errors. Here the key
-stands in `Authorization: Bearer` or `x-api-key`; errors are `{"statusCode", "message", "error"}`.
+`GET generation-async/{processCuid}` answers MailGenerationAsyncOutput. `classification-async` is
+the same for MailClassificationAsyncParameters and MailClassificationAsyncOutput. Each GET has the
+processes of its own POST, and `generation-async` those of other dialects, too. A company is a
+tenant, an orchestrator a flow. The service does not publish where the key stands, nor its errors.
+Here the key stands in `Authorization: Bearer` or `x-api-key`; errors are
+`{"statusCode", "message", "error"}`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,6 +15,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Literal
 
 from afterword.errors import AfterwordError, NotFoundError
+from afterword.flows.classes import read_classification
 from afterword.generations import Generation, Status
 from afterword.handlers import http
 from afterword.handlers.http import STATUSES, KeyPlace, Request, Response, read_bearer_token
@@ -21,6 +25,8 @@ from afterword.tenants.keys import ApiKey
 if TYPE_CHECKING:
     from afterword.dialects.dialonce.responses import (
         DialonceError,
+        External,
+        MailClassificationAsyncOutput,
         MailGenerationAsyncOutput,
         TextProcessOutput,
     )
@@ -56,9 +62,14 @@ def read_flow_id(request: Request, key: ApiKey) -> str:
     return flow
 
 
-def require_access(generation: Generation, flow: str) -> None:
-    """Raise NotFoundError if a generation is another orchestrator's."""
+def require_access(generation: Generation, flow: str, *, classifies: bool = False) -> None:
+    """Raise NotFoundError for a generation of another orchestrator.
+
+    Also for one of the other kind: with `classifies` a class was asked for, else a reply.
+    """
     http.require_access(generation.flow, flow)
+    if generation.classifies is not classifies:
+        raise NotFoundError("There is no such generation.")
 
 
 def render_accepted(generation_id: str) -> Response:
@@ -74,10 +85,36 @@ def render_generation(generation: Generation) -> Response:
     output: MailGenerationAsyncOutput = {
         "status": _STATUSES[status],
         "response": None if completion is None else completion.text,
+        **_build_external(generation),
+    }
+    return Response(status=HTTPStatus.OK, body=render(output))
+
+
+def render_classification(generation: Generation) -> Response:
+    """Return a MailClassificationAsyncOutput; a result that is lost, or has no class, has failed.
+
+    A worker of another version may have left a result without a class.
+    """
+    completion = generation.completion
+    found = None if completion is None else read_classification(completion.text)
+    status = generation.status
+    if status is Status.SUCCEEDED and found is None:
+        status = Status.FAILED
+    output: MailClassificationAsyncOutput = {
+        "status": _STATUSES[status],
+        "result": None
+        if found is None
+        else {"classification": found.name, "confidence": found.confidence},
+        **_build_external(generation),
+    }
+    return Response(status=HTTPStatus.OK, body=render(output))
+
+
+def _build_external(generation: Generation) -> "External":
+    return {
         "external_ref": JsonText(generation.external.get("external_ref", "null")),
         "external_metadata": JsonText(generation.external.get("external_metadata", "null")),
     }
-    return Response(status=HTTPStatus.OK, body=render(output))
 
 
 def render_error(error: AfterwordError) -> Response:

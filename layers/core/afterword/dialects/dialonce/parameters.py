@@ -1,6 +1,6 @@
-"""MailGenerationAsyncParameters, the body of a submission.
+"""MailGenerationAsyncParameters and MailClassificationAsyncParameters, the bodies of submissions.
 
-Only the submission imports this module: pydantic is a fifth of a cold start.
+Only the submissions import this module: pydantic is a fifth of a cold start.
 """
 
 from typing import TYPE_CHECKING
@@ -23,6 +23,7 @@ _MESSAGES = {
     "missing": "must be present.",
     "string_type": "must be a string.",
     "dict_type": "must be a JSON object.",
+    "model_type": "must be a JSON object.",
 }
 """pydantic's error types, in words of JSON instead of Python."""
 
@@ -40,6 +41,25 @@ class MailGenerationAsyncParameters(BaseModel):
     external_metadata: dict[str, object] | None = None
 
 
+class Mail(BaseModel):
+    """A mail to classify. Unknown fields are ignored."""
+
+    model_config = ConfigDict(strict=True, hide_input_in_errors=True)
+
+    subject: str
+    body: str
+
+
+class MailClassificationAsyncParameters(BaseModel):
+    """The body of a submission. Unknown fields are ignored."""
+
+    model_config = ConfigDict(strict=True, hide_input_in_errors=True)
+
+    mail: Mail
+    external_ref: str | None = None
+    external_metadata: dict[str, object] | None = None
+
+
 def parse_submission(body: bytes, flow: str, deadline: "timedelta | None" = None) -> Submission:
     """Parse a MailGenerationAsyncParameters; raise InvalidRequestError naming the field.
 
@@ -47,10 +67,7 @@ def parse_submission(body: bytes, flow: str, deadline: "timedelta | None" = None
     their text to the letter.
     """
     sent = json_text.parse_object(body)
-    try:
-        mail = MailGenerationAsyncParameters.model_validate(sent.values)
-    except ValidationError as error:
-        raise InvalidRequestError(_explain(error)) from error
+    mail = _validate(MailGenerationAsyncParameters, sent)
     if not (mail.subject.strip() or mail.body.strip()):
         raise InvalidRequestError("subject, body: one of them must be a text that is not blank.")
     if mail.template is not None:
@@ -58,18 +75,48 @@ def parse_submission(body: bytes, flow: str, deadline: "timedelta | None" = None
     inputs = {"subject": mail.subject, "body": mail.body}
     if mail.metadata is not None:
         inputs["metadata"] = sent.texts["metadata"]
-    external = {name: sent.texts[name] for name in _EXTERNAL if name in sent.texts}
-    for name, text in external.items():
-        if len(text.encode()) > MAX_EXTERNAL_BYTES:
-            raise InvalidRequestError(f"{name}: must be at most {MAX_EXTERNAL_BYTES} bytes.")
     return Submission(
         dialect=dialonce.NAME,
         flow=flow,
         inputs=inputs,
         template=mail.template if mail.template and mail.template.strip() else None,
-        external=external,
+        external=_read_external(sent),
         deadline=deadline,
     )
+
+
+def parse_classification(body: bytes, flow: str, deadline: "timedelta | None" = None) -> Submission:
+    """Parse a MailClassificationAsyncParameters like `parse_submission`."""
+    sent = json_text.parse_object(body)
+    mail = _validate(MailClassificationAsyncParameters, sent).mail
+    if not (mail.subject.strip() or mail.body.strip()):
+        raise InvalidRequestError(
+            "mail.subject, mail.body: one of them must be a text that is not blank."
+        )
+    return Submission(
+        dialect=dialonce.NAME,
+        flow=flow,
+        inputs={"subject": mail.subject, "body": mail.body},
+        template=None,
+        external=_read_external(sent),
+        deadline=deadline,
+        classifies=True,
+    )
+
+
+def _validate[M: BaseModel](model: type[M], sent: json_text.JsonObject) -> M:
+    try:
+        return model.model_validate(sent.values)
+    except ValidationError as error:
+        raise InvalidRequestError(_explain(error)) from error
+
+
+def _read_external(sent: json_text.JsonObject) -> dict[str, str]:
+    external = {name: sent.texts[name] for name in _EXTERNAL if name in sent.texts}
+    for name, text in external.items():
+        if len(text.encode()) > MAX_EXTERNAL_BYTES:
+            raise InvalidRequestError(f"{name}: must be at most {MAX_EXTERNAL_BYTES} bytes.")
+    return external
 
 
 def _explain(error: ValidationError) -> str:
