@@ -96,7 +96,7 @@ def test_a_content_is_added_listed_and_asked(connect: Callable[[], Owner]) -> No
         )
     )
     (folder,) = results(owner.get("/v1/content/folders"))["folders"]
-    assert (folder["name"], folder["contentsCount"]) == ("Legal", 1)
+    assert (folder["name"], folder["contentsCount"], folder["type"]) == ("Legal", 1, "manual")
     listed = results(owner.get(f"/v1/content/folders/{folder['id']}/contents"))
     assert listed["contentsCount"] == 1
     assert [each["id"] for each in listed["contents"]] == [added["id"]]

@@ -126,7 +126,11 @@ def test_a_log_is_read_rated_and_asked_for_again(connect: Callable[..., httpx.Cl
     assert generate(client, **{"idempotency-key": "once"}).content == first.content
     log_id = first.json()["results"]["logId"]
     rated = client.post(f"/v1/logs/{log_id}/rate", json={"rating": {"rating": 3}})
-    assert rated.json()["results"] == {"logId": log_id, "rating": 3}
+    assert rated.json()["results"] == {
+        "promptsLogs": {"id": log_id, "rating": 3},
+        "logId": log_id,
+        "rating": 3,
+    }
     log = client.get(f"/v1/logs/{log_id}")
     assert log.json()["results"] == {
         **first.json()["results"],

@@ -1,8 +1,8 @@
 """Promptitude's flows: `POST /v1/flows/{flowId}/generate`, which waits for the text.
 
 Each response is `{"code", "message", "error", "results"}`, and its `code` is the HTTP status. The
-service publishes neither its codes nor the answer to a rating. `GET /v1/logs/{logId}` is an
-addition here: the result of a run that outlasts the wait stands in its log.
+service does not publish its codes. `GET /v1/logs/{logId}` is an addition here: the result of a run
+that outlasts the wait stands in its log.
 """
 
 import json
@@ -157,12 +157,17 @@ def render_log(generation: Generation) -> Response:
 
 
 def render_rating(generation: Generation) -> Response:
-    """Return the rating of a generation."""
+    """Return the rating of a generation, as the service shows it and with the log's own names."""
+    log_id, rating = generation.id, generation.rating or 0
     answer: RatedAnswer = {
         "code": 200,
         "message": "OK",
         "error": False,
-        "results": {"logId": generation.id, "rating": generation.rating or 0},
+        "results": {
+            "promptsLogs": {"id": log_id, "rating": rating},
+            "logId": log_id,
+            "rating": rating,
+        },
     }
     return Response(status=HTTPStatus.OK, body=render(answer))
 

@@ -63,7 +63,7 @@ def render_folders(request: Request, folders: Sequence[Folder]) -> Response:
                     "id": folder.id,
                     "name": folder.name,
                     "contentsCount": folder.contents,
-                    "type": "folder",
+                    "type": "manual",
                     "description": "",
                 }
                 for folder in page.items

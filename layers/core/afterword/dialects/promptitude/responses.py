@@ -37,9 +37,17 @@ class Logged(Running):
     result: _Result
 
 
+class RatedLog(TypedDict):
+    """A run and its rating, under the service's names."""
+
+    id: Uuid
+    rating: _Rating
+
+
 class Rated(TypedDict):
     """The rating of a run."""
 
+    promptsLogs: RatedLog
     logId: Uuid
     rating: _Rating
 
@@ -155,7 +163,8 @@ class Folder(TypedDict):
     id: Uuid
     name: Sentence
     contentsCount: Count
-    type: Literal["folder"]
+    type: Literal["manual"]
+    """Filled by requests, not by crawling a website."""
     description: Literal[""]
 
 
