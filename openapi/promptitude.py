@@ -14,6 +14,7 @@ from afterword.dialects.promptitude.responses import (
     LogAnswer,
     PromptitudeError,
     RatedAnswer,
+    RemovedAnswer,
     RunAnswer,
     RunError,
     RunningAnswer,
@@ -45,6 +46,7 @@ LOG = path("logId", "The `logId` of a run.", UUID)
 
 _Value = str | float | bool | None
 _Label = Annotated[str, Field(min_length=1, max_length=MAX_NAME)]
+_ContentId = Annotated[str, Field(min_length=1, max_length=MAX_EXTERNAL_ID)]
 _Labels = Annotated[list[_Label], Field(max_length=MAX_LABELS)]
 _Rating = Annotated[int, Field(ge=0, le=3)]
 
@@ -136,6 +138,7 @@ class ContentDocument(_ContentFields):
 
 
 CONTENT = {200: Answer(description="The content.", model=ContentAnswer)}
+CONTENTS = {200: Answer(description="A page of contents.", model=ContentsAnswer, headers=NEXT)}
 CONTENT_BODY = Body(models={JSON: ContentDocument, FORM: ContentForm, MULTIPART: ContentUpload})
 _LATER = "The run outlasts the wait, or its deadline. The log has the result."
 _FAILED = "The generation failed; the message has the reason."
@@ -217,6 +220,16 @@ SECTION = Section(
             keys=KEYS,
         ),
         Operation(
+            name="remove_content",
+            route="DELETE /v1/content/{contentId}",
+            tag=TAG,
+            summary="Remove a content and its text",
+            parameters=(path("contentId", "The content's id, or its external id.", _ContentId),),
+            answers={200: Answer(description="The content is removed.", model=RemovedAnswer)}
+            | errors(PromptitudeError, 401, 403, 404, 413, 503),
+            keys=KEYS,
+        ),
+        Operation(
             name="list_folders",
             route="GET /v1/content/folders",
             tag=TAG,
@@ -237,10 +250,19 @@ SECTION = Section(
                 path("folderId", "The folder.", UUID),
                 *page_parameters("contents", PAGE),
             ),
-            answers={
-                200: Answer(description="A page of contents.", model=ContentsAnswer, headers=NEXT)
-            }
-            | errors(PromptitudeError, 400, 401, 403, 404, 413, 503),
+            answers=CONTENTS | errors(PromptitudeError, 400, 401, 403, 404, 413, 503),
+            keys=KEYS,
+        ),
+        Operation(
+            name="list_named_folder_contents",
+            route="GET /v1/content/folders/name/{folderName}/contents",
+            tag=TAG,
+            summary="List the contents of a folder by its name",
+            parameters=(
+                path("folderName", "The folder's name; its case does not matter.", _Label),
+                *page_parameters("contents", PAGE),
+            ),
+            answers=CONTENTS | errors(PromptitudeError, 400, 401, 403, 404, 413, 503),
             keys=KEYS,
         ),
     ),

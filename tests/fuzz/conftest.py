@@ -201,6 +201,7 @@ def anew(tenant: Tenant) -> Mapping[str, Callable[[], Mapping[str, str]]]:
     return {
         "cancel_generation": queued,
         "delete_content": content,
+        "remove_content": content,
         "delete_generation": ended,
         "retry_generation": ended,
         "create_webhook": webhook,

@@ -100,8 +100,11 @@ def test_a_content_is_added_listed_and_asked(connect: Callable[[], Owner]) -> No
     listed = results(owner.get(f"/v1/content/folders/{folder['id']}/contents"))
     assert listed["contentsCount"] == 1
     assert [each["id"] for each in listed["contents"]] == [added["id"]]
+    assert results(owner.get("/v1/content/folders/name/legal/contents")) == listed
     answer = owner.ask("When is a refund paid?", folders={"ids": [folder["id"]]})
     assert answer["results"]["result"] not in {"", NOTHING}
+    assert results(owner.delete(f"/v1/content/{added['id']}")) == {"id": added["id"]}
+    assert owner.ask("When is a refund paid?")["results"]["result"] == NOTHING
 
 
 def test_files_and_forms_come_in(connect: Callable[[], Owner]) -> None:

@@ -142,6 +142,18 @@ class ContentAnswer(_Ok):
     results: Content
 
 
+class Removed(TypedDict):
+    """A content that was removed."""
+
+    id: Uuid
+
+
+class RemovedAnswer(_Ok):
+    """A removal."""
+
+    results: Removed
+
+
 class Contents(TypedDict):
     """A page of a folder's contents."""
 
