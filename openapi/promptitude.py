@@ -88,6 +88,25 @@ class FlowRequest(Described):
     """By the steps' names."""
 
 
+class PromptInputs(Described):
+    """A prompt and its inputs."""
+
+    promptId: str
+    """The prompt, which is a flow."""
+    inputs: dict[str, _Value | list[_Value]] | None = None
+    """The prompt's inputs by name; a list for an input that may be repeated."""
+
+
+class PromptRequest(Described):
+    """A run of a prompt."""
+
+    prompt: PromptInputs
+    endUserId: Annotated[str, Field(max_length=MAX_USER)] | None = None
+    """Stands in the log as `userId`, and never in the prompt."""
+    context: ChosenContext | None = None
+    """Folders or tags for each step with a context."""
+
+
 class Rating(Described):
     """The quality of a result."""
 
@@ -146,10 +165,17 @@ _ENDED = {
     "s409": "The run was canceled.",
     "s502": _FAILED,
 }
+RUN = {200: Answer(description="The result.", model=RunAnswer)} | errors(
+    RunError,
+    *(400, 401, 403, 404, 409, 410, 413, 422, 429, 502, 503, 504),
+    s504=_LATER,
+    **_ENDED,
+)
 SECTION = Section(
     TAG,
-    "Flows whose results a client waits for, their logs, and the knowledge base, as Promptitude has"
-    " them. Each answer is `{code, message, error, results}`, with the HTTP status as `code`.",
+    "Flows and prompts whose results a client waits for, their logs, and the knowledge base, as"
+    " Promptitude has them. Each answer is `{code, message, error, results}`, with the HTTP status"
+    " as `code`.",
     (
         Operation(
             name="generate_flow",
@@ -160,13 +186,20 @@ SECTION = Section(
             " log. A repeated request with the same `Idempotency-Key` waits for the same result.",
             parameters=(path("flowId", "The flow."), IDEMPOTENCY_KEY, DEADLINE),
             body=json_body(FlowRequest),
-            answers={200: Answer(description="The result.", model=RunAnswer)}
-            | errors(
-                RunError,
-                *(400, 401, 403, 404, 409, 410, 413, 422, 429, 502, 503, 504),
-                s504=_LATER,
-                **_ENDED,
-            ),
+            answers=RUN,
+            keys=KEYS,
+        ),
+        Operation(
+            name="generate_prompt",
+            route="POST /v1/generate",
+            tag=TAG,
+            summary="Run a prompt and wait for its result",
+            description="A prompt is a flow. Waits up to 26 seconds. A longer run goes on, and its"
+            " result is in the log. A repeated request with the same `Idempotency-Key` waits for"
+            " the same result.",
+            parameters=(IDEMPOTENCY_KEY, DEADLINE),
+            body=json_body(PromptRequest),
+            answers=RUN,
             keys=KEYS,
         ),
         Operation(

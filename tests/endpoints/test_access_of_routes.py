@@ -65,6 +65,7 @@ ROUTES: Mapping[str, Route] = {
     "submit_query": Route({Scope.SUBMIT}, NOT_THE_WEBSITE),
     "get_answer": Route({Scope.READ}, NOT_THE_WEBSITE),
     "generate_flow": Route({Scope.SUBMIT}, NO_FLOW),
+    "generate_prompt": Route({Scope.SUBMIT}, NO_FLOW),
     "get_flow_log": Route({Scope.READ}, NO_GENERATION),
     "rate_flow_log": Route({Scope.SUBMIT, Scope.READ}, NO_GENERATION),
     "create_content": Route({Scope.ADMIN}, ONE_FLOW_ALONE),
