@@ -44,6 +44,14 @@ TAG = "Promptitude"
 KEYS = ("bearer",)
 LOG = path("logId", "The `logId` of a run.", UUID)
 
+_ApiKey = Annotated[
+    str | None,
+    Field(
+        deprecated=True,
+        description="The API key, without an `Authorization` header. Never stored and never shown."
+        " Beside a header it must be the same key.",
+    ),
+]
 _Value = str | float | bool | None
 _Label = Annotated[str, Field(min_length=1, max_length=MAX_NAME)]
 _ContentId = Annotated[str, Field(min_length=1, max_length=MAX_EXTERNAL_ID)]
@@ -86,6 +94,7 @@ class FlowRequest(Described):
     flow: FlowInputs | None = None
     steps: dict[str, StepOverride] | None = None
     """By the steps' names."""
+    apiKey: _ApiKey = None
 
 
 class PromptInputs(Described):
@@ -105,6 +114,7 @@ class PromptRequest(Described):
     """Stands in the log as `userId`, and never in the prompt."""
     context: ChosenContext | None = None
     """Folders or tags for each step with a context."""
+    apiKey: _ApiKey = None
 
 
 class Rating(Described):
@@ -118,6 +128,7 @@ class RatingRequest(Described):
     """A rating."""
 
     rating: Rating
+    apiKey: _ApiKey = None
 
 
 class _ContentFields(Strict):
@@ -133,6 +144,7 @@ class _ContentFields(Strict):
     """Your own id."""
     source: Annotated[str, Field(max_length=MAX_SOURCE)] | None = None
     """The address for readers, shown with answers; without this field, `fileUrl`."""
+    apiKey: _ApiKey = None
 
 
 class ContentForm(_ContentFields):

@@ -88,7 +88,10 @@ class Dialect(Protocol):
     """A handler's view of its dialect; each package of afterword.dialects is one."""
 
     def read_api_key(self, request: Request, /) -> str | None:
-        """Return the request's API key, from the dialect's place for it; None without one."""
+        """Return the request's API key, from the dialect's place for it; None without one.
+
+        Raises UnauthenticatedError for two keys that differ.
+        """
         ...
 
     def render_error(self, error: AfterwordError, /) -> Response:

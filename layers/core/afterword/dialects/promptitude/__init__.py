@@ -7,12 +7,17 @@ that outlasts the wait stands in its log.
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from afterword.errors import AfterwordError, InvalidRequestError, UnprocessableError
+from afterword.errors import (
+    AfterwordError,
+    InvalidRequestError,
+    UnauthenticatedError,
+    UnprocessableError,
+)
 from afterword.flows import inputs
 from afterword.generations import (
     GONE,
@@ -46,6 +51,8 @@ if TYPE_CHECKING:
     )
 
 NAME = "promptitude"
+API_KEY = "apiKey"
+"""The deprecated field of a body for the API key."""
 CONTEXT = "context"
 """A prompt's field for its filter."""
 USER, END_USER = "userId", "endUserId"
@@ -76,8 +83,17 @@ class PromptRequest:
 
 
 def read_api_key(request: Request) -> str | None:
-    """Return the key of `Authorization: Bearer`."""
-    return read_bearer_token(request)
+    """Return the key of `Authorization: Bearer`, else of the body's field `apiKey`.
+
+    Raises UnauthenticatedError for keys that differ. A body that cannot be read has no key: its
+    fault is told to those who have one.
+    """
+    key = read_bearer_token(request)
+    for sent in _read_body_keys(request):
+        if key and sent != key:
+            raise UnauthenticatedError("apiKey: must be the same as the request's other key.")
+        key = sent
+    return key
 
 
 def read_flow_id(request: Request, key: ApiKey) -> str:
@@ -223,6 +239,32 @@ def render_error(error: AfterwordError) -> Response:
 
 def _render_failure(generation: Generation, run: "Stopped") -> Response:
     return _render_run_error(_choose_status(generation), _explain(generation), run)
+
+
+def _read_body_keys(request: Request) -> Iterator[str]:
+    """Yield the API keys in a body, which may be JSON with any content type, or a form.
+
+    The body is parsed only where the field's name is in it, since the endpoint parses it again.
+    """
+    body = request.body
+    if API_KEY.encode() not in body or len(body) > http.MAX_BODY_BYTES:
+        return
+    try:
+        fields = _read_fields(request)
+    except InvalidRequestError:
+        return
+    for name, value in fields:
+        if name == API_KEY and isinstance(value, str) and value:
+            yield value
+
+
+def _read_fields(request: Request) -> Iterable[tuple[str, object]]:
+    if request.body.lstrip().startswith(b"{"):
+        sent = json_text.parse_texts(request.body)
+        return sent.items() if isinstance(sent, dict) else ()
+    from afterword.handlers import forms  # noqa: PLC0415 - the endpoints of JSON have no forms
+
+    return forms.read(request.headers.get("content-type", ""), request.body).fields
 
 
 def _render_run_error(status: HTTPStatus, message: str, run: "Stopped") -> Response:
