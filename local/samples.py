@@ -222,6 +222,7 @@ class Samples:
             "generate": {GENERATION: self._queued()},
             "dead_letter": {GENERATION: self._queued()},
             "delete_content": {CONTENT: self._content()},
+            "remove_content": {CONTENT: self._content()},
             "delete_webhook": {WEBHOOK: self._webhook()},
             "rotate_webhook": {WEBHOOK: self._webhook()},
             "replay_delivery": {WEBHOOK: replayed, DELIVERY: again},

@@ -40,7 +40,7 @@ def main() -> int:
         ROUTES_FILE: as_routes(described),
     }
     if arguments.check:
-        problems = stale(files) + breaking.changes(_released(), described)
+        problems = stale(files) + breaking.unplanned(_released(), described)
         print("\n".join(problems), end="\n" if problems else "")
         return int(bool(problems))
     if arguments.release:

@@ -14,6 +14,13 @@ from typing import Any
 
 type Json = Mapping[str, Any]
 
+ON_PURPOSE: Mapping[str, str] = {
+    'GET /v1/content/folders: response 200.results.folders[].type: may be "manual" now': (
+        "Promptitude's own word, which its clients know"
+    ),
+}
+"""The changes that break a client on purpose, each with its reason; a release empties the table."""
+
 _METHODS = frozenset({"get", "put", "post", "delete", "patch"})
 _LEAST = ("minimum", "exclusiveMinimum", "minLength", "minItems", "minProperties")
 _MOST = ("maximum", "exclusiveMaximum", "maxLength", "maxItems", "maxProperties")
@@ -25,6 +32,11 @@ _PROBLEM = 400
 def changes(released: Json, now: Json) -> list[str]:
     """Return a sentence for each change that breaks a client."""
     return list(_Comparison(released, now).paths())
+
+
+def unplanned(released: Json, now: Json) -> list[str]:
+    """Return the changes that break a client, those on purpose left out."""
+    return [change for change in changes(released, now) if change not in ON_PURPOSE]
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from afterword.dialects.promptitude.responses import (
     LogAnswer,
     PromptitudeError,
     RatedAnswer,
+    RemovedAnswer,
     RunAnswer,
     RunError,
     RunningAnswer,
@@ -43,8 +44,17 @@ TAG = "Promptitude"
 KEYS = ("bearer",)
 LOG = path("logId", "The `logId` of a run.", UUID)
 
+_ApiKey = Annotated[
+    str | None,
+    Field(
+        deprecated=True,
+        description="The API key, without an `Authorization` header. Never stored and never shown."
+        " Beside a header it must be the same key.",
+    ),
+]
 _Value = str | float | bool | None
 _Label = Annotated[str, Field(min_length=1, max_length=MAX_NAME)]
+_ContentId = Annotated[str, Field(min_length=1, max_length=MAX_EXTERNAL_ID)]
 _Labels = Annotated[list[_Label], Field(max_length=MAX_LABELS)]
 _Rating = Annotated[int, Field(ge=0, le=3)]
 
@@ -84,6 +94,27 @@ class FlowRequest(Described):
     flow: FlowInputs | None = None
     steps: dict[str, StepOverride] | None = None
     """By the steps' names."""
+    apiKey: _ApiKey = None
+
+
+class PromptInputs(Described):
+    """A prompt and its inputs."""
+
+    promptId: str
+    """The prompt, which is a flow."""
+    inputs: dict[str, _Value | list[_Value]] | None = None
+    """The prompt's inputs by name; a list for an input that may be repeated."""
+
+
+class PromptRequest(Described):
+    """A run of a prompt."""
+
+    prompt: PromptInputs
+    endUserId: Annotated[str, Field(max_length=MAX_USER)] | None = None
+    """Stands in the log as `userId`, and never in the prompt."""
+    context: ChosenContext | None = None
+    """Folders or tags for each step with a context."""
+    apiKey: _ApiKey = None
 
 
 class Rating(Described):
@@ -97,6 +128,7 @@ class RatingRequest(Described):
     """A rating."""
 
     rating: Rating
+    apiKey: _ApiKey = None
 
 
 class _ContentFields(Strict):
@@ -112,6 +144,7 @@ class _ContentFields(Strict):
     """Your own id."""
     source: Annotated[str, Field(max_length=MAX_SOURCE)] | None = None
     """The address for readers, shown with answers; without this field, `fileUrl`."""
+    apiKey: _ApiKey = None
 
 
 class ContentForm(_ContentFields):
@@ -136,6 +169,7 @@ class ContentDocument(_ContentFields):
 
 
 CONTENT = {200: Answer(description="The content.", model=ContentAnswer)}
+CONTENTS = {200: Answer(description="A page of contents.", model=ContentsAnswer, headers=NEXT)}
 CONTENT_BODY = Body(models={JSON: ContentDocument, FORM: ContentForm, MULTIPART: ContentUpload})
 _LATER = "The run outlasts the wait, or its deadline. The log has the result."
 _FAILED = "The generation failed; the message has the reason."
@@ -143,10 +177,17 @@ _ENDED = {
     "s409": "The run was canceled.",
     "s502": _FAILED,
 }
+RUN = {200: Answer(description="The result.", model=RunAnswer)} | errors(
+    RunError,
+    *(400, 401, 403, 404, 409, 410, 413, 422, 429, 502, 503, 504),
+    s504=_LATER,
+    **_ENDED,
+)
 SECTION = Section(
     TAG,
-    "Flows whose results a client waits for, their logs, and the knowledge base, as Promptitude has"
-    " them. Each answer is `{code, message, error, results}`, with the HTTP status as `code`.",
+    "Flows and prompts whose results a client waits for, their logs, and the knowledge base, as"
+    " Promptitude has them. Each answer is `{code, message, error, results}`, with the HTTP status"
+    " as `code`.",
     (
         Operation(
             name="generate_flow",
@@ -157,13 +198,20 @@ SECTION = Section(
             " log. A repeated request with the same `Idempotency-Key` waits for the same result.",
             parameters=(path("flowId", "The flow."), IDEMPOTENCY_KEY, DEADLINE),
             body=json_body(FlowRequest),
-            answers={200: Answer(description="The result.", model=RunAnswer)}
-            | errors(
-                RunError,
-                *(400, 401, 403, 404, 409, 410, 413, 422, 429, 502, 503, 504),
-                s504=_LATER,
-                **_ENDED,
-            ),
+            answers=RUN,
+            keys=KEYS,
+        ),
+        Operation(
+            name="generate_prompt",
+            route="POST /v1/generate",
+            tag=TAG,
+            summary="Run a prompt and wait for its result",
+            description="A prompt is a flow. Waits up to 26 seconds. A longer run goes on, and its"
+            " result is in the log. A repeated request with the same `Idempotency-Key` waits for"
+            " the same result.",
+            parameters=(IDEMPOTENCY_KEY, DEADLINE),
+            body=json_body(PromptRequest),
+            answers=RUN,
             keys=KEYS,
         ),
         Operation(
@@ -217,6 +265,16 @@ SECTION = Section(
             keys=KEYS,
         ),
         Operation(
+            name="remove_content",
+            route="DELETE /v1/content/{contentId}",
+            tag=TAG,
+            summary="Remove a content and its text",
+            parameters=(path("contentId", "The content's id, or its external id.", _ContentId),),
+            answers={200: Answer(description="The content is removed.", model=RemovedAnswer)}
+            | errors(PromptitudeError, 401, 403, 404, 413, 503),
+            keys=KEYS,
+        ),
+        Operation(
             name="list_folders",
             route="GET /v1/content/folders",
             tag=TAG,
@@ -237,10 +295,19 @@ SECTION = Section(
                 path("folderId", "The folder.", UUID),
                 *page_parameters("contents", PAGE),
             ),
-            answers={
-                200: Answer(description="A page of contents.", model=ContentsAnswer, headers=NEXT)
-            }
-            | errors(PromptitudeError, 400, 401, 403, 404, 413, 503),
+            answers=CONTENTS | errors(PromptitudeError, 400, 401, 403, 404, 413, 503),
+            keys=KEYS,
+        ),
+        Operation(
+            name="list_named_folder_contents",
+            route="GET /v1/content/folders/name/{folderName}/contents",
+            tag=TAG,
+            summary="List the contents of a folder by its name",
+            parameters=(
+                path("folderName", "The folder's name; its case does not matter.", _Label),
+                *page_parameters("contents", PAGE),
+            ),
+            answers=CONTENTS | errors(PromptitudeError, 400, 401, 403, 404, 413, 503),
             keys=KEYS,
         ),
     ),

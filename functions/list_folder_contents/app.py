@@ -14,4 +14,4 @@ def handler(request: http.Request, key: ApiKey) -> http.Response:
     limit, after = content.parse_page(request)
     folder = request.path["folderId"]
     page = services().contents.list_contents(key.tenant, folder, limit, after)
-    return content.render_contents(folder, page, limit)
+    return content.render_contents(request, page, limit)

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from afterword.engine import waiting
+from afterword.knowledge import Draft
 from afterword.runtime import deadline
 from afterword.services import services
 from afterword.tenants.keys import Scope
@@ -74,13 +75,16 @@ ROUTES: Mapping[str, Route] = {
     "submit_query": Route({Scope.SUBMIT}, NOT_THE_WEBSITE),
     "get_answer": Route({Scope.READ}, NOT_THE_WEBSITE),
     "generate_flow": Route({Scope.SUBMIT}, NO_FLOW),
+    "generate_prompt": Route({Scope.SUBMIT}, NO_FLOW),
     "get_flow_log": Route({Scope.READ}, NO_GENERATION),
     "rate_flow_log": Route({Scope.SUBMIT, Scope.READ}, NO_GENERATION),
     "create_content": Route({Scope.ADMIN}, ONE_FLOW_ALONE),
     "update_content": Route({Scope.ADMIN}, ONE_FLOW_ALONE),
+    "remove_content": Route({Scope.ADMIN}, ONE_FLOW_ALONE),
     "delete_content": Route({Scope.ADMIN}, ONE_FLOW_ALONE),
     "list_folders": Route({Scope.READ}, ONE_FLOW_ALONE),
     "list_folder_contents": Route({Scope.READ}, ONE_FLOW_ALONE),
+    "list_named_folder_contents": Route({Scope.READ}, ONE_FLOW_ALONE),
     "submit_generation": Route({Scope.SUBMIT}, ANOTHER_FLOW),
     "get_generation": Route({Scope.READ}, NO_GENERATION),
     "list_generations": Route({Scope.READ}, ANOTHER_FLOW),
@@ -266,7 +270,8 @@ def test_what_is_foreign_looks_like_what_is_not_there(  # noqa: PLR0913, PLR0917
     """Another tenant's id gets the answer of an absent one, and so does what is no id."""
     theirs = make_belongings(other_tenant) | generation_parameters(submitted(other_tenant))
     services().registry.put_flow(other_tenant.id, "theirs", FLOW_DOCUMENT)
-    theirs |= dict.fromkeys(("flow", "flowId", "orchestratorCuid"), "theirs")
+    services().contents.create(other_tenant.id, Draft(name="A", text="B", folder="theirs"))
+    theirs |= dict.fromkeys(("flow", "flowId", "orchestratorCuid", "folderName"), "theirs")
     client = api.with_key(key_with(*Scope, flow=own_flow(function)))
     before = all_items()
 

@@ -14,7 +14,7 @@ def folder(name: str, count: int) -> dict[str, object]:
         "id": folder_id("demo", name),
         "name": name,
         "contentsCount": count,
-        "type": "folder",
+        "type": "manual",
         "description": "",
     }
 

@@ -50,6 +50,20 @@ CHAT_FLOW = {
     "name": "Chat",
     "steps": [{"name": "answer", "prompt": "{{text}}", "context": {"folders": ["Help"]}}],
 }
+CHOSEN = {"context": {"folders": {"names": ["help"]}}}
+RUNS: Mapping[str, object] = {
+    "generate_flow": {
+        "userId": "x" * 200,
+        "flow": {"inputs": {"text": BIG}},
+        "steps": {"answer": CHOSEN},
+    },
+    "generate_prompt": {
+        "endUserId": "x" * 200,
+        "prompt": {"promptId": FLOW, "inputs": {"text": BIG}},
+        **CHOSEN,
+    },
+}
+"""The requests that wait for a text with a chosen context, by function."""
 LISTING = {"s3:ListBucket", "s3:ListBucketVersions"}
 OPEN = ("get_root", "health", "get_openapi", "get_docs", "get_docs_file", "refuse_route")
 """The functions that take no key."""
@@ -63,7 +77,8 @@ SHOWN_AT_LENGTH = frozenset(
         *("submit_mail_classification", "get_mail_classification"),
         *("get_stack_app", "list_text_generations", "create_text_generation"),
         *("get_text_generation", "update_text_generation"),
-        *("generate_flow", "get_flow_log", "rate_flow_log", "submit_query", "get_answer"),
+        *("generate_flow", "generate_prompt", "get_flow_log", "rate_flow_log"),
+        *("submit_query", "get_answer"),
         *("create_content", "update_content", "list_folders", "list_folder_contents"),
         *("submit_generation", "retry_generation", "get_generation", "list_generations"),
         *("cancel_generation", "delete_generation", "create_batch", "get_batch"),
@@ -421,6 +436,7 @@ def somebody_else_succeeds(generation_id: str) -> None:
     assert store.succeed(claim, completion(BIG))
 
 
+@pytest.mark.parametrize("folder", RUNS)
 def test_running_a_flow_has_what_it_needs(  # noqa: PLR0913, PLR0917 - fixtures
     deployment: Deployment,
     tenant: Tenant,
@@ -428,29 +444,28 @@ def test_running_a_flow_has_what_it_needs(  # noqa: PLR0913, PLR0917 - fixtures
     set_clock: SetClock,
     run_alone: Callable[[str], set[str]],
     monkeypatch: pytest.MonkeyPatch,
+    folder: str,
 ) -> None:
-    """The generating function uses all its variables and permissions, and no other."""
+    """A function that waits for a text uses all its variables and permissions, and no other."""
     monkeypatch.setattr(waiting, "WAIT_SECONDS", 0.0)
     services().registry.set_limits("demo", Limits(running_at_once=2))
     lose_slot(ID)
     lose_slot(OTHER_ID)
     set_clock.advance(minutes=2)
-    user = {"userId": "x" * 200}
-    event = load_event("generate_flow")
+    event = load_event(folder)
     event["headers"] |= {"authorization": f"Bearer {tenant.key}", "idempotency-key": "case-457"}
     services().contents.create("demo", Draft(name="Refunds", text="Soon.", folder="Help"))
     step = {"name": "answer", "prompt": "{{text}}", "context": {}}
     flow = Flow.model_validate({"id": FLOW, "name": "Ask", "steps": [step]})
     services().registry.put_flow("demo", FLOW, flow.model_dump_json(exclude_unset=True))
-    chosen = {"answer": {"context": {"folders": {"names": ["help"]}}}}
-    event["body"] = json.dumps({**user, "flow": {"inputs": {"text": BIG}}, "steps": chosen})
-    asked = run_alone("generate_flow")
-    assert invoke("generate_flow", event)["statusCode"] == 504
+    event["body"] = json.dumps(RUNS[folder])
+    asked = run_alone(folder)
+    assert invoke(folder, event)["statusCode"] == 504
     somebody_else_succeeds(generations.id_for_key("demo", "case-457"))
-    assert invoke("generate_flow", event)["statusCode"] == 200
+    assert invoke(folder, event)["statusCode"] == 200
     assert messages_in("Queue") == 1
-    assert asked == ours(deployment, "generate_flow")
-    assert unused("generate_flow") == set()
+    assert asked == ours(deployment, folder)
+    assert unused(folder) == set()
 
 
 @pytest.mark.parametrize("folder", ["get_flow_log", "rate_flow_log"])

@@ -42,6 +42,7 @@ BODIES: Mapping[str, Any] = {
     "submit_mail_classification": {"mail": {"subject": "A", "body": BIG}},
     "create_text_generation": urlencode({"text": BIG}),
     "generate_flow": {"userId": "u", "flow": {"inputs": {"text": BIG}}},
+    "generate_prompt": {"prompt": {"promptId": FLOW, "inputs": {"text": BIG}}},
     "submit_query": {"query": "Why?", "sessionId": "s", "visitorId": "v", "metadata": {"a": BIG}},
     "submit_generation": {"flow": FLOW, "inputs": {"text": BIG}},
 }

@@ -198,3 +198,36 @@ def test_a_flows_request_leaves_no_word(  # noqa: PLR0913, PLR0917 - a whole lif
     for wrong in ({NAME: 1}, {"flow": {"inputs": {NAME: TOPIC}}}, {"userId": [USER]}):
         assert post(wrong)["statusCode"] == 422
     assert leaked() == []
+
+
+def test_a_prompts_request_leaves_no_word(  # noqa: PLR0913, PLR0917 - a whole life
+    client: Client,
+    tenant: Tenant,
+    load_event: Callable[[str], Event],
+    message_event: Callable[[str], Event],
+    use_model: Callable[[FakeModel], None],
+    leaked: Leaked,
+) -> None:
+    """Inputs, the end user, a key in the body and the result of prompts are written nowhere."""
+
+    def post(body: Mapping[str, object]) -> dict[str, Any]:
+        event = generation_event(load_event("generate_prompt"), tenant, body)
+        del event["headers"]["authorization"]
+        event["body"] = json.dumps({"apiKey": client.key, **body})
+        return invoke("generate_prompt", event)
+
+    prompt = {"promptId": "letters", "inputs": {"topic": TOPIC}}
+    result = post({"prompt": prompt, "endUserId": USER})
+    log_id = json.loads(result["body"])["results"]["logId"]
+    use_model(FakeModel(answer))
+    invoke("generate", message_event(log_id), LambdaContext(milliseconds=300_000))
+    assert status(log_id) is Status.SUCCEEDED
+    for wrong in (
+        {NAME: 1},
+        {"prompt": {"promptId": "letters", "inputs": {NAME: TOPIC}}},
+        {"prompt": prompt, "endUserId": [USER]},
+        {"prompt": prompt, "context": {NAME: TOPIC}},
+    ):
+        assert post(wrong)["statusCode"] == 422
+    assert post({"prompt": {**prompt, "promptId": NAME}})["statusCode"] == 404
+    assert leaked() == []

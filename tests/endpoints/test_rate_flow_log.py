@@ -50,16 +50,21 @@ def rating(value: object) -> dict[str, object]:
     return {"rating": {"rating": value}}
 
 
+def rated(log_id: str, value: int) -> Mapping[str, Any]:
+    """Return the whole result of a rating."""
+    shown = {"promptsLogs": {"id": log_id, "rating": value}, "logId": log_id, "rating": value}
+    return answer(200, "OK", shown)
+
+
 def test_a_result_is_rated_and_the_rating_taken_away(
     rate: Rate, submitted: str, read_item: ReadItem
 ) -> None:
     """1 to 3 is a rating, 0 takes it away, and nothing else changes."""
     before = read_item("demo", submitted)
     for value in (3, 1):
-        expected = answer(200, "OK", {"logId": submitted, "rating": value})
-        assert rate(submitted, rating(value)) == expected
+        assert rate(submitted, rating(value)) == rated(submitted, value)
         assert read_item("demo", submitted) == {**before, "rating": {"N": str(value)}}
-    assert rate(submitted, rating(0)) == answer(200, "OK", {"logId": submitted, "rating": 0})
+    assert rate(submitted, rating(0)) == rated(submitted, 0)
     assert read_item("demo", submitted) == before
 
 

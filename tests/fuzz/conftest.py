@@ -212,6 +212,7 @@ def anew(tenant: Tenant) -> Mapping[str, Callable[[], Mapping[str, str]]]:
         "get_mail_classification": classification,
         "submit_mail_classification": classes,
         "delete_content": content,
+        "remove_content": content,
         "delete_generation": ended,
         "retry_generation": ended,
         "create_webhook": webhook,

@@ -37,6 +37,7 @@ def make_belongings(tenant: Tenant) -> dict[str, str]:
         "flow": FLOW,
         "contentId": content.id,
         "folderId": content.folder.id,
+        "folderName": content.folder.name,
         "keyId": services().registry.create_key(tenant.id, [Scope.READ])[0].id,
         "webhookId": webhook.id,
         "deliveryId": delivery.id,

@@ -95,6 +95,10 @@ class Contents:
         event["body"] = body if isinstance(body, str) else json.dumps(body)
         return read(invoke("update_content", event))
 
+    def remove(self, reference: str) -> Result:
+        """Remove a content."""
+        return read(invoke("remove_content", self.event("remove_content", contentId=reference)))
+
     def folders(self) -> Result:
         """List the folders."""
         return read(invoke("list_folders", self.event("list_folders")))
@@ -104,6 +108,12 @@ class Contents:
         event = self.event("list_folder_contents", folderId=folder)
         event |= {"rawQueryString": urlencode(query), "queryStringParameters": query}
         return read(invoke("list_folder_contents", event))
+
+    def list_named(self, folder: str, **query: str) -> Result:
+        """List a page of the contents of a folder by its name."""
+        event = self.event("list_named_folder_contents", folderName=folder)
+        event |= {"rawQueryString": urlencode(query), "queryStringParameters": query}
+        return read(invoke("list_named_folder_contents", event))
 
 
 def shown(content_id: str, **fields: object) -> dict[str, object]:

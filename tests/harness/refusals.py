@@ -15,6 +15,7 @@ PREFIXES = {
     "/v1/content": "promptitude",
     "/v1/logs": "promptitude",
     "/v1/flows/{flowId}/generate": "promptitude",
+    "/v1/generate": "promptitude",
 }
 """The dialects of the paths that begin so; all others are native."""
 

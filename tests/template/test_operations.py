@@ -316,6 +316,7 @@ ACCEPTS = {
     "submit_mail_generation",
     "create_text_generation",
     "generate_flow",
+    "generate_prompt",
     "submit_query",
     "submit_generation",
 }

@@ -96,12 +96,15 @@ def test_a_content_is_added_listed_and_asked(connect: Callable[[], Owner]) -> No
         )
     )
     (folder,) = results(owner.get("/v1/content/folders"))["folders"]
-    assert (folder["name"], folder["contentsCount"]) == ("Legal", 1)
+    assert (folder["name"], folder["contentsCount"], folder["type"]) == ("Legal", 1, "manual")
     listed = results(owner.get(f"/v1/content/folders/{folder['id']}/contents"))
     assert listed["contentsCount"] == 1
     assert [each["id"] for each in listed["contents"]] == [added["id"]]
+    assert results(owner.get("/v1/content/folders/name/legal/contents")) == listed
     answer = owner.ask("When is a refund paid?", folders={"ids": [folder["id"]]})
     assert answer["results"]["result"] not in {"", NOTHING}
+    assert results(owner.delete(f"/v1/content/{added['id']}")) == {"id": added["id"]}
+    assert owner.ask("When is a refund paid?")["results"]["result"] == NOTHING
 
 
 def test_files_and_forms_come_in(connect: Callable[[], Owner]) -> None:

@@ -126,7 +126,11 @@ def test_a_log_is_read_rated_and_asked_for_again(connect: Callable[..., httpx.Cl
     assert generate(client, **{"idempotency-key": "once"}).content == first.content
     log_id = first.json()["results"]["logId"]
     rated = client.post(f"/v1/logs/{log_id}/rate", json={"rating": {"rating": 3}})
-    assert rated.json()["results"] == {"logId": log_id, "rating": 3}
+    assert rated.json()["results"] == {
+        "promptsLogs": {"id": log_id, "rating": 3},
+        "logId": log_id,
+        "rating": 3,
+    }
     log = client.get(f"/v1/logs/{log_id}")
     assert log.json()["results"] == {
         **first.json()["results"],
@@ -134,6 +138,26 @@ def test_a_log_is_read_rated_and_asked_for_again(connect: Callable[..., httpx.Cl
         "userId": "user-1",
         "rating": 3,
     }
+
+
+def test_a_prompt_is_run_with_its_key_in_the_body(dev: Dev) -> None:
+    """A flow is run as a prompt, for a client that sends no header, and its user is in the log."""
+    tenant = dev.facts()["tenants"][0]
+    known = tenant["promptitude"]
+    body = {
+        "apiKey": tenant["api_key"],
+        "prompt": {"promptId": known["flow"], "inputs": known["inputs"]},
+        "endUserId": "user-1",
+    }
+    answer = httpx.post(f"{dev.facts()['url']}/v1/generate", json=body, timeout=60)
+    assert answer.status_code == 200, answer.text
+    results = answer.json()["results"]
+    assert results["result"].strip()
+    log = httpx.get(
+        f"{dev.facts()['url']}/v1/logs/{results['logId']}",
+        headers={"Authorization": f"Bearer {tenant['api_key']}"},
+    )
+    assert log.json()["results"]["userId"] == "user-1"
 
 
 def test_errors_have_the_code_of_their_status(connect: Callable[..., httpx.Client]) -> None:
@@ -144,6 +168,7 @@ def test_errors_have_the_code_of_their_status(connect: Callable[..., httpx.Clien
         (mine.post("/v1/flows/flow/generate", content=b"\xff"), 400),
         (httpx.get(f"{mine.base_url}/v1/logs/{ABSENT}"), 401),
         (mine.post("/v1/flows/none/generate", json={}), 404),
+        (mine.post("/v1/generate", json={"prompt": {"promptId": "none"}}), 404),
         (mine.get(f"/v1/logs/{log_id}"), 404),
         (mine.get(f"/v1/logs/{ABSENT}"), 404),
         (mine.post("/v1/flows/flow/generate", json={"flow": {"inputs": {}}}), 422),

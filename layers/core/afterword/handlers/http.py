@@ -112,7 +112,10 @@ class Dialect(Protocol):
     """The places of the API key, those that count more first."""
 
     def read_api_key(self, request: Request, /) -> str | None:
-        """Return the request's API key, from the dialect's place for it; None without one."""
+        """Return the request's API key, from the dialect's place for it; None without one.
+
+        Raises UnauthenticatedError for two keys that differ.
+        """
         ...
 
     def render_error(self, error: AfterwordError, /) -> Response:

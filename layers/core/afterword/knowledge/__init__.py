@@ -101,6 +101,15 @@ def tag_id(tenant: str, name: str) -> str:
     return _label_id(tenant, "tag", name)
 
 
+def is_label_name(text: str) -> bool:
+    """Whether a text may be the name of a folder or a tag."""
+    try:
+        _clean_name("name", text)
+    except UnprocessableError:
+        return False
+    return True
+
+
 def is_external_id(text: str) -> bool:
     """Whether a text may be an external id."""
     try:

@@ -1,16 +1,23 @@
-"""Promptitude's flows: `POST /v1/flows/{flowId}/generate`, which waits for the text.
+"""Promptitude's flows and prompts: `POST /v1/flows/{flowId}/generate` and `POST /v1/generate`.
 
+Both wait for the text. A prompt is a flow here, and its `endUserId` is the `userId` of its log.
 Each response is `{"code", "message", "error", "results"}`, and its `code` is the HTTP status. The
-service publishes neither its codes nor the answer to a rating. `GET /v1/logs/{logId}` is an
-addition here: the result of a run that outlasts the wait stands in its log.
+service does not publish its codes. `GET /v1/logs/{logId}` is an addition here: the result of a run
+that outlasts the wait stands in its log.
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from afterword.errors import AfterwordError, InvalidRequestError, UnprocessableError
+from afterword.errors import (
+    AfterwordError,
+    InvalidRequestError,
+    UnauthenticatedError,
+    UnprocessableError,
+)
 from afterword.flows import inputs
 from afterword.generations import (
     GONE,
@@ -47,7 +54,12 @@ NAME = "promptitude"
 PATHS: Sequence[str] = ("/v1/content", "/v1/flows/{flowId}/generate", "/v1/generate", "/v1/logs")
 """The beginnings of the paths that are this API's."""
 KEY_PLACES: Sequence[KeyPlace] = (KeyPlace.BEARER,)
-USER = "userId"
+API_KEY = "apiKey"
+"""The deprecated field of a body for the API key."""
+CONTEXT = "context"
+"""A prompt's field for its filter."""
+USER, END_USER = "userId", "endUserId"
+"""A flow's field for its user, under which the user is stored, and a prompt's."""
 MAX_USER = 255
 RATINGS = range(4)
 _TIMED_OUT = frozenset({Reason.DEADLINE, Reason.TIMED_OUT})
@@ -63,9 +75,28 @@ _CALLERS = frozenset(
 """Reasons that another request can avoid."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PromptRequest:
+    """A request to run a prompt; `flow` is the prompt's id, and `context` is not checked yet."""
+
+    flow: str
+    inputs: list[tuple[str, str]]
+    user: str | None
+    context: Mapping[str, object]
+
+
 def read_api_key(request: Request) -> str | None:
-    """Return the key of `Authorization: Bearer`."""
-    return read_bearer_token(request)
+    """Return the key of `Authorization: Bearer`, else of the body's field `apiKey`.
+
+    Raises UnauthenticatedError for keys that differ. A body that cannot be read has no key: its
+    fault is told to those who have one.
+    """
+    key = read_bearer_token(request)
+    for sent in _read_body_keys(request):
+        if key and sent != key:
+            raise UnauthenticatedError("apiKey: must be the same as the request's other key.")
+        key = sent
+    return key
 
 
 def read_flow_id(request: Request, key: ApiKey) -> str:
@@ -79,23 +110,50 @@ def parse_submission(
     request: Request, key: ApiKey, flow: StoredFlow, knowledge: Callable[[], Knowledge]
 ) -> Submission:
     """Parse a request; raise InvalidRequestError, or UnprocessableError naming the field."""
-    sent = json_text.parse_object(request.body)
-    form = read_object(sent.values, "flow")
-    values, files = inputs.check_inputs(inputs.declared_inputs(flow.document), _parse_inputs(form))
-    user = sent.values.get(USER)
-    if user is not None and (not isinstance(user, str) or len(user) > MAX_USER):
-        raise UnprocessableError(USER, f"must be a string of up to {MAX_USER} characters.")
-    filters = _parse_filters(read_object(sent.values, "steps"), flow)
-    return Submission(
-        dialect=NAME,
-        flow=flow.id,
-        inputs=values,
-        template=None,
-        external={} if user is None else {USER: json.dumps(user)},
-        files=files,
-        deadline=http.read_deadline(request),
-        context=knowledge().resolve_filters(key.tenant, filters) if filters else {},
+    sent = json_text.parse_object(request.body).values
+    pairs = _parse_inputs(read_object(sent, "flow"), "flow")
+    submission = _build_submission(request, flow, pairs)
+    submission = replace(submission, external=_write_user(_parse_user(sent, USER)))
+    filters = _parse_filters(read_object(sent, "steps"), flow)
+    if not filters:
+        return submission
+    return replace(submission, context=knowledge().resolve_filters(key.tenant, filters))
+
+
+def parse_prompt(request: Request, key: ApiKey) -> PromptRequest:
+    """Parse a request that runs a prompt.
+
+    Raises InvalidRequestError, UnprocessableError naming the field, and NotFoundError if the key is
+    for another flow.
+    """
+    sent = json_text.parse_object(request.body).values
+    prompt = read_object(sent, "prompt")
+    flow = prompt.get("promptId")
+    if not isinstance(flow, str):
+        raise UnprocessableError("prompt.promptId", "must be a string.")
+    http.require_access(flow, key.flow, "flow")
+    return PromptRequest(
+        flow=flow,
+        inputs=_parse_inputs(prompt, "prompt"),
+        user=_parse_user(sent, END_USER),
+        context=read_object(sent, CONTEXT),
     )
+
+
+def build_prompt_submission(
+    request: Request,
+    key: ApiKey,
+    prompt: PromptRequest,
+    flow: StoredFlow,
+    knowledge: Callable[[], Knowledge],
+) -> Submission:
+    """Return the submission of a prompt's flow; raise UnprocessableError naming the field."""
+    submission = _build_submission(request, flow, prompt.inputs)
+    submission = replace(submission, external=_write_user(prompt.user))
+    filters = _spread_filter(prompt.context, flow)
+    if not filters:
+        return submission
+    return replace(submission, context=knowledge().resolve_filters(key.tenant, filters, CONTEXT))
 
 
 def parse_rating(body: bytes) -> int | None:
@@ -160,12 +218,17 @@ def render_log(generation: Generation) -> Response:
 
 
 def render_rating(generation: Generation) -> Response:
-    """Return the rating of a generation."""
+    """Return the rating of a generation, as the service shows it and with the log's own names."""
+    log_id, rating = generation.id, generation.rating or 0
     answer: RatedAnswer = {
         "code": 200,
         "message": "OK",
         "error": False,
-        "results": {"logId": generation.id, "rating": generation.rating or 0},
+        "results": {
+            "promptsLogs": {"id": log_id, "rating": rating},
+            "logId": log_id,
+            "rating": rating,
+        },
     }
     return Response(status=HTTPStatus.OK, body=render(answer))
 
@@ -179,6 +242,32 @@ def render_error(error: AfterwordError) -> Response:
 
 def _render_failure(generation: Generation, run: "Stopped") -> Response:
     return _render_run_error(_choose_status(generation), _explain(generation), run)
+
+
+def _read_body_keys(request: Request) -> Iterator[str]:
+    """Yield the API keys in a body, which may be JSON with any content type, or a form.
+
+    The body is parsed only where the field's name is in it, since the endpoint parses it again.
+    """
+    body = request.body
+    if API_KEY.encode() not in body or len(body) > http.MAX_BODY_BYTES:
+        return
+    try:
+        fields = _read_fields(request)
+    except InvalidRequestError:
+        return
+    for name, value in fields:
+        if name == API_KEY and isinstance(value, str) and value:
+            yield value
+
+
+def _read_fields(request: Request) -> Iterable[tuple[str, object]]:
+    if request.body.lstrip().startswith(b"{"):
+        sent = json_text.parse_texts(request.body)
+        return sent.items() if isinstance(sent, dict) else ()
+    from afterword.handlers import forms  # noqa: PLC0415 - the endpoints of JSON have no forms
+
+    return forms.read(request.headers.get("content-type", ""), request.body).fields
 
 
 def _render_run_error(status: HTTPStatus, message: str, run: "Stopped") -> Response:
@@ -211,17 +300,44 @@ def _explain(generation: Generation) -> str:
     return f"{generation.reason}: {generation.message}"
 
 
-def _parse_inputs(form: Mapping[str, object]) -> list[tuple[str, str]]:
-    """Return the inputs of `flow.inputs`, a list as the input repeated; null is no input."""
+def _build_submission(
+    request: Request, flow: StoredFlow, pairs: list[tuple[str, str]]
+) -> Submission:
+    """Return the submission of a run without its user and its filters."""
+    values, files = inputs.check_inputs(inputs.declared_inputs(flow.document), pairs)
+    return Submission(
+        dialect=NAME,
+        flow=flow.id,
+        inputs=values,
+        template=None,
+        external={},
+        files=files,
+        deadline=http.read_deadline(request),
+    )
+
+
+def _parse_user(sent: Mapping[str, object], name: str) -> str | None:
+    user = sent.get(name)
+    if user is None or (isinstance(user, str) and len(user) <= MAX_USER):
+        return user
+    raise UnprocessableError(name, f"must be a string of up to {MAX_USER} characters.")
+
+
+def _write_user(user: str | None) -> Mapping[str, str]:
+    return {} if user is None else {USER: json.dumps(user)}
+
+
+def _parse_inputs(form: Mapping[str, object], within: str) -> list[tuple[str, str]]:
+    """Return the member `inputs`, a list as the input repeated; null is no input."""
     pairs: list[tuple[str, str]] = []
-    for name, value in read_object(form, "inputs", "flow").items():
+    for name, value in read_object(form, "inputs", within).items():
         for each in value if isinstance(value, list) else [value]:
             text = write_scalar(each)
             if text is not None:
                 pairs.append((name, text))
             elif each is not None:
                 raise InvalidRequestError(
-                    "flow.inputs: must have strings, numbers, true, false, or lists of these."
+                    f"{within}.inputs: must have strings, numbers, true, false, or lists of these."
                 )
     return pairs
 
@@ -240,4 +356,24 @@ def _parse_filters(
         if sent := read_object(override, "context", f"steps.{name}"):
             field = f"steps.{name}.context"
             filters[name] = context_filters.parse_filter(sent, steps[name], field)
+    return filters
+
+
+def _spread_filter(
+    sent: Mapping[str, object], flow: StoredFlow
+) -> Mapping[str, ContextFilterRequest]:
+    """Return the filter of a prompt for each step with a context, none without a filter.
+
+    Raises UnprocessableError for a filter without such a step.
+    """
+    if not sent:
+        return {}
+    steps = context_filters.steps_of(flow)
+    filters = {
+        name: context_filters.parse_filter(sent, step, CONTEXT)
+        for name, step in steps.items()
+        if step.get("context") is not None
+    }
+    if not filters:
+        raise UnprocessableError(CONTEXT, "must be left out: this prompt chooses no context.")
     return filters

@@ -1,17 +1,20 @@
 """Promptitude's contents and their folders: `/v1/content` and `/v1/content/folders`.
 
-The service does not publish the answers to a creation and an update, and has no pages of contents.
+The service does not publish the answers to a creation, an update and a deletion, nor the path of a
+folder by its name. The service has no pages of contents.
 """
 
 from collections.abc import Sequence
 from http import HTTPStatus
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from afterword import clock
+from afterword.errors import NotFoundError
 from afterword.handlers import http, paging
 from afterword.handlers.http import Request, Response
 from afterword.handlers.paging import Paging
-from afterword.knowledge import Content, Folder, Label
+from afterword.knowledge import Content, Folder, Label, folder_id, is_label_name
 from afterword.runtime.json_text import render
 from afterword.runtime.pages import Page, cut_page
 from afterword.tenants.keys import ApiKey
@@ -37,6 +40,17 @@ def parse_page(request: Request) -> tuple[int, str | None]:
     return _PAGING.parse(request.query)
 
 
+def read_folder_id(request: Request, key: ApiKey) -> str:
+    """Return the id of the folder that the path has by its name.
+
+    The folder may be absent. Raises NotFoundError for a text that is no folder's name.
+    """
+    name = request.path["folderName"]
+    if not is_label_name(name):
+        raise NotFoundError("There is no such folder.")
+    return folder_id(key.tenant, name)
+
+
 def render_content(content: Content) -> Response:
     """Return a stored content."""
     answer: responses.ContentAnswer = {
@@ -44,6 +58,17 @@ def render_content(content: Content) -> Response:
         "message": "OK",
         "error": False,
         "results": _build_content(content),
+    }
+    return Response(status=HTTPStatus.OK, body=render(answer))
+
+
+def render_removed(content: Content) -> Response:
+    """Return the id of a content that was removed."""
+    answer: responses.RemovedAnswer = {
+        "code": 200,
+        "message": "OK",
+        "error": False,
+        "results": {"id": content.id},
     }
     return Response(status=HTTPStatus.OK, body=render(answer))
 
@@ -63,7 +88,7 @@ def render_folders(request: Request, folders: Sequence[Folder]) -> Response:
                     "id": folder.id,
                     "name": folder.name,
                     "contentsCount": folder.contents,
-                    "type": "folder",
+                    "type": "manual",
                     "description": "",
                 }
                 for folder in page.items
@@ -78,8 +103,10 @@ def _sort_key(folder: Folder) -> str:
     return f"{folder.name.casefold()}\0{folder.name}"
 
 
-def render_contents(folder_id: str, page: Page[Content], limit: int) -> Response:
+def render_contents(request: Request, page: Page[Content], limit: int) -> Response:
     """Return a page of a folder's contents, with a link to the next one if there is one.
+
+    The link has the folder as the path has it, by its id or its name.
 
     A page is one query, which DynamoDB ends after 1 MB, so it fits into a function's response.
     """
@@ -88,11 +115,17 @@ def render_contents(folder_id: str, page: Page[Content], limit: int) -> Response
         "code": 200,
         "message": "OK",
         "error": False,
-        "results": {"contentsCount": page.total or 0 or 0, "contents": contents},
+        "results": {"contentsCount": page.total or 0, "contents": contents},
     }
-    path = f"/v1/content/folders/{folder_id}/contents"
+    path = _contents_path(request)
     headers = paging.link_headers(_PAGING.next_path(path, {"limit": limit}, page.after))
     return Response(status=HTTPStatus.OK, body=render(answer), headers=headers)
+
+
+def _contents_path(request: Request) -> str:
+    name = request.path.get("folderName")
+    folder = request.path["folderId"] if name is None else f"name/{quote(name, safe='')}"
+    return f"/v1/content/folders/{folder}/contents"
 
 
 def _build_content(content: Content) -> "responses.Content":

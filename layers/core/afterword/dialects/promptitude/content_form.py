@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from urllib.parse import unquote, urlsplit
 
+from afterword.dialects.promptitude import API_KEY
 from afterword.errors import UnprocessableError
 from afterword.files import Upload
 from afterword.handlers import forms
@@ -103,12 +104,14 @@ def parse_change(request: Request, fetcher: Callable[[], Fetcher], folders: Fold
 
 def _parse_form(request: Request) -> _Sent:
     form = forms.read(request.headers.get("content-type", ""), request.body)
-    sent = [(name, value) for name, value in form.fields if value is not None]
-    _check_names([name for name, _ in form.fields] + sorted(form.emptied))
-    if unfit := form.emptied - {"tags"}:
+    fields = [(name, value) for name, value in form.fields if name != API_KEY]
+    emptied = form.emptied - {API_KEY}
+    sent = [(name, value) for name, value in fields if value is not None]
+    _check_names([name for name, _ in fields] + sorted(emptied))
+    if unfit := emptied - {"tags"}:
         raise UnprocessableError(min(unfit), "must not be a list.")
     texts: dict[str, str] = {}
-    tags: list[str] | None = [] if form.emptied else None
+    tags: list[str] | None = [] if emptied else None
     file: Upload | None = None
     for name, value in sent:
         if name in texts or (name == _FILE and file):

@@ -37,9 +37,17 @@ class Logged(Running):
     result: _Result
 
 
+class RatedLog(TypedDict):
+    """A run and its rating, under the service's names."""
+
+    id: Uuid
+    rating: _Rating
+
+
 class Rated(TypedDict):
     """The rating of a run."""
 
+    promptsLogs: RatedLog
     logId: Uuid
     rating: _Rating
 
@@ -134,6 +142,18 @@ class ContentAnswer(_Ok):
     results: Content
 
 
+class Removed(TypedDict):
+    """A content that was removed."""
+
+    id: Uuid
+
+
+class RemovedAnswer(_Ok):
+    """A removal."""
+
+    results: Removed
+
+
 class Contents(TypedDict):
     """A page of a folder's contents."""
 
@@ -155,7 +175,8 @@ class Folder(TypedDict):
     id: Uuid
     name: Sentence
     contentsCount: Count
-    type: Literal["folder"]
+    type: Literal["manual"]
+    """Filled by requests, not by crawling a website."""
     description: Literal[""]
 
 

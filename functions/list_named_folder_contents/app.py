@@ -1,0 +1,17 @@
+"""`GET /v1/content/folders/name/{folderName}/contents`: the contents of a folder, by its name."""
+
+from afterword.dialects import promptitude
+from afterword.dialects.promptitude import content
+from afterword.handlers import http
+from afterword.services import services
+from afterword.tenants.keys import ApiKey, Scope
+
+
+@http.endpoint(promptitude, Scope.READ)
+def handler(request: http.Request, key: ApiKey) -> http.Response:
+    """List a page of the folder's contents; the Link header leads to the next."""
+    content.require_access(key)
+    limit, after = content.parse_page(request)
+    folder = content.read_folder_id(request, key)
+    page = services().contents.list_contents(key.tenant, folder, limit, after)
+    return content.render_contents(request, page, limit)
