@@ -214,6 +214,7 @@ class Samples:
             **{name: {API_KEY: app["key"]} for name in APP},
             "get_batch": {GENERATION: self._batch()},
             "get_answer": {GENERATION: self._answer()},
+            "give_feedback": {GENERATION: self._answer()},
             "cancel_generation": {GENERATION: self._queued()},
             "retry_generation": {GENERATION: canceled},
             "delete_generation": {GENERATION: self._finished()},

@@ -26,7 +26,7 @@ def main() -> int:
     described = document()
     files = {YAML_FILE: as_yaml(described), JSON_FILE: as_json(described)}
     if arguments.check:
-        problems = stale(files) + breaking.changes(_released(), described)
+        problems = stale(files) + breaking.unplanned(_released(), described)
         print("\n".join(problems), end="\n" if problems else "")
         return int(bool(problems))
     if arguments.release:

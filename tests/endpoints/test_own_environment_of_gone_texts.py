@@ -41,6 +41,7 @@ BODIES: Mapping[str, Any] = {
     "create_text_generation": urlencode({"text": BIG}),
     "generate_flow": {"userId": "u", "flow": {"inputs": {"text": BIG}}},
     "submit_query": {"query": "Why?", "sessionId": "s", "visitorId": "v", "metadata": {"a": BIG}},
+    "answer_query": {"query": "Why?", "sessionId": "s", "visitorId": "v", "metadata": {"a": BIG}},
     "submit_generation": {"flow": FLOW, "inputs": {"text": BIG}},
 }
 """Requests with big texts, by the functions that submit them."""

@@ -316,6 +316,7 @@ ACCEPTS = {
     "create_text_generation",
     "generate_flow",
     "submit_query",
+    "answer_query",
     "submit_generation",
 }
 
