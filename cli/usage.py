@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from afterword.dialects.native.usage import build_report
+from afterword.generations import FeedbackKind
 from afterword.usage import prices
 from afterword.usage import report as usage_report
 from afterword.usage.report import DEFAULT_DAYS, MAX_DAYS
@@ -58,6 +59,7 @@ def show(  # noqa: PLR0913 - a command's options are its parameters
             "CANCELED",
             "TOKENS IN",
             "TOKENS OUT",
+            *(kind.upper() for kind in FeedbackKind),
             f"COST ({report.prices.currency})",
         ),
         [
@@ -87,5 +89,6 @@ def _counts(group: "Group") -> list[str]:
         tally.canceled,
         tally.tokens_in,
         tally.tokens_out,
+        *(tally.feedback.get(kind, 0) for kind in FeedbackKind),
     )
     return [*map(str, numbers), prices.format_amount(group.cost) or _UNKNOWN]

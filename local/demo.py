@@ -126,6 +126,11 @@ async def question(stack: Stack, tenant: dict[str, Any]) -> None:
         path = f"/api/v1/ai/async/answer?questionId={question_id}"
         await follow(stack, client, path, tenant["id"], question_id, "PENDING", "PROCESSING")
         answered = (await client.get(path)).json()
+        judged = {"questionId": question_id, "feedback": "positive"}
+        response = await client.post("/api/v1/ai/feedback", json=judged)
+        if response.is_error:
+            raise LocalError(f"the feedback was refused: {response.status_code} {response.text}")
+        say(f"feedback: {response.json()['feedback']}")
     print_text(stack, await asyncio.to_thread(stored, stack, tenant["id"], question_id))
     *_, turn = answered["chatData"]["history"]
     for source in turn["metadata"]:

@@ -216,6 +216,7 @@ class Samples:
             "get_batch": {GENERATION: self._batch()},
             "get_answer": {GENERATION: self._answer()},
             "get_mail_classification": {GENERATION: self._classified()},
+            "give_feedback": {GENERATION: self._answer()},
             "cancel_generation": {GENERATION: self._queued()},
             "retry_generation": {GENERATION: canceled},
             "delete_generation": {GENERATION: self._finished()},

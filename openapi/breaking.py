@@ -18,6 +18,8 @@ ON_PURPOSE: Mapping[str, str] = {
     'GET /v1/content/folders: response 200.results.folders[].type: may be "manual" now': (
         "Promptitude's own word, which its clients know"
     ),
+    "GET /api/v1/ai/async/answer: response 200.chatData.history[].feedback: may be anything else"
+    " now": "Unless' own words for feedback, which its clients know",
 }
 """The changes that break a client on purpose, each with its reason; a release empties the table."""
 

@@ -10,6 +10,7 @@ import pytest
 
 from afterword.dialects import unless
 from afterword.dialects.native import generations as native_generations
+from afterword.dialects.unless import markup
 from afterword.engine import prompting
 from afterword.errors import AfterwordError
 from afterword.files import media_types
@@ -130,6 +131,16 @@ CASES = [
     Case("addresses: labels", addresses.parse_url, lambda n: f"https://{'a.' * n}b/"),
     Case("addresses: paths", addresses.parse_url, lambda n: "https://a.b/" + "%" * n),
     Case("hosts", hosts.is_host, lambda n: "a-" * n),
+    Case("HTML: brackets", markup.to_html, lambda n: "[a" * n),
+    Case("HTML: links", markup.to_html, lambda n: "[a](https://a" * n),
+    Case("HTML: addresses", markup.to_html, lambda n: "https://a.." * n),
+    Case("HTML: stars", markup.to_html, lambda n: "**a *" * n),
+    Case("HTML: blank lines", markup.to_html, lambda n: " \n" * n),
+    Case(
+        "keys in bodies",
+        lambda text: unless._BODY_KEY.search(text.encode()),  # noqa: SLF001 - a pattern of ours
+        lambda n: '"apiKey"   : "a' * n,
+    ),
     Case("e-mail addresses", unless._EMAIL.fullmatch, lambda n: "a@" * n),  # noqa: SLF001 - a pattern of ours
     Case("preferences", native_generations._WAIT.fullmatch, lambda n: "wait" + " " * n),  # noqa: SLF001 - the same
 ]

@@ -27,13 +27,14 @@ def test_usage_is_a_table(afterword: Afterword, set_clock: SetClock) -> None:
     assert (shown.exit_code, shown.stderr) == (0, PRICES)
     head, *lines = (" ".join(line.split()) for line in shown.stdout.splitlines())
     assert head == (
-        "DAY FLOW MODEL GENERATIONS SUCCEEDED FAILED CANCELED TOKENS IN TOKENS OUT COST (USD)"
+        "DAY FLOW MODEL GENERATIONS SUCCEEDED FAILED CANCELED TOKENS IN TOKENS OUT"
+        " POSITIVE NEGATIVE ESCALATED COST (USD)"
     )
     assert lines == [
-        f"2026-11-10 chat {CLAUDE} 1 1 0 0 1000 500 0.000875",
-        f"2026-11-10 {FLOW} {LITE} 2 1 1 0 2000 1000 0.000360",
-        f"2026-11-11 {FLOW} (none) 1 1 0 0 0 0 0.000000",
-        "TOTAL 4 3 1 0 3000 1500 0.001235",
+        f"2026-11-10 chat {CLAUDE} 1 1 0 0 1000 500 0 0 0 0.000875",
+        f"2026-11-10 {FLOW} {LITE} 2 1 1 0 2000 1000 0 0 0 0.000360",
+        f"2026-11-11 {FLOW} (none) 1 1 0 0 0 0 0 0 0 0.000000",
+        "TOTAL 4 3 1 0 3000 1500 0 0 0 0.001235",
     ]
 
 
@@ -49,6 +50,9 @@ def test_a_cost_that_is_not_known_is_said_to_be(afterword: Afterword) -> None:
         "0",
         "1000",
         "500",
+        "0",
+        "0",
+        "0",
         "unknown",
     ]
     assert shown.stderr == f"{PRICES}There is no price for: {OWN}.\n"
@@ -68,7 +72,7 @@ def test_usage_as_json_is_what_the_api_shows(
 def test_nothing_used_is_a_table_of_nothing(afterword: Afterword) -> None:
     """Without generations the total is nought, and there is no line beside it."""
     _, total = afterword(*USAGE).stdout.splitlines()
-    assert total.split() == ["TOTAL", *"000000", "0.000000"]
+    assert total.split() == ["TOTAL", *"000000000", "0.000000"]
 
 
 def test_what_cannot_be_asked_for(afterword: Afterword) -> None:

@@ -74,6 +74,8 @@ ROUTES: Mapping[str, Route] = {
     "update_text_generation": Route({Scope.SUBMIT, Scope.READ}, NO_GENERATION),
     "submit_query": Route({Scope.SUBMIT}, NOT_THE_WEBSITE),
     "get_answer": Route({Scope.READ}, NOT_THE_WEBSITE),
+    "answer_query": Route({Scope.SUBMIT, Scope.READ}, NOT_THE_WEBSITE),
+    "give_feedback": Route({Scope.SUBMIT, Scope.READ}, NOT_THE_WEBSITE),
     "generate_flow": Route({Scope.SUBMIT}, NO_FLOW),
     "generate_prompt": Route({Scope.SUBMIT}, NO_FLOW),
     "get_flow_log": Route({Scope.READ}, NO_GENERATION),
@@ -132,7 +134,7 @@ FILTERED = {"list_generations"}
 
 OF_CLASSES = {"submit_mail_classification", "get_mail_classification"}
 """Functions whose flow has classes."""
-OF_ENDED = {"delete_generation", "retry_generation"}
+OF_ENDED = {"delete_generation", "give_feedback", "retry_generation"}
 """Functions that a generation must have ended for."""
 MALFORMED = ("nonsense", "x#y", "a b", "é", "0" * 3_000)
 WRITES = ("PutItem", "UpdateItem", "DeleteItem", "TransactWriteItems", "BatchWriteItem")

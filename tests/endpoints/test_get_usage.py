@@ -54,6 +54,7 @@ def used(
         "answers": answers,
         "tokens_in": 1_000 * answers,
         "tokens_out": 500 * answers,
+        "feedback": {},
         "cost": cost,
     }
 

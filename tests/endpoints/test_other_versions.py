@@ -14,8 +14,10 @@ import pytest
 
 from afterword import clock
 from afterword.errors import ConflictError
-from afterword.generations import Reason, Status
+from afterword.generations import FeedbackKind, Reason, Status
+from afterword.generations.feedback import FeedbackChange
 from afterword.runtime.clients import clients
+from afterword.runtime.stored import read_word
 from afterword.services import services
 from afterword.tenants.keys import Scope
 from afterword.webhooks import Disabled
@@ -153,6 +155,28 @@ def test_unknown_words_are_shown_as_their_text(native: Native, set_clock: SetClo
     day = set_clock().date()
     (tally,) = services().statistics.get_tallies("demo", day, day).values()
     assert tally.failures == {"bored": 1}
+
+
+def test_unknown_feedback_is_shown_and_moves_between_counts(
+    native: Native, set_clock: SetClock
+) -> None:
+    """Feedback of an unknown kind is its text, and a known kind takes its place in the count."""
+    generation_id = native.submitted()
+    services().outbox.cancel("demo", generation_id)
+    bored = FeedbackChange(sets_kind=True, kind=read_word(FeedbackKind, "bored"))
+    services().feedback.give("demo", generation_id, None, bored)
+    shown = native.ask("get_generation", generation_id)["body"]["feedback"]
+    assert shown == {"kind": "bored", "note": None}
+    day = set_clock().date()
+
+    def count() -> Mapping[FeedbackKind, int]:
+        (tally,) = services().statistics.get_tallies("demo", day, day).values()
+        return tally.feedback
+
+    assert count() == {"bored": 1}
+    positive = FeedbackChange(sets_kind=True, kind=FeedbackKind.POSITIVE)
+    services().feedback.give("demo", generation_id, None, positive)
+    assert count() == {"positive": 1}
 
 
 def test_an_unknown_status_is_neither_claimed_nor_ended(

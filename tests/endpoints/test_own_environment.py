@@ -10,6 +10,7 @@ import boto3
 import pytest
 
 from afterword import clock, generations
+from afterword.dialects import unless
 from afterword.engine import waiting
 from afterword.flows.flow import Flow
 from afterword.generations import Submission, SubmissionOptions
@@ -79,6 +80,7 @@ SHOWN_AT_LENGTH = frozenset(
         *("get_text_generation", "update_text_generation"),
         *("generate_flow", "generate_prompt", "get_flow_log", "rate_flow_log"),
         *("submit_query", "get_answer"),
+        *("answer_query", "give_feedback"),
         *("create_content", "update_content", "list_folders", "list_folder_contents"),
         *("submit_generation", "retry_generation", "get_generation", "list_generations"),
         *("cancel_generation", "delete_generation", "create_batch", "get_batch"),
@@ -542,6 +544,67 @@ def test_an_answer_has_what_it_needs(
     assert invoke("get_answer", event)["statusCode"] == 200
     assert asked == ours(deployment, "get_answer")
     assert unused("get_answer") == set()
+
+
+def test_a_realtime_query_has_what_it_needs(  # noqa: PLR0913, PLR0917 - fixtures
+    deployment: Deployment,
+    tenant: Tenant,
+    load_event: Callable[[str], Event],
+    set_clock: SetClock,
+    run_alone: Callable[[str], set[str]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The realtime query's function uses all its variables and permissions, and no other."""
+    monkeypatch.setattr(waiting, "WAIT_SECONDS", 0.0)
+    services().registry.set_limits("demo", Limits(running_at_once=2))
+    lose_slot(ID)
+    lose_slot(OTHER_ID)
+    set_clock.advance(minutes=2)
+    chat = json.dumps({**json.loads(FLOW_DOCUMENT), "type": "chat"})
+    services().registry.put_flow("demo", FLOW, chat)
+    sent = {"query": "Why?", "sessionId": "s", "visitorId": "v", "metadata": {"a": BIG}}
+    event = load_event("answer_query")
+    event["headers"] |= {"x-api-key": tenant.key, "idempotency-key": "case-457"}
+    event["body"] = json.dumps(sent)
+    asked = run_alone("answer_query")
+    assert invoke("answer_query", event)["statusCode"] == 504
+    somebody_else_succeeds(generations.id_for_key("demo", "case-457"))
+    assert invoke("answer_query", event)["statusCode"] == 200
+    assert messages_in("Queue") == 1
+    assert asked == ours(deployment, "answer_query")
+    assert unused("answer_query") == set()
+
+
+def test_feedback_has_what_it_needs(
+    deployment: Deployment,
+    tenant: Tenant,
+    load_event: Callable[[str], Event],
+    set_clock: SetClock,
+    run_alone: Callable[[str], set[str]],
+) -> None:
+    """The feedback's function uses all its variables and permissions, and no other."""
+    submission = Submission(
+        dialect="unless",
+        flow=FLOW,
+        inputs={"text": BIG},
+        template=None,
+        external={},
+        conversation="s",
+    )
+    options = SubmissionOptions(flow_version=1, retention=timedelta(days=30))
+    for question_id in (ID, OTHER_ID):
+        services().store.put("demo", question_id, submission, options)
+        somebody_else_succeeds(question_id)
+        set_clock.advance(seconds=1)
+    rated = {"sender": "bot", "uuid": unless.make_turn_id(ID, "bot")}
+    chat = {"history": [rated], "conversationId": f"async-{OTHER_ID}"}
+    event = load_event("give_feedback")
+    event["headers"]["x-api-key"] = tenant.key
+    event["body"] = json.dumps({"websiteId": FLOW, "chatDataJson": chat, "feedback": "positive"})
+    asked = run_alone("give_feedback")
+    assert invoke("give_feedback", event)["statusCode"] == 200
+    assert asked == ours(deployment, "give_feedback")
+    assert unused("give_feedback") == set()
 
 
 def content_event(event: Event, key: str, **fields: object) -> Event:

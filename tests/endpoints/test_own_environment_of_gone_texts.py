@@ -44,6 +44,7 @@ BODIES: Mapping[str, Any] = {
     "generate_flow": {"userId": "u", "flow": {"inputs": {"text": BIG}}},
     "generate_prompt": {"prompt": {"promptId": FLOW, "inputs": {"text": BIG}}},
     "submit_query": {"query": "Why?", "sessionId": "s", "visitorId": "v", "metadata": {"a": BIG}},
+    "answer_query": {"query": "Why?", "sessionId": "s", "visitorId": "v", "metadata": {"a": BIG}},
     "submit_generation": {"flow": FLOW, "inputs": {"text": BIG}},
 }
 """Requests with big texts, by the functions that submit them."""

@@ -8,14 +8,12 @@ import pytest
 from pydantic import ValidationError
 
 from afterword.engine import prompting
-from afterword.engine.prompting import build_prompt, build_question, select_turns
+from afterword.engine.prompting import Asked, build_prompt, build_question, select_turns
 from afterword.flows import inputs, placeholders
 from afterword.flows.flow import Context, Flow, FlowType, Step
-from afterword.generations import Completion, FailedError, Generation, Reason, Status, Values
-from afterword.generations.details import GenerationDetail
+from afterword.generations import Completion, FailedError, Reason, Values
 from afterword.knowledge.ranking import Origin, Ranked
 from afterword.models import Attachment, ChatTurn, Prompt
-from tests.conftest import START
 from tests.harness.seeds import SEED_PARAMS, seeded
 
 STEP = Step(name="reply", instructions="Answer politely.", max_tokens=300, temperature=0.2)
@@ -579,34 +577,9 @@ def test_a_wrong_context_is_refused_with_its_place(context: Mapping[str, object]
 # --- conversations -------------------------------------------------------------------------------
 
 
-def asked(question: str, answer: str | None) -> GenerationDetail:
+def asked(question: str, answer: str | None) -> Asked:
     """Return an earlier question, with its answer if it has one."""
-    done = None
-    if answer is not None:
-        done = Completion(text=answer, model="m", stop_reason="stop", tokens_in=1, tokens_out=1)
-    generation = Generation(
-        tenant="demo",
-        id="g",
-        dialect="unless",
-        flow="f",
-        flow_version=1,
-        status=Status.FAILED if answer is None else Status.SUCCEEDED,
-        attempt=1,
-        created_at=START,
-        deadline_at=START,
-        finished_at=START,
-        external={},
-        completion=done,
-        reason=None,
-        message=None,
-        retry_of=None,
-    )
-    return GenerationDetail(
-        generation=generation,
-        order="",
-        inputs={"question": question},
-        files=(),
-    )
+    return Asked({"question": question}, answer)
 
 
 def test_the_newest_turns_that_fit_are_told() -> None:

@@ -13,7 +13,7 @@ from urllib.parse import quote, urlencode
 import pytest
 
 from afterword import clock
-from afterword.dialects import native, promptitude
+from afterword.dialects import native, promptitude, unless
 from afterword.engine import waiting
 from afterword.generations import Status
 from afterword.knowledge import Draft
@@ -23,6 +23,7 @@ from afterword.tenants.keys import Scope
 from tests.conftest import FLOW, Call, Event, Stored, Tenant
 from tests.fuzz.contract import SUBMISSION, Operation
 from tests.fuzz.gateway import Gateway, HttpRequest, HttpResponse
+from tests.harness.api import QUESTION
 from tests.harness.belongings import generation_parameters, make_belongings, submitted
 from tests.harness.classes import give_classes, submit_classification
 from tests.harness.deployment import DEFAULT_ROUTE, REFERENCES, Deployment
@@ -30,7 +31,7 @@ from tests.harness.fake_model import completion
 from tests.harness.stand_in_aws import made_once, read_items, read_object_keys
 
 MANY = 20
-WAITING = (native.NAME, promptitude.NAME)
+WAITING = (native.NAME, promptitude.NAME, unless.NAME)
 """Dialects whose clients wait for a generation's end."""
 OWNED = ("/v1/content", "/v1/flows", "/v1/keys", "/v1/usage", "/v1/webhooks")
 """Operations that a key for one flow may not do, or not all of it."""
@@ -82,6 +83,8 @@ class World:
         if "queryStringParameters" in event:
             sent = {name: parameters[name] for name in event["queryStringParameters"]}
             event |= {"queryStringParameters": sent, "rawQueryString": urlencode(sent)}
+        if "questionId" in parameters and "body" in event:
+            event["body"] = event["body"].replace(QUESTION, parameters["questionId"])
         if "pathParameters" in event:
             event["pathParameters"] = {name: parameters[name] for name in event["pathParameters"]}
         return event
@@ -186,6 +189,9 @@ def anew(tenant: Tenant) -> Mapping[str, Callable[[], Mapping[str, str]]]:
         services().outbox.cancel(tenant.id, generation["id"])
         return generation
 
+    def answered() -> Mapping[str, str]:
+        return {"questionId": ended()["id"]}
+
     def key() -> Mapping[str, str]:
         return {"keyId": services().registry.create_key(tenant.id, [Scope.READ])[0].id}
 
@@ -214,6 +220,7 @@ def anew(tenant: Tenant) -> Mapping[str, Callable[[], Mapping[str, str]]]:
         "delete_content": content,
         "remove_content": content,
         "delete_generation": ended,
+        "give_feedback": answered,
         "retry_generation": ended,
         "create_webhook": webhook,
         "delete_webhook": webhook,

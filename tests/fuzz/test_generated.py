@@ -55,6 +55,8 @@ def test_generated_requests(
             case.path_parameters = {name: known[name] for name in names}
             if "questionId" in (case.query or {}):
                 case.query["questionId"] = world.parameters["questionId"]
+            if operation.name == "give_feedback" and isinstance(case.body, dict):
+                case.body["questionId"] = known["questionId"]
         headers = world.credentials(operation) if known_key else {}
 
         def ask() -> HttpResponse:

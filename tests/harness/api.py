@@ -9,6 +9,9 @@ from urllib.parse import urlencode
 
 from tests.conftest import ROOT, Event, LambdaContext
 
+QUESTION = "019a6f3e-7c00-7000-8000-000000000001"
+"""The question of the sample events."""
+
 
 def routes() -> dict[str, str]:
     """Return the functions of all HTTP routes by their routes, as the sample events have them."""
@@ -39,7 +42,8 @@ def parsed(result: Mapping[str, Any]) -> dict[str, Any]:
 class Api:
     """A client of all endpoints, with a key ("" for none).
 
-    `parameters` stand where a sample event has parameters of these names, in path or query.
+    `parameters` stand where a sample event has parameters of these names, in path or query, and
+    `questionId` in its body.
     """
 
     key: str = ""
@@ -68,6 +72,8 @@ class Api:
             if sent.pop(name, None) is not None and self.key:
                 sent[name] = self.key if name == "x-api-key" else f"Bearer {self.key}"
         sent |= headers or {}
+        if body is None and "questionId" in self.parameters and "body" in event:
+            event["body"] = event["body"].replace(QUESTION, self.parameters["questionId"])
         if body is not None:
             text = body if isinstance(body, str) else json.dumps(body)
             event |= {"body": text, "isBase64Encoded": False}

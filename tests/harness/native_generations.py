@@ -96,6 +96,7 @@ def generation(generation_id: str, **changes: object) -> dict[str, object]:
         "retry_of": None,
         "title": None,
         "rating": None,
+        "feedback": None,
         "gone": False,
         "links": {"self": path, "cancel": f"{path}/cancel"},
         **changes,

@@ -37,6 +37,7 @@ from afterword.runtime.dynamodb import (
     text,
 )
 from tests.conftest import Call
+from tests.harness.deployment import REFERENCES
 
 NAME = "things"
 ID = "019a6f3e-7c00-7000-8000-000000000001"
@@ -531,6 +532,21 @@ def test_a_transaction_that_fails_does_none_of_its_writes(table: Table) -> None:
         )
     assert canceled.value.reasons == ["None", "ConditionalCheckFailed"]
     assert (table.get(ABSENT), table.get(KEY)) == (None, THING)
+
+
+@pytest.mark.parametrize("status", ["queued", "done"])
+def test_a_transaction_may_write_to_another_table(table: Table, status: str) -> None:
+    """A prepared write of another table happens with the others, or not at all."""
+    statistics = Table(clients().dynamodb, REFERENCES["StatisticsTable"])
+    counted = statistics.prepare(Update(key=KEY, adds={"count": 1}))
+    change = Update(key=KEY, adds={"attempt": 1}, condition=equals("status", text(status)))
+    if status == "queued":
+        table.transact([change], [counted])
+        assert statistics.get(KEY) == {**KEY, "count": number(1)}
+    else:
+        with pytest.raises(TransactionCanceledError):
+            table.transact([change], [counted])
+        assert (statistics.get(KEY), table.get(KEY)) == (None, THING)
 
 
 def test_a_delete_of_a_transaction_has_its_condition(table: Table) -> None:

@@ -318,6 +318,7 @@ ACCEPTS = {
     "generate_flow",
     "generate_prompt",
     "submit_query",
+    "answer_query",
     "submit_generation",
 }
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from afterword.batches.store import BatchStore
     from afterword.engine.admission import Limiter
     from afterword.engine.attempts import Worker
+    from afterword.engine.feedback import FeedbackKeeper
     from afterword.engine.metrics import Metrics
     from afterword.engine.model_access import ModelAccess
     from afterword.engine.notifications import Bus, Notifier
@@ -262,6 +263,13 @@ class Services:
 
         table = self.settings.statistics_table
         return Statistics(self._clients.dynamodb, table, self.listings)
+
+    @cached_property
+    def feedback(self) -> "FeedbackKeeper":
+        """Readers' feedback on ends."""
+        from afterword.engine.feedback import FeedbackKeeper
+
+        return FeedbackKeeper(self.store, self.statistics)
 
     # --- batches ---------------------------------------------------------------------------------
 

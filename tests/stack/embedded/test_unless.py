@@ -140,6 +140,25 @@ def test_a_session_is_one_conversation(connect: Callable[..., httpx.Client]) -> 
     ]
 
 
+def test_a_client_goes_on_with_its_own_chat_data(connect: Callable[..., httpx.Client]) -> None:
+    """A realtime query answers after the turns that were sent, and its answer can be judged."""
+    client = connect()
+    sent = {"sender": "user", "message": "Hello"}, {"sender": "bot", "message": "Welcome."}
+    body = {"query": ASKED, "sessionId": f"s-{uuid.uuid4()}", "visitorId": "v-1"}
+    response = client.post("/api/v1/ai/query", json={**body, "chatDataJson": {"history": sent}})
+    assert response.status_code in {200, 504}, response.text
+    if response.status_code == 504:
+        finish(client, response.json()["questionId"])
+        return
+    chat = response.json()
+    assert chat["history"][:2] == [*sent]
+    judged = {"chatDataJson": chat, "feedback": "negative"}
+    response = client.post("/api/v1/ai/feedback", json=judged)
+    assert (response.status_code, response.json()["feedback"]) == (200, "negative")
+    answer = read(client, response.json()["questionId"])
+    assert answer["chatData"]["history"][-1]["feedback"] == "negative"
+
+
 def test_two_questions_at_once_are_both_in_the_history(
     connect: Callable[..., httpx.Client],
 ) -> None:

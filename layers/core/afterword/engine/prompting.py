@@ -12,7 +12,6 @@ from afterword.flows.flow import CONTEXT, Context, Flow, Step
 from afterword.flows.placeholders import Template
 from afterword.generations import Completion, ContextFilter, FailedError, Reason, Values
 from afterword.generations.claims import Claim
-from afterword.generations.details import GenerationDetail
 from afterword.generations.listings import Listings
 from afterword.generations.store import GenerationStore
 from afterword.knowledge.ranking import Ranked
@@ -50,12 +49,20 @@ _FILL_IN = (
 
 
 @dataclass(frozen=True, slots=True)
+class Asked:
+    """An earlier question of a conversation, and its answer; None without one."""
+
+    inputs: Values
+    answer: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class PromptSources:
     """The flow, files and earlier questions of a claim, read once for all its steps."""
 
     flow: Flow
     files: PreparedFiles
-    earlier: Sequence[GenerationDetail]
+    earlier: Sequence[Asked]
 
 
 class Prompter:
@@ -92,14 +99,25 @@ class Prompter:
             claim.files, steps, self._documents, self._store.read_file, deadline
         )
 
-    def _read_earlier(self, claim: Claim) -> Sequence[GenerationDetail]:
-        """Return the earlier questions of the claim's conversation, oldest first."""
+    def _read_earlier(self, claim: Claim) -> Sequence[Asked]:
+        """Return the turns that the client has sent, else those of the conversation, oldest first.
+
+        A sent question stands for the first input, like the question that follows on it.
+        """
+        if claim.earlier is not None:
+            name = next(iter(claim.inputs), "")
+            return [Asked({name: turn.question}, turn.answer) for turn in claim.earlier]
         if claim.conversation is None:
             return ()
         questions = self._listings.read_conversation(
             claim.tenant, claim.flow, claim.conversation, until=claim.order
         )
-        return [each for each in questions if each.generation.id != claim.id]
+        return [
+            Asked(each.inputs, None if completion is None else completion.text)
+            for each in questions
+            if each.generation.id != claim.id
+            for completion in [each.generation.completion]
+        ]
 
     def find_passages(self, claim: Claim, sources: PromptSources, step: Step) -> Sequence[Ranked]:
         """Return the passages of a step's context.
@@ -176,7 +194,7 @@ def _cut(parts: Iterable[str]) -> str:
     return "".join(taken)
 
 
-def select_turns(earlier: Sequence[GenerationDetail], tokens: int) -> tuple[ChatTurn, ...]:
+def select_turns(earlier: Sequence[Asked], tokens: int) -> tuple[ChatTurn, ...]:
     """Return the newest turns of a conversation that fit into so many tokens, oldest first.
 
     A token counts as CHARACTERS_PER_TOKEN characters. Questions without an answer are left out, and
@@ -184,15 +202,14 @@ def select_turns(earlier: Sequence[GenerationDetail], tokens: int) -> tuple[Chat
     """
     chosen: list[ChatTurn] = []
     room = tokens * CHARACTERS_PER_TOKEN
-    for listed in reversed(earlier):
-        completion = listed.generation.completion
-        asked = "\n".join(text for _, text in _each(listed.inputs))
-        if completion is None or not asked.strip() or not completion.text.strip():
+    for each in reversed(earlier):
+        asked = "\n".join(text for _, text in _each(each.inputs))
+        if each.answer is None or not asked.strip() or not each.answer.strip():
             continue
-        room -= len(asked) + len(completion.text)
+        room -= len(asked) + len(each.answer)
         if room < 0:
             break
-        chosen.append(ChatTurn(question=asked, answer=completion.text))
+        chosen.append(ChatTurn(question=asked, answer=each.answer))
     return tuple(reversed(chosen))
 
 

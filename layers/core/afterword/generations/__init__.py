@@ -113,6 +113,14 @@ class ContextFilter:
     tags: tuple[str, ...] | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class EarlierTurn:
+    """A question that came before, and its answer, in a client's words."""
+
+    question: str
+    answer: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Submission:
     """A request after its dialect has parsed it.
@@ -122,7 +130,8 @@ class Submission:
     caller's JSON texts by name, which return unchanged with the result and never reach a model.
     `deadline` is the longest time to its end, None for the flow's. `context` are selections of the
     knowledge base by step. `conversation` names the earlier questions to the same flow that this
-    one follows on. `webhook_url` receives its end, beside the tenant's webhook endpoints. With
+    one follows on. `earlier` are turns that the client has sent in place of those, oldest first;
+    None without. `webhook_url` receives its end, beside the tenant's webhook endpoints. With
     `classifies` a class is asked for, of a flow whose last step has classes.
     """
 
@@ -137,6 +146,7 @@ class Submission:
     conversation: str | None = None
     webhook_url: str | None = None
     classifies: bool = False
+    earlier: tuple[EarlierTurn, ...] | None = None
 
     def fingerprint(self) -> str:
         """Return a digest that only equal submissions share."""
@@ -155,6 +165,8 @@ class Submission:
             parts.append({"webhook_url": self.webhook_url})
         if self.classifies:
             parts.append({"classifies": True})
+        if self.earlier is not None:
+            parts.append({"earlier": [[each.question, each.answer] for each in self.earlier]})
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
@@ -229,15 +241,31 @@ class Completion:
     tokens: tuple[AnswerToken, ...] = ()
 
 
+class FeedbackKind(StrEnum):
+    """A reader's judgment of an end; an escalated one is left to a person."""
+
+    POSITIVE = "positive"
+    NEGATIVE = "negative"
+    ESCALATED = "escalated"
+
+
+@dataclass(frozen=True, slots=True)
+class Feedback:
+    """A reader's feedback on an end: a kind, a note, or both."""
+
+    kind: FeedbackKind | None
+    note: str | None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Generation:
     """One request for text, as its owner reads it.
 
     A succeeded one has a `completion`, a failed one a `reason` and a `message`. `rating` is its
-    reader's, from 1 to 3, and `title` its owner's. `tokens_in` and `tokens_out` are None while it
-    is open, and where no model has answered. `gone` says that one of its texts, which was too big
-    for its item, is gone from the bucket; a result that is gone leaves no completion. `classifies`
-    says that a class was asked for.
+    reader's, from 1 to 3, `feedback` its reader's too, and `title` its owner's. `tokens_in` and
+    `tokens_out` are None while it is open, and where no model has answered. `gone` says that one of
+    its texts, which was too big for its item, is gone from the bucket; a result that is gone leaves
+    no completion. `classifies` says that a class was asked for.
     """
 
     tenant: str
@@ -261,6 +289,7 @@ class Generation:
     tokens_out: int | None = None
     gone: bool = False
     classifies: bool = False
+    feedback: Feedback | None = None
 
     @property
     def has_lost_result(self) -> bool:

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from afterword.errors import AfterwordError
-from afterword.generations import Completion, ContextFilter
+from afterword.generations import Completion, ContextFilter, EarlierTurn
 
 if TYPE_CHECKING:
     from afterword.files import StoredFile
@@ -51,8 +51,9 @@ class Claim:
     `failures` are the attempts that ended in a timeout or a lost worker; throttling adds none.
     `results` are those of the flow's first steps, which earlier attempts have finished. `order` is
     its place among the questions of its conversation. `calls` are this attempt's calls of models so
-    far. `gone` says that its inputs, or the results of steps, are gone from the bucket, and none
-    of them are here.
+    far. `earlier` are the turns that its client has sent, None for those of its conversation.
+    `gone` says that its inputs, or the results of steps, are gone from the bucket, and none of them
+    are here.
     """
 
     tenant: str
@@ -73,6 +74,7 @@ class Claim:
     slot: str | None = None
     notify: bool = False
     gone: bool = False
+    earlier: tuple[EarlierTurn, ...] | None = None
     calls: list[ModelCall] = field(default_factory=list, compare=False)
 
     @property

@@ -12,7 +12,8 @@ Keys of the table and its indexes:
     ended_in, list_key            by_end, sparse, from the end on: hour of the end and a shard
 
 Times are milliseconds since the epoch; only `expires_at`, for DynamoDB's TTL, has seconds.
-`answers` are the tokens of each answer of a model, as JSON. `request`, `external` and `text` are
+`answers` are the tokens of each answer of a model, as JSON. `feedback` and `feedback_note` are the
+kind and the note of its reader's feedback. `request`, `external` and `text` are
 texts; for a text too big for the item, `<name>_key` is its key in the bucket instead. `step_1`,
 `step_2`, … are the results of the flow's steps before the last. `claimed_at` is the time of the
 first claim. One that asks for a class has `classifies`. A running one has `lease_until`, and a
@@ -36,6 +37,9 @@ from afterword.generations import (
     MAX_REFERENCE,
     Completion,
     ContextFilter,
+    EarlierTurn,
+    Feedback,
+    FeedbackKind,
     Generation,
     Output,
     Reason,
@@ -55,6 +59,7 @@ from afterword.generations.ends import (
     Outcome,
     Stalled,
 )
+from afterword.generations.feedback import RatedEnd
 from afterword.runtime.dynamodb import Item, Value, millis, time_of
 from afterword.runtime.payloads import INLINE_BYTES
 from afterword.runtime.stored import read_fields, read_word
@@ -116,14 +121,7 @@ class Items:
         now = clock.now()
         writer = generations.new_writer()
         files = list(self._stored(tenant, generation_id, submission, writer))
-        request: dict[str, object] = {
-            "inputs": dict(submission.inputs),
-            "template": submission.template,
-        }
-        if files:
-            request["files"] = [asdict(file) for file in files]
-        if submission.context:
-            request["context"] = {step: asdict(each) for step, each in submission.context.items()}
+        request = _request(submission, files)
         texts = {"request": json.dumps(request, ensure_ascii=False)}
         if submission.external:
             texts["external"] = json.dumps(dict(submission.external), ensure_ascii=False)
@@ -226,6 +224,7 @@ class Items:
             slot=slot_of(item),
             notify="notify" in item,
             gone=gone,
+            earlier=_earlier(request),
         )
 
     def submission(self, item: Item) -> Submission:
@@ -252,6 +251,7 @@ class Items:
             conversation=_conversation(item),
             webhook_url=_webhook_url(item),
             classifies="classifies" in item,
+            earlier=_earlier(request),
         )
 
     def generation(self, item: Item) -> Generation:
@@ -286,6 +286,7 @@ class Items:
             tokens_out=tokens_out,
             gone=external is None or (completion is None and status is Status.SUCCEEDED),
             classifies="classifies" in item,
+            feedback=read_feedback(item),
         )
 
     def listed(self, item: Item) -> GenerationDetail:
@@ -379,6 +380,21 @@ def _writer(claim: Claim) -> str:
     return f"{claim.attempt}-{generations.new_writer()}"
 
 
+def _request(submission: Submission, files: Sequence[StoredFile]) -> Mapping[str, object]:
+    """Return the parts of a submission that are one text."""
+    request: dict[str, object] = {
+        "inputs": dict(submission.inputs),
+        "template": submission.template,
+    }
+    if files:
+        request["files"] = [asdict(file) for file in files]
+    if submission.context:
+        request["context"] = {step: asdict(each) for step, each in submission.context.items()}
+    if submission.earlier is not None:
+        request["earlier"] = [asdict(each) for each in submission.earlier]
+    return request
+
+
 def _files(request: Mapping[str, Any]) -> tuple[StoredFile, ...]:
     return tuple(read_fields(StoredFile, file) for file in request.get("files", ()))
 
@@ -388,6 +404,12 @@ def _context(request: Mapping[str, Any]) -> Mapping[str, ContextFilter]:
         step: ContextFilter(folders=_ids(each.get("folders")), tags=_ids(each.get("tags")))
         for step, each in request.get("context", {}).items()
     }
+
+
+def _earlier(request: Mapping[str, Any]) -> tuple[EarlierTurn, ...] | None:
+    if "earlier" not in request:
+        return None
+    return tuple(read_fields(EarlierTurn, turn) for turn in request["earlier"])
 
 
 def _ids(ids: list[str] | None) -> tuple[str, ...] | None:
@@ -529,6 +551,25 @@ def read_outcome(item: Item) -> Outcome:
         status=read_word(Status, item["status"]["S"]),  # a count by the word itself
         reason=_reason(item),
         answers=tuple(TokenUsage(*answer[:3]) for answer in each),
+    )
+
+
+def read_feedback(item: Item) -> Feedback | None:
+    """Return the feedback of an item's generation; None without."""
+    kind = read_word(FeedbackKind, item["feedback"]["S"]) if "feedback" in item else None
+    note = item["feedback_note"]["S"] if "feedback_note" in item else None
+    return None if kind is None and note is None else Feedback(kind, note)
+
+
+def read_rated_end(item: Item) -> RatedEnd:
+    """Return an ended generation's item as its feedback finds it."""
+    return RatedEnd(
+        id=item["id"]["S"],
+        outcome=read_outcome(item),
+        finished_at=time_of(item, "finished_at"),
+        conversation=_conversation(item),
+        order=item["list_order"]["S"],
+        feedback=read_feedback(item),
     )
 
 

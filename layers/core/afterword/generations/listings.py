@@ -166,15 +166,29 @@ class Listings:
         At most `limit`, and fewer where their texts are too big for a page. Takes a query of the
         index and a consistent batch read of the items. Expired generations are left out.
         """
+        keys = self._find_questions(tenant, flow, conversation, until, limit)
+        found = self._read_all(keys, consistent=True)
+        there = [found[key] for key in keys if is_there(found.get(key))]
+        return _each(self._items.listed, there, _characters)[::-1]
+
+    def list_questions(self, tenant: str, flow: str, conversation: str, *, until: str) -> list[str]:
+        """Return the ids of a conversation's newest questions, newest first, up to `until`.
+
+        MAX_TURNS at most. Takes a query of the index.
+        """
+        keys = self._find_questions(tenant, flow, conversation, until, MAX_TURNS)
+        return [key.removeprefix(items.partition_key(tenant, "")) for key in keys]
+
+    def _find_questions(
+        self, tenant: str, flow: str, conversation: str, until: str, limit: int
+    ) -> list[str]:
+        """Return the keys of a conversation's newest questions, newest first."""
         key = items.conversation_key(tenant, flow, conversation)
         condition = equals("conversation", text(key)) & at_most("list_order", text(until))
         read = next(
             self._table.pages(condition, index="by_conversation", descending=True, limit=limit)
         )
-        keys = [item["pk"]["S"] for item in read.items]
-        found = self._read_all(keys, consistent=True)
-        there = [found[key] for key in keys if is_there(found.get(key))]
-        return _each(self._items.listed, there, _characters)[::-1]
+        return [item["pk"]["S"] for item in read.items]
 
     def read_ended(self, hour: "datetime", tenant: str | None = None) -> Iterator[Outcome]:
         """Yield the generations that ended in the hour from `hour` on, of one tenant or of all.

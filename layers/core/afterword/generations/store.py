@@ -14,6 +14,7 @@ The writes and their conditions:
     fail_unclaimed   queued, or running with its lease run out    -> failed (dead letter, deadline)
     cancel           queued or running                            -> canceled
     mark_dispatched  terminal                                     -> the same, out of by_due
+    set_feedback     terminal, its feedback still of that kind    -> the same, with feedback
     delete           terminal                                     -> the same, without its texts
 
 Between put and the end the sweeper moves `due_at`, and a requeue moves it behind the next try. An
@@ -37,6 +38,7 @@ from afterword.errors import ConflictError, GoneError, NotFoundError, Unavailabl
 from afterword.generations import (
     Completion,
     FailedError,
+    Feedback,
     Generation,
     Reason,
     Status,
@@ -55,6 +57,7 @@ from afterword.generations.ends import (
     ObjectSweep,
     Stalled,
 )
+from afterword.generations.feedback import RatedEnd
 from afterword.generations.items import READERS, Items, is_there, partition_key
 from afterword.generations.progress import Progress, read_progress
 from afterword.runtime import telemetry
@@ -62,7 +65,10 @@ from afterword.runtime.dynamodb import (
     Condition,
     ConditionFailed,
     Item,
+    PreparedWrite,
     Table,
+    TransactionCanceledError,
+    Update,
     Value,
     above,
     absent,
@@ -176,6 +182,48 @@ class GenerationStore:
         return self._items.generation(
             self._set_or_remove(tenant, generation_id, flow, "rating", value)
         )
+
+    def get_rated_end(self, tenant: str, generation_id: str, flow: str | None = None) -> RatedEnd:
+        """Return an ended generation, of a flow if one is given, for feedback on it.
+
+        Raises NotFoundError if there is no such generation, and ConflictError if it is open.
+        """
+        item = self._found(tenant, generation_id)
+        if flow not in {None, item["flow"]["S"]}:
+            raise NotFoundError("There is no such generation.")
+        if not _terminal(item):
+            raise ConflictError("The generation has not ended: there is nothing to judge yet.")
+        return items.read_rated_end(item)
+
+    def set_feedback(
+        self, end: RatedEnd, feedback: Feedback | None, count: PreparedWrite | None
+    ) -> bool:
+        """Set the feedback on an end, or remove it with None. False if it has changed meanwhile.
+
+        `count` is the write of another table that counts a change of the kind, once: both happen,
+        or neither does. Raises TransactionCanceledError where another write is in the way.
+        """
+        condition = (
+            exists("finished_at") & absent("deleted_at") & above("expires_at", seconds(clock.now()))
+        )
+        condition &= absent("feedback") if end.kind is None else equals("feedback", text(end.kind))
+        parts = {
+            "feedback": None if feedback is None else feedback.kind,
+            "feedback_note": None if feedback is None else feedback.note,
+        }
+        update = Update(
+            key=_key(end.outcome.tenant, end.id),
+            sets={name: text(part) for name, part in parts.items() if part is not None},
+            removes=[name for name, part in parts.items() if part is None],
+            condition=condition,
+        )
+        try:
+            self._table.transact([update], () if count is None else (count,))
+        except TransactionCanceledError as error:
+            if error.reasons[0] != "ConditionalCheckFailed":
+                raise
+            return False
+        return True
 
     def _set_or_remove(
         self,
@@ -539,7 +587,7 @@ class GenerationStore:
             raise ConflictError("The generation has not ended: cancel it first.")
         objects = self._items.objects(item)
         left = items.TOMBSTONE_ATTRIBUTES | ({"webhook_url"} if "due_at" in item else set())
-        gone = sorted({*item, "title", "rating", "retried_as"} - left)
+        gone = sorted({*item, "title", "rating", "feedback", "feedback_note", "retried_as"} - left)
         tokens_in, tokens_out = items.tokens_of(item)
         deleted = {"deleted_at": millis(clock.now()), "write_id": unique()}
         outcome = self._table.update(

@@ -45,6 +45,8 @@ if TYPE_CHECKING:
 
 type Value = AttributeValueTypeDef
 type Item = Mapping[str, Value]
+type PreparedWrite = TransactWriteItemTypeDef
+"""A write of a table, for a transaction that begins at another table."""
 
 READ_WAITS = (0.0, 0.0, 0.05, 0.1, 0.2, 0.4)
 """Seconds before each try of a batch read, since throttling leaves keys unread."""
@@ -431,19 +433,22 @@ class Table:
         answer = self._client.delete_item(TableName=self._name, Key=key, ReturnValues="ALL_OLD")
         return answer.get("Attributes")
 
-    def transact(self, writes: Iterable[Put | Update | Delete]) -> None:
-        """Do up to 100 writes of different items, all or none.
+    def transact(
+        self, writes: Iterable[Put | Update | Delete], others: Iterable[PreparedWrite] = ()
+    ) -> None:
+        """Do up to 100 writes of different items, all or none; `others` are of other tables.
 
         Raises TransactionCanceledError if a condition fails, or another transaction is in the way.
         """
         try:
-            self._client.transact_write_items(TransactItems=list(map(self._write, writes)))
+            self._client.transact_write_items(TransactItems=[*map(self.prepare, writes), *others])
         except ClientError as error:
             if error.response["Error"]["Code"] != "TransactionCanceledException":
                 raise
             raise TransactionCanceledError(error.response, error.operation_name) from error
 
-    def _write(self, write: Put | Update | Delete) -> "TransactWriteItemTypeDef":
+    def prepare(self, write: Put | Update | Delete) -> PreparedWrite:
+        """Return a write of this table for a transaction of another one."""
         match write:
             case Put():
                 return {"Put": self._put(write)}

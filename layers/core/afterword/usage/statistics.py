@@ -12,27 +12,33 @@ each run writes the tallies of later hours too, as they stand; the last write of
 The statistics table, which no other module knows; days and hours are UTC:
 
 pk          sk                      attributes
-<tenant>    <day>#<flow>#<model>    `h00` … `h23`, the tally of each hour of the day; expires_at
+<tenant>    <day>#<flow>#<model>    `h00` … `h23`, the tally of each hour of the day; expires_at;
+                                    `feedback_<kind>`, a count over the whole day
 #           counted                 `until`: earlier hours are in the table, for all tenants;
                                     `busiest`: the most ends of a tenant in the last of them
 
 A generation counts under the model of its last answer, or no model (``) without an answer. Answers
 and tokens count under their own models: a flow of several steps may have several.
+
+Feedback comes when an hour may have been summed up long ago. So its own write counts it, in one
+transaction, in the row of the generation and on the day of its end.
 """
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 from afterword import clock
-from afterword.generations import Reason, Status
+from afterword.generations import FeedbackKind, Reason, Status
 from afterword.runtime import telemetry
 from afterword.runtime.dynamodb import (
     Item,
+    PreparedWrite,
     Table,
+    Update,
     absent,
     below,
     between,
@@ -66,6 +72,7 @@ STOP_SECONDS = 30.0
 _HOUR = timedelta(hours=1)
 _COUNTED: Item = {"pk": {"S": "#"}, "sk": {"S": "counted"}}
 _FAILED = "failed:"
+_FEEDBACK = "feedback_"
 _OF_ANSWERS = frozenset({"answers", "tokens_in", "tokens_out"})
 
 
@@ -89,7 +96,7 @@ class Cell(NamedTuple):
 class Tally:
     """Counts of generations by end, and of their answers and tokens.
 
-    `failures` are counted by reason.
+    `failures` are counted by reason, and `feedback` on ends by its kind.
     """
 
     succeeded: int
@@ -98,6 +105,7 @@ class Tally:
     answers: int
     tokens_in: int
     tokens_out: int
+    feedback: Mapping[FeedbackKind, int] = field(default_factory=dict)
 
     @property
     def failed(self) -> int:
@@ -160,11 +168,14 @@ class Statistics:
         until = self._position().until
         sums: dict[Cell, Counter[str]] = {}
         written: dict[datetime, dict[Cell, Counter[str]]] = {}
-        for cell, hour, count in self._kept(tenant, first, last):
-            if hour < until:
-                sums.setdefault(cell, Counter()).update(count)
-            else:
-                written.setdefault(hour, {})[cell] = count
+        for cell, row in self._rows(tenant, first, last):
+            if feedback := _feedback_of(row):
+                sums.setdefault(cell, Counter()).update(feedback)
+            for hour, count in _hours_of(cell, row):
+                if hour < until:
+                    sums.setdefault(cell, Counter()).update(count)
+                else:
+                    written.setdefault(hour, {})[cell] = count
         hour = max(until, datetime(first.year, first.month, first.day, tzinfo=UTC))
         while hour <= clock.now() and hour.date() <= last:
             for cell, count in self._sum_open(hour, tenant, written.get(hour)).items():
@@ -185,31 +196,40 @@ class Statistics:
         some = list(islice(outcomes, REPORTED_ENDS + 1))
         return written if len(some) > REPORTED_ENDS else _summed(hour, some)
 
-    def _kept(
-        self, tenant: str, first: date, last: date
-    ) -> Iterator[tuple[Cell, datetime, Counter[str]]]:
+    def prepare_feedback(
+        self,
+        outcome: "Outcome",
+        finished_at: datetime,
+        before: FeedbackKind | None,
+        after: FeedbackKind | None,
+    ) -> PreparedWrite:
+        """Return the write that counts a change of the feedback on an end."""
+        model = outcome.answers[-1].model if outcome.answers else None
+        cell = Cell(outcome.tenant, finished_at.date(), outcome.flow, model)
+        changes = ((before, -1), (after, 1))
+        return self._table.prepare(
+            Update(
+                key=_row_key(cell),
+                sets={"expires_at": seconds(_expiry(cell))},
+                adds={f"{_FEEDBACK}{kind}": by for kind, by in changes if kind is not None},
+            )
+        )
+
+    def _rows(self, tenant: str, first: date, last: date) -> Iterator[tuple[Cell, Item]]:
         after_last = f"{last}$"  # "$" comes after "#"
         condition = equals("pk", text(tenant)) & between("sk", text(f"{first}#"), text(after_last))
         for page in self._table.pages(condition, consistent=True):
             for item in page.items:
                 day, flow, model = item["sk"]["S"].split("#", 2)
-                cell = Cell(tenant, date.fromisoformat(day), flow, model or None)
-                for name, value in item.items():
-                    if name.startswith("h"):
-                        hour = datetime.fromisoformat(f"{day}T{name[1:]}:00:00+00:00")
-                        count = {key: int(each["N"]) for key, each in value["M"].items()}
-                        yield cell, hour, Counter(count)
+                yield Cell(tenant, date.fromisoformat(day), flow, model or None), item
 
     def _keep(self, cell: Cell, hour: datetime, count: Mapping[str, int]) -> None:
         """Write the whole tally of an hour, which is the same each time."""
-        expires_at = (
-            datetime(cell.day.year, cell.day.month, cell.day.day, tzinfo=UTC) + DAY_RETENTION
-        )
         self._table.update(
-            {"pk": text(cell.tenant), "sk": text(f"{cell.day}#{cell.flow}#{cell.model or ''}")},
+            _row_key(cell),
             sets={
                 f"h{hour:%H}": {"M": {key: number(each) for key, each in count.items()}},
-                "expires_at": seconds(expires_at),
+                "expires_at": seconds(_expiry(cell)),
             },
         )
 
@@ -241,6 +261,11 @@ def build_tally(count: Mapping[str, int]) -> Tally:
         answers=count.get("answers", 0),
         tokens_in=count.get("tokens_in", 0),
         tokens_out=count.get("tokens_out", 0),
+        feedback={
+            read_word(FeedbackKind, name.removeprefix(_FEEDBACK)): number
+            for name, number in sorted(count.items())
+            if name.startswith(_FEEDBACK)
+        },
     )
 
 
@@ -256,6 +281,7 @@ def merge_tallies(tallies: Iterable[Tally]) -> Tally:
                 "answers": each.answers,
                 "tokens_in": each.tokens_in,
                 "tokens_out": each.tokens_out,
+                **{_FEEDBACK + kind: number for kind, number in each.feedback.items()},
             }
         )
     return build_tally(count)
@@ -275,6 +301,28 @@ def _summed(hour: datetime, outcomes: "Iterable[Outcome]") -> dict[Cell, Counter
             count["tokens_in"] += answer.tokens_in
             count["tokens_out"] += answer.tokens_out
     return sums
+
+
+def _row_key(cell: Cell) -> Item:
+    return {"pk": text(cell.tenant), "sk": text(f"{cell.day}#{cell.flow}#{cell.model or ''}")}
+
+
+def _expiry(cell: Cell) -> datetime:
+    return datetime(cell.day.year, cell.day.month, cell.day.day, tzinfo=UTC) + DAY_RETENTION
+
+
+def _feedback_of(row: Item) -> Counter[str]:
+    """Return the counts of feedback in a row, without those that are taken back."""
+    counts = {name: int(row[name]["N"]) for name in row if name.startswith(_FEEDBACK)}
+    return Counter({name: count for name, count in counts.items() if count > 0})
+
+
+def _hours_of(cell: Cell, row: Item) -> Iterator[tuple[datetime, Counter[str]]]:
+    """Yield the hours of a row with their counts."""
+    for name, value in row.items():
+        if name.startswith("h"):
+            hour = datetime.fromisoformat(f"{cell.day}T{name[1:]}:00:00+00:00")
+            yield hour, Counter({key: int(each["N"]) for key, each in value["M"].items()})
 
 
 def _ends(counts: Mapping[Cell, Mapping[str, int]]) -> Counter[str]:

@@ -238,6 +238,7 @@ def build_generation(generation: Generation) -> "responses.Generation":
         "retry_of": generation.retry_of,
         "title": generation.title,
         "rating": generation.rating,
+        "feedback": _build_feedback(generation),
         "gone": generation.gone,
         "links": _build_links(generation),
     }
@@ -302,6 +303,11 @@ def _build_usage(generation: Generation) -> "responses.Used | None":
         "tokens_in": generation.tokens_in,
         "tokens_out": generation.tokens_out,
     }
+
+
+def _build_feedback(generation: Generation) -> "responses.GivenFeedback | None":
+    given = generation.feedback
+    return None if given is None else {"kind": given.kind, "note": given.note}
 
 
 def _build_error(generation: Generation) -> "responses.Failure | None":

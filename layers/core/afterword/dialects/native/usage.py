@@ -71,5 +71,6 @@ def _build_counts(group: Group) -> "responses.UsageCounts":
         "answers": tally.answers,
         "tokens_in": tally.tokens_in,
         "tokens_out": tally.tokens_out,
+        "feedback": {str(kind): count for kind, count in tally.feedback.items()},
         "cost": prices.format_amount(group.cost),
     }

@@ -24,11 +24,9 @@ from afterword.generations import (
     Completion,
     Generation,
     Output,
-    Reason,
-    Status,
     Submission,
 )
-from afterword.handlers import context_filters, http
+from afterword.handlers import context_filters, failures, http
 from afterword.handlers.http import STATUSES, KeyPlace, Request, Response, read_bearer_token
 from afterword.handlers.json_members import read_object, write_scalar
 from afterword.knowledge import MAX_NAME
@@ -62,17 +60,6 @@ USER, END_USER = "userId", "endUserId"
 """A flow's field for its user, under which the user is stored, and a prompt's."""
 MAX_USER = 255
 RATINGS = range(4)
-_TIMED_OUT = frozenset({Reason.DEADLINE, Reason.TIMED_OUT})
-_CALLERS = frozenset(
-    {
-        Reason.REFUSED_CONTENT,
-        Reason.TOO_LONG,
-        Reason.UNREADABLE_FILE,
-        Reason.IMAGE_NOT_ACCEPTED,
-        Reason.KNOWLEDGE_TOO_LARGE,
-    }
-)
-"""Reasons that another request can avoid."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -241,7 +228,7 @@ def render_error(error: AfterwordError) -> Response:
 
 
 def _render_failure(generation: Generation, run: "Stopped") -> Response:
-    return _render_run_error(_choose_status(generation), _explain(generation), run)
+    return _render_run_error(failures.choose_status(generation), _explain(generation), run)
 
 
 def _read_body_keys(request: Request) -> Iterator[str]:
@@ -278,18 +265,6 @@ def _render_run_error(status: HTTPStatus, message: str, run: "Stopped") -> Respo
 def _render_result(completion: Completion) -> JsonText:
     text = completion.text
     return JsonText(render(text if completion.output is Output.STRING else json.loads(text)))
-
-
-def _choose_status(generation: Generation) -> HTTPStatus:
-    if generation.has_lost_result:
-        return HTTPStatus.GONE
-    if generation.status is Status.CANCELED:
-        return HTTPStatus.CONFLICT
-    if generation.reason in _TIMED_OUT:
-        return HTTPStatus.GATEWAY_TIMEOUT
-    if generation.reason in _CALLERS:
-        return HTTPStatus.UNPROCESSABLE_CONTENT
-    return HTTPStatus.BAD_GATEWAY
 
 
 def _explain(generation: Generation) -> str:

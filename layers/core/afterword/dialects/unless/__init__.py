@@ -1,6 +1,7 @@
-"""Unless' asynchronous AI query: a question of a conversation, and its answer with its sources.
+"""Unless' AI: a question of a conversation, and its answer with its sources.
 
-`POST /api/v1/ai/async/query` and `GET /api/v1/ai/async/answer?questionId=`. An account is a tenant,
+`POST /api/v1/ai/async/query` and `GET /api/v1/ai/async/answer?questionId=` are here, the realtime
+query and feedback in modules of their own. An account is a tenant,
 a website (workspace) a flow, a session a conversation. The service publishes neither its errors nor
 the meaning of `isPublic`. Here errors are `{"error": "…"}` like the `error` of an answer, with 400
 for each fault of a request; `isPublic` means that a source has an address on the web.
@@ -9,9 +10,11 @@ for each fault of a request; `isPublic` means that a source has an address on th
 import json
 import re
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 from http import HTTPStatus
+from itertools import chain
 from typing import TYPE_CHECKING, Literal
 
 from afterword import clock
@@ -20,11 +23,19 @@ from afterword.errors import (
     ForbiddenError,
     InvalidRequestError,
     NotFoundError,
+    UnauthenticatedError,
     UnprocessableError,
 )
 from afterword.flows import inputs
 from afterword.flows.inputs import Input, Kind
-from afterword.generations import GONE, Generation, Source, Status, Submission
+from afterword.generations import (
+    GONE,
+    EarlierTurn,
+    Generation,
+    Source,
+    Status,
+    Submission,
+)
 from afterword.generations.details import GenerationDetail
 from afterword.handlers import http, paging
 from afterword.handlers.http import STATUSES, KeyPlace, Request, Response, read_bearer_token
@@ -56,7 +67,13 @@ MAX_METADATA_BYTES = 1_000_000
 """Metadata stand beside the answer in one response of Lambda, 6 MB."""
 MAX_HISTORY_BYTES = 3_500_000
 """The bytes of the turns beside the metadata, whose bytes may double in the response."""
+_BODY_KEY = re.compile(rb'"apiKey"\s{0,100}:\s{0,100}"(\w{1,200})"')
+"""A member of that name: within a JSON string its quotes would be escaped."""
+_BODY_NAMES = {"accountId": "x-account-id", "websiteId": "x-website-id"}
+"""The members of a body that stand for a header."""
 _KEPT = ("segmentId", "conversationName", "audienceId")
+CONVERSATION = "async-"
+"""The beginning of a `conversationId`; the id of its newest question follows."""
 _TURNS = uuid.UUID("5f0d5f6e-52ce-4b64-8f5c-0c6b4f3b9a70")
 _FOREIGN_KEY = "The API key is not for this account and website."
 _EMAIL = re.compile(r"[^\s@]{1,64}@[^\s@]{1,255}")
@@ -70,8 +87,34 @@ _STATUSES: Mapping[Status, Literal["PENDING", "PROCESSING", "DONE", "ERROR"]] = 
 
 
 def read_api_key(request: Request) -> str | None:
-    """Return the key of `x-api-key`, else of `Authorization: Bearer`."""
-    return request.headers.get("x-api-key") or read_bearer_token(request)
+    """Return the key of `x-api-key`, else of `Authorization: Bearer`, else of the body's `apiKey`.
+
+    The body is searched and not parsed, since nobody has shown a key yet. `check_key` then finds an
+    `apiKey` of another object.
+    """
+    return _read_header_key(request) or _read_body_key(request.body)
+
+
+def check_key(request: Request, values: Mapping[str, object]) -> None:
+    """Raise UnauthenticatedError unless the body's `apiKey` is the request's one key, or absent."""
+    sent = values.get("apiKey")
+    needed = _read_header_key(request) is None
+    if (needed or sent is not None) and sent != read_api_key(request):
+        raise UnauthenticatedError("apiKey: must be the request's only key.")
+
+
+def read_body_names(request: Request, values: Mapping[str, object]) -> Request:
+    """Return the request with the body's `accountId` and `websiteId` as its headers.
+
+    Raises InvalidRequestError for a name that differs from its header, and like `check_key`.
+    """
+    check_key(request, values)
+    headers = dict(request.headers)
+    for name, header in _BODY_NAMES.items():
+        text = _parse_optional(values, name)
+        if text is not None and headers.setdefault(header, text) != text:
+            raise InvalidRequestError(f"{name}: must be the same as the header {header}.")
+    return replace(request, headers=headers)
 
 
 def require_flow(request: Request, key: ApiKey, registry: Registry) -> StoredFlow:
@@ -107,12 +150,23 @@ def require_website(request: Request, key: ApiKey, registry: Registry) -> str | 
 
 
 def parse_submission(request: Request, flow: StoredFlow) -> Submission:
-    """Parse a question; raise InvalidRequestError, or UnprocessableError naming an input.
+    """Parse a question; raise like `parse_question` and `check_key`."""
+    sent = json_text.parse_object(request.body)
+    check_key(request, sent.values)
+    return parse_question(sent, request, flow)
+
+
+def parse_question(
+    sent: json_text.JsonObject,
+    request: Request,
+    flow: StoredFlow,
+    earlier: tuple[EarlierTurn, ...] | None = None,
+) -> Submission:
+    """Parse a body's question; raise InvalidRequestError, or UnprocessableError naming an input.
 
     The question is the flow's first input of text. The flow's other inputs follow with their
-    defaults. `metadata` keeps its text to the letter.
+    defaults. `metadata` keeps its text to the letter. `earlier` are turns that were sent with it.
     """
-    sent = json_text.parse_object(request.body)
     declared = inputs.declared_inputs(flow.document)
     question = _select_question(declared)
     query = _parse_query(sent.values, question)
@@ -134,6 +188,7 @@ def parse_submission(request: Request, flow: StoredFlow) -> Submission:
         external=external,
         deadline=http.read_deadline(request),
         conversation=session,
+        earlier=earlier,
     )
 
 
@@ -178,26 +233,40 @@ def render_answered(listed: GenerationDetail, earlier: Sequence[GenerationDetail
     those with a text that is gone from storage.
     """
     generation = listed.generation
+    body: AsyncAnswer = {
+        "questionId": generation.id,
+        "status": _STATUSES[generation.status],
+        "chatData": build_chat(listed, earlier),
+    }
+    return Response(status=HTTPStatus.OK, body=render(body))
+
+
+def build_chat(
+    listed: GenerationDetail,
+    earlier: Sequence[GenerationDetail],
+    sent: Sequence[JsonText] = (),
+    show: Callable[[str], str] = str,
+) -> "ChatData":
+    """Return the conversation up to an answer like `render_answered`; `sent` turns come first.
+
+    `show` makes a message of a text.
+    """
+    generation = listed.generation
     questions = [
         each for each in earlier if each.generation.id != generation.id and not each.generation.gone
     ]
-    turns = [turn for each in (*questions, listed) for turn in _build_turns(each)]
-    newest = paging.fit((render(turn) for turn in reversed(turns)), MAX_HISTORY_BYTES, least=0)
-    chat: ChatData = {
+    turns = [turn for each in (*questions, listed) for turn in _build_turns(each, show)]
+    texts = chain((render(turn) for turn in reversed(turns)), reversed(sent))
+    newest = paging.fit(texts, MAX_HISTORY_BYTES, least=0)
+    return {
         "history": render_array(reversed(newest)),
         "metadata": JsonText(generation.external.get("metadata", "{}")),
         "toolsetName": None,
         "personalizationId": "",
         "sessionId": listed.conversation or "",
         "conversationName": JsonText(generation.external.get("conversationName", "null")),
-        "conversationId": f"async-{generation.id}",
+        "conversationId": make_conversation_id(generation.id),
     }
-    body: AsyncAnswer = {
-        "questionId": generation.id,
-        "status": _STATUSES[generation.status],
-        "chatData": chat,
-    }
-    return Response(status=HTTPStatus.OK, body=render(body))
 
 
 def render_error(error: AfterwordError) -> Response:
@@ -212,12 +281,35 @@ def render_error(error: AfterwordError) -> Response:
     return Response(status=status, body=render(body))
 
 
+def make_conversation_id(question_id: str) -> str:
+    """Return the `conversationId` of the chat data up to a question."""
+    return f"{CONVERSATION}{question_id}"
+
+
+def make_turn_id(question_id: str, sender: str) -> str:
+    """Return the `uuid` of a question's turn, or of its answer's."""
+    return str(uuid.uuid5(_TURNS, f"{question_id}#{sender}"))
+
+
 @cache
 def _languages() -> "Languages":
     """Return the detector of languages, whose model loads with the first answer."""
     from afterword.dialects.unless.languages import Languages  # noqa: PLC0415 - no cold start pays
 
     return Languages()
+
+
+def _read_header_key(request: Request) -> str | None:
+    return request.headers.get("x-api-key") or read_bearer_token(request)
+
+
+def _read_body_key(body: bytes) -> str | None:
+    """Return the first `apiKey` in a body, of whatever object; None without.
+
+    6 MB take 17 ms; to parse as many bytes of small objects takes 2 s.
+    """
+    found = _BODY_KEY.search(body)
+    return None if found is None else found[1].decode()
 
 
 def _read_website(request: Request, key: ApiKey) -> str | None:
@@ -290,7 +382,7 @@ def _parse_metadata(sent: json_text.JsonObject) -> str | None:
     return text
 
 
-def _build_turns(listed: GenerationDetail) -> "list[Turn]":
+def _build_turns(listed: GenerationDetail, show: Callable[[str], str]) -> "list[Turn]":
     """Return the turn of a question, and the turn of its answer if there is one."""
     generation = listed.generation
     question = _join_question(listed)
@@ -298,10 +390,10 @@ def _build_turns(listed: GenerationDetail) -> "list[Turn]":
         {
             "type": "message",
             "timestamp": clock.to_millis(generation.created_at),
-            "uuid": _make_uuid(generation, "user"),
+            "uuid": make_turn_id(generation.id, "user"),
             "hidden": False,
             "sender": "user",
-            "message": question,
+            "message": show(question),
             "metadata": [],
             "languageCode": _languages().detect(question),
             "showMetadata": False,
@@ -309,21 +401,21 @@ def _build_turns(listed: GenerationDetail) -> "list[Turn]":
             "feedback": "",
         }
     ]
-    completion = generation.completion
+    completion, given = generation.completion, generation.feedback
     if completion is not None and generation.finished_at is not None:
         turns.append(
             {
                 "type": "message",
                 "timestamp": clock.to_millis(generation.finished_at),
-                "uuid": _make_uuid(generation, "bot"),
+                "uuid": make_turn_id(generation.id, "bot"),
                 "hidden": False,
                 "sender": "bot",
                 "canGetFeedback": True,
-                "message": completion.text,
+                "message": show(completion.text),
                 "metadata": [_build_source(generation.tenant, each) for each in completion.sources],
                 "languageCode": _languages().detect(completion.text),
                 "showMetadata": False,
-                "feedback": "",
+                "feedback": "" if given is None else given.kind or "",
             }
         )
     return turns
@@ -333,10 +425,6 @@ def _join_question(listed: GenerationDetail) -> str:
     """Return the question: the first input; all inputs of another API's generation."""
     texts = [text if isinstance(text, str) else "\n".join(text) for text in listed.inputs.values()]
     return "\n".join(texts[:1] if listed.generation.dialect == NAME else texts)
-
-
-def _make_uuid(generation: Generation, sender: str) -> str:
-    return str(uuid.uuid5(_TURNS, f"{generation.id}#{sender}"))
 
 
 def _build_source(tenant: str, source: Source) -> "AnswerSource":

@@ -48,7 +48,8 @@ class Turn(TypedDict):
     languageCode: Annotated[str, Schema(pattern="^[a-z]{2,3}$")]
     """The detected language; `und` for none."""
     showMetadata: Literal[False]
-    feedback: Literal[""]
+    feedback: str
+    """`positive`, `negative` or `escalated`; empty without feedback."""
 
 
 class ChatData(TypedDict):
@@ -56,6 +57,20 @@ class ChatData(TypedDict):
 
     history: Annotated[JsonText, Schema(list[Turn])]
     """Oldest first."""
+    metadata: Annotated[JsonText, Schema(dict[str, object])]
+    """As sent with the question."""
+    toolsetName: None
+    personalizationId: Literal[""]
+    sessionId: str
+    conversationName: Annotated[JsonText, Schema(str | None)]
+    conversationId: Annotated[str, Schema(pattern="^async-[0-9a-f-]{36}$")]
+
+
+class ContinuedChat(TypedDict):
+    """A conversation up to an answer, after the turns that were sent."""
+
+    history: Annotated[JsonText, Schema(list[dict[str, object]])]
+    """Oldest first: the turns as sent, then those of the question and of its answer."""
     metadata: Annotated[JsonText, Schema(dict[str, object])]
     """As sent with the question."""
     toolsetName: None
@@ -76,8 +91,28 @@ class AsyncAnswer(TypedDict):
     """The answer and the conversation before; with `DONE` alone."""
 
 
+class FeedbackAnswer(TypedDict):
+    """The feedback on an answer as it stands."""
+
+    conversationId: Annotated[str, Schema(pattern="^async-[0-9a-f-]{36}$")]
+    sender: Literal["bot"]
+    message: Sentence
+    """A sentence for the reader, in English."""
+    type: Literal["message"]
+    questionId: Uuid
+    feedback: str
+    """`positive`, `negative` or `escalated`; empty for none, or a note alone."""
+
+
 class UnlessError(TypedDict):
     """The reason of a refusal."""
 
     error: Sentence
     """A sentence."""
+
+
+class QuestionError(UnlessError):
+    """The reason why a question has no answer, or none yet."""
+
+    questionId: NotRequired[Uuid]
+    """The question, if there is one."""

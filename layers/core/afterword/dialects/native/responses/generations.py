@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, NotRequired, TypedDict
 
-from afterword.generations import Reason, Status
+from afterword.generations import FeedbackKind, Reason, Status
 from afterword.handlers.json_schema import Schema, Time, Uuid
 from afterword.runtime.json_text import JsonText
 
@@ -37,6 +37,14 @@ class Failure(TypedDict):
     """For programs."""
     message: str | None
     """For readers."""
+
+
+class GivenFeedback(TypedDict):
+    """A reader's feedback."""
+
+    kind: FeedbackKind | None
+    """Null for a note alone."""
+    note: str | None
 
 
 class Links(TypedDict):
@@ -77,6 +85,7 @@ class Generation(TypedDict):
     """The generation that this one repeats."""
     title: str | None
     rating: int | None
+    feedback: GivenFeedback | None
     gone: bool
     """Whether a text of the generation is gone from storage: its output or its metadata, then
     null."""

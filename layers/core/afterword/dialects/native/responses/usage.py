@@ -20,6 +20,8 @@ class UsageCounts(TypedDict):
     """Answers of models."""
     tokens_in: Count
     tokens_out: Count
+    feedback: dict[str, int]
+    """Feedback on ends by kind: `positive`, `negative`, `escalated`; nothing for none."""
     cost: str | None
     """A decimal number, estimated; null where a price is unknown."""
 

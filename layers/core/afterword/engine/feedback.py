@@ -1,0 +1,58 @@
+"""Feedback on ends: kept with the generation, and counted once in the statistics.
+
+A change of the kind is one transaction of two writes: of the generation, on condition of the kind
+so far, and of the count. So a repeated request finds its kind in place, and counts nothing.
+"""
+
+import random
+import time
+from typing import TYPE_CHECKING
+
+from afterword.errors import UnavailableError
+from afterword.runtime.dynamodb import TransactionCanceledError
+
+if TYPE_CHECKING:
+    from afterword.generations import Feedback
+    from afterword.generations.feedback import FeedbackChange
+    from afterword.generations.store import GenerationStore
+    from afterword.usage.statistics import Statistics
+
+CONFLICT_WAITS = (0.05, 0.1, 0.2, 0.4, 0.8)
+"""Maximum seconds to wait after each try that another write was in the way of."""
+_BUSY = {"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"}
+
+
+class FeedbackKeeper:
+    """Keeps readers' feedback."""
+
+    def __init__(self, store: "GenerationStore", statistics: "Statistics") -> None:
+        self._store = store
+        self._statistics = statistics
+
+    def give(
+        self, tenant: str, generation_id: str, flow: str | None, change: "FeedbackChange"
+    ) -> "Feedback | None":
+        """Change the feedback on an ended generation, of a flow if one is given; return it.
+
+        Takes a read, and a transaction. Raises NotFoundError if there is no such generation,
+        ConflictError if it is open, and UnavailableError while other changes are in the way.
+        """
+        for wait in CONFLICT_WAITS:
+            end = self._store.get_rated_end(tenant, generation_id, flow)
+            feedback = change.apply(end.feedback)
+            if feedback == end.feedback:
+                return feedback
+            kind = None if feedback is None else feedback.kind
+            count = None
+            if kind != end.kind:
+                count = self._statistics.prepare_feedback(
+                    end.outcome, end.finished_at, end.kind, kind
+                )
+            try:
+                if self._store.set_feedback(end, feedback, count):
+                    return feedback
+            except TransactionCanceledError as error:
+                if not _BUSY.intersection(error.reasons):
+                    raise
+            time.sleep(random.uniform(0, wait))  # noqa: S311 - spreads load, guards nothing # nosec B311
+        raise UnavailableError("Others change this feedback. Try again in a moment.")
