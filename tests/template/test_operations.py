@@ -314,6 +314,7 @@ SAFELISTED = {"cache-control", "content-type", "etag", "www-authenticate"}
 ACCEPTS = {
     "submit_mail_generation",
     "create_text_generation",
+    "send_chat_message",
     "generate_flow",
     "submit_query",
     "submit_generation",

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from afterword.engine.sweeper import Sweeper
     from afterword.engine.waiting import Waiter
     from afterword.generations.listings import Listings
+    from afterword.generations.sessions import SessionStore
     from afterword.knowledge.ranking import Ranking
     from afterword.knowledge.selection import Knowledge
     from afterword.knowledge.store import ContentStore
@@ -88,6 +89,18 @@ class Services:
 
         table = self.settings.generations_table
         return Listings(self._clients.dynamodb, table, self._payloads)
+
+    @cached_property
+    def chat_sessions(self) -> "SessionStore":
+        """Chat sessions."""
+        from afterword.generations.sessions import SessionStore
+
+        return SessionStore(
+            self._clients.dynamodb,
+            self.settings.generations_table,
+            self.listings,
+            retention_days=self.settings.retention_days,
+        )
 
     @cached_property
     def _payloads(self) -> Payloads:
