@@ -184,6 +184,7 @@ PUBLIC: dict[str, tuple[str, ...]] = {
     "limits": (
         "",
         "quotas",
+        "requests",
         "shards",
     ),
     "models": ("", "provider"),

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from afterword.knowledge.store import ContentStore
     from afterword.limits.quotas import Quotas
     from afterword.limits.reads import ReadMeter
+    from afterword.limits.requests import RequestMeter
     from afterword.models import Model
     from afterword.runtime.outbound import Fetcher
     from afterword.runtime.queue import Queue
@@ -163,11 +164,18 @@ class Services:
         return ReadMeter(self.quotas)
 
     @cached_property
+    def request_meter(self) -> "RequestMeter":
+        """The counts of flows and keys with a limit of their own."""
+        from afterword.limits.requests import RequestMeter
+
+        return RequestMeter(self.quotas)
+
+    @cached_property
     def limiter(self) -> "Limiter":
         """The admission of submissions."""
         from afterword.engine.admission import Limiter
 
-        return Limiter(self.rules, self.quotas, self.store, self.outbox)
+        return Limiter(self.rules, self.quotas, self.request_meter, self.store, self.outbox)
 
     @cached_property
     def metrics(self) -> "Metrics":

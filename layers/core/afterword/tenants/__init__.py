@@ -39,6 +39,12 @@ class StoredFlow:
         seconds = json.loads(self.document).get("deadline_seconds")
         return None if seconds is None else timedelta(seconds=seconds)
 
+    @property
+    def requests_per_minute(self) -> int | None:
+        """The limit of submissions to the flow in a minute; None without one."""
+        limit: int | None = json.loads(self.document).get("requests_per_minute")
+        return limit
+
 
 @dataclass(frozen=True, slots=True)
 class FlowVersion:
