@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -10,12 +11,14 @@ from afterword.handlers import paging
 from afterword.services import services
 from tests.conftest import FLOW, Tenant
 from tests.endpoints.conftest import ClientFor
+from tests.endpoints.test_other_versions import let_a_newer_version_write
 from tests.harness.chats import Chats, turns
 from tests.harness.fake_model import FakeModel, completion
 from tests.harness.genai_stack import (
     ABSENT,
     CHAT,
     CHAT_DOCUMENT,
+    NO_APP,
     answer,
     body_of,
     refusal,
@@ -86,7 +89,7 @@ def test_a_session_is_no_generation(chats: Chats) -> None:
 def test_of_a_long_session_the_oldest_turns_are_left_out(
     chats: Chats, work_while_waiting: Work, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A session has the newest turns that fit into a response, and of those a hundred questions."""
+    """A session has the newest turns that fit into a response."""
     work_while_waiting(None)
     session_id = chats.created()
     for text in ("First", "x" * 9_000, "Third"):
@@ -106,6 +109,31 @@ def test_a_deleted_message_leaves_no_text(chats: Chats, work_while_waiting: Work
     shown = chats.get(session_id)
     assert body_of(shown)["data"] == turns("Keep", "Re: <question>Keep</question>")
     assert "Delete" not in json.dumps(body_of(chats.list()))
+
+
+def test_a_session_of_another_version_is_read(chats: Chats, work_while_waiting: Work) -> None:
+    """Sessions with attributes of a newer version are shown, listed and go on as before."""
+    work_while_waiting(echo())
+    session_id = chats.created("Reasons")
+    chats.said(session_id, "Why?")
+    before = chats.get(session_id), chats.list()
+    let_a_newer_version_write()
+    assert (chats.get(session_id), chats.list()) == before
+    chats.said(session_id, "When?")
+    chats.created()
+
+
+def test_a_key_without_an_app_has_no_sessions(chats: Chats, tenant: Tenant) -> None:
+    """A key that is for no flow gets 404 at each endpoint of chats."""
+    session_id = chats.created()
+    keyless = Chats(replace(chats.client, key=tenant.key))
+    for refused in (
+        keyless.create(),
+        keyless.list(),
+        keyless.get(session_id),
+        keyless.say(session_id, "Why?"),
+    ):
+        assert refused == NO_APP
 
 
 def test_other_apis_may_continue_a_session(chats: Chats, work_while_waiting: Work) -> None:

@@ -1,5 +1,6 @@
 """Messages to a chat session: the answer as server-sent events, and the history in the prompt."""
 
+import io
 import json
 from collections.abc import Callable
 
@@ -218,6 +219,20 @@ def test_a_foreign_session_looks_like_an_absent_one(
     assert chats.say(ABSENT, "Why?") == NO_SESSION
     assert chats.say("x", "Why?") == refusal(400, "chat_session_id: must be a valid UUID.")
     assert stored() == before
+
+
+def test_no_text_is_logged(chats: Chats, work_while_waiting: Work, log: io.StringIO) -> None:
+    """Neither a title nor a message nor an answer is in a line of the log, refused or not."""
+    work_while_waiting(saying("Pangolin"))
+    session_id = chats.created("Wombat")
+    chats.said(session_id, "Quokka")
+    chats.post(session_id, {"chatKey": "Axolotl", "inputs": {"question": "Quokka"}})
+    chats.post(session_id, {"chatKey": "question", "inputs": {"Narwhal": "Quokka"}})
+    logged = log.getvalue()
+    assert "accepted" in logged
+    assert "refused a request" in logged
+    words = ("Pangolin", "Wombat", "Quokka", "Axolotl", "Narwhal")
+    assert [word for word in words if word in logged] == []
 
 
 def test_a_limited_tenant_gets_a_429(chats: Chats, work_while_waiting: Work) -> None:

@@ -73,7 +73,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Response:
-    """An HTTP response whose body is JSON, given as text."""
+    """An HTTP response whose body is JSON, given as text, unless `headers` has another type."""
 
     status: HTTPStatus
     body: str
