@@ -98,6 +98,24 @@ def test_a_keys_limit_holds_in_every_dialect(
     assert api.with_key(other).call(function)["statusCode"] in {200, 202, 504}
 
 
+def test_the_owner_sets_a_flows_limit_with_the_flow(api: Api, tenant: Tenant) -> None:
+    """The native API takes the limit with the flow and shows it, and a new version ends it."""
+    owner = api.with_key(services().registry.create_key(tenant.id, list(Scope))[1])
+    document = {"name": "Replies", "steps": [{"name": "reply", "instructions": "Answer."}]}
+    saved = owner.call("put_flow", body=document | {"requests_per_minute": 1})
+    assert saved["statusCode"] in {200, 201}, saved
+    assert owner.call("get_flow")["body"]["flow"]["requests_per_minute"] == 1
+    assert api.call("submit_generation")["statusCode"] == 202
+    assert api.call("submit_generation")["statusCode"] == 429
+    assert owner.call("put_flow", body=document)["statusCode"] in {200, 201}
+    assert api.call("submit_generation")["statusCode"] == 202
+    wrong = owner.call("put_flow", body=document | {"requests_per_minute": 0})
+    assert (wrong["statusCode"], wrong["body"]["errors"][0]["field"]) == (
+        422,
+        "requests_per_minute",
+    )
+
+
 def test_new_chat_sessions_count_too(chats: Chats) -> None:
     """A new chat session counts under the limits of its app and of its key, as GenAI Stack's do."""
     put_flow(2, CHAT_DOCUMENT)
