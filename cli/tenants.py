@@ -61,6 +61,10 @@ def limits(  # noqa: PLR0913, PLR0917 - a command's options are its parameters
             f" limit {DEFAULT_WAITS}.",
         ),
     ] = None,
+    key_requests_per_minute: Annotated[
+        str | None,
+        typer.Option(metavar="N|none", help="Requests of each key of a minute that may submit."),
+    ] = None,
     *,
     as_json: AsJson = False,
 ) -> None:
@@ -74,6 +78,7 @@ def limits(  # noqa: PLR0913, PLR0917 - a command's options are its parameters
         "tokens_per_month": tokens_per_month,
         "reads_per_minute": reads_per_minute,
         "waits_at_once": waits_at_once,
+        "key_requests_per_minute": key_requests_per_minute,
     }
     given = {name: _limit(name, text) for name, text in options.items() if text is not None}
     services = stack.of(context)
@@ -192,6 +197,7 @@ def _show(services: Services, tenant: str, limits: Limits, *, as_json: bool) -> 
         "tokens_per_month": (limits.tokens_per_month, used.tokens if counts_tokens else None),
         "reads_per_minute": (reads, None if reads is None else used.reads),
         "waits_at_once": (limits.waits, used.waits),
+        "key_requests_per_minute": (limits.key_requests_per_minute, None),
     }
     if as_json:
         shown = {name: {"limit": limit, "used": count} for name, (limit, count) in rows.items()}

@@ -42,6 +42,7 @@ async def one_of_each(stack: Stack) -> int:
     await reply(stack, tenant)
     await classify(stack, tenant)
     await answer(stack, tenant)
+    await chat(stack, tenant)
     await joke(stack, tenant)
     await question(stack, tenant)
     shutil.rmtree(stack.place.folder, ignore_errors=True)
@@ -96,6 +97,23 @@ async def answer(stack: Stack, tenant: dict[str, Any]) -> None:
         path = f"/api/v1/generations/{generation_id}"
         await follow(stack, client, path, tenant["id"], generation_id, "pending", "processing")
     print_text(stack, await asyncio.to_thread(stored, stack, tenant["id"], generation_id))
+
+
+async def chat(stack: Stack, tenant: dict[str, Any]) -> None:
+    """Ask a question in a chat session of GenAI Stack's API, and print the answer's events."""
+    print(f"\nGenAI Stack's chat. The message: {QUESTION['query']}\n", flush=True)
+    async with api(stack, tenant["api_key"]) as client:
+        wanted = {"scopes": ["submit", "read"], "flow": tenant["unless"]["website"]}
+        key = (await client.post("/v1/keys", json=wanted)).raise_for_status().json()["key"]
+    async with api(stack, key) as client:
+        created = (await client.post("/api/v1/chat_sessions", json={})).raise_for_status()
+        path = f"/api/v1/chat_sessions/{created.json()['id']}"
+        say(f"created: {path}")
+        message = {"chatKey": "question", "inputs": {"question": QUESTION["query"]}}
+        answered = await client.post(f"{path}/messages", json=message)
+    if answered.is_error:
+        raise LocalError(f"no answer: {answered.status_code} {answered.text}")
+    print(answered.text.strip(), flush=True)
 
 
 async def joke(stack: Stack, tenant: dict[str, Any]) -> None:

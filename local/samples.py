@@ -42,6 +42,7 @@ TENANT, FLOW, CLASSES = "demo", "mail-reply", "mail-classes"
 API_KEY, KEY = "API_KEY", "AbCdEfGhIjKl"
 GENERATION = "019a6f3e-7c00-7000-8000-000000000001"
 WEBHOOK, DELIVERY = "wh_0123456789abcdefghij", "msg_019a6f3e-7c00-8000-8000-000000000001"
+SESSION = "019a6f3e-7c00-7000-8000-000000000003"
 CONTENT, FOLDER = "terms-1", "ebd2e5cc-2357-533f-8ef5-35a545f38c7a"
 BUCKET, ETAG, VERSION = (
     "afterword-batches",
@@ -55,6 +56,8 @@ APP = (
     *("get_text_generation", "update_text_generation"),
 )
 """The functions of GenAI Stack's API, whose keys are bound to a flow."""
+CHATS = ("create_chat_session", "list_chat_sessions", "get_chat_session", "send_chat_message")
+"""The functions of chats, whose keys are bound to a flow of the type chat."""
 STATUSES = {"submit_generation": 202, "retry_generation": 202, "create_batch": 202} | {
     "get_flow_log": 200
 }
@@ -213,6 +216,7 @@ class Samples:
         return {
             "": everywhere,
             **{name: {API_KEY: app["key"]} for name in APP},
+            **dict.fromkeys(CHATS, self._chat()),
             "get_batch": {GENERATION: self._batch()},
             "get_answer": {GENERATION: self._answer()},
             "get_mail_classification": {GENERATION: self._classified()},
@@ -276,6 +280,14 @@ class Samples:
         process: str = self._post(path, sent)["process_cuid"]
         self._until_succeeded(process)
         return process
+
+    def _chat(self) -> dict[str, str]:
+        """Make a chat with a session; return its key and its session."""
+        step = {"name": "answer", "instructions": "Answer the question.", "max_tokens": 300}
+        _read(self._api.put("/v1/flows/chat", json={"name": "C", "type": "chat", "steps": [step]}))
+        key = self._post("/v1/keys", {"scopes": ["submit", "read"], "flow": "chat"})["key"]
+        headers = {"Authorization": f"Bearer {key}"}
+        return {API_KEY: key, SESSION: self._post("/api/v1/chat_sessions", {}, headers)["id"]}
 
     def _batch(self) -> str:
         answer = self._api.post(

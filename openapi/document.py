@@ -200,7 +200,7 @@ def _adapter(model: Any) -> TypeAdapter[Any]:  # noqa: ANN401 - any type that py
 def _operation(operation: Operation, schemas: Mapping[int, Json]) -> Json:
     event = _event(operation.name)
     described: Json = {
-        "operationId": operation.name,
+        "operationId": operation.id or operation.name,
         "tags": [operation.tag],
         "summary": operation.summary,
     }

@@ -64,9 +64,13 @@ class Answer:
 
 @dataclass(frozen=True, kw_only=True)
 class Operation:
-    """A method of a path. `name` is the function's folder; `keys` the schemes of the API key."""
+    """A method of a path. `name` is the function's folder; `keys` the schemes of the API key.
+
+    `id` is the operationId where it is not the name: that of a function's second route.
+    """
 
     name: str
+    id: str = ""
     route: str
     tag: str
     summary: str

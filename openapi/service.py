@@ -47,6 +47,14 @@ SECTION = Section(
             answers={200: Answer(description="The API answers.", model=Health)},
         ),
         Operation(
+            name="health",
+            id="check_health",
+            route="HEAD /health",
+            tag=TAG,
+            summary="Check that the API answers, without a body",
+            answers={200: Answer(description="The API answers.")},
+        ),
+        Operation(
             name="get_openapi",
             route="GET /openapi.json",
             tag=TAG,

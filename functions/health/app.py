@@ -1,4 +1,4 @@
-"""`GET /health`: the API answers, without a call of AWS."""
+"""`GET` and `HEAD /health`: the API answers, without a call of AWS."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,8 +6,8 @@ from typing import Any
 from afterword.handlers import SECURITY_HEADERS
 
 
-def handler(_event: Mapping[str, Any], _context: object) -> dict[str, Any]:
-    """Answer 200, without a key."""
+def handler(event: Mapping[str, Any], _context: object) -> dict[str, Any]:
+    """Answer 200, without a key; HEAD gets no body."""
     return {
         "statusCode": 200,
         "headers": {
@@ -15,5 +15,5 @@ def handler(_event: Mapping[str, Any], _context: object) -> dict[str, Any]:
             "cache-control": "no-store",
             **SECURITY_HEADERS,
         },
-        "body": '{"status": "ok"}',
+        "body": "" if event["routeKey"].startswith("HEAD ") else '{"status": "ok"}',
     }

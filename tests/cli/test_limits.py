@@ -30,12 +30,13 @@ def test_a_tenant_has_no_limits_at_first(afterword: Afterword) -> None:
     shown = afterword(*LIMITS)
     assert (shown.exit_code, shown.stderr) == (0, "")
     assert shown.stdout.splitlines() == [
-        "LIMIT                AT MOST  USED",
-        "requests per minute  none     not counted",
-        "running at once      none     not counted",
-        "tokens per month     none     not counted",
-        "reads per minute     none     not counted",
-        "waits at once        50       0",
+        "LIMIT                    AT MOST  USED",
+        "requests per minute      none     not counted",
+        "running at once          none     not counted",
+        "tokens per month         none     not counted",
+        "reads per minute         none     not counted",
+        "waits at once            50       0",
+        "key requests per minute  none     not counted",
     ]
     nothing = {"limit": None, "used": None}
     assert json.loads(afterword(*LIMITS, "--json").stdout) == {
@@ -45,24 +46,31 @@ def test_a_tenant_has_no_limits_at_first(afterword: Afterword) -> None:
         "tokens_per_month": nothing,
         "reads_per_minute": nothing,
         "waits_at_once": {"limit": 50, "used": 0},
+        "key_requests_per_minute": nothing,
     }
 
 
 def test_limits_are_shown_with_what_is_used(afterword: Afterword, registry: Registry) -> None:
     """Each limit comes with what counts against it at this moment, set or not."""
-    given = Limits(requests_per_minute=60, tokens_per_month=1_000_000, reads_per_minute=600)
+    given = Limits(
+        requests_per_minute=60,
+        tokens_per_month=1_000_000,
+        reads_per_minute=600,
+        key_requests_per_minute=4,
+    )
     registry.set_limits("demo", given)
     for _ in range(2):
         afterword("submit", "demo", FLOW, "--body", "Hi")
     canceled = afterword("submit", "demo", FLOW, "--body", "Hi").stdout.strip()
     afterword("cancel", "demo", canceled)
     assert afterword(*LIMITS).stdout.splitlines() == [
-        "LIMIT                AT MOST  USED",
-        "requests per minute  60       3",
-        "running at once      none     not counted",
-        "tokens per month     1000000  0",
-        "reads per minute     600      0",
-        "waits at once        50       0",
+        "LIMIT                    AT MOST  USED",
+        "requests per minute      60       3",
+        "running at once          none     not counted",
+        "tokens per month         1000000  0",
+        "reads per minute         600      0",
+        "waits at once            50       0",
+        "key requests per minute  4        not counted",
     ]
     assert json.loads(afterword(*LIMITS, "--json").stdout) == {
         "tenant": "demo",
@@ -71,6 +79,7 @@ def test_limits_are_shown_with_what_is_used(afterword: Afterword, registry: Regi
         "tokens_per_month": {"limit": 1_000_000, "used": 0},
         "reads_per_minute": {"limit": 600, "used": 0},
         "waits_at_once": {"limit": 50, "used": 0},
+        "key_requests_per_minute": {"limit": 4, "used": None},
     }
 
 
@@ -90,6 +99,10 @@ def test_limits_are_set_one_by_one(afterword: Afterword, registry: Registry) -> 
         (
             ("--reads-per-minute", "600", "--waits-at-once", "20"),
             Limits(reads_per_minute=600, waits_at_once=20),
+        ),
+        (
+            ("--key-requests-per-minute", "4", "--reads-per-minute", "none"),
+            Limits(waits_at_once=20, key_requests_per_minute=4),
         ),
     ]
     for options, limits in steps:

@@ -3,23 +3,30 @@
 import json
 from collections.abc import Callable, Collection, Iterator, Mapping
 from http import HTTPStatus
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from afterword.engine import waiting
+from afterword.generations import Status
 from afterword.limits import Limits, shards
 from afterword.models import provider
+from afterword.runtime import deadline
 from afterword.runtime import queue as queues
 from afterword.runtime.outbound import Fetcher
 from afterword.services import services
 from afterword.tenants.keys import Scope
 from tests.conftest import FLOW, Event, SetClock, Tenant
 from tests.harness.administration import Administration
+from tests.harness.api import invoke
+from tests.harness.chats import Chats
 from tests.harness.contents import Contents
 from tests.harness.fake_model import FakeModel
 from tests.harness.genai_stack import CHAT, CHAT_DOCUMENT, FORM, FORM_DOCUMENT, Client
 from tests.harness.native_generations import Native
 from tests.harness.response_headers import NO_STORE
+from tests.harness.stand_in_aws import read_items
 from tests.harness.webhooks import Queue as WebhookQueue
 from tests.harness.webhooks import Receiver, Webhooks
 
@@ -190,6 +197,40 @@ def chat(tenant: Tenant, client_for: ClientFor, set_clock: SetClock) -> Client: 
     """Return a client of an app that is a conversation."""
     services().registry.put_flow(tenant.id, CHAT, CHAT_DOCUMENT)
     return client_for(tenant, CHAT)
+
+
+@pytest.fixture
+def chats(chat: Client) -> Chats:
+    """Return a client of the chat sessions of an app that is a conversation."""
+    return Chats(chat)
+
+
+@pytest.fixture
+def work_while_waiting(
+    monkeypatch: pytest.MonkeyPatch,
+    set_clock: SetClock,
+    message_event: Callable[[str], Event],
+    use_model: Callable[[FakeModel], None],
+) -> Callable[[FakeModel | None], None]:
+    """Return a function that lets a model answer while clients wait, or for None nothing."""
+
+    def sleep(seconds: float) -> None:
+        set_clock.advance(seconds=seconds)
+        for item in read_items("GenerationsTable"):
+            if working and item.get("status", {}).get("S") == Status.QUEUED:
+                invoke("generate", message_event(item["id"]["S"]))
+
+    working: list[FakeModel] = []
+    passing = SimpleNamespace(monotonic=lambda: set_clock().timestamp(), sleep=sleep)
+
+    def use(model: FakeModel | None) -> None:
+        monkeypatch.setattr(waiting, "time", passing)
+        monkeypatch.setattr(deadline, "time", passing)
+        working[:] = [] if model is None else [model]
+        if model is not None:
+            use_model(model)
+
+    return use
 
 
 @pytest.fixture

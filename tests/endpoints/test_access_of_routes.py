@@ -46,6 +46,8 @@ ONE_FLOW_ALONE = (403, "The API key is for one flow alone.")
 ANOTHER_FLOW = (403, "The API key is for another flow.")
 NO_FLOW = (404, "There is no such flow.")
 NO_GENERATION = (404, "There is no such generation.")
+NO_SESSION = (404, "There is no such chat session.")
+NO_CHAT = (409, "The app has no chat sessions: its flow must have the type chat.")
 NO_BATCH = (404, "There is no such batch.")
 NOT_THE_WEBSITE = (403, "The API key is not for this account and website.")
 
@@ -72,6 +74,10 @@ ROUTES: Mapping[str, Route] = {
     "list_text_generations": Route({Scope.READ}, None),
     "get_text_generation": Route({Scope.READ}, NO_GENERATION),
     "update_text_generation": Route({Scope.SUBMIT, Scope.READ}, NO_GENERATION),
+    "create_chat_session": Route({Scope.SUBMIT}, NO_CHAT),
+    "list_chat_sessions": Route({Scope.READ}, None),
+    "get_chat_session": Route({Scope.READ}, NO_SESSION),
+    "send_chat_message": Route({Scope.SUBMIT, Scope.READ}, NO_SESSION),
     "submit_query": Route({Scope.SUBMIT}, NOT_THE_WEBSITE),
     "get_answer": Route({Scope.READ}, NOT_THE_WEBSITE),
     "answer_query": Route({Scope.SUBMIT, Scope.READ}, NOT_THE_WEBSITE),
@@ -136,6 +142,10 @@ OF_CLASSES = {"submit_mail_classification", "get_mail_classification"}
 """Functions whose flow has classes."""
 OF_ENDED = {"delete_generation", "give_feedback", "retry_generation"}
 """Functions that a generation must have ended for."""
+OF_CHATS = {"create_chat_session"}
+"""Functions of an app whose flow has the type chat."""
+IDS = {"text_gen_id", "chat_session_id"}
+"""Parameters that must be UUIDs."""
 MALFORMED = ("nonsense", "x#y", "a b", "é", "0" * 3_000)
 WRITES = ("PutItem", "UpdateItem", "DeleteItem", "TransactWriteItems", "BatchWriteItem")
 
@@ -179,16 +189,20 @@ def api(
     monkeypatch.setattr(deadline, "time", waited)
     function = request.node.callspec.params.get("function")
     has_ended, has_classes = function in OF_ENDED, function in OF_CLASSES
+    is_chat = function in OF_CHATS
 
     def make() -> dict[str, str]:
         if has_classes:
             give_classes(tenant)
+        if is_chat:
+            chat = json.dumps(json.loads(FLOW_DOCUMENT) | {"type": "chat"})
+            services().registry.put_flow(tenant.id, FLOW, chat)
         generation_id = submit_classification(tenant) if has_classes else submitted(tenant)
         if has_ended:
             services().outbox.cancel(tenant.id, generation_id)
         return make_belongings(tenant) | generation_parameters(generation_id)
 
-    return Api("", made_once((tenant.key, has_ended, has_classes), make))
+    return Api("", made_once((tenant.key, has_ended, has_classes, is_chat), make))
 
 
 def own_flow(function: str) -> str | None:
@@ -287,7 +301,7 @@ def test_what_is_foreign_looks_like_what_is_not_there(  # noqa: PLR0913, PLR0917
     if function not in FILTERED:
         for value in MALFORMED:
             status = client.naming(**{name: value}).call(function)["statusCode"]
-            assert status == (400 if name == "text_gen_id" else 404)
+            assert status == (400 if name in IDS else 404)
     assert all_items() == before
 
 

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from afterword import clock
+from afterword.generations import Submission
 from afterword.handlers import paging
 from afterword.services import services
 from afterword.tenants import authentication, keys
@@ -16,7 +17,8 @@ from tests.conftest import FLOW, FLOW_DOCUMENT, Event, SetClock, Stored, Tenant
 from tests.endpoints import conftest
 from tests.endpoints.conftest import ClientFor
 from tests.harness.api import invoke
-from tests.harness.fake_model import completion
+from tests.harness.chats import Chats
+from tests.harness.fake_model import FakeModel, completion, saying
 from tests.harness.genai_stack import (
     BIG,
     DOCUMENTED_APP,
@@ -194,6 +196,59 @@ def test_a_chat_app_shows_sessions_newest_first(chat: Client, set_clock: SetCloc
             "text_generations": [],
         }
     )
+
+
+def test_a_chat_app_shows_created_sessions_among_the_others(
+    chats: Chats,
+    set_clock: SetClock,
+    work_while_waiting: Callable[[FakeModel | None], None],
+) -> None:
+    """A created session is shown once with all its turns, empty or not, beside lone generations."""
+    work_while_waiting(saying("So."))
+    session_id = chats.created("Reasons")
+    set_clock.advance(seconds=1)
+    alone = chats.client.submitted(("question", "Alone?"))
+    chats.said(session_id, "Why?")
+    chats.said(session_id, "When?")
+    empty = chats.created()
+    shown = body_of(chats.client.app())["chat_sessions"]
+    assert shown == [
+        {"id": empty, "title": None, "data": []},
+        {
+            "id": alone,
+            "title": None,
+            "data": [
+                turn("Alone?", "question", is_bot=False),
+                turn("So.", "question", is_bot=True),
+            ],
+        },
+        {
+            "id": session_id,
+            "title": "Reasons",
+            "data": [
+                turn("Why?", "question", is_bot=False),
+                turn("So.", "question", is_bot=True),
+                turn("When?", "question", is_bot=False),
+                turn("So.", "question", is_bot=True),
+            ],
+        },
+    ]
+
+
+def test_a_question_of_another_api_is_a_session_of_its_own(chat: Client) -> None:
+    """A conversation that nobody created here is shown as before, a session for each question."""
+    for question in ("Why?", "When?"):
+        submission = Submission(
+            dialect="unless",
+            flow=chat.flow,
+            inputs={"question": question},
+            template=None,
+            external={},
+            conversation="session-1",
+        )
+        services().submitter.submit("demo", submission)
+    shown = body_of(chat.app())["chat_sessions"]
+    assert sorted(each["data"][0]["message"] for each in shown) == ["When?", "Why?"]
 
 
 def test_an_app_has_the_documented_fields(chat: Client, form: Client) -> None:

@@ -1,4 +1,4 @@
-"""`GET /health`: the handler with its event."""
+"""`GET` and `HEAD /health`: the handler with its event."""
 
 from collections.abc import Callable
 
@@ -16,6 +16,12 @@ def test_the_api_answers(load_event: Callable[[str], Event], context: LambdaCont
         "headers": HEADERS,
         "body": '{"status": "ok"}',
     }
+
+
+def test_a_head_has_no_body(load_event: Callable[[str], Event], context: LambdaContext) -> None:
+    """HEAD gets the answer to GET without its body."""
+    event = load_event("health") | {"routeKey": "HEAD /health"}
+    assert invoke("health", event, context) == {"statusCode": 200, "headers": HEADERS, "body": ""}
 
 
 def test_health_needs_nothing(

@@ -16,7 +16,7 @@ from afterword.limits import Limits
 from afterword.runtime.clients import clients
 from afterword.runtime.deadline import Deadline
 from afterword.services import services
-from tests.conftest import FLOW, Call, Event, SetClock, Stored, Tenant
+from tests.conftest import FLOW, FLOW_DOCUMENT, Call, Event, SetClock, Stored, Tenant
 from tests.harness.api import invoke
 from tests.harness.batches import (
     BUCKET,
@@ -280,6 +280,26 @@ def test_a_batch_waits_for_the_next_minute(
     ((following, delay),) = turns(calls)
     assert services().batches.get("demo", following["batch"]).read == 2
     assert delay == 40
+
+
+def test_a_batch_waits_for_the_next_minute_of_its_flow(
+    inbox: Inbox, calls: list[Call], set_clock: SetClock, stored: Callable[[], Stored]
+) -> None:
+    """Lines above a flow's limit wait until the minute is over, and none is lost or bad."""
+    flow = json.dumps(json.loads(FLOW_DOCUMENT) | {"requests_per_minute": 2})
+    services().registry.put_flow("demo", FLOW, flow)
+    set_clock.advance(seconds=20)
+    inbox.take(created(KEY, file(*[MAIL] * 4)))
+    ((following, delay),) = turns(calls)
+    assert (stored().items, delay) == (2, 40)
+    for generation_id in services().store.get_many(
+        "demo", [line_id("demo", following["batch"], line) for line in range(1, 5)]
+    ):
+        services().outbox.cancel("demo", generation_id)
+    set_clock.advance(seconds=40)
+    inbox.take(following)
+    batch = services().batches.get("demo", following["batch"])
+    assert (batch.read, batch.counts.accepted, batch.counts.bad, stored().items) == (4, 4, 0, 4)
 
 
 def test_a_batch_that_no_limit_leaves_room_asks_all_the_same(

@@ -78,6 +78,7 @@ SHOWN_AT_LENGTH = frozenset(
         *("submit_mail_classification", "get_mail_classification"),
         *("get_stack_app", "list_text_generations", "create_text_generation"),
         *("get_text_generation", "update_text_generation"),
+        *("create_chat_session", "list_chat_sessions", "get_chat_session", "send_chat_message"),
         *("generate_flow", "generate_prompt", "get_flow_log", "rate_flow_log"),
         *("submit_query", "get_answer"),
         *("answer_query", "give_feedback"),
@@ -362,17 +363,6 @@ def test_the_sweeper_has_what_it_needs(
     assert invoke("sweep", load_event("sweep")) == {"sent": 11, "dispatched": 2}
     assert asked == ours(deployment, "sweep")
     assert unused("sweep") == set()
-
-
-def test_an_app_has_what_it_needs(
-    deployment: Deployment, client: Client, run_alone: Callable[[str], set[str]]
-) -> None:
-    """The app's function uses all its variables and permissions, and no other."""
-    client.submitted(("text", BIG))
-    asked = run_alone("get_stack_app")
-    assert client.app()["statusCode"] == 200
-    assert asked == ours(deployment, "get_stack_app")
-    assert unused("get_stack_app") == set()
 
 
 def test_a_list_has_what_it_needs(

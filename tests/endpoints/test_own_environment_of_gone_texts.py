@@ -43,6 +43,7 @@ BODIES: Mapping[str, Any] = {
     "create_text_generation": urlencode({"text": BIG}),
     "generate_flow": {"userId": "u", "flow": {"inputs": {"text": BIG}}},
     "generate_prompt": {"prompt": {"promptId": FLOW, "inputs": {"text": BIG}}},
+    "send_chat_message": {"chatKey": "text", "inputs": {"text": BIG}},
     "submit_query": {"query": "Why?", "sessionId": "s", "visitorId": "v", "metadata": {"a": BIG}},
     "answer_query": {"query": "Why?", "sessionId": "s", "visitorId": "v", "metadata": {"a": BIG}},
     "submit_generation": {"flow": FLOW, "inputs": {"text": BIG}},
@@ -55,6 +56,8 @@ READERS = {
     "list_text_generations": 200,
     "get_text_generation": 200,
     "update_text_generation": 200,
+    "list_chat_sessions": 200,
+    "get_chat_session": 200,
     "get_flow_log": 410,
     "rate_flow_log": 200,
     "get_answer": 200,
@@ -95,10 +98,11 @@ def api(tenant: Tenant, monkeypatch: pytest.MonkeyPatch) -> Api:
     services().registry.put_flow(tenant.id, FLOW, FLOW_DOCUMENT)
     key = services().registry.create_key(tenant.id, [*Scope], flow=FLOW)[1]
     names = {"companyCuid": "demo", "orchestratorCuid": FLOW, "flowId": FLOW, "flow": FLOW}
+    names["chat_session_id"] = services().chat_sessions.create(tenant.id, FLOW, None).id
     return Api(key, names)
 
 
-def put_big(*, classifies: bool = False) -> str:
+def put_big(conversation: str | None = None, *, classifies: bool = False) -> str:
     """Store a queued generation whose texts are in the bucket; return its id."""
     generation_id = generations.new_id()
     submission = Submission(
@@ -108,6 +112,7 @@ def put_big(*, classifies: bool = False) -> str:
         template=None,
         external={"metadata": json.dumps({"a": BIG})},
         classifies=classifies,
+        conversation=conversation,
     )
     options = SubmissionOptions(flow_version=1, retention=timedelta(days=30))
     services().store.put("demo", generation_id, submission, options)
@@ -139,14 +144,17 @@ def test_a_refused_submission_leaves_no_text(api: Api, function: str) -> None:
     somebody_else_succeeds(generations.id_for_key("demo", "case-457"))
     lose()
     gone = api.call(function, BODIES[function], headers=headers)
-    assert gone["statusCode"] == (200 if function == "create_text_generation" else 410)
+    shows = {"create_text_generation", "send_chat_message"}
+    assert gone["statusCode"] == (200 if function in shows else 410)
     return uses(function)
 
 
 @pytest.mark.parametrize("function", short_of(READERS, "get_generation", "list_generations"))
 def test_a_reader_tells_what_is_gone(api: Api, function: str) -> None:
     """A function that reads texts may know of an absent one that it is absent."""
-    generation_id = put_big(classifies=function == "get_mail_classification")
+    generation_id = put_big(
+        api.parameters["chat_session_id"], classifies=function == "get_mail_classification"
+    )
     somebody_else_succeeds(generation_id)
     assert lose() == 3
     names = ("processCuid", "text_gen_id", "logId", "questionId", "id")

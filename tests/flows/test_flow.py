@@ -118,6 +118,22 @@ def test_a_flow_can_have_a_deadline(seconds: int) -> None:
     assert Flow.model_validate(flow).deadline_seconds == seconds
 
 
+@pytest.mark.parametrize("limit", [1, 40, 1_000_000])
+def test_a_flow_can_have_a_limit(limit: int) -> None:
+    """A limit of submissions is from one to a million a minute, and none by default."""
+    flow = {"id": "f", "name": "F", "steps": [STEP_AS_SENT]}
+    assert Flow.model_validate(flow).requests_per_minute is None
+    assert Flow.model_validate(flow | {"requests_per_minute": limit}).requests_per_minute == limit
+
+
+@pytest.mark.parametrize("limit", [0, 1_000_001, 1.5, "many"])
+def test_a_limit_out_of_bounds_is_refused(limit: object) -> None:
+    """Any other is an error that names the field."""
+    flow = {"id": "f", "name": "F", "steps": [STEP_AS_SENT], "requests_per_minute": limit}
+    with pytest.raises(ValidationError, match="requests_per_minute"):
+        Flow.model_validate(flow)
+
+
 @pytest.mark.parametrize("seconds", [9, 21_601, 30.5, "soon"])
 def test_a_deadline_out_of_bounds_is_refused(seconds: object) -> None:
     """Any other is an error that names the field."""

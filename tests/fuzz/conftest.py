@@ -13,14 +13,14 @@ from urllib.parse import quote, urlencode
 import pytest
 
 from afterword import clock
-from afterword.dialects import native, promptitude, unless
+from afterword.dialects import genai_stack, native, promptitude, unless
 from afterword.engine import waiting
 from afterword.generations import Status
 from afterword.knowledge import Draft
 from afterword.runtime.clients import clients
 from afterword.services import services
 from afterword.tenants.keys import Scope
-from tests.conftest import FLOW, Call, Event, Stored, Tenant
+from tests.conftest import FLOW, FLOW_DOCUMENT, Call, Event, Stored, Tenant
 from tests.fuzz.contract import SUBMISSION, Operation
 from tests.fuzz.gateway import Gateway, HttpRequest, HttpResponse
 from tests.harness.api import QUESTION
@@ -31,7 +31,7 @@ from tests.harness.fake_model import completion
 from tests.harness.stand_in_aws import made_once, read_items, read_object_keys
 
 MANY = 20
-WAITING = (native.NAME, promptitude.NAME, unless.NAME)
+WAITING = (genai_stack.NAME, native.NAME, promptitude.NAME, unless.NAME)
 """Dialects whose clients wait for a generation's end."""
 OWNED = ("/v1/content", "/v1/flows", "/v1/keys", "/v1/usage", "/v1/webhooks")
 """Operations that a key for one flow may not do, or not all of it."""
@@ -155,7 +155,8 @@ def quick_worker(monkeypatch: pytest.MonkeyPatch) -> None:
     def finish(_seconds: float) -> None:
         items = clients().dynamodb.scan(TableName=REFERENCES["GenerationsTable"])["Items"]
         for item in items:
-            if item["status"]["S"] == Status.QUEUED and item["dialect"]["S"] in WAITING:
+            queued = item.get("status", {}).get("S") == Status.QUEUED
+            if queued and item["dialect"]["S"] in WAITING:
                 lease = clock.now() + timedelta(minutes=1)
                 claim = services().store.claim(item["tenant"]["S"], item["id"]["S"], lease)
                 assert claim is not None
@@ -209,6 +210,11 @@ def anew(tenant: Tenant) -> Mapping[str, Callable[[], Mapping[str, str]]]:
         give_classes(tenant)
         return {}
 
+    def chat() -> Mapping[str, str]:
+        document = json.dumps(json.loads(FLOW_DOCUMENT) | {"type": "chat"})
+        services().registry.put_flow(tenant.id, FLOW, document, again=False)
+        return {}
+
     def classification() -> Mapping[str, str]:
         give_classes(tenant)
         return {"processCuid": submit_classification(tenant)}
@@ -217,6 +223,7 @@ def anew(tenant: Tenant) -> Mapping[str, Callable[[], Mapping[str, str]]]:
         "cancel_generation": queued,
         "get_mail_classification": classification,
         "submit_mail_classification": classes,
+        "create_chat_session": chat,
         "delete_content": content,
         "remove_content": content,
         "delete_generation": ended,

@@ -34,8 +34,10 @@ def invoke(function: str, event: Event, context: LambdaContext | None = None) ->
 
 
 def parsed(result: Mapping[str, Any]) -> dict[str, Any]:
-    """Return an HTTP result with its body parsed, None for no body."""
-    return {**result, "body": json.loads(result["body"]) if result["body"] else None}
+    """Return an HTTP result with its body parsed: None for no body, and text for events."""
+    body = result["body"] or None
+    events = result["headers"].get("content-type") == "text/event-stream"
+    return {**result, "body": body if body is None or events else json.loads(body)}
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from tests.harness.deployment import REFERENCES
 
 
 def make_belongings(tenant: Tenant) -> dict[str, str]:
-    """Make a content, a key, a webhook with a failed delivery, a batch and counted statistics.
+    """Make a content, a key, a webhook with a failed delivery, a batch, a chat session and counts.
 
     Returned are the parameters of paths and queries that name them, a generation's excepted.
     """
@@ -41,6 +41,7 @@ def make_belongings(tenant: Tenant) -> dict[str, str]:
         "keyId": services().registry.create_key(tenant.id, [Scope.READ])[0].id,
         "webhookId": webhook.id,
         "deliveryId": delivery.id,
+        "chat_session_id": services().chat_sessions.create(tenant.id, FLOW, "Refunds").id,
         "batchId": services().batch_requests.accept(tenant.id, FLOW, BatchFile(), None).id,
         "file": "page.js",
         "from": "2026-11-01",

@@ -315,6 +315,7 @@ ACCEPTS = {
     "submit_mail_classification",
     "submit_mail_generation",
     "create_text_generation",
+    "send_chat_message",
     "generate_flow",
     "generate_prompt",
     "submit_query",

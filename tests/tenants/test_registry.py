@@ -1,6 +1,7 @@
 """Tenants, their keys and their flows."""
 
 import json
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -244,6 +245,7 @@ def test_limits_are_set_and_taken_away(registry: Registry) -> None:
         tokens_per_month=1_000_000,
         reads_per_minute=600,
         waits_at_once=20,
+        key_requests_per_minute=4,
     )
     for limits in (every, Limits(running_at_once=7), Limits()):
         registry.set_limits("demo", limits)
@@ -251,15 +253,22 @@ def test_limits_are_set_and_taken_away(registry: Registry) -> None:
     assert registry.get_tenant("demo") == tenant
 
 
-def test_each_key_repeats_the_limit_of_reads(registry: Registry) -> None:
+@pytest.mark.parametrize(
+    ("limit", "of_key"),
+    [
+        ("reads_per_minute", "reads_per_minute"),
+        ("key_requests_per_minute", "requests_per_minute"),
+    ],
+)
+def test_each_key_repeats_the_limits_of_keys(registry: Registry, limit: str, of_key: str) -> None:
     """Keys from before and after a change have the limit, and lose it with the tenant."""
     before, _ = registry.create_key("demo", [Scope.READ])
-    assert before.reads_per_minute is None
-    for limit in (600, 60, None):
-        registry.set_limits("demo", Limits(reads_per_minute=limit))
+    assert getattr(before, of_key) is None
+    for most in (600, 60, None):
+        registry.set_limits("demo", replace(Limits(), **{limit: most}))
         after, _ = registry.create_key("demo", [Scope.READ])
         found = [registry.get_key(key.id) for key in (before, after)]
-        assert [key and key.reads_per_minute for key in (*found, after)] == [limit] * 3
+        assert [getattr(key, of_key) for key in (*found, after)] == [most] * 3
 
 
 @pytest.mark.parametrize("limit", [0, -1])

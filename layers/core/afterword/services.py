@@ -33,11 +33,13 @@ if TYPE_CHECKING:
     from afterword.engine.sweeper import Sweeper
     from afterword.engine.waiting import Waiter
     from afterword.generations.listings import Listings
+    from afterword.generations.sessions import SessionStore
     from afterword.knowledge.ranking import Ranking
     from afterword.knowledge.selection import Knowledge
     from afterword.knowledge.store import ContentStore
     from afterword.limits.quotas import Quotas
     from afterword.limits.reads import ReadMeter
+    from afterword.limits.requests import RequestMeter
     from afterword.models import Model
     from afterword.runtime.outbound import Fetcher
     from afterword.runtime.queue import Queue
@@ -89,6 +91,18 @@ class Services:
 
         table = self.settings.generations_table
         return Listings(self._clients.dynamodb, table, self._payloads)
+
+    @cached_property
+    def chat_sessions(self) -> "SessionStore":
+        """Chat sessions."""
+        from afterword.generations.sessions import SessionStore
+
+        return SessionStore(
+            self._clients.dynamodb,
+            self.settings.generations_table,
+            self.listings,
+            retention_days=self.settings.retention_days,
+        )
 
     @cached_property
     def _payloads(self) -> Payloads:
@@ -151,11 +165,18 @@ class Services:
         return ReadMeter(self.quotas)
 
     @cached_property
+    def request_meter(self) -> "RequestMeter":
+        """The counts of flows and keys with a limit of their own."""
+        from afterword.limits.requests import RequestMeter
+
+        return RequestMeter(self.quotas)
+
+    @cached_property
     def limiter(self) -> "Limiter":
         """The admission of submissions."""
         from afterword.engine.admission import Limiter
 
-        return Limiter(self.rules, self.quotas, self.store, self.outbox)
+        return Limiter(self.rules, self.quotas, self.request_meter, self.store, self.outbox)
 
     @cached_property
     def metrics(self) -> "Metrics":

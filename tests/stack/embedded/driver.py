@@ -136,7 +136,7 @@ class Account:
             for page in dynamodb.get_paginator("scan").paginate(TableName=table)
             for item in page["Items"]
         ]
-        return [item for item in items if item["tenant"] == tenant.id]
+        return [item for item in items if item.get("tenant") == tenant.id]
 
     def subscribe(self, tenant: Tenant) -> str:
         """Send the ends of a tenant's generations to a new queue from now on; return its URL."""

@@ -26,13 +26,15 @@ def stored(dev: Dev, tenant: Tenant) -> dict[str, dict[str, str]]:
         for page in dynamodb.get_paginator("scan").paginate(TableName=table)
         for item in page["Items"]
     ]
-    return {item["id"]: item for item in items if item["tenant"] == tenant.id}
+    return {item["id"]: item for item in items if item.get("tenant") == tenant.id}
 
 
 def test_health_answers(dev: Dev) -> None:
     """Plain paths work at the announced URL, as at the real API's."""
     answer = httpx.get(f"{dev.facts()['url']}/health")
     assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
+    head = httpx.head(f"{dev.facts()['url']}/health")
+    assert (head.status_code, head.content) == (200, b"")
 
 
 def test_a_mail_is_answered(tenant: Tenant) -> None:

@@ -110,6 +110,27 @@ def test_a_chat_is_shown_as_sessions(app: Callable[..., httpx.Client]) -> None:
     ]
 
 
+def test_a_chat_goes_on_in_its_session(app: Callable[..., httpx.Client]) -> None:
+    """A created session takes messages, whose answers are events, and shows all its turns."""
+    client = app(type="chat")
+    created = client.post("/api/v1/chat_sessions", json={"title": "Refunds"})
+    assert created.status_code == 200, created.text
+    session = created.json()
+    assert session == {"id": session["id"], "title": "Refunds", "data": []}
+    path = f"/api/v1/chat_sessions/{session['id']}"
+    for question in ("Hi", "Bye"):
+        sent = {"chatKey": "text", "inputs": {"text": question}}
+        answer = client.post(f"{path}/messages", json=sent)
+        assert answer.status_code == 200, answer.text
+        assert answer.headers["content-type"].startswith("text/event-stream")
+        assert answer.text.count("event: end\n") == 1
+    shown = client.get(path).json()
+    asked = [turn["message"] for turn in shown["data"] if not turn["is_bot"]]
+    assert asked == ["Hi", "Bye"]
+    assert client.get("/api/v1/chat_sessions").json() == [shown]
+    assert client.get("/api/v1/apps").json()["chat_sessions"] == [shown]
+
+
 @pytest.mark.parametrize(
     "request_body",
     [

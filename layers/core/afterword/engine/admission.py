@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from afterword.engine.outbox import Outbox
     from afterword.generations.store import GenerationStore
     from afterword.limits.quotas import Quotas
+    from afterword.limits.requests import RequestMeter
+    from afterword.tenants import StoredFlow
     from afterword.tenants.rules import TenantRules
 
 CHECKED_SLOTS = 25
@@ -21,24 +23,36 @@ RESERVE = 0.2
 
 
 class Limiter:
-    """Admits submissions, or refuses them. Tenants without limits cost no call."""
+    """Admits submissions, or refuses them. Tenants and flows without limits cost no call."""
 
     def __init__(
-        self, rules: "TenantRules", quotas: "Quotas", store: "GenerationStore", outbox: "Outbox"
+        self,
+        rules: "TenantRules",
+        quotas: "Quotas",
+        meter: "RequestMeter",
+        store: "GenerationStore",
+        outbox: "Outbox",
     ) -> None:
         self._rules = rules
+        self._meter = meter
         self._quotas = quotas
         self._store = store
         self._outbox = outbox
 
-    def admit(self, tenant: str, generation_id: str, *, new: bool) -> Admission:
-        """Admit a generation; the dispatch of its end gives its slot back.
+    def admit(self, tenant: str, generation_id: str, flow: "StoredFlow", *, new: bool) -> Admission:
+        """Admit a generation of a flow; the dispatch of its end gives its slot back.
 
         A generation that is not `new` may be stored already, and then needs no slot. Raises
-        LimitedError, with the time of the next try.
+        LimitedError, with the time of the next try. A submission that the tenant's limits refuse
+        counts under the flow's.
         """
-        limits = self._rules.get(tenant).limits
-        if not limits.any or (not new and self._store.exists(tenant, generation_id)):
+        limits, of_flow = self._rules.get(tenant).limits, flow.requests_per_minute
+        if not limits.any and of_flow is None:
+            return Admission(id=generation_id)
+        if not new and self._store.exists(tenant, generation_id):
+            return Admission(id=generation_id)
+        self._meter.count_flow(tenant, flow.id, of_flow)
+        if not limits.any:
             return Admission(id=generation_id)
         admitted = self._quotas.admit(tenant, generation_id, limits)
         if isinstance(admitted, QuotaExceeded) and self._release_lost_slots(tenant, admitted) > 0:

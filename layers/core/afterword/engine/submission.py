@@ -79,7 +79,7 @@ class Submitter:
           asked for of a flow without classes.
         - KeyReusedError: the key stands for another submission.
         - ConflictError: its generation was deleted.
-        - LimitedError: the tenant's limits are reached.
+        - LimitedError: the tenant's limits are reached, or the flow's.
         """
         if idempotency_key is None:
             new_id = generations.new_id()
@@ -123,7 +123,7 @@ class Submitter:
         url = submission.webhook_url
         if url is not None:
             check_webhook_url(url, rules.webhook_hosts)
-        admission = self._limiter.admit(tenant, generation_id, new=new)
+        admission = self._limiter.admit(tenant, generation_id, flow, new=new)
         options = SubmissionOptions(
             flow_version=flow.version,
             retention=self._retention,

@@ -14,6 +14,8 @@ from afterword.knowledge import MAX_NAME as MAX_LABEL
 from afterword.tenants import NAME_RULE
 
 MAX_STEPS = 20
+MAX_REQUESTS = 1_000_000
+"""The highest limit of a flow's submissions in a minute."""
 MAX_PASSAGES = 20
 """Passages of a prompt: some 5,000 tokens."""
 CONTEXT = "context"
@@ -210,6 +212,7 @@ class Flow(BaseModel):
     - `inputs` are the callers' values, in dialects without fields of their own; `text` by default.
     - `type` is the form in which a client shows the flow, a form or a conversation.
     - `deadline_seconds` bounds generations whose request has no deadline; an hour by default.
+    - `requests_per_minute` bounds the submissions to the flow in a minute; none by default.
     - `history_tokens` bounds the part of a conversation that goes with a question.
     """
 
@@ -224,6 +227,7 @@ class Flow(BaseModel):
         ]
         | None
     ) = None
+    requests_per_minute: Annotated[int, Field(ge=1, le=MAX_REQUESTS)] | None = None
     type: FlowType = FlowType.TEXT_GENERATION
     history_tokens: Annotated[int, Field(ge=0, le=100_000)] = 2_000
     inputs: Annotated[tuple[Input, ...], Field(max_length=50), AfterValidator(_check_distinct)] = ()

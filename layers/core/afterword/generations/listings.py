@@ -259,6 +259,11 @@ def _in_bucket(item: Item) -> bool:
     return any(f"{name}_key" in item for name in ("request", "external", "text"))
 
 
+def count_characters(listed: Sequence[GenerationDetail]) -> int:
+    """Return the characters of generations that a response may have."""
+    return sum(map(_characters, listed))
+
+
 def _characters(listed: GenerationDetail) -> int:
     inputs = sum(
         len(value) if isinstance(value, str) else sum(map(len, value))

@@ -76,7 +76,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Response:
-    """An HTTP response whose body is JSON, given as text."""
+    """An HTTP response whose body is JSON, given as text, unless `headers` has another type."""
 
     status: HTTPStatus
     body: str
@@ -130,12 +130,15 @@ def endpoint(
 
     A change of an existing generation takes two: a key that may not read acts on its own alone.
     The handler authenticates first. Requests count against their tenant's limit of reads, but not
-    those that an endpoint which `submits` has accepted. Domain errors, and failed calls of AWS,
-    become responses in the dialect's shape. Any other exception is a bug: Lambda counts the error,
-    and API Gateway answers 500 without a detail.
+    those that an endpoint which `submits` has accepted. Requests to such an endpoint count under
+    the limit of their key. Domain errors, and failed calls of AWS, become responses in the
+    dialect's shape. Any other exception is a bug: Lambda counts the error, and API Gateway answers
+    500 without a detail.
     """
 
     def decorate(serve: Endpoint) -> LambdaHandler:
+        serve = _count_by_key(serve) if submits else serve
+
         def handler(event: Event, context: LambdaContext) -> dict[str, Any]:
             log = telemetry.logger()
             with log.append_context_keys(request_id=context.aws_request_id):
@@ -155,6 +158,18 @@ def endpoint(
         return handler
 
     return decorate
+
+
+def _count_by_key(serve: Endpoint) -> Endpoint:
+    """Return an endpoint that counts its requests under the limit of their key, if it has one."""
+
+    def count_and_serve(request: Request, api_key: ApiKey) -> Response:
+        if api_key.requests_per_minute is not None:
+            meter = services().request_meter
+            meter.count_key(api_key.tenant, api_key.id, api_key.requests_per_minute)
+        return serve(request, api_key)
+
+    return count_and_serve
 
 
 def _serve(

@@ -26,6 +26,10 @@ class Limits:
       accepted.
     - `reads_per_minute`: requests of a minute that accept nothing, such as reads and refusals.
     - `waits_at_once`: requests that wait for an end; DEFAULT_WAITS for None.
+    - `key_requests_per_minute`: requests of each of its keys in a minute that may submit, accepted
+      or not.
+
+    A flow has a limit of its own in its document.
     """
 
     requests_per_minute: int | None = None
@@ -33,6 +37,7 @@ class Limits:
     tokens_per_month: int | None = None
     reads_per_minute: int | None = None
     waits_at_once: int | None = None
+    key_requests_per_minute: int | None = None
 
     @property
     def slots(self) -> int | None:

@@ -8,9 +8,10 @@ minute           in shard 0: the minute of the clock that `requests` counts, sin
 requests         in shard 0: submissions accepted in it
 shards           in shard 0: the number of the tenant's shards so far; absent for one alone
 
-`<id>#<generation id>` is the receipt of tokens that were counted without a slot. `<id>#reads`
-counts the requests of a minute that accepted nothing, and `<id>#waits` has the places of those that
-wait for an end.
+`<id>#<generation id>` is the receipt of tokens that were counted without a slot.
+`<id>#flow#<flow>#<minute>` and `<id>#key#<key id>#<minute>` count the requests of a flow or a key
+with a limit of its own in one minute, and expire an hour later. `<id>#reads` counts the requests
+of a minute that accepted nothing, and `<id>#waits` has the places of those that wait for an end.
 
 An admission is one conditional write of shard 0, and one of the shard with the slot. A release
 gives a slot back and counts the tokens in one write, on condition of the very slot. So each
@@ -90,6 +91,8 @@ FULL_TIME = timedelta(seconds=1)
 """The time for which a process refuses without a call, after it has read all of many shards."""
 RECEIPT = timedelta(days=32)
 """The life of a receipt: the month is over then, and no limit reads its tokens any more."""
+MINUTE_KEPT = timedelta(hours=1)
+"""The life of the count of one minute: no clock is wrong by more."""
 _CONFLICT_WAITS = (0.02, 0.05, 0.1, 0.2, None)
 """Seconds before a transaction is tried again that another one was in the way of."""
 _MAX_TRIES = 10
@@ -451,6 +454,19 @@ class Quotas:
                 time.sleep(wait * random.uniform(0.5, 1.5))  # noqa: S311 - spreads load, guards nothing # nosec B311
             else:
                 return
+
+    # --- flows and keys --------------------------------------------------------------------------
+
+    def count_request(self, tenant: str, name: str, limit: int) -> bool:
+        """Count a request of this minute under a name; False if so many are counted already."""
+        now = clock.now()
+        outcome = self._table.update(
+            named_key(tenant, f"#{name}#{minute_of(now)}"),
+            sets={"expires_at": seconds(now + MINUTE_KEPT)},
+            adds={"requests": 1},
+            condition=absent("requests") | below("requests", number(limit)),
+        )
+        return not isinstance(outcome, ConditionFailed)
 
     # --- reads and waits -------------------------------------------------------------------------
 

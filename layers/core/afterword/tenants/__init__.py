@@ -45,6 +45,12 @@ class StoredFlow:
         *_, last = json.loads(self.document)["steps"]
         return bool(last.get("classes"))
 
+    @property
+    def requests_per_minute(self) -> int | None:
+        """The limit of submissions to the flow in a minute; None without one."""
+        limit: int | None = json.loads(self.document).get("requests_per_minute")
+        return limit
+
 
 @dataclass(frozen=True, slots=True)
 class FlowVersion:

@@ -34,7 +34,8 @@ class ApiKey:
     """A tenant's key as stored, without its secret, of which `hash` is the SHA-256 in hex.
 
     A key with a `flow` is bound to that flow, as an app's key is in GenAI Stack.
-    `reads_per_minute` is its tenant's limit (afterword.limits), so that a read needs no other item.
+    `reads_per_minute` and `requests_per_minute` are its tenant's limits of reads and of each key's
+    requests (afterword.limits), so that authentication reads no other item.
     """
 
     id: str
@@ -46,6 +47,7 @@ class ApiKey:
     revoked_at: datetime | None
     flow: str | None = None
     reads_per_minute: int | None = None
+    requests_per_minute: int | None = None
 
     def require(self, scope: Scope) -> None:
         """Raise ForbiddenError if the key lacks a scope."""

@@ -62,7 +62,8 @@ CONFLICT_WAITS = (0.05, 0.1, 0.2, 0.4)
 """Maximum seconds to wait after each conflict with the count of another new flow."""
 MAX_MODELS = 100
 """Models in the list of one tenant."""
-_READS = "reads_per_minute"
+_OF_KEYS = ("reads_per_minute", "key_requests_per_minute")
+"""The limits of a tenant that each of its keys repeats."""
 MAX_FLOW_BYTES = 350_000
 """Bytes of a flow's document; an item of DynamoDB has at most 400 KB."""
 
@@ -143,7 +144,7 @@ class Registry:
     def set_limits(self, tenant_id: str, limits: Limits) -> None:
         """Set a tenant's limits; caches keep the old ones for up to 60 s.
 
-        Each key repeats the limit of reads. A call that fails midway may be repeated.
+        Each key repeats the limits of _OF_KEYS. A call that fails midway may be repeated.
         """
         self.get_tenant(tenant_id)
         given = {name: limit for name, limit in asdict(limits).items() if limit is not None}
@@ -156,8 +157,8 @@ class Registry:
         for key_id in self._list_key_ids(tenant_id):
             self._table.update(
                 _key(f"key#{key_id}", "key"),
-                sets={_READS: sets[_READS]} if _READS in sets else {},
-                removes=[] if _READS in sets else [_READS],
+                sets={name: sets[name] for name in _OF_KEYS if name in sets},
+                removes=[name for name in _OF_KEYS if name not in sets],
                 condition=exists("pk"),
             )
 
@@ -169,7 +170,8 @@ class Registry:
         With a `flow`, which must exist, the key is bound to that flow. Raises ConflictError above
         MAX_LIVE_KEYS; two requests at once may both get the last one.
         """
-        reads_per_minute = _parse_limits(self._read_tenant(tenant_id)).reads_per_minute
+        owner = self._read_tenant(tenant_id)
+        limits = _parse_limits(owner)
         if flow is not None:
             self.get_flow(tenant_id, flow)
         removed = self._make_room_for_key(tenant_id)
@@ -183,7 +185,8 @@ class Registry:
             created_at=_now(),
             revoked_at=None,
             flow=flow,
-            reads_per_minute=reads_per_minute,
+            reads_per_minute=limits.reads_per_minute,
+            requests_per_minute=limits.key_requests_per_minute,
         )
         if not api_key.scopes:
             raise InvalidRequestError("scopes: must be at least one.")
@@ -197,8 +200,7 @@ class Registry:
         }
         if flow is not None:
             item["flow"] = text(flow)
-        if reads_per_minute is not None:
-            item[_READS] = number(reads_per_minute)
+        item |= {name: owner[name] for name in _OF_KEYS if name in owner}
         mark = Put(_key(f"tenant#{tenant_id}", f"key#{api_key.id}"))
         self._table.transact([Put(item), mark, *removed])
         return api_key, key_string
@@ -394,6 +396,7 @@ def _require_tenant(tenant_id: str, outcome: Item | ConditionFailed) -> None:
 
 
 def _parse_key(item: Item) -> ApiKey:
+    limits = _parse_limits(item)
     return ApiKey(
         id=item["pk"]["S"].removeprefix("key#"),
         tenant=item["tenant"]["S"],
@@ -403,7 +406,8 @@ def _parse_key(item: Item) -> ApiKey:
         created_at=time_of(item, "created_at"),
         revoked_at=time_of(item, "revoked_at") if "revoked_at" in item else None,
         flow=item["flow"]["S"] if "flow" in item else None,
-        reads_per_minute=_parse_limits(item).reads_per_minute,
+        reads_per_minute=limits.reads_per_minute,
+        requests_per_minute=limits.key_requests_per_minute,
     )
 
 

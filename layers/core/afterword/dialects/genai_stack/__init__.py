@@ -1,4 +1,4 @@
-"""GenAI Stack's text generation API.
+"""GenAI Stack's text generation API; its chat API is in the module `chats`.
 
 `GET /api/v1/apps`, `GET` and `POST /api/v1/generations`, `GET` and `PATCH
 /api/v1/generations/{text_gen_id}`. An app is the flow that the API key is bound to. The service
@@ -8,9 +8,12 @@ those of FastAPI, with which the service is built.
 
 import json
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
+from heapq import merge
 from http import HTTPStatus
+from operator import itemgetter
 from typing import TYPE_CHECKING, Literal
 
 from afterword import clock
@@ -41,6 +44,7 @@ if TYPE_CHECKING:
         StackApp,
         TextGenerationRead,
     )
+    from afterword.generations.sessions import Session
 
 NAME = "genai_stack"
 PATHS: Sequence[str] = ("/api/v1",)
@@ -54,7 +58,7 @@ LOST = "gone"
 """The reason of a generation whose text is gone from storage."""
 _PAGING = Paging(size=PAGE, maximum=PAGE, key=paging.GENERATION_KEY)
 _APPS = uuid.UUID("5a9f4f0e-0f0b-4c53-9d4e-3c8f4a1de6b7")
-_STATUSES: Mapping[Status, Literal["pending", "processing", "completed", "failed"]] = {
+STATUS_NAMES: Mapping[Status, Literal["pending", "processing", "completed", "failed"]] = {
     Status.QUEUED: "pending",
     Status.RUNNING: "processing",
     Status.SUCCEEDED: "completed",
@@ -80,18 +84,23 @@ def require_app(key: ApiKey) -> str:
 
 
 def parse_text_gen_id(request: Request) -> str:
-    """Return the path's generation id in lower case; raise InvalidRequestError for other texts.
+    """Return the path's generation id like `parse_id`."""
+    return parse_id(request, "text_gen_id")
+
+
+def parse_id(request: Request, name: str) -> str:
+    """Return an id of the path in lower case; raise InvalidRequestError for other texts.
 
     A UUID is 32 hexadecimal digits in either case (RFC 9562, section 4), with four hyphens and
     nothing around them. The standard library reads more forms than this one, which it writes.
     """
-    text = request.path["text_gen_id"].lower()
+    text = request.path[name].lower()
     try:
         if str(uuid.UUID(text)) == text:
             return text
     except ValueError:
         pass
-    raise InvalidRequestError("text_gen_id: must be a valid UUID.")
+    raise InvalidRequestError(f"{name}: must be a valid UUID.")
 
 
 def require_access(listed: GenerationDetail, flow: str) -> GenerationDetail:
@@ -132,14 +141,32 @@ def parse_update(body: bytes) -> Update | None:
     return Update(title)
 
 
-def render_app(key: ApiKey, flow: StoredFlow, generations: Sequence[GenerationDetail]) -> Response:
-    """Return the app, with its sessions or its text generations, newest first."""
+def is_chat(flow: StoredFlow) -> bool:
+    """Return whether an app is a chat, which has sessions."""
+    kind: str | None = json.loads(flow.document).get("type")
+    return kind == "chat"
+
+
+def render_app(
+    key: ApiKey,
+    flow: StoredFlow,
+    generations: Sequence[GenerationDetail],
+    sessions: "Sequence[Session]" = (),
+) -> Response:
+    """Return the app, with its sessions or its text generations, newest first.
+
+    A chat has its sessions, and one more for each generation that is in no session.
+    """
     document = json.loads(flow.document)
-    chat = document.get("type") == "chat"
+    chat = is_chat(flow)
     inputs = declared_inputs(flow.document)
-    build: Callable[[GenerationDetail], ChatSession | TextGenerationRead]
-    build = _build_session if chat else _build_read
-    page = render_array(paging.fit(_render_within_limit(each, build) for each in generations))
+    page = render_array(
+        paging.fit(
+            _render_chats(generations, sessions)
+            if chat
+            else (_render_within_limit(each, _build_read) for each in generations)
+        )
+    )
     app: StackApp = {
         "id": str(uuid.uuid5(_APPS, f"{key.tenant}#{flow.id}")),
         "data": {"name": document["name"], "inputs": [_build_field(each) for each in inputs]},
@@ -149,6 +176,39 @@ def render_app(key: ApiKey, flow: StoredFlow, generations: Sequence[GenerationDe
         "text_generations": render_array([]) if chat else page,
     }
     return Response(status=HTTPStatus.OK, body=render(app))
+
+
+def _render_chats(
+    generations: Sequence[GenerationDetail], sessions: "Sequence[Session]"
+) -> Iterator[str]:
+    """Yield sessions, and generations outside of sessions, as JSON, newest first."""
+    shown = {session.id for session in sessions}
+    created: list[tuple[str, Callable[[], str]]] = [
+        (session.order, partial(render_session, session)) for session in sessions
+    ]
+    alone: list[tuple[str, Callable[[], str]]] = [
+        (each.order, partial(_render_within_limit, each, _build_session))
+        for each in generations
+        if not _is_message(each) and each.conversation not in shown
+    ]
+    return (write() for _, write in merge(created, alone, key=itemgetter(0), reverse=True))
+
+
+def _is_message(listed: GenerationDetail) -> bool:
+    """Return whether a generation is a message of a session; only messages continue one here."""
+    return listed.generation.dialect == NAME and listed.conversation is not None
+
+
+def render_session(session: "Session") -> str:
+    """Return a session as JSON; of a long one the oldest turns are left out."""
+    turns = [turn for each in session.questions for turn in _build_turns(each)]
+    fitting = len(paging.fit((render(turn) for turn in reversed(turns)), least=0))
+    body: ChatSession = {
+        "id": session.id,
+        "title": session.title,
+        "data": turns[len(turns) - fitting :],
+    }
+    return render(body)
 
 
 def render_text_generation(listed: GenerationDetail) -> Response:
@@ -216,11 +276,11 @@ def _build_read(listed: GenerationDetail) -> "TextGenerationRead":
         "outputs": {} if completion is None else {"text": completion.text},
         "logs": _write_logs(listed),
         "meta_data": _build_meta_data(listed),
-        "status": _STATUSES[_choose_status(generation)],
+        "status": STATUS_NAMES[choose_status(generation)],
     }
 
 
-def _choose_status(generation: Generation) -> Status:
+def choose_status(generation: Generation) -> Status:
     """Return the status to show: one whose text is gone has failed, for its reader."""
     return Status.FAILED if generation.has_lost_result else generation.status
 
@@ -284,17 +344,23 @@ def _write_logs(listed: GenerationDetail) -> str:
 
 
 def _build_session(listed: GenerationDetail) -> "ChatSession":
-    """Return a chat session: the question, and the answer once completed."""
+    """Return a generation as a session of its own."""
+    generation = listed.generation
+    return {"id": generation.id, "title": generation.title, "data": _build_turns(listed)}
+
+
+def _build_turns(listed: GenerationDetail) -> "list[ChatTurn]":
+    """Return the question's turn, and the answer's once completed."""
     generation = listed.generation
     inputs = [text for _, text in _join_inputs(listed)]
     key = next((name for name, _ in _join_inputs(listed)), "")
     files = [_build_file(file) for file in listed.files]
-    turns = [_build_turn("\n".join(inputs), key, files, is_bot=False)]
+    turns = [build_turn("\n".join(inputs), key, files, is_bot=False)]
     if generation.completion is not None:
-        turns.append(_build_turn(generation.completion.text, key, [], is_bot=True))
+        turns.append(build_turn(generation.completion.text, key, [], is_bot=True))
     elif generation.has_lost_result:
-        turns.append(_build_turn(GONE, key, [], is_bot=True))
-    return {"id": generation.id, "title": generation.title, "data": turns}
+        turns.append(build_turn(GONE, key, [], is_bot=True))
+    return turns
 
 
 def _join_inputs(listed: GenerationDetail) -> list[tuple[str, str]]:
@@ -305,7 +371,8 @@ def _join_inputs(listed: GenerationDetail) -> list[tuple[str, str]]:
     ]
 
 
-def _build_turn(message: str, key: str, files: list[Json], *, is_bot: bool) -> "ChatTurn":
+def build_turn(message: str, key: str, files: list[Json], *, is_bot: bool) -> "ChatTurn":
+    """Return a message of a chat; `key` is the input of its question."""
     return {
         "is_bot": is_bot,
         "message": message,

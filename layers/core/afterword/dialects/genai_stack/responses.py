@@ -37,11 +37,28 @@ class ChatTurn(TypedDict):
 
 
 class ChatSession(TypedDict):
-    """A generation of a chat: a question, and its answer once completed."""
+    """A chat: questions, each with its answer once completed."""
 
     id: Uuid
     title: str | None
+    """Null until set."""
     data: list[ChatTurn]
+    """Oldest first: the newest hundred questions, and as many as fit into a response."""
+
+
+class ChatEnd(TypedDict):
+    """The last event of a message's answer."""
+
+    chat_session_id: Uuid
+    text_gen_id: Uuid
+    """The generation of the message, also in `GET /api/v1/generations/{text_gen_id}`."""
+    status: Literal["pending", "processing", "completed", "failed"]
+    """`pending` and `processing`: the answer will be in the session later."""
+
+
+type ChatEvents = str
+"""Server-sent events: `message` with a ChatTurn, or `error` with `{"detail"}`, and then `end` with
+a ChatEnd."""
 
 
 class StackApp(TypedDict):
@@ -55,7 +72,7 @@ class StackApp(TypedDict):
     """The same inputs by name."""
     stack_type: Literal["chat", "text_generation"]
     chat_sessions: Annotated[JsonText, Schema(list[ChatSession])]
-    """Sessions of a chat, newest first; empty for other apps."""
+    """Sessions of a chat, newest first, and generations outside of them; empty for other apps."""
     text_generations: Annotated[JsonText, Schema(list[TextGenerationRead])]
     """Generations of another app, newest first; empty for a chat."""
 
