@@ -8,10 +8,17 @@ import pytest
 
 from afterword import clock
 from afterword.flows.flow import Flow
-from afterword.generations import Completion, Output, Source, Submission
+from afterword.generations import (
+    Completion,
+    Output,
+    Setback,
+    SetbackReason,
+    Source,
+    Submission,
+)
 from afterword.services import services
 from afterword.tenants.keys import Scope
-from tests.conftest import FLOW, Event, Tenant
+from tests.conftest import FLOW, Event, SetClock, Tenant
 from tests.endpoints.conftest import HEADERS
 from tests.harness.api import invoke
 from tests.harness.fake_model import completion
@@ -50,6 +57,30 @@ def test_an_open_generation_says_when_to_ask_again(native: Native) -> None:
         "headers": {**HEADERS, "retry-after": "1"},
         "body": generation(generation_id),
     }
+
+
+def test_a_waiting_generation_says_why(native: Native, set_clock: SetClock) -> None:
+    """While it waits, and while the next attempt runs, there is the last error; and in lists too."""
+    generation_id, store = native.submitted(), services().store
+    claim = store.claim("demo", generation_id, clock.now() + timedelta(minutes=1))
+    assert claim is not None
+    setback = Setback(SetbackReason.THROTTLED, "ThrottlingException")
+    next_at = clock.now() + timedelta(seconds=3)
+    assert store.requeue(claim, failed=False, setback=setback, next_at=next_at)
+    error = {"reason": "throttled", "code": "ThrottlingException"}
+    expected = generation(
+        generation_id, attempts=1, last_error={**error, "retry_at": "2026-11-10T09:00:03.000Z"}
+    )
+    assert native.ask("get_generation", generation_id) == {
+        "statusCode": 200,
+        "headers": {**HEADERS, "retry-after": "1"},
+        "body": expected,
+    }
+    assert native.page()["body"]["items"] == [expected]
+    set_clock.moment = next_at
+    store.claim("demo", generation_id, clock.now() + timedelta(minutes=1))
+    body = native.ask("get_generation", generation_id)["body"]
+    assert (body["status"], body["last_error"]) == ("running", {**error, "retry_at": None})
 
 
 @pytest.mark.parametrize(

@@ -93,6 +93,7 @@ def generation(generation_id: str, **changes: object) -> dict[str, object]:
         "sources": [],
         "usage": None,
         "error": None,
+        "last_error": None,
         "retry_of": None,
         "title": None,
         "rating": None,

@@ -235,6 +235,7 @@ def build_generation(generation: Generation) -> "responses.Generation":
         "sources": [] if completion is None else _build_sources(completion),
         "usage": _build_usage(generation),
         "error": _build_error(generation),
+        "last_error": _build_last_error(generation),
         "retry_of": generation.retry_of,
         "title": generation.title,
         "rating": generation.rating,
@@ -308,6 +309,17 @@ def _build_error(generation: Generation) -> "responses.Failure | None":
     if generation.reason is None:
         return None
     return {"reason": generation.reason, "message": generation.message}
+
+
+def _build_last_error(generation: Generation) -> "responses.LastError | None":
+    setback, next_at = generation.setback, generation.next_at
+    if setback is None:
+        return None
+    return {
+        "reason": setback.reason,
+        "code": setback.code,
+        "retry_at": None if next_at is None else clock.to_rfc3339(next_at),
+    }
 
 
 def _parse_inputs(values: Mapping[str, object], flow: StoredFlow) -> Values:

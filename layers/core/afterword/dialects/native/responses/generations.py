@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, NotRequired, TypedDict
 
-from afterword.generations import Reason, Status
+from afterword.generations import Reason, SetbackReason, Status
 from afterword.handlers.json_schema import Schema, Time, Uuid
 from afterword.runtime.json_text import JsonText
 
@@ -39,6 +39,16 @@ class Failure(TypedDict):
     """For readers."""
 
 
+class LastError(TypedDict):
+    """The reason why the last attempt of an open generation came to no end."""
+
+    reason: SetbackReason
+    code: str | None
+    """The word of the model's provider, such as `ThrottlingException`, or its HTTP status."""
+    retry_at: Time | None
+    """The time of the next try; null while that runs."""
+
+
 class Links(TypedDict):
     """The actions on a generation, as paths."""
 
@@ -73,6 +83,8 @@ class Generation(TypedDict):
     """The contents in the prompt, the best first."""
     usage: Used | None
     error: Failure | None
+    last_error: LastError | None
+    """Of an open generation, after an attempt that was throttled, timed out or lost."""
     retry_of: Uuid | None
     """The generation that this one repeats."""
     title: str | None
