@@ -163,16 +163,18 @@ def render_accepted(
     generation: Generation, allowances: Sequence[Allowance], waited: int | None = None
 ) -> Response:
     """Return a submitted generation: 202 while open, and 200 once ended."""
-    headers = {"location": _write_path(generation), **native.render_rate_limit(allowances)}
-    if waited is not None:
-        headers["preference-applied"] = f"wait={waited}"
+    headers = {
+        "location": _write_path(generation),
+        **native.render_rate_limit(allowances),
+        **_render_wait(waited),
+    }
     status = HTTPStatus.OK if generation.status.terminal else HTTPStatus.ACCEPTED
     return _render(status, generation, headers)
 
 
-def render_generation(generation: Generation) -> Response:
-    """Return a generation."""
-    return _render(HTTPStatus.OK, generation, {})
+def render_generation(generation: Generation, waited: int | None = None) -> Response:
+    """Return a generation; `waited` are the seconds of a preference that was applied."""
+    return _render(HTTPStatus.OK, generation, _render_wait(waited))
 
 
 def parse_search(request: Request, key: ApiKey) -> tuple[str | None, GenerationFilter]:
@@ -250,6 +252,10 @@ def _render(status: HTTPStatus, generation: Generation, headers: Mapping[str, st
         raise GoneError(GONE)
     again = {} if generation.status.terminal else {"retry-after": str(RETRY_AFTER)}
     return native.render_response(status, build_generation(generation), {**again, **headers})
+
+
+def _render_wait(waited: int | None) -> Mapping[str, str]:
+    return {} if waited is None else {"preference-applied": f"wait={waited}"}
 
 
 def _write_path(generation: Generation) -> str:
