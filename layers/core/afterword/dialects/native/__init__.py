@@ -10,13 +10,15 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from afterword.errors import AfterwordError, KeyReusedError, UnprocessableError
+from afterword.handlers import paging
 from afterword.handlers.http import STATUSES, Request, Response, read_bearer_token
 from afterword.handlers.json_members import check_members
+from afterword.handlers.paging import Paging
 from afterword.limits import Allowance, LimitedError
 from afterword.runtime.json_text import JsonObject, parse_object, render
 
 if TYPE_CHECKING:
-    from afterword.dialects.native.responses import Problem
+    from afterword.dialects.native.responses import NextPage, Problem
 
 NAME = "native"
 _KINDS: Mapping[type[AfterwordError], tuple[str, str]] = {
@@ -87,6 +89,21 @@ def render_response(
 ) -> Response:
     """Return a response whose body is a JSON object."""
     return Response(status=status, body=render(body), headers=dict(headers or {}))
+
+
+def build_next_page(
+    of_list: Paging, path: str, query: Mapping[str, str | int], after: str | None
+) -> "NextPage":
+    """Return the members of a list with its next page, which begins after a sort key."""
+    return {
+        "next": of_list.next_path(path, query, after),
+        "next_cursor": of_list.next_cursor(after),
+    }
+
+
+def render_page(body: "NextPage") -> Response:
+    """Return a page of a list, with a link to the next one if there is one."""
+    return render_response(HTTPStatus.OK, body, paging.link_headers(body["next"]))
 
 
 def parse_members(request: Request, known: Collection[str]) -> JsonObject:

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 from afterword import clock
 from afterword.dialects import native
 from afterword.errors import ForbiddenError, UnprocessableError
-from afterword.handlers import paging
 from afterword.handlers.http import Request, Response
 from afterword.handlers.paging import Paging
 from afterword.runtime.json_text import parse_object
@@ -74,8 +73,11 @@ def list_flows(request: Request, key: ApiKey, registry: Registry) -> Response:
         page = registry.page_flows(key.tenant, limit, after)
     else:
         page = Page((registry.get_flow(key.tenant, key.flow),), None)
-    body: responses.FlowList = {"flows": [_build_summary(flow) for flow in page.items]}
-    return _render_page(body, _FLOWS.next_path("/v1/flows", {"limit": limit}, page.after))
+    body: responses.FlowList = {
+        "flows": [_build_summary(flow) for flow in page.items],
+        **native.build_next_page(_FLOWS, "/v1/flows", {"limit": limit}, page.after),
+    }
+    return native.render_page(body)
 
 
 def render_flow(flow: StoredFlow) -> Response:
@@ -104,13 +106,11 @@ def list_versions(request: Request, key: ApiKey, registry: Registry) -> Response
             {"version": each.version, "created_at": clock.to_rfc3339(each.created_at)}
             for each in page.items
         ],
+        **native.build_next_page(
+            _VERSIONS, f"/v1/flows/{flow}/versions", {"limit": limit}, page.after
+        ),
     }
-    path = f"/v1/flows/{flow}/versions"
-    return _render_page(body, _VERSIONS.next_path(path, {"limit": limit}, page.after))
-
-
-def _render_page(body: Mapping[str, object], next_path: str | None) -> Response:
-    return native.render_response(HTTPStatus.OK, body, paging.link_headers(next_path))
+    return native.render_page(body)
 
 
 def _build_summary(flow: StoredFlow) -> "responses.FlowSummary":

@@ -207,12 +207,11 @@ def render_page(found: Page[Generation], request: Request) -> Response:
     texts = paging.fit(render(build_generation(each)) for each in found.items)
     whole = len(texts) == len(found.items)
     after = found.after if whole else found.items[len(texts) - 1].order
-    next_path = _PAGING.next_path(_PATH, request.query, after)
     body: responses.GenerationList = {
         "items": json_text.render_array(texts),
-        "next": next_path,
+        **native.build_next_page(_PAGING, _PATH, request.query, after),
     }
-    return native.render_response(HTTPStatus.OK, body, paging.link_headers(next_path))
+    return native.render_page(body)
 
 
 def build_generation(generation: Generation) -> "responses.Generation":

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from afterword import clock
 from afterword.dialects import native
 from afterword.errors import NotFoundError, UnprocessableError
-from afterword.handlers import paging
 from afterword.handlers.http import Request, Response
 from afterword.handlers.json_members import parse_choices, read_text
 from afterword.handlers.paging import Paging
@@ -46,9 +45,11 @@ def list_keys(request: Request, key: ApiKey, registry: Registry) -> Response:
     """Return a page of keys, live and revoked, without their secrets."""
     limit, after = _PAGING.parse(request.query)
     page = cut_page(registry.list_keys(key.tenant), _sort_key, limit, after)
-    body: responses.KeyList = {"keys": [_build_key(each) for each in page.items]}
-    headers = paging.link_headers(_PAGING.next_path("/v1/keys", {"limit": limit}, page.after))
-    return native.render_response(HTTPStatus.OK, body, headers)
+    body: responses.KeyList = {
+        "keys": [_build_key(each) for each in page.items],
+        **native.build_next_page(_PAGING, "/v1/keys", {"limit": limit}, page.after),
+    }
+    return native.render_page(body)
 
 
 def _sort_key(key: ApiKey) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from afterword import clock
 from afterword.dialects import native
 from afterword.errors import UnprocessableError
-from afterword.handlers import http, paging
+from afterword.handlers import http
 from afterword.handlers.http import Request, Response
 from afterword.handlers.json_members import (
     parse_choices,
@@ -107,9 +107,11 @@ def render_webhooks(request: Request, endpoints: Sequence[Endpoint]) -> Response
     page = cut_page(
         endpoints, lambda each: f"{clock.to_millis(each.created_at):013d}#{each.id}", limit, after
     )
-    body: responses.WebhookList = {"webhooks": [build_webhook(each) for each in page.items]}
-    path = _ENDPOINTS.next_path("/v1/webhooks", {"limit": limit}, page.after)
-    return native.render_response(HTTPStatus.OK, body, paging.link_headers(path))
+    body: responses.WebhookList = {
+        "webhooks": [build_webhook(each) for each in page.items],
+        **native.build_next_page(_ENDPOINTS, "/v1/webhooks", {"limit": limit}, page.after),
+    }
+    return native.render_page(body)
 
 
 def render_removed() -> Response:
@@ -129,10 +131,12 @@ def parse_page(request: Request) -> tuple[int, str | None]:
 
 def render_deliveries(endpoint_id: str, page: Page[Delivery], limit: int) -> Response:
     """Return a page of an endpoint's log, with a link to the next one if there is one."""
-    body: responses.DeliveryList = {"deliveries": [build_delivery(each) for each in page.items]}
     path = f"/v1/webhooks/{endpoint_id}/deliveries"
-    headers = paging.link_headers(_PAGING.next_path(path, {"limit": limit}, page.after))
-    return native.render_response(HTTPStatus.OK, body, headers)
+    body: responses.DeliveryList = {
+        "deliveries": [build_delivery(each) for each in page.items],
+        **native.build_next_page(_PAGING, path, {"limit": limit}, page.after),
+    }
+    return native.render_page(body)
 
 
 def build_webhook(endpoint: Endpoint) -> "responses.Webhook":

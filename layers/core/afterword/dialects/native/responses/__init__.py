@@ -14,6 +14,15 @@ class WrongMember(TypedDict):
     """A sentence."""
 
 
+class NextPage(TypedDict):
+    """The next page of a list, null on the last page."""
+
+    next: str | None
+    """The path of the next page, as in `Link`."""
+    next_cursor: str | None
+    """The cursor of the next page, as in that path."""
+
+
 _Policies = TypedDict(
     "_Policies",
     {

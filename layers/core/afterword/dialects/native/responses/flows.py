@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, TypedDict
 
-from afterword.dialects.native.responses import WrongMember
+from afterword.dialects.native.responses import NextPage, WrongMember
 from afterword.flows.flow import FlowType
 from afterword.handlers.json_schema import Schema, Time
 
@@ -25,7 +25,7 @@ class FlowSummary(FlowHead):
     type: FlowType
 
 
-class FlowList(TypedDict):
+class FlowList(NextPage):
     """All flows that a key may see."""
 
     flows: list[FlowSummary]
@@ -51,7 +51,7 @@ class FlowVersion(TypedDict):
     created_at: Time
 
 
-class FlowVersions(TypedDict):
+class FlowVersions(NextPage):
     """The versions of a flow."""
 
     id: str

@@ -2,6 +2,7 @@
 
 from typing import Annotated, Any, NotRequired, TypedDict
 
+from afterword.dialects.native.responses import NextPage
 from afterword.generations import Reason, SetbackReason, Status
 from afterword.handlers.json_schema import Schema, Time, Uuid
 from afterword.runtime.json_text import JsonText
@@ -95,10 +96,8 @@ class Generation(TypedDict):
     links: Links
 
 
-class GenerationList(TypedDict):
+class GenerationList(NextPage):
     """A page of generations."""
 
     items: Annotated[JsonText, Schema(list[Generation])]
     """Newest first."""
-    next: str | None
-    """The path of the next page, as in `Link`."""

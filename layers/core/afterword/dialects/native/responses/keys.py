@@ -2,6 +2,7 @@
 
 from typing import TypedDict
 
+from afterword.dialects.native.responses import NextPage
 from afterword.handlers.json_schema import Time
 from afterword.tenants.keys import Scope
 
@@ -25,7 +26,7 @@ class CreatedKey(Key):
     """The credential of later requests."""
 
 
-class KeyList(TypedDict):
+class KeyList(NextPage):
     """All keys."""
 
     keys: list[Key]

@@ -2,6 +2,7 @@
 
 from typing import Annotated, TypedDict
 
+from afterword.dialects.native.responses import NextPage
 from afterword.handlers.json_schema import Count, Schema, Time, Uuid
 from afterword.webhooks import CircuitState, DeliveryStatus, Disabled, Event
 
@@ -46,7 +47,7 @@ class SecretWebhook(Webhook):
     """The key of the deliveries' signatures, `whsec_…` (Standard Webhooks)."""
 
 
-class WebhookList(TypedDict):
+class WebhookList(NextPage):
     """All webhooks."""
 
     webhooks: list[Webhook]
@@ -82,7 +83,7 @@ class Delivery(TypedDict):
     """The body of every try, to the byte."""
 
 
-class DeliveryList(TypedDict):
+class DeliveryList(NextPage):
     """A page of deliveries."""
 
     deliveries: list[Delivery]
