@@ -2,14 +2,15 @@
 
 The key comes as `Authorization: Bearer`, a body is one JSON object without unknown members, and
 errors are problem documents (RFC 9457). A body that cannot be read is 400. A body that does not fit
-is 422, with the names of its members.
+is 422, with all its members that do not, up to MAX_WRONG_FIELDS.
 """
 
 from collections.abc import Collection, Iterable, Mapping
+from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from afterword.errors import AfterwordError, KeyReusedError, UnprocessableError
+from afterword.errors import AfterwordError, KeyReusedError, UnprocessableError, WrongFields
 from afterword.handlers import paging
 from afterword.handlers.http import STATUSES, Request, Response, read_bearer_token
 from afterword.handlers.json_members import check_members
@@ -54,8 +55,9 @@ def render_error(error: AfterwordError) -> Response:
         "detail": str(error),
     }
     if isinstance(error, UnprocessableError):
-        fields = ((error.field, error.message), *error.more)
-        problem["errors"] = [{"field": field, "message": message} for field, message in fields]
+        problem["errors"] = [
+            {"field": field, "message": message} for field, message in error.fields
+        ]
     headers = {"content-type": "application/problem+json"}
     if isinstance(error, LimitedError) and error.allowances:
         problem["violated-policies"] = [each.name for each in error.allowances if not each.left]
@@ -106,8 +108,8 @@ def render_page(body: "NextPage") -> Response:
     return render_response(HTTPStatus.OK, body, paging.link_headers(body["next"]))
 
 
-def parse_members(request: Request, known: Collection[str]) -> JsonObject:
-    """Return the body's object. Raises like `parse_object`, and for unknown members."""
+def parse_members(request: Request, known: Collection[str], wrong: WrongFields) -> JsonObject:
+    """Return the body's object, and note its unknown members. Raises like `parse_object`."""
     body = parse_object(request.body)
-    check_members("", body.values, known)
+    wrong.read(partial(check_members, "", body.values, known))
     return body

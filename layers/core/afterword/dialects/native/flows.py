@@ -5,13 +5,14 @@ Only the function that saves flows imports afterword.flows.documents, and pydant
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from afterword import clock
 from afterword.dialects import native
-from afterword.errors import ForbiddenError, UnprocessableError
+from afterword.errors import ForbiddenError, UnprocessableError, WrongFields
 from afterword.handlers.http import Request, Response
 from afterword.handlers.paging import Paging
 from afterword.runtime.json_text import parse_object
@@ -50,20 +51,24 @@ def parse_version(request: Request) -> int | None:
     return int(text)
 
 
-def parse_flow(request: Request, flow: str) -> Mapping[str, object]:
-    """Return the fields of a flow as sent, with its id, which may be left out."""
+def parse_flow[T](request: Request, flow: str, parse: Callable[[Mapping[str, object]], T]) -> T:
+    """Return the flow that a parser makes of the fields as sent, whose id may be left out."""
     values = parse_object(request.body).values
+    wrong = WrongFields()
     if values.get("id", flow) != flow:
-        raise UnprocessableError("id", "must be the id in the path, or left out.")
-    return {**values, "id": flow}
+        wrong.note([("id", "must be the id in the path, or left out.")])
+    parsed = wrong.read(partial(parse, {**values, "id": flow}))
+    if parsed is None:
+        raise wrong.error()
+    wrong.refuse()
+    return parsed
 
 
 def check_models(problems: Iterable[tuple[str, str]]) -> None:
     """Raise UnprocessableError with the fields of models that the tenant may not use."""
-    found = [*problems]
-    if found:
-        (field, message), *more = found
-        raise UnprocessableError(field, message, *more)
+    wrong = WrongFields()
+    wrong.note(problems)
+    wrong.refuse()
 
 
 def list_flows(request: Request, key: ApiKey, registry: Registry) -> Response:

@@ -8,8 +8,9 @@ import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from http import HTTPStatus
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from afterword import clock
 from afterword.dialects import native
@@ -20,6 +21,7 @@ from afterword.errors import (
     InvalidRequestError,
     NotFoundError,
     UnprocessableError,
+    WrongFields,
 )
 from afterword.flows import inputs
 from afterword.generations import (
@@ -28,6 +30,7 @@ from afterword.generations import (
     MAX_REFERENCE,
     MIN_DEADLINE,
     Completion,
+    ContextFilter,
     Generation,
     Output,
     Status,
@@ -87,11 +90,26 @@ _MOMENT = re.compile(
 )
 
 
+def parse_body(request: Request) -> JsonObject:
+    """Return a submission's JSON; raise InvalidRequestError for a body that cannot be read."""
+    return json_text.parse_object(request.body)
+
+
 def require_flow(sent: JsonObject, key: ApiKey, registry: Registry) -> StoredFlow:
     """Return the flow of a submission.
 
-    Raises UnprocessableError for an absent flow, and ForbiddenError if the key is for another.
+    Raises UnprocessableError for an absent flow, also with the other members that do not fit
+    whatever the flow is. Raises ForbiddenError if the key is for another flow.
     """
+    wrong = WrongFields()
+    flow = wrong.read(partial(_find_flow, sent, key, registry))
+    if flow is None:
+        _parse_terms(sent, wrong)
+        raise wrong.error()
+    return flow
+
+
+def _find_flow(sent: JsonObject, key: ApiKey, registry: Registry) -> StoredFlow:
     named = require_text(sent.values, "flow", MAX_NAME)
     if key.flow not in {None, named}:
         raise ForbiddenError("The API key is for another flow.")
@@ -108,24 +126,26 @@ def parse_submission(
     knowledge: Callable[[], Knowledge],
     deadline: timedelta | None = None,
 ) -> Submission:
-    """Parse a submission; raise UnprocessableError, which names the member that does not fit.
+    """Parse a submission; raise UnprocessableError, which names all members that do not fit.
 
     `deadline` holds for a submission without a deadline of its own. The metadata keep their text,
     except for line ends between its tokens.
     """
-    check_members("", sent.values, MEMBERS)
-    values = sent.values
-    filters = _parse_filters(read_object(values, "context"), flow)
+    wrong = WrongFields()
+    terms = _parse_terms(sent, wrong)
+    inputs = wrong.read(partial(_parse_inputs, sent.values, flow)) or {}
+    context = wrong.read(partial(_parse_context, sent.values, tenant, flow, knowledge)) or {}
+    wrong.refuse()
     return Submission(
         dialect=native.NAME,
         flow=flow.id,
-        inputs=_parse_inputs(values, flow),
+        inputs=inputs,
         template=None,
-        external=_parse_external(sent),
-        deadline=_parse_deadline(values) or deadline,
-        context=knowledge().resolve_filters(tenant, filters, "context.{}") if filters else {},
-        conversation=read_text(values, "conversation", MAX_CONVERSATION),
-        webhook_url=read_text(values, "webhook_url", MAX_URL),
+        external=terms.external,
+        deadline=terms.deadline or deadline,
+        context=context,
+        conversation=terms.conversation,
+        webhook_url=terms.webhook_url,
     )
 
 
@@ -332,7 +352,9 @@ def _parse_inputs(values: Mapping[str, object], flow: StoredFlow) -> Values:
     try:
         checked, _ = inputs.check_inputs(inputs.declared_inputs(flow.document), pairs)
     except UnprocessableError as error:
-        raise UnprocessableError(f"inputs.{error.field}", error.message) from error
+        wrong = WrongFields()
+        wrong.note((f"inputs.{field}", message) for field, message in error.fields)
+        raise wrong.error() from error
     return checked
 
 
@@ -350,18 +372,41 @@ def _pair_inputs(sent: Mapping[str, object]) -> list[tuple[str, str]]:
     return pairs
 
 
-def _parse_external(sent: JsonObject) -> Mapping[str, str]:
-    external: dict[str, str] = {}
-    reference = read_text(sent.values, "external_ref", MAX_REFERENCE)
-    if reference is not None:
-        external["external_ref"] = render(reference)
-    if sent.values.get("metadata") is not None:
-        read_object(sent.values, "metadata")
-        text = _join_lines(sent.texts["metadata"])
-        if len(text.encode()) > MAX_METADATA_BYTES:
-            raise UnprocessableError("metadata", f"must be at most {MAX_METADATA_BYTES} bytes.")
-        external["metadata"] = text
-    return external
+class _Terms(NamedTuple):
+    """The members of a submission that fit or not whatever its flow is."""
+
+    external: Mapping[str, str]
+    deadline: timedelta | None
+    conversation: str | None
+    webhook_url: str | None
+
+
+def _parse_terms(sent: JsonObject, wrong: WrongFields) -> _Terms:
+    """Return the terms, and note those that do not fit, and the unknown members."""
+    values = sent.values
+    wrong.read(partial(check_members, "", values, MEMBERS))
+    reference = wrong.read(partial(read_text, values, "external_ref", MAX_REFERENCE))
+    metadata = wrong.read(partial(_parse_metadata, sent))
+    external = {
+        "external_ref": None if reference is None else render(reference),
+        "metadata": metadata,
+    }
+    return _Terms(
+        external={name: text for name, text in external.items() if text is not None},
+        deadline=wrong.read(partial(_parse_deadline, values)),
+        conversation=wrong.read(partial(read_text, values, "conversation", MAX_CONVERSATION)),
+        webhook_url=wrong.read(partial(read_text, values, "webhook_url", MAX_URL)),
+    )
+
+
+def _parse_metadata(sent: JsonObject) -> str | None:
+    if sent.values.get("metadata") is None:
+        return None
+    read_object(sent.values, "metadata")
+    text = _join_lines(sent.texts["metadata"])
+    if len(text.encode()) > MAX_METADATA_BYTES:
+        raise UnprocessableError("metadata", f"must be at most {MAX_METADATA_BYTES} bytes.")
+    return text
 
 
 def _parse_deadline(values: Mapping[str, object]) -> timedelta | None:
@@ -370,18 +415,38 @@ def _parse_deadline(values: Mapping[str, object]) -> timedelta | None:
     return None if seconds is None else timedelta(seconds=seconds)
 
 
+def _parse_context(
+    values: Mapping[str, object],
+    tenant: str,
+    flow: StoredFlow,
+    knowledge: Callable[[], Knowledge],
+) -> Mapping[str, ContextFilter]:
+    """Return the filters of steps, with ids."""
+    filters = _parse_filters(read_object(values, "context"), flow)
+    return knowledge().resolve_filters(tenant, filters, "context.{}") if filters else {}
+
+
 def _parse_filters(
     sent: Mapping[str, object], flow: StoredFlow
 ) -> Mapping[str, ContextFilterRequest]:
     """Return the filters of steps; refuse steps that choose no context."""
     steps = context_filters.steps_of(flow) if sent else {}
-    check_members("context", sent, steps)
-    return {
-        name: context_filters.parse_filter(
-            read_object(sent, name, "context"), steps[name], f"context.{name}"
-        )
-        for name in sent
+    wrong = WrongFields()
+    wrong.read(partial(check_members, "context", sent, steps))
+    filters = {
+        name: wrong.read(partial(_parse_filter, sent, name, step)) or ContextFilterRequest()
+        for name, step in steps.items()
+        if name in sent
     }
+    wrong.refuse()
+    return filters
+
+
+def _parse_filter(
+    sent: Mapping[str, object], name: str, step: context_filters.Step
+) -> ContextFilterRequest:
+    chosen = read_object(sent, name, "context")
+    return context_filters.parse_filter(chosen, step, f"context.{name}")
 
 
 def _parse_status(text: str) -> Status:

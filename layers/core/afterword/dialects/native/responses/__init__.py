@@ -44,5 +44,5 @@ class Problem(_Policies):
     """The status of the response."""
     detail: str
     """A sentence on the problem of this request."""
-    errors: NotRequired[Annotated[list[WrongMember], Schema(minItems=1)]]
-    """The members that do not fit, where known."""
+    errors: NotRequired[Annotated[list[WrongMember], Schema(minItems=1, maxItems=100)]]
+    """All members that do not fit, the first 100 of them; `detail` is on the first."""
