@@ -4,7 +4,7 @@ from typing import Annotated, Any, TypedDict
 
 from afterword.dialects.native.responses import NextPage, WrongMember
 from afterword.flows.flow import FlowType
-from afterword.handlers.json_schema import Schema, Time
+from afterword.handlers.json_schema import Open, Schema, Time
 
 _Version = Annotated[int, Schema(minimum=1)]
 
@@ -22,7 +22,7 @@ class FlowSummary(FlowHead):
     """A flow in its newest version, without its steps."""
 
     name: str
-    type: FlowType
+    type: Open[FlowType]
 
 
 class FlowList(NextPage):

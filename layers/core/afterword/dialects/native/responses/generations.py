@@ -4,7 +4,7 @@ from typing import Annotated, Any, NotRequired, TypedDict
 
 from afterword.dialects.native.responses import NextPage
 from afterword.generations import Reason, SetbackReason, Status
-from afterword.handlers.json_schema import Schema, Time, Uuid
+from afterword.handlers.json_schema import Open, Schema, Time, Uuid
 from afterword.runtime.json_text import JsonText
 
 
@@ -34,7 +34,7 @@ class Used(TypedDict):
 class Failure(TypedDict):
     """The reason why a generation failed."""
 
-    reason: Reason
+    reason: Open[Reason]
     """For programs."""
     message: str | None
     """For readers."""
@@ -43,7 +43,7 @@ class Failure(TypedDict):
 class LastError(TypedDict):
     """The reason why the last attempt of an open generation came to no end."""
 
-    reason: SetbackReason
+    reason: Open[SetbackReason]
     code: str | None
     """The word of the model's provider, such as `ThrottlingException`, or its HTTP status."""
     retry_at: Time | None
@@ -64,7 +64,7 @@ class Generation(TypedDict):
     """A generation, submitted through any of the APIs."""
 
     id: Uuid
-    status: Status
+    status: Open[Status]
     flow: str
     flow_version: int
     dialect: str

@@ -3,7 +3,7 @@
 from typing import TypedDict
 
 from afterword.dialects.native.responses import NextPage
-from afterword.handlers.json_schema import Time
+from afterword.handlers.json_schema import Open, Time
 from afterword.tenants.keys import Scope
 
 
@@ -12,7 +12,7 @@ class Key(TypedDict):
 
     id: str
     label: str
-    scopes: list[Scope]
+    scopes: list[Open[Scope]]
     flow: str | None
     """The one flow of the key; null for all."""
     created_at: Time
