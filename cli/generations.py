@@ -174,7 +174,12 @@ def follow(
 
 def _status(generation: Generation) -> str:
     attempt = f", attempt {generation.attempt}" if generation.attempt else ""
-    return f"{generation.status}{attempt}"
+    setback, next_at = generation.setback, generation.next_at
+    if setback is None:
+        return f"{generation.status}{attempt}"
+    cause = setback.reason if setback.code is None else f"{setback.reason} ({setback.code})"
+    again = "" if next_at is None else f", next try at {next_at:%H:%M:%S} UTC"
+    return f"{generation.status}{attempt}, last error {cause}{again}"
 
 
 def _seconds(generation: Generation) -> float:
@@ -211,6 +216,13 @@ def _shown(source: "Source") -> str:
     return f"{source.title} ({source.source or source.external_id or source.content})"
 
 
+def _last_error(generation: Generation) -> dict[str, object] | None:
+    setback, next_at = generation.setback, generation.next_at
+    if setback is None:
+        return None
+    return {**asdict(setback), "retry_at": next_at and next_at.isoformat()}
+
+
 def facts(generation: Generation) -> dict[str, object]:
     """Return a generation for a script."""
     completion, finished = generation.completion, generation.finished_at
@@ -234,5 +246,6 @@ def facts(generation: Generation) -> dict[str, object]:
         "sources": completion and [asdict(source) for source in completion.sources],
         "reason": generation.reason,
         "message": generation.message,
+        "last_error": _last_error(generation),
         "gone": generation.gone,
     }

@@ -3,8 +3,9 @@
 A client of the released API relies on its description. So each schema of a request must still take
 all values that the released schema takes. Each schema of a response must give no value that the
 released schema lacks. Clients do not notice a new operation, a new optional parameter, or a new
-member of a response. Both documents come from pydantic, so the comparison knows no `allOf`, no
-`not`, and references to components alone.
+member of a response. A response's choice that is open now, but was closed, breaks no client while
+its words are the same; once released as open, it may have more. Both documents come from pydantic,
+so the comparison knows no `allOf`, no `not`, and references to components alone.
 """
 
 import json
@@ -27,6 +28,7 @@ _METHODS = frozenset({"get", "put", "post", "delete", "patch"})
 _LEAST = ("minimum", "exclusiveMinimum", "minLength", "minItems", "minProperties")
 _MOST = ("maximum", "exclusiveMaximum", "maxLength", "maxItems", "maxProperties")
 _SAME = ("pattern", "format", "contentMediaType", "uniqueItems")
+_ANY_TEXT: Json = {"type": "string"}
 _PROBLEM = 400
 """The first status of an error."""
 
@@ -72,6 +74,12 @@ class _Side:
     def values(self) -> list[Any] | None:
         """The allowed values, None for a schema without a list of them."""
         return [self.schema["const"]] if "const" in self.schema else self.schema.get("enum")
+
+    @property
+    def is_choice(self) -> bool:
+        """Whether the values, or those of one alternative, are listed."""
+        sides = [self, *(branch.resolved() for branch in self.branches)]
+        return any(side.values is not None for side in sides)
 
     @property
     def types(self) -> set[str]:
@@ -178,7 +186,7 @@ class _Comparison:
                 return
             self.seen.add(pair)
         if sub.branches:
-            for branch in sub.branches:
+            for branch in _words(sub, sup) if answer else sub.branches:
                 yield from self.fits(where, branch, sup, answer=answer)
         elif sup.branches:
             yield from self.one_of(where, sub, sup, answer=answer)
@@ -234,6 +242,20 @@ class _Comparison:
             yield f"{where}: takes no other members any more"
         elif isinstance(taken, Mapping) and rest is not False:
             yield from self.fits(f"{where}.*", sub.at(rest), sup.at(taken), answer=answer)
+
+
+def _words(now: _Side, released: _Side) -> list[_Side]:
+    """Return the alternatives of a response, without the rest of a choice that was opened.
+
+    An open choice lists its words, and takes any text besides. A client of the closed choice still
+    gets the listed words alone, of which each further one is a change.
+    """
+    branches = now.branches
+    opened = now.is_choice and released.is_choice
+    closed = not any(branch.schema == _ANY_TEXT for branch in released.branches)
+    if not (opened and closed):
+        return branches
+    return [branch for branch in branches if branch.schema != _ANY_TEXT]
 
 
 def _security(released: list[Json], now: list[Json]) -> Iterator[str]:

@@ -12,7 +12,7 @@ from afterword.tenants.keys import ApiKey, Scope
 def handler(request: http.Request, key: ApiKey) -> http.Response:
     """Save a flow as its next version, unless the newest is the same."""
     flow_id = flows.read_flow_id(request, key)
-    flow = documents.parse_flow(flows.parse_flow(request, flow_id))
+    flow = flows.parse_flow(request, flow_id, documents.parse_flow)
     flows.check_models(services().model_access.list_problems(key.tenant, flow))
     warnings = list(documents.list_warnings(lambda: services().contents, key.tenant, flow))
     document = documents.render_document(flow)

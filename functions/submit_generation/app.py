@@ -13,7 +13,7 @@ def handler(request: http.Request, key: ApiKey) -> http.Response:
     """Accept a submission; the Location of the response has its generation."""
     wait = generations.parse_wait(request)
     deadline = Deadline.after(wait or 0)
-    sent = native.parse_members(request, generations.MEMBERS)
+    sent = generations.parse_body(request)
     flow = generations.require_flow(sent, key, services().registry)
     submission = generations.parse_submission(
         sent, key.tenant, flow, lambda: services().knowledge, http.read_deadline(request)

@@ -95,6 +95,11 @@ RATE_LIMIT = {
 }
 AGAIN = {"Retry-After": "While the generation is open: the seconds until the next request."}
 ACCEPTED = {"Location": "The path of the generation.", **AGAIN, **RATE_LIMIT}
+PREFER = header(
+    "Prefer",
+    "`wait=N`: wait for the end, up to `N` seconds (RFC 7240).",
+    Annotated[str, Field(examples=["wait=10"])],
+)
 PREFERRED = {
     "Preference-Applied": "The seconds of the wait, if the request preferred one. Absent where the"
     " tenant has too many waits already; then the answer comes at once."
@@ -114,11 +119,7 @@ SECTION = Section(
             " most.",
             parameters=(
                 IDEMPOTENCY_KEY,
-                header(
-                    "Prefer",
-                    "`wait=N`: wait for the end, up to `N` seconds (RFC 7240).",
-                    Annotated[str, Field(examples=["wait=10"])],
-                ),
+                PREFER,
                 DEADLINE,
             ),
             body=json_body(Submission),
@@ -179,8 +180,15 @@ SECTION = Section(
             route="GET /v1/generations/{id}",
             tag=TAG,
             summary="Read a generation",
-            parameters=(ID,),
-            answers={200: READ} | problems(401, 403, 404, 410, 413, 503),
+            description="Answers at once, or with `Prefer: wait=N` as soon as the generation has"
+            f" ended: after `N` seconds, and {MAX_WAIT}, at the latest.",
+            parameters=(ID, PREFER),
+            answers={
+                200: Answer(
+                    description="The generation.", model=Generation, headers=AGAIN | PREFERRED
+                )
+            }
+            | problems(401, 403, 404, 410, 413, 503),
             keys=KEYS,
         ),
         Operation(

@@ -12,7 +12,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from afterword import clock
-from afterword.generations import GONE, MAX_DEADLINE, Completion, Reason, Source
+from afterword.generations import (
+    GONE,
+    MAX_DEADLINE,
+    Completion,
+    Reason,
+    Setback,
+    SetbackReason,
+    Source,
+)
 from afterword.generations.store import GenerationStore
 from afterword.limits import Limits
 from afterword.runtime.clients import clients
@@ -81,6 +89,13 @@ class Worker:
         """Hand it back, as when the model is throttled."""
         assert self._claim is not None
         assert self._store.requeue(self._claim, failed=False)
+
+    def throttle(self) -> None:
+        """Hand it back with its cause, for the next second."""
+        assert self._claim is not None
+        setback = Setback(SetbackReason.THROTTLED, "429")
+        next_at = clock.now() + timedelta(seconds=0.5)
+        assert self._store.requeue(self._claim, failed=False, setback=setback, next_at=next_at)
 
     def succeed(self) -> None:
         """Store the completion."""
@@ -179,6 +194,20 @@ def test_a_submission_is_watched_to_its_text(afterword: Afterword, worker: Worke
     )
 
 
+def test_a_wait_is_told_with_its_cause(afterword: Afterword, worker: Worker) -> None:
+    """`watch` says why a generation waits and until when, as JSON too."""
+    worker.steps = [worker.claim, worker.throttle, worker.claim, worker.succeed]
+    result = afterword(*MAIL, "--watch")
+    assert result.stderr.startswith(
+        f"Submitted {only_id()}.\n"
+        "   0.0 s  queued\n"
+        "   0.5 s  running, attempt 1\n"
+        "   1.0 s  queued, attempt 1, last error throttled (429), next try at 09:00:01 UTC\n"
+        "   1.5 s  running, attempt 2, last error throttled (429)\n"
+        "   2.0 s  succeeded, attempt 2\n"
+    )
+
+
 def test_a_failure_is_told_with_its_reason(afterword: Afterword, worker: Worker) -> None:
     """`watch` ends with exit code 1 and the reason and message of the failure."""
     worker.steps = [worker.claim, worker.fail]
@@ -253,6 +282,7 @@ def test_a_watched_generation_comes_as_json(afterword: Afterword, worker: Worker
         ],
         "reason": None,
         "message": None,
+        "last_error": None,
         "gone": False,
     }
     assert (result.exit_code, json.loads(result.stdout)) == (0, expected)

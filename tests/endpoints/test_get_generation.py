@@ -3,15 +3,26 @@
 import json
 from collections.abc import Callable
 from datetime import timedelta
+from types import SimpleNamespace
 
 import pytest
 
 from afterword import clock
+from afterword.engine import waiting
 from afterword.flows.flow import Flow
-from afterword.generations import Completion, Output, Source, Submission
+from afterword.generations import (
+    Completion,
+    Output,
+    Setback,
+    SetbackReason,
+    Source,
+    Submission,
+)
+from afterword.limits import DEFAULT_WAITS
+from afterword.runtime import deadline
 from afterword.services import services
 from afterword.tenants.keys import Scope
-from tests.conftest import FLOW, Event, Tenant
+from tests.conftest import FLOW, Call, Event, SetClock, Tenant
 from tests.endpoints.conftest import HEADERS
 from tests.harness.api import invoke
 from tests.harness.fake_model import completion
@@ -50,6 +61,111 @@ def test_an_open_generation_says_when_to_ask_again(native: Native) -> None:
         "headers": {**HEADERS, "retry-after": "1"},
         "body": generation(generation_id),
     }
+
+
+def test_a_waiting_generation_says_why(native: Native, set_clock: SetClock) -> None:
+    """A generation has its last error while it waits and while the next attempt runs."""
+    generation_id, store = native.submitted(), services().store
+    claim = store.claim("demo", generation_id, clock.now() + timedelta(minutes=1))
+    assert claim is not None
+    setback = Setback(SetbackReason.THROTTLED, "ThrottlingException")
+    next_at = clock.now() + timedelta(seconds=3)
+    assert store.requeue(claim, failed=False, setback=setback, next_at=next_at)
+    error = {"reason": "throttled", "code": "ThrottlingException"}
+    expected = generation(
+        generation_id, attempts=1, last_error={**error, "retry_at": "2026-11-10T09:00:03.000Z"}
+    )
+    assert native.ask("get_generation", generation_id) == {
+        "statusCode": 200,
+        "headers": {**HEADERS, "retry-after": "1"},
+        "body": expected,
+    }
+    assert native.page()["body"]["items"] == [expected]
+    set_clock.moment = next_at
+    store.claim("demo", generation_id, clock.now() + timedelta(minutes=1))
+    body = native.ask("get_generation", generation_id)["body"]
+    assert (body["status"], body["last_error"]) == ("running", {**error, "retry_at": None})
+
+
+@pytest.fixture
+def waited(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Let nothing end while a client waits; return the seconds that it has waited."""
+    pauses: list[float] = []
+    time = SimpleNamespace(monotonic=lambda: 1000.0 + sum(pauses), sleep=pauses.append)
+    monkeypatch.setattr(waiting, "time", time)
+    monkeypatch.setattr(deadline, "time", time)
+    return pauses
+
+
+def test_an_end_is_waited_for_if_that_is_preferred(
+    native: Native, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A generation that ends within the preferred time is answered then, with its end."""
+    generation_id = native.submitted()
+
+    def cancel(_seconds: float) -> None:
+        services().outbox.cancel("demo", generation_id)
+
+    monkeypatch.setattr(waiting, "time", SimpleNamespace(sleep=cancel))
+    path = f"/v1/generations/{generation_id}"
+    assert native.ask("get_generation", generation_id, prefer="respond-async, wait=5") == {
+        "statusCode": 200,
+        "headers": {**HEADERS, "preference-applied": "wait=5"},
+        "body": generation(
+            generation_id,
+            status="canceled",
+            finished_at="2026-11-10T09:00:00.000Z",
+            links={"self": path, "retry": f"{path}/retry"},
+        ),
+    }
+
+
+@pytest.mark.parametrize(
+    ("asked", "applied"), [("5", 5), ("27", 27), ("28", 27), ("999999999", 27), ("0", 0)]
+)
+def test_a_wait_ends_in_time(native: Native, waited: list[float], asked: str, applied: int) -> None:
+    """A generation that is open after the preferred time, 27 seconds at most, is answered so."""
+    generation_id = native.submitted()
+    assert native.ask("get_generation", generation_id, prefer=f"wait={asked}") == {
+        "statusCode": 200,
+        "headers": {**HEADERS, "retry-after": "1", "preference-applied": f"wait={applied}"},
+        "body": generation(generation_id),
+    }
+    assert sum(waited) == pytest.approx(applied)
+
+
+def test_above_the_bound_of_waits_the_answer_comes_at_once(
+    native: Native, waited: list[float]
+) -> None:
+    """With all of a tenant's places taken a preferred wait is left out, and so is the header."""
+    generation_id = native.submitted()
+    for _ in range(DEFAULT_WAITS):
+        services().quotas.take_wait("demo", DEFAULT_WAITS, waiting.PLACE_TIME)
+    answer = native.ask("get_generation", generation_id, prefer="wait=7")
+    assert answer == native.ask("get_generation", generation_id)
+    assert sum(waited) <= waiting.FREE_SECONDS
+
+
+def test_an_end_needs_no_wait(native: Native, waited: list[float], calls: list[Call]) -> None:
+    """An ended generation is answered after one read, and the preference has been applied."""
+    generation_id = native.submitted()
+    services().outbox.cancel("demo", generation_id)
+    native.ask("get_generation", generation_id)
+    calls.clear()
+    answer = native.ask("get_generation", generation_id, prefer="wait=7")
+    assert answer["headers"] == {**HEADERS, "preference-applied": "wait=7"}
+    assert ([call.operation for call in calls], waited) == (["dynamodb.GetItem"], [])
+
+
+def test_what_is_foreign_is_not_waited_for(
+    native: Native, other_tenant: Tenant, load_event: Callable[[str], Event], waited: list[float]
+) -> None:
+    """Another tenant's generation is a 404 at once, whatever is preferred."""
+    generation_id = native.submitted()
+    _, key = services().registry.create_key(other_tenant.id, [Scope.READ])
+    other = Native(load_event, key)
+    assert other.ask("get_generation", generation_id, prefer="wait=7") == NOT_FOUND
+    assert waited == []
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from afterword import clock
-from afterword.generations import Reason
+from afterword.generations import Reason, Setback, SetbackReason
 from afterword.generations.claims import Claim
 from afterword.models import ModelRefusedError, ModelUnavailableError
 from afterword.services import services
@@ -80,8 +80,24 @@ def test_a_running_generation_is_processing(generation_id: str, read: Read) -> N
 def test_a_requeued_generation_is_pending(generation_id: str, claimed: Claim, read: Read) -> None:
     """A generation that was throttled is `pending` again, and its log says why it waits."""
     services().store.requeue(claimed, failed=False)
-    logs = "attempt 1 was handed back, the next one is queued"
+    logs = f"attempt 1 was handed back, the next one is due {LATER}"
     assert read() == answer(shown(generation_id, HELLO, logs=logs, attempts=1))
+
+
+def test_the_log_has_the_last_error(
+    generation_id: str, claimed: Claim, set_clock: SetClock, read: Read
+) -> None:
+    """The log of a generation that waits says why and until when; the next attempt's says why."""
+    setback = Setback(SetbackReason.THROTTLED, "429")
+    next_at = clock.now() + timedelta(seconds=4)
+    services().store.requeue(claimed, failed=False, setback=setback, next_at=next_at)
+    returned = "attempt 1 was handed back: throttled (429)"
+    logs = f"{returned}, the next one is due 2026-11-10T09:00:06.500Z"
+    assert read() == answer(shown(generation_id, HELLO, logs=logs, attempts=1))
+    set_clock.advance(seconds=4)
+    services().store.claim("demo", generation_id, clock.now() + timedelta(seconds=70))
+    logs = f"{returned}\nattempt 2 is running"
+    assert read() == answer(shown(generation_id, HELLO, "processing", logs=logs, attempts=2))
 
 
 def test_a_finished_generation_is_completed(generation_id: str, claimed: Claim, read: Read) -> None:
@@ -177,7 +193,7 @@ def test_attempts_are_counted(
         (
             raising(ModelUnavailableError("secret-host:11434 is busy.")),
             "pending",
-            "attempt 1 was handed back, the next one is queued",
+            "attempt 1 was handed back: unavailable, the next one is due 2026-11-10T09:00:",
         ),
     ],
     ids=["completed", "empty", "refused", "throttled"],
@@ -201,7 +217,7 @@ def test_nothing_of_the_inside_is_told(  # noqa: PLR0913, PLR0917 - a worker's r
     invoke("generate", event)
     body = body_of(client.get(generation_id))
     assert body["status"] == status
-    assert body["logs"].splitlines()[-1] == line
+    assert body["logs"].splitlines()[-1].startswith(line)
     told = json.dumps([body, body_of(client.list()), body_of(client.app())]).lower()
     inside = [
         *REFERENCES.values(), "123456789012", "traceback", "aw_", "genai_stack", "dialonce", "demo",

@@ -5,6 +5,7 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 
 from tests.conftest import SetClock
+from tests.harness.native_generations import LAST_PAGE
 from tests.harness.webhooks import Queue, Receiver, Webhooks, problem
 
 LIMIT = "limit: must be a whole number from 1 to 100."
@@ -65,6 +66,8 @@ def test_pages_follow_on_each_other(webhooks: Webhooks, set_clock: SetClock) -> 
             address = link.removeprefix("<").removesuffix('>; rel="next"')
             assert urlsplit(address).path == f"/v1/webhooks/{webhook}/deliveries"
             query = dict(parse_qsl(urlsplit(address).query))
+            assert result["body"]["next"] == address
+            assert result["body"]["next_cursor"] == query["after"]
     assert seen == ids[::-1]
 
 
@@ -73,7 +76,7 @@ def test_deliveries_are_kept_for_thirty_days(webhooks: Webhooks, set_clock: SetC
     webhook = webhooks.created()["id"]
     webhooks.tested(webhook)
     set_clock.advance(days=30)
-    assert webhooks.call("list_deliveries", webhook)["body"] == {"deliveries": []}
+    assert webhooks.call("list_deliveries", webhook)["body"] == {"deliveries": [], **LAST_PAGE}
 
 
 @pytest.mark.parametrize(

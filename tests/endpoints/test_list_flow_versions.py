@@ -6,6 +6,7 @@ from tests.harness.administration import (
     Administration,
     answer,
 )
+from tests.harness.native_generations import LAST_PAGE
 
 
 def test_versions_are_listed_newest_first(
@@ -20,5 +21,5 @@ def test_versions_are_listed_newest_first(
         {"version": number, "created_at": f"2026-11-10T09:{number - 1:02}:00.000Z"}
         for number in range(12, 0, -1)
     ]
-    expected = answer(200, {"id": FLOW, "versions": versions})
+    expected = answer(200, {"id": FLOW, "versions": versions, **LAST_PAGE})
     assert administration.call("list_flow_versions") == expected

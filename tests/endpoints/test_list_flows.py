@@ -10,6 +10,7 @@ from tests.harness.administration import (
     Administration,
     answer,
 )
+from tests.harness.native_generations import LAST_PAGE
 
 MAILS = {
     "id": FLOW,
@@ -31,7 +32,7 @@ def test_flows_are_listed_in_their_newest_versions(
     services().registry.put_flow("demo", "chat", chat)
     shown = {"id": "chat", "version": 2, "created_at": "2026-11-10T09:05:00.000Z"}
     assert administration.call("list_flows") == answer(
-        200, {"flows": [{**shown, "name": "Chat", "type": "chat"}, MAILS]}
+        200, {"flows": [{**shown, "name": "Chat", "type": "chat"}, MAILS], **LAST_PAGE}
     )
 
 
@@ -43,4 +44,4 @@ def test_a_bound_key_sees_its_flow_alone(
     """A key for one flow lists that one."""
     services().registry.put_flow("demo", "chat", FLOW_DOCUMENT)
     bound = administration_of(tenant, flow=FLOW)
-    assert bound.call("list_flows") == answer(200, {"flows": [MAILS]})
+    assert bound.call("list_flows") == answer(200, {"flows": [MAILS], **LAST_PAGE})

@@ -20,6 +20,7 @@ from tests.conftest import FLOW, START, Call, Event, SetClock, Tenant
 from tests.harness.fake_model import completion
 from tests.harness.native_generations import (
     HEADERS,
+    LAST_PAGE,
     Native,
     generation,
     problem,
@@ -67,7 +68,7 @@ def test_a_list_has_whole_generations(native: Native) -> None:
     assert native.page() == {
         "statusCode": 200,
         "headers": HEADERS,
-        "body": {"items": [generation(generation_id, external_ref="case-457")], "next": None},
+        "body": {"items": [generation(generation_id, external_ref="case-457")], **LAST_PAGE},
     }
 
 

@@ -2,6 +2,7 @@
 
 from afterword.tenants.keys import Scope
 from tests.conftest import SetClock, Tenant
+from tests.harness.native_generations import LAST_PAGE
 from tests.harness.webhooks import Webhooks
 
 
@@ -14,11 +15,11 @@ def test_endpoints_are_listed_oldest_first(webhooks: Webhooks, set_clock: SetClo
     for each in created:
         del each["secret"]
     result = webhooks.call("list_webhooks")
-    assert (result["statusCode"], result["body"]) == (200, {"webhooks": created})
+    assert (result["statusCode"], result["body"]) == (200, {"webhooks": created, **LAST_PAGE})
 
 
 def test_each_tenant_has_its_own(webhooks: Webhooks, other_tenant: Tenant) -> None:
     """No tenant sees another's endpoints."""
     webhooks.created()
     webhooks.key = other_tenant.key_with(Scope.ADMIN)
-    assert webhooks.call("list_webhooks")["body"] == {"webhooks": []}
+    assert webhooks.call("list_webhooks")["body"] == {"webhooks": [], **LAST_PAGE}

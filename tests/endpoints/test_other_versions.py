@@ -179,6 +179,26 @@ def test_unknown_feedback_is_shown_and_moves_between_counts(
     assert count() == {"positive": 1}
 
 
+def test_an_unknown_last_error_is_shown_as_its_text(native: Native) -> None:
+    """A setback of another version has its word, and its parts that are known here."""
+    generation_id = native.submitted()
+    error = {"reason": {"S": "bored"}, "code": {"S": "E1"}, "mood": {"S": "low"}}
+    change(generation_id, last_error={"M": error})
+    shown = native.ask("get_generation", generation_id)["body"]["last_error"]
+    assert shown == {"reason": "bored", "code": "E1", "retry_at": None}
+    change(generation_id, last_error={"M": {"reason": {"S": "bored"}}})
+    shown = native.ask("get_generation", generation_id)["body"]["last_error"]
+    assert shown == {"reason": "bored", "code": None, "retry_at": None}
+
+
+def test_an_ended_generation_of_another_version_has_no_last_error(native: Native) -> None:
+    """A version that does not know setbacks leaves one behind at the end, which is not shown."""
+    generation_id = native.submitted()
+    services().outbox.cancel("demo", generation_id)
+    change(generation_id, last_error={"M": {"reason": {"S": "throttled"}}})
+    assert native.ask("get_generation", generation_id)["body"]["last_error"] is None
+
+
 def test_an_unknown_status_is_neither_claimed_nor_ended(
     native: Native, set_clock: SetClock, read_item: Callable[[str, str], Item]
 ) -> None:

@@ -19,7 +19,7 @@ from afterword.knowledge import Draft
 from afterword.limits import Admission, Limits
 from afterword.limits.quotas import Quotas
 from afterword.models import ModelUnavailableError
-from afterword.runtime import settings
+from afterword.runtime import deadline, settings
 from afterword.runtime.clients import clients
 from afterword.runtime.payloads import Payloads
 from afterword.services import services
@@ -787,6 +787,25 @@ def test_reading_and_listing_have_what_they_need(
             assert native.page()["statusCode"] == 200
         assert asked == ours(deployment, name)
         assert unused(name) == set()
+
+
+def test_waiting_at_a_reading_has_what_it_needs(
+    deployment: Deployment,
+    native: Native,
+    run_alone: Callable[[str], set[str]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A reading that waits may take a place and give it back."""
+    generation_id = native.submitted()
+    pauses: list[float] = []
+    time = SimpleNamespace(monotonic=lambda: 1_000.0 + sum(pauses), sleep=pauses.append)
+    monkeypatch.setattr(waiting, "time", time)
+    monkeypatch.setattr(deadline, "time", time)
+    asked = run_alone("get_generation")
+    answer = native.ask("get_generation", generation_id, prefer="wait=3")
+    assert (answer["statusCode"], answer["headers"]["preference-applied"]) == (200, "wait=3")
+    assert services().quotas.take_wait("demo", 1, waiting.PLACE_TIME) is not None
+    assert asked == ours(deployment, "get_generation")
 
 
 def test_canceling_and_deleting_have_what_they_need(

@@ -22,6 +22,8 @@ LISTS = {
     "list_folders": ("folders", "after"),
 }
 """The member of each list, and the parameter of its cursor."""
+NATIVE = LISTS.keys() - {"list_folders"}
+"""The lists with the next page in the body, too."""
 
 
 @pytest.fixture
@@ -56,6 +58,10 @@ def read_page(
         assert relation == 'rel="next"'
         parsed = parse_qs(urlsplit(address.removeprefix("<")).query, strict_parsing=True)
         following = {name: value for name, (value,) in parsed.items()}
+    if function in NATIVE:
+        address = None if header is None else header[1:].partition(">")[0]
+        cursor = None if following is None else following["cursor"]
+        assert (body["next"], body["next_cursor"]) == (address, cursor)
     return body[LISTS[function][0]], following
 
 

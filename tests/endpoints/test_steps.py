@@ -206,7 +206,8 @@ def test_a_later_step_is_left_to_an_invocation_with_time(run: Run, calls: list[C
     seconds = WRITE_SECONDS + MIN_STEP_SECONDS - 1
     short = LambdaContext(milliseconds=int(seconds * 1000))
     assert run(generation_id, answering(), short) == {"batchItemFailures": []}
-    assert services().store.get("demo", generation_id).status is Status.QUEUED
+    waiting = services().store.get("demo", generation_id)
+    assert (waiting.status, waiting.setback) == (Status.QUEUED, None)
     claim = services().store.claim("demo", generation_id, clock.now() + timedelta(minutes=6))
     assert claim is not None
     assert (len(claim.results), claim.failures) == (1, 0)

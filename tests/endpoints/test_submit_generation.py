@@ -139,7 +139,7 @@ def test_all_members_of_a_submission_are_taken(tenant: Tenant, native: Native) -
             "inputs",
             "must have texts, numbers, true, false, or lists of these.",
         ),
-        ({"inputs": {"other": "A"}}, "inputs.other", "must be one of: text."),
+        ({"inputs": {"text": "A", "other": "A"}}, "inputs.other", "must be one of: text."),
         ({"external_ref": ""}, "external_ref", "must be a text of 1 to 255 characters."),
         ({"external_ref": 7}, "external_ref", "must be a text of 1 to 255 characters."),
         ({"metadata": "A"}, "metadata", "must be a JSON object."),

@@ -19,6 +19,8 @@ from afterword.generations import (
     Completion,
     Generation,
     Reason,
+    Setback,
+    SetbackReason,
     Status,
     Submission,
     SubmissionOptions,
@@ -265,6 +267,29 @@ def test_an_unavailable_model_requeues(
         "MessageGroupId": "demo",
         "DelaySeconds": 2,
     }
+
+
+def test_a_requeue_has_its_setback(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A requeued generation has the reason, the provider's code and the time of the next try."""
+    jitter(monkeypatch, 0.0)
+    message = work.submit()
+    work.run(raising(ModelUnavailableError("Busy.", 7.0, code="429", throttled=True)), message)
+    waiting = work.get(message)
+    assert (waiting.setback, waiting.next_at) == (
+        Setback(SetbackReason.THROTTLED, "429"),
+        START + timedelta(seconds=7),
+    )
+
+
+@pytest.mark.parametrize("code", ["ModelTimeoutException", None])
+def test_a_timeout_is_a_setback(
+    work: Work, code: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A generation whose model timed out has that as its setback."""
+    jitter(monkeypatch, 0.0)
+    message = work.submit()
+    work.run(raising(ModelTimedOutError("Slow.", code)), message)
+    assert work.get(message).setback == Setback(SetbackReason.TIMED_OUT, code)
 
 
 def test_waiting_is_written_down(

@@ -19,6 +19,8 @@ from afterword.generations import (
     Completion,
     Generation,
     Reason,
+    Setback,
+    SetbackReason,
     Status,
     Submission,
     SubmissionOptions,
@@ -471,6 +473,72 @@ def test_a_generation_is_requeued(
     }
     again = claim(store)
     assert (again.attempt, again.failures) == (2, int(failed))
+
+
+@pytest.mark.parametrize("code", ["ThrottlingException", None])
+def test_a_requeue_stores_its_setback(
+    store: GenerationStore, read_item: ReadItem, code: str | None
+) -> None:
+    """An open generation has its last setback, through the next attempt too, and its next try."""
+    setback = Setback(SetbackReason.THROTTLED, code)
+    next_at = START + timedelta(seconds=2)
+    assert store.requeue(claim(store), failed=False, setback=setback, next_at=next_at)
+    stored = {"reason": {"S": "throttled"}} | ({"code": {"S": code}} if code else {})
+    assert read_item("demo", ID)["last_error"] == {"M": stored}
+    waiting = store.get("demo", ID)
+    assert (waiting.setback, waiting.next_at) == (setback, next_at)
+
+
+def test_a_setback_lasts_until_the_next_requeue(
+    store: GenerationStore, set_clock: SetClock
+) -> None:
+    """An attempt keeps the setback before it; a requeue without one removes it."""
+    setback = Setback(SetbackReason.TIMED_OUT)
+    assert store.requeue(claim(store), failed=True, setback=setback)
+    again = claim(store)
+    running = store.get("demo", ID)
+    assert (running.setback, running.next_at) == (setback, None)
+    set_clock.advance(seconds=1)
+    assert store.requeue(again, failed=False)
+    assert store.get("demo", ID).setback is None
+
+
+def test_a_lost_worker_is_a_setback(store: GenerationStore, set_clock: SetClock) -> None:
+    """The attempt after a lease that ran out has the lost worker as its last setback."""
+    claim(store)
+    set_clock.moment += LEASE + timedelta(seconds=1)
+    claim(store)
+    assert store.get("demo", ID).setback == Setback(SetbackReason.WORKER_LOST)
+
+
+def test_a_setbacks_code_is_bounded(store: GenerationStore) -> None:
+    """Of a provider's code, no more than 64 characters are stored."""
+    setback = Setback(SetbackReason.UNAVAILABLE, "x" * 65)
+    assert store.requeue(claim(store), failed=False, setback=setback)
+    assert store.get("demo", ID).setback == replace(setback, code="x" * 64)
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        pytest.param(lambda store: store.succeed(claim(store), completion("Hi")), id="succeeded"),
+        pytest.param(
+            lambda store: store.fail(claim(store), Reason.TOO_LONG, "Too long."), id="failed"
+        ),
+        pytest.param(lambda store: store.cancel("demo", ID), id="canceled"),
+        pytest.param(
+            lambda store: store.fail_unclaimed("demo", ID, Reason.DEADLINE, "Late."),
+            id="failed unclaimed",
+        ),
+    ],
+)
+def test_an_end_removes_the_setback(
+    store: GenerationStore, read_item: ReadItem, end: Callable[[GenerationStore], object]
+) -> None:
+    """No ended generation has a setback, whoever ended it."""
+    assert store.requeue(claim(store), failed=False, setback=Setback(SetbackReason.THROTTLED))
+    assert end(store)
+    assert "last_error" not in read_item("demo", ID)
 
 
 @pytest.mark.parametrize("status", ["queued", "running"])

@@ -12,6 +12,8 @@ from tests.harness.response_headers import NO_STORE
 
 QUESTION = {"flow": FLOW, "inputs": {"text": "When does my policy end?"}}
 HEADERS = {"content-type": "application/json", **NO_STORE}
+LAST_PAGE = {"next": None, "next_cursor": None}
+"""The members of the last page of a list."""
 PROBLEM = {**HEADERS, "content-type": "application/problem+json"}
 
 type Result = Mapping[str, Any]
@@ -70,8 +72,10 @@ class Native:
             following = result["body"]["next"]
             assert (following is None) == ("link" not in result["headers"])
             if following is None:
+                assert result["body"]["next_cursor"] is None
                 return pages
-            query["cursor"] = following.partition("cursor=")[2].partition("&")[0]
+            query["cursor"] = result["body"]["next_cursor"]
+            assert query["cursor"] == following.partition("cursor=")[2].partition("&")[0]
 
 
 def generation(generation_id: str, **changes: object) -> dict[str, object]:
@@ -93,6 +97,7 @@ def generation(generation_id: str, **changes: object) -> dict[str, object]:
         "sources": [],
         "usage": None,
         "error": None,
+        "last_error": None,
         "retry_of": None,
         "title": None,
         "rating": None,

@@ -15,7 +15,7 @@ from botocore.exceptions import (
 from botocore.stub import Stubber
 
 from afterword.files.media_types import DOCUMENTS, IMAGES
-from afterword.generations import Reason
+from afterword.generations import Reason, Setback, SetbackReason
 from afterword.models import (
     LENGTH,
     STOP,
@@ -221,6 +221,9 @@ def test_a_busy_bedrock_is_unavailable(
     with pytest.raises(ModelUnavailableError) as unavailable:
         model.generate(make_prompt(), timeout=60)
     assert str(unavailable.value) == f"Bedrock answered {status} ({code})."
+    throttled = code == "ThrottlingException"
+    reason = SetbackReason.THROTTLED if throttled else SetbackReason.UNAVAILABLE
+    assert unavailable.value.setback == Setback(reason, code)
 
 
 @pytest.mark.parametrize(
@@ -248,8 +251,9 @@ def test_a_permanent_error_fails_with_a_reason(
 def test_a_model_timeout_is_timed_out(model: BedrockModel, stubber: Stubber) -> None:
     """Bedrock's own ModelTimeoutException counts as a timeout."""
     stubber.add_client_error("converse", "ModelTimeoutException", http_status_code=408)
-    with pytest.raises(ModelTimedOutError):
+    with pytest.raises(ModelTimedOutError) as timed_out:
         model.generate(make_prompt(), timeout=60)
+    assert timed_out.value.setback == Setback(SetbackReason.TIMED_OUT, "ModelTimeoutException")
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ import pytest
 from afterword.engine.prompting import build_prompt
 from afterword.flows import outputs, placeholders
 from afterword.flows.flow import Step
-from afterword.generations import AnswerToken, Completion, Reason
+from afterword.generations import AnswerToken, Completion, Reason, Setback, SetbackReason
 from afterword.models import (
     LENGTH,
     STOP,
@@ -279,7 +279,18 @@ def test_a_busy_endpoint_is_unavailable(script: Script, status: int) -> None:
         openai(script.url).generate(make_prompt(), timeout=5)
     assert unavailable.value.retry_after is None
     assert str(unavailable.value) == f"The model endpoint answered {status} (rate_limit_exceeded)."
+    reason = SetbackReason.THROTTLED if status == 429 else SetbackReason.UNAVAILABLE
+    assert unavailable.value.setback == Setback(reason, "rate_limit_exceeded")
     assert len(script.requests) == 1
+
+
+@pytest.mark.parametrize("code", ["the prompt was: SECRET", None])
+def test_a_setback_without_a_known_code_has_the_status(script: Script, code: str | None) -> None:
+    """A text of the endpoint that may repeat the prompt becomes no code; the status does."""
+    script.answers = [answer(429, error_body(code=code))]
+    with pytest.raises(ModelUnavailableError) as unavailable:
+        openai(script.url).generate(make_prompt(), timeout=5)
+    assert unavailable.value.setback == Setback(SetbackReason.THROTTLED, "429")
 
 
 def test_retry_after_in_seconds_is_passed_on(script: Script) -> None:

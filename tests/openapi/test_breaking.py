@@ -22,8 +22,11 @@ SEEN: Json = {
         "parts": {"type": "array", "items": {"$ref": "#/components/schemas/Seen"}},
         "more": {"type": "object", "additionalProperties": {"type": "string"}},
         "size": {"type": "integer", "minimum": 0, "maximum": 9},
+        "kind": {"anyOf": [{"$ref": "#/components/schemas/Kind"}, {"type": "null"}]},
+        "mood": {"anyOf": [{"type": "string", "enum": ["good"]}, {"type": "string"}]},
     },
 }
+KIND: Json = {"type": "string", "enum": ["a", "b"]}
 SENT: Json = {
     "type": "object",
     "additionalProperties": False,
@@ -67,7 +70,7 @@ DOCUMENT: Json = {
             "get": {"operationId": "get_thing", "security": [], "responses": {"200": {}}}
         },
     },
-    "components": {"schemas": {"Seen": SEEN, "Sent": SENT}},
+    "components": {"schemas": {"Seen": SEEN, "Sent": SENT, "Kind": KIND}},
 }
 
 
@@ -93,6 +96,11 @@ def schema(document: Json, name: str) -> Json:
     """Return a component."""
     found: Json = document["components"]["schemas"][name]
     return found
+
+
+def opened(*words: str) -> Json:
+    """Return the schema of an open choice."""
+    return {"anyOf": [{"type": "string", "enum": list(words)}, {"type": "string"}]}
 
 
 type Change = Callable[[Json], object]
@@ -236,6 +244,21 @@ BREAKING: dict[str, tuple[Change, str]] = {
         lambda new: seen(new).update(status={"type": "string"}),
         "POST /things: response 200.status: may be anything else now",
     ),
+    "a choice opens with a new word": (
+        lambda new: seen(new).update(status=opened("open", "done", "lost")),
+        'POST /things: response 200.status: may be "lost" now',
+    ),
+    "a choice or null opens with a new word": (
+        lambda new: (
+            seen(new)["kind"]["anyOf"].append({"type": "string"}),
+            schema(new, "Kind")["enum"].append("c"),
+        ),
+        'POST /things: response 200.kind: may be "c" now',
+    ),
+    "an open choice may be null": (
+        lambda new: seen(new)["mood"]["anyOf"].append({"type": "null"}),
+        "POST /things: response 200.mood: may be null now",
+    ),
     "another type is given": (
         lambda new: seen(new).update(id={"type": "integer"}),
         "POST /things: response 200.id: may be integer now",
@@ -291,6 +314,11 @@ HARMLESS: dict[str, Change] = {
     "a member is always given": lambda new: schema(new, "Seen")["required"].append("text"),
     "null is not given": lambda new: seen(new).update(text={"type": "string"}),
     "a value is not given": lambda new: seen(new)["status"]["enum"].remove("open"),
+    "a choice opens": lambda new: seen(new).update(status=opened("open", "done")),
+    "a choice or null opens": lambda new: seen(new)["kind"]["anyOf"].append({"type": "string"}),
+    "an open choice has a new word": lambda new: seen(new).update(mood=opened("good", "bad")),
+    "an open choice loses a word": lambda new: seen(new).update(mood=opened("fair")),
+    "an open choice closes": lambda new: seen(new).update(mood=opened("good")["anyOf"][0]),
     "a number is whole": lambda new: sent(new)["size"].update(type=["number", "string"]),
     "a component is renamed": lambda new: (
         new["components"]["schemas"].update(Given=schema(new, "Seen")),

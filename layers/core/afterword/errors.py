@@ -1,5 +1,11 @@
 """The errors of a request, in the domain's words; each dialect maps them to HTTP."""
 
+from collections.abc import Callable, Iterable
+from itertools import islice
+
+MAX_WRONG_FIELDS = 100
+"""The most fields that one error names."""
+
 
 class AfterwordError(Exception):
     """An error whose message is one sentence, for the caller to act on."""
@@ -20,6 +26,43 @@ class UnprocessableError(AfterwordError):
         self.field = field
         self.message = message
         self.more = more
+
+    @property
+    def fields(self) -> tuple[tuple[str, str], ...]:
+        """All fields that do not fit, each with its message."""
+        return ((self.field, self.message), *self.more)
+
+
+class WrongFields:
+    """The fields of one request that do not fit, in their order, for one error with all of them.
+
+    Of more than MAX_WRONG_FIELDS the rest is left out.
+    """
+
+    def __init__(self) -> None:
+        self._found: list[tuple[str, str]] = []
+
+    def note(self, fields: Iterable[tuple[str, str]]) -> None:
+        """Add fields, each with its message; no more of them are made than are kept."""
+        self._found += islice(fields, MAX_WRONG_FIELDS - len(self._found))
+
+    def read[T](self, parse: Callable[[], T]) -> T | None:
+        """Return the value of a parser; None if it raises, whose fields are added."""
+        try:
+            return parse()
+        except UnprocessableError as error:
+            self.note(error.fields)
+            return None
+
+    def error(self) -> UnprocessableError:
+        """Return the error with the fields, of which there must be one."""
+        (field, message), *more = self._found
+        return UnprocessableError(field, message, *more)
+
+    def refuse(self) -> None:
+        """Raise UnprocessableError if there are any fields."""
+        if self._found:
+            raise self.error()
 
 
 class TooLargeError(AfterwordError):

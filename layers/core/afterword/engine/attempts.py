@@ -56,6 +56,14 @@ _PAST_DEADLINE = "It was not finished before its deadline."
 _OUT_OF_TIME = "The worker's invocation ended before the model answered."
 
 
+class _StepLeftError(ModelUnavailableError):
+    """An attempt leaves its next step to another invocation, which is no setback."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.setback = None
+
+
 class Worker:
     """Runs the generations of one batch of messages, with one model."""
 
@@ -116,7 +124,7 @@ class Worker:
         """Time out an attempt that has outlasted its invocation."""
         if claim is None:
             return MessageOutcome.REDELIVER
-        return self._time_out(claim, message, _OUT_OF_TIME)
+        return self._time_out(claim, message, ModelTimedOutError(_OUT_OF_TIME))
 
     # --- an attempt: claim, prompt, call, store --------------------------------------------------
 
@@ -169,9 +177,9 @@ class Worker:
                 answer = self._answer(claim, sources, last, template, deadline)
                 completion = outputs.finish_answer(answer, last, template)
         except ModelUnavailableError as error:
-            return self._requeue(claim, message, str(error), error.retry_after)
+            return self._requeue(claim, message, error)
         except ModelTimedOutError as error:
-            return self._time_out(claim, message, str(error))
+            return self._time_out(claim, message, error)
         except FailedError as error:
             spent = None if answer is None else _merge_steps(claim, answer)
             return self._fail(claim, error.reason, str(error), spent)
@@ -241,42 +249,46 @@ class Worker:
         _log_end(claim, Status.FAILED, {"reason": reason}, stored=stored)
         return MessageOutcome.DONE
 
-    def _time_out(self, claim: "Claim", message: "Message", why: str) -> MessageOutcome:
+    def _time_out(
+        self, claim: "Claim", message: "Message", error: ModelTimedOutError
+    ) -> MessageOutcome:
         """Requeue a generation and spend one of its failures; fail it with the last one."""
         if _seconds_until(claim.deadline_at) < MIN_MODEL_SECONDS:
             return self._fail(claim, Reason.DEADLINE, _PAST_DEADLINE)
         if claim.failures + 1 >= MAX_FAILURES:
-            return self._fail(claim, Reason.TIMED_OUT, why)
-        return self._requeue(claim, message, why, retry_after=None, failed=True)
+            return self._fail(claim, Reason.TIMED_OUT, str(error))
+        return self._requeue(claim, message, error, failed=True)
 
     def _requeue(
         self,
         claim: "Claim",
         message: "Message",
-        why: str,
-        retry_after: float | None,
+        error: ModelUnavailableError | ModelTimedOutError,
         *,
         failed: bool = False,
     ) -> MessageOutcome:
-        """Requeue a generation, for a next try after a full-jitter backoff.
+        """Requeue a generation with its setback, for a next try after a full-jitter backoff.
 
         The model's `retry_after` is the least backoff; one past the deadline fails the generation.
         A delayed message comes for the next try. After a longer wait, the sweeper sends one.
         """
         remaining = _seconds_until(claim.deadline_at) - MIN_MODEL_SECONDS
-        least = max(1, math.ceil(retry_after or 0.0))
+        least = max(1, math.ceil(error.retry_after or 0.0))
         if remaining < least:
-            explanation = f"The model could not be asked again before the deadline. {why}"
+            explanation = f"The model could not be asked again before the deadline. {error}"
             return self._fail(claim, Reason.DEADLINE, explanation)
         delay = max(least, min(math.ceil(_backoff(claim.attempt)), int(remaining)))
         next_at = clock.now() + timedelta(seconds=delay)
         in_table = delay > MAX_DELAY_SECONDS
-        if not self._store.requeue(claim, failed=failed, next_at=next_at, in_table=in_table):
+        requeued = self._store.requeue(
+            claim, failed=failed, setback=error.setback, next_at=next_at, in_table=in_table
+        )
+        if not requeued:
             telemetry.logger().info("lost its claim", extra={"attempt": claim.attempt})
             return MessageOutcome.DONE
         self._metrics.record_requeue(claim)
         telemetry.logger().warning(
-            "requeued", extra={"why": why, "attempt": claim.attempt, "retry_in": delay}
+            "requeued", extra={"why": str(error), "attempt": claim.attempt, "retry_in": delay}
         )
         if not in_table:
             self._send_later(message, delay)
@@ -321,9 +333,9 @@ def _check(claim: "Claim") -> None:
 
 
 def _check_time_for_a_step(claim: "Claim", deadline: Deadline) -> None:
-    """Raise ModelUnavailableError if the next step is better left to another invocation."""
+    """Raise _StepLeftError if the next step is better left to another invocation."""
     if _call_deadline(claim, deadline).remaining() < MIN_STEP_SECONDS:
-        raise ModelUnavailableError("The invocation has no time left for the next step.")
+        raise _StepLeftError("The invocation has no time left for the next step.")
 
 
 def _call_deadline(claim: "Claim", deadline: Deadline) -> Deadline:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
-from afterword.errors import TooLargeError, UnprocessableError
+from afterword.errors import TooLargeError, WrongFields
 from afterword.flows.flow import Flow
 from afterword.generations import is_id
 from afterword.knowledge import folder_id, tag_id
@@ -28,7 +28,6 @@ _MESSAGES = {
     "too_long": "must be a list of at most {max_length}, not of {actual_length}",
 }
 """Our messages for some of pydantic's errors, by their types."""
-_MAX_PROBLEMS = 100
 MAX_SENT = 4 * MAX_FLOW_BYTES
 """Characters of a flow as sent, with its blanks, escapes and fields of null."""
 
@@ -44,12 +43,10 @@ def parse_flow(values: Mapping[str, object]) -> Flow:
     try:
         return Flow.model_validate_json(document, strict=True)
     except ValidationError as error:
-        problems = [
-            (field_name(path) or "flow", f"{message}.")
-            for path, message in sorted(list_problems(error), key=lambda each: field_name(each[0]))
-        ]
-        (first, message), *more = problems[:_MAX_PROBLEMS]
-        raise UnprocessableError(first, message, *more) from error
+        wrong = WrongFields()
+        problems = sorted(list_problems(error), key=lambda each: field_name(each[0]))
+        wrong.note((field_name(path) or "flow", f"{message}.") for path, message in problems)
+        raise wrong.error() from error
 
 
 def render_document(flow: Flow) -> str:

@@ -9,9 +9,10 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from typing import cast
 
-from afterword.errors import UnprocessableError
+from afterword.errors import UnprocessableError, WrongFields
 from afterword.files import SubmittedFile, Upload, media_types
 from afterword.generations import Values
 from afterword.runtime.stored import read_fields
@@ -89,37 +90,48 @@ def check_inputs(
 ) -> tuple[Values, tuple[SubmittedFile, ...]]:
     """Return the values and files of a form, with defaults for inputs that were not sent.
 
-    Raises UnprocessableError, which names the input: for an unknown, missing or repeated one, and
-    for a value of the wrong kind or out of bounds.
+    Raises UnprocessableError, which names the inputs: unknown, missing and repeated ones, and those
+    with a value of the wrong kind or out of bounds.
     """
-    by_name = _by_name(inputs, sent)
+    wrong = WrongFields()
+    by_name = _by_name(inputs, sent, wrong)
     values: dict[str, str | list[str]] = {}
     files: list[SubmittedFile] = []
     for each in inputs:
-        sent_values = by_name[each.name]
-        if not each.multiple and len(sent_values) > 1:
-            raise UnprocessableError(each.name, f"must be sent once, not {len(sent_values)} times.")
-        if each.kind is Kind.FILE:
-            files += _read_files(each, sent_values)
-        elif texts := _read_texts(each, sent_values):
+        texts, read = wrong.read(partial(_read_input, each, by_name[each.name])) or ([], [])
+        files += read
+        if texts:
             values[each.name] = texts if each.multiple else texts[0]
     if len(files) > MAX_FILES:
-        raise UnprocessableError(
-            files[MAX_FILES].input, f"must be at most {MAX_FILES} files in all, not {len(files)}."
-        )
+        message = f"must be at most {MAX_FILES} files in all, not {len(files)}."
+        wrong.note([(files[MAX_FILES].input, message)])
+    wrong.refuse()
     return values, tuple(files)
 
 
 def _by_name(
-    inputs: Sequence[Input], sent: Sequence[tuple[str, str | Upload]]
+    inputs: Sequence[Input], sent: Sequence[tuple[str, str | Upload]], wrong: WrongFields
 ) -> Mapping[str, list[str | Upload]]:
+    """Return the sent values by input, and add the unknown inputs to the wrong ones, each once."""
     by_name: dict[str, list[str | Upload]] = {each.name: [] for each in inputs}
+    unknown = dict.fromkeys(name for name, _ in sent if name not in by_name)
+    listed = ", ".join(by_name)
+    wrong.note((_show_name(name), f"must be one of: {listed}.") for name in unknown)
     for name, value in sent:
-        if name not in by_name:
-            listed = ", ".join(by_name)
-            raise UnprocessableError(_show_name(name), f"must be one of: {listed}.")
-        by_name[name].append(value)
+        if name in by_name:
+            by_name[name].append(value)
     return by_name
+
+
+def _read_input(
+    each: Input, values: Sequence[str | Upload]
+) -> tuple[list[str], list[SubmittedFile]]:
+    """Return the texts and the files of an input; an input has either."""
+    if not each.multiple and len(values) > 1:
+        raise UnprocessableError(each.name, f"must be sent once, not {len(values)} times.")
+    if each.kind is Kind.FILE:
+        return [], _read_files(each, values)
+    return _read_texts(each, values), []
 
 
 def _show_name(name: str) -> str:

@@ -87,6 +87,26 @@ class Reason(StrEnum):
     KNOWLEDGE_UNAVAILABLE = "knowledge_unavailable"
 
 
+class SetbackReason(StrEnum):
+    """The cause of a setback, after which a generation waits for its next try."""
+
+    THROTTLED = "throttled"
+    UNAVAILABLE = "unavailable"
+    TIMED_OUT = "timed_out"
+    WORKER_LOST = "worker_lost"
+
+
+@dataclass(frozen=True, slots=True)
+class Setback:
+    """The cause why an attempt came to no end, without any text of the prompt or the model.
+
+    `code` is the word or the HTTP status of the model's provider; None where none came.
+    """
+
+    reason: SetbackReason
+    code: str | None = None
+
+
 class FailedError(AfterwordError):
     """A generation fails for good, with a reason that is stored."""
 
@@ -265,7 +285,8 @@ class Generation:
     reader's, from 1 to 3, `feedback` its reader's too, and `title` its owner's. `tokens_in` and
     `tokens_out` are None while it is open, and where no model has answered. `gone` says that one of
     its texts, which was too big for its item, is gone from the bucket; a result that is gone leaves
-    no completion. `classifies` says that a class was asked for.
+    no completion. `classifies` says that a class was asked for. While it is open, `setback` is the
+    last one, and `next_at` the time of the next try that it waits for.
     """
 
     tenant: str
@@ -290,6 +311,8 @@ class Generation:
     gone: bool = False
     classifies: bool = False
     feedback: Feedback | None = None
+    setback: Setback | None = None
+    next_at: datetime | None = None
 
     @property
     def has_lost_result(self) -> bool:

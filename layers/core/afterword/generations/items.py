@@ -13,13 +13,13 @@ Keys of the table and its indexes:
 
 Times are milliseconds since the epoch; only `expires_at`, for DynamoDB's TTL, has seconds.
 `answers` are the tokens of each answer of a model, as JSON. `feedback` and `feedback_note` are the
-kind and the note of its reader's feedback. `request`, `external` and `text` are
-texts; for a text too big for the item, `<name>_key` is its key in the bucket instead. `step_1`,
-`step_2`, … are the results of the flow's steps before the last. `claimed_at` is the time of the
-first claim. One that asks for a class has `classifies`. A running one has `lease_until`, and a
-requeued one `next_at`, the time of its next try. `write_id` is the last change of the status, by
-which its writer knows it, and `look_id` is the sweeper's last look. A deleted generation has
-`deleted_at`, and of the rest only TOMBSTONE_ATTRIBUTES.
+kind and the note of its reader's feedback. `request`, `external` and `text` are texts; for a text
+too big for the item, `<name>_key` is its key in the bucket instead. `step_1`, `step_2`, … are the
+results of the flow's steps before the last. `claimed_at` is the time of the first claim. One that
+asks for a class has `classifies`. A running one has `lease_until`, and a requeued one `next_at`,
+the time of its next try. `last_error` is the last setback, until the end. `write_id` is the last
+change of the status, by which its writer knows it, and `look_id` is the sweeper's last look. A
+deleted generation has `deleted_at`, and of the rest only TOMBSTONE_ATTRIBUTES.
 """
 
 import json
@@ -43,6 +43,8 @@ from afterword.generations import (
     Generation,
     Output,
     Reason,
+    Setback,
+    SetbackReason,
     Source,
     Status,
     Submission,
@@ -89,6 +91,8 @@ STALLED_ATTRIBUTES = (
 )  # fmt: skip
 """The attributes that the sweeper reads of an item: all that it decides by, and no text."""
 _FILE = "file-"
+MAX_CODE = 64
+"""The longest code of a setback, in characters."""
 MAX_MODEL_NAME = 200
 """The longest name of a model in `answers`, in characters; the name becomes part of a key."""
 
@@ -264,6 +268,7 @@ class Items:
         tokens_in, tokens_out = (
             int(item[name]["N"]) if name in item else None for name in ("tokens_in", "tokens_out")
         )
+        waits = status is Status.QUEUED and "next_at" in item
         return Generation(
             tenant=item["tenant"]["S"],
             id=item["id"]["S"],
@@ -287,6 +292,8 @@ class Items:
             gone=external is None or (completion is None and status is Status.SUCCEEDED),
             classifies="classifies" in item,
             feedback=read_feedback(item),
+            setback=None if status.terminal else _setback(item),
+            next_at=time_of(item, "next_at") if waits else None,
         )
 
     def listed(self, item: Item) -> GenerationDetail:
@@ -423,6 +430,22 @@ def _conversation(item: Item) -> str | None:
 
 def _reason(item: Item) -> Reason | None:
     return read_word(Reason, item["reason"]["S"]) if "reason" in item else None
+
+
+def setback_attribute(setback: Setback) -> dict[str, Value]:
+    """Return the attribute of a setback."""
+    stored: dict[str, Value] = {"reason": {"S": setback.reason}}
+    if setback.code:
+        stored["code"] = {"S": setback.code[:MAX_CODE]}
+    return {"last_error": {"M": stored}}
+
+
+def _setback(item: Item) -> Setback | None:
+    if "last_error" not in item:
+        return None
+    stored = item["last_error"]["M"]
+    reason = read_word(SetbackReason, stored["reason"]["S"])
+    return Setback(reason, stored["code"]["S"] if "code" in stored else None)
 
 
 def _webhook_url(item: Item) -> str | None:

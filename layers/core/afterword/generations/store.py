@@ -11,6 +11,7 @@ The writes and their conditions:
     succeed, fail    running and attempt = mine                   -> succeeded or failed
     finish_step      running and attempt = mine                   -> running,   with a step's result
     requeue          running and attempt = mine                   -> queued,    with its next try
+                                                                                and its setback
     fail_unclaimed   queued, or running with its lease run out    -> failed (dead letter, deadline)
     cancel           queued or running                            -> canceled
     mark_dispatched  terminal                                     -> the same, out of by_due
@@ -41,6 +42,8 @@ from afterword.generations import (
     Feedback,
     Generation,
     Reason,
+    Setback,
+    SetbackReason,
     Status,
     Submission,
     is_id,
@@ -347,7 +350,7 @@ class GenerationStore:
         if isinstance(outcome, ConditionFailed) and _lease_ran_out(outcome.item, now):
             outcome = self._table.update(
                 key,
-                sets=taken,
+                sets={**taken, **items.setback_attribute(_WORKER_LOST)},
                 adds={"attempt": 1, "failures": 1},
                 removes=["next_at"],
                 condition=_RUNNING & below("lease_until", millis(now)),
@@ -406,12 +409,14 @@ class GenerationStore:
         claim: Claim,
         *,
         failed: bool,
+        setback: Setback | None = None,
         next_at: "datetime | None" = None,
         in_table: bool = False,
     ) -> bool:
         """Return a running generation to queued, until its next try. False if the claim is lost.
 
         - `failed` spends the failure budget; throttling does not.
+        - `setback` is its cause, None where the attempt was only out of time for a step.
         - `next_at` is the time of the next try, None for one at once.
         - `in_table` leaves the message of the next try to the sweeper. Otherwise the caller sends
           one, and the generation stalls STALLED_AFTER later.
@@ -419,11 +424,12 @@ class GenerationStore:
         next_at = next_at or clock.now()
         due_at = next_at if in_table else min(next_at + STALLED_AFTER, claim.deadline_at)
         change = _change(Status.QUEUED)
+        cause = {} if setback is None else items.setback_attribute(setback)
         outcome = self._table.update(
             _key(claim.tenant, claim.id),
-            sets={**change, "next_at": millis(next_at), "due_at": millis(due_at)},
+            sets={**change, **cause, "next_at": millis(next_at), "due_at": millis(due_at)},
             adds={"failures": int(failed)},
-            removes=["lease_until"],
+            removes=["lease_until", *({"last_error"} - cause.keys())],
             condition=_mine(claim),
             own=change,
         )
@@ -528,7 +534,7 @@ class GenerationStore:
                 "message": text(message),
                 **attributes,
             },
-            removes=["lease_until", "next_at"],
+            removes=["lease_until", "next_at", "last_error"],
             condition=_QUEUED | _RUNNING & below("lease_until", millis(now)),
             own=change,
             returns_item=True,
@@ -553,7 +559,7 @@ class GenerationStore:
                     **_end(generation_id, now),
                     "due_at": millis(now + STALLED_AFTER),
                 },
-                removes=["lease_until", "next_at"],
+                removes=["lease_until", "next_at", "last_error"],
                 condition=(_QUEUED | _RUNNING) & above("expires_at", seconds(now)),
                 own=change,
                 returns_item=True,
@@ -679,7 +685,7 @@ class GenerationStore:
         now = clock.now()
         change = _change(status)
         attributes = {**change, **_end(claim.id, now), **attributes}
-        gone = ["lease_until"]
+        gone = ["lease_until", "last_error"]
         if claim.has_outbox:
             attributes["due_at"] = millis(now + STALLED_AFTER)
         else:
@@ -704,6 +710,7 @@ _OBJECT_SWEEP = "#objects"
 """The key of the item with the progress of the sweep of objects; no tenant's id begins so."""
 _QUEUED = equals("status", text(Status.QUEUED))
 _RUNNING = equals("status", text(Status.RUNNING))
+_WORKER_LOST = Setback(SetbackReason.WORKER_LOST)
 
 
 def _mine(claim: Claim) -> Condition:

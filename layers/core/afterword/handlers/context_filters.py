@@ -2,8 +2,9 @@
 
 import json
 from collections.abc import Mapping
+from functools import partial
 
-from afterword.errors import UnprocessableError
+from afterword.errors import UnprocessableError, WrongFields
 from afterword.handlers.json_members import check_members, read_object
 from afterword.knowledge import MAX_NAME
 from afterword.knowledge.selection import ContextFilterLabels, ContextFilterRequest
@@ -21,24 +22,32 @@ def steps_of(flow: StoredFlow) -> Mapping[str, Step]:
 
 
 def parse_filter(sent: Mapping[str, object], step: Step, field: str) -> ContextFilterRequest:
-    """Parse the filter for a step; raise UnprocessableError, which names the field.
+    """Parse the filter for a step; raise UnprocessableError, which names the fields.
 
     An empty list chooses all folders, or tags; no list leaves those of the flow.
     """
     if step.get("context") is None:
         raise UnprocessableError(field, "must be left out: this step chooses no context.")
-    check_members(field, sent, {"folders", "tags"})
-    return ContextFilterRequest(
-        _parse_names(sent, "folders", field), _parse_names(sent, "tags", field)
+    wrong = WrongFields()
+    wrong.read(partial(check_members, field, sent, {"folders", "tags"}))
+    folders, tags = (
+        wrong.read(partial(_parse_names, sent, kind, field)) for kind in ("folders", "tags")
     )
+    wrong.refuse()
+    return ContextFilterRequest(folders, tags)
 
 
 def _parse_names(sent: Mapping[str, object], kind: str, within: str) -> ContextFilterLabels | None:
     """Return the ids and names of folders or tags; None without a list."""
     chosen = read_object(sent, kind, within)
     field = f"{within}.{kind}"
-    check_members(field, chosen, {"ids", "names"})
-    ids, names = (_parse_labels(f"{field}.{each}", chosen.get(each)) for each in ("ids", "names"))
+    wrong = WrongFields()
+    wrong.read(partial(check_members, field, chosen, {"ids", "names"}))
+    ids, names = (
+        wrong.read(partial(_parse_labels, f"{field}.{each}", chosen.get(each)))
+        for each in ("ids", "names")
+    )
+    wrong.refuse()
     return None if ids is None and names is None else ContextFilterLabels(ids or (), names or ())
 
 

@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
 
-from afterword.errors import UnprocessableError
+from afterword.errors import UnprocessableError, WrongFields
 
 _MAX_SHOWN = 100
 _MOMENT = re.compile(
@@ -19,11 +19,11 @@ _MOMENT = re.compile(
 
 
 def check_members(within: str, values: Mapping[str, object], known: Collection[str]) -> None:
-    """Raise UnprocessableError for the first unknown member, with the names of the known ones."""
-    for name in values:
-        if name not in known:
-            field = _show_name(f"{within}.{name}".lstrip("."))
-            raise UnprocessableError(field, f"must be one of: {', '.join(sorted(known))}.")
+    """Raise UnprocessableError for unknown members, with the names of the known ones."""
+    wrong = WrongFields()
+    unknown = (_show_name(f"{within}.{name}".lstrip(".")) for name in values if name not in known)
+    wrong.note((field, f"must be one of: {', '.join(sorted(known))}.") for field in unknown)
+    wrong.refuse()
 
 
 def read_object(values: Mapping[str, object], name: str, within: str = "") -> Mapping[str, object]:

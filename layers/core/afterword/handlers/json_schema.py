@@ -3,7 +3,9 @@
 pydantic reads them when openapi/ writes openapi.yaml. No function imports pydantic for them.
 """
 
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
+
+_Word = TypeVar("_Word")
 
 
 class Schema:
@@ -24,6 +26,16 @@ class Schema:
         return handler(schema) | self._keywords
 
 
+class _Open:
+    """An annotation of an enumeration to which words may come: a client takes any other, too."""
+
+    def __get_pydantic_json_schema__(self, schema: Any, handler: Any) -> Any:  # noqa: ANN401 - pydantic's protocol
+        """Return the JSON Schema of the known words, or any text."""
+        return {"anyOf": [handler(schema), {"type": "string"}]}
+
+
+Open = Annotated[_Word, _Open()]
+"""Words of a response of which a later version may have more, as `Open[Status]`."""
 Uuid = Annotated[str, Schema(format="uuid")]
 Time = Annotated[str, Schema(format="date-time", pattern=r"T[0-9:]{8}\.[0-9]{3}Z$")]
 """A time in UTC, such as `2026-11-10T09:00:00.000Z` (RFC 3339)."""

@@ -45,10 +45,15 @@ class Paging:
 
     def next_path(self, path: str, query: Mapping[str, str | int], after: str | None) -> str | None:
         """Return the path of the page after a sort key; None without a next page."""
+        cursor = self.next_cursor(after)
+        return None if cursor is None else f"{path}?{urlencode({**query, self.cursor: cursor})}"
+
+    @staticmethod
+    def next_cursor(after: str | None) -> str | None:
+        """Return the cursor of the page after a sort key; None without a next page."""
         if after is None:
             return None
-        cursor = base64.urlsafe_b64encode(after.encode()).decode().rstrip("=")
-        return f"{path}?{urlencode({**query, self.cursor: cursor})}"
+        return base64.urlsafe_b64encode(after.encode()).decode().rstrip("=")
 
     def _decode(self, cursor: str) -> str:
         try:

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from afterword.errors import UnavailableError, UnprocessableError
+from afterword.errors import UnavailableError, WrongFields
 from afterword.generations import ContextFilter, FailedError, Reason, Source, is_id
 from afterword.knowledge import folder_id, tag_id
 from afterword.knowledge.ranking import SelectionTooLargeError
@@ -52,7 +52,7 @@ class Knowledge:
     ) -> Mapping[str, ContextFilter]:
         """Return a request's filters by the names of steps, with ids alone.
 
-        Raises UnprocessableError for an unknown folder or tag; `within` is the form of its field.
+        Raises UnprocessableError for unknown folders and tags; `within` is the form of its field.
         Reads: one batch for all steps, none without labels.
         """
         folders = {
@@ -66,14 +66,14 @@ class Knowledge:
         existing: Collection[str] = ()
         if any(labels.values()):
             existing = self._contents().find_labels(tenant, labels["folder"], labels["tag"])
+        wrong = WrongFields()
         for kind, by_step in (("folder", folders), ("tag", tags)):
             for step, ids in by_step.items():
                 for label, text in (ids or {}).items():
                     if label not in existing:
                         field = f"{within.replace('{}', step)}.{kind}s"
-                        raise UnprocessableError(
-                            field, f'must exist, and there is no {kind} "{text}".'
-                        )
+                        wrong.note([(field, f'must exist, and there is no {kind} "{text}".')])
+        wrong.refuse()
         return {
             step: ContextFilter(folders=_tuple(folders[step]), tags=_tuple(tags[step]))
             for step in requested

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from afterword.errors import AfterwordError
-from afterword.generations import Completion, FailedError
+from afterword.generations import Completion, FailedError, Setback, SetbackReason
 
 STOP = "stop"
 """Stop reason: the model ended its answer."""
@@ -76,12 +76,22 @@ class ModelError(AfterwordError):
 class ModelUnavailableError(ModelError):
     """A model throttled, overloaded, starting or out of reach: a retry may succeed.
 
-    `retry_after` are the seconds that the model requested; None without them.
+    `retry_after` are the seconds that the model requested; None without them. `code` is the
+    provider's word for the cause, or its HTTP status.
     """
 
-    def __init__(self, message: str, retry_after: float | None = None) -> None:
+    def __init__(
+        self,
+        message: str,
+        retry_after: float | None = None,
+        *,
+        code: str | None = None,
+        throttled: bool = False,
+    ) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+        reason = SetbackReason.THROTTLED if throttled else SetbackReason.UNAVAILABLE
+        self.setback: Setback | None = Setback(reason, code)
 
 
 class ModelRefusedError(ModelError, FailedError):
@@ -89,4 +99,10 @@ class ModelRefusedError(ModelError, FailedError):
 
 
 class ModelTimedOutError(ModelError):
-    """A call that took longer than its timeout."""
+    """A call that took longer than its timeout; `code` is as for ModelUnavailableError."""
+
+    retry_after: float | None = None
+
+    def __init__(self, message: str, code: str | None = None) -> None:
+        super().__init__(message)
+        self.setback: Setback | None = Setback(SetbackReason.TIMED_OUT, code)

@@ -52,6 +52,7 @@ _UNAVAILABLE = frozenset(
         "ThrottlingException",
     }
 )
+_THROTTLED = frozenset({"ThrottlingException", "TooManyRequestsException"})
 _REASONS = {
     "AccessDeniedException": Reason.MODEL_ACCESS_DENIED,
     "ExpiredTokenException": Reason.MODEL_ACCESS_DENIED,
@@ -191,7 +192,7 @@ def _error(error: ClientError) -> ModelError:
     status = error.response["ResponseMetadata"].get("HTTPStatusCode", HTTPStatus.OK)
     answered = f"Bedrock answered {status} ({code})."
     if code == "ModelTimeoutException":
-        return ModelTimedOutError(answered)
+        return ModelTimedOutError(answered, code)
     if code == "AccessDeniedException":
         answered += (
             " Check the account's access to the model, and the stack's parameter BedrockModelArns."
@@ -203,5 +204,5 @@ def _error(error: ClientError) -> ModelError:
         or status >= HTTPStatus.INTERNAL_SERVER_ERROR
         or status == HTTPStatus.TOO_MANY_REQUESTS
     ):
-        return ModelUnavailableError(answered)
+        return ModelUnavailableError(answered, code=code, throttled=code in _THROTTLED)
     return ModelRefusedError(Reason.INVALID_REQUEST, answered)

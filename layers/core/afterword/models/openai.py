@@ -311,7 +311,10 @@ def _error(
     named = min(codes & _LOGGABLE_CODES, default=None)
     answered = f"The model endpoint answered {status}" + (f" ({named})." if named else ".")
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status in _WORTH_A_RETRY:
-        return ModelUnavailableError(answered, _retry_after(headers))
+        throttled = status == HTTPStatus.TOO_MANY_REQUESTS
+        return ModelUnavailableError(
+            answered, _retry_after(headers), code=named or str(status), throttled=throttled
+        )
     if codes & _TOO_LONG_CODES or status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
         return ModelRefusedError(
             Reason.TOO_LONG, f"{answered} The text is too long for this model."

@@ -325,9 +325,17 @@ def _write_logs(listed: GenerationDetail) -> str:
     generation = listed.generation
     lines = [f"{clock.to_rfc3339(generation.created_at)} submitted to {generation.flow}"]
     if generation.status is Status.RUNNING:
+        if generation.setback is not None:
+            before = generation.attempt - 1
+            lines.append(f"attempt {before} was handed back{_write_cause(generation)}")
         lines.append(f"attempt {generation.attempt} is running")
     elif generation.status is Status.QUEUED and generation.attempt:
-        lines.append(f"attempt {generation.attempt} was handed back, the next one is queued")
+        next_at = generation.next_at
+        due = "is queued" if next_at is None else f"is due {clock.to_rfc3339(next_at)}"
+        lines.append(
+            f"attempt {generation.attempt} was handed back{_write_cause(generation)},"
+            f" the next one {due}"
+        )
     if generation.finished_at is not None:
         how = f"{generation.status} in {_count_seconds(listed)} s, attempt {generation.attempt}"
         lines.append(f"{clock.to_rfc3339(generation.finished_at)} {how}")
@@ -341,6 +349,14 @@ def _write_logs(listed: GenerationDetail) -> str:
             f" {generation.tokens_out} out"
         )
     return "\n".join(lines)
+
+
+def _write_cause(generation: Generation) -> str:
+    """Return the last setback for a line of the log; empty without one."""
+    setback = generation.setback
+    if setback is None:
+        return ""
+    return f": {setback.reason}" + ("" if setback.code is None else f" ({setback.code})")
 
 
 def _build_session(listed: GenerationDetail) -> "ChatSession":

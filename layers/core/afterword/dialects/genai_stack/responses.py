@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal, TypedDict
 
-from afterword.handlers.json_schema import Schema, Sentence, Uuid
+from afterword.handlers.json_schema import Open, Schema, Sentence, Uuid
 from afterword.runtime.json_text import JsonText
 
 
@@ -21,7 +21,7 @@ class TextGenerationRead(TypedDict):
     meta_data: dict[str, object]
     """`flow`, `flow_version`, `attempts`, `created_at`, `finished_at`, `seconds`, `model`, tokens,
     the reason of a failure, and `gone`: whether a text of it is gone from storage."""
-    status: Literal["pending", "processing", "completed", "failed"]
+    status: Open[Literal["pending", "processing", "completed", "failed"]]
 
 
 class ChatTurn(TypedDict):
@@ -84,7 +84,7 @@ class FastApiProblem(TypedDict):
     """The place of the field."""
     msg: Sentence
     """A sentence."""
-    type: Literal["value_error"]
+    type: Open[Literal["value_error"]]
 
 
 class FastApiError(TypedDict):

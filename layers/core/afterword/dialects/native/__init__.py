@@ -2,21 +2,24 @@
 
 The key comes as `Authorization: Bearer` or `x-api-key`, a body is one JSON object without unknown
 members, and errors are problem documents (RFC 9457). A body that cannot be read is 400. A body that
-does not fit is 422, with the names of its members.
+does not fit is 422, with all its members that do not, up to MAX_WRONG_FIELDS.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from afterword.errors import AfterwordError, KeyReusedError, UnprocessableError
+from afterword.errors import AfterwordError, KeyReusedError, UnprocessableError, WrongFields
+from afterword.handlers import paging
 from afterword.handlers.http import STATUSES, KeyPlace, Request, Response, read_bearer_token
 from afterword.handlers.json_members import check_members
+from afterword.handlers.paging import Paging
 from afterword.limits import Allowance, LimitedError
 from afterword.runtime.json_text import JsonObject, parse_object, render
 
 if TYPE_CHECKING:
-    from afterword.dialects.native.responses import Problem
+    from afterword.dialects.native.responses import NextPage, Problem
 
 NAME = "native"
 PATHS: Sequence[str] = ()
@@ -55,8 +58,9 @@ def render_error(error: AfterwordError) -> Response:
         "detail": str(error),
     }
     if isinstance(error, UnprocessableError):
-        fields = ((error.field, error.message), *error.more)
-        problem["errors"] = [{"field": field, "message": message} for field, message in fields]
+        problem["errors"] = [
+            {"field": field, "message": message} for field, message in error.fields
+        ]
     headers = {"content-type": "application/problem+json"}
     if isinstance(error, LimitedError) and error.allowances:
         problem["violated-policies"] = [each.name for each in error.allowances if not each.left]
@@ -92,8 +96,23 @@ def render_response(
     return Response(status=status, body=render(body), headers=dict(headers or {}))
 
 
-def parse_members(request: Request, known: Collection[str]) -> JsonObject:
-    """Return the body's object. Raises like `parse_object`, and for unknown members."""
+def build_next_page(
+    of_list: Paging, path: str, query: Mapping[str, str | int], after: str | None
+) -> "NextPage":
+    """Return the members of a list with its next page, which begins after a sort key."""
+    return {
+        "next": of_list.next_path(path, query, after),
+        "next_cursor": of_list.next_cursor(after),
+    }
+
+
+def render_page(body: "NextPage") -> Response:
+    """Return a page of a list, with a link to the next one if there is one."""
+    return render_response(HTTPStatus.OK, body, paging.link_headers(body["next"]))
+
+
+def parse_members(request: Request, known: Collection[str], wrong: WrongFields) -> JsonObject:
+    """Return the body's object, and note its unknown members. Raises like `parse_object`."""
     body = parse_object(request.body)
-    check_members("", body.values, known)
+    wrong.read(partial(check_members, "", body.values, known))
     return body

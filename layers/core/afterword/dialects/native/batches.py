@@ -6,6 +6,7 @@ response.
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
@@ -20,7 +21,12 @@ from afterword.batches import (
     upload_key,
 )
 from afterword.dialects.native import generations, parse_members, render_response
-from afterword.errors import InvalidRequestError, NotFoundError, UnprocessableError
+from afterword.errors import (
+    InvalidRequestError,
+    NotFoundError,
+    UnprocessableError,
+    WrongFields,
+)
 from afterword.generations import GONE
 from afterword.handlers import http
 from afterword.handlers.json_members import read_whole_number, require_text
@@ -54,11 +60,14 @@ def parse_file(request: "Request") -> BatchFile:
     deadline = http.read_deadline(request, MIN_BATCH_DEADLINE, MAX_BATCH_DEADLINE)
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type not in LINES_TYPES:
-        body = parse_members(request, {"upload", "deadline_seconds"})
+        wrong = WrongFields()
+        body = parse_members(request, {"upload", "deadline_seconds"}, wrong)
         upload = body.values.get("upload")
         if upload is not None and upload is not True:
-            raise UnprocessableError("upload", "must be true, or left out.")
-        return BatchFile(deadline=_parse_deadline(body) or deadline)
+            wrong.note([("upload", "must be true, or left out.")])
+        sent = wrong.read(partial(_parse_deadline, body))
+        wrong.refuse()
+        return BatchFile(deadline=sent or deadline)
     lines = request.body.count(b"\n") + (not request.body.endswith(b"\n"))
     if not request.body or lines > MAX_LINES:
         raise InvalidRequestError(f"The body must have 1 to {MAX_LINES} lines.")

@@ -5,14 +5,14 @@ Only the function that saves flows imports afterword.flows.documents, and pydant
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from afterword import clock
 from afterword.dialects import native
-from afterword.errors import ForbiddenError, UnprocessableError
-from afterword.handlers import paging
+from afterword.errors import ForbiddenError, UnprocessableError, WrongFields
 from afterword.handlers.http import Request, Response
 from afterword.handlers.paging import Paging
 from afterword.runtime.json_text import parse_object
@@ -51,20 +51,24 @@ def parse_version(request: Request) -> int | None:
     return int(text)
 
 
-def parse_flow(request: Request, flow: str) -> Mapping[str, object]:
-    """Return the fields of a flow as sent, with its id, which may be left out."""
+def parse_flow[T](request: Request, flow: str, parse: Callable[[Mapping[str, object]], T]) -> T:
+    """Return the flow that a parser makes of the fields as sent, whose id may be left out."""
     values = parse_object(request.body).values
+    wrong = WrongFields()
     if values.get("id", flow) != flow:
-        raise UnprocessableError("id", "must be the id in the path, or left out.")
-    return {**values, "id": flow}
+        wrong.note([("id", "must be the id in the path, or left out.")])
+    parsed = wrong.read(partial(parse, {**values, "id": flow}))
+    if parsed is None:
+        raise wrong.error()
+    wrong.refuse()
+    return parsed
 
 
 def check_models(problems: Iterable[tuple[str, str]]) -> None:
     """Raise UnprocessableError with the fields of models that the tenant may not use."""
-    found = [*problems]
-    if found:
-        (field, message), *more = found
-        raise UnprocessableError(field, message, *more)
+    wrong = WrongFields()
+    wrong.note(problems)
+    wrong.refuse()
 
 
 def list_flows(request: Request, key: ApiKey, registry: Registry) -> Response:
@@ -74,8 +78,11 @@ def list_flows(request: Request, key: ApiKey, registry: Registry) -> Response:
         page = registry.page_flows(key.tenant, limit, after)
     else:
         page = Page((registry.get_flow(key.tenant, key.flow),), None)
-    body: responses.FlowList = {"flows": [_build_summary(flow) for flow in page.items]}
-    return _render_page(body, _FLOWS.next_path("/v1/flows", {"limit": limit}, page.after))
+    body: responses.FlowList = {
+        "flows": [_build_summary(flow) for flow in page.items],
+        **native.build_next_page(_FLOWS, "/v1/flows", {"limit": limit}, page.after),
+    }
+    return native.render_page(body)
 
 
 def render_flow(flow: StoredFlow) -> Response:
@@ -104,13 +111,11 @@ def list_versions(request: Request, key: ApiKey, registry: Registry) -> Response
             {"version": each.version, "created_at": clock.to_rfc3339(each.created_at)}
             for each in page.items
         ],
+        **native.build_next_page(
+            _VERSIONS, f"/v1/flows/{flow}/versions", {"limit": limit}, page.after
+        ),
     }
-    path = f"/v1/flows/{flow}/versions"
-    return _render_page(body, _VERSIONS.next_path(path, {"limit": limit}, page.after))
-
-
-def _render_page(body: Mapping[str, object], next_path: str | None) -> Response:
-    return native.render_response(HTTPStatus.OK, body, paging.link_headers(next_path))
+    return native.render_page(body)
 
 
 def _build_summary(flow: StoredFlow) -> "responses.FlowSummary":

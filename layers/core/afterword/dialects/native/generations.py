@@ -8,8 +8,9 @@ import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from http import HTTPStatus
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from afterword import clock
 from afterword.dialects import native
@@ -20,6 +21,7 @@ from afterword.errors import (
     InvalidRequestError,
     NotFoundError,
     UnprocessableError,
+    WrongFields,
 )
 from afterword.flows import inputs
 from afterword.generations import (
@@ -28,6 +30,7 @@ from afterword.generations import (
     MAX_REFERENCE,
     MIN_DEADLINE,
     Completion,
+    ContextFilter,
     Generation,
     Output,
     Status,
@@ -87,11 +90,26 @@ _MOMENT = re.compile(
 )
 
 
+def parse_body(request: Request) -> JsonObject:
+    """Return a submission's JSON; raise InvalidRequestError for a body that cannot be read."""
+    return json_text.parse_object(request.body)
+
+
 def require_flow(sent: JsonObject, key: ApiKey, registry: Registry) -> StoredFlow:
     """Return the flow of a submission.
 
-    Raises UnprocessableError for an absent flow, and ForbiddenError if the key is for another.
+    Raises UnprocessableError for an absent flow, also with the other members that do not fit
+    whatever the flow is. Raises ForbiddenError if the key is for another flow.
     """
+    wrong = WrongFields()
+    flow = wrong.read(partial(_find_flow, sent, key, registry))
+    if flow is None:
+        _parse_terms(sent, wrong)
+        raise wrong.error()
+    return flow
+
+
+def _find_flow(sent: JsonObject, key: ApiKey, registry: Registry) -> StoredFlow:
     named = require_text(sent.values, "flow", MAX_NAME)
     if key.flow not in {None, named}:
         raise ForbiddenError("The API key is for another flow.")
@@ -108,24 +126,26 @@ def parse_submission(
     knowledge: Callable[[], Knowledge],
     deadline: timedelta | None = None,
 ) -> Submission:
-    """Parse a submission; raise UnprocessableError, which names the member that does not fit.
+    """Parse a submission; raise UnprocessableError, which names all members that do not fit.
 
     `deadline` holds for a submission without a deadline of its own. The metadata keep their text,
     except for line ends between its tokens.
     """
-    check_members("", sent.values, MEMBERS)
-    values = sent.values
-    filters = _parse_filters(read_object(values, "context"), flow)
+    wrong = WrongFields()
+    terms = _parse_terms(sent, wrong)
+    inputs = wrong.read(partial(_parse_inputs, sent.values, flow)) or {}
+    context = wrong.read(partial(_parse_context, sent.values, tenant, flow, knowledge)) or {}
+    wrong.refuse()
     return Submission(
         dialect=native.NAME,
         flow=flow.id,
-        inputs=_parse_inputs(values, flow),
+        inputs=inputs,
         template=None,
-        external=_parse_external(sent),
-        deadline=_parse_deadline(values) or deadline,
-        context=knowledge().resolve_filters(tenant, filters, "context.{}") if filters else {},
-        conversation=read_text(values, "conversation", MAX_CONVERSATION),
-        webhook_url=read_text(values, "webhook_url", MAX_URL),
+        external=terms.external,
+        deadline=terms.deadline or deadline,
+        context=context,
+        conversation=terms.conversation,
+        webhook_url=terms.webhook_url,
     )
 
 
@@ -163,16 +183,18 @@ def render_accepted(
     generation: Generation, allowances: Sequence[Allowance], waited: int | None = None
 ) -> Response:
     """Return a submitted generation: 202 while open, and 200 once ended."""
-    headers = {"location": _write_path(generation), **native.render_rate_limit(allowances)}
-    if waited is not None:
-        headers["preference-applied"] = f"wait={waited}"
+    headers = {
+        "location": _write_path(generation),
+        **native.render_rate_limit(allowances),
+        **_render_wait(waited),
+    }
     status = HTTPStatus.OK if generation.status.terminal else HTTPStatus.ACCEPTED
     return _render(status, generation, headers)
 
 
-def render_generation(generation: Generation) -> Response:
-    """Return a generation."""
-    return _render(HTTPStatus.OK, generation, {})
+def render_generation(generation: Generation, waited: int | None = None) -> Response:
+    """Return a generation; `waited` are the seconds of a preference that was applied."""
+    return _render(HTTPStatus.OK, generation, _render_wait(waited))
 
 
 def parse_search(request: Request, key: ApiKey) -> tuple[str | None, GenerationFilter]:
@@ -205,12 +227,11 @@ def render_page(found: Page[Generation], request: Request) -> Response:
     texts = paging.fit(render(build_generation(each)) for each in found.items)
     whole = len(texts) == len(found.items)
     after = found.after if whole else found.items[len(texts) - 1].order
-    next_path = _PAGING.next_path(_PATH, request.query, after)
     body: responses.GenerationList = {
         "items": json_text.render_array(texts),
-        "next": next_path,
+        **native.build_next_page(_PAGING, _PATH, request.query, after),
     }
-    return native.render_response(HTTPStatus.OK, body, paging.link_headers(next_path))
+    return native.render_page(body)
 
 
 def build_generation(generation: Generation) -> "responses.Generation":
@@ -235,6 +256,7 @@ def build_generation(generation: Generation) -> "responses.Generation":
         "sources": [] if completion is None else _build_sources(completion),
         "usage": _build_usage(generation),
         "error": _build_error(generation),
+        "last_error": _build_last_error(generation),
         "retry_of": generation.retry_of,
         "title": generation.title,
         "rating": generation.rating,
@@ -250,6 +272,10 @@ def _render(status: HTTPStatus, generation: Generation, headers: Mapping[str, st
         raise GoneError(GONE)
     again = {} if generation.status.terminal else {"retry-after": str(RETRY_AFTER)}
     return native.render_response(status, build_generation(generation), {**again, **headers})
+
+
+def _render_wait(waited: int | None) -> Mapping[str, str]:
+    return {} if waited is None else {"preference-applied": f"wait={waited}"}
 
 
 def _write_path(generation: Generation) -> str:
@@ -316,12 +342,25 @@ def _build_error(generation: Generation) -> "responses.Failure | None":
     return {"reason": generation.reason, "message": generation.message}
 
 
+def _build_last_error(generation: Generation) -> "responses.LastError | None":
+    setback, next_at = generation.setback, generation.next_at
+    if setback is None:
+        return None
+    return {
+        "reason": setback.reason,
+        "code": setback.code,
+        "retry_at": None if next_at is None else clock.to_rfc3339(next_at),
+    }
+
+
 def _parse_inputs(values: Mapping[str, object], flow: StoredFlow) -> Values:
     pairs = _pair_inputs(read_object(values, "inputs"))
     try:
         checked, _ = inputs.check_inputs(inputs.declared_inputs(flow.document), pairs)
     except UnprocessableError as error:
-        raise UnprocessableError(f"inputs.{error.field}", error.message) from error
+        wrong = WrongFields()
+        wrong.note((f"inputs.{field}", message) for field, message in error.fields)
+        raise wrong.error() from error
     return checked
 
 
@@ -339,18 +378,41 @@ def _pair_inputs(sent: Mapping[str, object]) -> list[tuple[str, str]]:
     return pairs
 
 
-def _parse_external(sent: JsonObject) -> Mapping[str, str]:
-    external: dict[str, str] = {}
-    reference = read_text(sent.values, "external_ref", MAX_REFERENCE)
-    if reference is not None:
-        external["external_ref"] = render(reference)
-    if sent.values.get("metadata") is not None:
-        read_object(sent.values, "metadata")
-        text = _join_lines(sent.texts["metadata"])
-        if len(text.encode()) > MAX_METADATA_BYTES:
-            raise UnprocessableError("metadata", f"must be at most {MAX_METADATA_BYTES} bytes.")
-        external["metadata"] = text
-    return external
+class _Terms(NamedTuple):
+    """The members of a submission that fit or not whatever its flow is."""
+
+    external: Mapping[str, str]
+    deadline: timedelta | None
+    conversation: str | None
+    webhook_url: str | None
+
+
+def _parse_terms(sent: JsonObject, wrong: WrongFields) -> _Terms:
+    """Return the terms, and note those that do not fit, and the unknown members."""
+    values = sent.values
+    wrong.read(partial(check_members, "", values, MEMBERS))
+    reference = wrong.read(partial(read_text, values, "external_ref", MAX_REFERENCE))
+    metadata = wrong.read(partial(_parse_metadata, sent))
+    external = {
+        "external_ref": None if reference is None else render(reference),
+        "metadata": metadata,
+    }
+    return _Terms(
+        external={name: text for name, text in external.items() if text is not None},
+        deadline=wrong.read(partial(_parse_deadline, values)),
+        conversation=wrong.read(partial(read_text, values, "conversation", MAX_CONVERSATION)),
+        webhook_url=wrong.read(partial(read_text, values, "webhook_url", MAX_URL)),
+    )
+
+
+def _parse_metadata(sent: JsonObject) -> str | None:
+    if sent.values.get("metadata") is None:
+        return None
+    read_object(sent.values, "metadata")
+    text = _join_lines(sent.texts["metadata"])
+    if len(text.encode()) > MAX_METADATA_BYTES:
+        raise UnprocessableError("metadata", f"must be at most {MAX_METADATA_BYTES} bytes.")
+    return text
 
 
 def _parse_deadline(values: Mapping[str, object]) -> timedelta | None:
@@ -359,18 +421,38 @@ def _parse_deadline(values: Mapping[str, object]) -> timedelta | None:
     return None if seconds is None else timedelta(seconds=seconds)
 
 
+def _parse_context(
+    values: Mapping[str, object],
+    tenant: str,
+    flow: StoredFlow,
+    knowledge: Callable[[], Knowledge],
+) -> Mapping[str, ContextFilter]:
+    """Return the filters of steps, with ids."""
+    filters = _parse_filters(read_object(values, "context"), flow)
+    return knowledge().resolve_filters(tenant, filters, "context.{}") if filters else {}
+
+
 def _parse_filters(
     sent: Mapping[str, object], flow: StoredFlow
 ) -> Mapping[str, ContextFilterRequest]:
     """Return the filters of steps; refuse steps that choose no context."""
     steps = context_filters.steps_of(flow) if sent else {}
-    check_members("context", sent, steps)
-    return {
-        name: context_filters.parse_filter(
-            read_object(sent, name, "context"), steps[name], f"context.{name}"
-        )
-        for name in sent
+    wrong = WrongFields()
+    wrong.read(partial(check_members, "context", sent, steps))
+    filters = {
+        name: wrong.read(partial(_parse_filter, sent, name, step)) or ContextFilterRequest()
+        for name, step in steps.items()
+        if name in sent
     }
+    wrong.refuse()
+    return filters
+
+
+def _parse_filter(
+    sent: Mapping[str, object], name: str, step: context_filters.Step
+) -> ContextFilterRequest:
+    chosen = read_object(sent, name, "context")
+    return context_filters.parse_filter(chosen, step, f"context.{name}")
 
 
 def _parse_status(text: str) -> Status:

@@ -1,13 +1,13 @@
 """API keys in the native API. A key's string is shown once."""
 
 import re
+from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from afterword import clock
 from afterword.dialects import native
-from afterword.errors import NotFoundError, UnprocessableError
-from afterword.handlers import paging
+from afterword.errors import NotFoundError, UnprocessableError, WrongFields
 from afterword.handlers.http import Request, Response
 from afterword.handlers.json_members import parse_choices, read_text
 from afterword.handlers.paging import Paging
@@ -30,12 +30,15 @@ _DEFAULT = (Scope.SUBMIT, Scope.READ)
 
 def create(request: Request, key: ApiKey, registry: Registry) -> Response:
     """Create a key; without scopes in the request, to submit and read."""
-    values = native.parse_members(request, _MEMBERS).values
-    scopes = parse_choices("scopes", values.get("scopes", list(_DEFAULT)), list(Scope))
-    label = read_text(values, "label", MAX_LABEL) or ""
-    flow = read_text(values, "flow", MAX_LABEL)
+    wrong = WrongFields()
+    values = native.parse_members(request, _MEMBERS, wrong).values
+    sent = values.get("scopes", list(_DEFAULT))
+    scopes = wrong.read(partial(parse_choices, "scopes", sent, list(Scope))) or ()
+    label = wrong.read(partial(read_text, values, "label", MAX_LABEL))
+    flow = wrong.read(partial(read_text, values, "flow", MAX_LABEL))
+    wrong.refuse()
     try:
-        created, key_string = registry.create_key(key.tenant, scopes, label, flow)
+        created, key_string = registry.create_key(key.tenant, scopes, label or "", flow)
     except NotFoundError as error:
         raise UnprocessableError("flow", "must be the id of a flow.") from error
     body: responses.CreatedKey = {**_build_key(created), "key": key_string}
@@ -46,9 +49,11 @@ def list_keys(request: Request, key: ApiKey, registry: Registry) -> Response:
     """Return a page of keys, live and revoked, without their secrets."""
     limit, after = _PAGING.parse(request.query)
     page = cut_page(registry.list_keys(key.tenant), _sort_key, limit, after)
-    body: responses.KeyList = {"keys": [_build_key(each) for each in page.items]}
-    headers = paging.link_headers(_PAGING.next_path("/v1/keys", {"limit": limit}, page.after))
-    return native.render_response(HTTPStatus.OK, body, headers)
+    body: responses.KeyList = {
+        "keys": [_build_key(each) for each in page.items],
+        **native.build_next_page(_PAGING, "/v1/keys", {"limit": limit}, page.after),
+    }
+    return native.render_page(body)
 
 
 def _sort_key(key: ApiKey) -> str:

@@ -2,13 +2,14 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from afterword import clock
 from afterword.dialects import native
-from afterword.errors import UnprocessableError
-from afterword.handlers import http, paging
+from afterword.errors import UnprocessableError, WrongFields
+from afterword.handlers import http
 from afterword.handlers.http import Request, Response
 from afterword.handlers.json_members import (
     parse_choices,
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 
 MAX_PAGE = 100
 _MAX_CURSOR = 40
+_CHANGEABLE = ("url", "label", "events", "enabled")
 _ENDPOINTS = Paging(
     size=MAX_PAGE, maximum=MAX_PAGE, cursor="cursor", key=re.compile("[0-9]{13}#[a-z0-9_]{1,40}")
 )
@@ -54,38 +56,44 @@ def require_tenant(key: ApiKey) -> str:
 def create(request: Request, key: ApiKey, endpoints: WebhookEndpoints) -> Response:
     """Create an endpoint, and return it with its secret."""
     tenant = require_tenant(key)
-    values = native.parse_members(request, ("url", "label", "events")).values
-    url = require_text(values, "url", MAX_URL)
-    label, events = _parse_label(values) or "", _parse_events(values) or SUBSCRIBABLE_EVENTS
-    endpoint, secret = endpoints.create(tenant, url, label, events)
+    wrong = WrongFields()
+    values = native.parse_members(request, ("url", "label", "events"), wrong).values
+    url = wrong.read(partial(require_text, values, "url", MAX_URL)) or ""
+    label = wrong.read(partial(_parse_label, values))
+    events = wrong.read(partial(_parse_events, values))
+    wrong.refuse()
+    endpoint, secret = endpoints.create(tenant, url, label or "", events or SUBSCRIBABLE_EVENTS)
     headers = {"location": f"/v1/webhooks/{endpoint.id}"}
     return native.render_response(HTTPStatus.CREATED, _build_secret(endpoint, secret), headers)
 
 
 def parse_change(request: Request) -> Change:
     """Parse a change of an endpoint; members that are left out stay."""
-    values = native.parse_members(request, ("url", "label", "events", "enabled")).values
-    for name, value in values.items():
-        if value is None:
-            raise UnprocessableError(name, "must not be null; without this member the value stays.")
-    enabled = values.get("enabled")
-    if enabled is not None and not isinstance(enabled, bool):
-        raise UnprocessableError("enabled", "must be true or false.")
-    return Change(
-        url=read_text(values, "url", MAX_URL),
-        label=_parse_label(values),
-        events=_parse_events(values),
-        enabled=enabled,
+    wrong = WrongFields()
+    values = native.parse_members(request, _CHANGEABLE, wrong).values
+    empty = [name for name in _CHANGEABLE if name in values and values[name] is None]
+    message = "must not be null; without this member the value stays."
+    wrong.note((name, message) for name in empty)
+    change = Change(
+        url=wrong.read(partial(read_text, values, "url", MAX_URL)),
+        label=wrong.read(partial(_parse_label, values)),
+        events=wrong.read(partial(_parse_events, values)),
+        enabled=wrong.read(partial(_parse_enabled, values)),
     )
+    wrong.refuse()
+    return change
 
 
 def replay(request: Request, key: ApiKey, replays: "WebhookReplays") -> Response:
     """Begin the failed deliveries of one page anew, and say where the next page begins."""
     tenant, endpoint_id = require_tenant(key), request.path["webhookId"]
-    values = native.parse_members(request, ("since", "after")).values
-    since, after = require_time(values, "since"), read_text(values, "after", _MAX_CURSOR)
-    if after is not None and not is_delivery_id(after):
-        raise UnprocessableError("after", "must be the `after` of the answer before.")
+    wrong = WrongFields()
+    values = native.parse_members(request, ("since", "after"), wrong).values
+    since = wrong.read(partial(require_time, values, "since"))
+    after = wrong.read(partial(_parse_after, values))
+    if since is None:
+        raise wrong.error()
+    wrong.refuse()
     number, last = replays.replay(tenant, endpoint_id, since, after)
     body: responses.Replay = {"replayed": number, "after": last}
     return native.render_response(HTTPStatus.ACCEPTED, body)
@@ -107,9 +115,11 @@ def render_webhooks(request: Request, endpoints: Sequence[Endpoint]) -> Response
     page = cut_page(
         endpoints, lambda each: f"{clock.to_millis(each.created_at):013d}#{each.id}", limit, after
     )
-    body: responses.WebhookList = {"webhooks": [build_webhook(each) for each in page.items]}
-    path = _ENDPOINTS.next_path("/v1/webhooks", {"limit": limit}, page.after)
-    return native.render_response(HTTPStatus.OK, body, paging.link_headers(path))
+    body: responses.WebhookList = {
+        "webhooks": [build_webhook(each) for each in page.items],
+        **native.build_next_page(_ENDPOINTS, "/v1/webhooks", {"limit": limit}, page.after),
+    }
+    return native.render_page(body)
 
 
 def render_removed() -> Response:
@@ -129,10 +139,12 @@ def parse_page(request: Request) -> tuple[int, str | None]:
 
 def render_deliveries(endpoint_id: str, page: Page[Delivery], limit: int) -> Response:
     """Return a page of an endpoint's log, with a link to the next one if there is one."""
-    body: responses.DeliveryList = {"deliveries": [build_delivery(each) for each in page.items]}
     path = f"/v1/webhooks/{endpoint_id}/deliveries"
-    headers = paging.link_headers(_PAGING.next_path(path, {"limit": limit}, page.after))
-    return native.render_response(HTTPStatus.OK, body, headers)
+    body: responses.DeliveryList = {
+        "deliveries": [build_delivery(each) for each in page.items],
+        **native.build_next_page(_PAGING, path, {"limit": limit}, page.after),
+    }
+    return native.render_page(body)
 
 
 def build_webhook(endpoint: Endpoint) -> "responses.Webhook":
@@ -202,6 +214,20 @@ def _parse_label(values: Mapping[str, object]) -> str | None:
     if not isinstance(label, str) or len(label) > MAX_LABEL:
         raise UnprocessableError("label", f"must be a text of up to {MAX_LABEL} characters.")
     return label
+
+
+def _parse_enabled(values: Mapping[str, object]) -> bool | None:
+    enabled = values.get("enabled")
+    if enabled is not None and not isinstance(enabled, bool):
+        raise UnprocessableError("enabled", "must be true or false.")
+    return enabled
+
+
+def _parse_after(values: Mapping[str, object]) -> str | None:
+    after = read_text(values, "after", _MAX_CURSOR)
+    if after is not None and not is_delivery_id(after):
+        raise UnprocessableError("after", "must be the `after` of the answer before.")
+    return after
 
 
 def _parse_events(values: Mapping[str, object]) -> tuple[Event, ...] | None:

@@ -14,6 +14,15 @@ class WrongMember(TypedDict):
     """A sentence."""
 
 
+class NextPage(TypedDict):
+    """The next page of a list, null on the last page."""
+
+    next: str | None
+    """The path of the next page, as in `Link`."""
+    next_cursor: str | None
+    """The cursor of the next page, as in that path."""
+
+
 _Policies = TypedDict(
     "_Policies",
     {
@@ -35,5 +44,5 @@ class Problem(_Policies):
     """The status of the response."""
     detail: str
     """A sentence on the problem of this request."""
-    errors: NotRequired[Annotated[list[WrongMember], Schema(minItems=1)]]
-    """The members that do not fit, where known."""
+    errors: NotRequired[Annotated[list[WrongMember], Schema(minItems=1, maxItems=100)]]
+    """All members that do not fit, the first 100 of them; `detail` is on the first."""

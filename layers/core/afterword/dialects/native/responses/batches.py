@@ -3,7 +3,7 @@
 from typing import NotRequired, TypedDict
 
 from afterword.batches import State
-from afterword.handlers.json_schema import Count, Time, Uuid
+from afterword.handlers.json_schema import Count, Open, Time, Uuid
 
 
 class LineCounts(TypedDict):
@@ -37,7 +37,7 @@ class Batch(TypedDict):
     """A batch and its progress."""
 
     id: Uuid
-    status: State
+    status: Open[State]
     created_at: Time
     finished_at: Time | None
     deadline_at: Time | None

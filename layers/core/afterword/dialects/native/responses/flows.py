@@ -2,9 +2,9 @@
 
 from typing import Annotated, Any, TypedDict
 
-from afterword.dialects.native.responses import WrongMember
+from afterword.dialects.native.responses import NextPage, WrongMember
 from afterword.flows.flow import FlowType
-from afterword.handlers.json_schema import Schema, Time
+from afterword.handlers.json_schema import Open, Schema, Time
 
 _Version = Annotated[int, Schema(minimum=1)]
 
@@ -22,10 +22,10 @@ class FlowSummary(FlowHead):
     """A flow in its newest version, without its steps."""
 
     name: str
-    type: FlowType
+    type: Open[FlowType]
 
 
-class FlowList(TypedDict):
+class FlowList(NextPage):
     """All flows that a key may see."""
 
     flows: list[FlowSummary]
@@ -51,7 +51,7 @@ class FlowVersion(TypedDict):
     created_at: Time
 
 
-class FlowVersions(TypedDict):
+class FlowVersions(NextPage):
     """The versions of a flow."""
 
     id: str

@@ -2,8 +2,9 @@
 
 from typing import Annotated, Any, NotRequired, TypedDict
 
-from afterword.generations import FeedbackKind, Reason, Status
-from afterword.handlers.json_schema import Schema, Time, Uuid
+from afterword.dialects.native.responses import NextPage
+from afterword.generations import FeedbackKind, Reason, SetbackReason, Status
+from afterword.handlers.json_schema import Open, Schema, Time, Uuid
 from afterword.runtime.json_text import JsonText
 
 
@@ -33,7 +34,7 @@ class Used(TypedDict):
 class Failure(TypedDict):
     """The reason why a generation failed."""
 
-    reason: Reason
+    reason: Open[Reason]
     """For programs."""
     message: str | None
     """For readers."""
@@ -42,9 +43,19 @@ class Failure(TypedDict):
 class GivenFeedback(TypedDict):
     """A reader's feedback."""
 
-    kind: FeedbackKind | None
+    kind: Open[FeedbackKind] | None
     """Null for a note alone."""
     note: str | None
+
+
+class LastError(TypedDict):
+    """The reason why the last attempt of an open generation came to no end."""
+
+    reason: Open[SetbackReason]
+    code: str | None
+    """The word of the model's provider, such as `ThrottlingException`, or its HTTP status."""
+    retry_at: Time | None
+    """The time of the next try; null while that runs."""
 
 
 class Links(TypedDict):
@@ -61,7 +72,7 @@ class Generation(TypedDict):
     """A generation, submitted through any of the APIs."""
 
     id: Uuid
-    status: Status
+    status: Open[Status]
     flow: str
     flow_version: int
     dialect: str
@@ -81,6 +92,8 @@ class Generation(TypedDict):
     """The contents in the prompt, the best first."""
     usage: Used | None
     error: Failure | None
+    last_error: LastError | None
+    """Of an open generation, after an attempt that was throttled, timed out or lost."""
     retry_of: Uuid | None
     """The generation that this one repeats."""
     title: str | None
@@ -92,10 +105,8 @@ class Generation(TypedDict):
     links: Links
 
 
-class GenerationList(TypedDict):
+class GenerationList(NextPage):
     """A page of generations."""
 
     items: Annotated[JsonText, Schema(list[Generation])]
     """Newest first."""
-    next: str | None
-    """The path of the next page, as in `Link`."""

@@ -2,7 +2,8 @@
 
 from typing import TypedDict
 
-from afterword.handlers.json_schema import Time
+from afterword.dialects.native.responses import NextPage
+from afterword.handlers.json_schema import Open, Time
 from afterword.tenants.keys import Scope
 
 
@@ -11,7 +12,7 @@ class Key(TypedDict):
 
     id: str
     label: str
-    scopes: list[Scope]
+    scopes: list[Open[Scope]]
     flow: str | None
     """The one flow of the key; null for all."""
     created_at: Time
@@ -25,7 +26,7 @@ class CreatedKey(Key):
     """The credential of later requests."""
 
 
-class KeyList(TypedDict):
+class KeyList(NextPage):
     """All keys."""
 
     keys: list[Key]

@@ -2,7 +2,7 @@
 
 from typing import NotRequired, TypedDict
 
-from afterword.handlers.json_schema import Count, Day
+from afterword.handlers.json_schema import Count, Day, Open
 from afterword.usage.report import Grouping
 
 
@@ -54,7 +54,7 @@ class UsageReport(_FirstDay):
     """The usage of some days."""
 
     to: Day
-    by: list[Grouping]
+    by: list[Open[Grouping]]
     groups: list[UsageGroup]
     total: UsageCounts
     prices: UsagePrices

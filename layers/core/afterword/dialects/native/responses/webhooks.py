@@ -2,7 +2,8 @@
 
 from typing import Annotated, TypedDict
 
-from afterword.handlers.json_schema import Count, Schema, Time, Uuid
+from afterword.dialects.native.responses import NextPage
+from afterword.handlers.json_schema import Count, Open, Schema, Time, Uuid
 from afterword.webhooks import CircuitState, DeliveryStatus, Disabled, Event
 
 WebhookId = Annotated[str, Schema(pattern="^(wh_[a-z0-9]{20}|submissions)$")]
@@ -14,7 +15,7 @@ class Circuit(TypedDict):
 
     host: str | None
     """The host of a `webhook_url`, with its port; null for a webhook with its own address."""
-    state: CircuitState
+    state: Open[CircuitState]
     """While it is open, one delivery at a time is tried, and the others wait."""
     failures: Count
     """Failed tries in a row; ten open the circuit."""
@@ -28,13 +29,13 @@ class Webhook(TypedDict):
     url: str | None
     """Null for the webhook of all `webhook_url` of submissions."""
     label: str
-    events: list[Event]
+    events: list[Open[Event]]
     enabled: bool
     created_at: Time
     failing_since: Time | None
     """The time since which all tries failed."""
     disabled_at: Time | None
-    disabled_reason: Disabled | None
+    disabled_reason: Open[Disabled] | None
     circuits: list[Circuit]
     """Those with failures."""
 
@@ -46,7 +47,7 @@ class SecretWebhook(Webhook):
     """The key of the deliveries' signatures, `whsec_…` (Standard Webhooks)."""
 
 
-class WebhookList(TypedDict):
+class WebhookList(NextPage):
     """All webhooks."""
 
     webhooks: list[Webhook]
@@ -69,10 +70,10 @@ class Delivery(TypedDict):
 
     id: DeliveryId
     """The `webhook-id`, equal on every try."""
-    event: Event
+    event: Open[Event]
     generation: Uuid | None
     url: str | None
-    status: DeliveryStatus
+    status: Open[DeliveryStatus]
     created_at: Time
     next_at: Time | None
     """The time of the next try; the earliest one while a circuit is open."""
@@ -82,7 +83,7 @@ class Delivery(TypedDict):
     """The body of every try, to the byte."""
 
 
-class DeliveryList(TypedDict):
+class DeliveryList(NextPage):
     """A page of deliveries."""
 
     deliveries: list[Delivery]
