@@ -390,9 +390,13 @@ def test_errors_are_fastapis(error: AfterwordError, status: HTTPStatus) -> None:
 
 
 def test_a_field_that_does_not_fit_is_named_as_fastapi_does() -> None:
-    """A field's faults are a list, each with its location, its message and its type."""
-    response = genai_stack.render_error(UnprocessableError("topic", "must be sent."))
+    """The fields' faults are a list, each with its location, its message and its type."""
+    error = UnprocessableError("topic", "must be sent.", ("age", "must be a number."))
+    response = genai_stack.render_error(error)
     assert response.status == HTTPStatus.UNPROCESSABLE_CONTENT
     assert json.loads(response.body) == {
-        "detail": [{"loc": ["body", "topic"], "msg": "must be sent.", "type": "value_error"}]
+        "detail": [
+            {"loc": ["body", "topic"], "msg": "must be sent.", "type": "value_error"},
+            {"loc": ["body", "age"], "msg": "must be a number.", "type": "value_error"},
+        ]
     }

@@ -211,9 +211,12 @@ def unauthorized(detail: str) -> Result:
     return refusal(401, detail, www_authenticate="Bearer")
 
 
-def unprocessable(field: str, message: str) -> Result:
-    """Return the whole result of a field that does not fit, in FastAPI's shape."""
-    detail = [{"loc": ["body", field], "msg": message, "type": "value_error"}]
+def unprocessable(field: str, message: str, *more: tuple[str, str]) -> Result:
+    """Return the whole result of fields that do not fit, in FastAPI's shape."""
+    detail = [
+        {"loc": ["body", each], "msg": said, "type": "value_error"}
+        for each, said in ((field, message), *more)
+    ]
     return answer({"detail": detail}, 422)
 
 

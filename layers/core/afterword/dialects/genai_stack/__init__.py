@@ -230,8 +230,12 @@ def render_error(error: AfterwordError) -> Response:
     """Return an error as FastAPI does: `{"detail": "…"}`, or a problem for each field."""
     body: FastApiError = {"detail": str(error)}
     if isinstance(error, UnprocessableError):
-        loc = ["body", error.field]
-        body = {"detail": [{"loc": loc, "msg": error.message, "type": "value_error"}]}
+        body = {
+            "detail": [
+                {"loc": ["body", field], "msg": message, "type": "value_error"}
+                for field, message in error.fields
+            ]
+        }
     return Response(status=STATUSES[type(error)], body=render(body))
 
 
