@@ -37,7 +37,8 @@ class Stub(ThreadingHTTPServer):
                 self._put(request)
             case "TransactWriteItems":
                 for action in request["TransactItems"]:
-                    self._put(action["Put"])
+                    if "Put" in action:
+                        self._put(action["Put"])
             case "GetItem" if (item := self._items.get(_key(request, "Key"))) is not None:
                 return {"Item": item}
             case "UpdateItem" if (item := self._items.get(_key(request, "Key"))) is not None:

@@ -96,7 +96,8 @@ def _limits(outcome: Outcome, recording: Recording, defaults: Defaults) -> Itera
         "`WarmThroughput` of `GenerationsTable`, or a slow rise",
     )
     names = {
-        ("generations.by_flow", "one flow on the index `by_flow`", "more flows for the tenant"),
+        ("generations.by_flow", "one flow on the index `by_flow`", "another tenant"),
+        ("generations.by_tenant", "one tenant on the index `by_tenant`", "another tenant"),
         ("generations.by_due", "one shard of the index `by_due`", "`DUE_SHARDS`"),
         ("generations.by_end", "one shard of the index `by_end`", "`END_SHARDS`"),
         ("quotas", "one tenant's limits", "another tenant"),
