@@ -486,11 +486,14 @@ class Environment(dict):
         self.asked.append(name)
         return super().__contains__(name)
 
-def import_alone(name):
-    os.environ = Environment(os.environ)
-    def no_socket(*_, **__):
-        raise RuntimeError("a socket was opened")
-    socket.socket = no_socket
+def no_socket(*_, **__):
+    raise RuntimeError("a socket was opened")
+
+os.environ = Environment(os.environ)
+socket.socket = no_socket
+
+def import_next(name):
+    Environment.asked.clear()
     importlib.import_module(name)
     ours = [module for known, module in sys.modules.items()
             if known.split(".")[0] in ("afterword", "functions")]
@@ -503,18 +506,13 @@ def import_alone(name):
     }
 
 for name in sys.argv[1:]:
-    sys.stdout.flush()
-    child = os.fork()
-    if child == 0:
-        try:
-            found = import_alone(name)
-        except BaseException as error:
-            found = {"error": repr(error)}
-        print(json.dumps([name, found]), flush=True)
-        os._exit(0)
-    os.waitpid(child, 0)
+    try:
+        found = import_next(name)
+    except BaseException as error:
+        found = {"error": repr(error)}
+    print(json.dumps([name, found]))
 """
-"""Imports each module in a process of its own, in which only third parties are there already."""
+"""Imports each module after the others, in a process that has third parties alone at first."""
 
 
 def run_python(*arguments: str) -> str:
@@ -531,7 +529,7 @@ def run_python(*arguments: str) -> str:
 
 
 def test_importing_does_nothing() -> None:
-    """No module, imported on its own, reads the environment, builds anything or calls anybody."""
+    """No module that is imported reads the environment, builds anything or calls anybody."""
     lines = run_python("-c", IMPORT_EACH, *MODULES).splitlines()
     found = dict(json.loads(line) for line in lines)
     assert found == {module: {"asked": [], "built": []} for module in MODULES}
