@@ -88,7 +88,7 @@ CASES = (
     Case("revoke_key", ("dynamodb",), '"statusCode": 204', owner=True),
     Case("get_usage", ("dynamodb",), "by_end", owner=True),
     Case("count_usage", ("dynamodb",), "counted"),
-    Case("list_webhooks", ("dynamodb",), r'\"webhooks\"', owner=True),
+    Case("list_webhooks", ("dynamodb",), r"\"webhooks\"", owner=True),
     Case("send_webhook", ("dynamodb",), "webhooks"),
     Case("get_batch", ("dynamodb",), "no such batch"),
     Case("intake", ("dynamodb", "sqs"), "case-457"),
