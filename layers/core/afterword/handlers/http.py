@@ -92,7 +92,7 @@ class KeyPlace(StrEnum):
 
     BEARER = "Authorization: Bearer"
     X_API_KEY = "x-api-key"
-    TOKEN = "the parameter token"  # noqa: S105 - the words for a place
+    TOKEN = "the parameter token"  # noqa: S105 - words for a place # nosec B105
 
     def read(self, request: Request) -> str | None:
         """Return the text that stands there, None without one."""
