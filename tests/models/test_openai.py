@@ -531,7 +531,7 @@ def test_a_real_models_choice_is_measured(llama: str) -> None:
     assert completion.text.strip() in b"".join(token.text for token in completion.tokens).decode()
     result = json.loads(outputs.finish_answer(completion, step, None).text)
     assert result["classification"] in names
-    assert 0 < result["confidence"] <= 1
+    assert 0 <= result["confidence"] <= 1  # a small model is unsure of what the grammar made it say
     assert result["confidence_source"] == "log_probabilities"
 
 
