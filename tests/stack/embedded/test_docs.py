@@ -96,7 +96,7 @@ def test_an_operation_can_be_read(visit: Visit) -> None:
         "[Nom du Client]",
         "companyCuid",
         "Idempotency-Key",
-        "The key is missing, malformed, unknown or revoked.",
+        "The key is missing, misplaced, malformed, unknown or revoked",
         '"process_cuid"',
     ):
         assert said in text

@@ -220,14 +220,17 @@ def test_limits_are_told(
 def test_errors_are_problems(
     new_tenant: Callable[..., Tenant], connect: Callable[[Tenant], httpx.Client]
 ) -> None:
-    """A fault is named, and a foreign generation is absent, byte for byte."""
+    """All faults are named, and a foreign generation is absent, byte for byte."""
     mine, theirs = connect(new_tenant()), connect(new_tenant())
     foreign = submit(theirs)["links"]["self"]
     assert is_problem(mine.post(PATH, content=b"\xff"), 400)
     assert is_problem(httpx.get(f"{mine.base_url}{ABSENT}"), 401)
     unfit = mine.post(PATH, json={"flow": "flow", "inputs": {"color": "red"}})
     assert is_problem(unfit, 422)
-    assert unfit.json()["errors"] == [{"field": "inputs.color", "message": "must be one of: text."}]
+    assert unfit.json()["errors"] == [
+        {"field": "inputs.color", "message": "must be one of: text."},
+        {"field": "inputs.text", "message": "must be sent."},
+    ]
     for method, action in (("GET", ""), ("DELETE", ""), ("POST", "/cancel"), ("POST", "/retry")):
         answer, absent = (mine.request(method, f"{path}{action}") for path in (foreign, ABSENT))
         assert is_problem(answer, 404)

@@ -180,4 +180,4 @@ def test_errors_have_the_code_of_their_status(connect: Callable[..., httpx.Clien
             code,
             True,
         )
-    assert answers[3][0].content == answers[4][0].content
+    assert answers[4][0].content == answers[5][0].content
