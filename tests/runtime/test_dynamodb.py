@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from itertools import chain
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -201,6 +202,64 @@ def test_an_update_that_botocore_repeats_is_known_by_what_it_sent(
     assert table.update(KEY, sets=mine, condition=absent("claim"), own=mine) == {**THING, **mine}
     refused = ConditionFailed({**THING, **mine})
     assert table.update(KEY, sets=other, condition=absent("claim"), own=other) == refused
+
+
+WRITES = (
+    ("PutItem", lambda table: table.put(THING)),
+    ("UpdateItem", lambda table: table.update(KEY, adds={"attempt": 1})),
+    ("DeleteItem", lambda table: table.delete(KEY)),
+)
+
+
+@pytest.fixture
+def conflict() -> Callable[[str, int], list[int]]:
+    """Return a function that has DynamoDB refuse some writes, as while a transaction runs."""
+
+    def refuse(operation: str, times: int) -> list[int]:
+        met: list[int] = []
+
+        def hook(**_: object) -> object:
+            met.append(1)
+            error = {"Code": "TransactionConflictException", "Message": "Ongoing transaction"}
+            answer = SimpleNamespace(status_code=400, headers={}), {"Error": error}
+            return answer if len(met) <= times else None
+
+        events: Any = clients().dynamodb.meta.events
+        events.register(f"before-call.dynamodb.{operation}", hook)
+        return met
+
+    return refuse
+
+
+@pytest.mark.parametrize(("operation", "write"), WRITES)
+def test_a_write_waits_for_the_transaction_in_its_way(
+    table: Table,
+    waits: list[float],
+    conflict: Callable[[str, int], list[int]],
+    operation: str,
+    write: Callable[[Table], object],
+) -> None:
+    """A write that DynamoDB refuses during a transaction is repeated after a random wait."""
+    met = conflict(operation, len(dynamodb.WRITE_WAITS))
+    write(table)
+    assert len(met) - 1 == len(waits) == len(dynamodb.WRITE_WAITS)
+    assert all(0 <= wait <= most for wait, most in zip(waits, dynamodb.WRITE_WAITS, strict=True))
+
+
+@pytest.mark.parametrize(("operation", "write"), WRITES)
+def test_a_write_does_not_wait_for_transactions_forever(
+    table: Table,
+    waits: list[float],
+    conflict: Callable[[str, int], list[int]],
+    operation: str,
+    write: Callable[[Table], object],
+) -> None:
+    """After a bounded number of such refusals a write fails, and changes nothing."""
+    met = conflict(operation, 99)
+    with pytest.raises(ClientError, match="TransactionConflictException"):
+        write(table)
+    assert len(met) - 1 == len(waits) == len(dynamodb.WRITE_WAITS)
+    assert table.get(KEY) == THING
 
 
 def test_a_failed_condition_of_no_item_has_none(table: Table) -> None:

@@ -4,12 +4,10 @@ A change of the kind is one transaction of two writes: of the generation, on con
 so far, and of the count. So a repeated request finds its kind in place, and counts nothing.
 """
 
-import random
-import time
 from typing import TYPE_CHECKING
 
 from afterword.errors import UnavailableError
-from afterword.runtime.dynamodb import TransactionCanceledError
+from afterword.runtime.dynamodb import TransactionCanceledError, tries
 
 if TYPE_CHECKING:
     from afterword.generations import Feedback
@@ -17,9 +15,8 @@ if TYPE_CHECKING:
     from afterword.generations.store import GenerationStore
     from afterword.usage.statistics import Statistics
 
-CONFLICT_WAITS = (0.05, 0.1, 0.2, 0.4, 0.8)
-"""Maximum seconds to wait after each try that another write was in the way of."""
-_BUSY = {"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"}
+CONFLICT_WAITS = (0.05, 0.1, 0.2, 0.4)
+"""Maximum seconds to wait after each try, but the last, that another write was in the way of."""
 
 
 class FeedbackKeeper:
@@ -37,7 +34,7 @@ class FeedbackKeeper:
         Takes a read, and a transaction. Raises NotFoundError if there is no such generation,
         ConflictError if it is open, and UnavailableError while other changes are in the way.
         """
-        for wait in CONFLICT_WAITS:
+        for _ in tries(CONFLICT_WAITS):
             end = self._store.get_rated_end(tenant, generation_id, flow)
             feedback = change.apply(end.feedback)
             if feedback == end.feedback:
@@ -52,7 +49,6 @@ class FeedbackKeeper:
                 if self._store.set_feedback(end, feedback, count):
                     return feedback
             except TransactionCanceledError as error:
-                if not _BUSY.intersection(error.reasons):
+                if not error.is_busy:
                     raise
-            time.sleep(random.uniform(0, wait))  # noqa: S311 - spreads load, guards nothing # nosec B311
         raise UnavailableError("Others change this feedback. Try again in a moment.")

@@ -12,8 +12,6 @@ a transaction, so contents are never older than their version.
 https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/transaction-apis.html
 """
 
-import random
-import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -55,6 +53,7 @@ from afterword.runtime.dynamodb import (
     contains,
     equals,
     text,
+    tries,
 )
 from afterword.runtime.pages import Page
 
@@ -73,8 +72,8 @@ MAX_SELECTED = 100
 READERS = 10
 """Parallel reads of the bucket."""
 
-CONFLICT_WAITS = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6)
-"""Maximum seconds to wait after each conflict with another transaction."""
+CONFLICT_WAITS = (0.05, 0.1, 0.2, 0.4, 0.8)
+"""Maximum seconds to wait after each conflict with another transaction, but the last."""
 MAX_WRITE_TRIES = 10
 """Tries of a write while others change the content at the same time."""
 
@@ -83,7 +82,6 @@ _CHANGING = "*"
 _METADATA = ".metadata.json"
 _COUNTED_PAGES = 5
 """Megabytes of labels that are counted, which is more than MAX_LABELS."""
-_BUSY = {"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"}
 
 
 class ContentChange(StrEnum):
@@ -432,7 +430,7 @@ class ContentStore:
         self, before: "Stored | None", after: "Stored | None", *, new_labels: bool = False
     ) -> None:
         writes = items.build_writes(before, after, new_labels=new_labels)
-        for wait in CONFLICT_WAITS:
+        for _ in tries(CONFLICT_WAITS):
             try:
                 self._table.transact(writes)
             except TransactionCanceledError as error:
@@ -455,9 +453,8 @@ class ContentStore:
                     self._check_room(before or after, failed)
                     self._transact(before, after, new_labels=True)
                     return
-                if not _BUSY.intersection(reasons):
+                if not error.is_busy:
                     raise
-                time.sleep(random.uniform(0, wait))  # noqa: S311 - spreads load, guards nothing # nosec B311
             else:
                 return
         raise _busy()

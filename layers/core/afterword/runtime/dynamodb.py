@@ -15,9 +15,13 @@ botocore repeats a write whose response is lost, and then fails on its own first
 
 So a write whose condition holds only once sends a value that no other write sends (`unique`), and
 names it as `own`: an item that has it was changed by this very write.
+
+botocore does not repeat a write that DynamoDB refuses while a transaction has the item: `put`,
+`update` and `delete` do.
 """
 
 import os
+import random
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
@@ -50,6 +54,10 @@ type PreparedWrite = TransactWriteItemTypeDef
 
 READ_WAITS = (0.0, 0.0, 0.05, 0.1, 0.2, 0.4)
 """Seconds before each try of a batch read, since throttling leaves keys unread."""
+WRITE_WAITS = (0.05, 0.1, 0.2)
+"""Maximum seconds to wait after each try of a write that a transaction was in the way of."""
+_BUSY = {"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"}
+"""The codes of a transaction that others were in the way of."""
 _NO_INDEX = {"ValidationException", "ResourceNotFoundException"}
 """DynamoDB's codes for an index that is absent or in the making, and for some other faults."""
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
@@ -230,6 +238,11 @@ class TransactionCanceledError(ClientError):
         """A code for each write in their order; `None` for a write that was in order."""
         return [reason["Code"] for reason in self.response["CancellationReasons"]]
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether others were in the way of a write, so that the transaction may be repeated."""
+        return not _BUSY.isdisjoint(self.reasons)
+
 
 class IndexMissingError(ClientError):
     """A query of an index that the table does not have, or that is still being made."""
@@ -276,6 +289,14 @@ class Update(NamedTuple):
         adds = [f"{names.name(path)} {names.value(number(by))}" for path, by in self.adds.items()]
         clauses = (("SET", sets), ("REMOVE", list(map(names.name, self.removes))), ("ADD", adds))
         return " ".join(f"{verb} {', '.join(changes)}" for verb, changes in clauses if changes)
+
+
+def tries(waits: Iterable[float]) -> Iterator[None]:
+    """Yield for each try: for the first at once, for each other after a random part of its wait."""
+    yield
+    for wait in waits:
+        _pause(wait)
+        yield
 
 
 class Table:
@@ -382,7 +403,7 @@ class Table:
     def put(self, item: Item, condition: Condition | None = None) -> ConditionFailed | None:
         """Write an item, replacing an older one; None, or ConditionFailed and no change."""
         try:
-            self._client.put_item(**self._put(Put(item, condition)))
+            _repeated(lambda: self._client.put_item(**self._put(Put(item, condition))))
         except ClientError as error:
             return _condition_failed(error)
         return None
@@ -417,8 +438,10 @@ class Table:
             condition=condition,
         )
         try:
-            answer = self._client.update_item(
-                **self._update(update), ReturnValues="ALL_NEW" if returns_item else "NONE"
+            answer = _repeated(
+                lambda: self._client.update_item(
+                    **self._update(update), ReturnValues="ALL_NEW" if returns_item else "NONE"
+                )
             )
         except ClientError as error:
             failed = _condition_failed(error)
@@ -430,7 +453,9 @@ class Table:
 
     def delete(self, key: Item) -> Item | None:
         """Delete an item and return it as it was; None if it did not exist."""
-        answer = self._client.delete_item(TableName=self._name, Key=key, ReturnValues="ALL_OLD")
+        answer = _repeated(
+            lambda: self._client.delete_item(TableName=self._name, Key=key, ReturnValues="ALL_OLD")
+        )
         return answer.get("Attributes")
 
     def transact(
@@ -473,6 +498,22 @@ class Table:
     def _delete(self, delete: Delete) -> "DeleteTypeDef":
         expressions = Placeholders().expressions(delete.condition)
         return {"TableName": self._name, "Key": delete.key, **expressions}
+
+
+def _repeated[Answer](write: Callable[[], Answer]) -> Answer:
+    """Return the answer to a write, which is repeated while a transaction has its item."""
+    for wait in WRITE_WAITS:
+        try:
+            return write()
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "TransactionConflictException":
+                raise
+        _pause(wait)
+    return write()
+
+
+def _pause(longest: float) -> None:
+    time.sleep(random.uniform(0, longest))  # noqa: S311 - spreads load, guards nothing # nosec B311
 
 
 def _condition_failed(error: ClientError) -> ConditionFailed:
