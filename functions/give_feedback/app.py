@@ -11,6 +11,6 @@ from afterword.tenants.keys import ApiKey, Scope
 def handler(request: http.Request, key: ApiKey) -> http.Response:
     """Keep the feedback with the generation, change it, or remove it."""
     given = feedback.parse_feedback(request, key, services().registry)
-    question = feedback.find_question(given, key.tenant, services().store, services().listings)
+    question = feedback.find_question(given, key.tenant, services().listings)
     kept = services().feedback.give(key.tenant, question, given.flow, given.change)
     return feedback.render_kept(question, kept)

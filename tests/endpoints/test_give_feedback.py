@@ -9,7 +9,7 @@ import pytest
 
 from afterword.engine import feedback as keeping
 from afterword.errors import UnavailableError
-from afterword.generations import FeedbackKind, Reason
+from afterword.generations import Feedback, FeedbackKind, Reason
 from afterword.generations.feedback import MAX_NOTE, FeedbackChange
 from afterword.runtime.deadline import Deadline
 from afterword.runtime.dynamodb import Table, TransactionCanceledError
@@ -38,6 +38,8 @@ __all__ = ["leaked", "watch"]
 ABSENT = "019a6f3e-7c00-7000-8000-000000000009"
 DAY = date(2026, 11, 10)
 KEPT = "Thank you. The feedback is kept with the answer."
+JUDGED = FeedbackChange(sets_kind=True, kind=FeedbackKind.POSITIVE)
+NOTED = FeedbackChange(sets_kind=False, sets_note=True, note="Too short.")
 
 type Give = Callable[..., Result]
 type ReadItem = Callable[[str, str], dict[str, Any]]
@@ -194,6 +196,17 @@ def test_chat_data_name_the_answer(give: Give, visitor: Visitor, set_clock: SetC
     assert shown(visitor, questions[2]) == ["", "negative", "", "negative", "", "positive"]
 
 
+def test_an_earlier_answer_is_judged_while_the_newest_question_is_open(
+    give: Give, visitor: Visitor, question: str, set_clock: SetClock
+) -> None:
+    """An earlier turn of the chat data is judged, though the newest question has no answer yet."""
+    chat = visitor.chat(question)
+    set_clock.advance(seconds=1)
+    chat["conversationId"] = f"async-{visitor.asked('And why?')}"
+    assert give(feedback="positive", chatDataJson=chat) == kept(question, "positive")
+    assert tallies() == [{"positive": 1}]
+
+
 def test_an_answer_of_another_session_is_none_of_the_chat(
     give: Give, visitor: Visitor, question: str
 ) -> None:
@@ -344,16 +357,12 @@ def test_a_change_takes_a_read_and_a_transaction(
     assert len({*tables}) == 2
 
 
-def test_changes_at_the_same_moment_count_once(
-    question: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A change that finds another one done begins again from there."""
+def meet(
+    question: str, monkeypatch: pytest.MonkeyPatch, first: FeedbackChange, second: FeedbackChange
+) -> object:
+    """Make a change between the read and the write of another one; return the feedback of that."""
     keeper, find = services().feedback, services().store.get_rated_end
-    positive, negative = (
-        FeedbackChange(sets_kind=True, kind=kind)
-        for kind in (FeedbackKind.POSITIVE, FeedbackKind.NEGATIVE)
-    )
-    others = [negative]
+    others = [first]
 
     def read_and_wait(*which: Any) -> object:  # noqa: ANN401 - the store's own
         end = find(*which)
@@ -363,10 +372,44 @@ def test_changes_at_the_same_moment_count_once(
 
     monkeypatch.setattr("time.sleep", lambda _: None)
     monkeypatch.setattr(services().store, "get_rated_end", read_and_wait)
-    given = keeper.give("demo", question, None, positive)
-    assert given is not None
-    assert given.kind is FeedbackKind.POSITIVE
+    return keeper.give("demo", question, None, second)
+
+
+def test_changes_at_the_same_moment_count_once(
+    question: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A change that finds another one done begins again from there."""
+    negative = FeedbackChange(sets_kind=True, kind=FeedbackKind.NEGATIVE)
+    assert meet(question, monkeypatch, negative, JUDGED) == Feedback(FeedbackKind.POSITIVE, None)
     assert tallies() == [{"positive": 1}]
+
+
+@pytest.mark.parametrize(("first", "second"), [(JUDGED, NOTED), (NOTED, JUDGED)])
+def test_a_note_and_a_judgment_at_the_same_moment_are_both_kept(
+    question: str, monkeypatch: pytest.MonkeyPatch, first: FeedbackChange, second: FeedbackChange
+) -> None:
+    """A note does not take a judgment away that came after its read, nor a judgment a note."""
+    both = Feedback(FeedbackKind.POSITIVE, "Too short.")
+    assert meet(question, monkeypatch, first, second) == both
+    assert services().store.get("demo", question).feedback == both
+    assert tallies() == [{"positive": 1}]
+
+
+def test_of_two_notes_at_the_same_moment_one_is_kept(
+    question: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A note that finds another one done begins again from there."""
+    other = FeedbackChange(sets_kind=False, sets_note=True, note="Too long.")
+    assert meet(question, monkeypatch, other, NOTED) == Feedback(None, "Too short.")
+    assert tallies() == [{}]
+
+
+def test_a_note_alone_is_one_plain_write(give: Give, question: str, calls: list[Call]) -> None:
+    """A change that counts nothing takes no transaction, which would cost twice as much."""
+    give(question, feedback="")
+    calls.clear()
+    give(question, feedback="note", note="Too short.")
+    assert [call.operation for call in calls] == ["dynamodb.GetItem", "dynamodb.UpdateItem"]
 
 
 @pytest.mark.parametrize("conflicts", [4, 5])

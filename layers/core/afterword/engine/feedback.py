@@ -1,7 +1,8 @@
 """Feedback on ends: kept with the generation, and counted once in the statistics.
 
-A change of the kind is one transaction of two writes: of the generation, on condition of the kind
-so far, and of the count. So a repeated request finds its kind in place, and counts nothing.
+A change of the kind is one transaction of two writes: of the generation, on condition of the
+feedback so far, and of the count. So a repeated request finds its kind in place, and counts
+nothing. A change of the note alone is one write, on the same condition.
 """
 
 from typing import TYPE_CHECKING
@@ -31,8 +32,9 @@ class FeedbackKeeper:
     ) -> "Feedback | None":
         """Change the feedback on an ended generation, of a flow if one is given; return it.
 
-        Takes a read, and a transaction. Raises NotFoundError if there is no such generation,
-        ConflictError if it is open, and UnavailableError while other changes are in the way.
+        Takes a read, and a transaction, or a write for a note alone. Raises NotFoundError if there
+        is no such generation, ConflictError if it is open, and UnavailableError while other changes
+        are in the way.
         """
         for _ in tries(CONFLICT_WAITS):
             end = self._store.get_rated_end(tenant, generation_id, flow)

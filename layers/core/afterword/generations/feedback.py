@@ -34,8 +34,6 @@ class RatedEnd:
     id: str
     outcome: Outcome
     finished_at: datetime
-    conversation: str | None
-    order: str
     feedback: Feedback | None
 
     @property

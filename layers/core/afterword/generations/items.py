@@ -223,7 +223,7 @@ class Items:
             files=_files(request),
             results=results,
             context=_context(request),
-            conversation=_conversation(item),
+            conversation=read_conversation(item),
             order=item["list_order"]["S"],
             slot=slot_of(item),
             notify="notify" in item,
@@ -252,7 +252,7 @@ class Items:
             files=files,
             deadline=time_of(item, "deadline_at") - time_of(item, "created_at"),
             context=_context(request),
-            conversation=_conversation(item),
+            conversation=read_conversation(item),
             webhook_url=_webhook_url(item),
             classifies="classifies" in item,
             earlier=_earlier(request),
@@ -306,7 +306,7 @@ class Items:
             order=item["list_order"]["S"],
             inputs=request["inputs"],
             files=_files(request),
-            conversation=_conversation(item),
+            conversation=read_conversation(item),
         )
 
     def objects(self, item: Item) -> list[str]:
@@ -423,7 +423,7 @@ def _ids(ids: list[str] | None) -> tuple[str, ...] | None:
     return None if ids is None else tuple(ids)
 
 
-def _conversation(item: Item) -> str | None:
+def read_conversation(item: Item) -> str | None:
     """Return the owner's name of the conversation; neither tenant nor flow contains a `#`."""
     return item["conversation"]["S"].split("#", 2)[2] if "conversation" in item else None
 
@@ -590,8 +590,6 @@ def read_rated_end(item: Item) -> RatedEnd:
         id=item["id"]["S"],
         outcome=read_outcome(item),
         finished_at=time_of(item, "finished_at"),
-        conversation=_conversation(item),
-        order=item["list_order"]["S"],
         feedback=read_feedback(item),
     )
 

@@ -11,7 +11,8 @@ from itertools import batched, chain, islice
 from typing import TYPE_CHECKING
 
 from afterword import clock
-from afterword.generations import Generation, Status, items
+from afterword.errors import NotFoundError
+from afterword.generations import Generation, Status, is_id, items
 from afterword.generations.details import GenerationDetail, GenerationFilter
 from afterword.generations.ends import DeadLetter, Outcome
 from afterword.generations.items import END_SHARDS, READERS, Items, is_there
@@ -171,12 +172,22 @@ class Listings:
         there = [found[key] for key in keys if is_there(found.get(key))]
         return _each(self._items.listed, there, _characters)[::-1]
 
-    def list_questions(self, tenant: str, flow: str, conversation: str, *, until: str) -> list[str]:
-        """Return the ids of a conversation's newest questions, newest first, up to `until`.
+    def list_questions(self, tenant: str, generation_id: str, flow: str | None) -> list[str]:
+        """Return the ids of the questions of a question's conversation, newest first, up to it.
 
-        MAX_TURNS at most. Takes a query of the index.
+        MAX_TURNS at most; empty for a generation of no conversation. The question may be open.
+        Takes a read and a query of the index. Raises NotFoundError if there is no such generation,
+        of a flow if one is given.
         """
-        keys = self._find_questions(tenant, flow, conversation, until, MAX_TURNS)
+        key = items.partition_key(tenant, generation_id)
+        item = self._table.get({"pk": text(key)}) if is_id(generation_id) else None
+        if item is None or not is_there(item) or flow not in {None, item["flow"]["S"]}:
+            raise NotFoundError("There is no such generation.")
+        conversation = items.read_conversation(item)
+        if conversation is None:
+            return []
+        until = item["list_order"]["S"]
+        keys = self._find_questions(tenant, item["flow"]["S"], conversation, until, MAX_TURNS)
         return [key.removeprefix(items.partition_key(tenant, "")) for key in keys]
 
     def _find_questions(

@@ -15,7 +15,7 @@ The writes and their conditions:
     fail_unclaimed   queued, or running with its lease run out    -> failed (dead letter, deadline)
     cancel           queued or running                            -> canceled
     mark_dispatched  terminal                                     -> the same, out of by_due
-    set_feedback     terminal, its feedback still of that kind    -> the same, with feedback
+    set_feedback     terminal, its feedback still as it was read  -> the same, with feedback
     delete           terminal                                     -> the same, without its texts
 
 Between put and the end the sweeper moves `due_at`, and a requeue moves it behind the next try. An
@@ -209,19 +209,17 @@ class GenerationStore:
         condition = (
             exists("finished_at") & absent("deleted_at") & above("expires_at", seconds(clock.now()))
         )
-        condition &= absent("feedback") if end.kind is None else equals("feedback", text(end.kind))
-        parts = {
-            "feedback": None if feedback is None else feedback.kind,
-            "feedback_note": None if feedback is None else feedback.note,
-        }
-        update = Update(
-            key=_key(end.outcome.tenant, end.id),
-            sets={name: text(part) for name, part in parts.items() if part is not None},
-            removes=[name for name, part in parts.items() if part is None],
-            condition=condition,
-        )
+        for name, part in _feedback_parts(end.feedback).items():
+            condition &= absent(name) if part is None else equals(name, text(part))
+        key, parts = _key(end.outcome.tenant, end.id), _feedback_parts(feedback)
+        sets = {name: text(part) for name, part in parts.items() if part is not None}
+        removes = [name for name, part in parts.items() if part is None]
+        if count is None:
+            outcome = self._table.update(key, sets=sets, removes=removes, condition=condition)
+            return not isinstance(outcome, ConditionFailed)
+        update = Update(key=key, sets=sets, removes=removes, condition=condition)
         try:
-            self._table.transact([update], () if count is None else (count,))
+            self._table.transact([update], [count])
         except TransactionCanceledError as error:
             if error.reasons[0] != "ConditionalCheckFailed":
                 raise
@@ -719,6 +717,14 @@ def _mine(claim: Claim) -> Condition:
 
 def _key(tenant: str, generation_id: str) -> Item:
     return {"pk": text(partition_key(tenant, generation_id))}
+
+
+def _feedback_parts(feedback: Feedback | None) -> dict[str, str | None]:
+    """Return the attributes of feedback, None for those that it does not have."""
+    return {
+        "feedback": None if feedback is None else feedback.kind,
+        "feedback_note": None if feedback is None else feedback.note,
+    }
 
 
 def _change(status: Status) -> dict[str, Value]:

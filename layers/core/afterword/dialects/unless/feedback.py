@@ -16,7 +16,6 @@ from afterword.errors import InvalidRequestError, NotFoundError
 from afterword.generations import Feedback, FeedbackKind
 from afterword.generations.feedback import MAX_NOTE, FeedbackChange
 from afterword.generations.listings import Listings
-from afterword.generations.store import GenerationStore
 from afterword.handlers.http import Request, Response
 from afterword.runtime import json_text
 from afterword.runtime.json_text import render
@@ -65,9 +64,7 @@ def parse_feedback(request: Request, key: ApiKey, registry: Registry) -> GivenFe
     return GivenFeedback(flow=flow, change=change, question=question, turn_id=turn_id)
 
 
-def find_question(
-    given: GivenFeedback, tenant: str, store: GenerationStore, listings: Listings
-) -> str:
+def find_question(given: GivenFeedback, tenant: str, listings: Listings) -> str:
     """Return the id of the question whose answer is judged; raise NotFoundError without one.
 
     A turn of the newest question takes no call, an earlier one a read and a query: the newest 100
@@ -76,13 +73,9 @@ def find_question(
     newest, turn_id = given.question, given.turn_id
     if turn_id is None or turn_id == unless.make_turn_id(newest, "bot"):
         return newest
-    end = store.get_rated_end(tenant, newest, given.flow)
-    if end.conversation is not None:
-        for question in listings.list_questions(
-            tenant, end.outcome.flow, end.conversation, until=end.order
-        ):
-            if turn_id == unless.make_turn_id(question, "bot"):
-                return question
+    for question in listings.list_questions(tenant, newest, given.flow):
+        if turn_id == unless.make_turn_id(question, "bot"):
+            return question
     raise NotFoundError("There is no such generation.")
 
 
