@@ -66,6 +66,11 @@ class Outcome:
     reason: Reason | None
     answers: tuple[TokenUsage, ...]
 
+    @property
+    def model(self) -> str | None:
+        """The model that the generation counts under: that of its last answer, if it has one."""
+        return self.answers[-1].model if self.answers else None
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeadLetter:

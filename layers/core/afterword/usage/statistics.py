@@ -204,8 +204,7 @@ class Statistics:
         after: FeedbackKind | None,
     ) -> PreparedWrite:
         """Return the write that counts a change of the feedback on an end."""
-        model = outcome.answers[-1].model if outcome.answers else None
-        cell = Cell(outcome.tenant, finished_at.date(), outcome.flow, model)
+        cell = Cell(outcome.tenant, finished_at.date(), outcome.flow, outcome.model)
         changes = ((before, -1), (after, 1))
         return self._table.prepare(
             Update(
@@ -291,9 +290,8 @@ def _summed(hour: datetime, outcomes: "Iterable[Outcome]") -> dict[Cell, Counter
     """Return the counts of an hour's generations, by the key of their tally."""
     sums: dict[Cell, Counter[str]] = {}
     for each in outcomes:
-        model = each.answers[-1].model if each.answers else None
         outcome = each.status if each.reason is None else _FAILED + each.reason
-        cell = Cell(each.tenant, hour.date(), each.flow, model)
+        cell = Cell(each.tenant, hour.date(), each.flow, each.model)
         sums.setdefault(cell, Counter())[outcome] += 1
         for answer in each.answers:
             count = sums.setdefault(cell._replace(model=answer.model), Counter())
