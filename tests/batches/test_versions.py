@@ -5,7 +5,7 @@ That version submits all lines at once, counts ends in the order of lines, and h
 
 import json
 from datetime import timedelta
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -66,6 +66,14 @@ def changed(**attributes: Any) -> None:  # noqa: ANN401 - attributes of the item
     """Change the batch's item, as another version does; None removes an attribute."""
     left = {name: value for name, value in (item() | attributes).items() if value is not None}
     clients().dynamodb.put_item(TableName=TABLE, Item=left)
+
+
+def delayed() -> int:
+    """Return the number of messages of later turns."""
+    name: Literal["ApproximateNumberOfMessagesDelayed"] = "ApproximateNumberOfMessagesDelayed"
+    queue = REFERENCES["IntakeQueue"]
+    answer = clients().sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=[name])
+    return int(answer["Attributes"][name])
 
 
 def turn(runner: BatchRunner, number: int) -> Batch:
@@ -171,13 +179,22 @@ def test_a_batch_in_a_state_of_another_version_waits_for_it(runner: BatchRunner)
     assert intake.process([received], Deadline.after(60)) == []
     of_turns = ("turn", "lease", "lease_id", "tries")
     assert item() == before | {name: item()[name] for name in of_turns}
-    answer = clients().sqs.get_queue_attributes(
-        QueueUrl=REFERENCES["IntakeQueue"], AttributeNames=["ApproximateNumberOfMessagesDelayed"]
-    )
-    assert answer["Attributes"]["ApproximateNumberOfMessagesDelayed"] == "1"
+    assert delayed() == 1
     changed(state={"S": "running"})
     end(1, 2, 4)
     assert turn(runner, 2).counts == Counts(accepted=3, bad=1, canceled=3)
+
+
+def test_a_batch_in_a_state_of_another_version_has_one_turn_at_a_time(runner: BatchRunner) -> None:
+    """A turn's message that is received twice is followed by one message, not by two."""
+    submitted(runner)
+    changed(state={"S": "paused"})
+    body = json.dumps({"tenant": "demo", "batch": ID, "turn": 1})
+    received = [IntakeMessage(id=name, receipt_handle=name, body=body) for name in ("one", "two")]
+    intake = services().intake(Lines(services().registry, lambda: services().knowledge))
+    assert intake.process(received, Deadline.after(60)) == []
+    assert delayed() == 1
+    assert item()["tries"] == {"N": "0"}
 
 
 def test_many_lines_of_the_version_before_are_looked_at_bit_by_bit(

@@ -51,7 +51,6 @@ LIMITED_SECONDS, MAX_LIMITED_SECONDS = 60, 3600
 longest."""
 MAX_LIMITED_WAITS = 100
 """The waits, three days in all, after which such an event becomes a dead letter."""
-"""The longest delay of a message. A delayed message is not in flight, as a hidden one is."""
 
 _KEY = re.compile(rf"(?P<folder>{INTAKE}|{UPLOADS})/(?P<tenant>[^/]+)/(?P<name>.+)\.jsonl")
 
@@ -272,7 +271,7 @@ class Intake:
             if lease.batch.state.value not in State:
                 telemetry.logger().warning("left a batch to another version, which knows its state")
                 self._queue.send_later(tenant, following, MAX_DELAY_SECONDS)
-                self._store.release_lease(lease)
+                self._store.end_turn(lease)
                 return
             try:
                 result = self._runner.run(lease, turn_deadline)

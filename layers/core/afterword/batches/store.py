@@ -62,6 +62,8 @@ LINES_PER_WRITE = 100
 """The lines of one chunk, which are read and then stored at once."""
 _RELEASED, _ENDED = 0, 1
 """Leases of no turn: after the first nothing is left to do, after the second the turn is free."""
+_FREE: Item = {"lease": number(_RELEASED), "tries": number(0)}
+"""The attributes of a turn at its end."""
 _NUMBERS = ("lines", "read", "offset", "written")
 _REMOVABLE = ("upload", "reason", "finished_at", "lines", "window")
 _COUNTING = {State.WAITING, State.READING, State.RUNNING}
@@ -144,16 +146,21 @@ class BatchStore:
         `release` ends the turn.
         """
         item = _item(batch)
-        released = {"lease": number(_RELEASED), "tries": number(0)}
         outcome = self._table.update(
             _key(batch.tenant, batch.id),
-            sets={**item, **(released if release else {"lease": number(lease.until)})},
+            sets={**item, **(_FREE if release else {"lease": number(lease.until)})},
             removes=[name for name in _REMOVABLE if name not in item],
             condition=_held(lease),
         )
         if isinstance(outcome, ConditionFailed):
             return None
         return replace(lease, batch=batch)
+
+    def end_turn(self, lease: BatchLease) -> None:
+        """End a turn, and leave its batch as it is stored."""
+        self._table.update(
+            _key(lease.batch.tenant, lease.batch.id), sets=_FREE, condition=_held(lease)
+        )
 
     def release_lease(self, lease: BatchLease) -> None:
         """End a lease before its time, so that the same message can take the next one at once."""
