@@ -3,9 +3,11 @@
 import json
 from dataclasses import replace
 from datetime import timedelta
+from types import SimpleNamespace
 
 import pytest
 
+from afterword import tenants
 from afterword.errors import ConflictError, InvalidRequestError, NotFoundError
 from afterword.limits import Limits
 from afterword.runtime.clients import clients
@@ -29,6 +31,28 @@ def registry(registry: Registry, set_clock: SetClock) -> Registry:  # noqa: ARG0
 def everything() -> str:
     """Return the whole table as text."""
     return json.dumps(clients().dynamodb.scan(TableName=TABLE)["Items"])
+
+
+def test_a_flows_document_is_parsed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All properties of a flow, however often they are read, take one parse of its document."""
+    parsed: list[str] = []
+
+    def loads(text: str) -> object:
+        parsed.append(text)
+        return json.loads(text)
+
+    monkeypatch.setattr(tenants, "json", SimpleNamespace(loads=loads))
+    steps = [{"name": "read"}, {"name": "choose", "classes": [{"name": "a"}]}]
+    document = {"steps": steps, "deadline_seconds": 60, "requests_per_minute": 4}
+    flow = StoredFlow("mail", 1, json.dumps(document), START)
+    for _ in range(2):
+        assert flow.deadline == timedelta(seconds=60)
+        assert flow.has_classes
+        assert flow.requests_per_minute == 4
+    assert parsed == [flow.document]
+    without = StoredFlow("mail", 1, json.dumps({"steps": steps[:1]}), START)
+    assert (without.deadline, without.has_classes) == (None, False)
+    assert without.requests_per_minute is None
 
 
 def test_a_tenant_is_created_and_found(registry: Registry) -> None:

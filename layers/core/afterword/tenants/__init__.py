@@ -4,6 +4,8 @@ import json
 import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cached_property
+from typing import NamedTuple
 
 NAME_RULE = "1 to 64 letters, digits, '-' or '_', the first a letter or digit"
 
@@ -24,9 +26,20 @@ class Tenant:
     created_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
+class _Facts(NamedTuple):
+    """The parts of a flow's document that a submission needs."""
+
+    deadline_seconds: float | None
+    has_classes: bool
+    requests_per_minute: int | None
+
+
+@dataclass(frozen=True)
 class StoredFlow:
-    """One version of a flow; `document` is its JSON, which afterword.flows.flow reads."""
+    """One version of a flow; `document` is its JSON, which afterword.flows.flow reads.
+
+    The class has no slots, so that a document is parsed once and not for each property.
+    """
 
     id: str
     version: int
@@ -36,20 +49,28 @@ class StoredFlow:
     @property
     def deadline(self) -> timedelta | None:
         """The deadline of the flow's generations; None for the default."""
-        seconds = json.loads(self.document).get("deadline_seconds")
+        seconds = self._facts.deadline_seconds
         return None if seconds is None else timedelta(seconds=seconds)
 
     @property
     def has_classes(self) -> bool:
         """Whether the flow's result is one of the classes of its last step."""
-        *_, last = json.loads(self.document)["steps"]
-        return bool(last.get("classes"))
+        return self._facts.has_classes
 
     @property
     def requests_per_minute(self) -> int | None:
         """The limit of submissions to the flow in a minute; None without one."""
-        limit: int | None = json.loads(self.document).get("requests_per_minute")
-        return limit
+        return self._facts.requests_per_minute
+
+    @cached_property
+    def _facts(self) -> _Facts:
+        document = json.loads(self.document)
+        steps = document.get("steps") or [{}]
+        return _Facts(
+            deadline_seconds=document.get("deadline_seconds"),
+            has_classes=bool(steps[-1].get("classes")),
+            requests_per_minute=document.get("requests_per_minute"),
+        )
 
 
 @dataclass(frozen=True, slots=True)
