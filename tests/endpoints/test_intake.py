@@ -282,12 +282,30 @@ def test_a_batch_waits_for_the_next_minute(
     assert delay == 40
 
 
+def limit_flow(limit: int) -> None:
+    """Limit the submissions to the flow in a minute."""
+    flow = json.dumps(json.loads(FLOW_DOCUMENT) | {"requests_per_minute": limit})
+    services().registry.put_flow("demo", FLOW, flow)
+
+
+@pytest.mark.parametrize(("limit", "lines"), [(1, 1), (2, 1), (4, 3)])
+def test_a_batch_leaves_some_of_its_flows_limit_to_others(
+    inbox: Inbox, requested: Event, stored: Callable[[], Stored], limit: int, lines: int
+) -> None:
+    """A batch leaves a part of its flow's minute, unless that is one submission, to others."""
+    limit_flow(limit)
+    inbox.take(created(KEY, file(*[MAIL] * 9)))
+    assert stored().items == lines
+    for number in range(limit):
+        inbox.take({**requested, "id": f"event-{number}"})
+    assert stored().items == limit
+
+
 def test_a_batch_waits_for_the_next_minute_of_its_flow(
     inbox: Inbox, calls: list[Call], set_clock: SetClock, stored: Callable[[], Stored]
 ) -> None:
     """Lines above a flow's limit wait until the minute is over, and none is lost or bad."""
-    flow = json.dumps(json.loads(FLOW_DOCUMENT) | {"requests_per_minute": 2})
-    services().registry.put_flow("demo", FLOW, flow)
+    limit_flow(3)
     set_clock.advance(seconds=20)
     inbox.take(created(KEY, file(*[MAIL] * 4)))
     ((following, delay),) = turns(calls)

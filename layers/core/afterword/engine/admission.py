@@ -19,7 +19,7 @@ CHECKED_SLOTS = 25
 STORE_GRACE = timedelta(seconds=60)
 """A younger slot may belong to a generation that is not stored yet; no function takes longer."""
 RESERVE = 0.2
-"""The share of a tenant's limits that its batches leave to its other requests."""
+"""The share of the limits of a tenant, and of a flow, that batches leave to other requests."""
 
 
 class Limiter:
@@ -39,14 +39,19 @@ class Limiter:
         self._store = store
         self._outbox = outbox
 
-    def admit(self, tenant: str, generation_id: str, flow: "StoredFlow", *, new: bool) -> Admission:
+    def admit(
+        self, tenant: str, generation_id: str, flow: "StoredFlow", *, new: bool, of_batch: bool
+    ) -> Admission:
         """Admit a generation of a flow; the dispatch of its end gives its slot back.
 
-        A generation that is not `new` may be stored already, and then needs no slot. Raises
+        A generation that is not `new` may be stored already, and then needs no slot. A batch leaves
+        RESERVE of the flow's limit here, and of the tenant's limits by `get_room`. Raises
         LimitedError, with the time of the next try. A submission that the tenant's limits refuse
         counts under the flow's.
         """
         limits, of_flow = self._rules.get(tenant).limits, flow.requests_per_minute
+        if of_batch and of_flow is not None:
+            of_flow = _for_batches(of_flow)
         if not limits.any and of_flow is None:
             return Admission(id=generation_id)
         if not new and self._store.exists(tenant, generation_id):

@@ -71,8 +71,8 @@ class Submitter:
 
         The item comes first. When the send then fails, the generation stands, and the sweeper sends
         its message. With an idempotency key, all submissions with that key are one generation.
-        `flow` is its flow, where that was read already, and `group` its message's group, where that
-        is not the tenant. Raises:
+        `flow` is its flow, where that was read already, and `group` its message's group, for lines
+        of batches alone. Raises:
 
         - NotFoundError: the tenant has no such flow.
         - UnprocessableError: the tenant does not allow the host of `webhook_url`, or a class is
@@ -123,7 +123,8 @@ class Submitter:
         url = submission.webhook_url
         if url is not None:
             check_webhook_url(url, rules.webhook_hosts)
-        admission = self._limiter.admit(tenant, generation_id, flow, new=new)
+        of_batch = group is not None
+        admission = self._limiter.admit(tenant, generation_id, flow, new=new, of_batch=of_batch)
         options = SubmissionOptions(
             flow_version=flow.version,
             retention=self._retention,
