@@ -95,15 +95,20 @@ def test_an_error_that_raises_is_found(world: World, monkeypatch: pytest.MonkeyP
         world.ask(HEALTH, world.request(HEALTH))
 
 
-def test_a_refusal_that_stores_something_is_found(world: World) -> None:
-    """A refused request that leaves an item behind fails the test."""
+@pytest.mark.parametrize(
+    "name", [SUBMISSION.name, "cancel_generation", "create_batch", "put_flow", "revoke_key"]
+)
+def test_a_refusal_that_stores_something_is_found(world: World, name: str) -> None:
+    """A refused request that leaves a new or changed item behind, in any table, fails the test."""
+    operation = next(each for each in OPERATIONS if each.name == name)
 
     def store_and_refuse() -> HttpResponse:
-        world.gateway.send(world.request(SUBMISSION))
+        stored = world.gateway.send(world.request(operation))
+        assert stored.status in SUCCESSES
         return HttpResponse(404, {}, b"", DEFAULT_ROUTE)
 
-    with pytest.raises(AssertionError):
-        world.judge(SUBMISSION, store_and_refuse)
+    with pytest.raises(AssertionError, match="Everything"):
+        world.judge(operation, store_and_refuse)
 
 
 @pytest.mark.parametrize(
