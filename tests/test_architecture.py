@@ -492,17 +492,21 @@ def no_socket(*_, **__):
 os.environ = Environment(os.environ)
 socket.socket = no_socket
 
-def import_next(name):
-    Environment.asked.clear()
-    importlib.import_module(name)
+def built_caches():
     ours = [module for known, module in sys.modules.items()
             if known.split(".")[0] in ("afterword", "functions")]
+    return {f"{value.__module__}.{value.__name__}"
+            for module in ours for value in vars(module).values()
+            if hasattr(value, "cache_info") and value.cache_info().currsize}
+
+def import_next(name):
+    before = built_caches()
+    Environment.asked.clear()
+    importlib.import_module(name)
     return {
         "asked": sorted({asked for asked in Environment.asked
                          if asked.startswith(("AFTERWORD_", "AWS_", "POWERTOOLS_"))}),
-        "built": sorted({f"{value.__module__}.{value.__name__}"
-                         for module in ours for value in vars(module).values()
-                         if hasattr(value, "cache_info") and value.cache_info().currsize}),
+        "built": sorted(built_caches() - before),
     }
 
 for name in sys.argv[1:]:
@@ -543,9 +547,12 @@ for folder in sys.argv[1:]:
     sys.stdout.flush()
     child = os.fork()
     if child == 0:
-        __import__(f"functions.{folder}.app")
-        heavy = sorted({"pydantic", "fasttext", "jsonschema"} & sys.modules.keys())
-        print(json.dumps([folder, heavy]), flush=True)
+        try:
+            __import__(f"functions.{folder}.app")
+            found = sorted({"pydantic", "fasttext", "jsonschema"} & sys.modules.keys())
+        except BaseException as error:
+            found = [repr(error)]
+        print(json.dumps([folder, found]), flush=True)
         os._exit(0)
     os.waitpid(child, 0)
 """

@@ -18,6 +18,7 @@ from afterword.runtime.outbound import Fetcher
 from afterword.services import services
 from afterword.tenants.keys import Scope
 from tests.conftest import FLOW, Event, SetClock, Tenant
+from tests.harness import unless
 from tests.harness.administration import Administration
 from tests.harness.api import invoke
 from tests.harness.chats import Chats
@@ -278,3 +279,14 @@ def greedy_tenant(
     yield
     messages = {record.getMessage() for record in caplog.get_records("call")}
     assert "could not count reads" not in messages
+
+
+@pytest.fixture
+def visitor(
+    tenant: Tenant,
+    load_event: Callable[[str], Event],
+    set_clock: SetClock,  # noqa: ARG001 - its clock
+) -> unless.Visitor:
+    """Return a client of a tenant whose only chat is the help center."""
+    unless.put_flow(tenant.id)
+    return unless.Visitor(load_event, tenant.id, tenant.key)

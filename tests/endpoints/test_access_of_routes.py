@@ -22,15 +22,7 @@ from tests.harness.api import Api
 from tests.harness.belongings import generation_parameters, make_belongings, submitted
 from tests.harness.classes import give_classes, submit_classification
 from tests.harness.refusals import dialect_of, refusal
-from tests.harness.stand_in_aws import (
-    BUCKETS,
-    QUEUES,
-    TABLES,
-    count_messages,
-    made_once,
-    read_items,
-    read_object_keys,
-)
+from tests.harness.stand_in_aws import made_once, read_everything
 
 PUBLIC = {
     "$default": 404,
@@ -165,11 +157,7 @@ def key_with(tenant: Tenant) -> KeyWith:
 @pytest.fixture
 def all_items(aws: None) -> Callable[[], object]:  # noqa: ARG001 - asked for its effect
     """Return a function that reads all items, the objects' keys and the number of messages."""
-    return lambda: (
-        {resource: read_items(resource) for resource in TABLES},
-        {resource: read_object_keys(resource) for resource in BUCKETS},
-        {name: count_messages(name) for name in QUEUES},
-    )
+    return read_everything
 
 
 @pytest.fixture

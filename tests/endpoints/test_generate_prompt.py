@@ -9,16 +9,15 @@ import pytest
 
 from afterword import clock
 from afterword.engine import waiting
-from afterword.generations import ContextFilter, Reason, Status, id_for_key
+from afterword.generations import ContextFilter, Status, id_for_key
 from afterword.knowledge import Draft, folder_id, tag_id
 from afterword.limits import Limits
-from afterword.models import ModelRefusedError
 from afterword.services import services
 from afterword.tenants.keys import Scope
 from tests.conftest import Event, SetClock, Stored, Tenant
 from tests.endpoints.test_generate_flow import CONTEXT, NOTHING, Time, time
 from tests.harness.api import invoke
-from tests.harness.fake_model import FakeModel, raising, saying
+from tests.harness.fake_model import FakeModel, saying
 from tests.harness.promptitude import TEXT, answer, log_id, put_flow, read
 
 __all__ = ["time"]
@@ -107,24 +106,6 @@ def test_a_prompt_needs_no_inputs_and_no_user(generate: Generate, tenant: Tenant
     assert generate(body={"prompt": {"promptId": PROMPT_ID}})["statusCode"] == 200
 
 
-@pytest.mark.parametrize(
-    ("output", "said", "result"),
-    [
-        ("array", '{"items": ["a", "b"]}', ["a", "b"]),
-        ("json", '{"size": 7}', {"size": 7}),
-    ],
-)
-def test_a_result_is_of_the_prompts_type(
-    generate: Generate, tenant: Tenant, output: str, said: str, result: object
-) -> None:
-    """A prompt's result is an array or JSON where its step says so."""
-    step: dict[str, object] = {"name": "step1", "prompt": "Tell.", "output": output}
-    if output == "json":
-        step |= {"output_schema": {"type": "object"}}
-    put_flow(tenant, **PROMPT | {"steps": [step]})
-    assert json.loads(generate(saying(said))["body"])["results"]["result"] == result
-
-
 def test_what_takes_too_long_goes_on(
     generate: Generate,
     time: Time,
@@ -136,13 +117,6 @@ def test_what_takes_too_long_goes_on(
     assert read(result) == answer(504, message, {"logId": log_id(result)})
     assert time.now - 1000.0 == pytest.approx(waiting.WAIT_SECONDS)
     assert services().store.get("demo", log_id(result)).status is Status.QUEUED
-
-
-def test_a_failure_is_told_with_its_reason(generate: Generate) -> None:
-    """A failure has the code and the message of a flow's."""
-    result = generate(raising(ModelRefusedError(Reason.REFUSED_CONTENT, "The model refused.")))
-    message = "refused_content: The model refused."
-    assert read(result) == answer(422, message, {"logId": log_id(result)})
 
 
 def test_the_same_key_waits_for_the_same_result(

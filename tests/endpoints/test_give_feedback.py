@@ -46,17 +46,6 @@ type ReadItem = Callable[[str, str], dict[str, Any]]
 
 
 @pytest.fixture
-def visitor(
-    tenant: Tenant,
-    load_event: Callable[[str], Event],
-    set_clock: SetClock,  # noqa: ARG001 - asked for its effect
-) -> Visitor:
-    """Return a client of a tenant whose only chat is the help center."""
-    put_flow(tenant.id)
-    return Visitor(load_event, tenant.id, tenant.key)
-
-
-@pytest.fixture
 def question(visitor: Visitor) -> str:
     """Return a question that is answered."""
     return answered(visitor)

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -9,12 +10,13 @@ from afterword.engine import waiting
 from afterword.limits import Limits
 from afterword.services import services
 from afterword.tenants.keys import Scope
-from tests.conftest import FLOW, FLOW_DOCUMENT, Call, SetClock, Stored, Tenant
+from tests.conftest import FLOW, FLOW_DOCUMENT, ROOT, Call, SetClock, Stored, Tenant
 from tests.endpoints.conftest import ClientFor
 from tests.harness import api as apis
 from tests.harness.api import Api
 from tests.harness.belongings import generation_parameters, submitted
 from tests.harness.chats import Chats
+from tests.harness.classes import CLASSES_DOCUMENT
 from tests.harness.genai_stack import CHAT, CHAT_DOCUMENT, body_of
 from tests.harness.refusals import refusal
 from tests.harness.stand_in_aws import read_items
@@ -23,21 +25,36 @@ from tests.harness.units import write_units
 OF_FLOW = "The limit of submissions to this flow a minute is 2."
 OF_KEY = "The limit of requests of this API key a minute is 2."
 PATHS = {function: route for route, function in apis.routes().items()}
-SUBMITTING = (
-    "submit_mail_generation",
-    "create_text_generation",
-    "send_chat_message",
-    "generate_flow",
-    "submit_query",
-    "submit_generation",
+RETRYING = "retry_generation"
+"""The function that submits nothing without an earlier generation, and has a test of its own."""
+SUBMITTING = sorted(
+    app.parent.name
+    for app in (ROOT / "functions").glob("*/app.py")
+    if "submits=True" in app.read_text() and app.parent.name != RETRYING
 )
-"""The functions that submit to FLOW, one of each kind of request."""
+"""The other functions whose requests count under the limit of their key."""
+DOCUMENTS = {
+    "submit_mail_classification": json.dumps(json.loads(CLASSES_DOCUMENT) | {"id": FLOW}),
+}
+"""The documents of FLOW that are not FLOW_DOCUMENT, by function."""
+BODIES = {"generate_prompt": {"prompt": {"promptId": FLOW, "inputs": {"text": "Why?"}}}}
+"""The bodies that name FLOW, where the sample event's does not."""
 
 
 def put_flow(limit: int | None, document: str = FLOW_DOCUMENT) -> None:
     """Save a flow with a limit."""
     flow = json.loads(document) | {"requests_per_minute": limit}
     services().registry.put_flow("demo", flow["id"], json.dumps(flow))
+
+
+def put_flow_for(function: str, limit: int | None) -> None:
+    """Save FLOW with a limit, as the requests of a function need it."""
+    put_flow(limit, DOCUMENTS.get(function, FLOW_DOCUMENT))
+
+
+def submit(api: Api, function: str) -> dict[str, Any]:
+    """Submit to FLOW through a function, and return its result."""
+    return api.call(function, BODIES.get(function))
 
 
 @pytest.fixture
@@ -73,14 +90,14 @@ def test_a_flows_limit_holds_in_every_dialect(
     api: Api, set_clock: SetClock, stored: Callable[[], Stored], function: str
 ) -> None:
     """Above it a submission is refused in the dialect's shape until the minute is over."""
-    put_flow(2)
+    put_flow_for(function, 2)
     for _ in range(2):
-        assert api.call(function)["statusCode"] in {200, 202, 504}
+        assert submit(api, function)["statusCode"] in {200, 202, 504}
     before = stored()
-    assert api.call(function) == limited(function, OF_FLOW, "flow")
+    assert submit(api, function) == limited(function, OF_FLOW, "flow")
     assert stored() == before
     set_clock.advance(seconds=40)
-    assert api.call(function)["statusCode"] in {200, 202, 504}
+    assert submit(api, function)["statusCode"] in {200, 202, 504}
 
 
 @pytest.mark.parametrize("function", SUBMITTING)
@@ -88,14 +105,15 @@ def test_a_keys_limit_holds_in_every_dialect(
     api: Api, stored: Callable[[], Stored], function: str
 ) -> None:
     """Above it a request of this key is refused, accepted or not before, and no other key's."""
+    put_flow_for(function, None)
     services().registry.set_limits("demo", Limits(key_requests_per_minute=2))
     assert api.call(function, body="{")["statusCode"] in {400, 422}
-    assert api.call(function)["statusCode"] in {200, 202, 504}
+    assert submit(api, function)["statusCode"] in {200, 202, 504}
     before = stored()
-    assert api.call(function) == limited(function, OF_KEY, "key")
+    assert submit(api, function) == limited(function, OF_KEY, "key")
     assert stored() == before
     other = services().registry.create_key("demo", [Scope.SUBMIT, Scope.READ], flow=FLOW)[1]
-    assert api.with_key(other).call(function)["statusCode"] in {200, 202, 504}
+    assert submit(api.with_key(other), function)["statusCode"] in {200, 202, 504}
 
 
 def test_the_owner_sets_a_flows_limit_with_the_flow(api: Api, tenant: Tenant) -> None:
@@ -140,7 +158,20 @@ def test_a_retry_counts_too(api: Api, tenant: Tenant) -> None:
     put_flow(1)
     about = api.naming(**generation_parameters(generation_id))
     assert api.call("submit_generation")["statusCode"] == 202
-    assert about.call("retry_generation")["statusCode"] == 429
+    assert about.call(RETRYING)["body"]["detail"] == OF_FLOW.replace("2", "1")
+    put_flow(None)
+    services().registry.set_limits("demo", Limits(key_requests_per_minute=1))
+    services.cache_clear()
+    assert api.call("submit_generation")["statusCode"] == 202
+    assert about.call(RETRYING)["body"]["detail"] == OF_KEY.replace("2", "1")
+
+
+def test_a_batch_counts_under_no_limit_of_a_key(api: Api) -> None:
+    """A key that is above its limit may still hand in a batch."""
+    services().registry.set_limits("demo", Limits(key_requests_per_minute=1))
+    assert api.call("submit_generation")["statusCode"] == 202
+    assert api.call("submit_generation")["statusCode"] == 429
+    assert api.call("create_batch")["statusCode"] == 202
 
 
 def test_a_repeated_submission_counts_once_for_its_flow(api: Api) -> None:

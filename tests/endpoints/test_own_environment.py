@@ -221,17 +221,27 @@ def lose_slot(generation_id: str) -> None:
     services().store.cancel("demo", generation_id)
 
 
+@pytest.fixture
+def lose_slots(set_clock: SetClock) -> Callable[[], None]:
+    """Return a function that fills the tenant's two slots with ends of two minutes ago."""
+
+    def fill() -> None:
+        services().registry.set_limits("demo", Limits(running_at_once=2))
+        lose_slot(ID)
+        lose_slot(OTHER_ID)
+        set_clock.advance(minutes=2)
+
+    return fill
+
+
 def test_submitting_has_what_it_needs(
     deployment: Deployment,
     submission_event: Event,
-    set_clock: SetClock,
+    lose_slots: Callable[[], None],
     run_alone: Callable[[str], set[str]],
 ) -> None:
     """The submitting function uses all its variables and permissions, and no other."""
-    services().registry.set_limits("demo", Limits(running_at_once=2))
-    lose_slot(ID)
-    lose_slot(OTHER_ID)
-    set_clock.advance(minutes=2)
+    lose_slots()
     asked = run_alone("submit_mail_generation")
     submission_event["body"] = f'{{"subject": "A", "body": "{BIG}"}}'
     submission_event["headers"]["idempotency-key"] = "case-457"
@@ -257,15 +267,12 @@ def test_reading_has_what_it_needs(
 def test_submitting_a_classification_has_what_it_needs(
     deployment: Deployment,
     tenant: Tenant,
-    set_clock: SetClock,
+    lose_slots: Callable[[], None],
     run_alone: Callable[[str], set[str]],
 ) -> None:
     """The function that submits a classification uses all its variables and permissions."""
     services().registry.put_flow(tenant.id, CLASSES, CLASSES_DOCUMENT)
-    services().registry.set_limits("demo", Limits(running_at_once=2))
-    lose_slot(ID)
-    lose_slot(OTHER_ID)
-    set_clock.advance(minutes=2)
+    lose_slots()
     asked = run_alone("submit_mail_classification")
     body = {"mail": {"subject": "A", "body": BIG}}
     headers = {"idempotency-key": "case-457"}
@@ -379,14 +386,11 @@ def test_a_list_has_what_it_needs(
 def test_a_form_has_what_it_needs(
     deployment: Deployment,
     form: Client,
-    set_clock: SetClock,
+    lose_slots: Callable[[], None],
     run_alone: Callable[[str], set[str]],
 ) -> None:
     """The form's function uses all its variables and permissions, and no other."""
-    services().registry.set_limits("demo", Limits(running_at_once=2))
-    lose_slot(ID)
-    lose_slot(OTHER_ID)
-    set_clock.advance(minutes=2)
+    lose_slots()
     asked = run_alone("create_text_generation")
     fields = (("topic", "Snow"), ("story", BIG), ("sources", ("a.txt", b"Hello")))
     assert form.submit(*fields, idempotency_key="case-457")["statusCode"] == 200
@@ -433,17 +437,14 @@ def test_running_a_flow_has_what_it_needs(  # noqa: PLR0913, PLR0917 - fixtures
     deployment: Deployment,
     tenant: Tenant,
     load_event: Callable[[str], Event],
-    set_clock: SetClock,
+    lose_slots: Callable[[], None],
     run_alone: Callable[[str], set[str]],
     monkeypatch: pytest.MonkeyPatch,
     folder: str,
 ) -> None:
     """A function that waits for a text uses all its variables and permissions, and no other."""
     monkeypatch.setattr(waiting, "WAIT_SECONDS", 0.0)
-    services().registry.set_limits("demo", Limits(running_at_once=2))
-    lose_slot(ID)
-    lose_slot(OTHER_ID)
-    set_clock.advance(minutes=2)
+    lose_slots()
     event = load_event(folder)
     event["headers"] |= {"authorization": f"Bearer {tenant.key}", "idempotency-key": "case-457"}
     services().contents.create("demo", Draft(name="Refunds", text="Soon.", folder="Help"))
@@ -489,14 +490,11 @@ def test_a_question_has_what_it_needs(
     deployment: Deployment,
     tenant: Tenant,
     load_event: Callable[[str], Event],
-    set_clock: SetClock,
+    lose_slots: Callable[[], None],
     run_alone: Callable[[str], set[str]],
 ) -> None:
     """The question's function uses all its variables and permissions, and no other."""
-    services().registry.set_limits("demo", Limits(running_at_once=2))
-    lose_slot(ID)
-    lose_slot(OTHER_ID)
-    set_clock.advance(minutes=2)
+    lose_slots()
     chat = json.dumps({**json.loads(FLOW_DOCUMENT), "type": "chat"})
     services().registry.put_flow("demo", FLOW, chat)
     sent = {"query": "Why?", "sessionId": "s", "visitorId": "v", "metadata": {"a": BIG}}
@@ -540,16 +538,13 @@ def test_a_realtime_query_has_what_it_needs(  # noqa: PLR0913, PLR0917 - fixture
     deployment: Deployment,
     tenant: Tenant,
     load_event: Callable[[str], Event],
-    set_clock: SetClock,
+    lose_slots: Callable[[], None],
     run_alone: Callable[[str], set[str]],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The realtime query's function uses all its variables and permissions, and no other."""
     monkeypatch.setattr(waiting, "WAIT_SECONDS", 0.0)
-    services().registry.set_limits("demo", Limits(running_at_once=2))
-    lose_slot(ID)
-    lose_slot(OTHER_ID)
-    set_clock.advance(minutes=2)
+    lose_slots()
     chat = json.dumps({**json.loads(FLOW_DOCUMENT), "type": "chat"})
     services().registry.put_flow("demo", FLOW, chat)
     sent = {"query": "Why?", "sessionId": "s", "visitorId": "v", "metadata": {"a": BIG}}
@@ -720,14 +715,11 @@ def test_the_count_has_what_it_needs(
 def test_submitting_to_the_native_api_has_what_it_needs(
     deployment: Deployment,
     native: Native,
-    set_clock: SetClock,
+    lose_slots: Callable[[], None],
     run_alone: Callable[[str], set[str]],
 ) -> None:
     """The native API's submitting function uses all its variables and permissions, and no other."""
-    services().registry.set_limits("demo", Limits(running_at_once=2))
-    lose_slot(ID)
-    lose_slot(OTHER_ID)
-    set_clock.advance(minutes=2)
+    lose_slots()
     services().contents.create("demo", Draft(name="Refunds", text="Soon.", folder="Help"))
     step = {"name": "answer", "prompt": "{{text}}", "context": {}}
     flow = Flow.model_validate({"id": FLOW, "name": "Ask", "steps": [step]})
@@ -747,16 +739,13 @@ def test_submitting_to_the_native_api_has_what_it_needs(
 def test_submitting_again_has_what_it_needs(
     deployment: Deployment,
     native: Native,
-    set_clock: SetClock,
+    lose_slots: Callable[[], None],
     run_alone: Callable[[str], set[str]],
 ) -> None:
     """The retrying function uses all its variables and permissions, and no other."""
     failed = native.submitted(inputs={"text": BIG})
     services().outbox.cancel("demo", failed)
-    services().registry.set_limits("demo", Limits(running_at_once=2))
-    lose_slot(ID)
-    lose_slot(OTHER_ID)
-    set_clock.advance(minutes=2)
+    lose_slots()
     asked = run_alone("retry_generation")
     assert native.ask("retry_generation", failed)["statusCode"] == 202
     assert messages_in("Queue") == 2

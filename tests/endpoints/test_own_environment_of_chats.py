@@ -8,14 +8,10 @@ import pytest
 from afterword import generations
 from afterword.engine import waiting
 from afterword.generations import sessions
-from afterword.limits import Limits
 from afterword.services import services
-from tests.conftest import SetClock
 from tests.endpoints.test_own_environment import (
     BIG,
-    ID,
-    OTHER_ID,
-    lose_slot,
+    lose_slots,
     messages_in,
     ours,
     run_alone,
@@ -26,7 +22,7 @@ from tests.harness.chats import Chats, events_of
 from tests.harness.deployment import Deployment
 from tests.harness.genai_stack import CHAT, CHAT_DOCUMENT
 
-__all__ = ["run_alone"]
+__all__ = ["lose_slots", "run_alone"]
 pytestmark = pytest.mark.usefixtures("greedy_tenant")
 
 
@@ -87,17 +83,14 @@ def test_reading_sessions_has_what_it_needs(
 def test_a_message_has_what_it_needs(
     deployment: Deployment,
     chats: Chats,
-    set_clock: SetClock,
+    lose_slots: Callable[[], None],
     run_alone: Callable[[str], set[str]],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The message's function uses all its variables and permissions, and no other."""
     monkeypatch.setattr(waiting, "WAIT_SECONDS", 0.0)
     session_id = chats.created()
-    services().registry.set_limits("demo", Limits(running_at_once=2))
-    lose_slot(ID)
-    lose_slot(OTHER_ID)
-    set_clock.advance(minutes=2)
+    lose_slots()
     asked = run_alone("send_chat_message")
     waited = chats.say(session_id, BIG, idempotency_key="case-457")
     assert [name for name, _ in events_of(waited)] == ["end"]

@@ -8,7 +8,7 @@ import pytest
 from afterword.limits import Limits
 from afterword.services import services
 from afterword.tenants.keys import Scope
-from tests.conftest import FLOW, Call, Event, SetClock, Stored, Tenant
+from tests.conftest import FLOW, Call, Event, Stored, Tenant
 from tests.harness.api import invoke
 from tests.harness.unless import (
     ASKED,
@@ -23,17 +23,6 @@ from tests.harness.unless import (
 )
 
 NOTHING = Stored(items=0, messages=0, objects=0)
-
-
-@pytest.fixture
-def visitor(
-    tenant: Tenant,
-    load_event: Callable[[str], Event],
-    set_clock: SetClock,  # noqa: ARG001 - asked for its effect
-) -> Visitor:
-    """Return a client of a tenant whose only chat is the help center."""
-    put_flow(tenant.id)
-    return Visitor(load_event, tenant.id, tenant.key)
 
 
 def bound(visitor: Visitor, flow: str = WEBSITE) -> Visitor:

@@ -1,10 +1,11 @@
-"""The contract of each endpoint, openapi.yaml, and the check of responses against it.
+"""The contract of each endpoint, openapi.json, and the check of responses against it.
 
-openapi.yaml is made of the models in openapi/ (`make openapi`). To add an endpoint: describe it
-there; its sample event is events/<folder>.json, as for every function. A path parameter of a new
-name, or a key elsewhere than in `Authorization: Bearer`, stands in conftest.py's `world`. The needs
-of a good request that openapi.yaml cannot say, such as a flow's inputs, stand in narrowing.yaml.
-test_contract.py fails until openapi.yaml has each route of the template. test_generated.py and
+openapi.json of the viewer's layer says what openapi.yaml does, and both are made of the models in
+openapi/ (`make openapi`). To add an endpoint: describe it there; its sample event is
+events/<folder>.json, as for every function. A path parameter of a new name, or a key
+elsewhere than in `Authorization: Bearer`, stands in conftest.py's `world`. The needs of a good
+request that openapi.json cannot say, such as a flow's inputs, stand in narrowing.yaml.
+test_contract.py fails until openapi.json has each route of the template. test_generated.py and
 test_hostile.py go over all of them.
 """
 
@@ -57,7 +58,7 @@ def narrowed(document: Mapping[str, Any], narrowing: Mapping[str, Any]) -> dict[
 def closed(node: Any) -> Any:  # noqa: ANN401 - any JSON
     """Return a schema in which objects have the described members and no other.
 
-    openapi.yaml leaves them open, so that members can be added; here one that is not described is
+    openapi.json leaves them open, so that members can be added; here one that is not described is
     an error. So is another word of an open choice (handlers.json_schema.Open).
     """
     if isinstance(node, list):
@@ -92,7 +93,7 @@ ANSWERED = closed(DOCUMENT["components"])
 
 @dataclass(frozen=True)
 class Operation:
-    """An operation of openapi.yaml."""
+    """An operation of openapi.json."""
 
     path: str
     method: str

@@ -1,4 +1,4 @@
-"""Requests that schemathesis makes after openapi.yaml: good ones, and ones that break it."""
+"""Requests that schemathesis makes after openapi.json: good ones, and ones that break it."""
 
 import json
 from copy import deepcopy

@@ -1,7 +1,7 @@
 """Hostile requests by hand, against parsers, decoders and storage of every endpoint.
 
 Each test takes a good request to an endpoint and changes one thing of it. The answer is the
-endpoint's own affair, if openapi.yaml has it, nothing raises, and a refusal stores nothing. The
+endpoint's own affair, if openapi.json has it, nothing raises, and a refusal stores nothing. The
 long form sends every change to every endpoint, the short form each change to two or three.
 """
 

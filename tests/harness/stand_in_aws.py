@@ -7,9 +7,10 @@ buckets are put into moto's backends directly, and a process makes each client o
 import io
 import pickle
 import threading
-from collections.abc import Callable, Hashable, Iterable, Iterator
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from copy import copy, deepcopy
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -24,6 +25,7 @@ from moto.core.model_instances import reset_model_data
 from moto.core.models import DEFAULT_ACCOUNT_ID, botocore_stubber
 from moto.ssm.models import ParameterDict
 
+from afterword.services import services
 from tests.harness import quick_moto
 from tests.harness.deployment import (
     INTAKE_DEAD_LETTERS_NAME,
@@ -72,6 +74,15 @@ _MADE: dict[Hashable, tuple[bytes, object]] = {}
 """Everything stored and what was returned, for each name that `made_once` has made."""
 
 
+@dataclass(frozen=True)
+class Everything:
+    """The tables' items, the keys of the buckets' objects and the queues' numbers of messages."""
+
+    items: Mapping[str, list[dict[str, Any]]]
+    objects: Mapping[str, list[str]]
+    messages: Mapping[str, int]
+
+
 @contextmanager
 def stand_in_aws() -> Iterator[None]:
     """Start an AWS that has the template's tables, queues and buckets, all of them empty."""
@@ -112,6 +123,15 @@ def count_messages(queue: str) -> int:
     return len(_backend("sqs", REGION).queues[queue]._messages)  # noqa: SLF001 - it shows the visible ones alone
 
 
+def read_everything(*, without: Collection[str] = ()) -> Everything:
+    """Return all that is stored, without some tables, and without a call of AWS."""
+    return Everything(
+        items={name: read_items(name) for name in TABLES if name not in without},
+        objects={name: read_object_keys(name) for name in BUCKETS},
+        messages={name: count_messages(name) for name in QUEUES},
+    )
+
+
 def put_items(resource: str, items: Iterable[dict[str, Any]]) -> None:
     """Put items into a table, without a call of AWS."""
     table = _backend("dynamodb", REGION).tables[REFERENCES[resource]]
@@ -134,18 +154,21 @@ def let_one_call_in_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
 def made_once[Result](name: Hashable, make: Callable[[], Result]) -> Result:
     """Let `make` store things and return its result; later for the same name, put them back.
 
-    For things that many tests begin with: everything that is stored is kept and put back.
+    For things that many tests begin with. The kept things take the place of all that is stored.
+    The result must be plain data: each call returns a copy. The first call drops the objects of
+    `services()`, so that each test begins without them.
     """
     if name in _MADE:
         stored, result = _MADE[name]
         for (service, region, attribute), value in zip(STORED, pickle.loads(stored), strict=True):  # noqa: S301 - pickled below
             setattr(_backend(service, region), attribute, value)
-        return result  # type: ignore[return-value]  # what its `make` has returned
-    result = make()
-    written = io.BytesIO()
-    _Pickler(written).dump([getattr(_backend(*backend), name) for *backend, name in STORED])
-    _MADE[name] = (written.getvalue(), result)
-    return result
+    else:
+        result = make()
+        written = io.BytesIO()
+        _Pickler(written).dump([getattr(_backend(*backend), name) for *backend, name in STORED])
+        _MADE[name] = (written.getvalue(), result)
+        services.cache_clear()
+    return deepcopy(result)  # type: ignore[return-value]  # what its `make` has returned
 
 
 class _Pickler(pickle.Pickler):

@@ -11,8 +11,8 @@ from afterword.flows.flow import Flow
 from afterword.generations import Completion, Source
 from afterword.services import services
 from tests.conftest import Event
-from tests.endpoints.conftest import HEADERS
 from tests.harness.api import invoke
+from tests.harness.response_headers import NO_STORE
 
 WEBSITE = "help-center"
 CHAT = {
@@ -162,7 +162,8 @@ def answer(body: object, status: int = 200, **headers: str) -> Result:
     """Return the whole result with this body."""
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     text = json.dumps(body, ensure_ascii=False)
-    return {"statusCode": status, "headers": {**HEADERS, **named}, "body": text}
+    headers = {"content-type": "application/json", **NO_STORE, **named}
+    return {"statusCode": status, "headers": headers, "body": text}
 
 
 def refusal(status: int, message: str, **headers: str) -> Result:

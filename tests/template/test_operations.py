@@ -236,7 +236,7 @@ ADMINISTRATION = re.compile(
     r"|\w+ /v1/(keys|webhooks|contents?|usage)\b|\w+ /v1/flows(?!/\{flowId\}/generate)"
 )
 """Routes of the documentation and of what a tenant owns beside generations."""
-AFTERWARDS = {
+OFF_THE_WAY = {
     "delete_generation",
     "give_feedback",
     "rate_flow_log",
@@ -244,7 +244,7 @@ AFTERWARDS = {
     "count_usage",
     "sweep_objects",
 }
-"""Functions for generations that have ended, and reports of these."""
+"""Functions that change no generation's way: for titles and judgments, and after its end."""
 
 
 @pytest.fixture(scope="module")
@@ -253,7 +253,7 @@ def on_the_way(template: Mapping[str, Any]) -> set[str]:
     return {
         f"{folder.title().replace('_', '')}Function"
         for folder, function in Deployment(template, {}).functions.items()
-        if folder not in AFTERWARDS
+        if folder not in OFF_THE_WAY
         and not any(ADMINISTRATION.match(route) for route in function.routes)
     }
 

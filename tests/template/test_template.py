@@ -78,13 +78,13 @@ def test_an_event_comes_from_its_functions_source(deployment: Deployment, folder
         return
     (route,) = (each for each in function.routes if not each.startswith("HEAD "))
     assert event["routeKey"] == event["requestContext"]["routeKey"] == route
-    if route == DEFAULT_ROUTE:
+    assert event["requestContext"]["http"]["path"] == event["rawPath"]
+    if route == DEFAULT_ROUTE:  # of any method and path
         return
     method, path = route.split(" ")
     assert event["requestContext"]["http"]["method"] == method
     parameters = event.get("pathParameters", {})
     assert event["rawPath"] == path.format_map(parameters)
-    assert event["requestContext"]["http"]["path"] == event["rawPath"]
     assert set(parameters) == set(re.findall(r"{(\w+)}", path))
 
 

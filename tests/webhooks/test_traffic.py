@@ -9,6 +9,7 @@ from contextlib import nullcontext
 import pytest
 
 from afterword.webhooks.circuits import MAX_PACE
+from tests.harness.seeds import SEEDS
 from tests.harness.webhook_traffic import Receive, Traffic, alive, hanging
 
 
@@ -81,10 +82,10 @@ def test_a_death_before_any_call_loses_no_delivery(
 ) -> None:
     """Whichever call a sender, a sweeper or the deliverer dies at, each end is delivered.
 
-    A death before every single call took 154 s when it was last tried (step 1).
+    The first call adds the endpoint; the fresh seed chooses the first of those that are tried.
     """
     calls = live(0, monkeypatch).made
-    for number in range(2, calls + 1, step):
+    for number in range(2 + SEEDS[-1] % step, calls + 1, step):
         traffic = live(number, monkeypatch)
         assert traffic.statuses() == {"delivered": 15}, number
         assert traffic.in_flight == 0, number

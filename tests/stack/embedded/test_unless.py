@@ -141,17 +141,21 @@ def test_a_session_is_one_conversation(connect: Callable[..., httpx.Client]) -> 
 
 
 def test_a_client_goes_on_with_its_own_chat_data(connect: Callable[..., httpx.Client]) -> None:
-    """A realtime query answers after the turns that were sent, and its answer can be judged."""
+    """A realtime query answers after the turns that were sent, and its answer can be judged.
+
+    An answer that outlasts the wait is read, and judged, with the chat data of its session.
+    """
     client = connect()
     sent = {"sender": "user", "message": "Hello"}, {"sender": "bot", "message": "Welcome."}
     body = {"query": ASKED, "sessionId": f"s-{uuid.uuid4()}", "visitorId": "v-1"}
     response = client.post("/api/v1/ai/query", json={**body, "chatDataJson": {"history": sent}})
     assert response.status_code in {200, 504}, response.text
     if response.status_code == 504:
-        finish(client, response.json()["questionId"])
-        return
-    chat = response.json()
-    assert chat["history"][:2] == [*sent]
+        chat = finish(client, response.json()["questionId"])["chatData"]
+        assert [turn["sender"] for turn in chat["history"]] == ["user", "bot"]
+    else:
+        chat = response.json()
+        assert chat["history"][:2] == [*sent]
     judged = {"chatDataJson": chat, "feedback": "negative"}
     response = client.post("/api/v1/ai/feedback", json=judged)
     assert (response.status_code, response.json()["feedback"]) == (200, "negative")
