@@ -68,6 +68,11 @@ def decode_text(content: bytes) -> str | None:
     return None if content.translate(None, _NOT_CONTROLS) else text
 
 
+def is_csv(text: str) -> bool:
+    """Whether a text's first rows are those of a CSV."""
+    return _is_csv(text[:_SAMPLE], cut=len(text) > _SAMPLE)
+
+
 _MAGIC = (
     (b"%PDF-", PDF),
     (b"\x89PNG\r\n\x1a\n", PNG),
