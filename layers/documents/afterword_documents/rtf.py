@@ -28,7 +28,7 @@ _ENCODINGS = {
     **{f"mac-{name}": f"mac_{name}" for name in ("cyrillic", "greek", "latin2", "turkish")},
     "utf-8": "utf-8",
 }
-for _name in _ENCODINGS.values():  # imported before the process gives up opening files
+for _name in (*_ENCODINGS.values(), "utf-16-le"):  # imported before the process gives up opening files
     codecs.lookup(_name)
 
 _ANSI = "cp1252"
@@ -120,6 +120,7 @@ _SYMBOLS = {
     0xFE: "\u2611",
 }
 """The characters of symbol fonts that texts have; others have no letter."""
+_SPACE, _LAST = 0x20, 0x10FFFF
 _PRIVATE = range(0xF000, 0xF100)
 """The characters of symbol fonts, as Unicode has them."""
 
@@ -327,7 +328,7 @@ class _Reader:
         elif self._in_fonts:
             self._take_word_of_font(word, number or 0)
         elif word == "u":
-            self._take_unicode(number or 0)
+            self._take_unicode(0xFFFD if number is None else number)
         elif word in _CHARACTERS:
             self._take_text(_CHARACTERS[word])
         elif word in _PARAGRAPH_ENDS:
@@ -340,7 +341,7 @@ class _Reader:
         self._fallbacks = 0
         if code in _PRIVATE:
             self._take_text(_SYMBOLS.get(code - _PRIVATE.start, ""))
-        elif code <= 0x10FFFF:
+        elif _SPACE <= code <= _LAST:
             self._take_text(chr(code))
         self._fallbacks = self._fallback_count
 
