@@ -1,73 +1,34 @@
 """The text of a DOCX (ECMA-376, WordprocessingML), read as a stream: no tree is built of it."""
 
-import codecs
-import io
-import zipfile
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import NoReturn
-from xml.parsers import expat
-from zlib import error as ZlibError  # noqa: N812 - it is a class
 
 from afterword_documents.lines import Kind, Lines, Part
-from afterword_documents.verdicts import MAX_UNPACKED_BYTES, Verdict, VerdictError
-
-codecs.lookup("cp437")  # zipfile's, imported before the process gives up opening files
-
-type Attributes = dict[str, str]
+from afterword_documents.opc import Attributes, Package, Reader, open_package
 
 
 def text(content: bytes) -> str:
     """Return the text of the body in document order, then of its notes. Raises VerdictError."""
-    try:
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            return _text(archive)
-    except _DAMAGES as error:
-        raise VerdictError(Verdict.DAMAGED) from error
+    with open_package(content) as package:
+        return _text(package)
 
 
-_DAMAGES = (
-    zipfile.BadZipFile,
-    ZlibError,
-    expat.ExpatError,
-    EOFError,
-    KeyError,  # a part is missing
-    NotImplementedError,  # a part is packed in a way that Word does not use
-    RuntimeError,  # a part is encrypted
-    ValueError,
-)
-
-
-def _text(archive: zipfile.ZipFile) -> str:
-    # A part's declared size is its maximum: zipfile reads no further.
-    if sum(part.file_size for part in archive.infolist()) > MAX_UNPACKED_BYTES:
-        raise VerdictError(Verdict.UNPACKS_TOO_BIG)
-    parts = set(archive.namelist())
+def _text(package: Package) -> str:
+    main = package.main_part("word/document.xml")
     levels = _HeadingLevels()
     numbering = _Numbering()
-    for part, reader in (("word/styles.xml", levels), ("word/numbering.xml", numbering)):
-        if part in parts:
-            _parse(archive, part, reader)
+    for kind, reader in (("styles", levels), ("numbering", numbering)):
+        part = package.related(main, kind, f"word/{kind}.xml")
+        if part is not None:
+            package.parse(part, reader, _local)
     lines = Lines()
     body = _Body(lines, levels, numbering)
-    _parse(archive, "word/document.xml", body)
-    for part in ("word/footnotes.xml", "word/endnotes.xml"):
-        if part in parts:
-            _parse(archive, part, body)
+    package.parse(main, body, _local)
+    for kind in ("footnotes", "endnotes"):
+        part = package.related(main, kind, f"word/{kind}.xml")
+        if part is not None:
+            package.parse(part, body, _local)
     return lines.text()
-
-
-class _Reader:
-    """The callbacks for a part's elements, by their names within WordprocessingML."""
-
-    def start(self, name: str, attributes: Attributes) -> None:
-        """Take the start of an element."""
-
-    def end(self, name: str) -> None:
-        """Take the end of an element."""
-
-    def characters(self, text: str) -> None:
-        """Take a piece of an element's text."""
 
 
 _NAMESPACES = (
@@ -75,26 +36,6 @@ _NAMESPACES = (
     "http://purl.oclc.org/ooxml/wordprocessingml/main ",
     "http://schemas.openxmlformats.org/markup-compatibility/2006 ",
 )
-
-
-def _parse(archive: zipfile.ZipFile, part: str, reader: _Reader) -> None:
-    if archive.getinfo(part).compress_type not in {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}:
-        raise VerdictError(Verdict.DAMAGED)
-    parser = expat.ParserCreate(namespace_separator=" ")
-    parser.buffer_text = True
-    # DOCX has no document types (ECMA-376, part 2), and so no entities that could grow.
-    parser.StartDoctypeDeclHandler = _refuse
-    parser.StartElementHandler = lambda name, attributes: reader.start(
-        _local(name), {_local(key): value for key, value in attributes.items()}
-    )
-    parser.EndElementHandler = lambda name: reader.end(_local(name))
-    parser.CharacterDataHandler = reader.characters
-    with archive.open(part) as file:
-        parser.ParseFile(file)
-
-
-def _refuse(*_: object) -> NoReturn:
-    raise VerdictError(Verdict.DAMAGED)
 
 
 def _local(name: str) -> str:
@@ -105,7 +46,7 @@ def _local(name: str) -> str:
     return name
 
 
-class _HeadingLevels(_Reader):
+class _HeadingLevels(Reader):
     """The levels of headings' styles, independent of the language of their names."""
 
     def __init__(self) -> None:
@@ -125,7 +66,7 @@ class _HeadingLevels(_Reader):
             self.of_style.setdefault(self._style, int(value) + 1)
 
 
-class _Numbering(_Reader):
+class _Numbering(Reader):
     """The numbering of lists."""
 
     def __init__(self) -> None:
@@ -174,7 +115,7 @@ _CHARACTERS = {"tab": "\t", "br": "\n", "cr": "\n", "noBreakHyphen": "-"}
 """A tab stop is also a `tab`, at a paragraph's start, where white space is dropped."""
 
 
-class _Body(_Reader):
+class _Body(Reader):
     """The paragraphs and tables of a body or of notes."""
 
     def __init__(self, lines: Lines, levels: _HeadingLevels, numbering: _Numbering) -> None:

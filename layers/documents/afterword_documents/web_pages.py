@@ -19,7 +19,12 @@ _BLOCKS = {
 }
 
 
-def text(page: str) -> str:
+def text(content: bytes) -> str:
+    """Return the visible text of a page in UTF-8; raise VerdictError for a text too long."""
+    return page_text(content.decode())
+
+
+def page_text(page: str) -> str:
     """Return the visible text of a page; raise VerdictError for a text that is too long."""
     reader = _Reader()
     reader.feed(page)

@@ -7,11 +7,12 @@ PDF is a PDF, whose fault the worker finds.
 import csv
 import json
 import re
-from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE
-from collections.abc import Iterator
 from itertools import islice
-from struct import Struct
 from typing import Never
+
+from afterword.files import signatures
+from afterword.files.archives import Archive
+from afterword.files.encodings import view_text
 
 TEXT = "text/plain"
 MARKDOWN = "text/markdown"
@@ -32,6 +33,8 @@ UNKNOWN = "application/octet-stream"
 TEXTS = frozenset({TEXT, MARKDOWN, CSV, JSON, HTML})
 DOCUMENTS = TEXTS | {PDF, DOCX}
 IMAGES = frozenset({PNG, JPEG, GIF, WEBP})
+NAMES = "text, Markdown, HTML, PDF, DOCX, CSV, JSON"
+"""The types of DOCUMENTS, for messages."""
 
 
 def detect(content: bytes) -> str:
@@ -39,33 +42,27 @@ def detect(content: bytes) -> str:
     if not content:
         return EMPTY
     for magic, media_type in _MAGIC:
-        if content.startswith(magic):
+        if magic.match(content):
             return media_type
-    if content.startswith(b"RIFF") and content[8:12] == b"WEBP":
-        return WEBP
     if content.startswith(b"PK\x03\x04"):
-        return DOCX if set(_zip_names(content)) >= _DOCX_PARTS else UNKNOWN
-    text = decode_text(content)
+        return _zipped_type(Archive(content))
+    if content.startswith(_COMPOUND) or signatures.find(content) is not None:
+        return UNKNOWN
+    text = None if _is_late_pdf(content) else view_text(content)
     if text is not None:
         return _text_type(text)
-    # Readers of PDF accept other bytes before the mark; a text with the mark is a text.
     return PDF if b"%PDF-" in content[:_PDF_START] else UNKNOWN
 
 
-def decode_text(content: bytes) -> str | None:
-    """Return a text's characters, without the byte order mark; None for bytes of no text.
+def _is_late_pdf(content: bytes) -> bool:
+    """Whether other bytes stand before the mark of a PDF, as its readers accept.
 
-    Text is UTF-8, or UTF-16 with a byte order mark. Its only control characters are tabs, line ends
-    and form feeds.
+    A text with the mark is a text.
     """
-    encoding = "utf-16" if content.startswith((BOM_UTF16_LE, BOM_UTF16_BE)) else "utf-8"
-    try:
-        text = content.removeprefix(BOM_UTF8).decode(encoding)
-    except UnicodeDecodeError:
-        return None
-    if encoding == "utf-16":
-        content = text.encode()
-    return None if content.translate(None, _NOT_CONTROLS) else text
+    start = content[:_PDF_START]
+    if b"%PDF-" not in start:
+        return False
+    return b"\0" in content or (b"\n%PDF-" in start and b"endobj" in content)
 
 
 def is_csv(text: str) -> bool:
@@ -74,39 +71,44 @@ def is_csv(text: str) -> bool:
 
 
 _MAGIC = (
-    (b"%PDF-", PDF),
-    (b"\x89PNG\r\n\x1a\n", PNG),
-    (b"\xff\xd8\xff", JPEG),
-    (b"GIF87a", GIF),
-    (b"GIF89a", GIF),
+    (re.compile(rb"%PDF-"), PDF),
+    (re.compile(rb"\x89PNG\r\n\x1a\n"), PNG),
+    (re.compile(rb"\xff\xd8\xff"), JPEG),
+    (re.compile(rb"GIF8[79]a"), GIF),
+    (re.compile(rb"(?s)RIFF....WEBP"), WEBP),
 )
 _PDF_START = 1_024
-_NOT_CONTROLS = b"\t\n\f\r" + bytes(range(32, 256))
+_COMPOUND = b"\xd0\xcf\x11\xe0"  # old Office files, and new ones with a password
 
-# --- zip archives: names alone, nothing is unpacked -----------------------------------------------
+# --- zip archives: the content types of OOXML, whatever its parts are called ----------------------
 
-_DOCX_PARTS = {b"[Content_Types].xml", b"word/document.xml"}
-_MAX_PARTS = 10_000
-"""Names that are read; Word's documents have tens."""
-_END = Struct("<4s4xHHIIH")
-_ENTRY = Struct("<4s24xHHH12x")
+_MAX_TYPES = 1_000_000
+"""Bytes of the list of content types that are read."""
+_CONTENT_TYPE = re.compile(r"""\bContentType\s*=\s*["']\s*([^"']{1,150})""")
+_OFFICE_TYPES = (
+    (
+        re.compile(
+            r"application/vnd\.(?:openxmlformats-officedocument\.wordprocessingml|ms-word)\."
+            r"(?:document|template)(?:\.macroEnabled)?\.main\+xml",
+            re.IGNORECASE,
+        ),
+        DOCX,
+    ),
+)
+"""Content types of main parts. Templates and files with macros have the same parts."""
+_OFFICE_PARTS = (("word/document.xml", DOCX),)
+"""Usual names of main parts, for archives whose list of content types lacks them."""
 
 
-def _zip_names(content: bytes) -> Iterator[bytes]:
-    """Return the names in a zip archive's directory, up to its first fault."""
-    end = content.rfind(b"PK\x05\x06", max(0, len(content) - _END.size - 65_535))
-    if end < 0 or end + _END.size > len(content):
-        return
-    _, _, count, _, at, _ = _END.unpack_from(content, end)
-    for _ in range(min(count, _MAX_PARTS)):
-        if at + _ENTRY.size > end:
-            return
-        mark, name, extra, comment = _ENTRY.unpack_from(content, at)
-        if mark != b"PK\x01\x02":
-            return
-        at += _ENTRY.size
-        yield content[at : at + name]
-        at += name + extra + comment
+def _zipped_type(archive: Archive) -> str:
+    if "[content_types].xml" not in archive:
+        return UNKNOWN
+    types = view_text(archive.start("[content_types].xml", _MAX_TYPES)) or ""
+    for found in _CONTENT_TYPE.finditer(types):
+        for pattern, media_type in _OFFICE_TYPES:
+            if pattern.fullmatch(found[1].strip()):
+                return media_type
+    return next((media_type for part, media_type in _OFFICE_PARTS if part in archive), UNKNOWN)
 
 
 # --- texts: JSON, HTML, CSV, Markdown, or just text -----------------------------------------------
