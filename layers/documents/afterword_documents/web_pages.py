@@ -1,5 +1,6 @@
 """The text of an HTML page, parsed as a stream, without a tree."""
 
+from collections.abc import Set
 from html.parser import HTMLParser
 
 from afterword_documents.lines import Kind, Lines, Part
@@ -24,17 +25,21 @@ def text(content: bytes) -> str:
     return page_text(content.decode())
 
 
-def page_text(page: str) -> str:
-    """Return the visible text of a page; raise VerdictError for a text that is too long."""
-    reader = _Reader()
+def page_text(page: str, *, titled: bool = True) -> str:
+    """Return the visible text of a page, with its title if `titled`.
+
+    Raises VerdictError for a text that is too long.
+    """
+    reader = _Reader(set() if titled else {"title"})
     reader.feed(page)
     reader.close()
     return reader.text()
 
 
 class _Reader(HTMLParser):
-    def __init__(self) -> None:
+    def __init__(self, skipped: Set[str] = frozenset()) -> None:
         super().__init__(convert_charrefs=True)
+        self._skipped_tags = _SKIPPED | skipped
         self._lines = Lines()
         self._text: list[str] = []
         self._mark = ""
@@ -50,7 +55,7 @@ class _Reader(HTMLParser):
         return self._lines.text()
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        if tag in _SKIPPED:
+        if tag in self._skipped_tags:
             self._skipped.append(tag)
         if self._skipped:
             return
