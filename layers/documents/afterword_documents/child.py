@@ -31,6 +31,7 @@ def run(media_type: str, memory: int, seconds: int) -> None:
 
 def limit(memory: int, seconds: int) -> None:
     """Give up, for good, all rights that parsing does not need."""
+    sys.meta_path.clear()  # a module that is not there yet, such as an encoding's, is just missing
     for what, most in (
         (resource.RLIMIT_AS, memory),
         (resource.RLIMIT_CPU, seconds),  # for the case that the parent is gone
@@ -50,6 +51,13 @@ _PARSERS = {
     "text/plain": "detection",
     "text/html": "web_pages",
     "application/vnd.openxmlformats-officedocument.wordprocessingml.document": "docx",
+    "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet": "xlsx",
+    "application/vnd.openxmlformats-officedocument.presentationml.presentation": "pptx",
+    "application/vnd.oasis.opendocument.text": "odt",
+    "application/rtf": "rtf",
+    "application/epub+zip": "epub",
+    "message/rfc822": "attachments",
+    "application/mbox": "attachments",
 }
 """The module of each media type's parser: its function `text` takes the document's bytes."""
 

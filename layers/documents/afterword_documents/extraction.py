@@ -99,7 +99,7 @@ _SENTENCES = {
         " send the part that matters."
     ),
     Verdict.TOO_MANY_PAGES: (
-        f"The document has more than {MAX_PAGES:,} pages: send those that matter."
+        f"The document has more than {MAX_PAGES:,} pages, sheets or mails: send those that matter."
     ),
     Verdict.UNPACKS_TOO_BIG: (
         f"The document unpacks to more than {MAX_UNPACKED_BYTES // 1_000_000} MB:"

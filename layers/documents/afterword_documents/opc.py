@@ -144,6 +144,12 @@ def _without_namespace(name: str) -> str:
     return name.rpartition(" ")[2]
 
 
+def with_relationships(name: str) -> str:
+    """Return a name without its namespace; `r:` stands before those of relationships."""
+    namespace, _, own = name.rpartition(" ")
+    return f"r:{own}" if namespace.endswith("/relationships") else own
+
+
 class _Relationships(Reader):
     """The relationships of a part: those to others in its package."""
 

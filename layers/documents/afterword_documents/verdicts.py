@@ -6,6 +6,8 @@ MAX_CHARACTERS = 1_000_000
 """Characters of a document's text: about 250,000 tokens, more than most models take."""
 MAX_PAGES = 1_000
 """Pages of a PDF: a thousand full pages have more text than MAX_CHARACTERS."""
+MAX_PARTS = 1_000
+"""Sheets, slides, mails or pages of a document: as with pages of a PDF."""
 MAX_UNPACKED_BYTES = 100_000_000
 """Unpacked bytes of a DOCX: Word's own documents stay far below, bombs go far beyond."""
 

@@ -1,6 +1,7 @@
 """The text of an HTML page, parsed as a stream, without a tree."""
 
 import re
+from collections.abc import Set
 from html.parser import HTMLParser
 from typing import override
 
@@ -52,17 +53,20 @@ def text(content: bytes) -> str:
 
 
 def page_text(page: str, *, titled: bool = True) -> str:
-    """Return the visible text of a page; raise VerdictError for a text that is too long."""
-    reader = _Reader(_SKIPPED if titled else _SKIPPED | {"title"})
+    """Return the visible text of a page, with its title if `titled`.
+
+    Raises VerdictError for a text that is too long.
+    """
+    reader = _Reader(set() if titled else {"title"})
     reader.feed(_HEADERS.sub("", page, count=1))
     reader.close()
     return reader.text()
 
 
 class _Reader(HTMLParser):
-    def __init__(self, skipped: set[str]) -> None:
+    def __init__(self, skipped: Set[str] = frozenset()) -> None:
         super().__init__(convert_charrefs=True)
-        self._names_to_skip = skipped
+        self._skipped_tags = _SKIPPED | skipped
         self._lines = Lines()
         self._text: list[str] = []
         self._mark = ""
@@ -99,7 +103,7 @@ class _Reader(HTMLParser):
             if tag not in _VOID and len(self._foreign) < _MAX_FOREIGN:
                 self._foreign.append(tag)
             return
-        if tag in self._names_to_skip:
+        if tag in self._skipped_tags:
             self._skipped.append(tag)
         if self._skipped:
             return

@@ -10,7 +10,7 @@ import re
 from itertools import islice
 from typing import Never
 
-from afterword.files import signatures
+from afterword.files import mails, signatures
 from afterword.files.archives import Archive
 from afterword.files.encodings import view_text
 
@@ -21,6 +21,13 @@ JSON = "application/json"
 HTML = "text/html"
 PDF = "application/pdf"
 DOCX = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
+XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+PPTX = "application/vnd.openxmlformats-officedocument.presentationml.presentation"
+ODT = "application/vnd.oasis.opendocument.text"
+RTF = "application/rtf"
+EPUB = "application/epub+zip"
+EML = "message/rfc822"
+MBOX = "application/mbox"
 PNG = "image/png"
 JPEG = "image/jpeg"
 GIF = "image/gif"
@@ -31,9 +38,11 @@ UNKNOWN = "application/octet-stream"
 """All other files."""
 
 TEXTS = frozenset({TEXT, MARKDOWN, CSV, JSON, HTML})
-DOCUMENTS = TEXTS | {PDF, DOCX}
+DOCUMENTS = TEXTS | {PDF, DOCX, XLSX, PPTX, ODT, RTF, EPUB, EML, MBOX}
 IMAGES = frozenset({PNG, JPEG, GIF, WEBP})
-NAMES = "text, Markdown, HTML, PDF, DOCX, CSV, JSON"
+NAMES = (
+    "text, Markdown, HTML, PDF, DOCX, XLSX, PPTX, ODT, RTF, EPUB, mails (EML, MBOX), CSV, JSON"
+)
 """The types of DOCUMENTS, for messages."""
 
 
@@ -46,6 +55,10 @@ def detect(content: bytes) -> str:
             return media_type
     if content.startswith(b"PK\x03\x04"):
         return _zipped_type(Archive(content))
+    if mails.is_mailbox(content):
+        return MBOX
+    if mails.is_mail(content):
+        return EML
     if content.startswith(_COMPOUND) or signatures.find(content) is not None:
         return UNKNOWN
     text = None if _is_late_pdf(content) else view_text(content)
@@ -65,11 +78,17 @@ def _is_late_pdf(content: bytes) -> bool:
     return b"\0" in content or (b"\n%PDF-" in start and b"endobj" in content)
 
 
+def is_csv(text: str) -> bool:
+    """Whether a text's first rows are those of a CSV."""
+    return _is_csv(text[:_SAMPLE], cut=len(text) > _SAMPLE)
+
+
 _MAGIC = (
     (re.compile(rb"%PDF-"), PDF),
     (re.compile(rb"\x89PNG\r\n\x1a\n"), PNG),
     (re.compile(rb"\xff\xd8\xff"), JPEG),
     (re.compile(rb"GIF8[79]a"), GIF),
+    (re.compile(rb"(?:\xef\xbb\xbf)?\s{0,16}\{\\rtf"), RTF),
     (re.compile(rb"(?s)RIFF....WEBP"), WEBP),
 )
 _PDF_START = 1_024
@@ -89,13 +108,45 @@ _OFFICE_TYPES = (
         ),
         DOCX,
     ),
+    (
+        re.compile(
+            r"application/vnd\.(?:openxmlformats-officedocument\.spreadsheetml|ms-excel)\."
+            r"(?:sheet|template)(?:\.macroEnabled)?\.main\+xml",
+            re.IGNORECASE,
+        ),
+        XLSX,
+    ),
+    (
+        re.compile(
+            r"application/vnd\.(?:openxmlformats-officedocument\.presentationml|ms-powerpoint)\."
+            r"(?:presentation|template|slideshow)(?:\.macroEnabled)?\.main\+xml",
+            re.IGNORECASE,
+        ),
+        PPTX,
+    ),
 )
 """Content types of main parts. Templates and files with macros have the same parts."""
-_OFFICE_PARTS = (("word/document.xml", DOCX),)
+_OFFICE_PARTS = (
+    ("word/document.xml", DOCX),
+    ("xl/workbook.xml", XLSX),
+    ("ppt/presentation.xml", PPTX),
+)
 """Usual names of main parts, for archives whose list of content types lacks them."""
 
 
+_OTHER_TYPES = {
+    ODT: ODT,
+    f"{ODT}-template": ODT,
+    EPUB: EPUB,
+}
+"""Types of packages by what their part `mimetype` says."""
+_MAX_NAME = 100
+
+
 def _zipped_type(archive: Archive) -> str:
+    named = archive.start("mimetype", _MAX_NAME).decode("ascii", "replace").strip()
+    if named in _OTHER_TYPES:
+        return _OTHER_TYPES[named]
     if "[content_types].xml" not in archive:
         return UNKNOWN
     types = view_text(archive.start("[content_types].xml", _MAX_TYPES)) or ""

@@ -17,9 +17,7 @@ _OLD_OFFICE = (
 )
 """Streams in a compound file ([MS-CFB]), whose names are in UTF-16."""
 _ZIPPED = (
-    ("ppt/presentation.xml", "a PowerPoint presentation: save it as PDF"),
-    ("xl/workbook.xml", "an Excel workbook: save its sheets as CSV"),
-    ("xl/workbook.bin", "a binary Excel workbook (.xlsb): save its sheets as CSV"),
+    ("xl/workbook.bin", "a binary Excel workbook (.xlsb): save it as XLSX"),
     ("visio/document.xml", "a Visio drawing: save it as PDF"),
     ("fixeddocseq.fdseq", "an XPS document: save it as PDF"),
     ("index/document.iwa", "a Pages, Numbers or Keynote document: export it as DOCX or PDF"),
@@ -28,13 +26,11 @@ _ZIPPED = (
     ("meta-inf/manifest.mf", "a program"),
 )
 _OPEN_DOCUMENTS = (
-    ("opendocument.text", "an OpenDocument text: save it as DOCX"),
-    ("opendocument.spreadsheet", "an OpenDocument spreadsheet: save its sheets as CSV"),
-    ("opendocument.presentation", "an OpenDocument presentation: save it as PDF"),
+    ("opendocument.spreadsheet", "an OpenDocument spreadsheet: save it as XLSX"),
+    ("opendocument.presentation", "an OpenDocument presentation: save it as PPTX"),
     ("opendocument.graphics", "an OpenDocument drawing: save it as PDF"),
-    ("epub+zip", "an EPUB book: save it as HTML or text"),
 )
-"""Ends of the part `mimetype` of OpenDocument and EPUB."""
+"""Ends of the part `mimetype` of OpenDocument."""
 
 _SIGNATURES = tuple(
     (re.compile(pattern, re.DOTALL), kind)
@@ -96,7 +92,7 @@ _SIGNATURES = tuple(
         (rb".{60}(?:BOOKMOBI|TEXtREAd)", "a Kindle book: save it as EPUB or HTML"),
         (rb"\xffWPC", "a WordPerfect document: save it as DOCX"),
         (rb"\xdb\xa5.\x00", "an old Word document (.doc): save it as DOCX"),
-        (rb"\x09[\x00\x02\x04\x08][\x04-\x08]\x00", "an old Excel workbook (.xls): save it as CSV"),
+        (rb"\x09[\x00\x02\x04\x08][\x04-\x08]\x00", "an old Excel workbook (.xls): save it as XLSX"),
         (rb"%!PS|\xc5\xd0\xd3\xc6.\x00", "a PostScript document: save it as PDF"),
         (rb"bplist0", "a property list"),
         (rb"\xd4\xc3\xb2\xa1|\xa1\xb2\xc3\xd4\x00|\n\r\r\n", "a network recording"),
