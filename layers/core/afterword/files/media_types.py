@@ -203,19 +203,38 @@ def _refuse(name: str) -> Never:
 def _is_html(start: str, end: str) -> bool:
     """Whether a text begins as a page does, or begins and ends with tags.
 
-    Markdown may begin with a tag, but hardly ends with one.
+    Markdown may begin with a tag, but hardly ends with one. A server may write before a page that
+    is whole.
     """
-    start = re.sub(_BEFORE_HTML, "", start, count=1)
+    start = _after_prologue(start)
     if re.match(_PAGE, start):
         return True
-    return bool(re.match(_TAG, start)) and end.rstrip().endswith(">")
+    if re.match(_TAG, start) and end.rstrip().endswith(">"):
+        return True
+    page = re.search(_PAGE, start[:_MAX_BEFORE])
+    is_whole = re.search(_PAGE_END, end[-_MAX_AFTER:]) is not None
+    return page is not None and is_whole and "```" not in start[: page.start()]
 
 
-_BEFORE_HTML = r"\A\s*(?:<\?xml[^>]{0,200}\?>\s*)?(?:<!--(?s:.){0,2000}?-->\s*)?"
+def _after_prologue(start: str) -> str:
+    """Return a text after its comments and instructions."""
+    for _ in range(_MAX_COMMENTS):
+        start = start.lstrip()
+        end = next((mark for begin, mark in _PROLOGUE if start.startswith(begin)), None)
+        if end is None or end not in start:
+            break
+        start = start[start.index(end) + len(end) :]
+    return start
+
+
+_PROLOGUE = (("<!--", "-->"), ("<?", ">"))
+_MAX_COMMENTS, _MAX_BEFORE, _MAX_AFTER = 50, 8_192, 4_096
 _PAGE = r"(?i)<!doctype\s+html\b|<html[\s>]"
+_PAGE_END = r"(?i)</(?:html|body)\s*>"
 _TAG = (
-    r"(?i)<(?:head|title|meta|link|style|script|body|main|article|section|header|nav|div|p|h[1-6]|"
-    r"table|ul|ol|dl|blockquote|pre|span|a|b|i|strong|em|font|center|img|br)\b[^<>]{0,2000}>"
+    r"(?i)<(?:head|title|meta|link|style|script|body|main|article|section|header|footer|nav|aside|"
+    r"div|p|h[1-6]|table|tr|ul|ol|li|dl|blockquote|pre|span|a|b|i|u|strong|em|small|font|center|"
+    r"img|br|hr|form|figure|details|address|noscript)\b[^<>]{0,2000}>"
 )
 
 
