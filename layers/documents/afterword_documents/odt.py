@@ -66,7 +66,7 @@ _MIN_WORDS = 2
 class _Manifest(Reader):
     is_encrypted = False
 
-    def start(self, name: str, attributes: Attributes) -> None:
+    def start(self, name: str, _attributes: Attributes) -> None:
         if name == "manifest:encryption-data":
             self.is_encrypted = True
 
