@@ -129,13 +129,12 @@ class _Values:
                 return value
 
     def _show_number(self, value: str, style: int) -> str:
-        if not _NUMBER.fullmatch(value):
+        if not number_formats.is_number(value):
             return value
         number_format = self._styles.format_of(style)
         return number_formats.show(float(value), number_format, from_1904=self._from_1904)
 
 
-_NUMBER = re.compile(r"[-+]?(?:[0-9]{1,400}\.?[0-9]{0,400}|\.[0-9]{1,400})(?:[eE][-+]?[0-9]{1,3})?")
 _PLACE = re.compile(r"([A-Za-z]{1,3})[0-9]+")
 _INDEX = re.compile(r"[0-9]{1,9}")
 _MAX_FORMULA = 500
