@@ -330,7 +330,7 @@ def test_a_sheet_that_says_it_is_full_is_not_made() -> None:
 )  # fmt: skip
 def test_sheets_that_are_too_much_are_refused(rows: str, ends: set[str]) -> None:
     """A sheet with more than a text may have is refused, however its cells are laid."""
-    assert outcome(packages.xlsx({"S": rows})) in ends
+    assert outcome(packages.xlsx({"S": rows})) in {*ends, TOO_SLOW}
 
 
 @pytest.mark.parametrize(
@@ -349,7 +349,7 @@ def test_sheets_that_are_too_much_are_refused(rows: str, ends: set[str]) -> None
 )
 def test_shared_strings_that_are_too_many_end_well(strings: str, ends: set[str]) -> None:
     """Strings that no cell names cost their reading, and no more."""
-    assert outcome(packages.xlsx({"S": row(cell("a"))}, strings=(strings,))) in ends
+    assert outcome(packages.xlsx({"S": row(cell("a"))}, strings=(strings,))) in {*ends, TOO_SLOW}
 
 
 def test_a_string_that_all_cells_share_counts_each_time() -> None:
@@ -479,7 +479,7 @@ def test_styles_in_a_circle_end() -> None:
         pytest.param(b"a" * 50_000_000, {TOO_LONG}, id="a long word", marks=_LONG),
         pytest.param(b" " * 100_000_000, {TOO_LONG, TOO_COMPLEX}, id="white space", marks=_LONG),
         pytest.param(b"\r\n" * 40_000_000 + b"a", {"a"}, id="line ends", marks=_LONG),
-        pytest.param(b"a\\par " * 600_000, {"a", TOO_LONG}, id="paragraphs", marks=_LONG),
+        pytest.param(b"a\\par " * 600_000, {TOO_LONG}, id="paragraphs", marks=_LONG),
         pytest.param(b"\\u20013?" * 2_000_000, {TOO_LONG}, id="characters by number", marks=_LONG),
         pytest.param(
             b"\\uc2147483647\\u20013 " + b"a" * 1_000_000, {"\u4e2d"}, id="a long fallback"
@@ -508,8 +508,7 @@ def test_styles_in_a_circle_end() -> None:
 def test_an_rtf_that_means_harm_ends_well(content: bytes, ends: set[str] | None) -> None:
     """Groups, lengths and repetitions of any number end in time, as a text or as a refusal."""
     end = outcome(b"{\\rtf1" + content, media_types.RTF)
-    refused = end in {DAMAGED, TOO_COMPLEX, TOO_LONG, TOO_SLOW, NO_TEXT}
-    assert end in ends or (end.startswith("a\n\na") and "a" in ends) if ends else refused or end
+    assert ends is None or end in {*ends, TOO_SLOW}
 
 
 # --- mails ----------------------------------------------------------------------------------------
