@@ -103,7 +103,7 @@ _OFFICE_TYPES = (
     (
         re.compile(
             r"application/vnd\.(?:openxmlformats-officedocument\.wordprocessingml|ms-word)\."
-            r"(?:document|template)(?:\.macroEnabled)?\.main\+xml",
+            r"(?:document|template)(?:\.macroEnabled(?:Template)?)?\.main\+xml",
             re.IGNORECASE,
         ),
         DOCX,
@@ -111,7 +111,7 @@ _OFFICE_TYPES = (
     (
         re.compile(
             r"application/vnd\.(?:openxmlformats-officedocument\.spreadsheetml|ms-excel)\."
-            r"(?:sheet|template)(?:\.macroEnabled)?\.main\+xml",
+            r"(?:sheet|template)(?:\.macroEnabled(?:Template)?)?\.main\+xml",
             re.IGNORECASE,
         ),
         XLSX,
@@ -119,7 +119,7 @@ _OFFICE_TYPES = (
     (
         re.compile(
             r"application/vnd\.(?:openxmlformats-officedocument\.presentationml|ms-powerpoint)\."
-            r"(?:presentation|template|slideshow)(?:\.macroEnabled)?\.main\+xml",
+            r"(?:presentation|template|slideshow)(?:\.macroEnabled(?:Template)?)?\.main\+xml",
             re.IGNORECASE,
         ),
         PPTX,
