@@ -1,7 +1,7 @@
 """The text of an HTML page, parsed as a stream, without a tree."""
 
 import re
-from collections.abc import Set
+from collections.abc import Set as AbstractSet
 from html.parser import HTMLParser
 from typing import override
 
@@ -64,7 +64,7 @@ def page_text(page: str, *, titled: bool = True) -> str:
 
 
 class _Reader(HTMLParser):
-    def __init__(self, skipped: Set[str] = frozenset()) -> None:
+    def __init__(self, skipped: AbstractSet[str] = frozenset()) -> None:
         super().__init__(convert_charrefs=True)
         self._skipped_tags = _SKIPPED | skipped
         self._lines = Lines()

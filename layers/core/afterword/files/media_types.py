@@ -40,9 +40,7 @@ UNKNOWN = "application/octet-stream"
 TEXTS = frozenset({TEXT, MARKDOWN, CSV, JSON, HTML})
 DOCUMENTS = TEXTS | {PDF, DOCX, XLSX, PPTX, ODT, RTF, EPUB, EML, MBOX}
 IMAGES = frozenset({PNG, JPEG, GIF, WEBP})
-NAMES = (
-    "text, Markdown, HTML, PDF, DOCX, XLSX, PPTX, ODT, RTF, EPUB, mails (EML, MBOX), CSV, JSON"
-)
+NAMES = "text, Markdown, HTML, PDF, DOCX, XLSX, PPTX, ODT, RTF, EPUB, mails (EML, MBOX), CSV, JSON"
 """The types of DOCUMENTS, for messages."""
 
 
@@ -50,15 +48,11 @@ def detect(content: bytes) -> str:
     """Return the media type of a file, one of those above."""
     if not content:
         return EMPTY
-    for magic, media_type in _MAGIC:
-        if magic.match(content):
+    for is_of_type, media_type in _MAGIC:
+        if is_of_type(content):
             return media_type
     if content.startswith(b"PK\x03\x04"):
         return _zipped_type(Archive(content))
-    if mails.is_mailbox(content):
-        return MBOX
-    if mails.is_mail(content):
-        return EML
     if content.startswith(_COMPOUND) or signatures.find(content) is not None:
         return UNKNOWN
     text = None if _is_late_pdf(content) else view_text(content)
@@ -84,13 +78,16 @@ def is_csv(text: str) -> bool:
 
 
 _MAGIC = (
-    (re.compile(rb"%PDF-"), PDF),
-    (re.compile(rb"\x89PNG\r\n\x1a\n"), PNG),
-    (re.compile(rb"\xff\xd8\xff"), JPEG),
-    (re.compile(rb"GIF8[79]a"), GIF),
-    (re.compile(rb"(?:\xef\xbb\xbf)?\s{0,16}\{\\rtf"), RTF),
-    (re.compile(rb"(?s)RIFF....WEBP"), WEBP),
+    (re.compile(rb"%PDF-").match, PDF),
+    (re.compile(rb"\x89PNG\r\n\x1a\n").match, PNG),
+    (re.compile(rb"\xff\xd8\xff").match, JPEG),
+    (re.compile(rb"GIF8[79]a").match, GIF),
+    (re.compile(rb"(?:\xef\xbb\xbf)?\s{0,16}\{\\rtf").match, RTF),
+    (re.compile(rb"(?s)RIFF....WEBP").match, WEBP),
+    (mails.is_mailbox, MBOX),
+    (mails.is_mail, EML),
 )
+"""Tests of first bytes, with the types that they tell."""
 _PDF_START = 1_024
 _COMPOUND = b"\xd0\xcf\x11\xe0"  # old Office files, and new ones with a password
 

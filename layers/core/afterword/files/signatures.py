@@ -92,7 +92,10 @@ _SIGNATURES = tuple(
         (rb".{60}(?:BOOKMOBI|TEXtREAd)", "a Kindle book: save it as EPUB or HTML"),
         (rb"\xffWPC", "a WordPerfect document: save it as DOCX"),
         (rb"\xdb\xa5.\x00", "an old Word document (.doc): save it as DOCX"),
-        (rb"\x09[\x00\x02\x04\x08][\x04-\x08]\x00", "an old Excel workbook (.xls): save it as XLSX"),
+        (
+            rb"\x09[\x00\x02\x04\x08][\x04-\x08]\x00",
+            "an old Excel workbook (.xls): save it as XLSX",
+        ),
         (rb"%!PS|\xc5\xd0\xd3\xc6.\x00", "a PostScript document: save it as PDF"),
         (rb"bplist0", "a property list"),
         (rb"\xd4\xc3\xb2\xa1|\xa1\xb2\xc3\xd4\x00|\n\r\r\n", "a network recording"),
