@@ -572,11 +572,6 @@ def test_no_text_is_a_failure(work: Work, text: str) -> None:
         ('{"name": " "}', Reason.EMPTY_PLACEHOLDER, "The model left [name] empty."),
         ("{}", Reason.EMPTY_PLACEHOLDER, "The model left [name] empty."),
         ("Ada", Reason.INVALID_RESPONSE, "The model's output for the template is not JSON."),
-        (
-            '{"name": "\\ud83d"}',
-            Reason.INVALID_RESPONSE,
-            "The model's text for [name] has half of a surrogate pair.",
-        ),
     ],
 )
 def test_a_reply_with_a_hole_is_a_failure(
