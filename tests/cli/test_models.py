@@ -69,7 +69,7 @@ class ToldModel:
         )
 
     def describe_adaptations(self, model: str) -> Sequence[str]:
-        """Return what the questions so far have taught."""
+        """Return the adaptations that the questions so far have taught."""
         assert model == "test-model"
         return [self.learns[kind] for kind, _, _ in self.asked if kind in self.learns]
 
@@ -208,7 +208,9 @@ def test_what_a_model_cannot_leaves_the_rest(use: Use, afterword: Afterword) -> 
         pytest.param(ToldModel(stops={}), Verdict.NO, id="passes for whole"),
         pytest.param(
             ToldModel(
-                failures={"one_token": ModelRefusedError(Reason.OUTPUT_TRUNCATED, "It was cut.")}
+                failures={
+                    "one_token": ModelRefusedError(Reason.OUTPUT_TRUNCATED, "The answer was cut.")
+                }
             ),
             Verdict.YES,
             id="cut in its reasoning",
@@ -308,7 +310,7 @@ def test_wrong_options_are_usage_errors(
 
 
 def test_a_failure_of_the_worker_is_one_here() -> None:
-    """Whatever a model's answer is, a check ends with a verdict."""
+    """A check ends with a verdict, whatever the model answers."""
     failures: dict[str, Exception] = {
         "array": FailedError(Reason.UNREADABLE_FILE, "No."),
         "json": ModelUnavailableError("No."),
