@@ -11,11 +11,14 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from afterword.errors import AfterwordError
+from afterword.models.bedrock import BedrockModel
 from afterword.runtime.clients import Clients
 from afterword.runtime.settings import Settings
 from afterword.services import Services
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import typer
 
 ANNOUNCED = Path(__file__).parents[1] / ".local" / "dev.json"
@@ -41,6 +44,9 @@ _PARAMETERS = {
     "RetentionDays": "AFTERWORD_RETENTION_DAYS",
     "EventBusName": "AFTERWORD_EVENT_BUS",
     "FetchAllowed": "AFTERWORD_FETCH_ALLOWED",
+    "ModelProvider": "AFTERWORD_MODEL_PROVIDER",
+    "ModelBaseUrl": "AFTERWORD_MODEL_URL",
+    "ModelApiKeySecretArn": "AFTERWORD_MODEL_API_KEY_SECRET_ARN",
 }
 _CONFIG = Config(
     connect_timeout=5,
@@ -75,6 +81,13 @@ def find(target: Target) -> Services:
         return _embedded()
     session = boto3.Session(region_name=target.region, profile_name=target.profile)
     return _described(session, None, target.name)
+
+
+def bedrock(context: "typer.Context") -> BedrockModel:
+    """Return Amazon Bedrock without a stack, by the region and the profile before the command."""
+    target: Target = context.find_root().obj
+    session = boto3.Session(region_name=target.region, profile_name=target.profile)
+    return BedrockModel(Clients(_creator(session, None)).bedrock_runtime)
 
 
 def _embedded() -> Services:
@@ -128,12 +141,23 @@ def _described(session: boto3.Session, endpoint: str | None, name: str) -> Servi
         for name, variable in variables.items()
         if name in values
     }
+    return Services(Clients(_creator(session, endpoint)), Settings(environ), has_metrics=False)
+
+
+def _creator(session: boto3.Session, endpoint: str | None) -> "Callable[[str, Config], Any]":
+    """Return a maker of clients.
+
+    The timeouts of models are their own, and the embedded stack's Amazon Bedrock is the real one.
+    """
 
     def create(service: str, config: Config) -> Any:  # noqa: ANN401 - one of boto3's many clients
+        if service == "bedrock-runtime":
+            own = session if endpoint is None else boto3.Session()
+            return own.client("bedrock-runtime", config=config)
         config = config.merge(_config(endpoint))
         return session.client(service, endpoint_url=endpoint, config=config)  # type: ignore[call-overload] # the name of any service
 
-    return Services(Clients(create), Settings(environ), has_metrics=False)
+    return create
 
 
 def _config(endpoint: str | None) -> Config:

@@ -3,8 +3,10 @@
 import asyncio
 import json
 import shlex
+import threading
 from typing import Any
 
+from local.model_check import show_model
 from local.stack import Stack, run
 from local.terminal import say
 
@@ -28,9 +30,11 @@ async def command(port: int) -> int:
 
 
 async def until_stopped(stack: Stack) -> int:
-    """Say how to use the stack, and wait."""
+    """Say how to use the stack, and what its model can, and wait."""
     say("ready")
     print(introduction(stack), flush=True)
+    # A thread that does not keep Ctrl-C waiting for the model's answer.
+    threading.Thread(target=show_model, args=(stack.model,), daemon=True).start()
     await asyncio.Event().wait()
     return 0
 
