@@ -44,7 +44,10 @@ def text(content: bytes, read_file: ReadFile, depth: int = 0) -> str:
     for number, each in enumerate(mails):
         if number == MAX_PARTS:
             raise VerdictError(Verdict.TOO_MANY_PAGES)
-        _Mail(lines, read_file, depth).add(_parse(each))
+        try:
+            _Mail(lines, read_file, depth).add(_parse(each))
+        except TypeError as error:  # of the library, for parameters that are numbered in part
+            raise VerdictError(Verdict.DAMAGED) from error
     return lines.text()
 
 
