@@ -132,6 +132,7 @@ PUBLIC: dict[str, tuple[str, ...]] = {
         "unless.realtime",
     ),
     "handlers": (
+        "body_keys",
         "",
         "context_filters",
         "default_route",
