@@ -136,6 +136,13 @@ CASES = [
     Case("HTML: addresses", markup.to_html, lambda n: "https://a.." * n),
     Case("HTML: stars", markup.to_html, lambda n: "**a *" * n),
     Case("HTML: blank lines", markup.to_html, lambda n: " \n" * n),
+    Case("HTML: stars around links", markup.to_html, lambda n: "**[a](https://a" * n),
+    Case("text of HTML: tags", markup.to_text, lambda n: "<a" * n + ">"),
+    Case("text of HTML: one name", markup.to_text, lambda n: "<" + "a" * n + "<b>"),
+    Case("text of HTML: links", markup.to_text, lambda n: "<a href='b'>c" * n),
+    Case("text of HTML: addresses", markup.to_text, lambda n: "<a" + " href='" * n + ">"),
+    Case("text of HTML: lines", markup.to_text, lambda n: "<br>" * n + "a>"),
+    Case("text of HTML: signs", markup.to_text, lambda n: "<p>" + "&#1" * n + "</p>"),
     Case(
         "keys in bodies",
         lambda text: body_keys.find_body_key(text.encode()),

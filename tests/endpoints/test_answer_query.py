@@ -319,6 +319,23 @@ def test_a_sent_question_is_looked_for_with_the_next(ask: Ask) -> None:
     assert "Refunds are made in two weeks." in model.prompts[0].user
 
 
+def test_sent_html_is_told_as_text(ask: Ask) -> None:
+    """Turns that were shown as HTML come back as they were sent, and are told as their texts."""
+    shown = {"messageFormat": "html"}
+    answered = "**Fees** are at https://a.example/x."
+    first = chat(ask(saying(answered), query="Fees & more?", **shown))
+    plain = [{"sender": "user", "message": "a<b, c>d?"}, {"sender": "bot", "message": "No."}]
+    nothing = [{"sender": "user", "message": "Why?"}, {"sender": "bot", "message": "<p></p>"}]
+    sent = [*first["history"], *plain, *nothing]
+    model = saying("Yes.")
+    second = chat(ask(model, query="So?", chatDataJson={"history": sent}, **shown))
+    assert model.prompts[0].turns == (
+        ChatTurn(question="Fees & more?", answer=answered),
+        ChatTurn(question="a<b, c>d?", answer="No."),
+    )
+    assert second["history"][:-2] == sent
+
+
 def test_sent_turns_are_bounded() -> None:
     """The newest 100 pairs of 300,000 characters go to the worker, and none before a gap."""
     pairs = [
