@@ -142,6 +142,7 @@ PUBLIC: dict[str, tuple[str, ...]] = {
         "http",
         "json_members",
         "json_schema",
+        "outputs",
         "paging",
         "schedule",
         "sqs",

@@ -14,21 +14,16 @@ from typing import TYPE_CHECKING
 
 from afterword.errors import AfterwordError, InvalidRequestError, UnprocessableError
 from afterword.flows import inputs
-from afterword.generations import (
-    GONE,
-    Completion,
-    Generation,
-    Output,
-    Submission,
-)
+from afterword.generations import Generation, Submission
 from afterword.handlers import context_filters, failures, http
 from afterword.handlers.body_keys import API_KEY, check_body_keys, find_body_key
 from afterword.handlers.http import STATUSES, KeyPlace, Request, Response
 from afterword.handlers.json_members import read_object, write_scalar
+from afterword.handlers.outputs import render_output
 from afterword.knowledge import MAX_NAME
 from afterword.knowledge.selection import ContextFilterRequest, Knowledge
 from afterword.runtime import json_text
-from afterword.runtime.json_text import JsonText, render
+from afterword.runtime.json_text import render
 from afterword.tenants import StoredFlow
 from afterword.tenants.keys import ApiKey
 
@@ -166,12 +161,11 @@ def require_access(generation: Generation, key: ApiKey) -> Generation:
 def render_run(generation: Generation) -> Response:
     """Return the result of a generation after the wait; 504 for one that is not finished."""
     log_id = generation.id
-    if not generation.status.terminal:
-        message = f"The run takes longer: its result will be at /v1/logs/{log_id}."
-        return _render_run_error(HTTPStatus.GATEWAY_TIMEOUT, message, {"logId": log_id})
     if generation.completion is None:
-        return _render_failure(generation, {"logId": log_id})
-    result = _render_result(generation.completion)
+        later = f"The run takes longer: its result will be at /v1/logs/{log_id}."
+        problem = failures.explain(generation, "run") or later
+        return _render_run_error(generation, problem, {"logId": log_id})
+    result = render_output(generation.completion)
     answer: RunAnswer = {
         "code": 200,
         "message": "OK",
@@ -189,7 +183,10 @@ def render_log(generation: Generation) -> Response:
         "userId": json.loads(generation.external.get(USER, "null")),
         "rating": generation.rating or 0,
     }
-    if not generation.status.terminal:
+    problem = failures.explain(generation, "run")
+    if problem is not None:
+        return _render_run_error(generation, problem, {**run})
+    if generation.completion is None:
         running: RunningAnswer = {
             "code": 202,
             "message": "The run is not finished yet.",
@@ -197,9 +194,7 @@ def render_log(generation: Generation) -> Response:
             "results": run,
         }
         return Response(status=HTTPStatus.ACCEPTED, body=render(running))
-    if generation.completion is None:
-        return _render_failure(generation, {**run})
-    result = _render_result(generation.completion)
+    result = render_output(generation.completion)
     answer: LogAnswer = {
         "code": 200,
         "message": "OK",
@@ -232,10 +227,6 @@ def render_error(error: AfterwordError) -> Response:
     return Response(status=status, body=render(body))
 
 
-def _render_failure(generation: Generation, run: "Stopped") -> Response:
-    return _render_run_error(failures.choose_status(generation), _explain(generation), run)
-
-
 def _parse(request: Request) -> Mapping[str, object]:
     """Return the members of a body of JSON; raise like `json_text.parse_object`, `check_keys`."""
     values = json_text.parse_object(request.body).values
@@ -262,22 +253,10 @@ def _read_multipart_keys(request: Request) -> Sequence[str]:
     return [value for name, value in fields if name == API_KEY and isinstance(value, str) and value]
 
 
-def _render_run_error(status: HTTPStatus, message: str, run: "Stopped") -> Response:
+def _render_run_error(generation: Generation, message: str, run: "Stopped") -> Response:
+    status = failures.choose_status(generation)
     body: RunError = {"code": int(status), "message": message, "error": True, "results": run}
     return Response(status=status, body=render(body))
-
-
-def _render_result(completion: Completion) -> JsonText:
-    text = completion.text
-    return JsonText(render(text if completion.output is Output.STRING else json.loads(text)))
-
-
-def _explain(generation: Generation) -> str:
-    if generation.has_lost_result:
-        return f"gone: {GONE}"
-    if generation.reason is None:
-        return "The run was canceled."
-    return f"{generation.reason}: {generation.message}"
 
 
 def _build_submission(

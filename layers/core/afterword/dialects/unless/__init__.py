@@ -28,7 +28,6 @@ from afterword.errors import (
 from afterword.flows import inputs
 from afterword.flows.inputs import Input, Kind
 from afterword.generations import (
-    GONE,
     EarlierTurn,
     Generation,
     Source,
@@ -36,7 +35,7 @@ from afterword.generations import (
     Submission,
 )
 from afterword.generations.details import GenerationDetail
-from afterword.handlers import http, paging
+from afterword.handlers import failures, http, paging
 from afterword.handlers.body_keys import API_KEY, check_body_keys, find_body_key
 from afterword.handlers.http import STATUSES, KeyPlace, Request, Response
 from afterword.runtime import json_text
@@ -208,15 +207,11 @@ def render_accepted(generation_id: str) -> Response:
 
 def render_unanswered(generation: Generation) -> Response:
     """Return the state of a question without an answer, and the reason if there will be none."""
-    lost = generation.has_lost_result
-    status = _STATUSES[Status.FAILED if lost else generation.status]
+    status = _STATUSES[Status.FAILED if generation.has_lost_result else generation.status]
     body: AsyncAnswer = {"questionId": generation.id, "status": status}
-    if lost:
-        body["error"] = f"gone: {GONE}"
-    elif generation.status is Status.CANCELED:
-        body["error"] = "The question was canceled."
-    elif generation.status is Status.FAILED:
-        body["error"] = f"{generation.reason}: {generation.message}"
+    problem = failures.explain(generation, "question")
+    if problem is not None:
+        body["error"] = problem
     return Response(status=HTTPStatus.OK, body=render(body))
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from afterword.dialects import unless
 from afterword.dialects.unless import chat_data, markup
 from afterword.errors import InvalidRequestError
-from afterword.generations import GONE, Generation, Submission
+from afterword.generations import Generation, Submission
 from afterword.generations.details import GenerationDetail
 from afterword.generations.listings import Listings
 from afterword.handlers import failures
@@ -106,18 +106,11 @@ def render_answered(
 
 def render_unanswered(generation: Generation) -> Response:
     """Return the error of a question without an answer: 504 for one that is not finished."""
-    status = failures.choose_status(generation)
-    if not generation.status.terminal:
-        path = f"/api/v1/ai/async/answer?questionId={generation.id}"
-        error = f"The answer takes longer: it will be at {path}."
-    elif generation.has_lost_result:
-        error = f"gone: {GONE}"
-    elif generation.reason is None:
-        error = "The question was canceled."
-    else:
-        error = f"{generation.reason}: {generation.message}"
+    path = f"/api/v1/ai/async/answer?questionId={generation.id}"
+    later = f"The answer takes longer: it will be at {path}."
+    error = failures.explain(generation, "question") or later
     body: QuestionError = {"error": error, "questionId": generation.id}
-    return Response(status=status, body=render(body))
+    return Response(status=failures.choose_status(generation), body=render(body))
 
 
 def _parse_format(values: Mapping[str, object]) -> Format:
