@@ -132,6 +132,7 @@ PUBLIC: dict[str, tuple[str, ...]] = {
         "unless.realtime",
     ),
     "handlers": (
+        "body_keys",
         "",
         "context_filters",
         "default_route",
@@ -141,6 +142,7 @@ PUBLIC: dict[str, tuple[str, ...]] = {
         "http",
         "json_members",
         "json_schema",
+        "outputs",
         "paging",
         "schedule",
         "sqs",

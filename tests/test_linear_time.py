@@ -16,7 +16,7 @@ from afterword.errors import AfterwordError
 from afterword.files import media_types
 from afterword.flows import classes, flow, placeholders, schemas, templates
 from afterword.generations import AnswerToken, Completion
-from afterword.handlers import multipart
+from afterword.handlers import body_keys, multipart
 from afterword.knowledge import citations, passages, words
 from afterword.knowledge.ranking import Origin, Ranked
 from afterword.runtime import addresses, json_text
@@ -136,10 +136,22 @@ CASES = [
     Case("HTML: addresses", markup.to_html, lambda n: "https://a.." * n),
     Case("HTML: stars", markup.to_html, lambda n: "**a *" * n),
     Case("HTML: blank lines", markup.to_html, lambda n: " \n" * n),
+    Case("HTML: stars around links", markup.to_html, lambda n: "**[a](https://a" * n),
+    Case("text of HTML: tags", markup.to_text, lambda n: "<a" * n + ">"),
+    Case("text of HTML: one name", markup.to_text, lambda n: "<" + "a" * n + "<b>"),
+    Case("text of HTML: links", markup.to_text, lambda n: "<a href='b'>c" * n),
+    Case("text of HTML: addresses", markup.to_text, lambda n: "<a" + " href='" * n + ">"),
+    Case("text of HTML: lines", markup.to_text, lambda n: "<br>" * n + "a>"),
+    Case("text of HTML: signs", markup.to_text, lambda n: "<p>" + "&#1" * n + "</p>"),
     Case(
         "keys in bodies",
-        lambda text: unless._BODY_KEY.search(text.encode()),  # noqa: SLF001 - a pattern of ours
-        lambda n: '"apiKey"   : "a' * n,
+        lambda text: body_keys.find_body_key(text.encode()),
+        lambda n: "{" + '"apiKey"   : "aw_a' * n,
+    ),
+    Case(
+        "keys in forms",
+        lambda text: body_keys.find_body_key(text.encode()),
+        lambda n: "&apiKey=aw_a" * n + "=",
     ),
     Case("e-mail addresses", unless._EMAIL.fullmatch, lambda n: "a@" * n),  # noqa: SLF001 - a pattern of ours
     Case("preferences", native_generations._WAIT.fullmatch, lambda n: "wait" + " " * n),  # noqa: SLF001 - the same
