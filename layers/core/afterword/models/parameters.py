@@ -39,6 +39,7 @@ _SCHEMA_WORDS = any_of(
     r"to generate json\b",  # Groq, whose model wrote none
 )
 _SCHEMA_CODES = frozenset({"json_validate_failed", "invalid_json_schema"})
+_ANY_WORDS = any_of(r"handle the requested parameters\b")  # OpenRouter
 _THIS_SCHEMA = any_of(
     r"invalid (?:json )?schema",
     r"grammar\b",
@@ -59,6 +60,11 @@ def refused_parameters(detail: "ErrorDetail", sent: "Collection[str]") -> tuple[
     found = tuple(name for name in sent if _is_refused(detail, name))
     named = tuple(name for name in found if _names(detail.param, name))
     return named or found
+
+
+def refuses_any(detail: "ErrorDetail") -> bool:
+    """Whether an error refuses a parameter without naming one: for want of a provider."""
+    return bool(_ANY_WORDS.search(detail.words))
 
 
 def is_about_schema(detail: "ErrorDetail") -> bool:
