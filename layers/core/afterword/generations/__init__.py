@@ -77,6 +77,7 @@ class Reason(StrEnum):
     INVALID_RESPONSE = "invalid_response"
     MODEL_NOT_FOUND = "model_not_found"
     MODEL_ACCESS_DENIED = "model_access_denied"
+    MODEL_QUOTA_EXCEEDED = "model_quota_exceeded"
     OUTPUT_TRUNCATED = "output_truncated"
     EMPTY_OUTPUT = "empty_output"
     EMPTY_PLACEHOLDER = "empty_placeholder"
@@ -247,6 +248,7 @@ class AnswerToken:
 class Completion:
     """A finished text with its tokens. `model` is None where no model was called.
 
+    `estimated` says that the model's provider did not count all of the tokens.
     `sources` are the contents with passages in the prompt, the best first, each once. `tokens` are
     those of an answer whose prompt asked for log probabilities, and are never stored.
     """
@@ -259,6 +261,7 @@ class Completion:
     output: Output = Output.STRING
     sources: tuple[Source, ...] = ()
     tokens: tuple[AnswerToken, ...] = ()
+    estimated: bool = False
 
 
 class FeedbackKind(StrEnum):
