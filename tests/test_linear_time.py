@@ -14,8 +14,8 @@ from afterword.dialects.unless import markup
 from afterword.engine import prompting
 from afterword.errors import AfterwordError
 from afterword.files import media_types
-from afterword.flows import classes, flow, placeholders, schemas, templates
-from afterword.generations import AnswerToken, Completion
+from afterword.flows import classes, flow, outputs, placeholders, schemas, templates
+from afterword.generations import AnswerToken, Completion, Output
 from afterword.handlers import body_keys, multipart
 from afterword.knowledge import citations, passages, words
 from afterword.knowledge.ranking import Origin, Ranked
@@ -55,6 +55,21 @@ def choose(text: str) -> None:
     assert classes.finish_choice(json.loads(answer), completion, CLASSES) is not None
 
 
+LIST = flow.Step(name="list", prompt="x", output=Output.ARRAY)
+OBJECT = flow.Step(
+    name="object",
+    prompt="x",
+    output=Output.JSON,
+    output_schema={"type": "object", "properties": {"a": {"$ref": "#"}, "b": {"type": "array"}}},
+)
+
+
+def finish(text: str, step: flow.Step = LIST) -> None:
+    """Finish an answer of the model."""
+    completion = Completion(text=text, model="m", stop_reason="stop", tokens_in=1, tokens_out=1)
+    outputs.finish_answer(completion, step, None)
+
+
 class Case(NamedTuple):
     """A function, and a text that would take it long, repeated n times."""
 
@@ -92,6 +107,24 @@ CASES = [
     ),
     Case("classes: tokens", choose, lambda n: "{" * n),
     Case("classes: members", choose, lambda n: 'a": 1, "classification": "b", "' * (n // 10)),
+    Case("answers: brackets", finish, lambda n: "So: " + "[" * n),
+    Case("answers: arrays", finish, lambda n: "So: " + "[1]" * n),
+    Case("answers: lists", finish, lambda n: "So: " + "[1," * n),
+    Case("answers: objects", finish, lambda n: '{"a":' * n),
+    Case("answers: quotes", finish, lambda n: 'So: ["' + '\\"' * n),
+    Case("answers: strings", finish, lambda n: "So: [" + '"a" ' * n),
+    Case("answers: escapes", finish, lambda n: 'So: ["' + "\\" * n),
+    Case("answers: blanks", finish, lambda n: 'So: ["a",' + " " * n + "b"),
+    Case("answers: blanks and brackets", finish, lambda n: "[ " * n + " " * n),
+    Case("answers: commas", finish, lambda n: 'So: ["a"' + ", " * n + "]"),
+    Case("answers: fences", finish, lambda n: "```json\n" * n),
+    Case("answers: one array", finish, lambda n: 'So: ["' + "a" * n + '",]'),
+    Case("answers: halves of pairs", finish, lambda n: '["' + "\\ud83d" * n + '"]'),
+    Case(
+        "answers: texts of objects",
+        lambda text: finish(json.dumps({"a": text}), OBJECT),
+        lambda n: '{"b": 1, "a": {"b": "[1, 2' + ", 3" * n + ']"}}',
+    ),
     Case("templates: braces", templates.list_names, lambda n: "{" * n),
     Case("templates: open names", templates.list_names, lambda n: "{{a" * n),
     Case("placeholders: brackets", placeholders.parse_template, lambda n: "[" * n),

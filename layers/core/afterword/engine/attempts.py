@@ -14,10 +14,15 @@ from afterword import clock
 from afterword.errors import NotFoundError
 from afterword.flows import outputs, placeholders
 from afterword.flows.flow import read_stored_flow
-from afterword.generations import Completion, FailedError, Reason, Status
+from afterword.generations import Completion, FailedError, Reason, Status, explain_deadline
 from afterword.generations.claims import ModelCall, NotDueError, TokenUsage
 from afterword.knowledge import citations, selection
-from afterword.models import STOP, ModelTimedOutError, ModelUnavailableError
+from afterword.models import (
+    STOP,
+    ModelRefusedError,
+    ModelTimedOutError,
+    ModelUnavailableError,
+)
 from afterword.runtime import telemetry
 from afterword.runtime.deadline import Deadline
 from afterword.runtime.queue import MAX_DELAY_SECONDS, MessageOutcome, ids_to_redeliver
@@ -52,7 +57,6 @@ MIN_MODEL_SECONDS = 1.0
 """The least time until its deadline with which a generation still calls a model."""
 MIN_STEP_SECONDS = 20.0
 """The least time with which an attempt begins a further step; with less, another one does."""
-_PAST_DEADLINE = "It was not finished before its deadline."
 _OUT_OF_TIME = "The worker's invocation ended before the model answered."
 
 
@@ -181,6 +185,8 @@ class Worker:
         except ModelTimedOutError as error:
             return self._time_out(claim, message, error)
         except FailedError as error:
+            if isinstance(error, ModelRefusedError):
+                answer = error.spent
             spent = None if answer is None else _merge_steps(claim, answer)
             return self._fail(claim, error.reason, str(error), spent)
         return self._succeed(claim, _merge_steps(claim, completion))
@@ -224,7 +230,10 @@ class Worker:
         claim.calls.append(call)
         try:
             answer = self._model.generate(prompt, deadline.remaining())
-            call.answer = TokenUsage(prompt.model, answer.tokens_in, answer.tokens_out)
+            call.answer = _count(answer, prompt)
+        except ModelRefusedError as error:
+            call.answer = None if error.spent is None else _count(error.spent, prompt)
+            raise
         finally:
             call.until = clock.now()
         return answer
@@ -254,7 +263,7 @@ class Worker:
     ) -> MessageOutcome:
         """Requeue a generation and spend one of its failures; fail it with the last one."""
         if _seconds_until(claim.deadline_at) < MIN_MODEL_SECONDS:
-            return self._fail(claim, Reason.DEADLINE, _PAST_DEADLINE)
+            return self._fail(claim, Reason.DEADLINE, f"{explain_deadline(None)} {error}")
         if claim.failures + 1 >= MAX_FAILURES:
             return self._fail(claim, Reason.TIMED_OUT, str(error))
         return self._requeue(claim, message, error, failed=True)
@@ -322,7 +331,7 @@ class Worker:
 def _check(claim: "Claim") -> None:
     """Raise FailedError if an attempt is pointless."""
     if _seconds_until(claim.deadline_at) < MIN_MODEL_SECONDS:
-        raise FailedError(Reason.DEADLINE, _PAST_DEADLINE)
+        raise FailedError(Reason.DEADLINE, explain_deadline(claim.setback))
     if claim.gone:
         raise FailedError(
             Reason.INPUT_MISSING,
@@ -359,12 +368,17 @@ def _without_model(text: str) -> Completion:
     return Completion(text=text, model=None, stop_reason=STOP, tokens_in=0, tokens_out=0)
 
 
+def _count(answer: Completion, prompt: "Prompt") -> TokenUsage:
+    return TokenUsage(prompt.model, answer.tokens_in, answer.tokens_out)
+
+
 def _merge_steps(claim: "Claim", answer: Completion) -> Completion:
     """Return the answer with the tokens and the sources of the steps before it."""
     return replace(
         answer,
         tokens_in=answer.tokens_in + sum(result.tokens_in for result in claim.results),
         tokens_out=answer.tokens_out + sum(result.tokens_out for result in claim.results),
+        estimated=any(each.estimated for each in (*claim.results, answer)),
         sources=selection.merge_sources(
             source for each in (*claim.results, answer) for source in each.sources
         ),
