@@ -6,7 +6,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from afterword.models import ModelUnavailableError, provider
+from afterword.generations import Reason
+from afterword.models import ModelRefusedError, ModelUnavailableError, provider
 from afterword.models.bedrock import BedrockModel
 from afterword.models.openai import OpenAIModel
 from afterword.models.provider import API_KEY_SECONDS, SecretApiKey, UnknownProviderError
@@ -84,3 +85,24 @@ def test_a_key_that_cannot_be_read_is_tried_again(cut_off: Callable[[str], None]
     with pytest.raises(ModelUnavailableError) as unavailable:
         SecretApiKey(lambda: clients().secrets_manager, arn)()
     assert str(unavailable.value) == "The model's API key cannot be read."
+
+
+@pytest.mark.usefixtures("aws", "monotonic")
+@pytest.mark.parametrize(
+    ("stored", "key"), [("sk-1\n", "sk-1"), (" sk-1\r\n", "sk-1"), (" \n", None)]
+)
+def test_blanks_around_a_key_are_no_part_of_it(stored: str, key: str | None) -> None:
+    """A secret that was stored with a line end is the key without it; a blank one is no key."""
+    arn = clients().secrets_manager.create_secret(Name="k", SecretString=stored)["ARN"]
+    assert SecretApiKey(lambda: clients().secrets_manager, arn)() == key
+
+
+@pytest.mark.usefixtures("aws", "monotonic")
+@pytest.mark.parametrize("stored", ["sk-1\nsk-2", "sk-1\r\nX-Other: 1", "sk-é€"])
+def test_a_key_that_no_header_can_have_is_refused_unseen(stored: str) -> None:
+    """A secret that cannot be sent fails with a reason, and its text is in no message."""
+    arn = clients().secrets_manager.create_secret(Name="k", SecretString=stored)["ARN"]
+    with pytest.raises(ModelRefusedError) as refused:
+        SecretApiKey(lambda: clients().secrets_manager, arn)()
+    assert refused.value.reason is Reason.MODEL_ACCESS_DENIED
+    assert "sk-" not in str(refused.value)

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from afterword.models import ModelUnavailableError
+from afterword.generations import Reason
+from afterword.models import ModelRefusedError, ModelUnavailableError
 from afterword.models.bedrock import BedrockModel
 from afterword.models.openai import OpenAIModel
 from afterword.runtime.clients import POOL_SIZE
@@ -42,7 +43,7 @@ class SecretApiKey:
         self._read_until = 0.0
 
     def __call__(self) -> str | None:
-        """Return the key; raise ModelUnavailableError after a failed read."""
+        """Return the key; raise like read_api_key, or ModelUnavailableError after a failed read."""
         if self._secret_arn is not None and time.monotonic() >= self._read_until:
             try:
                 secret = self._secrets_manager().get_secret_value(SecretId=self._secret_arn)
@@ -50,7 +51,23 @@ class SecretApiKey:
                 raise ModelUnavailableError("The model's API key cannot be read.") from error
             self._value = secret["SecretString"]
             self._read_until = time.monotonic() + API_KEY_SECONDS
-        return self._value
+        return None if self._value is None else read_api_key(self._value)
+
+
+def read_api_key(text: str) -> str | None:
+    """Return the API key of a text as it was stored, often with a line end; None without one.
+
+    Raises ModelRefusedError for a key that no header can have: its error would show the key.
+    """
+    key = text.strip()
+    if not key:
+        return None
+    if not (key.isascii() and key.isprintable()):
+        raise ModelRefusedError(
+            Reason.MODEL_ACCESS_DENIED,
+            "The model's API key has characters that no key has: store it anew.",
+        )
+    return key
 
 
 def build_model(settings: "Settings", clients: "Clients") -> "Model":
