@@ -16,7 +16,13 @@ from afterword.flows import outputs, placeholders
 from afterword.flows.classes import ConfidenceSource
 from afterword.flows.flow import Class, Step
 from afterword.generations import Completion, FailedError, Output, Reason, SetbackReason
-from afterword.models import LENGTH, ModelError, ModelTimedOutError, ModelUnavailableError
+from afterword.models import (
+    LENGTH,
+    ModelError,
+    ModelRefusedError,
+    ModelTimedOutError,
+    ModelUnavailableError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,13 +37,14 @@ _MAIL = {
 }
 _CUT_TOKENS = 8
 """The most that a model may answer to a question with one token: servers count differently."""
-_URL_HINT = (
-    "Check the base URL, which ends with the API's version (…/v1), and that its server runs and can"
-    " be reached from this machine."
+_PLACE_HINT = (
+    "Check the base URL, which ends with the API's version (…/v1), or the region, and that this"
+    " machine reaches it."
 )
 _TRUNCATED_HINT = (
     "A model that reasons spends tokens on it: give each step of a flow a max_tokens of thousands."
 )
+_SAYS_SO = "an answer that is cut off says so"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,40 +180,30 @@ def not_asked(outcomes: "Sequence[Outcome]") -> list[str]:
 
 
 def _ask(model: "Model", name: str, question: Question, timeout: float) -> Outcome:
-    prompt = build_prompt(question.step, _MAIL, question.template, name)
+    step, template = question.step, question.template
+    prompt = build_prompt(step, _MAIL, template, name)
+    answer: Completion | None = None
+    failure: ModelError | FailedError | None = None
     started = time.monotonic()
     try:
         answer = model.generate(prompt, timeout)
-    except ModelError as error:
-        return Outcome(
-            check=question.check,
-            works=False,
-            seconds=time.monotonic() - started,
-            reason=_reason(error),
-            message=str(error),
-            hint=_remedy(error, question, timeout),
-            answered=False,
-        )
-    seconds = time.monotonic() - started
-    reason: str | None = None
-    try:
-        verdict = _judge(outputs.finish_answer(answer, question.step, question.template), question)
-    except FailedError as error:
-        if question.step.max_tokens == 1 and error.reason is Reason.OUTPUT_TRUNCATED:
-            verdict = _Verdict(f"an answer that is cut off says so. {_TRUNCATED_HINT}")
-        else:
-            reason = error.reason
-            verdict = _Verdict(_remedy(error, question, timeout), str(error))
+        verdict = _judge(outputs.finish_answer(answer, step, template), question)
+    except (ModelError, FailedError) as error:
+        failure = error
+        verdict = _judge_failure(error, question, timeout)
+        if isinstance(error, ModelRefusedError):
+            answer = error.spent
     return Outcome(
         check=question.check,
         works=verdict.message is None,
-        seconds=seconds,
-        tokens_in=answer.tokens_in,
-        tokens_out=answer.tokens_out,
-        estimated=answer.estimated,
-        reason=reason,
+        seconds=time.monotonic() - started,
+        tokens_in=None if answer is None else answer.tokens_in,
+        tokens_out=None if answer is None else answer.tokens_out,
+        estimated=answer is not None and answer.estimated,
+        reason=None if verdict.message is None or failure is None else _reason(failure),
         message=verdict.message,
         hint=verdict.hint,
+        answered=answer is not None,
     )
 
 
@@ -235,10 +232,21 @@ def _judge_cut(completion: Completion) -> _Verdict:
             "Texts that end too early look finished: give steps a max_tokens that is high enough.",
             "An answer that is cut off does not say so.",
         )
-    return _Verdict("an answer that is cut off says so")
+    return _Verdict(_SAYS_SO)
 
 
-def _reason(error: ModelError) -> str | None:
+def _judge_failure(error: ModelError | FailedError, question: Question, timeout: float) -> _Verdict:
+    """Return the verdict on what a generation would fail or wait with."""
+    if question.step.max_tokens == 1 and _is_truncated(error):
+        return _Verdict(f"{_SAYS_SO}, though without a text. {_TRUNCATED_HINT}")
+    return _Verdict(_remedy(error, question, timeout), str(error))
+
+
+def _is_truncated(error: ModelError | FailedError) -> bool:
+    return isinstance(error, FailedError) and error.reason is Reason.OUTPUT_TRUNCATED
+
+
+def _reason(error: ModelError | FailedError) -> str | None:
     match error:
         case FailedError():
             return error.reason
@@ -247,7 +255,7 @@ def _reason(error: ModelError) -> str | None:
     return None
 
 
-def _remedy(error: FailedError | ModelError, question: Question, timeout: float) -> str | None:
+def _remedy(error: ModelError | FailedError, question: Question, timeout: float) -> str | None:
     """Return what to do about a failure, beyond what its message says."""
     match error:
         case ModelTimedOutError():
@@ -263,7 +271,7 @@ def _remedy(error: FailedError | ModelError, question: Question, timeout: float)
         case ModelUnavailableError() if _is_throttled(error):
             return "The worker asks again until the deadline: repeat the check in a minute."
         case ModelUnavailableError():
-            return _URL_HINT
+            return _PLACE_HINT
         case FailedError():
             return _remedy_of(error.reason, question)
     return None
@@ -277,7 +285,7 @@ def _remedy_of(reason: Reason, question: Question) -> str | None:
         case Reason.MODEL_ACCESS_DENIED | Reason.MODEL_NOT_FOUND | Reason.MODEL_QUOTA_EXCEEDED:
             return None  # the message says what to do
         case Reason.INVALID_RESPONSE if is_text:
-            return _URL_HINT
+            return _PLACE_HINT
         case _:
             return question.without
 

@@ -9,6 +9,7 @@ import typer
 
 from afterword.errors import AfterwordError
 from afterword.models.openai import OpenAIModel
+from afterword.models.provider import read_api_key
 from afterword.runtime.clients import POOL_SIZE
 from cli import model_checks, stack
 from cli.arguments import AsJson
@@ -16,6 +17,7 @@ from cli.terminal import plain_log, result, result_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from enum import Enum
 
     from afterword.models import Model
     from afterword.services import Services
@@ -148,7 +150,7 @@ class _Given:
                     "must be an http or https URL, up to and including the version",
                     param_hint="--url",
                 )
-            model = OpenAIModel(url, lambda: self.api_key or None, POOL_SIZE)
+            model = OpenAIModel(url, lambda: read_api_key(self.api_key or ""), POOL_SIZE)
             return Checked(model, self._required_name(), _public(url))
         if provider == "openai":
             raise typer.BadParameter("must be given with the provider openai", param_hint="--url")
@@ -163,16 +165,16 @@ class _Given:
         return self._is_typed(option) or not self._names_stack()
 
     def _is_typed(self, option: str) -> bool:
-        return _source(self.context, option) == "COMMANDLINE"
+        return _name(self.context.get_parameter_source(option)) == "COMMANDLINE"
 
     def _names_stack(self) -> bool:
         root = self.context.find_root()
-        return any(_source(root, option) != "DEFAULT" for option in ("stack", "local"))
+        sources = (root.get_parameter_source(option) for option in ("stack", "local"))
+        return any(_name(source) != "DEFAULT" for source in sources)
 
 
-def _source(context: typer.Context, option: str) -> str:
+def _name(source: "Enum | None") -> str:
     """Return where the value of an option comes from, by the name that typer has for it."""
-    source = context.get_parameter_source(option)
     return "DEFAULT" if source is None else source.name
 
 

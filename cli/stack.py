@@ -128,7 +128,8 @@ def _embedded() -> Services:
         facts = None
     match facts:
         case {"endpoint": str(endpoint), "region": str(region), "stack": str(name), **more}:
-            return embedded(endpoint, region, name, more.get("bedrock"))
+            bedrock = more.get("bedrock")
+            return embedded(endpoint, region, name, bedrock if isinstance(bedrock, str) else None)
     raise StackError("No embedded stack is running: start one with `make dev`.")
 
 
