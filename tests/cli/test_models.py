@@ -458,7 +458,8 @@ class Bedrock:
 
     def answer(self, request: AWSPreparedRequest) -> tuple[int, dict[str, str], str]:
         """Answer a request."""
-        asked: dict[str, Any] = json.loads(request.body or "")
+        assert isinstance(request.body, str | bytes)
+        asked: dict[str, Any] = json.loads(request.body)
         self.requests.append(asked)
         self.urls.append(str(request.url))
         if self.refusal is not None:
