@@ -256,7 +256,7 @@ def _reason(error: ModelError | FailedError) -> str | None:
 
 
 def _remedy(error: ModelError | FailedError, question: Question, timeout: float) -> str | None:
-    """Return what to do about a failure, beyond what its message says."""
+    """Return the remedy of a failure that its message does not have; None without one."""
     match error:
         case ModelTimedOutError():
             return (

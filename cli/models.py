@@ -120,8 +120,8 @@ def check(  # noqa: PLR0913, PLR0917 - a command's options are its parameters
 class _Given:
     """The options that name a model.
 
-    Their variables are those of `make dev`. They count where no stack is named, and that of the
-    model's name only for an endpoint.
+    Their variables are those of `make dev`. Variables count where no stack is named, and that of
+    the model's name only for an endpoint.
     """
 
     context: typer.Context
@@ -209,7 +209,7 @@ def show(outcome: "Outcome") -> str:
 
 
 def conclude(outcomes: "Sequence[Outcome]", adaptations: "Sequence[str]") -> "Iterator[str]":
-    """Yield the lines after the outcomes: what was learned, and what was not asked."""
+    """Yield the lines after the outcomes: adaptations, and the checks that were not asked."""
     for sentence in adaptations:
         yield f"{'adapted':<10} {sentence}"
     if left := model_checks.not_asked(outcomes):

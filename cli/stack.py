@@ -172,7 +172,7 @@ def _described(session: boto3.Session, place: _Place, name: str) -> Services:
 
 
 def _creator(session: boto3.Session, place: _Place) -> Callable[[str, Config], Any]:
-    """Return what builds the clients; that of models keeps the worker's own timeouts."""
+    """Return the builder of clients; that of models keeps the worker's own timeouts."""
 
     def create(service: str, config: Config) -> Any:  # noqa: ANN401 - one of boto3's many clients
         endpoint = place.of(service)

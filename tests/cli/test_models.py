@@ -150,7 +150,7 @@ def refuse_system(request: Request) -> tuple[int, object] | None:
 def test_what_is_refused_is_done_without_and_said(
     afterword: Afterword, endpoint: Endpoint, refuse: model_endpoint.Refusal, adapted: str
 ) -> None:
-    """What the model refuses is renamed or left out, and everything works all the same."""
+    """A parameter that is refused is renamed or left out, and all answers come the same."""
     endpoint.refuse = refuse
     lines = answered(endpoint, afterword)
     assert lines.pop("adapted") == adapted
