@@ -150,11 +150,14 @@ class _Given:
                     "must be an http or https URL, up to and including the version",
                     param_hint="--url",
                 )
-            model = OpenAIModel(url, lambda: read_api_key(self.api_key or ""), POOL_SIZE)
+            model = OpenAIModel(url, self._read_api_key, POOL_SIZE)
             return Checked(model, self._required_name(), _public(url))
         if provider == "openai":
             raise typer.BadParameter("must be given with the provider openai", param_hint="--url")
         return None
+
+    def _read_api_key(self) -> str | None:
+        return read_api_key(self.api_key) if self.api_key else None
 
     def _required_name(self) -> str:
         if not self.name:

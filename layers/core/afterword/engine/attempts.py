@@ -185,7 +185,7 @@ class Worker:
         except ModelTimedOutError as error:
             return self._time_out(claim, message, error)
         except FailedError as error:
-            if isinstance(error, ModelRefusedError):
+            if isinstance(error, ModelRefusedError) and error.spent is not None:
                 answer = error.spent
             spent = None if answer is None else _merge_steps(claim, answer)
             return self._fail(claim, error.reason, str(error), spent)

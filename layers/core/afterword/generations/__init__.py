@@ -122,7 +122,7 @@ def explain_deadline(setback: Setback | None) -> str:
     if setback is None:
         return late
     code = f" ({setback.code})" if setback.code else ""
-    return f"{late} {_HELD_UP.get(setback.reason, "Its last attempt failed")}{code}."
+    return f"{late} {_HELD_UP.get(setback.reason, 'Its last attempt failed')}{code}."
 
 
 _HELD_UP: Mapping[SetbackReason, str] = {

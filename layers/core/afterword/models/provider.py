@@ -43,29 +43,30 @@ class SecretApiKey:
         self._read_until = 0.0
 
     def __call__(self) -> str | None:
-        """Return the key; raise like read_api_key, or ModelUnavailableError after a failed read."""
+        """Return the key, without the blanks around it.
+
+        Raises ModelUnavailableError after a failed read, and ModelRefusedError for a secret that
+        cannot be a key.
+        """
         if self._secret_arn is not None and time.monotonic() >= self._read_until:
             try:
                 secret = self._secrets_manager().get_secret_value(SecretId=self._secret_arn)
             except (BotoCoreError, ClientError) as error:
                 raise ModelUnavailableError("The model's API key cannot be read.") from error
-            self._value = secret["SecretString"]
+            self._value = read_api_key(secret.get("SecretString", ""))
             self._read_until = time.monotonic() + API_KEY_SECONDS
-        return None if self._value is None else read_api_key(self._value)
+        return self._value
 
 
-def read_api_key(text: str) -> str | None:
-    """Return the API key of a text as it was stored, often with a line end; None without one.
+def read_api_key(text: str) -> str:
+    """Return the key of a text as it was saved, often with a line end.
 
-    Raises ModelRefusedError for a key that no header can have: its error would show the key.
+    Raises ModelRefusedError for one that no header can have, whose error would show the key.
     """
     key = text.strip()
-    if not key:
-        return None
-    if not (key.isascii() and key.isprintable()):
+    if not key or not (key.isascii() and key.isprintable()):
         raise ModelRefusedError(
-            Reason.MODEL_ACCESS_DENIED,
-            "The model's API key has characters that no key has: store it anew.",
+            Reason.MODEL_ACCESS_DENIED, "The model's API key is no text that can be a key."
         )
     return key
 
