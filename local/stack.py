@@ -54,6 +54,7 @@ class Stack:
             "port": int(self.url.rpartition(":")[2]),
             "pids": {**self.pids, **pids},
             "model": {"kind": self.model.kind, "model": self.model.model, "url": self.model.url},
+            "bedrock": self.bedrock,
         }
 
 

@@ -53,14 +53,22 @@ class SecretApiKey:
                 secret = self._secrets_manager().get_secret_value(SecretId=self._secret_arn)
             except (BotoCoreError, ClientError) as error:
                 raise ModelUnavailableError("The model's API key cannot be read.") from error
-            value = secret.get("SecretString", "").strip()  # often saved with a line end
-            if not value or not (value.isascii() and value.isprintable()):
-                raise ModelRefusedError(
-                    Reason.MODEL_ACCESS_DENIED, "The model's API key is no text that can be a key."
-                )
-            self._value = value
+            self._value = read_api_key(secret.get("SecretString", ""))
             self._read_until = time.monotonic() + API_KEY_SECONDS
         return self._value
+
+
+def read_api_key(text: str) -> str:
+    """Return the key of a text as it was saved, often with a line end.
+
+    Raises ModelRefusedError for one that no header can have, whose error would show the key.
+    """
+    key = text.strip()
+    if not key or not (key.isascii() and key.isprintable()):
+        raise ModelRefusedError(
+            Reason.MODEL_ACCESS_DENIED, "The model's API key is no text that can be a key."
+        )
+    return key
 
 
 def build_model(settings: "Settings", clients: "Clients") -> "Model":
