@@ -3,7 +3,7 @@
 The class follows afterword.models.Model, which mypy checks where it is given to a Worker.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 
 from afterword.generations import Completion
 from afterword.models import STOP, Prompt
@@ -26,6 +26,10 @@ class FakeModel:
         self.prompts.append(prompt)
         self.timeouts.append(timeout)
         return self._answer(prompt)
+
+    def describe_adaptations(self, model: str) -> Sequence[str]:  # noqa: ARG002 - of the protocol
+        """Return nothing: it takes every prompt as it is."""
+        return ()
 
 
 def completion(text: str, stop_reason: str = STOP) -> Completion:
