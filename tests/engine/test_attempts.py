@@ -492,6 +492,9 @@ def test_the_model_is_awaited_until_the_deadline(work: Work, set_clock: SetClock
             set_clock.advance(seconds=timeout)
             raise ModelTimedOutError("The model did not answer in time.")
 
+        def describe_adaptations(self, _: str) -> tuple[str, ...]:
+            return ()
+
     assert work.run(Slow(), message) == []
     assert seconds == [pytest.approx(10.0, abs=0.5)]
     assert failure(work.get(message)) == (

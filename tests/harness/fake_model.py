@@ -3,7 +3,7 @@
 The class follows afterword.models.Model, which mypy checks where it is given to a Worker.
 """
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection
 
 from afterword.generations import Completion
 from afterword.models import STOP, Prompt
@@ -27,8 +27,8 @@ class FakeModel:
         self.timeouts.append(timeout)
         return self._answer(prompt)
 
-    def describe_adaptations(self, model: str) -> Sequence[str]:  # noqa: ARG002 - of the protocol
-        """Return nothing: it takes every prompt as it is."""
+    def describe_adaptations(self, _model: str) -> tuple[str, ...]:
+        """Return nothing: the model refuses no part of a request."""
         return ()
 
 

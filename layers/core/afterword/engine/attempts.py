@@ -16,10 +16,15 @@ from afterword.errors import AfterwordError, NotFoundError
 from afterword.flows import outputs, placeholders
 from afterword.flows.answers import UnusableError
 from afterword.flows.flow import read_stored_flow
-from afterword.generations import Completion, FailedError, Reason, Status
+from afterword.generations import Completion, FailedError, Reason, Status, explain_deadline
 from afterword.generations.claims import ModelCall, NotDueError, TokenUsage
 from afterword.knowledge import citations, selection
-from afterword.models import STOP, ModelRefusedError, ModelTimedOutError, ModelUnavailableError
+from afterword.models import (
+    STOP,
+    ModelRefusedError,
+    ModelTimedOutError,
+    ModelUnavailableError,
+)
 from afterword.runtime import telemetry
 from afterword.runtime.deadline import Deadline
 from afterword.runtime.queue import MAX_DELAY_SECONDS, MessageOutcome, ids_to_redeliver
@@ -55,7 +60,6 @@ MIN_MODEL_SECONDS = 1.0
 """The least time until its deadline with which a generation still calls a model."""
 MIN_STEP_SECONDS = 20.0
 """The least time with which an attempt begins a further step; with less, another one does."""
-_PAST_DEADLINE = "It was not finished before its deadline."
 _OUT_OF_TIME = "The worker's invocation ended before the model answered."
 
 
@@ -271,9 +275,9 @@ class Worker:
         claim.calls.append(call)
         try:
             answer = self._model.generate(prompt, deadline.remaining())
-            call.answer = TokenUsage(prompt.model, answer.tokens_in, answer.tokens_out)
+            call.answer = _count(answer, prompt)
         except ModelRefusedError as error:
-            call.answer = error.spent
+            call.answer = None if error.spent is None else _count(error.spent, prompt)
             raise
         finally:
             call.until = clock.now()
@@ -304,7 +308,7 @@ class Worker:
     ) -> MessageOutcome:
         """Requeue a generation and spend one of its failures; fail it with the last one."""
         if _seconds_until(claim.deadline_at) < MIN_MODEL_SECONDS:
-            return self._fail(claim, Reason.DEADLINE, _PAST_DEADLINE)
+            return self._fail(claim, Reason.DEADLINE, f"{explain_deadline(None)} {error}")
         if claim.failures + 1 >= MAX_FAILURES:
             return self._fail(claim, Reason.TIMED_OUT, str(error))
         return self._requeue(claim, message, error, failed=True)
@@ -372,7 +376,7 @@ class Worker:
 def _check(claim: "Claim") -> None:
     """Raise FailedError if an attempt is pointless."""
     if _seconds_until(claim.deadline_at) < MIN_MODEL_SECONDS:
-        raise FailedError(Reason.DEADLINE, _PAST_DEADLINE)
+        raise FailedError(Reason.DEADLINE, explain_deadline(claim.setback))
     if claim.gone:
         raise FailedError(
             Reason.INPUT_MISSING,
@@ -422,15 +426,14 @@ def _answer_of(error: AfterwordError) -> Completion | None:
     match error:
         case _UselessAnswerError():
             return error.answer
-        case ModelRefusedError(spent=TokenUsage() as spent):
-            return replace(
-                _without_model(""),
-                model=spent.model,
-                tokens_in=spent.tokens_in,
-                tokens_out=spent.tokens_out,
-            )
+        case ModelRefusedError():
+            return error.spent
         case _:
             return None
+
+
+def _count(answer: Completion, prompt: "Prompt") -> TokenUsage:
+    return TokenUsage(prompt.model, answer.tokens_in, answer.tokens_out)
 
 
 def _merge_steps(claim: "Claim", answer: Completion) -> Completion:
@@ -439,6 +442,7 @@ def _merge_steps(claim: "Claim", answer: Completion) -> Completion:
         answer,
         tokens_in=answer.tokens_in + sum(result.tokens_in for result in claim.results),
         tokens_out=answer.tokens_out + sum(result.tokens_out for result in claim.results),
+        estimated=any(each.estimated for each in (*claim.results, answer)),
         sources=selection.merge_sources(
             source for each in (*claim.results, answer) for source in each.sources
         ),

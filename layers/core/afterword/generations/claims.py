@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from afterword.errors import AfterwordError
-from afterword.generations import Completion, ContextFilter, EarlierTurn
+from afterword.generations import Completion, ContextFilter, EarlierTurn, Setback
 
 if TYPE_CHECKING:
     from afterword.files import StoredFile
@@ -54,7 +54,7 @@ class Claim:
     its place among the questions of its conversation. `calls` are this attempt's calls of models so
     far. `earlier` are the turns that its client has sent, None for those of its conversation.
     `gone` says that its inputs, or the results of steps, are gone from the bucket, and none of them
-    are here.
+    are here. `setback` is that of the attempt before; None without.
     """
 
     tenant: str
@@ -76,6 +76,7 @@ class Claim:
     notify: bool = False
     gone: bool = False
     earlier: tuple[EarlierTurn, ...] | None = None
+    setback: Setback | None = None
     calls: list[ModelCall] = field(default_factory=list, compare=False)
 
     @property

@@ -88,7 +88,7 @@ TOMBSTONE_ATTRIBUTES = frozenset(
 """The attributes of a deleted generation until it expires: those that count, and no text."""
 STALLED_ATTRIBUTES = (
     "pk", "tenant", "id", "status", "attempt", "created_at", "deadline_at", "due_at",
-    "lease_until", "next_at", "finished_at", "notify",
+    "lease_until", "next_at", "finished_at", "notify", "last_error",
 )  # fmt: skip
 """The attributes that the sweeper reads of an item: all that it decides by, and no text."""
 _FILE = "file-"
@@ -230,6 +230,7 @@ class Items:
             notify="notify" in item,
             gone=gone,
             earlier=_earlier(request),
+            setback=_setback(item),
         )
 
     def submission(self, item: Item) -> Submission:
@@ -290,6 +291,7 @@ class Items:
             title=item["title"]["S"] if "title" in item else None,
             tokens_in=tokens_in,
             tokens_out=tokens_out,
+            estimated="estimated" in item,
             gone=external is None or (completion is None and status is Status.SUCCEEDED),
             classifies="classifies" in item,
             feedback=read_feedback(item),
@@ -342,6 +344,7 @@ class Items:
             output=Output.stored(item["output"]["S"]) if "output" in item else Output.STRING,
             sources=_sources(item),
             answers=int(item["answer_count"]["N"]) if "answer_count" in item else 1,
+            estimated="estimated" in item,
         )
 
     def _text(
@@ -621,10 +624,11 @@ def read_dead_letter(item: Item) -> DeadLetter:
 
 def tokens_attributes(completion: Completion) -> dict[str, Value]:
     """Return the attributes of a completion's tokens."""
-    return {
+    attributes: dict[str, Value] = {
         "tokens_in": {"N": str(completion.tokens_in)},
         "tokens_out": {"N": str(completion.tokens_out)},
     }
+    return attributes | ({"estimated": {"BOOL": True}} if completion.estimated else {})
 
 
 def read_due_key(item: Item) -> DueKey:
@@ -654,6 +658,7 @@ def read_stalled(item: Item) -> Stalled:
         next_at=next_at,
         finished_at=finished_at,
         notify="notify" in item,
+        setback=_setback(item),
     )
 
 

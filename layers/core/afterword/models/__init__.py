@@ -6,7 +6,6 @@ from typing import Protocol
 
 from afterword.errors import AfterwordError
 from afterword.generations import Completion, FailedError, Reason, Setback, SetbackReason
-from afterword.generations.claims import TokenUsage
 
 STOP = "stop"
 """Stop reason: the model ended its answer."""
@@ -105,10 +104,10 @@ class ModelUnavailableError(ModelError):
 class ModelRefusedError(ModelError, FailedError):
     """A final refusal: an invalid request, or refused content.
 
-    `spent` are the tokens of an answer that came all the same; None without one.
+    `spent` is an answer that cannot be used, for its tokens alone; None where none came.
     """
 
-    def __init__(self, reason: Reason, message: str, spent: TokenUsage | None = None) -> None:
+    def __init__(self, reason: Reason, message: str, spent: Completion | None = None) -> None:
         super().__init__(reason, message)
         self.spent = spent
 

@@ -20,6 +20,7 @@ class Adaptation(StrEnum):
     NO_SYSTEM = "instructions go before the question: a system message is refused"
     ANY_TOOL = "a schema is asked for by any tool: a forced tool is refused"
     TOOL_BY_CHOICE = "a schema is offered as a tool: a tool choice is refused"
+    REASONS_FIRST = "its text begins with its reasoning: one that is cut before </think> is no text"
     NO_TOOL = "a schema is asked for in words alone: tools are refused"
 
 

@@ -35,7 +35,7 @@ def read_content(content: object) -> Content:
         case dict() if _is_part(content):
             parts = [_read_part(content)]
         case dict():
-            return Content(json.dumps(content, ensure_ascii=False))
+            return Content(_dump(content))
         case _:
             raise UnreadableContentError(type(content).__name__)
     return Content("".join(part.text for part in parts), "".join(part.refusal for part in parts))
@@ -56,6 +56,21 @@ def _read_part(part: object) -> Content:
         case {"text": str(text)} | {"text": {"value": str(text)}}:
             return Content(text)
         case {"citationsContent": {"content": list(cited)}}:  # Bedrock: a text with its sources
-            return Content("".join(_read_part(each).text for each in cited))
+            return Content("".join(_cited_text(each) for each in cited))
         case _:
             return Content("")
+
+
+def _cited_text(value: object) -> str:
+    match value:
+        case {"text": str(text)}:
+            return text
+        case _:
+            return ""
+
+
+def _dump(value: Mapping[str, object]) -> str:
+    try:
+        return json.dumps(value, ensure_ascii=False)
+    except RecursionError as error:
+        raise UnreadableContentError("nested too deeply") from error

@@ -80,12 +80,8 @@ def has_error(body: object) -> bool:
 def error_status(body: object, otherwise: int) -> int:
     """Return the HTTP status that a body names as its error's code; `otherwise` without one."""
     match body:
-        case [first, *_]:
-            return error_status(first, otherwise)
-        case {"error": dict(error)}:
-            return error_status(error, otherwise)
-        case dict():
-            numbers = (_number(body.get(name)) for name in _STATUSES)
+        case [{"error": dict(error)}, *_] | {"error": dict(error)} | dict(error):
+            numbers = (_number(error.get(name)) for name in _STATUSES)
             return next((number for number in numbers if number is not None), otherwise)
         case _:
             return otherwise

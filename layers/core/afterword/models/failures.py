@@ -1,5 +1,6 @@
 """The failure of a call, from a provider's error."""
 
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from afterword.generations import Reason
@@ -33,10 +34,13 @@ def build_failure(
 ) -> ModelUnavailableError | ModelRefusedError:
     """Return the failure of an error; `answered` is the clause before its status.
 
-    Its message has the telling code and the parameter, and never the error's words.
+    Its message has the telling code and the parameter, and never the error's words. A status that
+    is no error's stands for an answer that says nothing.
     """
     shown = show_error(detail)
-    message = f"{answered} {detail.status}" + (f" ({shown})." if shown else ".")
+    is_error = detail.status >= HTTPStatus.MULTIPLE_CHOICES
+    status = str(detail.status) if is_error else f"{detail.status} without a completion"
+    message = f"{answered} {status}" + (f" ({shown})." if shown else ".")
     cause = find_cause(detail)
     if cause in _FINAL:
         reason, advice = _FINAL[cause]
@@ -44,6 +48,6 @@ def build_failure(
     return ModelUnavailableError(
         message,
         retry_after,
-        code=telling_code(detail) or str(detail.status),
+        code=telling_code(detail) or (str(detail.status) if is_error else None),
         throttled=cause is Cause.THROTTLED,
     )

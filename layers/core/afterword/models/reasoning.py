@@ -14,7 +14,7 @@ _TAG = re.compile(
     r"|<\|(?P<word>begin|end)_of_thought\|>",
     re.IGNORECASE,
 )
-_FINAL = re.compile(r"<\|channel\|>\s*final\b[^<]{0,80}<\|message\|>|\bassistantfinal")
+_FINAL = re.compile(r"<\|channel\|>\s*final\b[^<]{0,80}<\|message\|>|assistantfinal")
 _CHANNEL = re.compile(
     r"\s*(?:<\|start\|>assistant)?<\|channel\|>|analysis(?=[\s\S]*assistantfinal)"
 )
@@ -25,10 +25,15 @@ _FENCE = "```"
 
 
 class Separated(NamedTuple):
-    """A text without its reasoning, and whether there was any."""
+    """A text without its reasoning.
+
+    - `reasoned` says whether there was any.
+    - `unopened` says that it began the text, and that its opening tag is not there.
+    """
 
     text: str
     reasoned: bool
+    unopened: bool = False
 
 
 def separate_reasoning(text: str) -> Separated:
@@ -42,9 +47,9 @@ def separate_reasoning(text: str) -> Separated:
     """
     if _CHANNEL.match(text):
         return Separated(_final_channel(text), reasoned=True)
-    left = _without_blocks(text)
+    left, unopened = _without_blocks(text)
     if left is not None:
-        return Separated(left.lstrip(), reasoned=True)
+        return Separated(left.lstrip(), reasoned=True, unopened=unopened)
     if _is_cut_opening(text):
         return Separated("", reasoned=True)
     return Separated(text, reasoned=False)
@@ -58,10 +63,10 @@ def _final_channel(text: str) -> str:
     return "" if last is None else _ENDS.sub("", text[last.end() :]).strip()
 
 
-def _without_blocks(text: str) -> str | None:
-    """Return the text without blocks; None if it has none."""
+def _without_blocks(text: str) -> tuple[str | None, bool]:
+    """Return the text without blocks, None if it has none, and whether the first was unopened."""
     kept: list[str] = []
-    found = False
+    found = unopened = False
     at = 0  # the start of the text that is neither kept nor dropped
     opened: re.Match[str] | None = None
     quoted = 0  # blocks that are a part of the text
@@ -72,7 +77,7 @@ def _without_blocks(text: str) -> str | None:
                 quoted = max(0, quoted - 1)
                 continue
             if opened is None:
-                kept = []
+                kept, unopened = [], unopened or not found
             found, opened, at = True, None, tag.end()
         elif opened is None:
             fences += text.count(_FENCE, max(at, counted), tag.start())
@@ -84,11 +89,9 @@ def _without_blocks(text: str) -> str | None:
                 continue
             kept.append(text[at : tag.start()])
             opened, at = tag, tag.start()
-    if opened is not None:
-        if not _begins_a_line(text, opened):
-            return "".join([*kept, text[at:]]) if found else None
-        return "".join(kept)
-    return "".join([*kept, text[at:]]) if found else None
+    if opened is not None and (_is_blank(kept) or _begins_a_line(text, opened)):
+        return "".join(kept), unopened
+    return ("".join([*kept, text[at:]]) if found else None), unopened
 
 
 def _closes(tag: re.Match[str]) -> bool:
@@ -101,6 +104,10 @@ def _is_quoted(text: str, tag: re.Match[str], *, both: bool) -> bool:
     """Whether a tag stands in quotes: by the character before it, or by those on both sides."""
     before = text[tag.start() - 1 : tag.start()]
     return before in _QUOTES and (not both or before == text[tag.end() : tag.end() + 1])
+
+
+def _is_blank(texts: list[str]) -> bool:
+    return not any(text.strip() for text in texts)
 
 
 def _begins_a_line(text: str, tag: re.Match[str]) -> bool:

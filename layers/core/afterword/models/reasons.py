@@ -41,6 +41,7 @@ _TOO_LONG_CODES = frozenset(
         "exceed_context_size_error",
         "input_too_long",
         "max_tokens_exceeded",
+        "max_tokens_per_request",
         "model_context_window_exceeded",
         "prompt_too_long",
         "request_too_large",
@@ -147,7 +148,8 @@ _TOO_LONG_WORDS = any_of(
     r"exceed(?:s|ed)? (?:your |the )?(?:model token limit|max_model_len)",  # Moonshot
     r"(?:reduce|shorten) (?:the length of |your |the )+(?:input|prompt|messages?)\b",
     r"(?:input|output)(?: or output)? tokens must be reduced\b",
-    r"max_new_tokens`? must be <=",  # Together, TGI
+    r"max_new_tokens`? must be <=",  # Together, Text Generation Inference
+    r"must have less than \d+ tokens\b",
     r"range of input length should be\b",  # DashScope
     r"prompt exceeds max length\b",  # Zhipu
     r"max_tokens must be at least 1, got -?\d",  # vLLM, where the prompt leaves no room
@@ -176,7 +178,7 @@ _SOON_WORDS = any_of(
     r"retryDelay\b",
     r"per[ _-]?(?:minute|second|hour|day)",
 )
-"""Words of a limit that passes by itself: Gemini's rate limits speak of a quota, too."""
+"""Words of a limit that passes by itself. Gemini's rate limits speak of a quota, too."""
 _THROTTLED_WORDS = any_of(r"rate[ -]?limit", r"too many requests\b", r"throttl")
 _NOT_FOUND_WORDS = any_of(
     r"model\b…\b(?:not found|not exist|is not available)\b",
@@ -217,7 +219,7 @@ def find_cause(detail: "ErrorDetail") -> Cause:
     """
     return (
         _find(detail.known_codes, _BY_CODE)
-        or _cause_by_words(detail.words)
+        or _cause_by_words(detail)
         or _cause_by_status(detail.status)
         or _find(detail.known_codes, _BY_VAGUER_CODE)
         or _vague_cause(detail)
@@ -228,12 +230,14 @@ def _find(codes: Collection[str], known: Iterable[tuple[frozenset[str], Cause]])
     return next((cause for each, cause in known if not each.isdisjoint(codes)), None)
 
 
-def _cause_by_words(words: str) -> Cause | None:
+def _cause_by_words(detail: "ErrorDetail") -> Cause | None:
+    words = detail.words
     if _TOO_LONG_WORDS.search(words):
         return Cause.TOO_LONG
     if _CONTENT_WORDS.search(words):
         return Cause.REFUSED_CONTENT
-    if _QUOTA_WORDS.search(words) and not _SOON_WORDS.search(words):
+    passes = _SOON_WORDS.search(words) or "resource_exhausted" in detail.known_codes
+    if _QUOTA_WORDS.search(words) and not passes:
         return Cause.QUOTA_EXCEEDED
     return None
 

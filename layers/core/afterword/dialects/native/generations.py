@@ -328,6 +328,7 @@ def _build_usage(generation: Generation) -> "responses.Used | None":
         "model": None if completion is None else completion.model,
         "tokens_in": generation.tokens_in,
         "tokens_out": generation.tokens_out,
+        "estimated": generation.estimated,
     }
 
 

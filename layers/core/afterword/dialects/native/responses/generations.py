@@ -29,6 +29,8 @@ class Used(TypedDict):
     model: str | None
     tokens_in: int
     tokens_out: int | None
+    estimated: bool
+    """Whether the model's provider left a number out, which is then counted from the texts."""
 
 
 class Failure(TypedDict):
