@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 from afterword.errors import AfterwordError
 from afterword.files import media_types
+from afterword.files.signatures import describe
 from afterword.knowledge import MAX_NAME
 from afterword_documents import extraction
 
@@ -25,7 +26,6 @@ MAX_BYTES = 50_000_000
 """Of a file: a larger one has more text than a content may have, or is mostly pictures."""
 GENERAL = "General"
 """The folder of files that are given by their names."""
-TYPES = "text, Markdown, HTML, PDF, DOCX, CSV, JSON"
 _SECONDS = 60.0  # for the text of one file
 
 
@@ -169,7 +169,7 @@ def extract(file: File, content: bytes) -> tuple[str, str]:
         raise OtherTypeError(
             "it is empty."
             if media_type == media_types.EMPTY
-            else f"it is of no type that is taken; there are: {TYPES}."
+            else f"it is {describe(content)}; taken are: {media_types.NAMES}."
         )
     text = extraction.extract(media_type, content, _SECONDS)
     name = _heading(text) if media_type in _WITH_HEADINGS else None

@@ -211,6 +211,7 @@ PUBLIC: dict[str, tuple[str, ...]] = {
     "files": (
         "",
         "media_types",
+        "signatures",
     ),
     "runtime": (
         "addresses",

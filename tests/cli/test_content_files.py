@@ -178,8 +178,8 @@ def test_each_type_is_read(content: bytes, expected: tuple[str, str]) -> None:
     ("content", "message"),
     [
         (b"", "it is empty."),
-        (b"GIF89a", "it is of no type that is taken; there are: text, Markdown, HTML, PDF,"),
-        (b"\x00\x01", "it is of no type that is taken"),
+        (b"GIF89a", "it is a GIF picture; taken are: text, Markdown, HTML, PDF,"),
+        (b"\x00\x01", "it is a binary file of an unknown kind; taken are: text,"),
     ],
 )
 def test_other_types_are_not_taken(content: bytes, message: str) -> None:

@@ -53,13 +53,17 @@ MARKDOWN_LIST = "Today:\n\n- one [link](https://example.com)\n- two\n"
         pytest.param(b"PK\x03\x04", media_types.UNKNOWN, id="no more than a zip's mark"),
         pytest.param(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", media_types.UNKNOWN, id="old Word"),
         pytest.param(b"\x7fELF\x02", media_types.UNKNOWN, id="program"),
-        pytest.param("Été".encode("latin-1"), media_types.UNKNOWN, id="Latin-1"),
-        pytest.param("Été".encode("utf-16-le"), media_types.UNKNOWN, id="UTF-16 without its mark"),
-        pytest.param("Été".encode("utf-32"), media_types.UNKNOWN, id="UTF-32"),
+        pytest.param("Été".encode("latin-1"), media_types.TEXT, id="Latin-1"),
+        pytest.param("Été".encode("utf-16-le"), media_types.TEXT, id="UTF-16 without its mark"),
+        pytest.param("Été".encode("utf-16-be"), media_types.TEXT, id="UTF-16, big ends first"),
+        pytest.param("Été".encode("utf-32"), media_types.TEXT, id="UTF-32"),
         pytest.param(b"\xff\xfe\x00\xd8", media_types.UNKNOWN, id="half of a surrogate pair"),
-        pytest.param(b"a\x00b", media_types.UNKNOWN, id="text with NUL"),
-        pytest.param(b"a\x1bb", media_types.UNKNOWN, id="text with a control character"),
-        pytest.param("a\x01".encode("utf-16"), media_types.UNKNOWN, id="UTF-16 with one"),
+        pytest.param(b"\x00", media_types.UNKNOWN, id="NUL"),
+        pytest.param(b"a\x00b", media_types.TEXT, id="text with a NUL"),
+        pytest.param(b"a\x00\x01b" * 9, media_types.UNKNOWN, id="NULs among letters"),
+        pytest.param(b"\xe9\x01" * 9, media_types.UNKNOWN, id="controls among other bytes"),
+        pytest.param(b"\x1b[32mok\x1b[0m\x0b", media_types.TEXT, id="output of a terminal"),
+        pytest.param("abc\x01".encode("utf-16"), media_types.TEXT, id="UTF-16 with a control"),
         pytest.param(b"", media_types.EMPTY, id="nothing"),
         pytest.param(b" \r\n\t\x0c", media_types.TEXT, id="white space"),
         pytest.param(b"\xef\xbb\xbf", media_types.TEXT, id="nothing but a byte order mark"),
@@ -115,12 +119,6 @@ def test_a_text_is_what_it_looks_like(text: str, media_type: str) -> None:
     """JSON, HTML, CSV and Markdown are told from other texts, in each encoding of text."""
     for encoding in ("utf-8", "utf-8-sig", "utf-16"):
         assert media_types.detect(text.encode(encoding)) == media_type
-
-
-def test_a_text_comes_without_its_byte_order_mark() -> None:
-    """The characters of a text are the same however it is encoded."""
-    for encoding in ("utf-8", "utf-8-sig", "utf-16"):
-        assert media_types.decode_text("L\u2019été\n".encode(encoding)) == "L\u2019été\n"
 
 
 @pytest.mark.parametrize("seed", SEED_PARAMS)
