@@ -83,7 +83,7 @@ def test_too_many_pages_are_refused(pages: int) -> None:
     """A PDF with more pages than are taken fails at once and says so."""
     assert refusal(pdf_files.with_empty_pages(pages)) == (
         Reason.TOO_LONG,
-        "The document has more than 1,000 pages: send those that matter.",
+        "The document has more than 1,000 pages, sheets or mails: send those that matter.",
     )
 
 

@@ -8,6 +8,7 @@ import zipfile
 import pytest
 
 from afterword.files import media_types
+from tests.harness.packages import epub, odt, pptx, xlsx, zipped
 from tests.harness.seeds import SEED_PARAMS, seeded
 
 
@@ -45,8 +46,42 @@ MARKDOWN_LIST = "Today:\n\n- one [link](https://example.com)\n- two\n"
             media_types.DOCX,
             id="DOCX, stored, in another order",
         ),
+        pytest.param(xlsx({"A": ""}), media_types.XLSX, id="XLSX"),
+        pytest.param(pptx([""]), media_types.PPTX, id="PPTX"),
+        pytest.param(odt(""), media_types.ODT, id="ODT"),
+        pytest.param(epub({}), media_types.EPUB, id="EPUB"),
         pytest.param(
-            archive("[Content_Types].xml", "xl/workbook.xml"), media_types.UNKNOWN, id="XLSX"
+            archive("[Content_Types].xml", "xl/workbook.xml"), media_types.XLSX, id="XLSX by a name"
+        ),
+        pytest.param(
+            zipped({"mimetype": "application/vnd.oasis.opendocument.spreadsheet"}),
+            media_types.UNKNOWN,
+            id="a spreadsheet of OpenDocument",
+        ),
+        pytest.param(b"{\\rtf1\\ansi a}", media_types.RTF, id="RTF"),
+        pytest.param(b"\xef\xbb\xbf\r\n{\\rtf1 a}", media_types.RTF, id="RTF behind a mark"),
+        pytest.param(b"{\\rich text}", media_types.TEXT, id="no RTF"),
+        pytest.param(b"From: a@b\r\nSubject: c\r\n\r\nd", media_types.EML, id="mail"),
+        pytest.param(
+            b"Received: from a\n\tby b; Mon, 30 Nov 2026 10:00:00 +0000\nTo: c\n\n\x89\x00",
+            media_types.EML,
+            id="mail with bytes in it",
+        ),
+        pytest.param(b"Subject: a\nTo: b\n\nc", media_types.TEXT, id="fields of no mail alone"),
+        pytest.param(b"From: a\n\nb", media_types.TEXT, id="one field"),
+        pytest.param(b"From: a\nTo: b\nand so on", media_types.TEXT, id="fields in a text"),
+        pytest.param(
+            b"From a@b Mon Nov 30 10:00:00 2026\nFrom: a@b\nTo: c\n\nd",
+            media_types.MBOX,
+            id="mailbox",
+        ),
+        pytest.param(
+            b"From - Mon Nov 30 10:00:00 2026\nX-Status: 0\nDate: a\nFrom: b\n\nc",
+            media_types.MBOX,
+            id="mailbox of Thunderbird",
+        ),
+        pytest.param(
+            b"From Monday to 10:00 on Friday\nwe are here", media_types.TEXT, id="from day to day"
         ),
         pytest.param(archive("a/word/document.xml"), media_types.UNKNOWN, id="zip"),
         pytest.param(DOCX[:-40], media_types.UNKNOWN, id="DOCX without its end"),

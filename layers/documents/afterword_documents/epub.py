@@ -20,9 +20,9 @@ def text(content: bytes) -> str:
 
 def _text(package: Package) -> str:
     container = _Container()
-    package.parse("META-INF/container.xml", container)
+    package.parse("META-INF/container.xml", container, typed=True)
     book = _Book(posixpath.dirname(container.root))
-    package.parse(container.root, book)
+    package.parse(container.root, book, typed=True)
     pages = list(book.pages())
     _check_protection(package, pages)
     lines = Lines()
@@ -44,7 +44,7 @@ def _check_protection(package: Package, pages: list[str]) -> None:
     """Raise VerdictError for pages that only a bookshop's program can open."""
     protection = _Protection()
     if "meta-inf/encryption.xml" in package:
-        package.parse("META-INF/encryption.xml", protection)
+        package.parse("META-INF/encryption.xml", protection, typed=True)
     if protection.parts.intersection(pages):
         raise VerdictError(Verdict.NEEDS_PASSWORD)
 

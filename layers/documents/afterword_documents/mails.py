@@ -136,7 +136,7 @@ class _Mail:
         text = self._read_file(_content(part), self._depth)
         if text is not None and text.strip():
             self._heading(name, 2)
-            self._lines.add(text)
+            self._lines.add(text.replace("\r\n", "\n").strip("\n"))
         elif not _is_picture_of_page(part) and (part.get_filename() or _content(part)):
             self._lines.add(f"Attached, and not read: {name}")
 
@@ -181,7 +181,7 @@ def _body(part: Message) -> str:
     text = _decode(content, _parameter(part, "charset")).replace("\r\n", "\n")
     if _parameter(part, "format") == "flowed":
         text = _unflow(text, delete=_parameter(part, "delsp") == "yes")
-    return text.strip("\n")
+    return text.strip("\r\n")
 
 
 def _unflow(text: str, *, delete: bool) -> str:

@@ -82,7 +82,7 @@ def show(value: float, number_format: str, *, from_1904: bool = False) -> str:
     """Return a number in a format; in General where the format cannot be followed."""
     if len(number_format) > _MAX_FORMAT:
         return general(value)
-    section, shown = _choose(number_format, value)
+    section, shown = _choose(number_format or "General", value)
     if section.is_date:
         return _show_date(value, section, from_1904=from_1904)
     return _show_number(shown, section)
@@ -146,11 +146,10 @@ def _parse(number_format: str) -> tuple[_Section, ...]:
     tokens: list[Token] = []
     condition: tuple[str, float] | None = None
     sections: list[_Section] = []
-    for match in _TOKEN.finditer(f"{number_format};"):
+    for match in _TOKEN.finditer(number_format):
         literal, escaped, bracket, word, mark = match.groups()
         if mark == ";":
-            is_date = any(kind in {"date", "elapsed"} for kind, _ in tokens)
-            sections.append(_Section(tuple(tokens), condition, is_date))
+            sections.append(_section(tokens, condition))
             tokens, condition = [], None
         elif bracket is not None:
             condition = _take_bracket(bracket, tokens) or condition
@@ -160,7 +159,12 @@ def _parse(number_format: str) -> tuple[_Section, ...]:
             tokens.append(_word(word))
         elif mark is not None:
             tokens.append(("mark" if mark in "0#?.,%/@" else "text", mark))
-    return tuple(sections)
+    return (*sections, _section(tokens, condition))
+
+
+def _section(tokens: list[Token], condition: tuple[str, float] | None) -> _Section:
+    is_date = any(kind in {"date", "elapsed"} for kind, _ in tokens)
+    return _Section(tuple(tokens), condition, is_date)
 
 
 def _word(word: str) -> Token:

@@ -48,7 +48,7 @@ def _text(package: Package) -> str:
 def _check_password(package: Package) -> None:
     manifest = _Manifest()
     if "meta-inf/manifest.xml" in package:
-        package.parse("META-INF/manifest.xml", manifest, _local)
+        package.parse("META-INF/manifest.xml", manifest, _local, typed=True)
     if manifest.is_encrypted:
         raise VerdictError(Verdict.NEEDS_PASSWORD)
 

@@ -112,15 +112,25 @@ class Package:
         with self._archive.open(self._info(part)) as file:
             return file.read()
 
-    def parse(self, part: str, reader: Reader, local: Callable[[str], str] | None = None) -> None:
-        """Hand a part's elements to a reader. Names are `namespace name` unless `local` shortens.
+    def parse(
+        self,
+        part: str,
+        reader: Reader,
+        local: Callable[[str], str] | None = None,
+        *,
+        typed: bool = False,
+    ) -> None:
+        """Hand a part's elements to a reader. Names have no namespace unless `local` keeps it.
 
-        A document type is refused, so that no entity can grow.
+        A document type is refused unless the part may be `typed`. Its own entities are refused in
+        any case, so that none can grow.
         """
         shorten = lru_cache(_MAX_NAMES)(local or _without_namespace)
         parser = expat.ParserCreate(namespace_separator=" ")
         parser.buffer_text = True
-        parser.StartDoctypeDeclHandler = _refuse
+        parser.EntityDeclHandler = _refuse
+        if not typed:
+            parser.StartDoctypeDeclHandler = _refuse
         parser.StartElementHandler = lambda name, attributes: reader.start(
             shorten(name), {shorten(key): value for key, value in attributes.items()}
         )

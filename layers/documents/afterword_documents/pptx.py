@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from afterword_documents.charts import Chart
 from afterword_documents.lines import Kind, Lines, Part
 from afterword_documents.opc import Attributes, Package, Reader, open_package, with_relationships
 from afterword_documents.verdicts import MAX_PARTS, Verdict, VerdictError
@@ -43,6 +44,10 @@ def _add_slide(package: Package, part: str, number: int, lines: Lines) -> None:
     for related in package.relationships(part).values():
         if related.kind == "diagramData" and related.part in package:
             package.parse(related.part, slide)
+        elif related.kind == "chart" and related.part in package:
+            chart = Chart()
+            package.parse(related.part, chart)
+            chart.add_to(slide.lines)
         elif related.kind == "notesSlide" and related.part in package:
             package.parse(related.part, notes)
     title = " ".join(" ".join(slide.title).split())

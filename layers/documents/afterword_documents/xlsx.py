@@ -1,6 +1,7 @@
 """The text of an XLSX (ECMA-376, SpreadsheetML): each visible sheet as a table with its name."""
 
 import re
+from math import isfinite
 
 from afterword_documents import number_formats
 from afterword_documents.grids import Grid
@@ -131,8 +132,11 @@ class _Values:
     def _show_number(self, value: str, style: int) -> str:
         if not _NUMBER.fullmatch(value):
             return value
+        number = float(value)
+        if not isfinite(number):
+            return value
         number_format = self._styles.format_of(style)
-        return number_formats.show(float(value), number_format, from_1904=self._from_1904)
+        return number_formats.show(number, number_format, from_1904=self._from_1904)
 
 
 _NUMBER = re.compile(r"[-+]?(?:[0-9]{1,400}\.?[0-9]{0,400}|\.[0-9]{1,400})(?:[eE][-+]?[0-9]{1,3})?")
