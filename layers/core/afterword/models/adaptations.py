@@ -22,6 +22,7 @@ class Adaptation(StrEnum):
     TOOL_BY_CHOICE = "a schema is offered as a tool: a tool choice is refused"
     REASONS_FIRST = "its text begins with its reasoning: one that is cut before </think> is no text"
     NO_TOOL = "a schema is asked for in words alone: tools are refused"
+    NO_INFERENCE = "max_tokens and temperature are left out: the model refuses inferenceConfig"
 
 
 class Adaptations:
