@@ -1,7 +1,5 @@
 """A model's reasoning within its text: which part stays private, and which is the answer."""
 
-import time
-
 import pytest
 
 from afterword.models.reasoning import separate_reasoning
@@ -110,14 +108,3 @@ def test_a_text_about_tags_stays_as_it_is(text: str) -> None:
 def test_reasoning_without_an_opening_tag_is_told_apart(text: str, unopened: bool) -> None:  # noqa: FBT001
     """A text that begins with reasoning belongs to a model whose template has the tag."""
     assert separate_reasoning(text).unopened is unopened
-
-
-@pytest.mark.parametrize(
-    "piece",
-    ["<think>", "</think>", "<think>x</think>", "```<think>", "`<think>", "\n<think>"],
-)
-def test_a_long_text_takes_linear_time(piece: str) -> None:
-    """A hostile text of megabytes is separated within a moment."""
-    started = time.perf_counter()
-    separate_reasoning(piece * 200_000)
-    assert time.perf_counter() - started < 5

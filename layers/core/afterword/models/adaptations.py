@@ -1,4 +1,4 @@
-"""What a process has learned that a model refuses, and does without from then on."""
+"""The parts of requests that a model has refused, which a process leaves out from then on."""
 
 import threading
 from collections import OrderedDict
@@ -33,7 +33,7 @@ class Adaptations:
         self._lock = threading.Lock()
 
     def of(self, model: str) -> frozenset[Adaptation]:
-        """Return what is known of a model."""
+        """Return the adaptations of a model."""
         with self._lock:
             known = self._by_model.get(model, frozenset())
             if known:
