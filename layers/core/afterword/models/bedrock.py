@@ -37,7 +37,14 @@ if TYPE_CHECKING:
 
 _TIMEOUT_STEP = 10  # one client serves all calls whose timeouts differ by less than these seconds
 _LEAST_SECONDS = 1.0
-_UNREADABLE = (AttributeError, KeyError, RecursionError, ResponseParserError, TypeError, ValueError)
+_UNREADABLE = (
+    AttributeError,
+    OverflowError,
+    RecursionError,
+    ResponseParserError,
+    TypeError,
+    ValueError,
+)
 """Errors of botocore's parser for a body that is no answer of the Converse API."""
 
 
