@@ -300,7 +300,7 @@ def test_a_blank_prompt_is_not_sent(script: Script, user: str) -> None:
     script.answers = [DONE]
     with pytest.raises(ModelRefusedError) as refused:
         openai(script).generate(replace(PROMPT, user=user), timeout=5)
-    assert refused.value.reason is Reason.INVALID_REQUEST
+    assert refused.value.reason is Reason.BLANK_PROMPT
     assert script.requests == []
 
 
