@@ -30,10 +30,12 @@ ON_PURPOSE: Mapping[str, str] = {
     'GET /v1/generations/{id}: response 200.error.reason: may be "model_quota_exceeded" now': (
         "a reason more, as the native API announces"
     ),
-    'POST /v1/generations/{id}/cancel: response 200.error.reason: may be "model_quota_exceeded" now': (
+    "POST /v1/generations/{id}/cancel: response 200.error.reason: may be"
+    ' "model_quota_exceeded" now': (
         "a reason more, as the native API announces"
     ),
-    'POST /v1/generations/{id}/retry: response 200.error.reason: may be "model_quota_exceeded" now': (
+    "POST /v1/generations/{id}/retry: response 200.error.reason: may be"
+    ' "model_quota_exceeded" now': (
         "a reason more, as the native API announces"
     ),
 }

@@ -167,6 +167,7 @@ PUBLIC: dict[str, tuple[str, ...]] = {
         "replays",
     ),
     "flows": (
+        "answers",
         "classes",
         "documents",
         "flow",

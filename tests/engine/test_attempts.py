@@ -15,6 +15,7 @@ from afterword import clock, generations
 from afterword.engine import attempts
 from afterword.engine.attempts import Worker
 from afterword.engine.prompting import Prompter
+from afterword.engine.repairs import Repairs
 from afterword.generations import (
     Completion,
     Generation,
@@ -107,6 +108,7 @@ class Work:
             prompter,
             model,
             services().model_access,
+            Repairs(services().rules, services().quotas),
             services().metrics,
         )
         return running.run_batch(messages, Deadline.after(seconds))
@@ -504,14 +506,14 @@ def test_the_model_is_awaited_until_the_deadline(work: Work, set_clock: SetClock
 
 
 def test_the_tokens_of_a_useless_answer_are_stored(work: Work, read_item: ReadItem) -> None:
-    """An answer that fills nothing in has cost what it cost."""
+    """An answer that fills nothing in has cost what it cost, and its repair question as well."""
     message = work.submit(template="Dear [name]")
     work.run(saying("no JSON"), message)
     item = read_item("demo", message.id)
     assert item["status"] == {"S": "failed"}
     assert (item["tokens_in"], item["tokens_out"]) == (
-        {"N": str(completion("").tokens_in)},
-        {"N": str(completion("").tokens_out)},
+        {"N": str(2 * completion("").tokens_in)},
+        {"N": str(2 * completion("").tokens_out)},
     )
 
 

@@ -1,4 +1,4 @@
-"""What a process remembers of the models that it asks."""
+"""The adaptations that a process remembers of its models."""
 
 import threading
 
@@ -38,7 +38,7 @@ def test_the_model_asked_for_longest_ago_is_forgotten_first() -> None:
 
 
 def test_threads_learn_side_by_side() -> None:
-    """What one thread learns, another does not undo."""
+    """No thread undoes the learning of another."""
     adaptations = Adaptations()
     start = threading.Barrier(len(Adaptation))
 

@@ -1,4 +1,4 @@
-"""What becomes of an endpoint's answers: the text, its tokens, or a failure with its cause."""
+"""Answers of an endpoint become a text with its tokens, or a failure with its cause."""
 
 import json
 from dataclasses import replace

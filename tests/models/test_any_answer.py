@@ -188,7 +188,7 @@ class Answered:
 
 
 def check_outcome(model: OpenAIModel, note: str) -> str:
-    """Ask the model once; return what came of it, a good completion or the name of an error."""
+    """Ask the model once; return the name of the outcome, a good completion or an error."""
     try:
         completion = model.generate(PROMPT, timeout=30)
     except (ModelUnavailableError, ModelRefusedError, ModelTimedOutError) as error:

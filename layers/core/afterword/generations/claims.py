@@ -23,11 +23,12 @@ class NotDueError(AfterwordError):
 
 @dataclass(frozen=True, slots=True)
 class TokenUsage:
-    """The tokens of one answer of a model. A flow of several steps has one for each."""
+    """The tokens of one step's answers of a model: one, and two after a repair question."""
 
     model: str
     tokens_in: int
     tokens_out: int
+    answers: int = 1
 
 
 @dataclass(slots=True)

@@ -105,7 +105,7 @@ def _content(prompt: "Prompt") -> str | list[dict[str, object]]:
 def find_adaptations(
     detail: "ErrorDetail", prompt: "Prompt", adapted: "Collection[Adaptation]"
 ) -> frozenset[Adaptation]:
-    """Return what to change in a request that was refused; empty where that helps nothing.
+    """Return the changes of a request that was refused; empty where none would help.
 
     Parameters that the error names go first. Of an error that names none, log probabilities are the
     likely cause, then the response format: few servers know them.

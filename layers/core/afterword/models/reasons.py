@@ -1,7 +1,7 @@
 """The cause of a provider's error, by its code, its words and its status.
 
 Providers agree on neither: the same cause is a code here, a type there, and elsewhere a sentence.
-Words decide where no code does (docs/decisions/0069-providers-errors.md). They are never shown,
+Words decide where no code does (docs/decisions/0069-models-answers.md). No message shows them,
 since they may repeat the prompt.
 """
 
