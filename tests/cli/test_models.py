@@ -180,6 +180,19 @@ def test_a_model_that_writes_no_json(afterword: Afterword, endpoint: Endpoint) -
     assert "Steps with the output json fail with this model: name another in them." in lines["json"]
     assert "invalid_response: The model's output for the template is not JSON." in lines["template"]
     assert "Mails with a template fail with this model" in lines["template"]
+    assert lines["array"].startswith("fails 40 tokens in, 10 out")
+    assert lines["text"] == "works 20 tokens in, 5 out"
+
+
+def test_a_model_that_needs_a_second_question(afterword: Afterword, endpoint: Endpoint) -> None:
+    """The worker's repair question is asked, too; its tokens are counted, and its price is said."""
+    endpoint.texts = dict.fromkeys(("array", "class"), "I would rather talk about the weather.")
+    endpoint.learns = frozenset(endpoint.texts)
+    lines = answered(endpoint, afterword)
+    twice = "only after a second question that says what is wrong: such steps cost about twice"
+    assert lines["array"] == f"works 40 tokens in, 10 out {twice} as much"
+    assert lines["class"].startswith(f"works 40 tokens in, 10 out {twice} as much; the confidence")
+    assert lines["json"] == "works 20 tokens in, 5 out"
 
 
 def test_a_limit_that_is_not_kept(afterword: Afterword, endpoint: Endpoint) -> None:
