@@ -468,6 +468,7 @@ class Bedrock:
         self.requests: list[dict[str, Any]] = []
         self.urls: list[str] = []
         self.refusal: tuple[str, str] | None = None
+        self.takes_tools = True
 
     def answer(self, request: AWSPreparedRequest) -> tuple[int, dict[str, str], str]:
         """Answer a request."""
@@ -475,8 +476,11 @@ class Bedrock:
         asked: dict[str, Any] = json.loads(request.body)
         self.requests.append(asked)
         self.urls.append(str(request.url))
-        if self.refusal is not None:
-            code, message = self.refusal
+        refusal = self.refusal
+        if not self.takes_tools and "toolConfig" in asked:
+            refusal = ("ValidationException", "This model doesn't support tool use.")
+        if refusal is not None:
+            code, message = refusal
             kind = {"x-amzn-ErrorType": code}
             return HTTPStatus.BAD_REQUEST, kind, json.dumps({"message": message})
         messages = [{"content": asked.get("system", [])}, *asked["messages"]]
@@ -534,6 +538,29 @@ def test_a_model_of_bedrock_that_no_stack_has(afterword: Afterword, bedrock: Bed
     assert "amazon.nova-lite-v1:0 on Amazon Bedrock" in result.stdout
     assert "Check the account's access to the model" in result.stdout
     assert len(bedrock.requests) == 1
+
+
+def test_a_model_of_bedrock_without_tools(afterword: Afterword, bedrock: Bedrock) -> None:
+    """A model that takes no tools is asked for JSON in words, and that is said."""
+    bedrock.takes_tools = False
+    result = afterword(*CHECK, "--provider", "bedrock", "--model", "some.model-v1:0")
+    lines = verdicts(result.stdout)
+    assert lines.pop("adapted") == "a schema is asked for in words alone: tools are refused"
+    assert [line.split()[0] for line in lines.values()] == ["works"] * 6
+
+
+def test_a_model_of_bedrock_that_needs_a_profile(afterword: Afterword, bedrock: Bedrock) -> None:
+    """A model that has to be called by an inference profile says so, with the id to use."""
+    bedrock.refusal = (
+        "ValidationException",
+        (
+            "Invocation of model ID amazon.nova-pro-v1:0 with on-demand throughput isn't supported."
+            " Retry your request with the ID or ARN of an inference profile that contains this model."
+        ),
+    )
+    result = afterword(*CHECK, "--provider", "bedrock", "--model", "amazon.nova-pro-v1:0")
+    assert result.exit_code == 1
+    assert "eu.amazon.nova-pro-v1:0" in verdicts(result.stdout)["text"]
 
 
 @pytest.mark.usefixtures("stack")
