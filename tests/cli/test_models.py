@@ -235,7 +235,7 @@ def failed(afterword: Afterword, *arguments: object) -> str:
     assert (result.exit_code, result.stderr) == (1, ""), result.output
     assert KEY not in result.output
     lines = verdicts(result.stdout)
-    assert lines["not asked"] == "array, json, template, class, one token"
+    assert lines["not asked"] == "array, json, template, class, one token: there is no text"
     return lines["text"].removeprefix("fails ")
 
 
