@@ -555,7 +555,8 @@ def test_a_model_of_bedrock_that_needs_a_profile(afterword: Afterword, bedrock: 
         "ValidationException",
         (
             "Invocation of model ID amazon.nova-pro-v1:0 with on-demand throughput isn't supported."
-            " Retry your request with the ID or ARN of an inference profile that contains this model."
+            " Retry your request with the ID or ARN of an inference profile that contains this"
+            " model."
         ),
     )
     result = afterword(*CHECK, "--provider", "bedrock", "--model", "amazon.nova-pro-v1:0")

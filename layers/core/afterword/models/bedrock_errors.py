@@ -1,7 +1,7 @@
 """The errors of Bedrock: their causes, and the parts of a request that a model refuses.
 
 The words of an error decide where its code does not, and are never shown: they may repeat the
-prompt (docs/decisions/0069-providers-errors.md).
+prompt (docs/decisions/0069-models-answers.md).
 """
 
 import re
@@ -19,7 +19,8 @@ from afterword.models import (
 from afterword.models.adaptations import Adaptation
 from afterword.models.error_detail import ErrorDetail
 from afterword.models.parameters import SYSTEM, refused_parameters
-from afterword.models.reasons import Cause, any_of, find_cause
+from afterword.models.reasons import Cause, find_cause
+from afterword.models.words import Words
 
 if TYPE_CHECKING:
     from botocore.exceptions import ClientError
@@ -42,12 +43,12 @@ _CREDENTIALS = frozenset(
     {"ExpiredTokenException", "InvalidSignatureException", "UnrecognizedClientException"}
 )
 _QUOTA = frozenset({"ServiceQuotaExceededException"})
-_DAILY_WORDS = any_of(r"tokens per (?:day|month)\b")
-_PROFILE_WORDS = any_of(
+_DAILY_WORDS = Words(r"tokens per (?:day|month)\b")
+_PROFILE_WORDS = Words(
     r"on[- ]demand throughput is(?:n[\N{RIGHT SINGLE QUOTATION MARK}']t| not) supported",
     r"inference profile that contains\b",
 )
-_TOO_LONG_WORDS = any_of(
+_TOO_LONG_WORDS = Words(
     r"input is too long\b",
     r"input length and `?max_tokens`? exceed\b",
     r"expected maxlength\b",
@@ -56,31 +57,31 @@ _TOO_LONG_WORDS = any_of(
     r"number of (?:input )?tokens…exceed",
     r"member must have length less than or equal to\b",
 )
-_LIMIT_WORDS = any_of(
+_LIMIT_WORDS = Words(
     r"maximum tokens you requested exceeds\b",
     r"max_?tokens…\bexceeds\b",
     r"maximum allowed number of output tokens\b",
 )
-_USE_CASE_WORDS = any_of(r"use case details have not been submitted\b", r"operation not allowed\b")
-_NO_ACCESS_WORDS = any_of(
+_USE_CASE_WORDS = Words(r"use case details have not been submitted\b", r"operation not allowed\b")
+_NO_ACCESS_WORDS = Words(
     r"access to the model\b",
     r"model access is denied\b",
     r"use case details\b",
     r"marketplace\b",
     r"operation not allowed\b",
 )
-_NOT_AUTHORIZED_WORDS = any_of(r"not authorized to perform\b")
-_RETIRED_WORDS = any_of(r"end of (?:its )?life\b", r"marked by provider as legacy\b")
-_CHOICE_WORDS = any_of(r"tool_?choice\b")
-_FORCED_WORDS = any_of(r"tool_?choice\.tool\b")
-_TOOL_WORDS = any_of(
+_NOT_AUTHORIZED_WORDS = Words(r"not authorized to perform\b")
+_RETIRED_WORDS = Words(r"end of (?:its )?life\b", r"marked by provider as legacy\b")
+_CHOICE_WORDS = Words(r"tool_?choice\b")
+_FORCED_WORDS = Words(r"tool_?choice\.tool\b")
+_TOOL_WORDS = Words(
     r"tool ?use\b",
     r"tool_?config\b",
     r"tool_?spec\b",
     r"input_?schema\b",
     r"(?:tools|functions?)\b",
 )
-_SCHEMA_WORDS = any_of(r"tool_?spec\b", r"input_?schema\b")
+_SCHEMA_WORDS = Words(r"tool_?spec\b", r"input_?schema\b")
 _OTHER_CAUSES = frozenset({Cause.TOO_LONG, Cause.REFUSED_CONTENT, Cause.QUOTA_EXCEEDED})
 _PREFIXES: Mapping[str, str] = {
     "us-gov": "us-gov",
@@ -121,19 +122,19 @@ def find_adaptation(
     """Return what another request can do without; None where an error is about another thing."""
     if detail.codes != ("ValidationException",) or _cause(detail) in _OTHER_CAUSES:
         return None
-    if _PROFILE_WORDS.search(detail.words) or _LIMIT_WORDS.search(detail.words):
+    if _PROFILE_WORDS.are_in(detail.words) or _LIMIT_WORDS.are_in(detail.words):
         return None
     return next((each for each in _list_refused(detail, prompt) if each not in adapted), None)
 
 
 def _list_refused(detail: ErrorDetail, prompt: "Prompt") -> Iterator[Adaptation]:
     """Yield what an error can be about, the weakest change first."""
-    if prompt.schema is not None and _CHOICE_WORDS.search(detail.words):
-        if _FORCED_WORDS.search(detail.words):
+    if prompt.schema is not None and _CHOICE_WORDS.are_in(detail.words):
+        if _FORCED_WORDS.are_in(detail.words):
             yield Adaptation.ANY_TOOL
         yield Adaptation.TOOL_BY_CHOICE
         yield Adaptation.NO_TOOL
-    elif prompt.schema is not None and _TOOL_WORDS.search(detail.words):
+    elif prompt.schema is not None and _TOOL_WORDS.are_in(detail.words):
         yield Adaptation.NO_TOOL
     sent = ["inferenceConfig", "maxTokens"]
     if prompt.temperature is not None:
@@ -151,7 +152,7 @@ def _list_refused(detail: ErrorDetail, prompt: "Prompt") -> Iterator[Adaptation]
 
 def is_lasting(detail: ErrorDetail) -> bool:
     """Whether the next prompts need an adaptation too: a refused schema says nothing of another."""
-    return not _SCHEMA_WORDS.search(detail.words)
+    return not _SCHEMA_WORDS.are_in(detail.words)
 
 
 def build_failure(detail: ErrorDetail, model: str, region: str) -> ModelError:
@@ -161,7 +162,7 @@ def build_failure(detail: ErrorDetail, model: str, region: str) -> ModelError:
     answered = f"Bedrock answered {detail.status} ({shown})."
     if code == "ModelTimeoutException":
         return ModelTimedOutError(answered, code)
-    if code in _QUOTA or (code in _THROTTLED and _DAILY_WORDS.search(detail.words)):
+    if code in _QUOTA or (code in _THROTTLED and _DAILY_WORDS.are_in(detail.words)):
         return ModelRefusedError(
             Reason.MODEL_QUOTA_EXCEEDED,
             f"{answered} The account's quota for the model is used up: ask AWS for a higher one.",
@@ -180,29 +181,29 @@ def _explain(detail: ErrorDetail, code: str, model: str, region: str) -> tuple[R
     """Return the reason of a refusal, and what to do about it."""
     if code in _CREDENTIALS:
         return Reason.MODEL_ACCESS_DENIED, "The AWS credentials are not valid, or have expired."
-    if code == _ACCESS_DENIED or _USE_CASE_WORDS.search(detail.words):
+    if code == _ACCESS_DENIED or _USE_CASE_WORDS.are_in(detail.words):
         return Reason.MODEL_ACCESS_DENIED, _advise_access(detail)
     if code == "ResourceNotFoundException":
-        retired = _RETIRED_WORDS.search(detail.words)
+        retired = _RETIRED_WORDS.are_in(detail.words)
         return Reason.MODEL_NOT_FOUND, _NAME_ANOTHER if retired else _CHECK_ID
-    if _PROFILE_WORDS.search(detail.words):
+    if _PROFILE_WORDS.are_in(detail.words):
         return Reason.INVALID_REQUEST, _advise_profile(model, region)
-    if _LIMIT_WORDS.search(detail.words):
+    if _LIMIT_WORDS.are_in(detail.words):
         return Reason.INVALID_REQUEST, "max_tokens is above the model's limit: lower it."
     return _EXPLAINED.get(_cause(detail), (Reason.INVALID_REQUEST, ""))
 
 
 def _cause(detail: ErrorDetail) -> Cause:
-    return Cause.TOO_LONG if _TOO_LONG_WORDS.search(detail.words) else find_cause(detail)
+    return Cause.TOO_LONG if _TOO_LONG_WORDS.are_in(detail.words) else find_cause(detail)
 
 
 def _advise_access(detail: ErrorDetail) -> str:
-    if _NOT_AUTHORIZED_WORDS.search(detail.words):
+    if _NOT_AUTHORIZED_WORDS.are_in(detail.words):
         return (
             "Name the model in the stack's parameter BedrockModelArns, and beside an inference"
             " profile the models that it stands for."
         )
-    if _NO_ACCESS_WORDS.search(detail.words):
+    if _NO_ACCESS_WORDS.are_in(detail.words):
         return (
             "The account has no access to the model: ask for it in the Bedrock console, under"
             " Model access, in the stack's region."
