@@ -12,7 +12,14 @@ from typing import TYPE_CHECKING
 from botocore.exceptions import ClientError
 
 from afterword.engine.prompting import build_prompt
+from afterword.engine.repairs import (
+    MAX_REPAIRED,
+    MIN_REPAIR_SECONDS,
+    build_repair,
+    merge_repaired,
+)
 from afterword.flows import outputs, placeholders
+from afterword.flows.answers import UnusableError
 from afterword.flows.classes import ConfidenceSource
 from afterword.flows.flow import Class, Step
 from afterword.generations import Completion, FailedError, Output, Reason, SetbackReason
@@ -28,7 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from afterword.flows.placeholders import Template
-    from afterword.models import Model
+    from afterword.models import Model, Prompt
 
 _STEP = "check"
 _MAIL = {
@@ -43,6 +50,9 @@ _PLACE_HINT = (
 )
 _TRUNCATED_HINT = (
     "A model that reasons spends tokens on it: give each step of a flow a max_tokens of thousands."
+)
+_REPAIRED = (
+    "only after a second question that says what is wrong: such steps cost about twice as much"
 )
 _SAYS_SO = "an answer that is cut off says so"
 
@@ -180,18 +190,21 @@ def not_asked(outcomes: "Sequence[Outcome]") -> list[str]:
 
 
 def _ask(model: "Model", name: str, question: Question, timeout: float) -> Outcome:
-    step, template = question.step, question.template
-    prompt = build_prompt(step, _MAIL, template, name)
+    prompt = build_prompt(question.step, _MAIL, question.template, name)
     answer: Completion | None = None
     failure: ModelError | FailedError | None = None
     started = time.monotonic()
     try:
         answer = model.generate(prompt, timeout)
-        verdict = _judge(outputs.finish_answer(answer, step, template), question)
+        try:
+            verdict = _judge(_finish(answer, question), question)
+        except UnusableError as error:
+            answer = _repair(model, prompt, answer, error, started + timeout)
+            verdict = _Verdict(_join(_REPAIRED, _judge(_finish(answer, question), question).hint))
     except (ModelError, FailedError) as error:
         failure = error
         verdict = _judge_failure(error, question, timeout)
-        if isinstance(error, ModelRefusedError):
+        if isinstance(error, ModelRefusedError) and answer is None:
             answer = error.spent
     return Outcome(
         check=question.check,
@@ -205,6 +218,31 @@ def _ask(model: "Model", name: str, question: Question, timeout: float) -> Outco
         hint=verdict.hint,
         answered=answer is not None,
     )
+
+
+def _finish(answer: Completion, question: Question) -> Completion:
+    return outputs.finish_answer(answer, question.step, question.template)
+
+
+def _repair(
+    model: "Model", prompt: "Prompt", answer: Completion, error: UnusableError, until: float
+) -> Completion:
+    """Return the answer to the worker's repair question, with the tokens of both.
+
+    Raises the error about the answer before where the question is not asked, or not answered.
+    """
+    seconds = until - time.monotonic()
+    if seconds < MIN_REPAIR_SECONDS or len(answer.text) > MAX_REPAIRED:
+        raise error
+    try:
+        repaired = model.generate(build_repair(prompt, answer.text, error.complaint), seconds)
+    except ModelError as failed:
+        raise error from failed
+    return merge_repaired(answer, repaired)
+
+
+def _join(*texts: str | None) -> str:
+    return "; ".join(text for text in texts if text)
 
 
 def _judge(completion: Completion, question: Question) -> _Verdict:

@@ -216,7 +216,8 @@ def conclude(outcomes: "Sequence[Outcome]", adaptations: "Sequence[str]") -> "It
     for sentence in adaptations:
         yield f"{'adapted':<10} {sentence}"
     if left := model_checks.not_asked(outcomes):
-        yield f"{'not asked':<10} {', '.join(left)}"
+        why = "there is no text" if outcomes and not outcomes[0].answered else "the time is over"
+        yield f"{'not asked':<10} {', '.join(left)}: {why}"
 
 
 def _facts(

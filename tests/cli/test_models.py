@@ -180,6 +180,19 @@ def test_a_model_that_writes_no_json(afterword: Afterword, endpoint: Endpoint) -
     assert "Steps with the output json fail with this model: name another in them." in lines["json"]
     assert "invalid_response: The model's output for the template is not JSON." in lines["template"]
     assert "Mails with a template fail with this model" in lines["template"]
+    assert lines["array"].startswith("fails 40 tokens in, 10 out")
+    assert lines["text"] == "works 20 tokens in, 5 out"
+
+
+def test_a_model_that_needs_a_second_question(afterword: Afterword, endpoint: Endpoint) -> None:
+    """The worker's repair question is asked, too; its tokens are counted, and its price is said."""
+    endpoint.texts = dict.fromkeys(("array", "class"), "I would rather talk about the weather.")
+    endpoint.learns = frozenset(endpoint.texts)
+    lines = answered(endpoint, afterword)
+    twice = "only after a second question that says what is wrong: such steps cost about twice"
+    assert lines["array"] == f"works 40 tokens in, 10 out {twice} as much"
+    assert lines["class"].startswith(f"works 40 tokens in, 10 out {twice} as much; the confidence")
+    assert lines["json"] == "works 20 tokens in, 5 out"
 
 
 def test_a_limit_that_is_not_kept(afterword: Afterword, endpoint: Endpoint) -> None:
@@ -222,7 +235,7 @@ def failed(afterword: Afterword, *arguments: object) -> str:
     assert (result.exit_code, result.stderr) == (1, ""), result.output
     assert KEY not in result.output
     lines = verdicts(result.stdout)
-    assert lines["not asked"] == "array, json, template, class, one token"
+    assert lines["not asked"] == "array, json, template, class, one token: there is no text"
     return lines["text"].removeprefix("fails ")
 
 
@@ -455,6 +468,7 @@ class Bedrock:
         self.requests: list[dict[str, Any]] = []
         self.urls: list[str] = []
         self.refusal: tuple[str, str] | None = None
+        self.takes_tools = True
 
     def answer(self, request: AWSPreparedRequest) -> tuple[int, dict[str, str], str]:
         """Answer a request."""
@@ -462,8 +476,11 @@ class Bedrock:
         asked: dict[str, Any] = json.loads(request.body)
         self.requests.append(asked)
         self.urls.append(str(request.url))
-        if self.refusal is not None:
-            code, message = self.refusal
+        refusal = self.refusal
+        if not self.takes_tools and "toolConfig" in asked:
+            refusal = ("ValidationException", "This model doesn't support tool use.")
+        if refusal is not None:
+            code, message = refusal
             kind = {"x-amzn-ErrorType": code}
             return HTTPStatus.BAD_REQUEST, kind, json.dumps({"message": message})
         messages = [{"content": asked.get("system", [])}, *asked["messages"]]
@@ -521,6 +538,30 @@ def test_a_model_of_bedrock_that_no_stack_has(afterword: Afterword, bedrock: Bed
     assert "amazon.nova-lite-v1:0 on Amazon Bedrock" in result.stdout
     assert "Check the account's access to the model" in result.stdout
     assert len(bedrock.requests) == 1
+
+
+def test_a_model_of_bedrock_without_tools(afterword: Afterword, bedrock: Bedrock) -> None:
+    """A model that takes no tools is asked for JSON in words, and that is said."""
+    bedrock.takes_tools = False
+    result = afterword(*CHECK, "--provider", "bedrock", "--model", "some.model-v1:0")
+    lines = verdicts(result.stdout)
+    assert lines.pop("adapted") == "a schema is asked for in words alone: tools are refused"
+    assert [line.split()[0] for line in lines.values()] == ["works"] * 6
+
+
+def test_a_model_of_bedrock_that_needs_a_profile(afterword: Afterword, bedrock: Bedrock) -> None:
+    """A model that has to be called by an inference profile says so, with the id to use."""
+    bedrock.refusal = (
+        "ValidationException",
+        (
+            "Invocation of model ID amazon.nova-pro-v1:0 with on-demand throughput isn't supported."
+            " Retry your request with the ID or ARN of an inference profile that contains this"
+            " model."
+        ),
+    )
+    result = afterword(*CHECK, "--provider", "bedrock", "--model", "amazon.nova-pro-v1:0")
+    assert result.exit_code == 1
+    assert "eu.amazon.nova-pro-v1:0" in verdicts(result.stdout)["text"]
 
 
 @pytest.mark.usefixtures("stack")

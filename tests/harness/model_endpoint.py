@@ -31,8 +31,10 @@ _VALUES: Mapping[str, object] = {
 class Endpoint:
     """The endpoint's base URL, and the requests that it had, as far as they are JSON.
 
-    `refuse` has the first word. `texts` replace the good answer to a question, `finish` its
-    finish reason, and `usage` the tokens. With `logprobs` a class has those of its tokens.
+    - `refuse` has the first word.
+    - `texts` replace the good answer to a question, `finish` its finish reason, `usage` its tokens.
+    - Questions in `learns` have a good answer when they are repaired.
+    - With `logprobs` a class has those of its tokens.
     """
 
     url: str
@@ -44,6 +46,7 @@ class Endpoint:
         default_factory=lambda: {"prompt_tokens": 20, "completion_tokens": 5, "total_tokens": 25}
     )
     logprobs: bool = True
+    learns: frozenset[str] = frozenset()
 
     @property
     def requests(self) -> list[Request]:
@@ -59,7 +62,10 @@ class Endpoint:
 
     def _complete(self, request: Request) -> object:
         question = find_question(request)
+        asks_again = "cannot be used" in str(request["messages"][-1]["content"])
         text = self.texts.get(question.check, good_text(question))
+        if asks_again and question.check in self.learns:
+            text = good_text(question)
         choice: dict[str, object] = {
             "message": {"role": "assistant", "content": text},
             "finish_reason": self.finish.get(question.check, "stop"),

@@ -86,7 +86,7 @@ def test_a_model_that_refuses_is_a_line(
     endpoint.refuse = lambda _: (401, {"error": {"code": "invalid_api_key"}})
     failed, left = checked(stack, capsys)
     assert failed.startswith("text fails model_access_denied: ")
-    assert left == "not asked array, json, template, class, one token"
+    assert left == "not asked array, json, template, class, one token: there is no text"
 
 
 def test_a_check_that_fails_is_a_line(capsys: pytest.CaptureFixture[str]) -> None:
@@ -100,7 +100,8 @@ def test_the_check_has_an_end(
 ) -> None:
     """A slow model is asked no more once the time for all questions is over."""
     monkeypatch.setattr(model_check, "ALL_SECONDS", 0.0)
-    assert checked(stack, capsys) == ["not asked text, array, json, template, class, one token"]
+    (line,) = checked(stack, capsys)
+    assert line == "not asked text, array, json, template, class, one token: the time is over"
 
 
 def test_a_stop_does_not_wait_for_the_model(stack: Stack, endpoint: Endpoint) -> None:
