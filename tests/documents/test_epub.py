@@ -34,9 +34,7 @@ def test_pages_come_in_the_spines_order() -> None:
         spine=("a", "b"),
         title="Le Livre",
     )
-    assert read(content) == (
-        "# Le Livre\n\nZoé Néel\n\n# Un\n\nDébut é & suite.\n\n# Deux\n\nFin."
-    )
+    assert read(content) == ("# Le Livre\n\nZoé Néel\n\n# Un\n\nDébut é & suite.\n\n# Deux\n\nFin.")
 
 
 def test_pages_are_read_as_xml() -> None:

@@ -82,12 +82,12 @@ def test_charts_are_read() -> None:
 
     def cache(kind: str, *values: str) -> str:
         points = "".join(f'<c:pt idx="{n}"><c:v>{v}</c:v></c:pt>' for n, v in enumerate(values))
-        return f"<c:{kind}Ref><c:f>A1</c:f><c:{kind}Cache>{points}</c:{kind}Cache></c:{kind}Ref>"
+        return f"<c:{kind}Ref><c:f>A1</c:f><c:{kind}Cache><c:formatCode>0.0</c:formatCode>{points}</c:{kind}Cache></c:{kind}Ref>"
 
     series = "".join(
         f"<c:ser><c:tx>{cache('str', name)}</c:tx><c:cat>{cache('str', 'Nord', 'Sud')}</c:cat>"
         f"<c:val>{cache('num', *values)}</c:val></c:ser>"
-        for name, values in (("2025", ("1.5", "2")), ("2026", ("3",)))
+        for name, values in (("2025", ("1.5000000000000002", "2")), ("2026", ("3",)))
     )
     chart = (
         f"<c:chartSpace xmlns:c='urn:c' {packages.SLIDE}><c:chart><c:title><c:tx><c:rich><a:p><a:r>"
@@ -104,7 +104,7 @@ def test_charts_are_read() -> None:
         },
     )
     assert pptx.text(content) == (
-        "## Bilan\n\nVentes\n\n|  | 2025 | 2026 |\n| Nord | 1.5 | 3 |\n| Sud | 2 |  |"
+        "## Bilan\n\nVentes\n\n|  | 2025 | 2026 |\n| Nord | 1.5 | 3.0 |\n| Sud | 2.0 |  |"
     )
 
 

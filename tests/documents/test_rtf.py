@@ -43,7 +43,9 @@ def test_a_letter_is_read() -> None:
             id="of the default font",
         ),
         pytest.param(
-            rb"\ansi{\fonttbl{\f0\fcharset128 A;}}\f0 \'83A\'83\\\'82\'a0x", "アソあx", id="Japanese"
+            rb"\ansi{\fonttbl{\f0\fcharset128 A;}}\f0 \'83A\'83\\\'82\'a0x",
+            "アソあx",
+            id="Japanese",
         ),
         pytest.param(rb"\ansi{\fonttbl{\f0\fcharset134 A;}}\f0 \'c4\'e3", "你", id="Chinese"),
         pytest.param(rb"\ansi{\fonttbl{\f0\cpg1253 A;}}\f0 \'e1", "α", id="of a font's code page"),

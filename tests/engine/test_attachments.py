@@ -53,6 +53,25 @@ def test_a_document_goes_as_text_elsewhere() -> None:
     assert attached == ()
 
 
+def test_a_text_in_another_encoding_goes_as_text() -> None:
+    """Models expect UTF-8: a text in another encoding is decoded, and goes under the input's name.
+
+    Markdown in UTF-8 is attached beside it.
+    """
+    files = [make_file("text/csv", "nom;été"), make_file("text/markdown", "# Été")]
+    contents = {file.key: file.key.encode() for file in files}
+    contents[files[0].key] = files[0].key.encode("cp1252")
+    ready = attachments.prepare_files(
+        files,
+        (TEXT_ONLY,),
+        ["text/csv", "text/markdown"],
+        lambda file: contents[file.key],
+        Deadline.after(MINUTE),
+    )
+    assert ready.texts == (("paper", "nom;été"),)
+    assert [each.content for each in ready.attached] == ["# Été".encode()]
+
+
 def test_more_documents_than_the_model_takes_go_as_text() -> None:
     """Of seven documents five are attached and two are read."""
     texts, attached = prepare([make_file("text/plain")] * 7, documents=["text/plain"])

@@ -182,9 +182,7 @@ def pptx(
 
 def slide(shapes: str, properties: str = "") -> str:
     """Return a slide's part with these shapes."""
-    return (
-        f"<p:sld {SLIDE} {properties}><p:cSld><p:spTree>{shapes}</p:spTree></p:cSld></p:sld>"
-    )
+    return f"<p:sld {SLIDE} {properties}><p:cSld><p:spTree>{shapes}</p:spTree></p:cSld></p:sld>"
 
 
 def shape(text: str, placeholder: str | None = None, level: int = 0) -> str:

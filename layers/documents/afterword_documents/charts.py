@@ -2,6 +2,7 @@
 
 import re
 
+from afterword_documents import number_formats
 from afterword_documents.grids import Grid
 from afterword_documents.lines import Lines
 from afterword_documents.opc import Attributes, Reader
@@ -19,6 +20,7 @@ class Chart(Reader):
         self._columns: list[dict[int, str]] = [{}]  # the categories, then the series
         self._path: list[str] = []
         self._column = self._index = 0
+        self._format = ""
         self._open: list[str] | None = None
 
     def add_to(self, lines: Lines) -> None:
@@ -43,17 +45,24 @@ class Chart(Reader):
         elif name == "pt" and "tx" not in self._path:
             index = attributes.get("idx", "")
             self._index = int(index) + 1 if _INDEX.fullmatch(index) else _NAMES
-        if name == "v" and "ser" in self._path:
+        if name == "numCache":
+            self._format = ""
+        if name in {"v", "formatCode"} and "ser" in self._path:
             self._open = []
         elif name == "t" and "title" in self._path and "plotArea" not in self._path:
             self._open = self._title
 
     def end(self, name: str) -> None:
         self._path.pop()
-        if name == "v" and self._open is not None:
-            self._columns[self._column][self._index] = "".join(self._open)
-        if name in {"v", "t"}:
-            self._open = None
+        if name not in {"v", "formatCode", "t"}:
+            return
+        text, self._open = "".join(self._open or ()), None
+        if name == "formatCode":
+            self._format = text
+        elif name == "v" and text:
+            is_number = self._path[-2:-1] == ["numCache"] and number_formats.is_number(text)
+            shown = number_formats.show(float(text), self._format) if is_number else text
+            self._columns[self._column][self._index] = shown
 
     def characters(self, text: str) -> None:
         if self._open is not None:

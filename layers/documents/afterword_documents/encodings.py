@@ -105,7 +105,18 @@ def declared(page: bytes) -> str:
 
 
 def decode(content: bytes, label: str = "") -> str | None:
-    """Return a text's characters; None for an encoding that only its language could tell.
+    """Return a text's characters as `decode_known` does, else those of windows-1252.
+
+    None for bytes that hardly are windows-1252.
+    """
+    text = decode_known(content, label)
+    if text is None and is_western(content):
+        return clean(decode_by(content, "cp1252"))
+    return text
+
+
+def decode_known(content: bytes, label: str = "") -> str | None:
+    """Return the characters of a text by its mark or its declaration, or of UTF-8; else None.
 
     `label` is the declared encoding. U+FFFD stands for single bytes that are none of the encoding.
     """
@@ -125,9 +136,7 @@ def decode(content: bytes, label: str = "") -> str | None:
             return clean(text)
     if _is_good(utf8):
         return clean(utf8)
-    if named in _SINGLE:
-        return clean(decode_by(content, named))
-    return clean(decode_by(content, "cp1252")) if is_western(content) else None
+    return clean(decode_by(content, named)) if named in _SINGLE else None
 
 
 def decode_by(content: bytes, name: str) -> str:
@@ -171,24 +180,27 @@ def _is_good(text: str) -> bool:
     return not bad or bad <= _others(text) / 2
 
 
-_BEYOND_ASCII = re.compile(rb"[\x80-\xff]+")
-_USUAL = b"\x80\x85\x8a\x8c\x8e\x91\x92\x93\x94\x95\x96\x97\x99\x9a\x9c\x9e"  # quotes, dashes, Œ, š
-_UNUSUAL = bytes(range(0x80, 0xA0)).translate(None, _USUAL)
-"""Bytes of windows-1252 that hardly any text has, but that begin letters of Shift-JIS."""
+_BEYOND_ASCII = re.compile(rb"[\x80-\xff]")
+_WESTERN = re.compile(
+    rb"(?<=[A-Za-z])[\xc0-\xff\x8a\x8c\x8e\x9a\x9c\x9e]{1,2}(?![\x80-\xff])"  # café
+    rb"|(?<![\x80-\xff])[\xc0-\xff\x8a\x8c\x8e\x9a\x9c\x9e]{1,2}(?=[A-Za-z])"  # Été
+    rb"|(?<![^\s])[\xc0-\xff](?![^\s])"  # à
+    rb"|(?<![\x80-\xff])[\x80\x85\x91-\x97\x99\xa0-\xbf]{1,2}(?![\x80-\xff])"  # signs
+    rb"|[\x91-\x97][\xc0-\xff](?=[A-Za-z\s])"  # l\u2019été
+)
+_SPACED = bytes.maketrans(b"\xa0\xab\xbb", b"   ")  # what stands beside words, with a space
 _WESTERN_SAMPLE = 100_000
-_MAX_RUN = 2
 _WESTERN_SHARE = 0.8
 
 
 def is_western(content: bytes) -> bool:
-    """Whether a text of single bytes may be windows-1252: letters beyond ASCII stand among others.
+    """Whether a text may be windows-1252, whose letters beyond ASCII stand among letters of it.
 
     In other scripts nearly all letters are beyond ASCII.
     """
-    runs = _BEYOND_ASCII.findall(content[:_WESTERN_SAMPLE])
-    short = b"".join(run for run in runs if len(run) <= _MAX_RUN)
-    usual = len(short.translate(None, _UNUSUAL))
-    return usual >= _WESTERN_SHARE * sum(map(len, runs))
+    sample = content[:_WESTERN_SAMPLE].translate(_SPACED)
+    usual = sum(map(len, _WESTERN.findall(sample)))
+    return usual >= _WESTERN_SHARE * len(_BEYOND_ASCII.findall(sample))
 
 
 # --- control characters ---------------------------------------------------------------------------

@@ -47,7 +47,7 @@ def extract(media_type: str, content: bytes, seconds: float) -> str:
     if media_type not in media_types.TEXTS:
         return _parse(media_type, content, ends)
     label = encodings.declared(content) if media_type in _DECLARING else ""
-    text = encodings.decode(content, label)
+    text = encodings.decode_known(content, label)
     if text is None:
         text = _parse(media_types.TEXT, content, ends)
     if media_type == media_types.HTML:
@@ -106,6 +106,10 @@ _SENTENCES = {
         " send a copy without its pictures, or as plain text."
     ),
     Verdict.NEEDS_PASSWORD: "The document asks for a password: send a copy without one.",
+    Verdict.UNREADABLE_FONTS: (
+        "The document's fonts do not say which characters they show: send the document that it"
+        " was made from, or a copy with its text recognised."
+    ),
     Verdict.UNKNOWN_ENCODING: "The text's encoding cannot be told: save it as UTF-8.",
     Verdict.DAMAGED: "The document is damaged: open it, save it anew, and send that copy.",
     Verdict.TOO_COMPLEX: (

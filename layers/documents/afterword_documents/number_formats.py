@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from decimal import ROUND_HALF_UP, Context, Decimal
 from fractions import Fraction
 from functools import lru_cache
+from math import isfinite
 
 _BUILT_IN = {
     0: "General",
@@ -66,11 +67,16 @@ _TOKEN = re.compile(
     r"|(.)",
     re.DOTALL,
 )
-_DATE = re.compile(r"[ymdhs]")
+_NUMBER = re.compile(r"[-+]?(?:[0-9]{1,400}\.?[0-9]{0,400}|\.[0-9]{1,400})(?:[eE][-+]?[0-9]{1,3})?")
 _ELAPSED = re.compile(r"h+|m+|s+")
 _CONDITION = re.compile(r"(<=|>=|<>|<|>|=)\s*(-?[0-9]+(?:\.[0-9]+)?)$")
 _EPOCH, _EPOCH_1904 = datetime(1899, 12, 30), datetime(1904, 1, 1)  # noqa: DTZ001 - local to all
 _LAST_DAY = 2_958_466  # of the year 9999
+
+
+def is_number(text: str) -> bool:
+    """Whether a value of a file is a number that can be shown."""
+    return _NUMBER.fullmatch(text) is not None and isfinite(float(text))
 
 
 def built_in(number: int) -> str:

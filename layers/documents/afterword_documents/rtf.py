@@ -28,7 +28,10 @@ _ENCODINGS = {
     **{f"mac-{name}": f"mac_{name}" for name in ("cyrillic", "greek", "latin2", "turkish")},
     "utf-8": "utf-8",
 }
-for _name in (*_ENCODINGS.values(), "utf-16-le"):  # imported before the process gives up opening files
+for _name in (
+    *_ENCODINGS.values(),
+    "utf-16-le",
+):  # imported before the process gives up opening files
     codecs.lookup(_name)
 
 _ANSI = "cp1252"
@@ -169,6 +172,7 @@ class _Reader:
         self._fallbacks = 0  # characters left to skip, after their Unicode
         self._fonts: dict[int, int] = {}
         self._code_pages: dict[int, str] = {}
+        self._encodings_of_fonts: set[str] = set()
         self._document_encoding = _ANSI
         self._default_font = 0
         self._ignorable = False
@@ -292,7 +296,9 @@ class _Reader:
         content = bytes(self._bytes)
         self._bytes.clear()
         if self._fonts.get(self._font) == _SYMBOL_SET and not content.isascii():
-            self._add("".join(_SYMBOLS.get(byte, chr(byte) if byte < 0x80 else "") for byte in content))
+            self._add(
+                "".join(_SYMBOLS.get(byte, chr(byte) if byte < 0x80 else "") for byte in content)
+            )
         else:
             self._add(content.decode(self._encoding(), "replace"))
 
@@ -300,19 +306,10 @@ class _Reader:
         if self._font in self._code_pages:
             return self._code_pages[self._font]
         of_font = self._fonts.get(self._font, 1)
-        if of_font == 0 and self._declares_document_encoding():
+        # Simple writers give the code page of the document alone, and ANSI to each font.
+        if of_font == 0 and self._document_encoding in self._encodings_of_fonts:
             return _ANSI
         return _CHARACTER_SETS.get(of_font, self._document_encoding)
-
-    def _declares_document_encoding(self) -> bool:
-        """Whether some font names the document's encoding, so that ANSI is another one.
-
-        Simple writers give the code page of the document alone, and ANSI to each font.
-        """
-        return any(
-            _CHARACTER_SETS.get(of_font) == self._document_encoding
-            for of_font in self._fonts.values()
-        )
 
     # --- control words ----------------------------------------------------------------------------
 
@@ -351,6 +348,7 @@ class _Reader:
                 self._font = number
             case "fcharset":
                 self._fonts[self._font] = number
+                self._encodings_of_fonts.add(_CHARACTER_SETS.get(number, ""))
             case "cpg" if number in _CODE_PAGES:
                 self._code_pages[self._font] = _CODE_PAGES[number]
 

@@ -21,6 +21,7 @@ class Verdict(StrEnum):
     TOO_MANY_PAGES = "too_many_pages"
     UNPACKS_TOO_BIG = "unpacks_too_big"
     NEEDS_PASSWORD = "needs_password"  # noqa: S105 - a verdict # nosec B105
+    UNREADABLE_FONTS = "unreadable_fonts"
     UNKNOWN_ENCODING = "unknown_encoding"
     DAMAGED = "damaged"
     TOO_COMPLEX = "too_complex"

@@ -1,7 +1,6 @@
 """The text of an XLSX (ECMA-376, SpreadsheetML): each visible sheet as a table with its name."""
 
 import re
-from math import isfinite
 
 from afterword_documents import number_formats
 from afterword_documents.grids import Grid
@@ -130,16 +129,12 @@ class _Values:
                 return value
 
     def _show_number(self, value: str, style: int) -> str:
-        if not _NUMBER.fullmatch(value):
-            return value
-        number = float(value)
-        if not isfinite(number):
+        if not number_formats.is_number(value):
             return value
         number_format = self._styles.format_of(style)
-        return number_formats.show(number, number_format, from_1904=self._from_1904)
+        return number_formats.show(float(value), number_format, from_1904=self._from_1904)
 
 
-_NUMBER = re.compile(r"[-+]?(?:[0-9]{1,400}\.?[0-9]{0,400}|\.[0-9]{1,400})(?:[eE][-+]?[0-9]{1,3})?")
 _PLACE = re.compile(r"([A-Za-z]{1,3})[0-9]+")
 _INDEX = re.compile(r"[0-9]{1,9}")
 _MAX_FORMULA = 500

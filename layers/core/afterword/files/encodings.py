@@ -77,7 +77,7 @@ def _is_mostly_good(text: str) -> bool:
     return not bad or (bad < len(text) and bad <= max(1, len(text) // 10))
 
 
-def _has_controls(content: bytes, share: int, least: int = 1) -> bool:
+def _has_controls(content: bytes, share: int, least: int = 2) -> bool:
     """Whether more than one byte in `share` is a control that texts do not have."""
     controls = len(content) - len(content.translate(None, _CONTROLS))
     return controls > max(min(least, len(content) // 3), len(content) // share)

@@ -217,17 +217,18 @@ def _is_html(start: str, end: str) -> bool:
 
 
 def _after_prologue(start: str) -> str:
-    """Return a text after its comments and instructions."""
+    """Return a text after its comments, instructions, and the headers that it was saved with."""
     for _ in range(_MAX_COMMENTS):
         start = start.lstrip()
-        end = next((mark for begin, mark in _PROLOGUE if start.startswith(begin)), None)
-        if end is None or end not in start:
+        end = next((end for begin, end in _PROLOGUE if start.startswith(begin)), None)
+        found = re.search(end, start) if end else None
+        if found is None:
             break
-        start = start[start.index(end) + len(end) :]
+        start = start[found.end() :]
     return start
 
 
-_PROLOGUE = (("<!--", "-->"), ("<?", ">"))
+_PROLOGUE = (("<!--", "-->"), ("<?", ">"), ("HTTP/", r"\r?\n\r?\n"))
 _MAX_COMMENTS, _MAX_BEFORE, _MAX_AFTER = 50, 8_192, 4_096
 _PAGE = r"(?i)<!doctype\s+html\b|<html[\s>]"
 _PAGE_END = r"(?i)</(?:html|body)\s*>"
