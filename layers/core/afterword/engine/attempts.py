@@ -260,7 +260,7 @@ class Worker:
             raise _UselessAnswerError(error, answer) from error
         telemetry.logger().info("asked for a repair", extra={"attempt": claim.attempt})
         try:
-            repaired = self._call_model(claim, again, until)
+            repaired = self._call_model(claim, again, until, repairs=True)
         except (ModelUnavailableError, ModelTimedOutError, ModelRefusedError) as failed:
             telemetry.logger().warning("could not repair", extra={"why": str(failed)})
             useless = _answer_of(failed)
@@ -269,9 +269,11 @@ class Worker:
             raise _UselessAnswerError(error, answer) from error
         return merge_repaired(answer, repaired)
 
-    def _call_model(self, claim: "Claim", prompt: "Prompt", deadline: Deadline) -> Completion:
+    def _call_model(
+        self, claim: "Claim", prompt: "Prompt", deadline: Deadline, *, repairs: bool = False
+    ) -> Completion:
         """Call the model, and record the call on the claim."""
-        call = ModelCall(prompt.model, clock.now())
+        call = ModelCall(prompt.model, clock.now(), repairs=repairs)
         claim.calls.append(call)
         try:
             answer = self._model.generate(prompt, deadline.remaining())

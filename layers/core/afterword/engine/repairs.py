@@ -46,10 +46,13 @@ class Repairs:
     ) -> Prompt | None:
         """Return the repair question about an answer.
 
-        None for a long answer, with too little time, and for a tenant whose tokens are used up.
+        None after another one of the attempt, for a long answer, with too little time, and for a
+        tenant whose tokens are used up.
         """
-        long = len(answer.text) > MAX_REPAIRED
-        if long or deadline.remaining() < _seconds_of_repair(claim) or self._is_used_up(claim):
+        asked = any(call.repairs for call in claim.calls)
+        if asked or len(answer.text) > MAX_REPAIRED:
+            return None
+        if deadline.remaining() < _seconds_of_repair(claim) or self._is_used_up(claim):
             return None
         return build_repair(prompt, answer.text, error.complaint)
 

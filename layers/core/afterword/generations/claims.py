@@ -35,13 +35,15 @@ class TokenUsage:
 class ModelCall:
     """One call of a model by an attempt: its start, its end, and the tokens of its answer.
 
-    `until` is None while the attempt waits. `answer` is None without an answer.
+    `until` is None while the attempt waits. `answer` is None without an answer. `repairs` says that
+    it was a repair question.
     """
 
     model: str
     since: datetime
     until: datetime | None = None
     answer: TokenUsage | None = None
+    repairs: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -253,6 +253,7 @@ def build_generation(generation: Generation) -> "responses.Generation":
         "external_ref": JsonText(external.get("external_ref", "null")),
         "metadata": JsonText(_join_lines(metadata)),
         "output": _render_output(completion),
+        "stop_reason": None if completion is None else completion.stop_reason,
         "sources": [] if completion is None else _build_sources(completion),
         "usage": _build_usage(generation),
         "error": _build_error(generation),
