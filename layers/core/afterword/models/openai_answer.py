@@ -143,6 +143,8 @@ def _read_tokens(logprobs: object) -> tuple[AnswerToken, ...]:
 
 def _read_token(value: object) -> AnswerToken | None:
     match value:
+        case {"logprob": bool()}:
+            return None
         case {"token": str(token), "logprob": int() | float() as logprob, **more} if (
             -_MAX_LOGPROB <= logprob <= _MAX_LOGPROB  # not NaN
         ):
