@@ -4,6 +4,7 @@ The model is a real one behind an endpoint that does as it is told, or a stand-i
 limits count.
 """
 
+import io
 import json
 from collections.abc import Callable, Iterator, Mapping
 from types import SimpleNamespace
@@ -25,7 +26,6 @@ from afterword.models import (
 )
 from afterword.models.bedrock import BedrockModel
 from afterword.models.openai import OpenAIModel
-from afterword.runtime.clients import clients
 from afterword.services import services
 from tests.conftest import Event, LambdaContext, SetClock
 from tests.harness.api import invoke
@@ -210,6 +210,7 @@ def test_reasoning_is_stored_and_logged_nowhere(
     run: Run,
     script: Script,
     message: dict[str, object],
+    log: io.StringIO,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """Reasoning gets into no step's result, no later prompt, no table and no log."""
@@ -219,7 +220,8 @@ def test_reasoning_is_stored_and_logged_nowhere(
     assert run(model)["output"] == "Dear Jane"
     assert script.requests[1][1]["messages"][-1]["content"] == "A title for Dear Jane"
     assert "SECRET" not in json.dumps(read_items("GenerationsTable"))
-    assert "SECRET" not in capsys.readouterr().out
+    assert "SECRET" not in log.getvalue() + capsys.readouterr().out
+    assert "finished" in log.getvalue()
 
 
 def test_reasoning_is_in_no_conversation(
@@ -227,8 +229,9 @@ def test_reasoning_is_in_no_conversation(
     script: Script,
     message_event: Callable[[str], Event],
     use_model: Callable[[Any], None],
+    set_clock: SetClock,
 ) -> None:
-    """The next question of a conversation goes with the answers alone, a structured one too."""
+    """The next question of a conversation goes with the answers alone."""
     put_flow(TEXT)
     use_model(endpoint(script, "<think>SECRET</think>In March.", "Yes."))
     for question in ("When?", "Sure?"):
@@ -236,6 +239,7 @@ def test_reasoning_is_in_no_conversation(
             flow="wild", inputs={"text": question}, conversation="chat-1"
         )
         invoke("generate", message_event(generation_id), LambdaContext(milliseconds=300_000))
+        set_clock.advance(seconds=1)
     assert [each["content"] for each in script.requests[1][1]["messages"]] == [
         "When?",
         "In March.",
@@ -405,11 +409,7 @@ def test_a_malformed_tool_of_bedrock_is_asked_for_again(run: Run) -> None:
         converse_answer("tool_use", thought, tool),
     ]
 
-    def reply(**_: object) -> object:
-        return SimpleNamespace(status_code=200), replies.pop(0)
-
-    client = clients().bedrock_runtime(60)
-    client.meta.events.register("before-call.bedrock-runtime.Converse", reply)  # type: ignore[arg-type] # it may answer
+    client: Any = SimpleNamespace(converse=lambda **_: replies.pop(0))
     put_flow(ARRAY)
     read = run(BedrockModel(lambda _read_timeout: client))
     assert read["output"] == ["a"]
@@ -417,11 +417,12 @@ def test_a_malformed_tool_of_bedrock_is_asked_for_again(run: Run) -> None:
     assert "SECRET" not in json.dumps(read_items("GenerationsTable"))
 
 
-def test_no_answer_is_logged(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+def test_no_answer_is_logged(run: Run, log: io.StringIO) -> None:
     """A repair is logged without the answer and without the complaint."""
     put_flow(ORDER)
     run(in_turn('{"SECRET": 1}', '{"SECRET": 1}'))
     run(in_turn('{"SECRET": 1}', ModelUnavailableError("Busy.")))
-    logged = capsys.readouterr().out
+    logged = log.getvalue()
     assert "SECRET" not in logged
-    assert "could not repair" in logged
+    assert logged.count("asked for a repair") == 2
+    assert logged.count("could not repair") == 1
