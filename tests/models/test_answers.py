@@ -194,7 +194,10 @@ def test_an_answer_that_was_cut_says_so_and_is_kept(script: Script, reason: str)
     assert (completion.text, completion.stop_reason) == ("Dear Ja", LENGTH)
 
 
-@pytest.mark.parametrize("reason", ["content_filter", "SAFETY", "refusal", "sensitive"])
+@pytest.mark.parametrize(
+    "reason",
+    ["content_filter", "SAFETY", "refusal", "sensitive", "content_filter: PROHIBITED_CONTENT"],
+)
 def test_an_answer_that_a_filter_stopped_is_refused_content(script: Script, reason: str) -> None:
     """A filtered text is none, and its tokens are counted all the same."""
     script.answers = [answer(200, choice({"content": "Dear"}, reason))]
@@ -237,6 +240,24 @@ def test_an_unknown_stop_reason_is_no_success(script: Script, reason: object, sh
     )
 
 
+@pytest.mark.parametrize(
+    ("message", "tokens_out"),
+    [({"role": "assistant"}, 989), ({"role": "assistant", "content": ""}, 989), (None, 989)],
+)
+def test_reasoning_that_took_all_tokens_leaves_no_text_and_is_counted(
+    script: Script, message: dict[str, object] | None, tokens_out: int
+) -> None:
+    """Gemini counts its reasoning in the total alone, and leaves the content out."""
+    body = {
+        "choices": [{"finish_reason": "length", "index": 0, "message": message}],
+        "usage": {"completion_tokens": 0, "prompt_tokens": 11, "total_tokens": 1_000},
+    }
+    script.answers = [answer(200, body)]
+    completion = openai(script).generate(PROMPT, timeout=5)
+    assert (completion.text, completion.stop_reason) == ("", LENGTH)
+    assert (completion.tokens_in, completion.tokens_out) == (11, tokens_out)
+
+
 # --- reasoning and content -----------------------------------------------------------------------
 
 
@@ -272,6 +293,21 @@ def test_a_cut_text_of_a_model_that_reasons_first_is_no_text(script: Script) -> 
     assert model.generate(PROMPT, timeout=5).text == "Dear Jane"
 
 
+def test_half_of_an_answer_is_no_error_with_words(script: Script) -> None:
+    """A completion that ends inside its text is a setback, whatever the text is about."""
+    body = b'{"choices": [{"message": {"content": "The context length is exceeded: in'
+    script.answers = [answer(200, body)]
+    with pytest.raises(ModelUnavailableError):
+        openai(script).generate(PROMPT, timeout=5)
+
+
+@pytest.mark.parametrize("more", [{"message": "ok"}, {"detail": None}, {"error": None}])
+def test_a_completion_with_further_members_is_one(script: Script, more: dict[str, object]) -> None:
+    """A member that errors have, too, makes no error of a completion."""
+    script.answers = [answer(200, {**choice({"content": "Dear Jane"}), **more})]
+    assert openai(script).generate(PROMPT, timeout=5).text == "Dear Jane"
+
+
 def test_an_answer_of_the_older_api_is_read(script: Script) -> None:
     """A choice with its text beside no message is an answer, too."""
     script.answers = [answer(200, {"choices": [{"text": "Dear Jane", "finish_reason": "stop"}]})]
@@ -300,7 +336,7 @@ def test_a_blank_prompt_is_not_sent(script: Script, user: str) -> None:
     script.answers = [DONE]
     with pytest.raises(ModelRefusedError) as refused:
         openai(script).generate(replace(PROMPT, user=user), timeout=5)
-    assert refused.value.reason is Reason.INVALID_REQUEST
+    assert refused.value.reason is Reason.BLANK_PROMPT
     assert script.requests == []
 
 

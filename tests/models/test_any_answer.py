@@ -1,5 +1,6 @@
 """Any answer of an endpoint is a completion, or one of the three errors of a model."""
 
+import copy
 import json
 import random
 import secrets
@@ -48,7 +49,12 @@ COMPLETION = {
                 "refusal": None,
             },
             "finish_reason": "stop",
-            "logprobs": {"content": [{"token": "a", "logprob": -0.5, "bytes": [97]}]},
+            "logprobs": {
+                "content": [
+                    {"token": "a", "logprob": -0.5},
+                    {"token": "b", "logprob": -0.5, "bytes": [98]},
+                ]
+            },
             "error": None,
         }
     ],
@@ -59,6 +65,24 @@ COMPLETION = {
         "completion_tokens_details": {"reasoning_tokens": 1},
     },
 }
+_CHOICE = ("choices", 0)
+PATHS: tuple[tuple[str | int, ...], ...] = (
+    (*_CHOICE, "finish_reason"),
+    (*_CHOICE, "error"),
+    (*_CHOICE, "message", "content"),
+    (*_CHOICE, "message", "content"),
+    (*_CHOICE, "message", "content", 0, "text"),
+    (*_CHOICE, "message", "refusal"),
+    (*_CHOICE, "message", "reasoning_content"),
+    (*_CHOICE, "logprobs", "content", 0, "token"),
+    (*_CHOICE, "logprobs", "content", 0, "logprob"),
+    (*_CHOICE, "logprobs", "content", 1, "bytes"),
+    ("usage", "prompt_tokens"),
+    ("usage", "completion_tokens"),
+    ("usage", "total_tokens"),
+    ("usage", "completion_tokens_details", "reasoning_tokens"),
+)
+"""The parts of a completion that are read."""
 WILD = [each["body"] for each in json.loads((Path(__file__).parent / "wild.json").read_text())]
 SEEDS = (*range(4), *(pytest.param(seed, marks=pytest.mark.long) for seed in range(4, 40)))
 WORDS = (
@@ -83,7 +107,7 @@ class Maker:
         pick = self._random
         simple = [
             None, True, False, 0, -1, 1, 255, 256, 429, 10**30, -(10**400), 0.5, -1e308,
-            float("nan"), float("inf"), float("-inf"), "",
+            float("nan"), float("inf"), float("-inf"), "", "\ud83d", "\ude00x",
             pick.choice(WORDS), pick.choice(WORDS) * 3,
         ]  # fmt: skip
         if depth > 3 or pick.random() < 0.6:
@@ -110,11 +134,23 @@ class Maker:
             case _:
                 return {**kept, name: self.change(value[name])}
 
+    def completion(self) -> dict[str, Any]:
+        """Return a completion with one of the parts that are read replaced."""
+        completion = copy.deepcopy(COMPLETION)
+        *path, last = self._random.choice(PATHS)
+        part: Any = completion
+        for name in path:
+            part = part[name]
+        part[last] = self.value()
+        return completion
+
     def body(self) -> bytes:
         """Return the bytes of an answer."""
         pick = self._random
-        value: Any = pick.choice([COMPLETION, COMPLETION, pick.choice(WILD), self.value()])
-        for _ in range(pick.randrange(4)):
+        value: Any = pick.choice(
+            [self.completion(), self.completion(), COMPLETION, pick.choice(WILD), self.value()]
+        )
+        for _ in range(pick.choice([0, 0, 1, 2, 3])):
             value = self.change(value)
         body = json.dumps(value).encode()
         match pick.randrange(12):
@@ -129,10 +165,12 @@ class Maker:
                 opened = pick.choice([b"[", b'{"choices":[{"message":{"content":', b'{"error":'])
                 body = opened * pick.choice([1, 50, 2_000, 50_000])
             case 4:
-                deep = b'{"a":' * 5_000 + b"1" + b"}" * 5_000
+                depth = pick.choice([500, 900, 1_500, 5_000])
+                deep = b'{"a":' * depth + b"1" + b"}" * depth
                 body = b'{"choices":[{"message":{"content":' + deep + b"}}]}"
             case 5:
-                deep = b"[" * 5_000 + b"]" * 5_000
+                depth = pick.choice([500, 900, 1_500, 5_000])
+                deep = b"[" * depth + b"]" * depth
                 body = b'{"error":' + deep + b"}"
             case 6:
                 body = b'{"choices":[{"index":' + b"9" * 5_000 + b"}]}"

@@ -679,7 +679,8 @@ class Replies:
 
 
 ODD: list[object] = [
-    None, True, -1, 0, 1.5, 10**30, float("inf"), float("nan"), "", "text", "\ud83d", [], [None], {}, {"text": 7}, [[]],
+    None, True, -1, 0, 1.5, 10**30, float("inf"), float("nan"), "", "text", "\ud83d", [], [None],
+    {}, {"text": 7}, [[]],
     {"text": "x"}, {"toolUse": {}}, {"toolUse": {"input": None}}, {"reasoningContent": 1},
     {"citationsContent": {"content": [{"text": 1}]}}, {"message": {"content": 1}}, "end_turn",
     "max_tokens", "tool_use", "malformed_tool_use", {"inputTokens": "many"}, {"inputTokens": None},
