@@ -12,6 +12,7 @@ a transaction, so contents are never older than their version.
 https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/transaction-apis.html
 """
 
+import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -107,6 +108,8 @@ class ContentStore:
     def __init__(self, dynamodb: "DynamoDBClient", table: str, payloads: "Payloads") -> None:
         self._table = Table(dynamodb, table)
         self._payloads = payloads
+        self._turn = threading.Lock()
+        """Held for a transaction: those of a tenant conflict, since all count in one item."""
 
     def create(self, tenant: str, draft: "Draft") -> "Content":
         """Add a content, without a read; raise ConflictError for a taken external id.
@@ -432,7 +435,8 @@ class ContentStore:
         writes = items.build_writes(before, after, new_labels=new_labels)
         for _ in tries(CONFLICT_WAITS):
             try:
-                self._table.transact(writes)
+                with self._turn:
+                    self._table.transact(writes)
             except TransactionCanceledError as error:
                 reasons = error.reasons
                 if reasons[0] == "ConditionalCheckFailed":
