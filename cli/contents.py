@@ -391,7 +391,7 @@ class _Adding:
 
 
 class _Report:
-    """What became of each file, and the progress: a bar on a terminal, else a line now and then."""
+    """The end of each file, and the progress: a bar on a terminal, else a line now and then."""
 
     def __init__(self, files: int, *, prunes: bool, show: bool) -> None:
         self.ends: list[End] = []

@@ -1,5 +1,7 @@
 """The API key in a body, which Promptitude deprecates and its clients still send."""
 
+import base64
+import gzip
 import io
 import json
 from collections.abc import Callable, Mapping
@@ -104,6 +106,21 @@ def test_a_key_in_a_body_opens_what_it_opens_in_the_header(
         result = send(function, {**BODIES[function], "apiKey": key}, header)
         assert result["statusCode"] == expected["statusCode"]
         assert result["body"].keys() == expected["body"].keys()
+
+
+@pytest.mark.parametrize("function", BODIES)
+def test_a_key_in_a_packed_body_is_found(key: str, send: Send, function: str) -> None:
+    """A body with gzip may have the key in it; one that cannot be unpacked says so."""
+    names = {"flowId": PROMPT_ID, "contentId": "none", "logId": "none"}
+    event = Api("", names).event(function, {**BODIES[function], "apiKey": key})
+    packed = gzip.compress(event["body"].encode())
+    event |= {"body": base64.b64encode(packed).decode(), "isBase64Encoded": True}
+    event["headers"]["content-encoding"] = "gzip"
+    found = parsed(invoke(function, event, LambdaContext()))
+    assert found["statusCode"] in {200, 404, 504}
+    event["headers"]["content-encoding"] = "br"
+    refused = parsed(invoke(function, event, LambdaContext()))
+    assert (refused["statusCode"], refused["body"]["code"]) == (415, 415)
 
 
 @pytest.mark.parametrize("function", BODIES)

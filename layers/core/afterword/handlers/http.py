@@ -23,10 +23,17 @@ from afterword.errors import (
     UnauthenticatedError,
     UnavailableError,
     UnprocessableError,
+    UnsupportedCodingError,
     WrongMethodError,
 )
 from afterword.generations import MAX_DEADLINE, MIN_DEADLINE
-from afterword.handlers import SECURITY_HEADERS, Event, LambdaContext, LambdaHandler
+from afterword.handlers import (
+    SECURITY_HEADERS,
+    Event,
+    LambdaContext,
+    LambdaHandler,
+    content_coding,
+)
 from afterword.limits import LimitedError
 from afterword.runtime import cold_start, telemetry
 from afterword.services import services
@@ -47,6 +54,7 @@ STATUSES: Mapping[type[AfterwordError], HTTPStatus] = {
     UnprocessableError: HTTPStatus.UNPROCESSABLE_CONTENT,
     LimitedError: HTTPStatus.TOO_MANY_REQUESTS,
     TooLargeError: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    UnsupportedCodingError: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     UnavailableError: HTTPStatus.SERVICE_UNAVAILABLE,
 }
 """The status of each domain error, where a dialect has no other."""
@@ -60,18 +68,23 @@ _HEADERS = {
 }
 _ERROR_HEADERS: Mapping[HTTPStatus, Mapping[str, str]] = {
     HTTPStatus.UNAUTHORIZED: {"www-authenticate": "Bearer"},
+    HTTPStatus.UNSUPPORTED_MEDIA_TYPE: {"accept-encoding": content_coding.ACCEPTED},
     HTTPStatus.SERVICE_UNAVAILABLE: {"retry-after": "1"},
 }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """An HTTP request, with header names in lower case, and the body's bytes as sent."""
+    """An HTTP request, with header names in lower case, and the body's bytes.
+
+    The body is unpacked, and without a byte order mark. `fault` says why it cannot be read.
+    """
 
     path: Mapping[str, str]
     query: Mapping[str, str]
     headers: Mapping[str, str]
     body: bytes
+    fault: UnsupportedCodingError | TooLargeError | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -205,6 +218,8 @@ def _require_key(dialect: Dialect, request: Request) -> str:
     No message has a part of what was sent, which may be a key.
     """
     key = dialect.read_api_key(request)
+    if not key and request.fault is not None:
+        raise request.fault  # the key may be in the body
     if not key:
         raise UnauthenticatedError(_explain_missing_key(request, dialect.KEY_PLACES))
     if key.lower().startswith("bearer "):
@@ -244,6 +259,8 @@ def _answer(
 ) -> Response:
     for scope in scopes:
         api_key.require(scope)
+    if request.fault is not None:
+        raise request.fault
     if len(request.body) > MAX_BODY_BYTES:
         raise TooLargeError(
             f"The body must have at most {MAX_BODY_BYTES} bytes, not {len(request.body)}."
@@ -253,15 +270,22 @@ def _answer(
 
 def _request(event: Event) -> Request:
     """Read an API Gateway event of payload format 2.0."""
-    body = event.get("body") or ""
+    text = event.get("body") or ""
+    # API Gateway decodes a body of UTF-8 to text; another body comes as base64.
+    encoded = event.get("isBase64Encoded")
+    body = base64.b64decode(text) if encoded else text.encode("utf-8", "surrogatepass")
+    headers = {name.lower(): value for name, value in (event.get("headers") or {}).items()}
+    fault = None
+    try:
+        body = content_coding.unpack(headers.get("content-encoding", ""), body, MAX_BODY_BYTES)
+    except (UnsupportedCodingError, TooLargeError) as error:
+        body, fault = b"", error
     return Request(
         path=event.get("pathParameters") or {},
         query=event.get("queryStringParameters") or {},
-        headers={name.lower(): value for name, value in (event.get("headers") or {}).items()},
-        # API Gateway decodes a body of UTF-8 to text; another body comes as base64.
-        body=base64.b64decode(body)
-        if event.get("isBase64Encoded")
-        else body.encode("utf-8", "surrogatepass"),
+        headers=headers,
+        body=body,
+        fault=fault,
     )
 
 
