@@ -41,6 +41,15 @@ SUFFIXES = {
     ".json": media_types.JSON,
     ".pdf": media_types.PDF,
     ".docx": media_types.DOCX,
+    ".xlsx": media_types.XLSX,
+    ".xlsm": media_types.XLSX,
+    ".pptx": media_types.PPTX,
+    ".ppsx": media_types.PPTX,
+    ".odt": media_types.ODT,
+    ".rtf": media_types.RTF,
+    ".epub": media_types.EPUB,
+    ".eml": media_types.EML,
+    ".mbox": media_types.MBOX,
 }
 """The suffixes by which people name files of the types that are read."""
 
@@ -277,7 +286,17 @@ def extract(file: File, content: bytes) -> tuple[str, str]:
     return name if len(name) <= MAX_NAME else f"{name[: MAX_NAME - 1]}…", text
 
 
-_WITH_HEADINGS = frozenset({media_types.MARKDOWN, media_types.HTML, media_types.DOCX})
+_WITH_HEADINGS = frozenset(
+    {
+        media_types.MARKDOWN,
+        media_types.HTML,
+        media_types.DOCX,
+        media_types.ODT,
+        media_types.RTF,
+        media_types.EPUB,
+        media_types.EML,
+    }
+)
 _FRONT_MATTER = re.compile(r"\A---[ \t]*\n(.*?\n)---[ \t]*\n", re.DOTALL)
 _TITLE = re.compile(r"^title:[ \t]*([\"']?)(.+?)\1[ \t]*$", re.MULTILINE)
 _FENCED = re.compile(r"^ {0,3}(```+|~~~+).*?(?:^ {0,3}\1|\Z)", re.MULTILINE | re.DOTALL)

@@ -8,6 +8,12 @@ from afterword.files import media_types, signatures
 from afterword_documents.extraction import extract
 
 CASES = Path(__file__).parent / "cases"
+CLAUSES = """1. Liability
+  1.1 Limits
+    (a) death or injury
+    (b) fraud
+Article IV Term
+2. Notices"""
 
 
 @pytest.mark.parametrize(
@@ -16,8 +22,7 @@ CASES = Path(__file__).parent / "cases"
         ("word-online.docx", "The warranty lasts 24 months."),
         (
             "clauses.docx",
-            "1. Liability\n  1.1 Limits\n    (a) death or injury\n    (b) fraud\n"
-            "Article IV Term\n2. Notices",
+            CLAUSES,
         ),
         ("formula.docx", "The fee is F=0.05P a year."),
         ("latin1.html", "# Gebühren\n\nDie Gebühr beträgt 5 Euro."),

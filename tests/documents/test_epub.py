@@ -85,7 +85,7 @@ def test_names_of_pages_are_addresses() -> None:
 
 
 def test_a_protected_book_is_refused() -> None:
-    """A book whose pages only a bookshop's program can open is refused; one with hidden fonts not."""
+    """A book is refused whose pages a bookshop's program alone can open; not for its fonts."""
 
     def encryption(part: str) -> str:
         return (

@@ -130,10 +130,11 @@ def test_a_page_is_read_in_its_charset() -> None:
 
 
 def test_pictures_of_a_page_and_signatures_are_passed_over() -> None:
-    """What a page shows, and what signs a mail, is neither read nor named."""
+    """Pictures in a page and signatures of a mail are neither read nor named."""
     mail = message("Signed.")
     mail.add_alternative("<img src=cid:a>Signed.", subtype="html")
-    mail.get_payload()[1].add_related(  # type: ignore[union-attr]
+    *_, page = mail.iter_parts()
+    page.add_related(
         b"\x89PNG\r\n\x1a\n0", maintype="image", subtype="png", cid="<a>", filename="logo.png"
     )
     mail.add_attachment(

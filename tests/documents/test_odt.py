@@ -68,7 +68,8 @@ def test_numbers_of_lists_are_those_that_are_shown() -> None:
     first = f'<text:list text:style-name="L1">{items(p("a"), p("b") + inner + "</text:list>")}'
     content = packages.odt(
         f"{first}</text:list>{p('between')}"
-        f'<text:list text:style-name="L1" text:continue-numbering="true">{items(p("c"))}</text:list>'
+        '<text:list text:style-name="L1" text:continue-numbering="true">'
+        f"{items(p('c'))}</text:list>"
         f'<text:list text:style-name="L1">{items(p("anew"))}'
         f'<text:list-item text:start-value="7">{p("seven")}</text:list-item></text:list>'
         f'<text:list text:style-name="L2">'
@@ -82,7 +83,7 @@ def test_numbers_of_lists_are_those_that_are_shown() -> None:
 
 
 def test_a_paragraph_is_read_through_its_parts() -> None:
-    """Spans, spaces, tabs, breaks, links and text boxes are text; comments and deletions are not."""
+    """Spans, spaces, tabs, breaks, links and boxes are text; comments and deletions are not."""
     content = packages.odt(
         "<text:tracked-changes><text:changed-region><text:deletion>"
         f"{p('deleted')}</text:deletion></text:changed-region></text:tracked-changes>"

@@ -82,7 +82,10 @@ def test_charts_are_read() -> None:
 
     def cache(kind: str, *values: str) -> str:
         points = "".join(f'<c:pt idx="{n}"><c:v>{v}</c:v></c:pt>' for n, v in enumerate(values))
-        return f"<c:{kind}Ref><c:f>A1</c:f><c:{kind}Cache><c:formatCode>0.0</c:formatCode>{points}</c:{kind}Cache></c:{kind}Ref>"
+        return (
+            f"<c:{kind}Ref><c:f>A1</c:f><c:{kind}Cache><c:formatCode>0.0</c:formatCode>{points}"
+            f"</c:{kind}Cache></c:{kind}Ref>"
+        )
 
     series = "".join(
         f"<c:ser><c:tx>{cache('str', name)}</c:tx><c:cat>{cache('str', 'Nord', 'Sud')}</c:cat>"

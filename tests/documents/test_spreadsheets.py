@@ -21,7 +21,7 @@ def read(content: bytes) -> str:
 
 
 def test_each_sheet_is_a_table_with_its_name() -> None:
-    """Sheets come in the workbook's order, with all kinds of values; hidden and empty ones do not."""
+    """Sheets come in order, with all kinds of values; hidden and empty ones do not."""
     content = packages.xlsx(
         {
             "Prix & taux": row(cell("Produit"), cell("Prix"), cell("Le"), cell("Part"))
@@ -46,7 +46,7 @@ def test_each_sheet_is_a_table_with_its_name() -> None:
 
 
 def test_cells_stand_in_their_columns() -> None:
-    """Cells that are left out leave their columns empty, and columns without any text are dropped."""
+    """Cells that are left out leave their columns empty; columns without text are dropped."""
     rows = (
         row(cell("a", place="A1"), cell("c", place="C1"), cell("e", place="XFD1"))
         + row(cell("b", place="C2"), number=2)
@@ -132,7 +132,7 @@ def test_numbers_are_shown_in_their_formats(value: float, number_format: str, sh
 
 
 def test_formats_that_every_file_may_use_are_known() -> None:
-    """A format that a file names by number alone is that of the standard; dates are as ISO has them."""
+    """A format that is named by number alone is the standard's; dates are as ISO has them."""
     rows = row(number("46356.5", 1), number("0.25", 2), number("46356.5", 3), number("5", 4))
     styles = "".join(f'<xf numFmtId="{each}"/>' for each in (0, 14, 10, 22, 999))
     content = packages.xlsx(

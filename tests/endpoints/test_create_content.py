@@ -14,7 +14,7 @@ from afterword.knowledge import Draft, documents, folder_id
 from afterword.runtime.outbound import Fetcher
 from afterword.services import services
 from tests.conftest import SetClock, Tenant
-from tests.harness import docx_files, pdf_files
+from tests.harness import docx_files, packages, pdf_files
 from tests.harness.api import invoke
 from tests.harness.contents import (
     FIELDS,
@@ -129,6 +129,17 @@ FILES = [
     pytest.param("a.json", b'{"refund": "five days"}', '"five days"', id="JSON"),
     pytest.param("a.pdf", pdf_files.with_pages("A refund takes five days."), REFUND, id="PDF"),
     pytest.param("a.docx", docx_files.docx(docx_files.paragraph(REFUND)), REFUND, id="DOCX"),
+    pytest.param(
+        "a.xlsx", packages.xlsx({"S": packages.row(packages.cell(REFUND))}), REFUND, id="XLSX"
+    ),
+    pytest.param("a.pptx", packages.pptx([packages.shape(REFUND)]), REFUND, id="PPTX"),
+    pytest.param("a.odt", packages.odt(f"<text:p>{REFUND}</text:p>"), REFUND, id="ODT"),
+    pytest.param("a.epub", packages.epub({"a": f"<p>{REFUND}</p>"}), REFUND, id="EPUB"),
+    pytest.param("a.rtf", b"{\\rtf1\\ansi A refund takes \\b five days.\\par}", REFUND, id="RTF"),
+    pytest.param("a.eml", b"From: a@b\r\nTo: c@d\r\n\r\n" + REFUND.encode(), REFUND, id="EML"),
+    pytest.param(
+        "a.mbox", b"From a 10:00\nFrom: a@b\nTo: c@d\n\n" + REFUND.encode(), REFUND, id="MBOX"
+    ),
     pytest.param("a.png", b"It is a text, whatever its name.", "It is a text", id="other name"),
 ]
 

@@ -45,7 +45,7 @@ def content_types(part: str, media_type: str) -> str:
 SHEET = f'xmlns="{_OFFICE}/spreadsheetml/2006/main"'
 
 
-def xlsx(
+def xlsx(  # noqa: PLR0913 - the parts of a workbook
     sheets: Mapping[str, str],
     *,
     strings: Iterable[str] = (),

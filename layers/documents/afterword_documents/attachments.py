@@ -33,7 +33,8 @@ def _read(content: bytes, depth: int) -> str | None:
         if media_type not in media_types.TEXTS:
             return None
         decoded = encodings.decode(content, encodings.declared(content))
-        is_page = decoded is not None and media_type == media_types.HTML
-        return web_pages.page_text(decoded) if is_page else decoded
+        if decoded is not None and media_type == media_types.HTML:
+            return web_pages.page_text(decoded)
     except VerdictError:
         return None
+    return decoded

@@ -33,6 +33,7 @@ class Chart(Reader):
         grid.add_to(lines, "")
 
     def start(self, name: str, attributes: Attributes) -> None:
+        """Take the start of a series, of a value, or of the title."""
         self._path.append(name)
         if name == "ser":
             self._columns.append({})
@@ -53,6 +54,7 @@ class Chart(Reader):
             self._open = self._title
 
     def end(self, name: str) -> None:
+        """Take the end of a value, which is shown in its format."""
         self._path.pop()
         if name not in {"v", "formatCode", "t"}:
             return
@@ -65,5 +67,6 @@ class Chart(Reader):
             self._columns[self._column][self._index] = shown
 
     def characters(self, text: str) -> None:
+        """Take a piece of what is open."""
         if self._open is not None:
             self._open.append(text)

@@ -10,18 +10,20 @@ for _usual in ("cp1252", "utf-16-le", "utf-16-be"):  # before the process gives 
 
 _HEADER = re.compile(rb"([\w-]{1,60}):[ \t]*([^\r\n]*(?:\r?\n[ \t][^\r\n]*)*)\r?\n")
 _BOUNDARY = re.compile(rb"""(?i)\bboundary=(?:"([^"\r\n]{1,200})"|([^\s;"]{1,200}))""")
+_START = 1_000
 _MAX_HEADERS = 50
 _MAX_PARTS = 1_000
 
 
 def text(content: bytes) -> str:
     """Return the text of a page, of a page in MIME, or of a plain text."""
-    start = content[:1_000].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
-    if start.startswith(b"mime-version:"):
+    if content[:1_000].lstrip().lower().startswith(b"mime-version:"):
         content = _page_in_mime(content)
-    elif not start.startswith(b"<") and b"<html" not in start:
-        return _decode(content)
-    return web_pages.page_text(_decode(content), titled=False)
+    decoded = _decode(content)
+    start = decoded[:_START].lstrip().lower()
+    if start.startswith("<") or "<html" in start:
+        return web_pages.page_text(decoded, titled=False)
+    return decoded
 
 
 def _decode(content: bytes) -> str:

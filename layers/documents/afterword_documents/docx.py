@@ -138,14 +138,14 @@ class _Chunks:
 
     def __init__(self, package: Package, part: str, depth: int) -> None:
         self._package = package
-        self._part = part
+        self._relationships = package.relationships(part)
         self._depth = depth
         self._read = 0
 
     def text(self, relationship_id: str) -> str:
         """Return the text of a chunk; raise VerdictError for too many or too deep ones."""
         self._read += 1
-        relationship = self._package.relationships(self._part).get(relationship_id)
+        relationship = self._relationships.get(relationship_id)
         if relationship is None or relationship.part not in self._package:
             return ""
         if self._read > MAX_CHUNKS or self._depth >= MAX_CHUNK_DEPTH:

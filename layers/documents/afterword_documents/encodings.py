@@ -90,18 +90,27 @@ _META = re.compile(rb"""(?i)<meta\b[^>]{0,500}?\bcharset\s*=\s*["']?\s*([\w.:-]{
 _HEADER = re.compile(
     rb"""(?i)\AHTTP/[\d.]+[^\n]*\n(?:[^\n]+\n){0,50}?content-type:[^\n]*charset="?([\w.:-]{1,40})"""
 )
-_COMMENT = re.compile(rb"<!--.*?-->", re.DOTALL)
 _DECLARED_WITHIN = 16_384
 
 
 def declared(page: bytes) -> str:
     """Return the encoding that a page or an XML text declares; an empty text without one."""
-    start = _COMMENT.sub(b"", page[:_DECLARED_WITHIN].removeprefix(codecs.BOM_UTF8))
+    start = _without_comments(page[:_DECLARED_WITHIN].removeprefix(codecs.BOM_UTF8))
     for pattern in (_HEADER, _DECLARATION, _META):
         found = pattern.search(start)
         if found is not None:
             return found[1].decode("ascii", "replace")
     return ""
+
+
+def _without_comments(page: bytes) -> bytes:
+    kept = []
+    while True:
+        before, comment, page = page.partition(b"<!--")
+        kept.append(before)
+        if not comment:
+            return b"".join(kept)
+        page = page.partition(b"-->")[2]
 
 
 def decode(content: bytes, label: str = "") -> str | None:

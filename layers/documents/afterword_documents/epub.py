@@ -1,6 +1,7 @@
 """The text of an EPUB (EPUB 3.3, and 2.0.1): the pages of its spine in order."""
 
 import posixpath
+import re
 from urllib.parse import unquote
 
 from afterword_documents import encodings, web_pages
@@ -35,9 +36,13 @@ def _text(package: Package) -> str:
     return lines.text()
 
 
+_CLOSED = re.compile(r"<((?!br\b|hr\b|img\b)[A-Za-z][\w.:-]{0,50})((?:\s[^<>]{0,2000})?)/>")
+"""Elements of XML that are empty; as HTML they would hold what follows them."""
+
+
 def _page(content: bytes) -> str:
-    text = encodings.decode(content, encodings.declared(content))
-    return web_pages.page_text(text or "", titled=False)
+    text = encodings.decode(content, encodings.declared(content)) or ""
+    return web_pages.page_text(_CLOSED.sub(r"<\1\2></\1>", text), titled=False)
 
 
 def _check_protection(package: Package, pages: list[str]) -> None:

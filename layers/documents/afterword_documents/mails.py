@@ -17,7 +17,7 @@ encodings.load()
 codecs.lookup("raw-unicode-escape")  # of parameters in headers (RFC 2231)
 
 type ReadFile = Callable[[bytes, int], str | None]
-"""Returns the text of an attached file; None for one that is not read. Takes the mails around it."""
+"""Returns the text of an attached file, in so many mails; None for one that is not read."""
 
 MAX_DEPTH = 5
 """Mails in mails, as forwarded ones are, that are read."""

@@ -1,8 +1,8 @@
 """Numbers and dates as a spreadsheet shows them (ECMA-376, part 1, 18.8.31).
 
-What depends on the reader's country is shown the same for all: a point before decimals, commas between
-thousands, English names of months and days, and dates as `2026-11-30` where the file has none of
-its own.
+Forms that depend on the reader's country are the same for all: a point before decimals, commas
+between thousands, English names of months and days, and dates as `2026-11-30` where the file has no
+form of its own.
 """
 
 import re
@@ -53,7 +53,7 @@ _BUILT_IN = {
     48: "##0.0E+0",
     49: "@",
 }
-"""The formats that files name by number alone; those of dates for East Asia are one of their forms."""
+"""The formats that files name by number alone; dates of East Asia in one of their forms."""
 
 _MAX_FORMAT = 255  # characters: Excel's own bound
 _MAX_PLACES = 30
@@ -70,6 +70,9 @@ _TOKEN = re.compile(
 _NUMBER = re.compile(r"[-+]?(?:[0-9]{1,400}\.?[0-9]{0,400}|\.[0-9]{1,400})(?:[eE][-+]?[0-9]{1,3})?")
 _ELAPSED = re.compile(r"h+|m+|s+")
 _CONDITION = re.compile(r"(<=|>=|<>|<|>|=)\s*(-?[0-9]+(?:\.[0-9]+)?)$")
+_LEAST_PLAIN, _MOST_PLAIN, _MOST_EXACT = 1e-4, 1e11, 1e15
+_MIN_WITH_ZERO = 3
+"""Sections of a format whose third is that of zero."""
 _EPOCH, _EPOCH_1904 = datetime(1899, 12, 30), datetime(1904, 1, 1)  # noqa: DTZ001 - local to all
 _LAST_DAY = 2_958_466  # of the year 9999
 
@@ -97,9 +100,9 @@ def show(value: float, number_format: str, *, from_1904: bool = False) -> str:
 def general(value: float) -> str:
     """Return a number as a cell without a format shows it, in eleven characters or its integer."""
     size = abs(value)
-    if value == int(value) and size < 1e15:
+    if value == int(value) and size < _MOST_EXACT:
         return str(int(value))
-    if 1e-4 <= size < 1e11:
+    if _LEAST_PLAIN <= size < _MOST_PLAIN:
         shown = f"{value:.{9 if size < 1 else max(0, 10 - len(str(int(size))))}f}"
         return shown.rstrip("0").rstrip(".") if "." in shown else shown
     digits, _, exponent = f"{value:.5E}".partition("E")
@@ -120,7 +123,7 @@ class _Section:
 
 
 def _choose(number_format: str, value: float) -> tuple[_Section, float]:
-    """Return the section for a value, and the value that it shows: negatives have their own sign."""
+    """Return the section for a value, and what it shows: a section of negatives has a sign."""
     sections = _parse(number_format)
     numbers = sections[:3]
     if any(section.condition for section in numbers):
@@ -130,7 +133,7 @@ def _choose(number_format: str, value: float) -> tuple[_Section, float]:
         return _GENERAL, value
     if value < 0 and len(numbers) > 1:
         return numbers[1], -value
-    if value == 0 and len(numbers) > 2:
+    if value == 0 and len(numbers) == _MIN_WITH_ZERO:
         return numbers[2], value
     return numbers[0], value
 
@@ -299,7 +302,6 @@ def _round(value: float, places: int) -> str:
     return f"{exact:f}"
 
 
-_MOST_EXACT = 1e15
 _DIGITS = Context(prec=60)
 
 
@@ -325,10 +327,16 @@ def _fraction(value: float, marks: str) -> str:
 
 # --- dates ----------------------------------------------------------------------------------------
 
-_MONTHS = (
-    "January February March April May June July August September October November December"
-).split()  # fmt: skip
-_DAYS = "Monday Tuesday Wednesday Thursday Friday Saturday Sunday".split()  # noqa: SIM905 - words
+_DAY_THAT_NEVER_WAS = 60
+"""The 29th of February 1900, in which Excel believes."""
+_DIRECTIVES = {
+    "y": ("%y", "%y", "%Y"),
+    "m": ("%m", "%m", "%b", "%B"),
+    "d": ("%d", "%d", "%a", "%A"),
+    "h": ("%H",),
+    "s": ("%S",),
+}
+"""The directives of a letter, once or several times; Python's locale is none."""
 
 
 def _show_date(value: float, section: _Section, *, from_1904: bool) -> str:
@@ -338,8 +346,8 @@ def _show_date(value: float, section: _Section, *, from_1904: bool) -> str:
     places = _places_of_seconds(tokens)
     milliseconds = round(value * 86_400 * 10**places) * 10 ** (3 - places)
     epoch = _EPOCH_1904 if from_1904 else _EPOCH
-    if not from_1904 and value < 60:
-        epoch += timedelta(days=1)  # the 29th of February 1900, which Excel believes in
+    if not from_1904 and value < _DAY_THAT_NEVER_WAS:
+        epoch += timedelta(days=1)
     try:
         time = epoch + timedelta(milliseconds=milliseconds)
     except OverflowError:
@@ -387,26 +395,16 @@ def _elapsed(milliseconds: int, mark: str) -> str:
 
 
 def _date_part(time: datetime, mark: str, *, half: bool, minutes: bool) -> str:
-    length = len(mark)
-    match mark[0]:
-        case "y":
-            return f"{time.year:04}" if length > 2 else f"{time.year % 100:02}"
-        case "m" if minutes and length <= 2:
-            return f"{time.minute:0{length}}"
-        case "m" if length <= 2:
-            return f"{time.month:0{length}}"
-        case "m":
-            name = _MONTHS[time.month - 1]
-            return name[0] if length == 5 else name[:3] if length == 3 else name
-        case "d" if length <= 2:
-            return f"{time.day:0{length}}"
-        case "d":
-            name = _DAYS[time.weekday()]
-            return name[:3] if length == 3 else name
-        case "h":
-            hour = (time.hour % 12 or 12) if half else time.hour
-            return f"{hour:0{min(length, 2)}}"
-        case "s":
-            return f"{time.second:0{min(length, 2)}}"
-        case _:
-            return ("AM", "PM")[time.hour >= 12][: 1 if mark == "a/p" else 2]
+    letter = mark[0]
+    if letter == "a":  # "am/pm" or "a/p"
+        return time.strftime("%p")[: len(mark) // 2]
+    if mark == "mmmmm":
+        return time.strftime("%B")[0]
+    of_letter = _DIRECTIVES[letter]
+    directive = of_letter[min(len(mark), len(of_letter)) - 1]
+    if letter == "m" and minutes and directive == "%m":
+        directive = "%M"
+    elif letter == "h" and half:
+        directive = "%I"
+    shown = time.strftime(directive)
+    return shown if len(mark) > 1 or letter == "y" else shown.lstrip("0") or "0"

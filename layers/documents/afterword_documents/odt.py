@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass, field
 
+from afterword_documents import numerals
 from afterword_documents.lines import Kind, Lines, Part
 from afterword_documents.opc import Attributes, Package, Reader, open_package
 from afterword_documents.verdicts import Verdict, VerdictError
@@ -22,6 +23,8 @@ _SKIPPED = {
     "svg:desc",
 }
 """Elements with deleted text, readings, comments and descriptions."""
+_FORMS = {"a": "lowerLetter", "A": "upperLetter", "i": "lowerRoman", "I": "upperRoman"}
+"""The forms of numbers by the names that they have in DOCX; all others are digits."""
 _MAX_DEPTH = 9
 _BLANKS = re.compile(r"[ \t\r\n]+")
 _MAX_BLANKS = 100
@@ -66,7 +69,7 @@ _MIN_WORDS = 2
 class _Manifest(Reader):
     is_encrypted = False
 
-    def start(self, name: str, attributes: Attributes) -> None:
+    def start(self, name: str, _attributes: Attributes) -> None:
         if name == "manifest:encryption-data":
             self.is_encrypted = True
 
@@ -274,7 +277,7 @@ class _Body(Reader):
         numbers = []
         for depth, count in enumerate(shown, first):
             form = self._styles.levels.get((inner.style, depth), level).form or "1"
-            numbers.append(_numeral(count, form))
+            numbers.append(numerals.write(count, _FORMS.get(form, "")))
         return f"{level.before}{'.'.join(numbers)}{level.after} "
 
     def _take_mark(self) -> str:
@@ -287,33 +290,3 @@ class _Body(Reader):
 
 def _count(text: str | None, default: int) -> int:
     return int(text) if text and text.isdecimal() and len(text) < _MAX_DEPTH else default
-
-
-_ROMAN = tuple(
-    zip(
-        (1000, 900, 500, 400, 100, 90, 50, 40, 10, 9, 5, 4, 1),
-        ("m", "cm", "d", "cd", "c", "xc", "l", "xl", "x", "ix", "v", "iv", "i"),
-        strict=True,
-    )
-)
-_MAX_NUMERAL = 3_999
-
-
-def _numeral(number: int, form: str) -> str:
-    if form not in {"a", "A", "i", "I"} or not 0 < number <= _MAX_NUMERAL:
-        return str(number)
-    lower = _letters(number) if form in "aA" else _roman(number)
-    return lower if form.islower() else lower.upper()
-
-
-def _letters(number: int) -> str:
-    """Return the letters of a number: after z comes aa, then bb."""
-    return chr(ord("a") + (number - 1) % 26) * ((number - 1) // 26 + 1)
-
-
-def _roman(number: int) -> str:
-    out = []
-    for value, letters in _ROMAN:
-        out.append(letters * (number // value))
-        number %= value
-    return "".join(out)

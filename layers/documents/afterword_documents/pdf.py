@@ -39,9 +39,7 @@ def _text(content: bytes) -> str:
     return text
 
 
-def _page(
-    document: pypdfium2.PdfDocument, number: int, fonts: "_Fonts", *, has_forms: bool
-) -> str:
+def _page(document: pypdfium2.PdfDocument, number: int, fonts: "_Fonts", *, has_forms: bool) -> str:
     page = document[number]
     if has_forms:
         with suppress(pypdfium2.PdfiumError):
@@ -72,8 +70,7 @@ _SAMPLE = 200
 _MOST_UNREADABLE = 0.3
 """The share of a document's characters that may be unreadable: symbols, formulas, a heading."""
 _NOTHING = re.compile(
-    "[\x00-\x08\x0e-\x1f\ufffd\ue000-\uf8ff\U000f0000-\U0010ffff]"
-    "|\ufffe{2,}|\\(cid:[0-9]{1,6}\\)"
+    "[\x00-\x08\x0e-\x1f\ufffd\ue000-\uf8ff\U000f0000-\U0010ffff]|\ufffe{2,}|\\(cid:[0-9]{1,6}\\)"
 )
 """Controls, characters of private use, and those that stand for none."""
 _FREQUENT = frozenset("etaoinsrhl")

@@ -123,6 +123,8 @@ _SYMBOLS = {
     0xFE: "\u2611",
 }
 """The characters of symbol fonts that texts have; others have no letter."""
+_LEVELS = 9
+_ASCII = 0x80
 _SPACE, _LAST = 0x20, 0x10FFFF
 _PRIVATE = range(0xF000, 0xF100)
 """The characters of symbol fonts, as Unicode has them."""
@@ -297,7 +299,7 @@ class _Reader:
         self._bytes.clear()
         if self._fonts.get(self._font) == _SYMBOL_SET and not content.isascii():
             self._add(
-                "".join(_SYMBOLS.get(byte, chr(byte) if byte < 0x80 else "") for byte in content)
+                "".join(_SYMBOLS.get(byte, chr(byte) if byte < _ASCII else "") for byte in content)
             )
         else:
             self._add(content.decode(self._encoding(), "replace"))
@@ -382,17 +384,12 @@ class _Reader:
                 self._paragraph = _Paragraph()
             case "intbl":
                 self._paragraph.in_table = True
-            case "outlinelevel" if 0 <= number < 9:
+            case "outlinelevel" if 0 <= number < _LEVELS:
                 self._paragraph.level = min(number + 1, 6)
             case "ilvl":
                 self._paragraph.list_level = min(max(number, 0), 8)
-            case "cell" if self._texts[-1] is self._body:
-                self._end_cell()
-            case "cell":
-                self._add("\t")
-            case "row":
-                self._lines.close(Part.ROW)
-                self._has_cell = False
+            case "cell" | "row":
+                self._end_part(word)
             case "shptxt":
                 self._begin_text(self._add_box)
             case "listtext" | "pntext":
@@ -405,6 +402,15 @@ class _Reader:
             self._end_line(self._body.take())
         else:
             self._add("\n")
+
+    def _end_part(self, word: str) -> None:
+        if word == "row":
+            self._lines.close(Part.ROW)
+            self._has_cell = False
+        elif self._texts[-1] is self._body:
+            self._end_cell()
+        else:
+            self._add("\t")
 
     def _end_cell(self) -> None:
         self._paragraph.in_table = True

@@ -1,7 +1,7 @@
 """The text of an HTML page, parsed as a stream, without a tree."""
 
 import re
-from collections.abc import Set
+from collections.abc import Set as AbstractSet
 from html.parser import HTMLParser
 from typing import override
 
@@ -38,7 +38,7 @@ _BREAKOUT = {
     *("sub", "sup", "table", "tt", "u", "ul", "var"),
 }
 """Start tags that end foreign content (https://html.spec.whatwg.org/#parsing-main-inforeign)."""
-_MAX_FOREIGN = 1_000
+_MAX_FOREIGN = 100
 """Open elements of foreign content that are kept."""
 _HEADERS = re.compile(r"\AHTTP/\d[^\n]{0,1000}\n(?:[^\r\n][^\n]{0,8000}\n){0,100}\r?\n")
 """The headers of a page that was saved with them."""
@@ -64,7 +64,7 @@ def page_text(page: str, *, titled: bool = True) -> str:
 
 
 class _Reader(HTMLParser):
-    def __init__(self, skipped: Set[str] = frozenset()) -> None:
+    def __init__(self, skipped: AbstractSet[str] = frozenset()) -> None:
         super().__init__(convert_charrefs=True)
         self._skipped_tags = _SKIPPED | skipped
         self._lines = Lines()
@@ -238,7 +238,5 @@ class _Ruby:
         base = "".join(text[self._base :])
         if self._tag != "rp" and reading and not _EAST_ASIAN.search(base):
             text.append(f" ({reading})")
-        if self._tag != "rp":
-            self._base = len(text)
         self._tag = ""
         self._reading.clear()

@@ -64,7 +64,7 @@ class _Strings(Reader):
         self._parts: list[str] = []
         self._in_text = self._in_reading = False
 
-    def start(self, name: str, attributes: Attributes) -> None:
+    def start(self, name: str, _attributes: Attributes) -> None:
         self._in_text = name == "t" and not self._in_reading
         self._in_reading = self._in_reading or name == "rPh"
 

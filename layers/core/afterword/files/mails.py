@@ -28,7 +28,7 @@ def is_mailbox(content: bytes) -> bool:
 
 
 def is_mail(content: bytes) -> bool:
-    """Whether a file is a mail: two usual fields or more, one of them a mail's own, and no other."""
+    """Whether a file is a mail: usual fields stand first, and one of them is a mail's own."""
     start = _BEFORE.match(content)
     return start is not None and _has_fields(content, start.end())
 
