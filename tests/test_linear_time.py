@@ -18,6 +18,7 @@ from afterword.flows import classes, flow, outputs, placeholders, schemas, templ
 from afterword.generations import AnswerToken, Completion, Output
 from afterword.handlers import body_keys, multipart
 from afterword.knowledge import citations, passages, words
+from afterword.knowledge.questions import question_terms
 from afterword.knowledge.ranking import Origin, Ranked
 from afterword.models import error_detail, parameters, reasoning, reasons
 from afterword.runtime import addresses, json_text, retry_after
@@ -45,6 +46,11 @@ ARRAY = schemas.Schema(
 
 
 CLASSES = (flow.Class(name="a"), flow.Class(name="b"))
+
+
+def ask(text: str) -> None:
+    """Find the words of a question."""
+    question_terms(text, [])
 
 
 def choose(text: str) -> None:
@@ -89,8 +95,12 @@ class Case(NamedTuple):
 
 CASES = [
     Case("fold: marks out of order", words.fold, lambda n: "a" + "\u0301\u0323" * n),
+    Case("fold: vowels and voices", words.fold, lambda n: "ก" + "\u0e38\u0e48\u3099\u094d" * n),
     Case("split words: one word", words.split_words, lambda n: "é" * n),
     Case("split words: Han", words.split_words, lambda n: "文" * n),
+    Case("a question of katakana", ask, lambda n: "カ" * n),
+    Case("a question of hangul", ask, lambda n: "은" * n),
+    Case("a question's particle", ask, lambda n: "wie ab " * n),
     Case("passages: dots", passages.cut_passages, lambda n: "." * n),
     Case("passages: blanks", passages.cut_passages, lambda n: "a" + " " * n + "b"),
     Case("passages: rules", passages.cut_passages, lambda n: "| -" * n),

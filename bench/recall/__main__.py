@@ -1,4 +1,4 @@
-"""`python -m bench.recall`: which questions lexical ranking finds the answers to; see README.md."""
+"""`python -m bench.recall`: which questions a ranking finds the answers to; see README.md."""
 
 import argparse
 import time
@@ -16,10 +16,12 @@ from rich.table import Column, Table
 from afterword.knowledge import lexical, words
 from afterword.knowledge.passages import MAX_PASSAGE, cut_passages
 from afterword.knowledge.ranking import Candidate, Origin
-from bench.recall import used
+from bench.recall import by_language, used
 from bench.recall.corpus import Document, documents
 from bench.recall.questions import QUESTIONS, Question
+from bench.recall.rankings import RANKINGS, Rank
 from bench.recall.small import BASES, NOWHERE
+from bench.recall.translated import LANGUAGES
 
 DEPTH = 30
 """How far down an answer is looked for."""
@@ -46,10 +48,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.recall", description=__doc__)
     parser.add_argument("--misses", action="store_true", help="list the questions not answered")
     parser.add_argument(
-        "--quick", action="store_true", help="without the table of what is it worth"
+        "--quick", action="store_true", help="without the languages and the table of decisions"
     )
+    parser.add_argument("--languages", action="store_true", help="the six languages alone")
     arguments = parser.parse_args()
     console = Console()
+    if arguments.languages:
+        _print_languages(console, misses=arguments.misses)
+        return
     corpus = documents()
     candidates = _candidates(corpus)
     _check(candidates)
@@ -61,19 +67,30 @@ def main() -> None:
         f" {sum(len(each.passage.text) for each in candidates):,} characters:"
         f" built in {built:.2f} s, {index.size / 1e6:.1f} MB"
     )
-    console.print(_by_part(corpus, index))
+    console.print(_by_part(corpus))
     console.print(_by_overlap(candidates, index))
     console.print(_cut_off(index))
     console.print(_times(index))
     console.print(used.table())
     console.print(f"which passages a long answer uses: {used.milliseconds():.0f} ms")
     if not arguments.quick:
+        _print_languages(console, misses=arguments.misses)
         console.print(_worth(corpus))
     if arguments.misses:
         for questions in QUESTIONS.values():
             for question in questions:
-                if not (found := _find(index, question)).within(5):
+                if not (found := _find(index.rank, question)).within(5):
                     console.print(f"{found.rank or '-':>3}  {question.text}", highlight=False)
+
+
+def _print_languages(console: Console, *, misses: bool) -> None:
+    for table in by_language.tables():
+        console.print(table)
+    for language in LANGUAGES if misses else ():
+        missed, found = by_language.misses(language)
+        for mark, questions in (("-", missed), ("+", found)):
+            for question in questions:
+                console.print(f"{language} {mark}  {question}", highlight=False)
 
 
 def _candidates(corpus: Sequence[Document], longest: int = MAX_PASSAGE) -> list[Candidate]:
@@ -99,13 +116,13 @@ def _check(candidates: Sequence[Candidate]) -> None:
         raise SystemExit("\n".join(["The corpus does not have these answers:", *lost]))
 
 
-def _find(index: lexical.Index, question: Question) -> Found:
+def _find(rank: Rank, question: Question) -> Found:
     shown = 0
-    for rank, ranked in enumerate(index.rank(question.text, DEPTH), start=1):
+    for place, ranked in enumerate(rank(question.text, DEPTH), start=1):
         text = " ".join(ranked.text.split())
         shown += len(ranked.text)
         if any(answer in text for answer in question.answers):
-            return Found(rank, shown)
+            return Found(place, shown)
     return Found(None, shown)
 
 
@@ -128,22 +145,24 @@ def _table(first: str) -> Table:
     )
 
 
-def _by_part(corpus: Sequence[Document], index: lexical.Index) -> Table:
+def _by_part(corpus: Sequence[Document]) -> Table:
     """Measure each part's questions in the whole corpus, and in the part's documents alone."""
     table = _table("searched")
-    everywhere: list[Found] = []
-    alone: list[Found] = []
-    for part, questions in QUESTIONS.items():
-        found = [_find(index, question) for question in questions]
-        everywhere += found
-        table.add_row(*_row(f"{part}: everything", found))
-        own = [document for document in corpus if document.id.startswith(part)]
-        smaller = lexical.Index(_candidates(own))
-        found = [_find(smaller, question) for question in questions]
-        alone += found
-        table.add_row(*_row(f"{part}: its folder", found))
-    table.add_row(*_row("all: everything", everywhere))
-    table.add_row(*_row("all: their folder", alone))
+    for name, build in RANKINGS.items():
+        rank = build(_candidates(corpus))
+        everywhere: list[Found] = []
+        alone: list[Found] = []
+        for part, questions in QUESTIONS.items():
+            found = [_find(rank, question) for question in questions]
+            everywhere += found
+            table.add_row(*_row(f"{name}, {part}: everything", found))
+            own = [document for document in corpus if document.id.startswith(part)]
+            smaller = build(_candidates(own))
+            found = [_find(smaller, question) for question in questions]
+            alone += found
+            table.add_row(*_row(f"{name}, {part}: its folder", found))
+        table.add_row(*_row(f"{name}, all: everything", everywhere))
+        table.add_row(*_row(f"{name}, all: their folder", alone))
     return table
 
 
@@ -164,7 +183,7 @@ def _by_overlap(candidates: Sequence[Candidate], index: lexical.Index) -> Table:
             for text, terms in zip(texts, said, strict=True)
             if any(answer in text for answer in question.answers)
         )
-        found[list(found)[min(max(shared, 1), 3) - 1]].append(_find(index, question))
+        found[list(found)[min(max(shared, 1), 3) - 1]].append(_find(index.rank, question))
     table = _table("words shared with an answer")
     for name, each in found.items():
         table.add_row(*_row(name, each))
@@ -194,7 +213,7 @@ def _cut_off(index: lexical.Index) -> Table:
                 ),
                 mean(not small[name].rank(q, 5) for name, base in BASES.items() for q in base.near),
                 mean(not small[name].rank(q, 5) for name, base in BASES.items() for q in base.far),
-                mean(_find(index, question).within(5) for question in everything),
+                mean(_find(index.rank, question).within(5) for question in everything),
                 mean(not index.rank(question, 5) for question in NOWHERE),
             )
         table.add_row(f"{share:.2f}", *(f"{each:.2f}" for each in figures))
@@ -275,9 +294,9 @@ def _worth(corpus: Sequence[Document]) -> Table:
     for name, patches, longest in tries:
         with _patched(patches):
             index = lexical.Index(_candidates(corpus, longest))
-            table.add_row(*_row(name, [_find(index, each) for each in questions]))
+            table.add_row(*_row(name, [_find(index.rank, each) for each in questions]))
             if name in {"as it is", "accents count"}:
-                found = [_find(index, each) for each in plain]
+                found = [_find(index.rank, each) for each in plain]
                 table.add_row(*_row(f"{name}, none in the questions", found))
     return table
 
