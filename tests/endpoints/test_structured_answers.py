@@ -372,7 +372,7 @@ def test_without_tokens_there_is_no_repair(run: Run, limit: int, prompts: int) -
 def test_a_repair_that_fails_leaves_the_failure_of_the_answer(
     run: Run, error: Exception, tokens: int
 ) -> None:
-    """Whatever ends the repair question, the generation fails for its answer, without a requeue."""
+    """After any failure of the repair question the generation fails for its answer."""
     put_flow(ARRAY)
     read = run(in_turn("no JSON", error))
     assert (read["status"], read["error"]["reason"]) == ("failed", Reason.INVALID_OUTPUT)

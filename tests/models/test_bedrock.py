@@ -181,7 +181,7 @@ def test_a_schema_is_a_tool_that_the_model_must_use(model: BedrockModel, stubber
 def test_a_model_that_does_not_use_the_tool_is_read_as_text(
     model: BedrockModel, stubber: Stubber
 ) -> None:
-    """Words instead of the tool's input are the text: they may be JSON, or be repaired."""
+    """Words instead of the tool's input are the text, which may be JSON."""
     stubber.add_response("converse", converse_response({"text": '{"name": "Jean"}'}))
     assert model.generate(make_prompt(schema=SCHEMA), timeout=60).text == '{"name": "Jean"}'
 
@@ -704,7 +704,7 @@ def mutate(rng: random.Random, value: object, depth: int = 0) -> object:
 
 @pytest.mark.parametrize("seed", SEED_PARAMS)
 def test_any_answer_is_a_completion_or_one_of_the_three_kinds(seed: int) -> None:
-    """Whatever bytes Bedrock answers, no other exception leaves the model, and no words do."""
+    """For any bytes of Bedrock, no other exception leaves the model, and no words do."""
     rng = seeded(seed)
     prompts = [make_prompt(), make_prompt(schema=SCHEMA, temperature=0.5)]
     answer = converse_response(

@@ -93,7 +93,7 @@ class BedrockModel:
         return read_answer(answer, prompt, offered=Adaptation.NO_TOOL not in adapted)
 
     def describe_adaptations(self, model: str) -> "Sequence[str]":
-        """Return what is done without for a model; see Model.describe_adaptations."""
+        """Return the adaptations of a model; see Model.describe_adaptations."""
         return self._adaptations.describe(model)
 
     def _get_client(self, seconds: float) -> "BedrockRuntimeClient":

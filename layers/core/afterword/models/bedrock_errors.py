@@ -1,7 +1,7 @@
 """The errors of Bedrock: their causes, and the parts of a request that a model refuses.
 
-The words of an error decide where its code does not, and are never shown: they may repeat the
-prompt (docs/decisions/0069-models-answers.md).
+The words of an error decide where its code does not. No message shows them, since words may repeat
+the prompt (docs/decisions/0069-models-answers.md).
 """
 
 import re
@@ -119,7 +119,7 @@ def read_detail(error: "ClientError") -> ErrorDetail:
 def find_adaptation(
     detail: ErrorDetail, prompt: "Prompt", adapted: Collection[Adaptation]
 ) -> Adaptation | None:
-    """Return what another request can do without; None where an error is about another thing."""
+    """Return the adaptation of the next request; None where an error is about another thing."""
     if detail.codes != ("ValidationException",) or _cause(detail) in _OTHER_CAUSES:
         return None
     if _PROFILE_WORDS.are_in(detail.words) or _LIMIT_WORDS.are_in(detail.words):
@@ -128,7 +128,7 @@ def find_adaptation(
 
 
 def _list_refused(detail: ErrorDetail, prompt: "Prompt") -> Iterator[Adaptation]:
-    """Yield what an error can be about, the weakest change first."""
+    """Yield the adaptations that an error asks for, the smallest change first."""
     if prompt.schema is not None and _CHOICE_WORDS.are_in(detail.words):
         if _FORCED_WORDS.are_in(detail.words):
             yield Adaptation.ANY_TOOL
