@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 from afterword.errors import AfterwordError
 from afterword.files import media_types
+from afterword.files.signatures import describe
 from afterword.knowledge import MAX_NAME
 from afterword_documents import extraction
 
@@ -24,7 +25,6 @@ MAX_BYTES = 50_000_000
 """Of a file: a larger one has more text than a content may have, or is mostly pictures."""
 GENERAL = "General"
 """The folder of files that are given by their names."""
-TYPES = "text, Markdown, HTML, PDF, DOCX, CSV, JSON"
 _SECONDS = 60.0  # for the text of one file
 
 
@@ -41,6 +41,15 @@ SUFFIXES = {
     ".json": media_types.JSON,
     ".pdf": media_types.PDF,
     ".docx": media_types.DOCX,
+    ".xlsx": media_types.XLSX,
+    ".xlsm": media_types.XLSX,
+    ".pptx": media_types.PPTX,
+    ".ppsx": media_types.PPTX,
+    ".odt": media_types.ODT,
+    ".rtf": media_types.RTF,
+    ".epub": media_types.EPUB,
+    ".eml": media_types.EML,
+    ".mbox": media_types.MBOX,
 }
 """The suffixes by which people name files of the types that are read."""
 
@@ -269,7 +278,7 @@ def extract(file: File, content: bytes) -> tuple[str, str]:
         raise OtherTypeError(
             "it is empty."
             if media_type == media_types.EMPTY
-            else f"it is of no type that is taken; there are: {TYPES}."
+            else f"it is {describe(content)}; taken are: {media_types.NAMES}."
         )
     text = extraction.extract(media_type, content, _SECONDS)
     name = _heading(text) if media_type in _WITH_HEADINGS else None
@@ -277,7 +286,17 @@ def extract(file: File, content: bytes) -> tuple[str, str]:
     return name if len(name) <= MAX_NAME else f"{name[: MAX_NAME - 1]}…", text
 
 
-_WITH_HEADINGS = frozenset({media_types.MARKDOWN, media_types.HTML, media_types.DOCX})
+_WITH_HEADINGS = frozenset(
+    {
+        media_types.MARKDOWN,
+        media_types.HTML,
+        media_types.DOCX,
+        media_types.ODT,
+        media_types.RTF,
+        media_types.EPUB,
+        media_types.EML,
+    }
+)
 _FRONT_MATTER = re.compile(r"\A---[ \t]*\n(.*?\n)---[ \t]*\n", re.DOTALL)
 _TITLE = re.compile(r"^title:[ \t]*([\"']?)(.+?)\1[ \t]*$", re.MULTILINE)
 _FENCED = re.compile(r"^ {0,3}(```+|~~~+).*?(?:^ {0,3}\1|\Z)", re.MULTILINE | re.DOTALL)

@@ -208,6 +208,7 @@ PUBLIC: dict[str, tuple[str, ...]] = {
     "files": (
         "",
         "media_types",
+        "signatures",
     ),
     "runtime": (
         "addresses",

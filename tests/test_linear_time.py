@@ -21,6 +21,7 @@ from afterword.knowledge import citations, passages, words
 from afterword.knowledge.ranking import Origin, Ranked
 from afterword.runtime import addresses, json_text
 from afterword.webhooks import hosts
+from afterword_documents import encodings
 
 LEAST_SECONDS = 0.001
 """CPU time of the shorter text, at least: a shorter time tells nothing."""
@@ -158,6 +159,28 @@ CASES = [
         "media types: links", lambda text: media_types.detect(text.encode()), lambda n: "[a](" * n
     ),
     Case("media types: rows", lambda text: media_types.detect(text.encode()), lambda n: 'a,"' * n),
+    Case(
+        "media types: other encodings",
+        lambda text: media_types.detect(text.encode("latin-1")),
+        lambda n: "é \xa0" * n,
+    ),
+    Case(
+        "media types: comments",
+        lambda text: media_types.detect(text.encode()),
+        lambda n: "<!-- --><?x>" * n,
+    ),
+    Case(
+        "encodings: declarations",
+        lambda text: encodings.declared(text.encode()),
+        lambda n: "<!--<meta charset " * n,
+    ),
+    Case(
+        "encodings: western letters",
+        lambda text: encodings.is_western(text.encode("latin-1")),
+        lambda n: "é" * n,
+    ),
+    Case("encodings: escapes", encodings.clean, lambda n: "\x1b[1\x1b]" * n),
+    Case("encodings: struck twice", encodings.clean, lambda n: "a\x08" * n),
     Case("headers: escapes", multipart.parse_parameters, lambda n: 'a; b="' + "\\" * n),
     Case("headers: parameters", multipart.parse_parameters, lambda n: "a" + "; b=c" * n),
     Case("headers: blanks", multipart.parse_parameters, lambda n: "a;" + " \t" * n),

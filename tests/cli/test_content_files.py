@@ -10,7 +10,7 @@ from afterword.files import media_types
 from afterword.knowledge import MAX_NAME
 from cli import content_files
 from cli.content_files import File, FileError, OtherTypeError, Root, Skipped
-from tests.harness import docx_files, pdf_files
+from tests.harness import docx_files, packages, pdf_files
 
 
 @pytest.fixture
@@ -215,6 +215,31 @@ def test_a_content_is_named_after_its_heading(content: str, name: str) -> None:
         pytest.param(
             docx_files.docx(docx_files.paragraph("A text.")), ("a.txt", "A text."), id="DOCX"
         ),
+        pytest.param(
+            packages.xlsx({"S": packages.row(packages.cell("A text."))}),
+            ("a.txt", "# S\n\n| A text. |"),
+            id="XLSX",
+        ),
+        pytest.param(
+            packages.pptx([packages.shape("One", "title")]), ("a.txt", "## One"), id="PPTX"
+        ),
+        pytest.param(
+            packages.odt('<text:h text:outline-level="1">One</text:h>'), ("One", "# One"), id="ODT"
+        ),
+        pytest.param(b"{\\rtf1 A text.}", ("a.txt", "A text."), id="RTF"),
+        pytest.param(
+            packages.epub({}), ("The Book", "# The Book\n\nZo\u00e9 N\u00e9el"), id="EPUB"
+        ),
+        pytest.param(
+            b"From: a@b\nSubject: One\n\nA text.",
+            ("One", "# One\n\nFrom: a@b\nSubject: One\n\nA text."),
+            id="EML",
+        ),
+        pytest.param(
+            b"From a 10:00\nFrom: a@b\nSubject: One\n\nA text.",
+            ("a.txt", "# One\n\nFrom: a@b\nSubject: One\n\nA text."),
+            id="MBOX",
+        ),
     ],
 )
 def test_each_type_is_read(content: bytes, expected: tuple[str, str]) -> None:
@@ -226,8 +251,8 @@ def test_each_type_is_read(content: bytes, expected: tuple[str, str]) -> None:
     ("content", "message"),
     [
         (b"", "it is empty."),
-        (b"GIF89a", "it is of no type that is taken; there are: text, Markdown, HTML, PDF,"),
-        (b"\x00\x01", "it is of no type that is taken"),
+        (b"GIF89a", "it is a GIF picture; taken are: text, Markdown, HTML, PDF,"),
+        (b"\x00\x01", "it is a binary file of an unknown kind; taken are: text,"),
     ],
 )
 def test_other_types_are_not_taken(content: bytes, message: str) -> None:

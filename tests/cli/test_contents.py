@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import EndpointConnectionError
 
+from afterword.files import media_types
 from afterword.knowledge import Content, Draft, folder_id
 from afterword.knowledge.store import ContentChange, ContentStore
 from afterword.runtime.clients import clients
@@ -293,8 +294,7 @@ def test_a_file_that_is_named_is_not_skipped(afterword: Afterword, manual: Path)
     assert (result.exit_code, result.stderr) == (
         1,
         (
-            f"afterword: {path}: it is of no type that is taken; there are: text, Markdown, HTML,"
-            " PDF, DOCX, CSV, JSON.\n"
+            f"afterword: {path}: it is a GIF picture; taken are: {media_types.NAMES}.\n"
             "0 added, 0 updated, 0 unchanged, 1 failed.\n"
         ),
     )

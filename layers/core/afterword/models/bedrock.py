@@ -70,6 +70,7 @@ _STOP_REASONS = {
 DOCUMENTS: "Mapping[str, DocumentFormatType]" = {
     "application/pdf": "pdf",
     "application/vnd.openxmlformats-officedocument.wordprocessingml.document": "docx",
+    "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet": "xlsx",
     "text/csv": "csv",
     "text/html": "html",
     "text/markdown": "md",
