@@ -106,8 +106,8 @@ def read(archives: list[Path]) -> Iterator[Fixture]:
                 seen.add(content)
                 kind = FORMATS[path.rpartition(".")[2].lower()]
                 yield Fixture(package, path, kind, content)
-    for path in sorted(MAILS.glob("msg_*.txt")):
-        yield Fixture("CPython", f"data/{path.name}", FORMATS["eml"], path.read_bytes())
+    for mail in sorted(MAILS.glob("msg_*.txt")):
+        yield Fixture("CPython", f"data/{mail.name}", FORMATS["eml"], mail.read_bytes())
 
 
 def _members(archive: Path) -> Iterator[tuple[str, bytes]]:
