@@ -262,8 +262,8 @@ def test_what_no_flow_can_answer_from_is_skipped(afterword: Afterword, manual: P
             f"afterword: skipped {manual}/outside.md: it is a link to a folder, out of the folder,"
             " or to nothing.\n"
             f"afterword: skipped {manual}/__init__.py: it is empty.\n"
-            f"afterword: skipped {manual}/logo.gif: it is of no type that is taken; there are:"
-            " text, Markdown, HTML, PDF, DOCX, CSV, JSON.\n"
+            f"afterword: skipped {manual}/logo.gif: it is a GIF picture;"
+            f" taken are: {media_types.NAMES}.\n"
             "5 added, 0 updated, 0 unchanged, 0 failed;"
             " skipped: 1 hidden, 1 linked, 2 of other types.\n"
         ),
@@ -398,8 +398,7 @@ def test_what_became_of_each_file_comes_as_json(afterword: Afterword, manual: Pa
             "external_id": "faq/logo.gif",
             "outcome": "skipped",
             "id": None,
-            "message": "it is of no type that is taken; there are: text, Markdown, HTML, PDF,"
-            " DOCX, CSV, JSON.",
+            "message": f"it is a GIF picture; taken are: {media_types.NAMES}.",
         },
     ]
 

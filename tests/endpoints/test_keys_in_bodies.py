@@ -109,7 +109,8 @@ def test_a_key_in_a_body_opens_what_it_opens_in_the_header(
 
 
 @pytest.mark.parametrize("function", BODIES)
-def test_a_key_in_a_packed_body_is_found(key: str, send: Send, function: str) -> None:
+@pytest.mark.usefixtures("send")
+def test_a_key_in_a_packed_body_is_found(key: str, function: str) -> None:
     """A body with gzip may have the key in it; one that cannot be unpacked says so."""
     names = {"flowId": PROMPT_ID, "contentId": "none", "logId": "none"}
     event = Api("", names).event(function, {**BODIES[function], "apiKey": key})
