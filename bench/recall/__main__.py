@@ -7,15 +7,17 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import chain
 from statistics import mean, quantiles
+from types import SimpleNamespace
 from unittest.mock import patch
 
 from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Column, Table
 
-from afterword.knowledge import lexical, words
+from afterword.knowledge import lexical, questions, stop_words, words
 from afterword.knowledge.passages import MAX_PASSAGE, cut_passages
 from afterword.knowledge.ranking import Candidate, Origin
+from afterword.knowledge.stop_words import Language
 from bench.recall import by_language, used
 from bench.recall.corpus import Document, documents
 from bench.recall.questions import QUESTIONS, Question
@@ -77,10 +79,9 @@ def main() -> None:
         _print_languages(console, misses=arguments.misses)
         console.print(_worth(corpus))
     if arguments.misses:
-        for questions in QUESTIONS.values():
-            for question in questions:
-                if not (found := _find(index.rank, question)).within(5):
-                    console.print(f"{found.rank or '-':>3}  {question.text}", highlight=False)
+        for question in chain(*QUESTIONS.values()):
+            if not (found := _find(index.rank, question)).within(5):
+                console.print(f"{found.rank or '-':>3}  {question.text}", highlight=False)
 
 
 def _print_languages(console: Console, *, misses: bool) -> None:
@@ -88,8 +89,8 @@ def _print_languages(console: Console, *, misses: bool) -> None:
         console.print(table)
     for language in LANGUAGES if misses else ():
         missed, found = by_language.misses(language)
-        for mark, questions in (("-", missed), ("+", found)):
-            for question in questions:
+        for mark, some in (("-", missed), ("+", found)):
+            for question in some:
                 console.print(f"{language} {mark}  {question}", highlight=False)
 
 
@@ -107,8 +108,7 @@ def _check(candidates: Sequence[Candidate]) -> None:
     texts = [" ".join(each.passage.text.split()) for each in candidates]
     lost = [
         f"{question.text} {answer}"
-        for questions in QUESTIONS.values()
-        for question in questions
+        for question in chain(*QUESTIONS.values())
         for answer in question.answers
         if not any(answer in text for text in texts)
     ]
@@ -152,13 +152,13 @@ def _by_part(corpus: Sequence[Document]) -> Table:
         rank = build(_candidates(corpus))
         everywhere: list[Found] = []
         alone: list[Found] = []
-        for part, questions in QUESTIONS.items():
-            found = [_find(rank, question) for question in questions]
+        for part, asked in QUESTIONS.items():
+            found = [_find(rank, question) for question in asked]
             everywhere += found
             table.add_row(*_row(f"{name}, {part}: everything", found))
             own = [document for document in corpus if document.id.startswith(part)]
             smaller = build(_candidates(own))
-            found = [_find(smaller, question) for question in questions]
+            found = [_find(smaller, question) for question in asked]
             alone += found
             table.add_row(*_row(f"{name}, {part}: its folder", found))
         table.add_row(*_row(f"{name}, all: everything", everywhere))
@@ -169,17 +169,16 @@ def _by_part(corpus: Sequence[Document]) -> Table:
 def _by_overlap(candidates: Sequence[Candidate], index: lexical.Index) -> Table:
     """Measure the questions by how many of their words, as stems, an answer has at most."""
     said = [
-        set(chain(*words.index_terms((each.origin.title, each.passage.heading, each.passage.text))))
+        set(chain(*words.index_terms(row)[1]))
         for each in candidates
+        for row in [(each.origin.title, each.passage.heading, each.passage.text)]
     ]
     texts = [" ".join(each.passage.text.split()) for each in candidates]
     found: dict[str, list[Found]] = {"none or one": [], "two": [], "three or more": []}
     for question in chain(*QUESTIONS.values()):
-        asked = words.split_words(question.text)
-        tongue = words.detect_language(asked) or words.Language.ENGLISH
-        stems = set(words.stem_words(words.drop_stop_words(asked), tongue))
+        asked = questions.question_terms(question.text, (Language.ENGLISH, Language.FRENCH))
         shared = max(
-            len(stems & terms)
+            sum(not terms.isdisjoint(forms) for forms in asked)
             for text, terms in zip(texts, said, strict=True)
             if any(answer in text for answer in question.answers)
         )
@@ -202,9 +201,13 @@ def _cut_off(index: lexical.Index) -> Table:
         *(Column(each, justify="right") for each in columns),
         box=SIMPLE,
     )
-    everything = [question for questions in QUESTIONS.values() for question in questions]
-    for share in (0.0, 0.4, 0.44, lexical.MIN_SHARE, 0.52, 0.6):
-        with patch.object(lexical, "MIN_SHARE", share):
+    everything = [*chain(*QUESTIONS.values())]
+    used = (lexical.MIN_SHARE, lexical.MIN_SHARE_OF_MANY)
+    for few, many in (used, *((share, share) for share in (0.0, 0.4, 0.44, 0.48, 0.52, 0.6))):
+        with (
+            patch.object(lexical, "MIN_SHARE", few),
+            patch.object(lexical, "MIN_SHARE_OF_MANY", many),
+        ):
             figures = (
                 mean(
                     any(each.origin.content == answer for each in small[name].rank(question, 5))
@@ -216,7 +219,8 @@ def _cut_off(index: lexical.Index) -> Table:
                 mean(_find(index.rank, question).within(5) for question in everything),
                 mean(not index.rank(question, 5) for question in NOWHERE),
             )
-        table.add_row(f"{share:.2f}", *(f"{each:.2f}" for each in figures))
+        name = "as it is" if (few, many) == used else f"{few:.2f}"
+        table.add_row(name, *(f"{each:.2f}" for each in figures))
     return table
 
 
@@ -227,7 +231,7 @@ def _times(index: lexical.Index) -> Table:
         Column("p95", justify="right"),
         box=SIMPLE,
     )
-    every = [each.text for questions in QUESTIONS.values() for each in questions]
+    every = [each.text for each in chain(*QUESTIONS.values())]
     for name, asked in (
         ("a question", every),
         (
@@ -254,10 +258,7 @@ def _worth(corpus: Sequence[Document]) -> Table:
         used = f"bm25({lexical.TITLE_WEIGHT}, {lexical.HEADING_WEIGHT}, 1.0)"
         return {"lexical._SCHEMA": schema.replace(used, f"bm25({title}, {heading}, 1.0)")}
 
-    def of_words(**patches: object) -> Patches:
-        return {f"words.{name}": value for name, value in patches.items()}
-
-    def alike(*tongues: words.Language) -> Patches:
+    def alike(*tongues: Language) -> Patches:
         """Stem texts and questions alike, whatever language they are in."""
 
         def stemmed(found: Sequence[str]) -> Sequence[str]:
@@ -265,36 +266,48 @@ def _worth(corpus: Sequence[Document]) -> Table:
                 found = words.stem_words(found, tongue)
             return found
 
-        return of_words(
-            index_terms=lambda texts: [stemmed(words.split_words(text)) for text in texts],
-            question_terms=lambda text: [
-                (each,)
-                for each in dict.fromkeys(stemmed(words.drop_stop_words(words.split_words(text))))
-            ],
-        )
+        def ask(text: str, _: Sequence[Language]) -> list[questions.Forms]:
+            asked = words.split_words(text)
+            tongue = words.detect_language(asked)
+            dropped = stop_words.load(tongue) if tongue else ()
+            telling = [word for word in asked if word not in dropped]
+            return [(each,) for each in dict.fromkeys(stemmed(telling))]
 
-    english, french = words.Language
+        return {
+            "words.index_terms": lambda texts, *_, **__: (
+                Language.ENGLISH,
+                [stemmed(words.split_words(text)) for text in texts],
+            ),
+            "questions.question_terms": ask,
+        }
+
+    none = SimpleNamespace(load=lambda _: frozenset(), load_cuts=stop_words.load_cuts)
     tries: list[tuple[str, Patches, int]] = [
         ("as it is", {}, MAX_PASSAGE),
-        ("no cut-off", {"lexical.MIN_SHARE": 0.0}, MAX_PASSAGE),
+        ("no cut-off", {"lexical.MIN_SHARE": 0.0, "lexical.MIN_SHARE_OF_MANY": 0.0}, MAX_PASSAGE),
         ("no stems", alike(), MAX_PASSAGE),
-        ("English stems for all", alike(english), MAX_PASSAGE),
-        ("French stems for all", alike(french), MAX_PASSAGE),
-        ("English, then French stems for all", alike(english, french), MAX_PASSAGE),
-        ("accents count", of_words(fold=str.casefold), MAX_PASSAGE),
-        ("stop words are looked for", of_words(telling=list), MAX_PASSAGE),
+        ("English stems for all", alike(Language.ENGLISH), MAX_PASSAGE),
+        ("French stems for all", alike(Language.FRENCH), MAX_PASSAGE),
+        (
+            "English, then French stems for all",
+            alike(Language.ENGLISH, Language.FRENCH),
+            MAX_PASSAGE,
+        ),
+        ("no stems with accents", {"words._find_other_terms": lambda *_: []}, MAX_PASSAGE),
+        ("accents count", {"words.fold": str.casefold}, MAX_PASSAGE),
+        ("stop words are looked for", {"questions.stop_words": none}, MAX_PASSAGE),
         ("no title, no heading", weights(0, 0), MAX_PASSAGE),
         ("title 1, heading 1", weights(1, 1), MAX_PASSAGE),
         ("title 2, heading 2", weights(2, 2), MAX_PASSAGE),
         ("title 4, heading 4", weights(4, 4), MAX_PASSAGE),
         *((f"passages of {longest:,}", {}, longest) for longest in (400, 700, 1_500, 2_000)),
     ]
-    questions = [each for part in QUESTIONS.values() for each in part]
-    plain = [Question(words.fold(each.text), each.answers) for each in questions]
+    every = [*chain(*QUESTIONS.values())]
+    plain = [Question(words.fold(each.text), each.answers) for each in every]
     for name, patches, longest in tries:
         with _patched(patches):
             index = lexical.Index(_candidates(corpus, longest))
-            table.add_row(*_row(name, [_find(index.rank, each) for each in questions]))
+            table.add_row(*_row(name, [_find(index.rank, each) for each in every]))
             if name in {"as it is", "accents count"}:
                 found = [_find(index.rank, each) for each in plain]
                 table.add_row(*_row(f"{name}, none in the questions", found))
@@ -305,7 +318,7 @@ def _worth(corpus: Sequence[Document]) -> Table:
 def _patched(patches: Patches) -> Iterator[None]:
     with ExitStack() as stack:
         for name, value in patches.items():
-            stack.enter_context(patch(f"afterword.{name}", value))
+            stack.enter_context(patch(f"afterword.knowledge.{name}", value))
         stack.enter_context(patch.object(lexical, "MAX_PASSAGES", 50_000))
         yield
 

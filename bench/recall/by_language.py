@@ -59,7 +59,7 @@ def misses(language: str, rank: Rank | None = None) -> tuple[list[str], list[str
 
 
 def _table(first: str) -> Table:
-    others = ("passages", "at 1", "at 3", "at 5", "elsewhere refused")
+    others = ("passages", "at 1", "at 3", "at 5", "refused")
     return Table(
         Column(first, min_width=30), *(Column(each, justify="right") for each in others), box=SIMPLE
     )
