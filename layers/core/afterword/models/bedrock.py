@@ -103,7 +103,7 @@ class BedrockModel:
         try:
             response = client.converse(**_request(prompt))
         except ClientError as error:
-            raise _error(error) from None  # the error's message may repeat the prompt
+            raise read_error(error) from None  # the error's message may repeat the prompt
         except ReadTimeoutError as error:
             raise ModelTimedOutError("Bedrock did not answer in time.") from error
         except (NoCredentialsError, PartialCredentialsError) as error:
@@ -187,7 +187,8 @@ def _completion(prompt: Prompt, response: "ConverseResponseTypeDef") -> Completi
     )
 
 
-def _error(error: ClientError) -> ModelError:
+def read_error(error: ClientError) -> ModelError:
+    """Return the error of a call that Bedrock refused."""
     code = error.response["Error"]["Code"]
     status = error.response["ResponseMetadata"].get("HTTPStatusCode", HTTPStatus.OK)
     answered = f"Bedrock answered {status} ({code})."
