@@ -36,11 +36,18 @@ _OUTPUTS = {
     "WebhookQueueUrl": "AFTERWORD_WEBHOOK_QUEUE_URL",
 }
 """The stack's outputs that commands need, each by the functions' setting that has its value."""
-_OPTIONAL_OUTPUTS = {"ModelId": "AFTERWORD_MODEL_ID"}
+_OPTIONAL_OUTPUTS = {
+    "ModelId": "AFTERWORD_MODEL_ID",
+    "EmbedQueueUrl": "AFTERWORD_EMBED_QUEUE_URL",
+}
 _PARAMETERS = {
     "RetentionDays": "AFTERWORD_RETENTION_DAYS",
     "EventBusName": "AFTERWORD_EVENT_BUS",
     "FetchAllowed": "AFTERWORD_FETCH_ALLOWED",
+    "KnowledgeBaseId": "AFTERWORD_KNOWLEDGE_BASE_ID",
+    "EmbeddingProvider": "AFTERWORD_EMBEDDING_PROVIDER",
+    "EmbeddingModel": "AFTERWORD_EMBEDDING_MODEL",
+    "EmbeddingBaseUrl": "AFTERWORD_EMBEDDING_URL",
 }
 _CONFIG = Config(
     connect_timeout=5,

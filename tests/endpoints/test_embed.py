@@ -174,7 +174,7 @@ def test_a_change_embeds_what_has_changed(model: FakeEmbeddings, embed: Embed) -
 
 @pytest.mark.usefixtures("model")
 def test_a_new_text_is_found_instead_of_the_old_one(embed: Embed) -> None:
-    """The vector of an old text finds nothing, neither before the new one is embedded nor after."""
+    """The vector of an old text finds nothing, before the new one is embedded and after."""
     content = add(BACK)
     embed()
     assert ask("money") == [BACK]
@@ -267,7 +267,7 @@ def test_without_the_model_changes_remove_the_vectors(
 
 @pytest.mark.usefixtures("model")
 def test_an_unchanged_content_without_vectors_is_sent_again(embed: Embed) -> None:
-    """A content whose message was lost is embedded once it is put again, unchanged; then no more."""
+    """A content whose message was lost is embedded once it is put again, unchanged."""
     draft = Draft(name="Page", folder="Help", text=BACK, external_id="page")
     services().contents.put("demo", draft)
     clients().sqs.purge_queue(QueueUrl=REFERENCES["EmbedQueue"])

@@ -119,7 +119,7 @@ class VectorIndex:
         ]
         try:
             for some in batched(puts, MAX_PUT, strict=False):
-                self._client().put_vectors(indexArn=self._arn, vectors=some)
+                self._client().put_vectors(indexArn=self._arn, vectors=list(some))
         except ClientError as error:
             raise _error(error) from error
         except BotoCoreError as error:

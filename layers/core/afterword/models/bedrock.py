@@ -187,8 +187,8 @@ def _completion(prompt: Prompt, response: "ConverseResponseTypeDef") -> Completi
     )
 
 
-def read_error(error: ClientError) -> ModelError:
-    """Return the error of a call that Bedrock refused."""
+def read_error(error: ClientError, parameter: str = "BedrockModelArns") -> ModelError:
+    """Return the error of a call that Bedrock refused; `parameter` is the stack's of its rights."""
     code = error.response["Error"]["Code"]
     status = error.response["ResponseMetadata"].get("HTTPStatusCode", HTTPStatus.OK)
     answered = f"Bedrock answered {status} ({code})."
@@ -196,7 +196,7 @@ def read_error(error: ClientError) -> ModelError:
         return ModelTimedOutError(answered, code)
     if code == "AccessDeniedException":
         answered += (
-            " Check the account's access to the model, and the stack's parameter BedrockModelArns."
+            f" Check the account's access to the model, and the stack's parameter {parameter}."
         )
     if code in _REASONS:
         return ModelRefusedError(_REASONS[code], answered)

@@ -35,6 +35,7 @@ TITAN_DIMENSIONS = 512
 COHERE_DIMENSIONS = 512
 """Of a model of version 4, which has 256 to 1,536; those of version 3 have 1,024 alone."""
 _PARALLEL = 8
+_TIMEOUT_STEP = 10  # one client serves all calls whose timeouts differ by less than these seconds
 _COHERE_TYPES = {Purpose.PASSAGE: "search_document", Purpose.QUESTION: "search_query"}
 
 
@@ -51,8 +52,9 @@ class _BedrockEmbeddings:
 
     def _invoke(self, request: dict[str, object], timeout: float) -> object:
         """Return the answer of the model, or raise one of the errors of EmbeddingModel.embed."""
+        read_timeout = max(1, int(timeout) // _TIMEOUT_STEP * _TIMEOUT_STEP or int(timeout))
         with self._creating:
-            client = self._client(max(1, int(timeout)))
+            client = self._client(read_timeout)
         try:
             response = client.invoke_model(
                 modelId=self._model,
@@ -62,7 +64,9 @@ class _BedrockEmbeddings:
             )
             return json.loads(response["body"].read())
         except ClientError as error:
-            raise read_error(error) from None  # the error's message may repeat the text
+            raise read_error(
+                error, "EmbeddingModel"
+            ) from None  # the error's message may repeat the text
         except ReadTimeoutError as error:
             raise ModelTimedOutError("Bedrock did not answer in time.") from error
         except (NoCredentialsError, PartialCredentialsError) as error:
