@@ -1,13 +1,15 @@
 """The embedder: the handler with its event, and what questions find by meaning."""
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from afterword.generations import Reason
+from afterword.generations import FailedError, Reason
 from afterword.knowledge import Change, Content, Draft, Embedded, vector_store
 from afterword.knowledge.ranking import RankingKind
 from afterword.models import ModelRefusedError, ModelTimedOutError, ModelUnavailableError
@@ -15,7 +17,7 @@ from afterword.models.embeddings import Purpose, Vector
 from afterword.runtime import deadline
 from afterword.runtime.clients import clients
 from afterword.services import services
-from tests.conftest import Call, Event, LambdaContext
+from tests.conftest import ROOT, Call, Event, LambdaContext
 from tests.harness.api import invoke
 from tests.harness.deployment import EMBED_QUEUE_NAME, REFERENCES
 from tests.harness.fake_embeddings import POISON, FakeEmbeddings
@@ -430,3 +432,43 @@ def test_a_lost_message_costs_the_vectors_alone(
     assert ask("Am I reimbursed?", RankingKind.HYBRID) == [BACK]
     (line,) = (each for each in log_lines() if "announce" in each["message"])
     assert BACK not in json.dumps(line)
+
+
+# --- a deployment without a model ---------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("aws")
+@pytest.mark.parametrize("kind", [RankingKind.SEMANTIC, RankingKind.HYBRID])
+def test_a_ranking_that_the_deployment_lost_fails_with_what_to_do(kind: RankingKind) -> None:
+    """A flow that was saved with a model fails without one, and is not answered by words alone."""
+    add(BACK)
+    with pytest.raises(FailedError, match="EmbeddingProvider") as failed:
+        ask("Am I reimbursed?", kind)
+    assert failed.value.reason is Reason.KNOWLEDGE_UNAVAILABLE
+    assert ask("Am I reimbursed?", RankingKind.LEXICAL) == [BACK]
+
+
+@pytest.mark.usefixtures("aws")
+def test_without_a_model_nothing_is_announced(calls: list[Call]) -> None:
+    """A deployment that ranks by words alone sends no message, and writes no further item."""
+    content = add(BACK)
+    services().contents.update("demo", content.id, Change(folder="Other"))
+    services().contents.remove("demo", content.id)
+    assert not [call for call in calls if call.operation.startswith("sqs.")]
+    assert "vectors#" not in str([call.params for call in calls])
+
+
+def test_a_worker_without_such_flows_imports_nothing_of_it() -> None:
+    """The worker and its services start without vectors, the fusion, and the C extension."""
+    script = """
+import sys, functions.generate.app
+from afterword.services import services
+services
+wanted = ("simsimd", "afterword.knowledge.meaning", "afterword.knowledge.hybrid")
+wanted += ("afterword.knowledge.vector_store", "afterword.models.bedrock_embeddings")
+print([name for name in wanted if name in sys.modules])
+"""
+    done = subprocess.run(  # noqa: S603 - our own script
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    assert done.stdout.strip() == "[]"
