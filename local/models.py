@@ -10,7 +10,7 @@ from local.terminal import LocalError
 OLLAMA = "http://127.0.0.1:11434/v1"
 DEMO_MODEL = "smollm2-135m-instruct"
 EMBEDDING_MODEL = "all-minilm-l6-v2"
-"""The demo model that embeds passages; it knows English alone."""
+"""The demo model that embeds passages, of English alone."""
 NOT_SERVING = (401, 403, 500, 502, 503, 504)
 PROVIDERS = ("bedrock", "openai", "demo")
 EMBEDDINGS = ("demo", "openai")

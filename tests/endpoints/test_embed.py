@@ -390,7 +390,7 @@ def test_what_there_is_no_time_for_is_sent_again(
 
 @pytest.mark.usefixtures("model")
 def test_a_message_without_time_is_sent_again(embed: Embed) -> None:
-    """A message that waited for others until the deadline has had no try: it comes anew."""
+    """A message that waited for others until the deadline has had no try, and is sent anew."""
     add(BACK)
     assert embed(milliseconds=10_000) == {"batchItemFailures": []}
     assert count_messages(EMBED_QUEUE_NAME) == 1

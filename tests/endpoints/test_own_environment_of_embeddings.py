@@ -205,7 +205,7 @@ def test_the_vector_index_may_be_used(  # noqa: PLR0913, PLR0917 - what it needs
 def test_changes_of_contents_may_be_announced(
     contents: Contents, use_embeddings: UseEmbeddings
 ) -> None:
-    """Whatever adds, changes or removes a content tells the embedder."""
+    """Functions that add, change or remove a content tell the embedder."""
     use_embeddings(FakeEmbeddings())
     added = contents.created(name="Page", text="Money.", folder="Help")
     assert count_messages(EMBED_QUEUE_NAME) == 1

@@ -152,7 +152,7 @@ def test_a_request_is_as_the_api_has_it(endpoint: Endpoint) -> None:
     ],
 )
 def test_an_answer_without_vectors_is_refused(endpoint: Endpoint, answer: object) -> None:
-    """Whatever is no list of as many vectors is an invalid response, and no other error."""
+    """An answer that is no list of as many vectors is an invalid response, and no other error."""
     endpoint.answer = answer
     with pytest.raises(ModelRefusedError) as refused:
         ask(endpoint, "SECRET")

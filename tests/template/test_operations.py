@@ -515,7 +515,7 @@ def test_consumers_may_send_to_their_own_queues(deployment: Deployment) -> None:
 def test_what_cannot_be_is_refused_before_it_is_deployed(template: Mapping[str, Any]) -> None:
     """CloudFormation refuses a gradual deployment without alarms, and a single worker.
 
-    It refuses a provider of embeddings without a model, without a URL, or beside a knowledge base.
+    A provider of embeddings without a model, without a URL, or beside a knowledge base is refused.
     """
     gradual, model, url, workers = template["Rules"].values()
     assert gradual["RuleCondition"] == {

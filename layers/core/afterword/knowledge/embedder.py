@@ -1,8 +1,9 @@
 """The embedder: makes the vectors of contents that were added or changed.
 
-A message names a content, and the content is the truth: it may be changed again, embedded already,
-or gone. A row of an earlier revision is kept for each passage that is the same, so that a change
-costs what has changed, and a large content is embedded in several invocations.
+A message names a content, and the content is the truth. At the message's receipt the content may be
+changed again, embedded already, or gone. A row of an earlier revision is kept for each passage that
+is the same, so that a change costs what has changed, and a large content is embedded in several
+invocations.
 """
 
 import random
@@ -64,7 +65,7 @@ class Embedder:
     def run_batch(self, messages: "Sequence[Message]", deadline: "Deadline") -> list[str]:
         """Embed the contents of messages; return the ids of the messages to redeliver.
 
-        What there is no time for is sent again: a message that waited has had no try.
+        A message without time left is sent anew, since waiting for others is no try.
         """
         end = deadline.earlier(LEAST_SECONDS)
         return ids_to_redeliver(
@@ -93,7 +94,7 @@ class Embedder:
         seconds = max(1, least, random.randint(longest // 2, longest))  # noqa: S311 - spreads load # nosec B311
         try:
             self._queue.change_visibility(message.receipt_handle, seconds)
-        except (BotoCoreError, ClientError) as error:  # it comes after the visibility timeout then
+        except (BotoCoreError, ClientError) as error:  # SQS redelivers after the visibility timeout
             telemetry.logger().warning("could not set a wait", extra={"why": type(error).__name__})
         return MessageOutcome.REDELIVER
 

@@ -12,9 +12,9 @@
 A revision counts the changes of one content, a version those of all contents with a label. Items of
 labels outlive their last content, since a version must never come back. Times are milliseconds
 since the epoch. `object` is the text's key in the bucket. A text of up to INLINE_BYTES is in its
-item too, so that the read of many texts takes few calls. Vectors in S3 are beside the text. They
-may be those of an older revision: their rows name the passages that they are of. `embedded` of a
-label is a version too, which changes with the contents' vectors.
+item too, so that the read of many texts takes few calls. Vectors in S3 are beside the text.
+Stored vectors may be of an older revision: their rows name the passages that they are of.
+`embedded` of a label is a version too, which changes with the contents' vectors.
 """
 
 import hashlib
