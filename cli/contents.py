@@ -220,7 +220,7 @@ def embed(
     services = stack.of(context)
     services.registry.get_tenant(tenant)
     queue = services.embed_queue
-    if queue is None:
+    if queue is None or services.settings.embedding_provider is None:
         raise UnprocessableError(
             "stack",
             "must have an embedding model: set its parameter EmbeddingProvider.",

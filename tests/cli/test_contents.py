@@ -611,7 +611,7 @@ EMBED = ("content", "embed", "demo")
 
 
 @pytest.fixture
-def embedding(cloudformation: CloudFormation) -> None:
+def embedding(stack: None, cloudformation: CloudFormation) -> None:  # noqa: ARG001 - its effect
     """Let the stack have an embedding model."""
     cloudformation.parameters |= {
         "EmbeddingProvider": "bedrock",
