@@ -37,7 +37,10 @@ _OUTPUTS = {
     "WebhookQueueUrl": "AFTERWORD_WEBHOOK_QUEUE_URL",
 }
 """The stack's outputs that commands need, each by the functions' setting that has its value."""
-_OPTIONAL_OUTPUTS = {"ModelId": "AFTERWORD_MODEL_ID"}
+_OPTIONAL_OUTPUTS = {
+    "ModelId": "AFTERWORD_MODEL_ID",
+    "EmbedQueueUrl": "AFTERWORD_EMBED_QUEUE_URL",
+}
 _PARAMETERS = {
     "RetentionDays": "AFTERWORD_RETENTION_DAYS",
     "EventBusName": "AFTERWORD_EVENT_BUS",
@@ -45,6 +48,10 @@ _PARAMETERS = {
     "ModelProvider": "AFTERWORD_MODEL_PROVIDER",
     "ModelBaseUrl": "AFTERWORD_MODEL_URL",
     "ModelApiKeySecretArn": "AFTERWORD_MODEL_API_KEY_SECRET_ARN",
+    "KnowledgeBaseId": "AFTERWORD_KNOWLEDGE_BASE_ID",
+    "EmbeddingProvider": "AFTERWORD_EMBEDDING_PROVIDER",
+    "EmbeddingModel": "AFTERWORD_EMBEDDING_MODEL",
+    "EmbeddingBaseUrl": "AFTERWORD_EMBEDDING_URL",
 }
 _CONFIG = Config(
     connect_timeout=5,

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from mypy_boto3_secretsmanager import SecretsManagerClient
 
     from afterword.models import Model
+    from afterword.models.embeddings import EmbeddingModel
     from afterword.runtime.clients import Clients
     from afterword.runtime.settings import Settings
 
@@ -83,4 +84,38 @@ def build_model(settings: "Settings", clients: "Clients") -> "Model":
         case other:
             raise UnknownProviderError(
                 f"AFTERWORD_MODEL_PROVIDER: must be 'bedrock' or 'openai', not {other!r}"
+            )
+
+
+FLOORS = {"all-minilm-l6-v2": 0.30}
+"""The least similarity of a question and its answers, where it was measured, by model."""
+FLOOR = 0.30
+"""The same for other models (docs/decisions/0078-meaning.md)."""
+
+
+def build_embedding_model(settings: "Settings", clients: "Clients") -> "EmbeddingModel":
+    """Return the deployment's embedding model; raise UnknownProviderError for an unknown one."""
+    model = settings.embedding_model
+    floor = settings.embedding_floor
+    if floor is None:
+        floor = FLOORS.get(model, FLOOR)
+    match settings.embedding_provider:
+        case "bedrock" if "titan-embed-text-v2" in model:
+            from afterword.models.bedrock_embeddings import TitanEmbeddings
+
+            return TitanEmbeddings(model, clients.bedrock_runtime, floor)
+        case "bedrock" if "cohere.embed" in model:
+            from afterword.models.bedrock_embeddings import CohereEmbeddings
+
+            return CohereEmbeddings(model, clients.bedrock_runtime, floor)
+        case "openai":
+            from afterword.models.openai_embeddings import OpenAIEmbeddings
+
+            secret_arn = settings.embedding_api_key_secret_arn
+            api_key = SecretApiKey(lambda: clients.secrets_manager, secret_arn)
+            return OpenAIEmbeddings(model, settings.embedding_url, api_key, POOL_SIZE, floor)
+        case other:
+            raise UnknownProviderError(
+                "AFTERWORD_EMBEDDING_PROVIDER: must be 'openai', or 'bedrock' with Titan Text"
+                f" Embeddings V2 or Cohere Embed, not {other!r} with {model!r}"
             )
