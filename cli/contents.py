@@ -4,7 +4,7 @@ import time
 from collections import Counter, deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -15,7 +15,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from rich.progress import TextColumn
 from rich.table import Column
 
-from afterword.errors import AfterwordError, NotFoundError
+from afterword.errors import AfterwordError, NotFoundError, UnprocessableError
 from afterword.knowledge import Draft, check_draft, folder_id, tag_id
 from afterword_documents.extraction import MAX_PARALLEL
 from cli import content_files, stack
@@ -236,6 +236,41 @@ def remove(
         question = f"Remove all contents of folder {chosen.name} of tenant {tenant} ({len(ids)})?"
         typer.confirm(plain(question), abort=True, err=True)
     _remove_each(services.contents, tenant, ids)
+
+
+@app.command()
+def embed(
+    context: typer.Context,
+    tenant: TenantId,
+    folder: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Only this folder, by name or id.")
+    ] = None,
+    *,
+    again: Annotated[
+        bool, typer.Option("--again", help="Also those with a passage that has no vector.")
+    ] = False,
+) -> None:
+    """Send contents to the embedder that have no vectors of the deployment's model."""
+    services = stack.of(context)
+    services.registry.get_tenant(tenant)
+    queue = services.embed_queue
+    if queue is None or services.settings.embedding_provider is None:
+        raise UnprocessableError(
+            "stack",
+            "must have an embedding model: set its parameter EmbeddingProvider.",
+        )
+    model = services.embedding_model.name
+    chosen = None
+    if folder is not None:
+        chosen = _folder(services.contents.list_folders(tenant), tenant, folder).id
+    sent = 0
+    with _stopping(lambda: f"Stopped: {sent} are sent. The same command sends them all again."):
+        for content in _contents(services.contents, tenant, chosen):
+            state = content.embedded
+            if state is None or state.model != model or (again and state.missing):
+                queue.send(tenant, content.id)
+                sent += 1
+    say(f"Sent {sent} to be embedded by {model}.")
 
 
 # --- adding ---------------------------------------------------------------------------------------
@@ -695,6 +730,7 @@ def _facts(content: "Content") -> dict[str, object]:
         "source": content.source,
         "characters": content.characters,
         "passages": content.passages,
+        "embedded": None if content.embedded is None else asdict(content.embedded),
         "created_at": content.created_at.isoformat(),
         "updated_at": content.updated_at.isoformat(),
     }

@@ -49,8 +49,8 @@ app.command()(generations.cancel)
 app.command("usage")(usage.show)
 app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(batches.app, name="batch")
-app.add_typer(webhooks.app, name="webhook")
 app.add_typer(models.app, name="model")
+app.add_typer(webhooks.app, name="webhook")
 
 
 @app.callback()

@@ -2,11 +2,11 @@
 
 import asyncio
 import json
+import os
 import shlex
-import threading
 from typing import Any
 
-from local.model_check import show_model
+from local.model_check import check_model
 from local.stack import Stack, run
 from local.terminal import say
 
@@ -22,6 +22,8 @@ QUESTION = {
     "sessionId": "session-1",
     "visitorId": "visitor-1",
 }
+CHECKS_MODEL = "AFTERWORD_MODEL_CHECK"
+"""The variable that leaves the check of the model out with 0."""
 
 
 async def command(port: int) -> int:
@@ -30,11 +32,12 @@ async def command(port: int) -> int:
 
 
 async def until_stopped(stack: Stack) -> int:
-    """Say how to use the stack, and what its model can, and wait."""
+    """Say how to use the stack, and wait."""
     say("ready")
     print(introduction(stack), flush=True)
-    # A thread that does not keep Ctrl-C waiting for the model's answer.
-    threading.Thread(target=show_model, args=(stack.model,), daemon=True).start()
+    if os.environ.get(CHECKS_MODEL) != "0":
+        say(f"checking the model, as `afterword --local model check` does ({CHECKS_MODEL}=0: not)")
+        await check_model(stack)
     await asyncio.Event().wait()
     return 0
 

@@ -1,34 +1,64 @@
-"""The lines that say what the stack's model can."""
+"""The check of the stack's model, as `afterword model check` makes it."""
 
+import asyncio
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
-import botocore.session
+from botocore.exceptions import BotoCoreError, ClientError
 
-from afterword.models.bedrock import BedrockModel
-from afterword.models.openai import OpenAIModel
-from afterword.runtime.clients import Clients
-from cli.model_checks import check_model, describe
+from afterword.errors import AfterwordError
+from cli import model_checks, models
+from cli import stack as stacks
+from cli.terminal import plain_log
+from local.aws import REGION, STACK
 from local.terminal import say
 
 if TYPE_CHECKING:
-    from afterword.models import Model
-    from local.models import Choice
+    from cli.model_checks import Outcome
+    from local.stack import Stack
 
-QUESTION_SECONDS, TOTAL_SECONDS = 20.0, 60.0
-
-
-def show_model(choice: "Choice") -> None:
-    """Say what a model can, as `afterword model check` does; a model that cannot is no error."""
-    say(f"checking the model {choice.model}")
-    for finding in check_model(_model(choice), choice.model, QUESTION_SECONDS, TOTAL_SECONDS):
-        for line in describe(finding).splitlines():
-            say(f"  {line}")
+QUESTION_SECONDS = 30.0
+ALL_SECONDS = 60.0
+"""The most that the whole check takes: a slow model has other things to answer."""
 
 
-def _model(choice: "Choice") -> "Model":
-    """Return the model as this process can ask it: Amazon Bedrock without the stack's relay."""
-    if choice.kind != "bedrock":
-        return OpenAIModel(choice.url, lambda: choice.api_key, 1)
-    session = botocore.session.get_session()
-    clients = Clients(lambda service, config: session.create_client(service, config=config))
-    return BedrockModel(clients.bedrock_runtime)
+async def check_model(stack: "Stack") -> None:
+    """Say what flows can have of the stack's model, a line each, in ALL_SECONDS at most.
+
+    A check that fails is one more line. Its thread may outlast a cancellation, and ends with the
+    process.
+    """
+    loop = asyncio.get_running_loop()
+    lines: asyncio.Queue[str | None] = asyncio.Queue()
+
+    def tell(line: str | None) -> None:
+        with suppress(RuntimeError):  # the loop is closed: the stack has stopped
+            loop.call_soon_threadsafe(lines.put_nowait, line)
+
+    def work() -> None:
+        try:
+            with plain_log():
+                for line in _lines(stack):
+                    tell(line)
+        except (AfterwordError, BotoCoreError, ClientError) as error:
+            tell(f"the model cannot be checked: {error}")
+        finally:
+            tell(None)
+
+    threading.Thread(target=work, daemon=True).start()
+    while (line := await lines.get()) is not None:
+        say(line)
+
+
+def _lines(stack: "Stack") -> Iterator[str]:
+    services = stacks.embedded(stack.endpoint, REGION, STACK, stack.bedrock)
+    checked = models.of_stack(services, None)
+    outcomes: list[Outcome] = []
+    until = time.monotonic() + ALL_SECONDS
+    for outcome in model_checks.ask_all(checked.model, checked.name, QUESTION_SECONDS, until):
+        outcomes.append(outcome)
+        yield models.show(outcome)
+    yield from models.conclude(outcomes, checked.model.describe_adaptations(checked.name))

@@ -16,16 +16,18 @@ from botocore.exceptions import EndpointConnectionError
 from afterword.files import media_types
 from afterword.knowledge import Content, Draft, folder_id
 from afterword.knowledge.store import ContentChange, ContentStore
+from afterword.knowledge.vector_store import Vectors
 from afterword.runtime.clients import clients
 from afterword.runtime.dynamodb import Table
 from afterword.services import services
 from afterword.tenants.registry import Registry
 from afterword_documents import extraction
 from cli import content_files, contents
-from tests.cli.conftest import Afterword, usage_error
+from tests.cli.conftest import Afterword, CloudFormation, usage_error
 from tests.conftest import SetClock
 from tests.harness import docx_files, pdf_files
-from tests.harness.deployment import REFERENCES
+from tests.harness.deployment import EMBED_QUEUE_NAME, REFERENCES
+from tests.harness.stand_in_aws import count_messages
 
 pytestmark = pytest.mark.usefixtures("stack", "set_clock")
 
@@ -728,6 +730,7 @@ def test_contents_are_listed_as_json(afterword: Afterword, three: list[Content])
         "source": None,
         "characters": 16,
         "passages": 1,
+        "embedded": None,
         "created_at": "2026-11-10T09:00:00+00:00",
         "updated_at": "2026-11-10T09:00:00+00:00",
     }
@@ -838,3 +841,59 @@ def test_tenants_do_not_see_each_other(
     assert afterword("content", "remove", "other", three[0].id).exit_code == 1
     assert afterword("content", "remove", "other", "lamps.md").exit_code == 0
     assert by_external_id()["lamps.md"] == three[1]
+
+
+# --- embedding ----------------------------------------------------------------------------------
+
+EMBED = ("content", "embed", "demo")
+
+
+@pytest.fixture
+def embedding(stack: None, cloudformation: CloudFormation) -> None:  # noqa: ARG001 - its effect
+    """Let the stack have an embedding model."""
+    cloudformation.parameters |= {
+        "EmbeddingProvider": "bedrock",
+        "EmbeddingModel": "amazon.titan-embed-text-v2:0",
+    }
+    outputs = dict(cloudformation.outputs["afterword"])
+    cloudformation.outputs["afterword"] = outputs | {"EmbedQueueUrl": REFERENCES["EmbedQueue"]}
+
+
+def test_contents_without_vectors_are_sent_to_the_embedder(
+    embedding: None,  # noqa: ARG001 - asked for its effect
+    afterword: Afterword,
+    three: list[Content],
+) -> None:
+    """`content embed` sends what has no vectors of the stack's model, of all or of one folder."""
+    result = afterword(*EMBED, "--folder", "Help")
+    said = "to be embedded by amazon.titan-embed-text-v2:0/512.\n"
+    assert (result.exit_code, result.stderr) == (0, f"Sent 2 {said}")
+    assert count_messages(EMBED_QUEUE_NAME) == 2
+    vectors = services().vectors
+    for content, model, missing in zip(
+        three, ("amazon.titan-embed-text-v2:0/512",) * 2 + ("older",), (0, 1, 0), strict=True
+    ):
+        assert vectors.save(content, Vectors(model, 8, b""), missing)
+    assert afterword(*EMBED).stderr == f"Sent 1 {said}"
+    assert afterword(*EMBED, "--again").stderr == f"Sent 2 {said}"
+    listed = json.loads(afterword(*LIST, "--json").stdout)["contents"]
+    assert {each["embedded"]["model"] for each in listed} == {
+        "amazon.titan-embed-text-v2:0/512",
+        "older",
+    }
+
+
+@pytest.mark.usefixtures("embedding", "three")
+def test_added_contents_are_announced(afterword: Afterword, tmp_path: Path) -> None:
+    """`content add` tells the embedder of each content that it adds, and of no unchanged one."""
+    (tmp_path / "a.md").write_text("# A\n\nOne.")
+    assert afterword("content", "add", "demo", str(tmp_path)).exit_code == 0
+    assert count_messages(EMBED_QUEUE_NAME) == 1
+
+
+@pytest.mark.usefixtures("three")
+def test_a_stack_without_a_model_embeds_nothing(afterword: Afterword) -> None:
+    """`content embed` names the parameter that is missing."""
+    result = afterword(*EMBED)
+    assert result.exit_code == 1
+    assert "EmbeddingProvider" in result.stderr

@@ -30,7 +30,7 @@ PACKED = gzip.compress(TEXT)
     ],
 )
 def test_a_body_is_unpacked(coding: str, body: bytes) -> None:
-    """A body of gzip is unpacked, with all of its members, and a byte order mark before a text dropped."""
+    """A body of gzip is unpacked with all its members, and a byte order mark dropped."""
     assert unpack(coding, body, 1_000) == TEXT
 
 

@@ -2,7 +2,7 @@
 
 import base64
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from enum import StrEnum
@@ -117,15 +117,21 @@ class KeyPlace(StrEnum):
             case KeyPlace.TOKEN:
                 return request.query.get("token")
 
+    def read_key(self, request: Request) -> str | None:
+        """Return the key that stands there, None without one, or with an empty one."""
+        if self is KeyPlace.BEARER:
+            return read_bearer_token(request) or None
+        return self.read(request) or None
+
 
 class Dialect(Protocol):
     """A handler's view of its dialect; each package of afterword.dialects is one."""
 
     KEY_PLACES: Sequence[KeyPlace]
-    """The places of the API key, those that count more first."""
+    """The headers and parameters of the API key, in the order of messages."""
 
     def read_api_key(self, request: Request, /) -> str | None:
-        """Return the request's API key, from the dialect's place for it; None without one.
+        """Return the request's API key, from the dialect's places for it; None without one.
 
         Raises UnauthenticatedError for two keys that differ.
         """
@@ -137,20 +143,20 @@ class Dialect(Protocol):
 
 
 def endpoint(
-    dialect: Dialect, *scopes: Scope, submits: bool = False
+    dialect: Dialect, *scopes: Scope, submits: bool = False, counts_key: bool = False
 ) -> Callable[[Endpoint], LambdaHandler]:
     """Return a decorator that makes an endpoint a Lambda handler, open to keys with the scopes.
 
     A change of an existing generation takes two: a key that may not read acts on its own alone.
     The handler authenticates first. Requests count against their tenant's limit of reads, but not
-    those that an endpoint which `submits` has accepted. Requests to such an endpoint count under
-    the limit of their key. Domain errors, and failed calls of AWS, become responses in the
-    dialect's shape. Any other exception is a bug: Lambda counts the error, and API Gateway answers
-    500 without a detail.
+    those that an endpoint which `submits` has accepted: such an endpoint raises its refusals.
+    Requests to such an endpoint, or to one that `counts_key`, count under the limit of their key.
+    Domain errors, and failed calls of AWS, become responses in the dialect's shape. Any other
+    exception is a bug: Lambda counts the error, and API Gateway answers 500 without a detail.
     """
 
     def decorate(serve: Endpoint) -> LambdaHandler:
-        serve = _count_by_key(serve) if submits else serve
+        serve = _count_by_key(serve) if submits or counts_key else serve
 
         def handler(event: Event, context: LambdaContext) -> dict[str, Any]:
             log = telemetry.logger()
@@ -201,7 +207,7 @@ def _serve(
     except AfterwordError:
         reads.count(tenant, limit)
         raise
-    if not submits or response.status.is_client_error:
+    if not submits:
         reads.count(tenant, limit)
     return response
 
@@ -303,6 +309,17 @@ def build_result(response: Response) -> dict[str, Any]:
     if not response.body:
         del headers["content-type"]
     return {"statusCode": int(response.status), "headers": headers, "body": response.body}
+
+
+def read_header_key(request: Request, places: Iterable[KeyPlace]) -> str | None:
+    """Return the API key of the places; None without one.
+
+    Raises UnauthenticatedError for two keys that differ: none of them is tried.
+    """
+    keys = {place: key for place in places if (key := place.read_key(request))}
+    if len(set(keys.values())) > 1:
+        raise UnauthenticatedError(f"The API key must be the same in {' and '.join(keys)}.")
+    return next(iter(keys.values()), None)
 
 
 def read_bearer_token(request: Request) -> str | None:
