@@ -219,7 +219,7 @@ def _content(part: Message) -> bytes:
         fields = (f"{name}: {value}" for each in _parts(part) for name, value in each.raw_items())
         return "\n".join(fields).encode("utf-8", "replace")
     if str(part.get("content-transfer-encoding", "")).strip().lower() == "base64":
-        with suppress(ValueError):  # decoded by the library below, which mends faults in more memory
+        with suppress(ValueError):  # which the library below mends, in more memory
             return binascii.a2b_base64(str(part.get_payload()))
     content = part.get_payload(decode=True)
     return content if isinstance(content, bytes) else b""
