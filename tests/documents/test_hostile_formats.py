@@ -195,7 +195,7 @@ PARAMETERS = '<!DOCTYPE a [<!ENTITY % a SYSTEM "file:///etc/passwd">%a;]><a/>'
 
 
 @pytest.mark.parametrize("xml", [LAUGHS, FILES, PARAMETERS], ids=["laughs", "files", "parameters"])
-@pytest.mark.parametrize("media_type", set(ZIPPED) - {media_types.EPUB})
+@pytest.mark.parametrize("media_type", sorted(set(ZIPPED) - {media_types.EPUB}))
 def test_entities_are_refused(media_type: str, xml: str) -> None:
     """A part with entities of its own is damaged; none grows, and none is a file."""
     assert outcome(with_part(media_type, xml), media_type) == DAMAGED
