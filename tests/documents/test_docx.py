@@ -183,7 +183,7 @@ def test_parts_are_found_by_their_relationships(part: str, target: str, *, stric
     ],
 )
 def test_templates_and_documents_with_macros_are_read(media_type: str) -> None:
-    """They have the same parts as documents."""
+    """Templates, and documents with macros, have the same parts as others."""
     types = content_types("w.xml", "x").replace(
         "application/vnd.openxmlformats-officedocument.x.main+xml", media_type
     )

@@ -73,21 +73,33 @@ def test_a_text_is_read_in_any_usual_encoding(text: str, encoding: str) -> None:
         (FRENCH, "cp1252", "utf-8"),
     ],
 )
+def test_a_page_is_read_in_the_encoding_that_it_declares(
+    text: str, encoding: str, label: str
+) -> None:
+    """The names are those that browsers know; UTF-8 wins over a name that it contradicts."""
+    page = f"<!doctype html><meta charset={label}><p>".encode() + text.encode(encoding)
+    assert read(page).split() == text.split()
+
+
 @pytest.mark.parametrize(
     "head",
     [
         "<!doctype html><meta charset={}><p>",
-        '<html><head><META HTTP-EQUIV="Content-Type" CONTENT="text/html; charset={}"></head><p>',
-        '<?xml version="1.0" encoding="{}"?><html><p>',
-        '<!-- <meta charset="koi8-u"> --><html><meta charset="{}"><p>',
-        "HTTP/1.1 200 OK\r\nContent-Type: text/html; charset={}\r\n\r\n<html><p>",
+        "<!doctype html><META  name=a  CharSet = '{}' >",
+        '<html><head><META HTTP-EQUIV="Content-Type" CONTENT="text/html; charset={}"></head>',
+        '\n<?xml version="1.0" encoding="{}"?><html>',
+        '<!-- <meta charset="koi8-u"> --><html><meta charset="{}">',
+        "HTTP/1.1 200 OK\r\nContent-Type: text/html; charset={}\r\n\r\n<html><meta charset=big5>",
     ],
 )
-def test_a_page_is_read_in_the_encoding_that_it_declares(
-    text: str, encoding: str, label: str, head: str
-) -> None:
-    """The names are those that browsers know; UTF-8 wins over a name that it contradicts."""
-    assert read(head.format(label).encode() + text.encode(encoding)).split() == text.split()
+def test_a_page_may_declare_its_encoding_in_many_ways(head: str) -> None:
+    """The declaration is that of HTML, of XML, or of the headers, but none of a comment."""
+    page = head.format("Windows-1251").encode()
+    assert media_types.detect(page) == media_types.HTML
+    assert encodings.declared(page) == "Windows-1251"
+    assert encodings.decode_known(page + RUSSIAN.encode("cp1251"), "Windows-1251") == (
+        head.format("Windows-1251").replace("\ufeff", "") + RUSSIAN
+    )
 
 
 @pytest.mark.parametrize("length", [16, 40])

@@ -213,7 +213,7 @@ LAUGHING = f'<!DOCTYPE r [<!ENTITY l0 "lol">{LAUGHS}]><r>&l9;</r>'
 def test_a_bomb_ends_in_a_sentence(
     media_type: str, make: Callable[[], bytes], sentence: str
 ) -> None:
-    """What grows, repeats itself or goes in circles ends within its time, and says why."""
+    """A document that grows, repeats itself or goes in circles ends in time, and says why."""
     end = outcome(media_type, make(), 10)
     assert isinstance(end, FailedError)
     assert re.search(sentence, str(end))

@@ -211,6 +211,13 @@ def test_a_mailbox_is_read_mail_by_mail() -> None:
     )
 
 
+def test_a_mail_whose_parameters_cannot_be_put_together_is_refused() -> None:
+    """A parameter of which one piece alone has a number is damage (RFC 2231)."""
+    content = f"{HEAD}Content-Type: text/plain; charset*=a; charset*1=b; charset*0=c\n\nx"
+    with pytest.raises(FailedError, match="damaged"):
+        read(content.encode())
+
+
 def test_a_mail_without_text_is_refused() -> None:
     """A mail that has neither the usual headers nor a text has no text."""
     content = b"Received: a\nMIME-Version: 1.0\n\n \n"

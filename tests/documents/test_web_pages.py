@@ -101,7 +101,7 @@ def test_a_page_goes_on_after_pictures_and_formulas_without_ends(page: str, text
     ],
 )
 def test_readings_of_characters_are_left_out(page: str, text: str) -> None:
-    """What is read above East Asian characters is dropped; what explains words is kept."""
+    """Readings above East Asian characters are dropped; explanations of words are kept."""
     assert read(page) == text
 
 

@@ -1,4 +1,4 @@
-"""What a file is that is not taken, in words."""
+"""The names of files that are not taken."""
 
 import io
 import zipfile

@@ -14,6 +14,8 @@ _LEAST = 0.05
 """Confidence: that of noise is below, that of two characters of Chinese above."""
 _LEAST_FOR_LATIN = 0.15
 """Below, other Latin letters are found in short texts of windows-1252 too."""
+_MOST_WRONG = 0.02
+"""The share of characters that may be none of the encoding."""
 
 
 def text(content: bytes) -> str:
@@ -26,7 +28,10 @@ def text(content: bytes) -> str:
         return _decode(content, name if name and is_other else "cp1252")
     if name is None or confidence < _LEAST:
         raise VerdictError(Verdict.UNKNOWN_ENCODING)
-    return _decode(content, name)
+    text = _decode(content, name)
+    if text.count("\ufffd") > _MOST_WRONG * len(text):
+        raise VerdictError(Verdict.UNKNOWN_ENCODING)
+    return text
 
 
 def _decode(content: bytes, name: str) -> str:

@@ -214,7 +214,7 @@ class _Body(Reader):
         self._path: list[str] = []
         self._skipped_depth = 0
         self._taken = 0
-        self._alternatives: list[int] = []  # what was taken before each open set of them
+        self._alternatives: list[int] = []  # characters before each open set
         self._paragraphs: list[_Paragraph] = []  # several for nested text boxes
         self._begun: list[str] = []  # of paragraphs that go on
         self._formula: Formula | None = None

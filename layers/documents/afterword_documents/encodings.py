@@ -23,7 +23,7 @@ _SINGLE = (
     *("iso8859-10", "iso8859-13", "iso8859-14", "iso8859-15", "iso8859-16", "mac-roman"),
     *("mac-cyrillic", "mac-greek", "mac-latin2", "mac-turkish"),
 )
-_EAST_ASIAN = ("cp932", "euc_jp", "gb18030", "big5hkscs", "cp949")
+_EAST_ASIAN = ("cp932", "euc_jp", "gb18030", "big5hkscs", "cp949", "johab")
 _SHIFTED = ("iso2022_jp", "hz", "iso2022_kr")
 """Encodings that are ASCII bytes, whose escapes tell them."""
 _KNOWN = frozenset({"utf-8", *_SINGLE, *_EAST_ASIAN, *_SHIFTED})
@@ -39,7 +39,6 @@ _WIDER = {
     "big5": "big5hkscs",
     "cp950": "big5hkscs",
     "euc_kr": "cp949",
-    "johab": "cp949",
     "utf-16": "utf-8",  # a declaration in ASCII bytes cannot mean it
     "utf-16-le": "utf-8",
     "utf-16-be": "utf-8",
@@ -197,7 +196,7 @@ _WESTERN = re.compile(
     rb"|(?<![\x80-\xff])[\x80\x85\x91-\x97\x99\xa0-\xbf]{1,2}(?![\x80-\xff])"  # signs
     rb"|[\x91-\x97][\xc0-\xff](?=[A-Za-z\s])"  # l\u2019été
 )
-_SPACED = bytes.maketrans(b"\xa0\xab\xbb", b"   ")  # what stands beside words, with a space
+_SPACED = bytes.maketrans(b"\xa0\xab\xbb", b"   ")  # signs that a space parts from words
 _WESTERN_SAMPLE = 100_000
 _WESTERN_SHARE = 0.8
 

@@ -6,8 +6,9 @@ import codecs
 import quopri
 import re
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from email.message import Message
-from email.parser import BytesParser
+from email.parser import BytesFeedParser
 
 from afterword_documents import encodings, web_pages
 from afterword_documents.lines import Lines
@@ -43,7 +44,10 @@ def text(content: bytes, read_file: ReadFile, depth: int = 0) -> str:
     for number, each in enumerate(mails):
         if number == MAX_PARTS:
             raise VerdictError(Verdict.TOO_MANY_PAGES)
-        _Mail(lines, read_file, depth).add(_parse(each))
+        try:
+            _Mail(lines, read_file, depth).add(_parse(each))
+        except TypeError as error:  # of the library, for parameters that are numbered in part
+            raise VerdictError(Verdict.DAMAGED) from error
     return lines.text()
 
 
@@ -66,7 +70,14 @@ def _unquote(mail: bytes) -> bytes:
 
 
 def _parse(content: bytes) -> Message:
-    return BytesParser().parsebytes(content.lstrip(b"\xef\xbb\xbf \t\r\n"))
+    parser = BytesFeedParser()
+    content = content.lstrip(b"\xef\xbb\xbf \t\r\n")
+    for at in range(0, len(content), _CHUNK):  # at once it would take four times the memory
+        parser.feed(content[at : at + _CHUNK])
+    return parser.close()
+
+
+_CHUNK = 65_536
 
 
 class _Mail:
@@ -207,6 +218,9 @@ def _content(part: Message) -> bytes:
     if part.is_multipart():
         fields = (f"{name}: {value}" for each in _parts(part) for name, value in each.raw_items())
         return "\n".join(fields).encode("utf-8", "replace")
+    if str(part.get("content-transfer-encoding", "")).strip().lower() == "base64":
+        with suppress(ValueError):  # which the library below mends, in more memory
+            return binascii.a2b_base64(str(part.get_payload()))
     content = part.get_payload(decode=True)
     return content if isinstance(content, bytes) else b""
 

@@ -183,7 +183,7 @@ def find(content: bytes) -> str | None:
 
 
 def describe(content: bytes) -> str:
-    """Return what a file is that is not taken, as a noun with its article, with a remedy."""
+    """Return the kind of a file that is not taken: a noun with its article, and a remedy."""
     if content.startswith(b"PK"):
         return _zipped(content)
     if content.startswith(b"\xd0\xcf\x11\xe0"):
