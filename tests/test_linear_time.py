@@ -16,12 +16,14 @@ from afterword.errors import AfterwordError
 from afterword.files import media_types
 from afterword.flows import classes, flow, outputs, placeholders, schemas, templates
 from afterword.generations import AnswerToken, Completion, Output
-from afterword.handlers import multipart
+from afterword.handlers import body_keys, multipart
 from afterword.knowledge import citations, passages, words
+from afterword.knowledge.questions import question_terms
 from afterword.knowledge.ranking import Origin, Ranked
 from afterword.models import error_detail, parameters, reasoning, reasons
 from afterword.runtime import addresses, json_text, retry_after
 from afterword.webhooks import hosts
+from afterword_documents import encodings
 
 LEAST_SECONDS = 0.001
 """CPU time of the shorter text, at least: a shorter time tells nothing."""
@@ -44,6 +46,11 @@ ARRAY = schemas.Schema(
 
 
 CLASSES = (flow.Class(name="a"), flow.Class(name="b"))
+
+
+def ask(text: str) -> None:
+    """Find the words of a question."""
+    question_terms(text, [])
 
 
 def choose(text: str) -> None:
@@ -88,8 +95,12 @@ class Case(NamedTuple):
 
 CASES = [
     Case("fold: marks out of order", words.fold, lambda n: "a" + "\u0301\u0323" * n),
+    Case("fold: vowels and voices", words.fold, lambda n: "ก" + "\u0e38\u0e48\u3099\u094d" * n),
     Case("split words: one word", words.split_words, lambda n: "é" * n),
     Case("split words: Han", words.split_words, lambda n: "文" * n),
+    Case("a question of katakana", ask, lambda n: "カ" * n),
+    Case("a question of hangul", ask, lambda n: "은" * n),
+    Case("a question's particle", ask, lambda n: "wie ab " * n),
     Case("passages: dots", passages.cut_passages, lambda n: "." * n),
     Case("passages: blanks", passages.cut_passages, lambda n: "a" + " " * n + "b"),
     Case("passages: rules", passages.cut_passages, lambda n: "| -" * n),
@@ -177,6 +188,28 @@ CASES = [
         "media types: links", lambda text: media_types.detect(text.encode()), lambda n: "[a](" * n
     ),
     Case("media types: rows", lambda text: media_types.detect(text.encode()), lambda n: 'a,"' * n),
+    Case(
+        "media types: other encodings",
+        lambda text: media_types.detect(text.encode("latin-1")),
+        lambda n: "é \xa0" * n,
+    ),
+    Case(
+        "media types: comments",
+        lambda text: media_types.detect(text.encode()),
+        lambda n: "<!-- --><?x>" * n,
+    ),
+    Case(
+        "encodings: declarations",
+        lambda text: encodings.declared(text.encode()),
+        lambda n: "<!--<meta charset " * n,
+    ),
+    Case(
+        "encodings: western letters",
+        lambda text: encodings.is_western(text.encode("latin-1")),
+        lambda n: "é" * n,
+    ),
+    Case("encodings: escapes", encodings.clean, lambda n: "\x1b[1\x1b]" * n),
+    Case("encodings: struck twice", encodings.clean, lambda n: "a\x08" * n),
     Case("headers: escapes", multipart.parse_parameters, lambda n: 'a; b="' + "\\" * n),
     Case("headers: parameters", multipart.parse_parameters, lambda n: "a" + "; b=c" * n),
     Case("headers: blanks", multipart.parse_parameters, lambda n: "a;" + " \t" * n),
@@ -188,10 +221,22 @@ CASES = [
     Case("HTML: addresses", markup.to_html, lambda n: "https://a.." * n),
     Case("HTML: stars", markup.to_html, lambda n: "**a *" * n),
     Case("HTML: blank lines", markup.to_html, lambda n: " \n" * n),
+    Case("HTML: stars around links", markup.to_html, lambda n: "**[a](https://a" * n),
+    Case("text of HTML: tags", markup.to_text, lambda n: "<a" * n + ">"),
+    Case("text of HTML: one name", markup.to_text, lambda n: "<" + "a" * n + "<b>"),
+    Case("text of HTML: links", markup.to_text, lambda n: "<a href='b'>c" * n),
+    Case("text of HTML: addresses", markup.to_text, lambda n: "<a" + " href='" * n + ">"),
+    Case("text of HTML: lines", markup.to_text, lambda n: "<br>" * n + "a>"),
+    Case("text of HTML: signs", markup.to_text, lambda n: "<p>" + "&#1" * n + "</p>"),
     Case(
         "keys in bodies",
-        lambda text: unless._BODY_KEY.search(text.encode()),  # noqa: SLF001 - a pattern of ours
-        lambda n: '"apiKey"   : "a' * n,
+        lambda text: body_keys.find_body_key(text.encode()),
+        lambda n: "{" + '"apiKey"   : "aw_a' * n,
+    ),
+    Case(
+        "keys in forms",
+        lambda text: body_keys.find_body_key(text.encode()),
+        lambda n: "&apiKey=aw_a" * n + "=",
     ),
     Case("e-mail addresses", unless._EMAIL.fullmatch, lambda n: "a@" * n),  # noqa: SLF001 - a pattern of ours
     Case("preferences", native_generations._WAIT.fullmatch, lambda n: "wait" + " " * n),  # noqa: SLF001 - the same

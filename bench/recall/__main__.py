@@ -1,4 +1,4 @@
-"""`python -m bench.recall`: which questions lexical ranking finds the answers to; see README.md."""
+"""`python -m bench.recall`: which questions a ranking finds the answers to; see README.md."""
 
 import argparse
 import time
@@ -7,19 +7,23 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import chain
 from statistics import mean, quantiles
+from types import SimpleNamespace
 from unittest.mock import patch
 
 from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Column, Table
 
-from afterword.knowledge import lexical, words
+from afterword.knowledge import lexical, questions, stop_words, words
 from afterword.knowledge.passages import MAX_PASSAGE, cut_passages
 from afterword.knowledge.ranking import Candidate, Origin
-from bench.recall import used
+from afterword.knowledge.stop_words import Language
+from bench.recall import by_language, used
 from bench.recall.corpus import Document, documents
 from bench.recall.questions import QUESTIONS, Question
+from bench.recall.rankings import RANKINGS, Rank
 from bench.recall.small import BASES, NOWHERE
+from bench.recall.translated import LANGUAGES
 
 DEPTH = 30
 """How far down an answer is looked for."""
@@ -46,10 +50,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.recall", description=__doc__)
     parser.add_argument("--misses", action="store_true", help="list the questions not answered")
     parser.add_argument(
-        "--quick", action="store_true", help="without the table of what is it worth"
+        "--quick", action="store_true", help="without the languages and the table of decisions"
     )
+    parser.add_argument("--languages", action="store_true", help="the six languages alone")
     arguments = parser.parse_args()
     console = Console()
+    if arguments.languages:
+        _print_languages(console, misses=arguments.misses)
+        return
     corpus = documents()
     candidates = _candidates(corpus)
     _check(candidates)
@@ -61,19 +69,29 @@ def main() -> None:
         f" {sum(len(each.passage.text) for each in candidates):,} characters:"
         f" built in {built:.2f} s, {index.size / 1e6:.1f} MB"
     )
-    console.print(_by_part(corpus, index))
+    console.print(_by_part(corpus))
     console.print(_by_overlap(candidates, index))
     console.print(_cut_off(index))
     console.print(_times(index))
     console.print(used.table())
     console.print(f"which passages a long answer uses: {used.milliseconds():.0f} ms")
     if not arguments.quick:
+        _print_languages(console, misses=arguments.misses)
         console.print(_worth(corpus))
     if arguments.misses:
-        for questions in QUESTIONS.values():
-            for question in questions:
-                if not (found := _find(index, question)).within(5):
-                    console.print(f"{found.rank or '-':>3}  {question.text}", highlight=False)
+        for question in chain(*QUESTIONS.values()):
+            if not (found := _find(index.rank, question)).within(5):
+                console.print(f"{found.rank or '-':>3}  {question.text}", highlight=False)
+
+
+def _print_languages(console: Console, *, misses: bool) -> None:
+    for table in by_language.tables():
+        console.print(table)
+    for language in LANGUAGES if misses else ():
+        missed, found = by_language.misses(language)
+        for mark, some in (("-", missed), ("+", found)):
+            for question in some:
+                console.print(f"{language} {mark}  {question}", highlight=False)
 
 
 def _candidates(corpus: Sequence[Document], longest: int = MAX_PASSAGE) -> list[Candidate]:
@@ -90,8 +108,7 @@ def _check(candidates: Sequence[Candidate]) -> None:
     texts = [" ".join(each.passage.text.split()) for each in candidates]
     lost = [
         f"{question.text} {answer}"
-        for questions in QUESTIONS.values()
-        for question in questions
+        for question in chain(*QUESTIONS.values())
         for answer in question.answers
         if not any(answer in text for text in texts)
     ]
@@ -99,13 +116,13 @@ def _check(candidates: Sequence[Candidate]) -> None:
         raise SystemExit("\n".join(["The corpus does not have these answers:", *lost]))
 
 
-def _find(index: lexical.Index, question: Question) -> Found:
+def _find(rank: Rank, question: Question) -> Found:
     shown = 0
-    for rank, ranked in enumerate(index.rank(question.text, DEPTH), start=1):
+    for place, ranked in enumerate(rank(question.text, DEPTH), start=1):
         text = " ".join(ranked.text.split())
         shown += len(ranked.text)
         if any(answer in text for answer in question.answers):
-            return Found(rank, shown)
+            return Found(place, shown)
     return Found(None, shown)
 
 
@@ -128,43 +145,44 @@ def _table(first: str) -> Table:
     )
 
 
-def _by_part(corpus: Sequence[Document], index: lexical.Index) -> Table:
+def _by_part(corpus: Sequence[Document]) -> Table:
     """Measure each part's questions in the whole corpus, and in the part's documents alone."""
     table = _table("searched")
-    everywhere: list[Found] = []
-    alone: list[Found] = []
-    for part, questions in QUESTIONS.items():
-        found = [_find(index, question) for question in questions]
-        everywhere += found
-        table.add_row(*_row(f"{part}: everything", found))
-        own = [document for document in corpus if document.id.startswith(part)]
-        smaller = lexical.Index(_candidates(own))
-        found = [_find(smaller, question) for question in questions]
-        alone += found
-        table.add_row(*_row(f"{part}: its folder", found))
-    table.add_row(*_row("all: everything", everywhere))
-    table.add_row(*_row("all: their folder", alone))
+    for name, build in RANKINGS.items():
+        rank = build(_candidates(corpus))
+        everywhere: list[Found] = []
+        alone: list[Found] = []
+        for part, asked in QUESTIONS.items():
+            found = [_find(rank, question) for question in asked]
+            everywhere += found
+            table.add_row(*_row(f"{name}, {part}: everything", found))
+            own = [document for document in corpus if document.id.startswith(part)]
+            smaller = build(_candidates(own))
+            found = [_find(smaller, question) for question in asked]
+            alone += found
+            table.add_row(*_row(f"{name}, {part}: its folder", found))
+        table.add_row(*_row(f"{name}, all: everything", everywhere))
+        table.add_row(*_row(f"{name}, all: their folder", alone))
     return table
 
 
 def _by_overlap(candidates: Sequence[Candidate], index: lexical.Index) -> Table:
     """Measure the questions by how many of their words, as stems, an answer has at most."""
     said = [
-        set(chain(*words.index_terms((each.origin.title, each.passage.heading, each.passage.text))))
+        set(chain(*words.index_terms(row)[1]))
         for each in candidates
+        for row in [(each.origin.title, each.passage.heading, each.passage.text)]
     ]
     texts = [" ".join(each.passage.text.split()) for each in candidates]
     found: dict[str, list[Found]] = {"none or one": [], "two": [], "three or more": []}
     for question in chain(*QUESTIONS.values()):
-        asked = words.split_words(question.text)
-        tongue = words.detect_language(asked) or words.Language.ENGLISH
-        stems = set(words.stem_words(words.drop_stop_words(asked), tongue))
+        asked = questions.question_terms(question.text, (Language.ENGLISH, Language.FRENCH))
         shared = max(
-            len(stems & terms)
+            sum(not terms.isdisjoint(forms) for forms in asked)
             for text, terms in zip(texts, said, strict=True)
             if any(answer in text for answer in question.answers)
         )
-        found[list(found)[min(max(shared, 1), 3) - 1]].append(_find(index, question))
+        found[list(found)[min(max(shared, 1), 3) - 1]].append(_find(index.rank, question))
     table = _table("words shared with an answer")
     for name, each in found.items():
         table.add_row(*_row(name, each))
@@ -183,9 +201,13 @@ def _cut_off(index: lexical.Index) -> Table:
         *(Column(each, justify="right") for each in columns),
         box=SIMPLE,
     )
-    everything = [question for questions in QUESTIONS.values() for question in questions]
-    for share in (0.0, 0.4, 0.44, lexical.MIN_SHARE, 0.52, 0.6):
-        with patch.object(lexical, "MIN_SHARE", share):
+    everything = [*chain(*QUESTIONS.values())]
+    used = (lexical.MIN_SHARE, lexical.MIN_SHARE_OF_MANY)
+    for few, many in (used, *((share, share) for share in (0.0, 0.4, 0.44, 0.48, 0.52, 0.6))):
+        with (
+            patch.object(lexical, "MIN_SHARE", few),
+            patch.object(lexical, "MIN_SHARE_OF_MANY", many),
+        ):
             figures = (
                 mean(
                     any(each.origin.content == answer for each in small[name].rank(question, 5))
@@ -194,10 +216,11 @@ def _cut_off(index: lexical.Index) -> Table:
                 ),
                 mean(not small[name].rank(q, 5) for name, base in BASES.items() for q in base.near),
                 mean(not small[name].rank(q, 5) for name, base in BASES.items() for q in base.far),
-                mean(_find(index, question).within(5) for question in everything),
+                mean(_find(index.rank, question).within(5) for question in everything),
                 mean(not index.rank(question, 5) for question in NOWHERE),
             )
-        table.add_row(f"{share:.2f}", *(f"{each:.2f}" for each in figures))
+        name = "as it is" if (few, many) == used else f"{few:.2f}"
+        table.add_row(name, *(f"{each:.2f}" for each in figures))
     return table
 
 
@@ -208,7 +231,7 @@ def _times(index: lexical.Index) -> Table:
         Column("p95", justify="right"),
         box=SIMPLE,
     )
-    every = [each.text for questions in QUESTIONS.values() for each in questions]
+    every = [each.text for each in chain(*QUESTIONS.values())]
     for name, asked in (
         ("a question", every),
         (
@@ -235,10 +258,7 @@ def _worth(corpus: Sequence[Document]) -> Table:
         used = f"bm25({lexical.TITLE_WEIGHT}, {lexical.HEADING_WEIGHT}, 1.0)"
         return {"lexical._SCHEMA": schema.replace(used, f"bm25({title}, {heading}, 1.0)")}
 
-    def of_words(**patches: object) -> Patches:
-        return {f"words.{name}": value for name, value in patches.items()}
-
-    def alike(*tongues: words.Language) -> Patches:
+    def alike(*tongues: Language) -> Patches:
         """Stem texts and questions alike, whatever language they are in."""
 
         def stemmed(found: Sequence[str]) -> Sequence[str]:
@@ -246,38 +266,50 @@ def _worth(corpus: Sequence[Document]) -> Table:
                 found = words.stem_words(found, tongue)
             return found
 
-        return of_words(
-            index_terms=lambda texts: [stemmed(words.split_words(text)) for text in texts],
-            question_terms=lambda text: [
-                (each,)
-                for each in dict.fromkeys(stemmed(words.drop_stop_words(words.split_words(text))))
-            ],
-        )
+        def ask(text: str, _: Sequence[Language]) -> list[questions.Forms]:
+            asked = words.split_words(text)
+            tongue = words.detect_language(asked)
+            dropped = stop_words.load(tongue) if tongue else ()
+            telling = [word for word in asked if word not in dropped]
+            return [(each,) for each in dict.fromkeys(stemmed(telling))]
 
-    english, french = words.Language
+        return {
+            "words.index_terms": lambda texts, *_, **__: (
+                Language.ENGLISH,
+                [stemmed(words.split_words(text)) for text in texts],
+            ),
+            "questions.question_terms": ask,
+        }
+
+    none = SimpleNamespace(load=lambda _: frozenset(), load_cuts=stop_words.load_cuts)
     tries: list[tuple[str, Patches, int]] = [
         ("as it is", {}, MAX_PASSAGE),
-        ("no cut-off", {"lexical.MIN_SHARE": 0.0}, MAX_PASSAGE),
+        ("no cut-off", {"lexical.MIN_SHARE": 0.0, "lexical.MIN_SHARE_OF_MANY": 0.0}, MAX_PASSAGE),
         ("no stems", alike(), MAX_PASSAGE),
-        ("English stems for all", alike(english), MAX_PASSAGE),
-        ("French stems for all", alike(french), MAX_PASSAGE),
-        ("English, then French stems for all", alike(english, french), MAX_PASSAGE),
-        ("accents count", of_words(fold=str.casefold), MAX_PASSAGE),
-        ("stop words are looked for", of_words(telling=list), MAX_PASSAGE),
+        ("English stems for all", alike(Language.ENGLISH), MAX_PASSAGE),
+        ("French stems for all", alike(Language.FRENCH), MAX_PASSAGE),
+        (
+            "English, then French stems for all",
+            alike(Language.ENGLISH, Language.FRENCH),
+            MAX_PASSAGE,
+        ),
+        ("no stems with accents", {"words._find_other_terms": lambda *_: []}, MAX_PASSAGE),
+        ("accents count", {"words.fold": str.casefold}, MAX_PASSAGE),
+        ("stop words are looked for", {"questions.stop_words": none}, MAX_PASSAGE),
         ("no title, no heading", weights(0, 0), MAX_PASSAGE),
         ("title 1, heading 1", weights(1, 1), MAX_PASSAGE),
         ("title 2, heading 2", weights(2, 2), MAX_PASSAGE),
         ("title 4, heading 4", weights(4, 4), MAX_PASSAGE),
         *((f"passages of {longest:,}", {}, longest) for longest in (400, 700, 1_500, 2_000)),
     ]
-    questions = [each for part in QUESTIONS.values() for each in part]
-    plain = [Question(words.fold(each.text), each.answers) for each in questions]
+    every = [*chain(*QUESTIONS.values())]
+    plain = [Question(words.fold(each.text), each.answers) for each in every]
     for name, patches, longest in tries:
         with _patched(patches):
             index = lexical.Index(_candidates(corpus, longest))
-            table.add_row(*_row(name, [_find(index, each) for each in questions]))
+            table.add_row(*_row(name, [_find(index.rank, each) for each in every]))
             if name in {"as it is", "accents count"}:
-                found = [_find(index, each) for each in plain]
+                found = [_find(index.rank, each) for each in plain]
                 table.add_row(*_row(f"{name}, none in the questions", found))
     return table
 
@@ -286,7 +318,7 @@ def _worth(corpus: Sequence[Document]) -> Table:
 def _patched(patches: Patches) -> Iterator[None]:
     with ExitStack() as stack:
         for name, value in patches.items():
-            stack.enter_context(patch(f"afterword.{name}", value))
+            stack.enter_context(patch(f"afterword.knowledge.{name}", value))
         stack.enter_context(patch.object(lexical, "MAX_PASSAGES", 50_000))
         yield
 

@@ -191,8 +191,10 @@ def test_words_without_spaces_are_found_by_pairs(question: str, content: str | N
 
 
 def test_accents_leave_letters_that_are_letters_of_their_own() -> None:
-    """Folding takes marks off, and leaves the syllables of Korean and the marks of none."""
-    assert fold("Éà ÇŒ ß ﬁ 한국 が") == "ea coe ss fi 한국 か"
+    """Folding takes accents off, and leaves syllables of Korean, voices of kana and vowels."""
+    assert fold("Éà ÇŒ ß ﬁ 한국 が ｶﾞ") == "ea coe ss fi 한국 が ガ"
+    assert fold("か\u3099 किताब กินข้าว") == "が किताब กินขาว"
+    assert split_words("किताब नहीं है।") == ["किताब", "नहीं", "है"]
     assert split_words("L'œuvre-clé n°5 foo_bar") == ["l", "oeuvre", "cle", "n", "5", "foo", "bar"]
 
 
@@ -331,6 +333,21 @@ def test_the_same_version_is_read_once() -> None:
         (found,) = ranking.rank("tea", selection, 5)
         assert found.origin.content == selection.version
     assert reader.read == [SELECTION, newer]
+
+
+def test_questions_read_nothing_anew() -> None:
+    """However many questions are asked, a selection is read once for each of its versions."""
+    reader = Reader(lambda selection: {"tea": f"tea {selection.version}", "cup": "a cup"})
+    ranking = LexicalRanking(reader)
+    asked = [
+        Selection("demo", version=str(version), folders=folders)
+        for version in range(3)
+        for _ in range(20)
+        for folders in (frozenset[str](), frozenset({"a"}), frozenset({"b"}))
+    ]
+    for number, selection in enumerate(asked):
+        ranking.rank(("tea", "a cup", "nothing of it")[number % 3], selection, 5)
+    assert len(reader.read) == len({*reader.read}) == 9
 
 
 def test_selections_do_not_mix() -> None:

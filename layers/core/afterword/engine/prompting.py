@@ -145,6 +145,7 @@ class Prompter:
             step.context.tags if chosen.tags is None else chosen.tags,
             questions,
             step.context.passages,
+            kind=step.context.ranking,
         )
 
     def build(

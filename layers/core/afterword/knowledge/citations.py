@@ -7,7 +7,7 @@ from collections.abc import Set as AbstractSet
 from itertools import chain, islice
 from math import log
 
-from afterword.knowledge import words
+from afterword.knowledge import stop_words, words
 from afterword.knowledge.ranking import Ranked
 
 MIN_SHARED = 2
@@ -78,10 +78,10 @@ def _find_repeated(answer: str, passages: Sequence[Ranked]) -> frozenset[int]:
     return frozenset(repeated)
 
 
-def _stem_passage(passage: Ranked) -> tuple[words.Language, AbstractSet[str]]:
+def _stem_passage(passage: Ranked) -> tuple[stop_words.Language, AbstractSet[str]]:
     """Return a passage's language, and the stems of its words."""
     split = words.split_words(f"{passage.origin.title}\n{passage.heading}\n{passage.text}")
-    tongue = words.detect_language(split) or words.Language.ENGLISH
+    tongue = words.detect_language(split) or stop_words.Language.ENGLISH
     return tongue, frozenset(words.stem_words(split, tongue))
 
 
@@ -89,9 +89,9 @@ def _split_sentences(answer: str) -> list[list[str]]:
     """Return the telling words of each sentence, without sentences that deny knowledge."""
     sentences = [words.split_words(each) for each in _SENTENCE.findall(answer)]
     tongue = words.detect_language([*chain.from_iterable(sentences)])
-    stop_words = words.STOP_WORDS[tongue] if tongue else frozenset[str]()
+    dropped = stop_words.load(tongue) if tongue else frozenset[str]()
     return [
-        [word for word in sentence if word not in stop_words]
+        [word for word in sentence if word not in dropped]
         for sentence in sentences
         if not _TELLS_NOTHING.search(" ".join(sentence[:_MAX_WORDS]))
     ]

@@ -5,7 +5,7 @@ import sqlite3
 import sys
 import threading
 import weakref
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import astuple
 from functools import cache
@@ -14,8 +14,9 @@ from heapq import nlargest
 from itertools import chain
 from math import log
 
-from afterword.knowledge import words
+from afterword.knowledge import questions, words
 from afterword.knowledge.ranking import Candidate, Origin, Ranked, Selection, SelectionTooLargeError
+from afterword.knowledge.stop_words import Language
 
 MAX_PASSAGES = 10_000
 """Passages of a selection."""
@@ -33,15 +34,25 @@ HEADING_WEIGHT = 2.0
 """Weights of a word in a content's name, and in the headings above a passage; 1 in the text."""
 
 MIN_SHARE = 0.48
+MIN_SHARE_OF_MANY = 0.52
+MANY = 1_500
 """The weight of a passage's words of the question, at least, in weights of its two rarest words.
 
-docs/decisions/0018-ranking.md has the measurements behind this number and the next.
+Among MANY passages, one of the two words is too little: nearly every word is in some of them.
+docs/decisions/0018-ranking.md and 0076-languages-of-ranking.md have the measurements behind these
+numbers and the next.
 """
+MAX_LANGUAGES = 6
+"""Languages in which a question's words are stemmed: those of most passages, and its own."""
+MIN_LANGUAGE = 0.01
+"""The part of the passages that a language has, at least; less may be passages taken for it."""
+SINGLE = 0.5
+"""The weight of a character that is a word, of that of a word as rare: many words have it."""
 _EVENNESS = 50  # passages; among fewer, the rareness of a word tells little
 
 _SCHEMA = f"""
     PRAGMA journal_mode = OFF;
-    CREATE TABLE passages (id INTEGER PRIMARY KEY, origin, heading, text);
+    CREATE TABLE passages (id INTEGER PRIMARY KEY, origin, language, heading, text);
     CREATE VIRTUAL TABLE terms USING fts5(
         title, heading, text, content = '', columnsize = 1, tokenize = 'ascii'
     );
@@ -51,7 +62,7 @@ _SCHEMA = f"""
 """  # noqa: S608 - of the two numbers above # nosec B608
 _KNOWN = "SELECT term, doc FROM known WHERE term IN (SELECT value FROM json_each(?))"
 _BEST = """
-    SELECT origin, heading, text, -score
+    SELECT origin, language, heading, text, -score
     FROM (SELECT rowid AS row, rank AS score FROM terms WHERE terms MATCH ? ORDER BY 2, 1 LIMIT ?)
     JOIN passages ON passages.id = row ORDER BY score, row
 """
@@ -140,6 +151,8 @@ class Index:
         characters = 0
         seen: set[bytes] = set()
         numbers: dict[Origin, int] = {}
+        languages: dict[int, Language] = {}
+        spoken: Counter[Language] = Counter()
         for candidate in candidates:
             passage = candidate.passage
             digest = blake2b(passage.text.encode(), digest_size=16).digest()
@@ -151,34 +164,57 @@ class Index:
             characters += sum(map(len, row))
             _check_size(number, characters)
             origin = numbers.setdefault(candidate.origin, len(numbers))
+            # A passage without stop words, such as a table, is in its content's language.
+            likely = languages.get(origin, Language.ENGLISH)
+            language, terms = words.index_terms(row, likely=likely)
+            languages[origin] = language
+            spoken[language] += 1
             self._connection.execute(
-                "INSERT INTO passages VALUES (?, ?, ?, ?)",
-                (number, origin, passage.heading, passage.text),
+                "INSERT INTO passages VALUES (?, ?, ?, ?, ?)",
+                (number, origin, language, passage.heading, passage.text),
             )
             self._connection.execute(
                 "INSERT INTO terms (rowid, title, heading, text) VALUES (?, ?, ?, ?)",
-                (number, *map(" ".join, words.index_terms(row))),
+                (number, *map(" ".join, terms)),
             )
         self._origins = [*numbers]
+        self._languages = [
+            language
+            for language, count in spoken.most_common(MAX_LANGUAGES)
+            if count >= MIN_LANGUAGE * len(seen)
+        ]
         return len(seen)
 
     def rank(self, question: str, limit: int) -> list[Ranked]:
         """Return the best passages, without those under MIN_SHARE."""
-        terms = words.question_terms(question[:MAX_QUESTION])
+        asked = questions.question_terms(question[:MAX_QUESTION], self._languages)
+        forms = {form for each in asked for form in each}
         with self._lock:
-            known: dict[str, int] = dict(
-                self._connection.execute(_KNOWN, (json.dumps([*chain(*terms)]),))
+            terms: dict[str, int] = dict(
+                self._connection.execute(
+                    _KNOWN, (json.dumps(sorted({*chain.from_iterable(map(str.split, forms))})),)
+                )
             )
+            known = {
+                form: min(terms[term] for term in form.split())
+                for form in forms
+                if all(term in terms for term in form.split())
+            }
             if not known:
                 return []
-            rarest = sorted(known, key=lambda term: (known[term], term))[:MAX_TERMS]
+            rarest = sorted(known, key=lambda form: (known[form], form))[:MAX_TERMS]
             # Terms are letters and digits, so none can end its quotes.
-            query = " OR ".join(f'"{term}"' for term in rarest)
+            query = " OR ".join(f'"{form}"' for form in rarest)
             rows = self._connection.execute(_BEST, (query, limit)).fetchall()
-        ranked = [Ranked(self._origins[number], *row) for number, *row in rows]
-        weights = self._weigh_terms(terms, known)
-        threshold = MIN_SHARE * sum(nlargest(2, weights.values()))
-        return [each for each in ranked if _weigh(each, weights) >= threshold]
+        weights = self._weigh_terms(questions.drop_boundaries(asked, known), known)
+        share = MIN_SHARE if self._passages < MANY else MIN_SHARE_OF_MANY
+        threshold = share * sum(nlargest(2, weights.values()))
+        ranked: list[Ranked] = []
+        for number, language, *row in rows:
+            each = Ranked(self._origins[number], *row)
+            if _weigh(each, Language(language), weights) >= threshold:
+                ranked.append(each)
+        return ranked
 
     def _weigh_terms(
         self, terms: Sequence[tuple[str, ...]], known: Mapping[str, int]
@@ -188,17 +224,20 @@ class Index:
         A word in no passage weighs as much as a word in a single one.
         """
         return {
-            stems: log(_EVENNESS + self._passages / max(known.get(stem, 1) for stem in stems))
-            for stems in terms
+            forms: log(_EVENNESS + self._passages / max(known.get(form, 1) for form in forms))
+            * (SINGLE if words.is_single(forms[0]) else 1)
+            for forms in terms
         }
 
 
-def _weigh(ranked: Ranked, weights: Mapping[tuple[str, ...], float]) -> float:
+def _weigh(ranked: Ranked, language: Language, weights: Mapping[tuple[str, ...], float]) -> float:
     """Return the weight of a passage's words of the question."""
     texts = (ranked.origin.title, ranked.heading, ranked.text)
-    stems_of_passage = set(chain.from_iterable(words.index_terms(texts)))
+    terms = frozenset(chain.from_iterable(words.index_terms(texts, language)[1]))
     return sum(
-        weight for stems, weight in weights.items() if not stems_of_passage.isdisjoint(stems)
+        weight
+        for forms, weight in weights.items()
+        if any(terms.issuperset(form.split()) for form in forms)
     )
 
 

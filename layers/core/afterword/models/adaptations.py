@@ -14,7 +14,7 @@ class Adaptation(StrEnum):
 
     RENAMED_LIMIT = "max_tokens is sent as max_completion_tokens"
     NO_TEMPERATURE = "temperature is left out: the model refuses it"
-    NO_LOGPROBS = "logprobs are left out: the model refuses them, and choices have no confidence"
+    NO_LOGPROBS = "logprobs are left out: a confidence is the model's own word then"
     JSON_OBJECT = "a schema is asked for by json_object and in words: json_schema is refused"
     JSON_BY_PROMPT = "a schema is asked for in words alone: response_format is refused"
     NO_SYSTEM = "instructions go before the question: a system message is refused"

@@ -7,7 +7,7 @@ the prompt (docs/decisions/0069-models-answers.md).
 import re
 from collections.abc import Collection, Iterator, Mapping
 from http import HTTPStatus
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from afterword.generations import Reason
 from afterword.models import (
@@ -101,6 +101,17 @@ _EXPLAINED: Mapping[Cause, tuple[Reason, str]] = {
     Cause.REFUSED_CONTENT: (Reason.REFUSED_CONTENT, "The content was refused."),
     Cause.MODEL_NOT_FOUND: (Reason.MODEL_NOT_FOUND, _CHECK_ID),
 }
+
+
+class Setting(NamedTuple):
+    """The stack's parameter of the rights to a model, and the places that name the model."""
+
+    rights: str
+    names: str
+
+
+TEXT_MODEL = Setting("BedrockModelArns", "the flow's step or the stack's parameter ModelId")
+EMBEDDING_MODEL = Setting("EmbeddingModel", "the stack's parameter EmbeddingModel")
 _SHOWN_CODE = re.compile(r"[A-Za-z0-9_]{1,64}")
 _MODEL_ID = re.compile(r"[A-Za-z0-9._:-]{1,120}")
 
@@ -155,7 +166,9 @@ def is_lasting(detail: ErrorDetail) -> bool:
     return not _SCHEMA_WORDS.are_in(detail.words)
 
 
-def build_failure(detail: ErrorDetail, model: str, region: str) -> ModelError:
+def build_failure(
+    detail: ErrorDetail, model: str, region: str, setting: Setting = TEXT_MODEL
+) -> ModelError:
     """Return the failure of an error, with what to do about it."""
     (code,) = detail.codes
     shown = code if _SHOWN_CODE.fullmatch(code) else "an unknown code"
@@ -173,21 +186,22 @@ def build_failure(detail: ErrorDetail, model: str, region: str) -> ModelError:
         or detail.status == HTTPStatus.TOO_MANY_REQUESTS
     ):
         return ModelUnavailableError(answered, code=shown, throttled=code in _THROTTLED)
-    reason, advice = _explain(detail, code, model, region)
+    reason, advice = _explain(detail, model, region, setting)
     return ModelRefusedError(reason, f"{answered} {advice}".strip())
 
 
-def _explain(detail: ErrorDetail, code: str, model: str, region: str) -> tuple[Reason, str]:
+def _explain(detail: ErrorDetail, model: str, region: str, setting: Setting) -> tuple[Reason, str]:
     """Return the reason of a refusal, and what to do about it."""
+    (code,) = detail.codes
     if code in _CREDENTIALS:
         return Reason.MODEL_ACCESS_DENIED, "The AWS credentials are not valid, or have expired."
     if code == _ACCESS_DENIED or _USE_CASE_WORDS.are_in(detail.words):
-        return Reason.MODEL_ACCESS_DENIED, _advise_access(detail)
+        return Reason.MODEL_ACCESS_DENIED, _advise_access(detail, setting.rights)
     if code == "ResourceNotFoundException":
         retired = _RETIRED_WORDS.are_in(detail.words)
         return Reason.MODEL_NOT_FOUND, _NAME_ANOTHER if retired else _CHECK_ID
     if _PROFILE_WORDS.are_in(detail.words):
-        return Reason.INVALID_REQUEST, _advise_profile(model, region)
+        return Reason.INVALID_REQUEST, _advise_profile(model, region, setting.names)
     if _LIMIT_WORDS.are_in(detail.words):
         return Reason.INVALID_REQUEST, "max_tokens is above the model's limit: lower it."
     return _EXPLAINED.get(_cause(detail), (Reason.INVALID_REQUEST, ""))
@@ -197,10 +211,10 @@ def _cause(detail: ErrorDetail) -> Cause:
     return Cause.TOO_LONG if _TOO_LONG_WORDS.are_in(detail.words) else find_cause(detail)
 
 
-def _advise_access(detail: ErrorDetail) -> str:
+def _advise_access(detail: ErrorDetail, parameter: str) -> str:
     if _NOT_AUTHORIZED_WORDS.are_in(detail.words):
         return (
-            "Name the model in the stack's parameter BedrockModelArns, and beside an inference"
+            f"Name the model in the stack's parameter {parameter}, and beside an inference"
             " profile the models that it stands for."
         )
     if _NO_ACCESS_WORDS.are_in(detail.words):
@@ -208,10 +222,10 @@ def _advise_access(detail: ErrorDetail) -> str:
             "The account has no access to the model: ask for it in the Bedrock console, under"
             " Model access, in the stack's region."
         )
-    return "Check the account's access to the model, and the stack's parameter BedrockModelArns."
+    return f"Check the account's access to the model, and the stack's parameter {parameter}."
 
 
-def _advise_profile(model: str, region: str) -> str:
+def _advise_profile(model: str, region: str, places: str) -> str:
     """Return the id of the inference profile that stands for a model in a region."""
     name = model.rpartition("/")[2]
     if not _MODEL_ID.fullmatch(name):
@@ -220,5 +234,5 @@ def _advise_profile(model: str, region: str) -> str:
     ids = [f"{each}.{name}" for each in (prefix, "global") if each is not None]
     return (
         f"The model is called by an inference profile alone: name {' or '.join(ids)} in place of"
-        f" {name}, by the flow's step or the stack's parameter ModelId."
+        f" {name}, by {places}."
     )

@@ -24,6 +24,7 @@ _SEE_FILES = "The files are attached."
 DOCUMENTS: "Mapping[str, DocumentFormatType]" = {
     "application/pdf": "pdf",
     "application/vnd.openxmlformats-officedocument.wordprocessingml.document": "docx",
+    "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet": "xlsx",
     "text/csv": "csv",
     "text/html": "html",
     "text/markdown": "md",

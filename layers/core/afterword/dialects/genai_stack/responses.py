@@ -44,7 +44,7 @@ class ChatSession(TypedDict):
     title: str | None
     """Null until set."""
     data: list[ChatTurn]
-    """Oldest first: the newest hundred questions, and as many as fit into a response."""
+    """Oldest first: the newest hundred questions, in lists ten, and as many as fit."""
 
 
 class ChatEnd(TypedDict):

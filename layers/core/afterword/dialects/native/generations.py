@@ -4,7 +4,6 @@ A submission is the body of `POST /v1/generations`, the detail of a `GenerationR
 a line of a batch.
 """
 
-import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -32,7 +31,6 @@ from afterword.generations import (
     Completion,
     ContextFilter,
     Generation,
-    Output,
     Status,
     Submission,
     Values,
@@ -48,6 +46,7 @@ from afterword.handlers.json_members import (
     require_text,
     write_scalar,
 )
+from afterword.handlers.outputs import render_output
 from afterword.handlers.paging import Paging
 from afterword.knowledge import MAX_NAME
 from afterword.knowledge.selection import ContextFilterRequest, Knowledge
@@ -253,7 +252,7 @@ def build_generation(generation: Generation) -> "responses.Generation":
         "attempts": generation.attempt,
         "external_ref": JsonText(external.get("external_ref", "null")),
         "metadata": JsonText(_join_lines(metadata)),
-        "output": _render_output(completion),
+        "output": JsonText("null") if completion is None else render_output(completion),
         "stop_reason": _read_stop_reason(completion),
         "sources": [] if completion is None else _build_sources(completion),
         "usage": _build_usage(generation),
@@ -303,14 +302,6 @@ def _read_stop_reason(completion: Completion | None) -> Literal["stop", "length"
     if completion is None:
         return None
     return "length" if completion.stop_reason == LENGTH else "stop"
-
-
-def _render_output(completion: Completion | None) -> JsonText:
-    """Return the text as a JSON string, or as the JSON of an array or an object."""
-    if completion is None:
-        return JsonText("null")
-    text = completion.text
-    return JsonText(render(text if completion.output is Output.STRING else json.loads(text)))
 
 
 def _build_sources(completion: Completion) -> "list[responses.Source]":
