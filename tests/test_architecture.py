@@ -176,11 +176,11 @@ PUBLIC: dict[str, tuple[str, ...]] = {
         "replays",
     ),
     "flows": (
-        "answers",
         "classes",
         "documents",
         "flow",
         "inputs",
+        "json_values",
         "outputs",
         "placeholders",
         "templates",

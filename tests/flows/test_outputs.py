@@ -6,9 +6,9 @@ from collections.abc import Mapping
 
 import pytest
 
-from afterword.flows import answers, outputs, placeholders
-from afterword.flows.answers import UnusableError
+from afterword.flows import json_values, outputs, placeholders
 from afterword.flows.flow import Step
+from afterword.flows.json_values import UnusableError
 from afterword.generations import FailedError, Output, Reason
 from afterword.models import LENGTH
 from tests.harness.classes import STEP as CLASSES_STEP
@@ -326,5 +326,5 @@ def test_any_object_is_read_through_prose_fences_and_commas(seed: int) -> None:
 
 def test_many_values_in_prose_have_a_bound() -> None:
     """Up to a hundred equal values are one; more are none that is looked for."""
-    assert finish("So: " + '["a"] ' * answers.MAX_VALUES, ARRAY) == ["a"]
-    refuse("So: " + '["a"] ' * (answers.MAX_VALUES + 1))
+    assert finish("So: " + '["a"] ' * json_values.MAX_VALUES, ARRAY) == ["a"]
+    refuse("So: " + '["a"] ' * (json_values.MAX_VALUES + 1))

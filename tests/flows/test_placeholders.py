@@ -8,7 +8,7 @@ import pytest
 
 from afterword.errors import InvalidRequestError
 from afterword.flows import placeholders
-from afterword.flows.answers import UnusableError
+from afterword.flows.json_values import UnusableError
 from afterword.flows.placeholders import MAX_PLACEHOLDERS
 from afterword.generations import Reason
 from tests.harness.seeds import SEED_PARAMS, seeded

@@ -14,8 +14,8 @@ from afterword import clock
 from afterword.engine.repairs import merge_repaired
 from afterword.errors import AfterwordError, NotFoundError
 from afterword.flows import outputs, placeholders
-from afterword.flows.answers import UnusableError
 from afterword.flows.flow import read_stored_flow
+from afterword.flows.json_values import UnusableError
 from afterword.generations import Completion, FailedError, Reason, Status, explain_deadline
 from afterword.generations.claims import ModelCall, NotDueError, TokenUsage
 from afterword.knowledge import citations, selection

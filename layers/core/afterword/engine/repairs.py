@@ -12,7 +12,7 @@ from afterword.models import ChatTurn, Prompt
 from afterword.runtime import telemetry
 
 if TYPE_CHECKING:
-    from afterword.flows.answers import UnusableError
+    from afterword.flows.json_values import UnusableError
     from afterword.generations import Completion
     from afterword.generations.claims import Claim
     from afterword.limits.quotas import Quotas

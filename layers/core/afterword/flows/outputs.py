@@ -4,9 +4,9 @@ import json
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from afterword.flows import answers, schemas
-from afterword.flows.answers import NoValueError, UnusableError
+from afterword.flows import json_values, schemas
 from afterword.flows.classes import classes_schema, finish_choice
+from afterword.flows.json_values import NoValueError, UnusableError
 from afterword.generations import FailedError, Output, Reason
 from afterword.models import LENGTH
 
@@ -84,7 +84,7 @@ def _value(answer: "Completion", step: "Step") -> object:
             case {"items": items}:
                 return items
     schema = step.output_schema or {}
-    name = answers.name_of_array(schema)
+    name = json_values.name_of_array(schema)
 
     def adopt(value: object) -> object | None:
         return {name: value} if isinstance(value, list) and name else _adopt_object(value)
@@ -111,8 +111,8 @@ def _read(
         complaint = f"The answer has more than {MAX_ANSWER:,} characters."
         raise _unreadable(step, template, complaint)
     try:
-        value = answers.read_value(answer.text, adopt, whole=answer.stop_reason == LENGTH)
-        return answers.make_storable(value)
+        value = json_values.read_value(answer.text, adopt, whole=answer.stop_reason == LENGTH)
+        return json_values.make_storable(value)
     except NoValueError as error:
         raise _unreadable(step, template, str(error)) from error
 
@@ -138,7 +138,7 @@ def _fit(value: object, document: "Mapping[str, object]", field: str, step: "Ste
         fault = schema.find_fault(value)
         if fault is None:
             return value
-        unfolded = answers.make_storable(answers.unfold(value, document, schema.follow))
+        unfolded = json_values.make_storable(json_values.unfold(value, document, schema.follow))
         fault_unfolded = schema.find_fault(unfolded)
     except (schemas.TooComplexError, RecursionError) as error:
         raise FailedError(

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from afterword.errors import InvalidRequestError
-from afterword.flows.answers import UnusableError
+from afterword.flows.json_values import UnusableError
 from afterword.generations import Reason
 
 _PLACEHOLDER = re.compile(r"\[([^\[\]\n\r]{1,200})\]")

@@ -14,10 +14,15 @@ if TYPE_CHECKING:
 SYSTEM = "system"
 """The name of a system message among the parameters."""
 RESPONSE_FORMAT = "response_format"
+MAX_TOKENS = "max_tokens"
 _REFUSES_WORDS = Words(
-    r"(?:unsupported|not supported|not support|\w+n't support|no longer supported)",
+    r"(?:unsupported|not supported|no longer supported)",
+    r"(?:not|\w+n't) (?:support|accept|allow|permit|recogni[sz]e)",
     r"support(?:s|ed)?…\bonly\b",
     r"only…\b(?:supported|allowed|default)\b",
+    r"may only be\b",  # Anthropic
+    r"must be (?:set to )?(?:1(?:\.0)?|the default|omitted|null)\b(?! or)",
+    r"can(?:not|'t) be (?:used|set|specified|changed)\b",
     r"(?:unknown|unrecogni[sz]ed|unexpected|extra|additional)\b",
     r"(?:not|isn't|aren't) (?:permitted|allowed|available|accepted|enabled|implemented)\b",
     r"(?:not|isn't|aren't) (?:compatible|one of)\b",
@@ -26,8 +31,9 @@ _REFUSES_WORDS = Words(
 _SYSTEM_WORDS = Words(
     r"system (?:role|message|prompt|instruction)s?\b…"
     r"\b(?:not|isn't|aren't) (?:be )?(?:support|allow|enabled|accept|permit)",  # Gemma's template
-    r"(?:not|\w+n't) support…\bsystem\b",  # Bedrock, OpenAI's o1-mini
-    r"unsupported…\bsystem\b",
+    r"(?:not|\w+n't) (?:support|accept|allow)…\bsystem\b",  # Bedrock, OpenAI's o1-mini
+    r"(?:unsupported|invalid role|unexpected role|unknown role)…\bsystem\b",
+    r"(?:role\b…\b)?system\b…\bnot one of\b",
     r"developer instructions? (?:is|are) not enabled\b",  # Gemini
     r"roles must alternate\b",  # Mistral's first templates
     r"only user\b…\broles?\b",
@@ -36,7 +42,7 @@ _SCHEMA_WORDS = Words(
     r"response[ _]format",
     r"json[ _](?:schema|object|mode)\b",
     r"structured outputs?\b",
-    r"(?:grammar|guided)\b",
+    r"(?:grammar\b|guided[ _]|guided\b)",
     r"to generate json\b",  # Groq, whose model wrote none
 )
 _SCHEMA_CODES = frozenset({"json_validate_failed", "invalid_json_schema"})
@@ -48,6 +54,7 @@ _THIS_SCHEMA = Words(
     r"to generate json\b",
     r"must contain the word\b",  # "json", for json_object
 )
+_RENAMED_WORDS = Words(r"(?:use|using|requires?|expected)…\bmax_completion_tokens\b")
 _ROLE = re.compile(r"messages\S{0,20}\brole")
 _SENTENCE = re.compile(r"[.;](?=\s)|\n")
 
@@ -78,13 +85,15 @@ def _is_refused(detail: "ErrorDetail", name: str) -> bool:
     by_words = _REFUSES_WORDS.are_in(detail.words)
     if name == SYSTEM:
         of_role = detail.param is not None and bool(_ROLE.fullmatch(detail.param))
-        return _SYSTEM_WORDS.are_in(detail.words) or (of_role and (by_code or by_words))
+        return of_role or _SYSTEM_WORDS.are_in(detail.words)
     if name == RESPONSE_FORMAT:  # also for a schema with a part that the server cannot enforce
         return (
             bool(detail.known_codes & _SCHEMA_CODES)
             or _names(detail.param, name)
             or _SCHEMA_WORDS.are_in(detail.words)
         )
+    if name == MAX_TOKENS and _RENAMED_WORDS.are_in(detail.words):
+        return True
     if _names(detail.param, name):
         return by_code or by_words
     word = re.compile(rf"\b{re.escape(name)}\b", re.IGNORECASE)

@@ -71,6 +71,7 @@ _QUOTA_CODES = frozenset(
         "arrearage",  # DashScope
         "billing_hard_limit_reached",
         "billing_not_active",
+        "budget_exceeded",  # LiteLLM
         "exceeded_current_quota_error",  # Moonshot
         "insufficient_balance",
         "insufficient_credits",
@@ -140,7 +141,8 @@ _TOO_LONG_WORDS = Words(
     r"(?:prompt|inputs?|messages?|conversation) (?:is |are |was )?too (?:long|large)\b",
     r"too many (?:total text bytes|(?:total |input |prompt )tokens|tokens(?: in|:))",
     r"request (?:body )?too large for\b",  # Groq, GitHub Models, OpenAI's 429
-    r"token count\b…\bexceeds\b",  # Gemini
+    r"token count\b…\b(?:exceeds|only supports)\b",  # Gemini, Vertex AI
+    r"(?:total|input|prompt) tokens\b…\bexceed",
     r"exceed(?:s|ed)? (?:your |the )?(?:model token limit|max_model_len)",  # Moonshot
     r"(?:reduce|shorten) (?:the length of |your |the )+(?:input|prompt|messages?)\b",
     r"(?:input|output)(?: or output)? tokens must be reduced\b",
@@ -157,10 +159,15 @@ _CONTENT_WORDS = Words(
     r"(?:requires moderation|moderation…\b(?:failed|blocked|rejected|flagged))\b",  # OpenRouter
     r"(?:inappropriate|sensitive|unsafe|harmful|prohibited) content\b",  # DashScope
     r"considered high risk\b",  # Moonshot
-    r"blocked by…\b(?:guardrail|safety|policy|filter)",
+    r"(?:blocked|rejected|filtered|refused)…\b(?:guardrail|safety|moderation|harmful)",
+    r"blocked by…\b(?:policy|filter)",
+    r"violat(?:es?|ed|ing|ions?)…\b(?:polic(?:y|ies)|guidelines)\b",
 )
 _QUOTA_WORDS = Words(
-    r"exceeded (?:your|the) current quota\b",  # OpenAI, Moonshot
+    r"exceeded (?:your|the) (?:current |monthly |account |free )?quota\b",  # OpenAI, Moonshot
+    r"(?:monthly quota|quota\b…\b(?:billing|plan))\b",
+    r"(?:reached|exceeded|hit) (?:your|the) (?:\w+ )?usage limit",
+    r"budget has been exceeded\b",  # LiteLLM
     r"insufficient[ _](?:quota|(?:account )?balance|credits?|funds)\b",  # DeepSeek
     r"(?:balance|credits?)…\b(?:too low|exhausted|depleted|used up|insufficient|not enough)",
     r"(?:more|out of|no|not enough|insufficient|purchase) credits?\b",  # OpenRouter, Anthropic
@@ -172,7 +179,7 @@ _QUOTA_WORDS = Words(
 _SOON_WORDS = Words(
     r"(?:retry|try again) (?:in|after)\b",
     r"retryDelay\b",
-    r"per[ _-]?(?:minute|second|hour|day)",
+    r"\w*per[ _-]?(?:min|second|hour|day)",
 )
 """Words of a limit that passes by itself. Gemini's rate limits speak of a quota, too."""
 _THROTTLED_WORDS = Words(r"rate[ -]?limit", r"too many requests\b", r"throttl")
