@@ -4,7 +4,6 @@ import hashlib
 import os
 import re
 import unicodedata
-from collections import Counter
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -12,6 +11,7 @@ from urllib.parse import quote
 
 from afterword.errors import AfterwordError
 from afterword.files import media_types
+from afterword.files.signatures import describe
 from afterword.knowledge import MAX_NAME
 from afterword_documents import extraction
 
@@ -19,18 +19,47 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-EXTRACTION = 1
+EXTRACTION = 2
 """Goes up when the same file gives another name or text, so that all are read anew."""
 MAX_BYTES = 50_000_000
 """Of a file: a larger one has more text than a content may have, or is mostly pictures."""
 GENERAL = "General"
 """The folder of files that are given by their names."""
-TYPES = "text, Markdown, HTML, PDF, DOCX, CSV, JSON"
 _SECONDS = 60.0  # for the text of one file
+
+
+SUFFIXES = {
+    ".txt": media_types.TEXT,
+    ".text": media_types.TEXT,
+    ".md": media_types.MARKDOWN,
+    ".markdown": media_types.MARKDOWN,
+    ".html": media_types.HTML,
+    ".htm": media_types.HTML,
+    ".xhtml": media_types.HTML,
+    ".csv": media_types.CSV,
+    ".tsv": media_types.CSV,
+    ".json": media_types.JSON,
+    ".pdf": media_types.PDF,
+    ".docx": media_types.DOCX,
+    ".xlsx": media_types.XLSX,
+    ".xlsm": media_types.XLSX,
+    ".pptx": media_types.PPTX,
+    ".ppsx": media_types.PPTX,
+    ".odt": media_types.ODT,
+    ".rtf": media_types.RTF,
+    ".epub": media_types.EPUB,
+    ".eml": media_types.EML,
+    ".mbox": media_types.MBOX,
+}
+"""The suffixes by which people name files of the types that are read."""
 
 
 class FileError(AfterwordError):
     """A file cannot be a content; the message says why."""
+
+
+class UnreadableFileError(FileError):
+    """The system does not give a file's bytes; so nothing is known of the file."""
 
 
 class OtherTypeError(FileError):
@@ -45,26 +74,57 @@ class Skipped(StrEnum):
     OTHER = "of other types"
 
 
+SKIPPED_BECAUSE = {
+    Skipped.HIDDEN: "its name begins with a dot.",
+    Skipped.LINK: "it is a link to a folder, out of the folder, or to nothing.",
+    Skipped.OTHER: "it is no regular file.",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class File:
     """A file that is meant: its external id, and the folder of contents that it belongs to.
 
-    `named` says that it was given itself, and not the folder that it is in.
+    `named` says that it was given itself, and not the folder that it is in; else `root` is that
+    folder's name.
     """
 
     path: "Path"
     external_id: str
     folder: str
     named: bool
+    root: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Root:
+    """A folder that was given: its path, its name, and the folder of contents for its files."""
+
+    path: "Path"
+    name: str
+    folder: str
 
 
 @dataclass(slots=True)
 class FoundFiles:
-    """The files that are meant, those that cannot be read, with the reason, and what is skipped."""
+    """The files that are meant, and those that are not, by path and with the reason.
+
+    - `roots` are the folders that were given.
+    - `present` are the external ids of all that is visible in them, whatever becomes of it.
+    - `is_whole` is false where a folder could not be listed.
+    """
 
     files: list[File] = field(default_factory=list)
     failed: list[tuple[str, str]] = field(default_factory=list)
-    skipped: Counter[Skipped] = field(default_factory=Counter)
+    skipped: list[tuple[str, Skipped]] = field(default_factory=list)
+    roots: list[Root] = field(default_factory=list)
+    present: set[str] = field(default_factory=set)
+    is_whole: bool = True
+
+    def has(self, external_id: str) -> bool:
+        """Whether a file of this external id, or a link above it, is in the folders."""
+        parts = external_id.split("/")
+        return any("/".join(parts[:end]) in self.present for end in range(1, len(parts) + 1))
 
 
 def find(paths: "Iterable[Path]", folder: str | None, prefix: str) -> FoundFiles:
@@ -77,41 +137,61 @@ def find(paths: "Iterable[Path]", folder: str | None, prefix: str) -> FoundFiles
     found = FoundFiles()
     taken: dict[str, Path] = {}
     for given in paths:
-        named = not given.is_dir()
-        name = GENERAL if named else _name(given)
-        for path in [given] if named else _files_in(given, found):
-            place = path.name if named else path.relative_to(given).as_posix()
-            external_id = prefix + unicodedata.normalize("NFC", place)
-            other = taken.setdefault(external_id, path)
-            if not is_text(external_id):
-                found.failed.append((show_path(path), "its name is not UTF-8."))
-            elif other is path:
-                found.files.append(File(path, external_id, folder or name, named))
-            elif other.resolve() != path.resolve():
-                why = f"its external id {external_id} is that of {show_path(other)} too."
-                found.failed.append((show_path(path), why))
+        if not given.is_dir():
+            external_id = prefix + _normal(given.name)
+            _note(found, taken, File(given, external_id, folder or GENERAL, named=True))
+            continue
+        root = _name(given)
+        found.roots.append(Root(given, root, folder or root))
+        for path in _files_in(given, prefix, found):
+            external_id = prefix + _normal(path.relative_to(given).as_posix())
+            _note(found, taken, File(path, external_id, folder or root, named=False, root=root))
     return found
 
 
-def _files_in(root: "Path", found: FoundFiles) -> "Iterator[Path]":
+def _note(found: FoundFiles, taken: "dict[str, Path]", file: File) -> None:
+    """Note a file as meant, or why it cannot be."""
+    other = taken.setdefault(file.external_id, file.path)
+    if not is_text(file.external_id):
+        found.failed.append((show_path(file.path), "its name is not UTF-8."))
+    elif other is file.path:
+        found.files.append(file)
+    elif other.resolve() != file.path.resolve():
+        why = f"its external id {file.external_id} is that of {show_path(other)} too."
+        found.failed.append((show_path(file.path), why))
+
+
+def _normal(name: str) -> str:
+    """Return a file's name in one form of those in which systems write accents."""
+    return unicodedata.normalize("NFC", name)
+
+
+def _files_in(root: "Path", prefix: str, found: FoundFiles) -> "Iterator[Path]":
     """Return the files in a folder and note what is skipped, or cannot be read."""
 
     def fail(error: OSError) -> None:
         found.failed.append((show_path(error.filename), f"{error.strerror}."))
+        found.is_whole = False
+
+    def skip(path: "Path", why: Skipped) -> None:
+        found.skipped.append((show_path(path), why))
 
     inside = root.resolve()
     for folder, folders, names in root.walk(on_error=fail):
-        visible = [name for name in folders if not name.startswith(".")]
-        found.skipped[Skipped.HIDDEN] += len(folders) - len(visible)
-        folders[:] = sorted(visible)
+        for name in sorted(folders):
+            if name.startswith("."):
+                skip(folder / name, Skipped.HIDDEN)
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(names):
             path = folder / name
             if name.startswith("."):
-                found.skipped[Skipped.HIDDEN] += 1
-            elif path.is_symlink() and not _is_file_in(inside, path.resolve()):
-                found.skipped[Skipped.LINK] += 1
+                skip(path, Skipped.HIDDEN)
+                continue
+            found.present.add(prefix + _normal(path.relative_to(root).as_posix()))
+            if path.is_symlink() and not _is_file_in(inside, path.resolve()):
+                skip(path, Skipped.LINK)
             elif not path.is_file():
-                found.skipped[Skipped.OTHER] += 1
+                skip(path, Skipped.OTHER)
             else:
                 yield path
 
@@ -150,12 +230,41 @@ def read(file: File) -> bytes:
             raise FileError(f"too big, {size} bytes; at most {MAX_BYTES} are taken.")
         return file.path.read_bytes()
     except OSError as error:
-        raise FileError(f"{error.strerror}.") from error
+        raise UnreadableFileError(f"{error.strerror}.") from error
 
 
 def fingerprint(content: bytes) -> str:
     """Return a digest of a file's bytes, and of what is made of them."""
     return hashlib.sha256(b"%d\n" % EXTRACTION + content).hexdigest()
+
+
+def is_made_of(known: str | None, fingerprint: str) -> bool:
+    """Whether a content with the fingerprint `known` is made of a file of this fingerprint."""
+    return known is not None and known.partition("-")[0] == fingerprint
+
+
+def mark(fingerprint: str, file: File, known: str | None) -> str:
+    """Return a fingerprint with a mark of the folder that was given.
+
+    Folders are told by their names, since paths differ by machine. The content of a file that was
+    given itself keeps the mark of the fingerprint `known`.
+    """
+    root = (known or "").partition("-")[2] if file.named else _mark(file.root)
+    return f"{fingerprint}-{root}" if root else fingerprint
+
+
+def is_from(known: str | None, root: Root) -> bool:
+    """Whether a content with this fingerprint was added from a folder of this name."""
+    return known is not None and known.partition("-")[2] == _mark(root.name)
+
+
+def _mark(name: str) -> str:
+    return hashlib.sha256(_normal(name).encode()).hexdigest()[:16]
+
+
+def is_expected(path: "Path") -> bool:
+    """Whether a file's suffix is that of a type that is read."""
+    return SUFFIXES.get(path.suffix.lower()) in media_types.DOCUMENTS
 
 
 def extract(file: File, content: bytes) -> tuple[str, str]:
@@ -169,15 +278,25 @@ def extract(file: File, content: bytes) -> tuple[str, str]:
         raise OtherTypeError(
             "it is empty."
             if media_type == media_types.EMPTY
-            else f"it is of no type that is taken; there are: {TYPES}."
+            else f"it is {describe(content)}; taken are: {media_types.NAMES}."
         )
     text = extraction.extract(media_type, content, _SECONDS)
     name = _heading(text) if media_type in _WITH_HEADINGS else None
-    name = unicodedata.normalize("NFC", name or file.path.name)
+    name = _normal(name or file.path.name)
     return name if len(name) <= MAX_NAME else f"{name[: MAX_NAME - 1]}…", text
 
 
-_WITH_HEADINGS = frozenset({media_types.MARKDOWN, media_types.HTML, media_types.DOCX})
+_WITH_HEADINGS = frozenset(
+    {
+        media_types.MARKDOWN,
+        media_types.HTML,
+        media_types.DOCX,
+        media_types.ODT,
+        media_types.RTF,
+        media_types.EPUB,
+        media_types.EML,
+    }
+)
 _FRONT_MATTER = re.compile(r"\A---[ \t]*\n(.*?\n)---[ \t]*\n", re.DOTALL)
 _TITLE = re.compile(r"^title:[ \t]*([\"']?)(.+?)\1[ \t]*$", re.MULTILINE)
 _FENCED = re.compile(r"^ {0,3}(```+|~~~+).*?(?:^ {0,3}\1|\Z)", re.MULTILINE | re.DOTALL)

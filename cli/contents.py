@@ -1,9 +1,10 @@
 """`afterword content`."""
 
+import time
 from collections import Counter, deque
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,18 +15,25 @@ from botocore.exceptions import BotoCoreError, ClientError
 from rich.progress import TextColumn
 from rich.table import Column
 
-from afterword.errors import AfterwordError, NotFoundError
+from afterword.errors import AfterwordError, NotFoundError, UnprocessableError
 from afterword.knowledge import Draft, check_draft, folder_id, tag_id
 from afterword_documents.extraction import MAX_PARALLEL
 from cli import content_files, stack
 from cli.arguments import AsJson, TenantId
-from cli.content_files import GENERAL, File, FileError, OtherTypeError, Skipped
+from cli.content_files import (
+    GENERAL,
+    SKIPPED_BECAUSE,
+    File,
+    FileError,
+    FoundFiles,
+    OtherTypeError,
+    Skipped,
+    UnreadableFileError,
+)
 from cli.terminal import minute, plain, plain_log, progress, result, result_json, result_table, say
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-
-    from rich.progress import Progress, TaskID
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from afterword.knowledge import Content, Folder
     from afterword.knowledge.store import ContentStore
@@ -33,8 +41,14 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, help="Contents: the documents that flows answer from.")
 
 PAGE = 100
+WRITERS = 8
+"""Contents that are written at once: more only wait for the tenant's one count of contents."""
 _INTERRUPTED = 130
-_AHEAD = 4 * MAX_PARALLEL
+_AHEAD = 2 * (MAX_PARALLEL + WRITERS)
+"""Files that are under way at once, whose texts are in memory."""
+_REPORT_SECONDS = 5.0
+_SHOWN = 20
+"""Contents that are named before they are removed."""
 
 
 class Outcome(StrEnum):
@@ -44,18 +58,24 @@ class Outcome(StrEnum):
     UPDATED = "updated"
     UNCHANGED = "unchanged"
     FAILED = "failed"
+    REMOVED = "removed"
     SKIPPED = "skipped"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class End:
-    """The outcome of a file, with the content's id if there is one, and the cause of a failure."""
+    """The outcome of a file, with the content's id if there is one, and why it was not taken.
+
+    `unreadable` says that the system did not give the file's bytes.
+    """
 
     path: str
     external_id: str | None
     outcome: Outcome
     content: str | None = None
     message: str | None = None
+    skipped: Skipped | None = None
+    unreadable: bool = False
 
 
 @app.command()
@@ -88,6 +108,13 @@ def add(  # noqa: PLR0913, PLR0917 - a command's options are its parameters
     move: Annotated[
         bool, typer.Option("--move", help="Take over the same external ids from other folders.")
     ] = False,
+    prune: Annotated[
+        bool,
+        typer.Option(
+            "--prune", help="Remove contents that were added from the folder and are gone from it."
+        ),
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask before --prune removes.")] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Read all, say what would change, write nothing.")
     ] = False,
@@ -105,20 +132,27 @@ def add(  # noqa: PLR0913, PLR0917 - a command's options are its parameters
     services = stack.of(context)
     services.registry.get_tenant(tenant)
     found = content_files.find(paths, folder, id_prefix)
+    if prune and not found.roots:
+        raise typer.BadParameter("give a folder, which it compares with", param_hint="--prune")
     adding = _Adding(
         services.contents, tenant, tags, source_base, id_prefix, move=move, dry=dry_run
     )
-    ends: list[End] = []
-    for path, message in found.failed:
-        _note(ends, End(path=path, external_id=None, outcome=Outcome.FAILED, message=message))
+    adding.look_up(found)
+    gone = adding.find_gone(found) if prune else []
+    if gone and not (yes or dry_run):
+        _confirm(gone, tenant)
+    report = _Report(len(found.files), prunes=prune, show=dry_run and not as_json)
     try:
-        with plain_log(), _stopping(lambda: _so_far(ends, len(found.files) + len(found.failed))):
-            _add_each(adding, found.files, ends, found.skipped, show=dry_run and not as_json)
+        with plain_log(), report.watched():
+            report.note_left_out(found)
+            _each(found.files, adding.prepare, adding.write, report.note)
+            if prune:
+                _prune(adding, found, gone, report)
     finally:
         if as_json:
-            result_json([_end_facts(end) for end in ends])
-    say(_summary(ends, found.skipped, dry=dry_run))
-    if any(end.outcome is Outcome.FAILED for end in ends):
+            result_json([_end_facts(end) for end in report.ends])
+    say(report.summary(dry=dry_run))
+    if report.has_failed:
         raise typer.Exit(1)
 
 
@@ -204,14 +238,46 @@ def remove(
     _remove_each(services.contents, tenant, ids)
 
 
+@app.command()
+def embed(
+    context: typer.Context,
+    tenant: TenantId,
+    folder: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Only this folder, by name or id.")
+    ] = None,
+    *,
+    again: Annotated[
+        bool, typer.Option("--again", help="Also those with a passage that has no vector.")
+    ] = False,
+) -> None:
+    """Send contents to the embedder that have no vectors of the deployment's model."""
+    services = stack.of(context)
+    services.registry.get_tenant(tenant)
+    queue = services.embed_queue
+    if queue is None or services.settings.embedding_provider is None:
+        raise UnprocessableError(
+            "stack",
+            "must have an embedding model: set its parameter EmbeddingProvider.",
+        )
+    model = services.embedding_model.name
+    chosen = None
+    if folder is not None:
+        chosen = _folder(services.contents.list_folders(tenant), tenant, folder).id
+    sent = 0
+    with _stopping(lambda: f"Stopped: {sent} are sent. The same command sends them all again."):
+        for content in _contents(services.contents, tenant, chosen):
+            state = content.embedded
+            if state is None or state.model != model or (again and state.missing):
+                queue.send(tenant, content.id)
+                sent += 1
+    say(f"Sent {sent} to be embedded by {model}.")
+
+
 # --- adding ---------------------------------------------------------------------------------------
 
 
 class _Adding:
-    """Makes contents of files: `prepare` by several threads, `write` one at a time.
-
-    Writes of one tenant would only get into each other's way.
-    """
+    """Makes contents of files: `prepare` reads a file, `write` writes its content."""
 
     def __init__(  # noqa: PLR0913 - what a content is made of
         self,
@@ -233,16 +299,44 @@ class _Adding:
         self._dry = dry
         self._known: Mapping[str, Content] = {}
 
-    def look_up(self, files: "Iterable[File]") -> None:
+    def look_up(self, found: FoundFiles) -> None:
         """Read what there is in the folders that whole folders go to: one query for many files."""
-        names = {file.folder for file in files if not file.named}
-        ids = {folder_id(self._tenant, name) for name in names}
+        ids = {folder_id(self._tenant, root.folder) for root in found.roots}
         self._known = {
             content.external_id: content
             for folder in ids & {folder.id for folder in self._contents.list_folders(self._tenant)}
             for content in _contents(self._contents, self._tenant, folder)
             if content.external_id is not None
         }
+
+    def find_gone(self, found: FoundFiles) -> list[End]:
+        """Return the contents that were added from the given folders, and are gone from them.
+
+        A content that was added by other means, or from a folder of another name, is not one.
+        """
+        gone = []
+        for external_id, content in sorted(self._known.items()):
+            if found.has(external_id) or not external_id.startswith(self._id_prefix):
+                continue
+            place = external_id.removeprefix(self._id_prefix)
+            root = next(
+                (
+                    root
+                    for root in found.roots
+                    if content.folder.id == folder_id(self._tenant, root.folder)
+                    and content_files.is_from(content.fingerprint, root)
+                ),
+                None,
+            )
+            if root is not None:
+                end = End(
+                    path=content_files.show_path(root.path / place),
+                    external_id=external_id,
+                    outcome=Outcome.REMOVED,
+                    content=content.id,
+                )
+                gone.append(end)
+        return gone
 
     def prepare(self, file: File) -> End | Draft:
         """Return the content to write for a file, or its outcome if there is none to write.
@@ -255,13 +349,15 @@ class _Adding:
             known = self._find(file)
             if known is not None and self._is_same(known, file, fingerprint):
                 return _end(file, Outcome.UNCHANGED, known.id)
+            before = None if known is None else known.fingerprint
+            fingerprint = content_files.mark(fingerprint, file, before)
             draft = self._draft(file, fingerprint, *content_files.extract(file, content))
         except OtherTypeError as error:
-            if not file.named:
-                return _end(file, Outcome.SKIPPED)
-            return _end(file, Outcome.FAILED, message=str(error))
+            if file.named or content_files.is_expected(file.path):
+                return _failed(file, error)
+            return _end(file, Outcome.SKIPPED, message=str(error), skipped=Skipped.OTHER)
         except AfterwordError as error:
-            return _end(file, Outcome.FAILED, message=str(error))
+            return _failed(file, error)
         if self._dry:
             outcome = Outcome.ADDED if known is None else Outcome.UPDATED
             return _end(file, outcome, None if known is None else known.id)
@@ -272,8 +368,20 @@ class _Adding:
         try:
             content, outcome = self._contents.put(self._tenant, draft)
         except AfterwordError as error:
-            return _end(file, Outcome.FAILED, message=str(error))
+            return _failed(file, error)
         return _end(file, Outcome(outcome.name.lower()), content.id)
+
+    def remove(self, gone: End) -> End:
+        """Remove a content that is gone from its folder, and return what became of it."""
+        if self._dry or gone.content is None:
+            return gone
+        try:
+            self._contents.remove(self._tenant, gone.content)
+        except NotFoundError:
+            return gone  # by another request, meanwhile
+        except AfterwordError as error:
+            return replace(gone, outcome=Outcome.FAILED, message=str(error))
+        return gone
 
     def _find(self, file: File) -> "Content | None":
         """Return the content that a file is already; raise FileError if it is in another folder."""
@@ -291,7 +399,7 @@ class _Adding:
     def _is_same(self, known: "Content", file: File, fingerprint: str) -> bool:
         tags = {tag_id(self._tenant, tag) for tag in self._tags}
         return (
-            known.fingerprint == fingerprint
+            content_files.is_made_of(known.fingerprint, fingerprint)
             and known.folder.id == folder_id(self._tenant, file.folder)
             and {tag.id for tag in known.tags} == tags
             and known.source == self._source(file)
@@ -317,50 +425,163 @@ class _Adding:
         return content_files.address(self._source_base, file, self._id_prefix)
 
 
-def _add_each(
-    adding: _Adding,
-    files: "Sequence[File]",
-    ends: list[End],
-    skipped: Counter[Skipped],
-    *,
-    show: bool,
+class _Report:
+    """The end of each file, and the progress: a bar on a terminal, else a line now and then."""
+
+    def __init__(self, files: int, *, prunes: bool, show: bool) -> None:
+        self.ends: list[End] = []
+        self._files = files
+        self._prunes = prunes
+        self._show = show
+        self._found = 0
+        self._bar = progress(
+            TextColumn(
+                "{task.description}",
+                markup=False,
+                table_column=Column(no_wrap=True, overflow="ellipsis"),
+            )
+        )
+        self._task = self._bar.add_task("", total=files)
+        self._said_at = time.monotonic()
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether a file could not be taken, or a content not be removed."""
+        return any(end.outcome is Outcome.FAILED for end in self.ends)
+
+    @property
+    def is_unreadable(self) -> bool:
+        """Whether the system did not give some file's bytes."""
+        return any(end.unreadable for end in self.ends)
+
+    @contextmanager
+    def watched(self) -> "Iterator[None]":
+        """Show the bar; say how far it came when it is interrupted."""
+        with _stopping(self._so_far), self._bar:
+            yield
+
+    def note_left_out(self, found: FoundFiles) -> None:
+        """Note the files that are not read at all."""
+        for path, message in found.failed:
+            self._note(End(path=path, external_id=None, outcome=Outcome.FAILED, message=message))
+        for path, why in found.skipped:
+            self._note(
+                End(
+                    path=path,
+                    external_id=None,
+                    outcome=Outcome.SKIPPED,
+                    message=SKIPPED_BECAUSE[why],
+                    skipped=why,
+                )
+            )
+        self._found = len(self.ends)
+
+    def note(self, end: End) -> None:
+        """Note what became of a file, and show how far it is."""
+        self._note(end)
+        if self._show and end.outcome in {Outcome.ADDED, Outcome.UPDATED, Outcome.REMOVED}:
+            result(f"{end.outcome} {end.external_id}")
+        self._bar.update(
+            self._task, advance=1, description=plain(f"{self._counts()}  {end.external_id}")
+        )
+        if self._bar.disable and time.monotonic() >= self._said_at + _REPORT_SECONDS:
+            self._said_at = time.monotonic()
+            say(f"{len(self.ends) - self._found} of {self._files} files ({self._counts()})")
+
+    def add_work(self, more: int) -> None:
+        """Expect more than the files."""
+        self._files += more
+        self._bar.update(self._task, total=self._files)
+
+    def refuse(self, message: str) -> None:
+        """Note a failure of the whole."""
+        self._note(End(path="--prune", external_id=None, outcome=Outcome.FAILED, message=message))
+
+    def summary(self, *, dry: bool) -> str:
+        """Return the counts as one sentence."""
+        skipped = Counter(end.skipped for end in self.ends)
+        left_out = ", ".join(f"{skipped[why]} {why}" for why in Skipped if skipped[why])
+        return (
+            ("Nothing was written, it would be: " if dry else "")
+            + self._counts()
+            + (f"; skipped: {left_out}." if left_out else ".")
+        )
+
+    def _note(self, end: End) -> None:
+        self.ends.append(end)
+        if end.outcome is Outcome.FAILED:
+            say(f"afterword: {end.path}: {end.message}")
+        elif end.outcome is Outcome.SKIPPED:
+            say(f"afterword: skipped {end.path}: {end.message}")
+
+    def _counts(self) -> str:
+        counts = Counter(end.outcome for end in self.ends)
+        return ", ".join(
+            f"{counts[outcome]} {outcome}"
+            for outcome in Outcome
+            if outcome is not Outcome.SKIPPED and (self._prunes or outcome is not Outcome.REMOVED)
+        )
+
+    def _so_far(self) -> str:
+        return (
+            f"Stopped after {len(self.ends) - self._found} of {self._files} files"
+            f" ({self._counts()}): the same command goes on with the others."
+        )
+
+
+def _each[Job, Ready](
+    jobs: "Iterable[Job]",
+    prepare: "Callable[[Job], End | Ready]",
+    write: "Callable[[Job, Ready], End]",
+    note: "Callable[[End], None]",
 ) -> None:
-    """Add the files one by one, and add what became of each to `ends`."""
-    adding.look_up(files)
-    with _progress() as bar, closing(_ahead(files, adding.prepare)) as ahead:
-        task = bar.add_task("", total=len(files))
-        for file, prepared in ahead:
-            _describe(bar, task, ends, file.external_id)
-            end = adding.write(file, prepared) if isinstance(prepared, Draft) else prepared
-            if end.outcome is Outcome.SKIPPED:
-                skipped[Skipped.OTHER] += 1
-            else:
-                _note(ends, end)
-            if show and end.outcome in {Outcome.ADDED, Outcome.UPDATED}:
-                result(f"{end.outcome} {end.external_id}")
-            bar.advance(task)
+    """Do jobs by threads, a few ahead of the one that is noted, and note their ends in order.
 
+    Jobs that were done when another one stopped all are noted, too.
+    """
+    preparers = ThreadPoolExecutor(MAX_PARALLEL, thread_name_prefix="prepare")
+    writers = ThreadPoolExecutor(WRITERS, thread_name_prefix="write")
+    pending: deque[Future[Future[End]]] = deque()
 
-def _ahead(
-    files: "Iterable[File]", prepare: "Callable[[File], End | Draft]"
-) -> "Generator[tuple[File, End | Draft]]":
-    """Prepare files by threads, a few ahead of the one that is written, until it is closed."""
-    executor = ThreadPoolExecutor(MAX_PARALLEL, thread_name_prefix="file")
-    pending: deque[tuple[File, Future[End | Draft]]] = deque()
+    def start(job: Job) -> Future[End]:
+        ready = prepare(job)
+        if not isinstance(ready, End):
+            return writers.submit(write, job, ready)
+        done: Future[End] = Future()
+        done.set_result(ready)
+        return done
+
     try:
-        for file in files:
-            pending.append((file, executor.submit(prepare, file)))
+        for job in jobs:
+            pending.append(preparers.submit(start, job))
             if len(pending) == _AHEAD:
-                first, future = pending.popleft()
-                yield first, future.result()
-        for first, future in pending:
-            yield first, future.result()
+                note(pending.popleft().result().result())
+        while pending:
+            note(pending.popleft().result().result())
     finally:
-        executor.shutdown(cancel_futures=True)
+        preparers.shutdown(cancel_futures=True)
+        writers.shutdown(cancel_futures=True)
+        for end in _done(pending):
+            note(end)
 
 
-def _end(
-    file: File, outcome: Outcome, content: str | None = None, message: str | None = None
+def _done(pending: "Iterable[Future[Future[End]]]") -> "Iterator[End]":
+    """Return the ends of jobs that were done."""
+    for started in pending:
+        if not started.cancelled() and started.exception() is None:
+            written = started.result()
+            if not written.cancelled() and written.exception() is None:
+                yield written.result()
+
+
+def _end(  # noqa: PLR0913 - the fields of an end
+    file: File,
+    outcome: Outcome,
+    content: str | None = None,
+    message: str | None = None,
+    skipped: Skipped | None = None,
+    *,
+    unreadable: bool = False,
 ) -> End:
     return End(
         path=content_files.show_path(file.path),
@@ -368,37 +589,14 @@ def _end(
         outcome=outcome,
         content=content,
         message=message,
+        skipped=skipped,
+        unreadable=unreadable,
     )
 
 
-def _note(ends: list[End], end: End) -> None:
-    """Add what became of a file, and say it if it failed."""
-    ends.append(end)
-    if end.outcome is Outcome.FAILED:
-        say(f"afterword: {end.path}: {end.message}")
-
-
-def _counts(ends: "Iterable[End]") -> str:
-    counts = Counter(end.outcome for end in ends)
-    return ", ".join(
-        f"{counts[outcome]} {outcome}" for outcome in Outcome if outcome is not Outcome.SKIPPED
-    )
-
-
-def _so_far(ends: "Sequence[End]", files: int) -> str:
-    return (
-        f"Stopped after {len(ends)} of {files} files ({_counts(ends)}):"
-        " the same command goes on with the others."
-    )
-
-
-def _summary(ends: "Sequence[End]", skipped: Counter[Skipped], *, dry: bool) -> str:
-    left_out = ", ".join(f"{skipped[why]} {why}" for why in Skipped if skipped[why])
-    return (
-        ("Nothing was written, it would be: " if dry else "")
-        + _counts(ends)
-        + (f"; skipped: {left_out}." if left_out else ".")
-    )
+def _failed(file: File, error: AfterwordError) -> End:
+    unreadable = isinstance(error, UnreadableFileError)
+    return _end(file, Outcome.FAILED, message=str(error), unreadable=unreadable)
 
 
 def _end_facts(end: End) -> dict[str, object]:
@@ -409,6 +607,42 @@ def _end_facts(end: End) -> dict[str, object]:
         "id": end.content,
         "message": end.message,
     }
+
+
+# --- pruning --------------------------------------------------------------------------------------
+
+
+def _confirm(gone: "Sequence[End]", tenant: str) -> None:
+    """Name the contents that would be removed, and ask; end the command if the answer is no."""
+    for end in gone[:_SHOWN]:
+        say(f"gone: {end.path}")
+    if len(gone) > _SHOWN:
+        say(f"and {len(gone) - _SHOWN} more")
+    question = f"Remove their contents of tenant {tenant} ({len(gone)})?"
+    typer.confirm(plain(question), abort=True, err=True)
+
+
+def _prune(adding: _Adding, found: FoundFiles, gone: "Sequence[End]", report: _Report) -> None:
+    """Remove what is gone from the folders, if there is no doubt that it is gone.
+
+    A folder that could not be read, or has nothing that was taken, may be a disk that is away.
+    """
+    if not found.is_whole or report.is_unreadable:
+        report.refuse("nothing was removed, since some files could not be read.")
+        return
+    taken = {Outcome.ADDED, Outcome.UPDATED, Outcome.UNCHANGED}
+    for root in found.roots:
+        paths = {
+            content_files.show_path(file.path) for file in found.files if file.root == root.name
+        }
+        if not any(end.path in paths and end.outcome in taken for end in report.ends):
+            report.refuse(
+                f"nothing was removed, since no file of {content_files.show_path(root.path)} was"
+                " taken: `afterword content remove --folder` removes a whole folder."
+            )
+            return
+    report.add_work(len(gone))
+    _each(gone, lambda end: (end,), lambda _, ready: adding.remove(*ready), report.note)
 
 
 def _check_labels(folder: str | None, tags: tuple[str, ...]) -> None:
@@ -462,21 +696,6 @@ def _stopping(say_how_far: "Callable[[], str]") -> "Iterator[None]":
         raise
 
 
-def _progress() -> "Progress":
-    """Return a bar with what became of the files so far, and the name of the one at hand."""
-    return progress(
-        TextColumn(
-            "{task.description}",
-            markup=False,
-            table_column=Column(no_wrap=True, overflow="ellipsis"),
-        )
-    )
-
-
-def _describe(bar: "Progress", task: "TaskID", ends: "Iterable[End]", name: str) -> None:
-    bar.update(task, description=plain(f"{_counts(ends)}  {name}"))
-
-
 def _contents(contents: "ContentStore", tenant: str, folder: str | None) -> "Iterator[Content]":
     """Return the contents of a folder, or all, page by page."""
     after = None
@@ -511,6 +730,7 @@ def _facts(content: "Content") -> dict[str, object]:
         "source": content.source,
         "characters": content.characters,
         "passages": content.passages,
+        "embedded": None if content.embedded is None else asdict(content.embedded),
         "created_at": content.created_at.isoformat(),
         "updated_at": content.updated_at.isoformat(),
     }

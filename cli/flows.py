@@ -32,6 +32,9 @@ def put(
     services.registry.get_tenant(tenant)
     for field, problem in services.model_access.list_problems(tenant, flow):
         raise flow_files.FlowFileError(f"{field}: {problem}")
+    by_meaning = services.ranks_by_meaning
+    for field, problem in documents.list_ranking_problems(flow, by_meaning=by_meaning):
+        raise flow_files.FlowFileError(f"{field}: {problem}")
     saved = services.registry.put_flow(tenant, flow.id, documents.render_document(flow))
     say(f"Saved flow {saved.id} of tenant {tenant} as version {saved.version}.")
     for field, warning in documents.list_warnings(lambda: services.contents, tenant, flow):

@@ -26,6 +26,7 @@ from cli import (
     flows,
     generations,
     keys,
+    models,
     tenants,
     usage,
     webhooks,
@@ -48,6 +49,7 @@ app.command()(generations.cancel)
 app.command("usage")(usage.show)
 app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(batches.app, name="batch")
+app.add_typer(models.app, name="model")
 app.add_typer(webhooks.app, name="webhook")
 
 

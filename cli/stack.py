@@ -1,6 +1,7 @@
 """Finding the stack that a command is about, and its services."""
 
 import json
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,11 +37,21 @@ _OUTPUTS = {
     "WebhookQueueUrl": "AFTERWORD_WEBHOOK_QUEUE_URL",
 }
 """The stack's outputs that commands need, each by the functions' setting that has its value."""
-_OPTIONAL_OUTPUTS = {"ModelId": "AFTERWORD_MODEL_ID"}
+_OPTIONAL_OUTPUTS = {
+    "ModelId": "AFTERWORD_MODEL_ID",
+    "EmbedQueueUrl": "AFTERWORD_EMBED_QUEUE_URL",
+}
 _PARAMETERS = {
     "RetentionDays": "AFTERWORD_RETENTION_DAYS",
     "EventBusName": "AFTERWORD_EVENT_BUS",
     "FetchAllowed": "AFTERWORD_FETCH_ALLOWED",
+    "ModelProvider": "AFTERWORD_MODEL_PROVIDER",
+    "ModelBaseUrl": "AFTERWORD_MODEL_URL",
+    "ModelApiKeySecretArn": "AFTERWORD_MODEL_API_KEY_SECRET_ARN",
+    "KnowledgeBaseId": "AFTERWORD_KNOWLEDGE_BASE_ID",
+    "EmbeddingProvider": "AFTERWORD_EMBEDDING_PROVIDER",
+    "EmbeddingModel": "AFTERWORD_EMBEDDING_MODEL",
+    "EmbeddingBaseUrl": "AFTERWORD_EMBEDDING_URL",
 }
 _CONFIG = Config(
     connect_timeout=5,
@@ -48,6 +59,7 @@ _CONFIG = Config(
     retries={"mode": "standard", "total_max_attempts": 3},
     s3={"addressing_style": "path"},
 )
+_MODELS = "bedrock-runtime"
 
 
 class StackError(AfterwordError):
@@ -73,8 +85,47 @@ def find(target: Target) -> Services:
     """Return a stack's services; raise StackError, or botocore's error if AWS is out of reach."""
     if target.local:
         return _embedded()
-    session = boto3.Session(region_name=target.region, profile_name=target.profile)
-    return _described(session, None, target.name)
+    return _described(_session(target), _Place(), target.name)
+
+
+def without_stack(target: Target, settings: Mapping[str, str]) -> Services:
+    """Return services with these settings alone, in the target's region and with its profile."""
+    return Services(
+        Clients(_creator(_session(target), _Place())), Settings(settings), has_metrics=False
+    )
+
+
+def embedded(endpoint: str, region: str, name: str, bedrock: str | None) -> Services:
+    """Return the services of an embedded stack: its AWS, and where Amazon Bedrock is behind it.
+
+    `bedrock` is None where the stack's model is not there.
+    """
+    session = boto3.Session(
+        botocore_session=botocore.session.Session(_NO_PROFILE),
+        aws_access_key_id="test",
+        aws_secret_access_key="test",  # noqa: S106 - the emulator's, no secret # nosec B106
+        region_name=region,
+    )
+    return _described(session, _Place(endpoint, bedrock), name)
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """The addresses of AWS and of its models, None for AWS's own.
+
+    The embedded AWS has no models: their address leads to Amazon Bedrock.
+    """
+
+    endpoint: str | None = None
+    bedrock: str | None = None
+
+    def of(self, service: str) -> str | None:
+        """Return the address of a service."""
+        return self.bedrock if service == _MODELS else self.endpoint
+
+
+def _session(target: Target) -> boto3.Session:
+    return boto3.Session(region_name=target.region, profile_name=target.profile)
 
 
 def _embedded() -> Services:
@@ -83,20 +134,15 @@ def _embedded() -> Services:
     except (FileNotFoundError, ValueError):
         facts = None
     match facts:
-        case {"endpoint": str(endpoint), "region": str(region), "stack": str(name)}:
-            session = boto3.Session(
-                botocore_session=botocore.session.Session(_NO_PROFILE),
-                aws_access_key_id="test",
-                aws_secret_access_key="test",  # noqa: S106 - the emulator's, no secret # nosec B106
-                region_name=region,
-            )
-            return _described(session, endpoint, name)
+        case {"endpoint": str(endpoint), "region": str(region), "stack": str(name), **more}:
+            bedrock = more.get("bedrock")
+            return embedded(endpoint, region, name, bedrock if isinstance(bedrock, str) else None)
     raise StackError("No embedded stack is running: start one with `make dev`.")
 
 
-def _described(session: boto3.Session, endpoint: str | None, name: str) -> Services:
+def _described(session: boto3.Session, place: _Place, name: str) -> Services:
     cloudformation = session.client(
-        "cloudformation", endpoint_url=endpoint, config=_config(endpoint)
+        "cloudformation", endpoint_url=place.endpoint, config=_direct(_CONFIG, place.endpoint)
     )
     try:
         described = cloudformation.describe_stacks(StackName=name)["Stacks"][0]
@@ -129,13 +175,23 @@ def _described(session: boto3.Session, endpoint: str | None, name: str) -> Servi
         if name in values
     }
 
+    return Services(Clients(_creator(session, place)), Settings(environ), has_metrics=False)
+
+
+def _creator(session: boto3.Session, place: _Place) -> Callable[[str, Config], Any]:
+    """Return the builder of clients; that of models keeps the worker's own timeouts."""
+
     def create(service: str, config: Config) -> Any:  # noqa: ANN401 - one of boto3's many clients
-        config = config.merge(_config(endpoint))
-        return session.client(service, endpoint_url=endpoint, config=config)  # type: ignore[call-overload] # the name of any service
+        endpoint = place.of(service)
+        if service != _MODELS:
+            config = config.merge(_CONFIG)
+        return session.client(  # type: ignore[call-overload] # the name of any service
+            service, endpoint_url=endpoint, config=_direct(config, endpoint)
+        )
 
-    return Services(Clients(create), Settings(environ), has_metrics=False)
+    return create
 
 
-def _config(endpoint: str | None) -> Config:
-    """Return how AWS is called: the embedded one is on this machine, behind no proxy."""
-    return _CONFIG if endpoint is None else _CONFIG.merge(Config(proxies={}))
+def _direct(config: Config, endpoint: str | None) -> Config:
+    """Return how an endpoint is called: the embedded one is on this machine, behind no proxy."""
+    return config if endpoint is None else config.merge(Config(proxies={}))

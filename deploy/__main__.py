@@ -204,6 +204,10 @@ Whether it answers:
 
   curl {url}/health
 
+Whether its model does what flows ask for:
+
+  {afterword} model check
+
 A tenant, a key for it, which is shown once, and a flow (docs/command-line.md):
 
   {afterword} tenant create acme --name "Acme Ltd"

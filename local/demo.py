@@ -12,6 +12,7 @@ from afterword.generations.store import GenerationStore
 from afterword.runtime.payloads import Payloads
 from local.aws import session
 from local.dev import MAIL, QUESTION, classification_path, mail_path
+from local.model_check import check_model
 from local.stack import Stack, run
 from local.terminal import LocalError, say
 
@@ -36,8 +37,10 @@ async def command(port: int) -> int:
 
 
 async def one_of_each(stack: Stack) -> int:
-    """Have a mail and a question answered, each through its own API."""
+    """Check the model, then have mails and questions answered, each through its own API."""
     say(f"ready at {stack.url}")
+    print("\nThe model, as `afterword model check` sees it\n", flush=True)
+    await check_model(stack)
     tenant = stack.tenants[0]
     await reply(stack, tenant)
     await classify(stack, tenant)

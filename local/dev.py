@@ -2,9 +2,11 @@
 
 import asyncio
 import json
+import os
 import shlex
 from typing import Any
 
+from local.model_check import check_model
 from local.stack import Stack, run
 from local.terminal import say
 
@@ -20,6 +22,8 @@ QUESTION = {
     "sessionId": "session-1",
     "visitorId": "visitor-1",
 }
+CHECKS_MODEL = "AFTERWORD_MODEL_CHECK"
+"""The variable that leaves the check of the model out with 0."""
 
 
 async def command(port: int) -> int:
@@ -31,6 +35,9 @@ async def until_stopped(stack: Stack) -> int:
     """Say how to use the stack, and wait."""
     say("ready")
     print(introduction(stack), flush=True)
+    if os.environ.get(CHECKS_MODEL) != "0":
+        say(f"checking the model, as `afterword --local model check` does ({CHECKS_MODEL}=0: not)")
+        await check_model(stack)
     await asyncio.Event().wait()
     return 0
 

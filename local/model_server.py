@@ -1,4 +1,4 @@
-"""The demo model's server: started, watched, and started again when it dies."""
+"""The servers of the demo models: started, watched, and started again when they die."""
 
 import asyncio
 from collections.abc import Callable
@@ -17,11 +17,22 @@ QUICK_DEATHS = 5
 
 
 class ModelServer:
-    """llama.cpp with the demo model, always on the same port."""
+    """llama.cpp with a demo model, always on the same port.
 
-    def __init__(self, nursery: Nursery, place: Place) -> None:
+    `script` is the one of this folder that serves it, and `name` that of its log.
+    """
+
+    def __init__(
+        self,
+        nursery: Nursery,
+        place: Place,
+        name: str = "model",
+        script: str = "serve_model.py",
+    ) -> None:
         self._nursery = nursery
         self._place = place
+        self._name = name
+        self._script = ROOT / "local" / script
         self._port = hold_port(0, shared=True)  # ours even while the server is down
         self._child: Child | None = None
 
@@ -40,8 +51,8 @@ class ModelServer:
         child = await self._spawn()
         if not await self._answering(child):
             raise LocalError(
-                f"the model server did not start ({await child.ended()}): {child.last_line()}"
-                f" (see {child.log})"
+                f"the {self._name} server did not start ({await child.ended()}):"
+                f" {child.last_line()} (see {child.log})"
             )
 
     async def keep(self, restarted: Callable[[], None]) -> NoReturn:
@@ -54,19 +65,19 @@ class ModelServer:
             how = await child.ended()
             quick = quick + 1 if child.age() < QUICK_SECONDS else 0
             if quick >= QUICK_DEATHS:
-                raise LocalError(f"the model server keeps dying ({how}): see {child.log}")
-            say(f"the model server died ({how}): starting it again at {self.url}")
+                raise LocalError(f"the {self._name} server keeps dying ({how}): see {child.log}")
+            say(f"the {self._name} server died ({how}): starting it again at {self.url}")
             await child.stop()
             if await self._answering(await self._spawn()):
                 restarted()
-        raise LocalError("the model server was never started")
+        raise LocalError(f"the {self._name} server was never started")
 
     async def _spawn(self) -> Child:
         self._child = await self._nursery.start(
-            "model",
-            [STACK_PYTHON, "-P", ROOT / "local" / "serve_model.py", str(port_of(self._port))],
+            self._name,
+            [STACK_PYTHON, "-P", self._script, str(port_of(self._port))],
             env={"PATH": "/usr/bin:/bin", "TMPDIR": str(self._place.tmp)},
-            log=self._place.log("model"),
+            log=self._place.log(self._name),
         )
         return self._child
 
@@ -80,7 +91,8 @@ class ModelServer:
                         return True
                     await asyncio.wait([ended], timeout=0.05)
         except TimeoutError as error:
-            raise LocalError(f"the model server does not answer (see {child.log})") from error
+            why = f"the {self._name} server does not answer (see {child.log})"
+            raise LocalError(why) from error
         finally:
             ended.cancel()
         return False

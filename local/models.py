@@ -9,8 +9,11 @@ from local.terminal import LocalError
 
 OLLAMA = "http://127.0.0.1:11434/v1"
 DEMO_MODEL = "smollm2-135m-instruct"
+EMBEDDING_MODEL = "all-minilm-l6-v2"
+"""The demo model that embeds passages, of English alone."""
 NOT_SERVING = (401, 403, 500, 502, 503, 504)
 PROVIDERS = ("bedrock", "openai", "demo")
+EMBEDDINGS = ("demo", "openai")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,6 +70,34 @@ def choose(environ: Mapping[str, str]) -> Choice:
     if ollama:
         return Choice(kind="ollama", model=model or ollama[0], url=OLLAMA)
     return Choice(kind="demo", model=DEMO_MODEL)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Embedding:
+    """An embedding model at an OpenAI-compatible URL; "" where the stack runs the server itself."""
+
+    model: str
+    url: str = ""
+
+
+def choose_embedding(environ: Mapping[str, str]) -> Embedding | None:
+    """Return the embedding model that the environment asks for; None to rank by words alone."""
+    match environ.get("AFTERWORD_EMBEDDING", ""):
+        case "":
+            return None
+        case "demo":
+            return Embedding(model=EMBEDDING_MODEL)
+        case "openai":
+            url = environ.get("AFTERWORD_EMBEDDING_URL", "").rstrip("/")
+            model = environ.get("AFTERWORD_EMBEDDING_MODEL", "")
+            if url and model:
+                return Embedding(model=model, url=url)
+            raise LocalError(
+                "AFTERWORD_EMBEDDING is openai: give AFTERWORD_EMBEDDING_URL, the API's base URL as"
+                " …/v1, and AFTERWORD_EMBEDDING_MODEL"
+            )
+        case other:
+            raise LocalError(f"AFTERWORD_EMBEDDING is {other}: use one of {', '.join(EMBEDDINGS)}")
 
 
 def named(url: str, model: str, api_key: str | None) -> Choice:

@@ -54,6 +54,7 @@ class Stack:
             "port": int(self.url.rpartition(":")[2]),
             "pids": {**self.pids, **pids},
             "model": {"kind": self.model.kind, "model": self.model.model, "url": self.model.url},
+            "bedrock": self.bedrock,
         }
 
 
@@ -99,21 +100,31 @@ async def _run(  # noqa: PLR0913 - what a stack is made of
     model = await asyncio.to_thread(models.choose, environ)
     say(f"model: {model.description}")
     relay = await asyncio.to_thread(Relay, environ) if model.kind == "bedrock" else None
-    server = ModelServer(nursery, place) if model.kind == "demo" else None
-    if server:
-        model = replace(model, url=server.url)
+    servers: list[ModelServer] = []
+    if model.kind == "demo":
+        servers.append(ModelServer(nursery, place))
+        model = replace(model, url=servers[0].url)
+    embedding = models.choose_embedding(environ)
+    if embedding and not embedding.url:
+        server = ModelServer(nursery, place, "embeddings", "serve_embeddings.py")
+        servers.append(server)
+        embedding = replace(embedding, url=server.url)
+    if embedding:
+        say(f"embedding model: {embedding.model}")
     gateway = hold_port(0)
     url, endpoint = (f"http://{LOOPBACK}:{port_of(held)}" for held in (api, gateway))
     aws = await start_aws(nursery, place, gateway, api, relay)
 
     async def work() -> int:
+        starting = asyncio.gather(*(server.start() for server in servers))
         built, _, _ = await asyncio.gather(
-            build(nursery, place),
-            answering(f"{endpoint}/_ministack/health"),
-            server.start() if server else asyncio.sleep(0),
+            build(nursery, place), answering(f"{endpoint}/_ministack/health"), starting
         )
         say("deploying the template")
-        outputs, tenants = await asyncio.to_thread(set_up, endpoint, built, model, worker, environ)
+        parameters = _model_parameters(endpoint, model) | _embedding_parameters(embedding)
+        outputs, tenants = await asyncio.to_thread(
+            set_up, endpoint, built, parameters, worker, environ
+        )
         await answering(f"{url}/health")
         pids = {"dev": os.getpid(), "aws": aws.pid}
         bedrock = relay.url if relay else None
@@ -121,11 +132,11 @@ async def _run(  # noqa: PLR0913 - what a stack is made of
 
         def tell() -> None:
             if announce:
-                model_pid = server.pid if server else None
+                model_pid = servers[0].pid if model.kind == "demo" else None
                 place.announce(stack.facts(model=model_pid))
 
         tell()
-        return await unless_one_ends(use(stack), *([server.keep(tell)] if server else []))
+        return await unless_one_ends(use(stack), *(server.keep(tell) for server in servers))
 
     return await unless_one_ends(work(), lost(aws))
 
@@ -177,20 +188,17 @@ async def start_aws(
 def set_up(
     endpoint: str,
     built: Path,
-    model: models.Choice,
+    parameters: Mapping[str, str],
     worker: int | None,
     environ: Mapping[str, str],
 ) -> tuple[dict[str, str], list[dict[str, Any]]]:
-    """Deploy the template for this model and create the tenants; return outputs and tenants."""
+    """Deploy the template for these models and create the tenants; return outputs and tenants."""
     try:
         outputs = deploy(
             endpoint,
             built,
             {
-                "ModelProvider": "bedrock" if model.kind == "bedrock" else "openai",
-                "ModelId": model.model,
-                "ModelBaseUrl": model.url,
-                "ModelApiKeySecretArn": store_secret(endpoint, model.api_key),
+                **parameters,
                 "EventBusName": "default",
                 "IntakeBusName": "default",
                 "FetchAllowed": environ.get("AFTERWORD_FETCH_ALLOWED", ""),
@@ -205,6 +213,25 @@ def set_up(
         return outputs, create_tenants(endpoint, outputs)
     except (BotoCoreError, ClientError) as error:
         raise LocalError(f"ministack does not do as AWS would: {error}") from error
+
+
+def _model_parameters(endpoint: str, model: models.Choice) -> dict[str, str]:
+    return {
+        "ModelProvider": "bedrock" if model.kind == "bedrock" else "openai",
+        "ModelId": model.model,
+        "ModelBaseUrl": model.url,
+        "ModelApiKeySecretArn": store_secret(endpoint, model.api_key),
+    }
+
+
+def _embedding_parameters(embedding: models.Embedding | None) -> dict[str, str]:
+    if embedding is None:
+        return {}
+    return {
+        "EmbeddingProvider": "openai",
+        "EmbeddingModel": embedding.model,
+        "EmbeddingBaseUrl": embedding.url,
+    }
 
 
 def _webhook_retries(environ: Mapping[str, str]) -> dict[str, str]:

@@ -43,6 +43,9 @@ A key looks like `aw_…`. Each key belongs to one tenant, has one or more of th
 `read` and `admin`, and can be bound to one of the tenant's flows. A change of an existing
 generation takes `submit` and `read`. Another tenant's resources look the same as absent ones.
 
+A body may have `Content-Encoding: gzip`; other codings are 415. A byte order mark before JSON is
+left out.
+
 An unknown path is 404, and a method that a path does not take is 405 with `Allow`. Both have the
 shape of the API that the path belongs to.
 """

@@ -13,6 +13,7 @@ from afterword.dialects.genai_stack.responses import (
     StackApp,
     TextGenerationRead,
 )
+from afterword.generations.sessions import PAGE_TURNS
 from openapi.operations import (
     DEADLINE,
     DELETED,
@@ -156,7 +157,7 @@ SECTION = Section(
             route="GET /api/v1/chat_sessions",
             tag=TAG,
             summary="List the app's chat sessions",
-            description="Newest first, each with its turns.",
+            description=f"Newest first, each with the turns of its newest {PAGE_TURNS} questions.",
             parameters=page_parameters("sessions", chats.PAGE),
             answers={
                 200: Answer(

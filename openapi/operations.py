@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from afterword.generations import MAX_DEADLINE, MIN_DEADLINE
+from afterword.handlers.content_coding import ACCEPTED
 from afterword.handlers.http import MAX_BODY_BYTES
 
 JSON = "application/json"
@@ -155,7 +156,8 @@ _WRONG: Mapping[int, str] = {
     404: "The resource is absent, or another tenant's: both look the same.",
     409: "The state of the resource does not allow this request.",
     410: "A text of the generation is gone from storage.",
-    413: f"The body is larger than {MAX_BODY_BYTES:,} bytes.",
+    413: f"The body is larger than {MAX_BODY_BYTES:,} bytes, or would be when unpacked.",
+    415: "The body's `Content-Encoding` is not `gzip`, or the body is no gzip stream.",
     422: "A field does not fit, and the message names the field; or the `Idempotency-Key` stands"
     " for another request. Nothing is stored.",
     429: "A limit of the tenant is reached. Nothing is stored.",
@@ -163,6 +165,7 @@ _WRONG: Mapping[int, str] = {
 }
 _HEADERS: Mapping[int, Mapping[str, str]] = {
     401: {"WWW-Authenticate": "`Bearer`"},
+    415: {"Accept-Encoding": f"`{ACCEPTED}`"},
     429: RETRY_AFTER,
     503: RETRY_AFTER,
 }
@@ -171,9 +174,11 @@ _HEADERS: Mapping[int, Mapping[str, str]] = {
 def errors(model: Model, *statuses: int, media_type: str = JSON, **said: str) -> dict[int, Answer]:
     """Return the answers of these error statuses; `said` are descriptions as `s404="…"`.
 
-    A request that needs a key may be over its tenant's limit of reads.
+    A request that needs a key may be over its tenant's limit of reads. A body that may be too
+    large may have a content coding.
     """
     limited = [429] if HTTPStatus.UNAUTHORIZED in statuses else []
+    coded = [415] if HTTPStatus.REQUEST_ENTITY_TOO_LARGE in statuses else []
     return {
         status: Answer(
             description=said.get(f"s{status}") or _WRONG.get(status) or HTTPStatus(status).phrase,
@@ -181,5 +186,5 @@ def errors(model: Model, *statuses: int, media_type: str = JSON, **said: str) ->
             media_types=(media_type,),
             headers=_HEADERS.get(status, {}),
         )
-        for status in sorted({*statuses, *limited})
+        for status in sorted({*statuses, *limited, *coded})
     }

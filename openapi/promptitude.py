@@ -158,7 +158,7 @@ class ContentUpload(ContentForm):
     """A content, or a change of one, with `text`, `fileUrl` or `file`."""
 
     file: Annotated[str, Field(json_schema_extra={"format": "binary"})] | None = None
-    """Text, Markdown, HTML, PDF, DOCX, CSV or JSON; the bytes decide."""
+    """Text, Markdown, HTML, PDF, DOCX, XLSX, PPTX, ODT, RTF, EPUB, mails, CSV or JSON."""
 
 
 class ContentDocument(_ContentFields):

@@ -93,7 +93,8 @@ class RealtimeQuery(BodyNames):
     visitorId: _Name
     chatDataJson: _ChatData = None
     messageFormat: Literal["md", "html"] | None = None
-    """`md` leaves messages as they are; `html` makes paragraphs, bold words and links."""
+    """`md` leaves messages as they are; `html` makes paragraphs, bold words and links.
+    A model reads sent ones without their tags."""
     skipLanguageDetection: bool | None = None
     """Without effect: each answer has the language that the flow gives it."""
     segmentId: _Kept | None = None

@@ -209,7 +209,7 @@ def fresh_aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 def forget_handlers() -> None:
     """Drop the event handlers that a test has registered with the AWS clients, and Bedrock's."""
-    for name in ("bedrock_agent_runtime", "bedrock_runtimes"):
+    for name in ("bedrock_agent_runtime", "bedrock_runtimes", "s3vectors"):
         vars(clients()).pop(name, None)
     _CLIENTS_EVENTS.set_back(_all_clients())
 

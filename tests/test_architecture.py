@@ -22,6 +22,7 @@ SERVICES = (
     "dynamodb",
     "events",
     "s3",
+    "s3vectors",
     "secretsmanager",
     "sqs",
     "ssm",
@@ -69,8 +70,15 @@ AWS_CALLS = {
         "upload_part",
     },
     "afterword.knowledge.bedrock": {"retrieve"},
+    "afterword.knowledge.vector_index": {
+        "delete_vectors",
+        "get_vectors",
+        "put_vectors",
+        "query_vectors",
+    },
     "afterword.runtime.clients": {"get_session"},  # of botocore: its own
     "afterword.models.bedrock": {"converse"},
+    "afterword.models.bedrock_embeddings": {"invoke_model"},
     "afterword.models.provider": {"get_secret_value"},
 }
 """The calls of AWS that each module makes; the others make none."""
@@ -80,6 +88,7 @@ TABLES = {
     "afterword.generations.sessions": "GenerationsTable",  # has items of its own beside those
     "afterword.generations.store": "GenerationsTable",
     "afterword.knowledge.store": "ContentsTable",
+    "afterword.knowledge.vector_store": "ContentsTable",  # the vectors of what the store has
     "afterword.limits.quotas": "QuotasTable",
     "afterword.tenants.registry": "RegistryTable",
     "afterword.usage.statistics": "StatisticsTable",
@@ -132,6 +141,7 @@ PUBLIC: dict[str, tuple[str, ...]] = {
         "unless.realtime",
     ),
     "handlers": (
+        "body_keys",
         "",
         "context_filters",
         "default_route",
@@ -141,6 +151,7 @@ PUBLIC: dict[str, tuple[str, ...]] = {
         "http",
         "json_members",
         "json_schema",
+        "outputs",
         "paging",
         "schedule",
         "sqs",
@@ -165,6 +176,7 @@ PUBLIC: dict[str, tuple[str, ...]] = {
         "replays",
     ),
     "flows": (
+        "answers",
         "classes",
         "documents",
         "flow",
@@ -193,7 +205,7 @@ PUBLIC: dict[str, tuple[str, ...]] = {
         "requests",
         "shards",
     ),
-    "models": ("", "provider"),
+    "models": ("", "embeddings", "provider"),
     "generations": (
         "",
         "claims",
@@ -208,6 +220,7 @@ PUBLIC: dict[str, tuple[str, ...]] = {
     "files": (
         "",
         "media_types",
+        "signatures",
     ),
     "runtime": (
         "addresses",

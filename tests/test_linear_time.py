@@ -14,14 +14,16 @@ from afterword.dialects.unless import markup
 from afterword.engine import prompting
 from afterword.errors import AfterwordError
 from afterword.files import media_types
-from afterword.flows import classes, flow, placeholders, schemas, templates
-from afterword.generations import AnswerToken, Completion
-from afterword.handlers import multipart
+from afterword.flows import classes, flow, outputs, placeholders, schemas, templates
+from afterword.generations import AnswerToken, Completion, Output
+from afterword.handlers import body_keys, multipart
 from afterword.knowledge import citations, passages, words
 from afterword.knowledge.questions import question_terms
 from afterword.knowledge.ranking import Origin, Ranked
-from afterword.runtime import addresses, json_text
+from afterword.models import error_detail, parameters, reasoning, reasons
+from afterword.runtime import addresses, json_text, retry_after
 from afterword.webhooks import hosts
+from afterword_documents import encodings
 
 LEAST_SECONDS = 0.001
 """CPU time of the shorter text, at least: a shorter time tells nothing."""
@@ -59,6 +61,28 @@ def choose(text: str) -> None:
         text=answer, model="m", stop_reason="stop", tokens_in=1, tokens_out=1, tokens=tokens
     )
     assert classes.finish_choice(json.loads(answer), completion, CLASSES) is not None
+
+
+LIST = flow.Step(name="list", prompt="x", output=Output.ARRAY)
+OBJECT = flow.Step(
+    name="object",
+    prompt="x",
+    output=Output.JSON,
+    output_schema={"type": "object", "properties": {"a": {"$ref": "#"}, "b": {"type": "array"}}},
+)
+
+
+def find_cause(text: str) -> None:
+    """Read an error with these words, and look for its cause and for refused parameters."""
+    detail = error_detail.read_error(text, 400)
+    reasons.find_cause(detail)
+    parameters.refused_parameters(detail, ("temperature", parameters.SYSTEM, "response_format"))
+
+
+def finish(text: str, step: flow.Step = LIST) -> None:
+    """Finish an answer of the model."""
+    completion = Completion(text=text, model="m", stop_reason="stop", tokens_in=1, tokens_out=1)
+    outputs.finish_answer(completion, step, None)
 
 
 class Case(NamedTuple):
@@ -102,6 +126,35 @@ CASES = [
     ),
     Case("classes: tokens", choose, lambda n: "{" * n),
     Case("classes: members", choose, lambda n: 'a": 1, "classification": "b", "' * (n // 10)),
+    Case("answers: brackets", finish, lambda n: "So: " + "[" * n),
+    Case("answers: arrays", finish, lambda n: "So: " + "[1]" * n),
+    Case("answers: lists", finish, lambda n: "So: " + "[1," * n),
+    Case("answers: objects", finish, lambda n: '{"a":' * n),
+    Case("answers: quotes", finish, lambda n: 'So: ["' + '\\"' * n),
+    Case("answers: strings", finish, lambda n: "So: [" + '"a" ' * n),
+    Case("answers: escapes", finish, lambda n: 'So: ["' + "\\" * n),
+    Case("answers: blanks", finish, lambda n: 'So: ["a",' + " " * n + "b"),
+    Case("answers: blanks and brackets", finish, lambda n: "[ " * n + " " * n),
+    Case("answers: commas", finish, lambda n: 'So: ["a"' + ", " * n + "]"),
+    Case("answers: fences", finish, lambda n: "```json\n" * n),
+    Case("answers: one array", finish, lambda n: 'So: ["' + "a" * n + '",]'),
+    Case("answers: halves of pairs", finish, lambda n: '["' + "\\ud83d" * n + '"]'),
+    Case(
+        "answers: texts of objects",
+        lambda text: finish(json.dumps({"a": text}), OBJECT),
+        lambda n: '{"b": 1, "a": {"b": "[1, 2' + ", 3" * n + ']"}}',
+    ),
+    Case("reasoning: opening tags", reasoning.separate_reasoning, lambda n: "\n<think>" * n),
+    Case("reasoning: closing tags", reasoning.separate_reasoning, lambda n: "</think>" * n),
+    Case("reasoning: blocks", reasoning.separate_reasoning, lambda n: "a<think>b</think>" * n),
+    Case("reasoning: quotes", reasoning.separate_reasoning, lambda n: "`<think>" * n),
+    Case("reasoning: fences", reasoning.separate_reasoning, lambda n: "a ```\n<think>" * n),
+    Case("reasoning: channels", reasoning.separate_reasoning, lambda n: "<|channel|>final " * n),
+    Case("reasoning: analysis", reasoning.separate_reasoning, lambda n: "analysis " * n),
+    Case("errors: words", find_cause, lambda n: "exceeds the credits of only a system role " * n),
+    Case("errors: lists", find_cause, lambda n: json.dumps({"message": ["a"] * n})),
+    Case("errors: lines", find_cause, lambda n: "temperature. " * n),
+    Case("dates: blanks", retry_after.parse_retry_after, lambda n: "Tue, 10" + " " * n),
     Case("templates: braces", templates.list_names, lambda n: "{" * n),
     Case("templates: open names", templates.list_names, lambda n: "{{a" * n),
     Case("placeholders: brackets", placeholders.parse_template, lambda n: "[" * n),
@@ -135,6 +188,28 @@ CASES = [
         "media types: links", lambda text: media_types.detect(text.encode()), lambda n: "[a](" * n
     ),
     Case("media types: rows", lambda text: media_types.detect(text.encode()), lambda n: 'a,"' * n),
+    Case(
+        "media types: other encodings",
+        lambda text: media_types.detect(text.encode("latin-1")),
+        lambda n: "é \xa0" * n,
+    ),
+    Case(
+        "media types: comments",
+        lambda text: media_types.detect(text.encode()),
+        lambda n: "<!-- --><?x>" * n,
+    ),
+    Case(
+        "encodings: declarations",
+        lambda text: encodings.declared(text.encode()),
+        lambda n: "<!--<meta charset " * n,
+    ),
+    Case(
+        "encodings: western letters",
+        lambda text: encodings.is_western(text.encode("latin-1")),
+        lambda n: "é" * n,
+    ),
+    Case("encodings: escapes", encodings.clean, lambda n: "\x1b[1\x1b]" * n),
+    Case("encodings: struck twice", encodings.clean, lambda n: "a\x08" * n),
     Case("headers: escapes", multipart.parse_parameters, lambda n: 'a; b="' + "\\" * n),
     Case("headers: parameters", multipart.parse_parameters, lambda n: "a" + "; b=c" * n),
     Case("headers: blanks", multipart.parse_parameters, lambda n: "a;" + " \t" * n),
@@ -146,10 +221,22 @@ CASES = [
     Case("HTML: addresses", markup.to_html, lambda n: "https://a.." * n),
     Case("HTML: stars", markup.to_html, lambda n: "**a *" * n),
     Case("HTML: blank lines", markup.to_html, lambda n: " \n" * n),
+    Case("HTML: stars around links", markup.to_html, lambda n: "**[a](https://a" * n),
+    Case("text of HTML: tags", markup.to_text, lambda n: "<a" * n + ">"),
+    Case("text of HTML: one name", markup.to_text, lambda n: "<" + "a" * n + "<b>"),
+    Case("text of HTML: links", markup.to_text, lambda n: "<a href='b'>c" * n),
+    Case("text of HTML: addresses", markup.to_text, lambda n: "<a" + " href='" * n + ">"),
+    Case("text of HTML: lines", markup.to_text, lambda n: "<br>" * n + "a>"),
+    Case("text of HTML: signs", markup.to_text, lambda n: "<p>" + "&#1" * n + "</p>"),
     Case(
         "keys in bodies",
-        lambda text: unless._BODY_KEY.search(text.encode()),  # noqa: SLF001 - a pattern of ours
-        lambda n: '"apiKey"   : "a' * n,
+        lambda text: body_keys.find_body_key(text.encode()),
+        lambda n: "{" + '"apiKey"   : "aw_a' * n,
+    ),
+    Case(
+        "keys in forms",
+        lambda text: body_keys.find_body_key(text.encode()),
+        lambda n: "&apiKey=aw_a" * n + "=",
     ),
     Case("e-mail addresses", unless._EMAIL.fullmatch, lambda n: "a@" * n),  # noqa: SLF001 - a pattern of ours
     Case("preferences", native_generations._WAIT.fullmatch, lambda n: "wait" + " " * n),  # noqa: SLF001 - the same

@@ -85,7 +85,7 @@ def _aws() -> Iterator[Document]:
         newest = max((data / service).iterdir())
         model = json.loads(gzip.decompress((newest / "service-2.json.gz").read_bytes()))
         title = model["metadata"]["serviceFullName"]
-        yield Document(f"aws/{service}", title, web_pages.text("".join(_html(title, model))))
+        yield Document(f"aws/{service}", title, web_pages.page_text("".join(_html(title, model))))
 
 
 def _html(title: str, model: Mapping[str, Any]) -> Iterator[str]:

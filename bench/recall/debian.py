@@ -95,5 +95,5 @@ def _read(package: Path) -> Iterator[tuple[str, Document]]:
             language = (found["reference"] or found["handbook"])[:2]
             yield (
                 language,
-                Document(f"{book}/{language}/{name}", title, web_pages.text(page)),
+                Document(f"{book}/{language}/{name}", title, web_pages.text(page.encode())),
             )

@@ -7,13 +7,11 @@ from afterword.services import services
 from afterword.tenants.keys import ApiKey, Scope
 
 
-@http.endpoint(genai_stack, Scope.SUBMIT)
+@http.endpoint(genai_stack, Scope.SUBMIT, counts_key=True)
 def handler(request: http.Request, key: ApiKey) -> http.Response:
     """Create a chat session of a chat app."""
     flow = services().registry.get_flow(key.tenant, genai_stack.require_app(key))
     chats.require_chat(flow)
-    meter = services().request_meter
-    meter.count_key(key.tenant, key.id, key.requests_per_minute)
-    meter.count_flow(key.tenant, flow.id, flow.requests_per_minute)
+    services().request_meter.count_flow(key.tenant, flow.id, flow.requests_per_minute)
     session = services().chat_sessions.create(key.tenant, flow.id, chats.parse_title(request))
     return chats.render_session(session)

@@ -9,5 +9,6 @@ from afterword.tenants.keys import ApiKey, Scope
 @http.endpoint(promptitude, Scope.READ)
 def handler(request: http.Request, key: ApiKey) -> http.Response:
     """Return a run: its result, its user and its rating."""
+    promptitude.check_unused_body(request)
     generation = services().store.get(key.tenant, request.path["logId"])
     return promptitude.render_log(promptitude.require_access(generation, key))

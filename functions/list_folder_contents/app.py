@@ -10,6 +10,7 @@ from afterword.tenants.keys import ApiKey, Scope
 @http.endpoint(promptitude, Scope.READ)
 def handler(request: http.Request, key: ApiKey) -> http.Response:
     """List a page of the folder's contents; the Link header leads to the next."""
+    promptitude.check_unused_body(request)
     content.require_access(key)
     limit, after = content.parse_page(request)
     folder = request.path["folderId"]

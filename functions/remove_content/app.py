@@ -10,6 +10,7 @@ from afterword.tenants.keys import ApiKey, Scope
 @http.endpoint(promptitude, Scope.ADMIN)
 def handler(request: http.Request, key: ApiKey) -> http.Response:
     """Remove a content with its text and its passages."""
+    promptitude.check_unused_body(request)
     content.require_access(key)
     contents = services().contents
     found = contents.get(key.tenant, request.path["contentId"])

@@ -18,6 +18,7 @@ SERVICES = (
     "dynamodb",
     "events",
     "s3",
+    "s3vectors",
     "secretsmanager",
     "sqs",
     "ssm",

@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 
 from afterword.errors import AfterwordError
+from afterword.files import media_types
 from afterword.knowledge import MAX_NAME
 from cli import content_files
-from cli.content_files import File, FileError, OtherTypeError, Skipped
-from tests.harness import docx_files, pdf_files
+from cli.content_files import File, FileError, OtherTypeError, Root, Skipped
+from tests.harness import docx_files, packages, pdf_files
 
 
 @pytest.fixture
@@ -47,7 +48,7 @@ def test_a_folder_is_taken_with_all_that_is_in_it(root: Path) -> None:
         ("a/c.md", "Manual", False),
         ("a/b/d e.txt", "Manual", False),
     ]
-    assert (found.failed, found.skipped.total()) == ([], 0)
+    assert (found.failed, found.skipped) == ([], [])
 
 
 def test_a_file_is_known_by_its_name(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -89,7 +90,16 @@ def test_what_is_hidden_or_leads_away_is_skipped(root: Path, tmp_path: Path) -> 
     os.mkfifo(root / "pipe.md")
     found = content_files.find([root], None, "")
     assert [file.external_id for file in found.files] == ["a.md", "d.md", "inside/b.md"]
-    assert found.skipped == {Skipped.HIDDEN: 2, Skipped.LINK: 5, Skipped.OTHER: 1}
+    assert sorted(found.skipped) == [
+        (f"{root}/.env", Skipped.HIDDEN),
+        (f"{root}/.git", Skipped.HIDDEN),
+        (f"{root}/broken.md", Skipped.LINK),
+        (f"{root}/loop.md", Skipped.LINK),
+        (f"{root}/out.md", Skipped.LINK),
+        (f"{root}/pipe.md", Skipped.OTHER),
+        (f"{root}/round", Skipped.LINK),
+        (f"{root}/there", Skipped.LINK),
+    ]
 
 
 def test_a_file_that_is_given_twice_is_one(root: Path) -> None:
@@ -98,6 +108,43 @@ def test_a_file_that_is_given_twice_is_one(root: Path) -> None:
     found = content_files.find([root, root / "a.md", root / "b/a.md"], None, "")
     assert [file.external_id for file in found.files] == ["a.md", "b/a.md"]
     assert found.failed == [(f"{root}/b/a.md", f"its external id a.md is that of {root}/a.md too.")]
+
+
+def test_what_is_in_a_folder_is_there_whatever_becomes_of_it(root: Path) -> None:
+    """A file is there, and so is all below a link; a hidden or an absent one is not."""
+    write(root, "a/b.md", ".env")
+    (root / "there").symlink_to(root.parent)
+    found = content_files.find([root], None, "v2/")
+    assert [
+        name
+        for name in ("v2/a/b.md", "v2/there", "v2/there/c.md", "v2/.env", "v2/a", "a/b.md")
+        if found.has(name)
+    ] == ["v2/a/b.md", "v2/there", "v2/there/c.md"]
+
+
+def test_each_type_that_is_read_has_a_suffix() -> None:
+    """A file of each type that is read is told by its suffix, in any case."""
+    assert set(content_files.SUFFIXES.values()) >= media_types.DOCUMENTS
+    assert content_files.is_expected(Path("A.DOCX"))
+    assert not content_files.is_expected(Path("logo.gif"))
+    assert not content_files.is_expected(Path("README"))
+
+
+def test_a_fingerprint_tells_the_folder_that_was_given() -> None:
+    """A file of a folder has the folder's mark; given itself it keeps the one that it has."""
+    digest = content_files.fingerprint(b"A text.")
+    below = File(Path("x"), "a.md", "Help", named=False, root="Manual")
+    itself = File(Path("x"), "a.md", "Help", named=True)
+    marked = content_files.mark(digest, below, None)
+    manual, other = (Root(Path("x"), name, "Help") for name in ("Manual", "Other"))
+    assert content_files.is_from(marked, manual)
+    assert not content_files.is_from(marked, other)
+    assert content_files.is_made_of(marked, digest)
+    assert content_files.mark(digest, itself, marked) == marked
+    assert content_files.mark(digest, itself, None) == digest
+    assert content_files.is_made_of(digest, digest)
+    assert not content_files.is_from(digest, manual)
+    assert not content_files.is_from(None, manual)
 
 
 def test_the_same_name_is_the_same_on_every_system(root: Path) -> None:
@@ -129,6 +176,7 @@ def test_a_folder_that_cannot_be_read_is_told(root: Path, monkeypatch: pytest.Mo
     found = content_files.find([root], None, "")
     assert [file.external_id for file in found.files] == ["a.md"]
     assert found.failed == [(f"{root}/shut", "Permission denied.")]
+    assert not found.is_whole
 
 
 @pytest.mark.parametrize(
@@ -167,6 +215,31 @@ def test_a_content_is_named_after_its_heading(content: str, name: str) -> None:
         pytest.param(
             docx_files.docx(docx_files.paragraph("A text.")), ("a.txt", "A text."), id="DOCX"
         ),
+        pytest.param(
+            packages.xlsx({"S": packages.row(packages.cell("A text."))}),
+            ("a.txt", "# S\n\n| A text. |"),
+            id="XLSX",
+        ),
+        pytest.param(
+            packages.pptx([packages.shape("One", "title")]), ("a.txt", "## One"), id="PPTX"
+        ),
+        pytest.param(
+            packages.odt('<text:h text:outline-level="1">One</text:h>'), ("One", "# One"), id="ODT"
+        ),
+        pytest.param(b"{\\rtf1 A text.}", ("a.txt", "A text."), id="RTF"),
+        pytest.param(
+            packages.epub({}), ("The Book", "# The Book\n\nZo\u00e9 N\u00e9el"), id="EPUB"
+        ),
+        pytest.param(
+            b"From: a@b\nSubject: One\n\nA text.",
+            ("One", "# One\n\nFrom: a@b\nSubject: One\n\nA text."),
+            id="EML",
+        ),
+        pytest.param(
+            b"From a 10:00\nFrom: a@b\nSubject: One\n\nA text.",
+            ("a.txt", "# One\n\nFrom: a@b\nSubject: One\n\nA text."),
+            id="MBOX",
+        ),
     ],
 )
 def test_each_type_is_read(content: bytes, expected: tuple[str, str]) -> None:
@@ -178,8 +251,8 @@ def test_each_type_is_read(content: bytes, expected: tuple[str, str]) -> None:
     ("content", "message"),
     [
         (b"", "it is empty."),
-        (b"GIF89a", "it is of no type that is taken; there are: text, Markdown, HTML, PDF,"),
-        (b"\x00\x01", "it is of no type that is taken"),
+        (b"GIF89a", "it is a GIF picture; taken are: text, Markdown, HTML, PDF,"),
+        (b"\x00\x01", "it is a binary file of an unknown kind; taken are: text,"),
     ],
 )
 def test_other_types_are_not_taken(content: bytes, message: str) -> None:

@@ -1,6 +1,10 @@
 """`afterword content`, under moto."""
 
 import json
+import os
+import shutil
+import threading
+import time
 from collections.abc import Callable
 from itertools import count
 from pathlib import Path
@@ -9,17 +13,21 @@ from typing import Any
 import pytest
 from botocore.exceptions import EndpointConnectionError
 
+from afterword.files import media_types
 from afterword.knowledge import Content, Draft, folder_id
 from afterword.knowledge.store import ContentChange, ContentStore
+from afterword.knowledge.vector_store import Vectors
 from afterword.runtime.clients import clients
+from afterword.runtime.dynamodb import Table
 from afterword.services import services
 from afterword.tenants.registry import Registry
 from afterword_documents import extraction
 from cli import content_files, contents
-from tests.cli.conftest import Afterword, usage_error
+from tests.cli.conftest import Afterword, CloudFormation, usage_error
 from tests.conftest import SetClock
 from tests.harness import docx_files, pdf_files
-from tests.harness.deployment import REFERENCES
+from tests.harness.deployment import EMBED_QUEUE_NAME, REFERENCES
+from tests.harness.stand_in_aws import count_messages
 
 pytestmark = pytest.mark.usefixtures("stack", "set_clock")
 
@@ -185,16 +193,17 @@ def test_an_interrupted_command_goes_on(
     with monkeypatch.context() as patch:
         patch.setattr(ContentStore, "put", failing_at(3, ContentStore.put, KeyboardInterrupt()))
         stopped = afterword(*ADD, manual)
-    assert (stopped.exit_code, stopped.stdout, stopped.stderr) == (
-        130,
-        "",
-        (
-            "Stopped after 2 of 5 files (2 added, 0 updated, 0 unchanged, 0 failed):"
-            " the same command goes on with the others.\n"
-        ),
+    assert (stopped.exit_code, stopped.stdout) == (130, "")
+    added = len(by_external_id())
+    assert stopped.stderr == (
+        f"Stopped after {added} of 5 files ({added} added, 0 updated, 0 unchanged, 0 failed):"
+        " the same command goes on with the others.\n"
     )
     rest = afterword(*ADD, manual)
-    assert (rest.exit_code, rest.stderr) == (0, "3 added, 0 updated, 2 unchanged, 0 failed.\n")
+    assert (rest.exit_code, rest.stderr) == (
+        0,
+        f"{len(FILES) - added} added, 0 updated, {added} unchanged, 0 failed.\n",
+    )
     assert len(by_external_id()) == len(FILES)
 
 
@@ -207,7 +216,9 @@ def test_aws_out_of_reach_stops(
     stopped = afterword(*ADD, manual)
     so_far, why = stopped.stderr.splitlines()
     assert stopped.exit_code == 1
-    assert so_far.startswith("Stopped after 2 of 5 files (2 added, ")
+    added = len(by_external_id())
+    assert added < len(FILES)
+    assert so_far.startswith(f"Stopped after {added} of 5 files ({added} added, ")
     assert why.startswith("afterword: AWS does not answer: check the region")
 
 
@@ -240,7 +251,7 @@ def test_a_file_that_fails_leaves_the_others(afterword: Afterword, manual: Path)
 
 
 def test_what_no_flow_can_answer_from_is_skipped(afterword: Afterword, manual: Path) -> None:
-    """In a folder, pictures, empty files, hidden files and links are left out, and counted."""
+    """In a folder, pictures, empty and hidden files and links are named with why, and counted."""
     (manual / "logo.gif").write_bytes(b"GIF89a")
     (manual / "__init__.py").touch()
     (manual / ".git").mkdir()
@@ -249,11 +260,32 @@ def test_what_no_flow_can_answer_from_is_skipped(afterword: Afterword, manual: P
     assert (result.exit_code, result.stderr) == (
         0,
         (
+            f"afterword: skipped {manual}/.git: its name begins with a dot.\n"
+            f"afterword: skipped {manual}/outside.md: it is a link to a folder, out of the folder,"
+            " or to nothing.\n"
+            f"afterword: skipped {manual}/__init__.py: it is empty.\n"
+            f"afterword: skipped {manual}/logo.gif: it is a GIF picture;"
+            f" taken are: {media_types.NAMES}.\n"
             "5 added, 0 updated, 0 unchanged, 0 failed;"
             " skipped: 1 hidden, 1 linked, 2 of other types.\n"
         ),
     )
     assert by_external_id().keys() == FILES.keys()
+
+
+@pytest.mark.parametrize("content", [b"", b"GIF89a", b"\x7fELF\x00\x01"])
+def test_a_file_of_a_suffix_that_is_read_is_not_skipped(
+    afterword: Afterword, manual: Path, content: bytes
+) -> None:
+    """A file called as one of a type that is read, and is none, is a failure; exit code 1."""
+    paths = [manual / f"page{suffix.upper()}" for suffix in content_files.SUFFIXES]
+    for path in paths:
+        path.write_bytes(content)
+    result = afterword(*ADD, manual, "--dry-run")
+    assert result.exit_code == 1
+    *failed, summary = result.stderr.splitlines()
+    assert {line.split(": ")[1] for line in failed} == set(map(str, paths))
+    assert summary.endswith(f"it would be: 5 added, 0 updated, 0 unchanged, {len(paths)} failed.")
 
 
 def test_a_file_that_is_named_is_not_skipped(afterword: Afterword, manual: Path) -> None:
@@ -264,8 +296,7 @@ def test_a_file_that_is_named_is_not_skipped(afterword: Afterword, manual: Path)
     assert (result.exit_code, result.stderr) == (
         1,
         (
-            f"afterword: {path}: it is of no type that is taken; there are: text, Markdown, HTML,"
-            " PDF, DOCX, CSV, JSON.\n"
+            f"afterword: {path}: it is a GIF picture; taken are: {media_types.NAMES}.\n"
             "0 added, 0 updated, 0 unchanged, 1 failed.\n"
         ),
     )
@@ -337,6 +368,7 @@ def test_what_became_of_each_file_comes_as_json(afterword: Afterword, manual: Pa
     (manual / "faq/letters.docx").unlink()
     (manual / "faq/page.html").unlink()
     (manual / "contract.pdf").write_bytes(b"%PDF-1.7 broken")
+    (manual / "faq/logo.gif").write_bytes(b"GIF89a")
     afterword(*ADD, manual / "returns.md", "--folder", "Manual")
     result = afterword(*ADD, manual, "--json")
     added = by_external_id()
@@ -363,6 +395,13 @@ def test_what_became_of_each_file_comes_as_json(afterword: Afterword, manual: Pa
             "id": added["returns.md"].id,
             "message": None,
         },
+        {
+            "path": f"{manual}/faq/logo.gif",
+            "external_id": "faq/logo.gif",
+            "outcome": "skipped",
+            "id": None,
+            "message": f"it is a GIF picture; taken are: {media_types.NAMES}.",
+        },
     ]
 
 
@@ -378,8 +417,209 @@ def test_people_see_how_far_it_is(
     assert result.stdout == ""
     assert "0/6" in result.stderr
     assert "6/6" in result.stderr
-    assert "5 added, 0 updated, 0 unchanged, 0 failed  faq/page.html" in result.stderr
+    assert "6 added, 0 updated, 0 unchanged, 0 failed  faq/page.html" in result.stderr
     assert "\x1b[31m.txt" not in result.stderr
+
+
+def test_a_log_sees_how_far_it_is(
+    afterword: Afterword, manual: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a terminal a line tells the counts now and then."""
+    monkeypatch.setattr(contents, "_REPORT_SECONDS", 0.0)
+    lines = afterword(*ADD, manual).stderr.splitlines()
+    assert lines == [
+        *(
+            f"{done} of 5 files ({done} added, 0 updated, 0 unchanged, 0 failed)"
+            for done in range(1, 6)
+        ),
+        "5 added, 0 updated, 0 unchanged, 0 failed.",
+    ]
+
+
+def test_writes_overlap_and_their_transactions_do_not(
+    afterword: Afterword, store: ContentStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Up to WRITERS contents are written at once, and their transactions take turns."""
+    folder = tmp_path / "Many"
+    folder.mkdir()
+    for number in range(3 * contents.WRITERS):
+        (folder / f"{number}.md").write_text(f"Page {number}.")
+    writes, transactions = Together(), Together()
+    put, transact = ContentStore.put, Table.transact
+    monkeypatch.setattr(
+        ContentStore, "put", lambda *given: writes.during(lambda: put(*given), seconds=0.05)
+    )
+    monkeypatch.setattr(
+        Table, "transact", lambda *given: transactions.during(lambda: transact(*given))
+    )
+    result = afterword(*ADD, folder)
+    assert result.stderr == "24 added, 0 updated, 0 unchanged, 0 failed.\n"
+    assert (writes.most, transactions.most) == (contents.WRITERS, 1)
+    assert len(by_external_id()) == 3 * contents.WRITERS
+    (counted,) = store.list_folders("demo")
+    assert counted.contents == 3 * contents.WRITERS
+
+
+class Together:
+    """The most calls that were under way at once."""
+
+    def __init__(self) -> None:
+        self.most = self._now = 0
+        self._lock = threading.Lock()
+
+    def during[Answer](self, call: Callable[[], Answer], seconds: float = 0.0) -> Answer:
+        """Call, after so many seconds, and count the call meanwhile."""
+        with self._lock:
+            self._now += 1
+            self.most = max(self.most, self._now)
+        time.sleep(seconds)
+        try:
+            return call()
+        finally:
+            with self._lock:
+                self._now -= 1
+
+
+# --- pruning --------------------------------------------------------------------------------------
+
+
+def test_what_is_gone_from_the_folder_is_removed(afterword: Afterword, manual: Path) -> None:
+    """`--prune` removes the contents of files that are gone, and nothing else."""
+    afterword(*ADD, manual)
+    (manual / "returns.md").unlink()
+    (manual / "faq/page.html").unlink()
+    kept = afterword(*ADD, manual)
+    assert kept.stderr == "0 added, 0 updated, 3 unchanged, 0 failed.\n"
+    result = afterword(*ADD, manual, "--prune", "--yes")
+    assert (result.exit_code, result.stderr) == (
+        0,
+        "0 added, 0 updated, 3 unchanged, 0 failed, 2 removed.\n",
+    )
+    assert by_external_id().keys() == FILES.keys() - {"returns.md", "faq/page.html"}
+    again = afterword(*ADD, manual, "--prune")
+    assert again.stderr == "0 added, 0 updated, 3 unchanged, 0 failed, 0 removed.\n"
+
+
+def test_a_removal_is_asked_for(afterword: Afterword, manual: Path) -> None:
+    """Before it writes anything, `--prune` names what is gone and asks; no leaves all as it is."""
+    afterword(*ADD, manual)
+    (manual / "returns.md").unlink()
+    (manual / "new.md").write_text("# New\n\nA text.")
+    before = items()
+    refused = afterword(*ADD, manual, "--prune", typed="n\n")
+    assert refused.exit_code == 1
+    assert f"gone: {manual}/returns.md\n" in refused.stderr
+    assert "Remove their contents of tenant demo (1)?" in refused.stderr
+    assert items() == before
+    agreed = afterword(*ADD, manual, "--prune", typed="y\n")
+    assert agreed.exit_code == 0
+    assert by_external_id().keys() == (FILES.keys() | {"new.md"}) - {"returns.md"}
+
+
+def test_a_dry_run_says_what_would_be_removed(afterword: Afterword, manual: Path) -> None:
+    """`--prune --dry-run` asks nothing, removes nothing, and prints what would be removed."""
+    afterword(*ADD, manual)
+    (manual / "returns.md").unlink()
+    before = items()
+    result = afterword(*ADD, manual, "--prune", "--dry-run")
+    assert (result.exit_code, result.stdout) == (0, "removed returns.md\n")
+    assert result.stderr == (
+        "Nothing was written, it would be: 0 added, 0 updated, 4 unchanged, 0 failed, 1 removed.\n"
+    )
+    assert items() == before
+
+
+def test_what_came_from_elsewhere_is_not_pruned(
+    afterword: Afterword, manual: Path, store: ContentStore, tmp_path: Path
+) -> None:
+    """Contents of the API, of other folders, of other prefixes and of single files stay."""
+    other = tmp_path / "Shop"
+    other.mkdir()
+    (other / "shop.md").write_text("A shop.")
+    single = tmp_path / "single.md"
+    single.write_text("A single file.")
+    store.put("demo", Draft(name="API", text="A text.", folder="Manual", external_id="api.md"))
+    store.create("demo", Draft(name="Without an id", text="A text.", folder="Manual"))
+    afterword(*ADD, other, "--folder", "Manual")
+    afterword(*ADD, single, "--folder", "Manual")
+    afterword(*ADD, manual, "--id-prefix", "v1/")
+    afterword(*ADD, manual)
+    (manual / "returns.md").unlink()
+    before = {
+        content.id for content in services().contents.list_contents("demo", None, 100, None).items
+    }
+    result = afterword(*ADD, manual, "--prune", "--yes", "--id-prefix", "v1/")
+    assert result.exit_code == 0
+    after = {
+        content.id for content in services().contents.list_contents("demo", None, 100, None).items
+    }
+    assert len(before - after) == 1
+    assert by_external_id().keys() >= {"api.md", "shop.md", "single.md", "returns.md"}
+    assert "v1/returns.md" not in by_external_id()
+
+
+def test_a_file_that_fails_keeps_its_content(afterword: Afterword, manual: Path) -> None:
+    """A file that is there and cannot be read any more keeps the content that it had."""
+    afterword(*ADD, manual)
+    (manual / "returns.md").write_bytes(b"\x7fELF\x00\x01")
+    (manual / "prices.csv").unlink()
+    (manual / "prices.csv").symlink_to("/etc/hostname")
+    result = afterword(*ADD, manual, "--prune", "--yes")
+    assert result.exit_code == 1
+    assert (
+        "0 added, 0 updated, 3 unchanged, 1 failed, 0 removed; skipped: 1 linked." in result.stderr
+    )
+    assert by_external_id().keys() == FILES.keys()
+
+
+def test_an_empty_folder_prunes_nothing(afterword: Afterword, manual: Path) -> None:
+    """A folder of which no file was taken may be a disk that is away: exit code 1."""
+    afterword(*ADD, manual)
+    shutil.rmtree(manual)
+    manual.mkdir()
+    (manual / "lost+found").mkdir()
+    before = items()
+    result = afterword(*ADD, manual, "--prune", "--yes")
+    assert (result.exit_code, result.stderr) == (
+        1,
+        (
+            f"afterword: --prune: nothing was removed, since no file of {manual} was taken:"
+            " `afterword content remove --folder` removes a whole folder.\n"
+            "0 added, 0 updated, 0 unchanged, 1 failed, 0 removed.\n"
+        ),
+    )
+    assert items() == before
+
+
+@pytest.mark.parametrize("name", ["scandir", "read_bytes"])
+def test_a_read_that_fails_prunes_nothing(
+    afterword: Afterword, manual: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """Where a folder, or a file's bytes, cannot be read, nothing is removed; exit code 1."""
+    afterword(*ADD, manual)
+    (manual / "returns.md").unlink()
+    owner: Any = os if name == "scandir" else Path
+    look = getattr(owner, name)
+
+    def refuse(path: object, *more: object) -> object:
+        if str(path).endswith(("faq", "page.html")):
+            raise OSError(5, "Input/output error", str(path))
+        return look(path, *more)
+
+    monkeypatch.setattr(owner, name, refuse)
+    result = afterword(*ADD, manual, "--prune", "--yes")
+    assert result.exit_code == 1
+    assert (
+        "afterword: --prune: nothing was removed, since some files could not be read."
+        in result.stderr.splitlines()
+    )
+    assert by_external_id().keys() == FILES.keys()
+
+
+def test_pruning_needs_a_folder(afterword: Afterword, manual: Path) -> None:
+    """With files alone there is nothing to compare with: exit code 2."""
+    result = afterword(*ADD, manual / "returns.md", "--prune")
+    assert "for --prune: give a folder, which it compares with" in usage_error(result)
 
 
 @pytest.mark.parametrize(
@@ -490,6 +730,7 @@ def test_contents_are_listed_as_json(afterword: Afterword, three: list[Content])
         "source": None,
         "characters": 16,
         "passages": 1,
+        "embedded": None,
         "created_at": "2026-11-10T09:00:00+00:00",
         "updated_at": "2026-11-10T09:00:00+00:00",
     }
@@ -600,3 +841,59 @@ def test_tenants_do_not_see_each_other(
     assert afterword("content", "remove", "other", three[0].id).exit_code == 1
     assert afterword("content", "remove", "other", "lamps.md").exit_code == 0
     assert by_external_id()["lamps.md"] == three[1]
+
+
+# --- embedding ----------------------------------------------------------------------------------
+
+EMBED = ("content", "embed", "demo")
+
+
+@pytest.fixture
+def embedding(stack: None, cloudformation: CloudFormation) -> None:  # noqa: ARG001 - its effect
+    """Let the stack have an embedding model."""
+    cloudformation.parameters |= {
+        "EmbeddingProvider": "bedrock",
+        "EmbeddingModel": "amazon.titan-embed-text-v2:0",
+    }
+    outputs = dict(cloudformation.outputs["afterword"])
+    cloudformation.outputs["afterword"] = outputs | {"EmbedQueueUrl": REFERENCES["EmbedQueue"]}
+
+
+def test_contents_without_vectors_are_sent_to_the_embedder(
+    embedding: None,  # noqa: ARG001 - asked for its effect
+    afterword: Afterword,
+    three: list[Content],
+) -> None:
+    """`content embed` sends what has no vectors of the stack's model, of all or of one folder."""
+    result = afterword(*EMBED, "--folder", "Help")
+    said = "to be embedded by amazon.titan-embed-text-v2:0/512.\n"
+    assert (result.exit_code, result.stderr) == (0, f"Sent 2 {said}")
+    assert count_messages(EMBED_QUEUE_NAME) == 2
+    vectors = services().vectors
+    for content, model, missing in zip(
+        three, ("amazon.titan-embed-text-v2:0/512",) * 2 + ("older",), (0, 1, 0), strict=True
+    ):
+        assert vectors.save(content, Vectors(model, 8, b""), missing)
+    assert afterword(*EMBED).stderr == f"Sent 1 {said}"
+    assert afterword(*EMBED, "--again").stderr == f"Sent 2 {said}"
+    listed = json.loads(afterword(*LIST, "--json").stdout)["contents"]
+    assert {each["embedded"]["model"] for each in listed} == {
+        "amazon.titan-embed-text-v2:0/512",
+        "older",
+    }
+
+
+@pytest.mark.usefixtures("embedding", "three")
+def test_added_contents_are_announced(afterword: Afterword, tmp_path: Path) -> None:
+    """`content add` tells the embedder of each content that it adds, and of no unchanged one."""
+    (tmp_path / "a.md").write_text("# A\n\nOne.")
+    assert afterword("content", "add", "demo", str(tmp_path)).exit_code == 0
+    assert count_messages(EMBED_QUEUE_NAME) == 1
+
+
+@pytest.mark.usefixtures("three")
+def test_a_stack_without_a_model_embeds_nothing(afterword: Afterword) -> None:
+    """`content embed` names the parameter that is missing."""
+    result = afterword(*EMBED)
+    assert result.exit_code == 1
+    assert "EmbeddingProvider" in result.stderr

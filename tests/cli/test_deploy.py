@@ -131,6 +131,7 @@ def test_a_first_time_owner_is_walked_to_a_url_and_a_key(
     assert "123456789012" in out
     assert f"curl {URL}/health" in out
     afterword = f"uv run afterword --stack afterword --region {REGION}"
+    assert f"{afterword} model check" in out
     assert f"{afterword} key create acme" in out
     assert "ops@example.com: alarms come once it is confirmed" in out
 

@@ -114,7 +114,7 @@ def test_a_wrong_file_saves_nothing(afterword: Afterword, registry: Registry, fi
             f"{file}:10: steps[0].max_tokens: must be less than or equal to 100000\n"
         ),
     )
-    assert registry.list_flows("demo") == []
+    assert list(registry.list_flows("demo")) == []
 
 
 def test_flows_are_listed(
@@ -190,6 +190,6 @@ def test_a_flow_with_a_model_of_others_is_not_saved(
         1,
         "steps[0].model: must be a model that the tenant may use: small.\n",
     )
-    assert registry.list_flows("demo") == []
+    assert list(registry.list_flows("demo")) == []
     afterword("tenant", "models", "demo", "--allow", "large")
     assert afterword("flow", "put", "demo", file).exit_code == 0

@@ -73,7 +73,7 @@ def why_refused(body: bytes) -> str:
         ({"authorization": "bearer  aw_1 "}, "aw_1"),
         ({"authorization": "BEARER aw_1"}, "aw_1"),
         ({"x-api-key": "aw_2"}, "aw_2"),
-        ({"authorization": "Bearer aw_1", "x-api-key": "aw_2"}, "aw_1"),
+        ({"authorization": "Bearer aw_1", "x-api-key": "aw_1"}, "aw_1"),
         ({"authorization": "Basic YTpi", "x-api-key": "aw_2"}, "aw_2"),
         ({"authorization": "Bearer", "x-api-key": "aw_2"}, "aw_2"),
         ({"authorization": "aw_1"}, None),

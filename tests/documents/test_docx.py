@@ -22,6 +22,9 @@ from tests.harness.docx_files import (
     table,
     with_document,
 )
+from tests.harness.packages import content_types, relationships, zipped
+
+MATH = 'xmlns:m="http://schemas.openxmlformats.org/officeDocument/2006/math"'
 
 DAMAGED = (
     Reason.UNREADABLE_FILE,
@@ -130,6 +133,247 @@ def test_word_documents_in_the_strict_form_are_read() -> None:
         "http://purl.oclc.org/ooxml/wordprocessingml/main",
     )
     assert read(with_document(strict)) == "Strict."
+
+
+STRICT = (
+    "http://schemas.openxmlformats.org/officeDocument/2006/relationships",
+    "http://purl.oclc.org/ooxml/officeDocument/relationships",
+)
+
+
+@pytest.mark.parametrize(
+    ("part", "target"),
+    [
+        ("word/document2.xml", "/word/document2.xml"),
+        ("word/document2.xml", "word/document2.xml"),
+        ("content/main.xml", "content/a/../main.xml"),
+        ("word/my document.xml", "word/my%20document.xml"),
+        ("Word/Document.XML", "word/document.xml"),
+        ("word\\document.xml", "/word/document.xml"),
+    ],
+)
+@pytest.mark.parametrize("strict", [False, True])
+def test_parts_are_found_by_their_relationships(part: str, target: str, *, strict: bool) -> None:
+    """The main part and those that belong to it may have any names and be in any folders."""
+    folder, _, name = part.replace("\\", "/").rpartition("/")
+    kinds = relationships(
+        ("a", "styles", "../other/looks.xml"),
+        ("b", "numbering", "/other/numbers.xml"),
+        ("c", "footnotes", "https://example.com/notes.xml"),
+    ).replace('Target="https', 'TargetMode="External" Target="https')
+    parts = {
+        "[Content_Types].xml": content_types(part.replace("\\", "/"), "wordprocessingml.document"),
+        "_rels/.rels": relationships(("r", "officeDocument", target)),
+        part: body(paragraph("Title", style("Titre")) + paragraph("item", item(2))),
+        f"{folder}/_rels/{name}.rels": kinds,
+        "other/looks.xml": STYLES,
+        "other/numbers.xml": NUMBERING,
+    }
+    if strict:
+        parts = {part: text.replace(*STRICT) for part, text in parts.items()}
+    assert read(zipped(parts)) == "# Title\n\n1. item"
+
+
+@pytest.mark.parametrize(
+    "media_type",
+    [
+        "application/vnd.openxmlformats-officedocument.wordprocessingml.template.main+xml",
+        "application/vnd.ms-word.document.macroEnabled.main+xml",
+        "application/vnd.ms-word.template.macroEnabledTemplate.main+xml",
+    ],
+)
+def test_templates_and_documents_with_macros_are_read(media_type: str) -> None:
+    """They have the same parts as documents."""
+    types = content_types("w.xml", "x").replace(
+        "application/vnd.openxmlformats-officedocument.x.main+xml", media_type
+    )
+    rels = relationships(("r", "officeDocument", "w.xml"))
+    parts = {"[Content_Types].xml": types, "_rels/.rels": rels, "w.xml": body(paragraph("Hi"))}
+    assert read(zipped(parts)) == "Hi"
+
+
+def test_formulas_are_read_as_lines() -> None:
+    """A formula stands where it is in its paragraph, on one line with its structure."""
+    run_of = "<m:r><m:t>{}</m:t></m:r>".format
+
+    def element(name: str, *parts: str, properties: str = "") -> str:
+        return f"<m:{name}>{properties}{''.join(parts)}</m:{name}>"
+
+    def part(name: str, *texts: str) -> str:
+        return element(name, *(text if "<" in text else run_of(text) for text in texts))
+
+    fraction = element("f", part("num", "a+b"), part("den", "2"))
+    power = element("sSup", part("e", "x"), part("sup", "2"))
+    total = element(
+        "nary",
+        part("sub", "i=1"),
+        part("sup", "n"),
+        part("e", "i"),
+        properties='<m:naryPr><m:chr m:val="∑"/></m:naryPr>',
+    )
+    root = element(
+        "rad",
+        part("deg", ""),
+        part("e", "y"),
+        properties='<m:radPr><m:degHide m:val="1"/></m:radPr>',
+    )
+    matrix = element("m", part("mr", part("e", "1"), part("e", "2")), part("mr", part("e", "3")))
+    brackets = element("d", part("e", "z"), properties='<m:dPr><m:begChr m:val="["/></m:dPr>')
+    formula = "".join(
+        (fraction, run_of("="), power, run_of("+"), total, run_of("+"), root, matrix, brackets)
+    )
+    content = docx(
+        f"<w:p {MATH}>{run('So ')}<m:oMathPara><m:oMath>{formula}</m:oMath></m:oMathPara>"
+        f"{run(' holds.')}</w:p>"
+        f"<m:oMathPara {MATH}><m:oMath>{run_of('F=0.05P')}</m:oMath></m:oMathPara>"
+    )
+    assert read(content) == "So (a+b)/2=x^2+∑_(i=1)^n i+√y[1, 2; 3][z) holds.\n\nF=0.05P"
+
+
+def test_a_deep_formula_is_read() -> None:
+    """A formula with a hundred thousand levels is read, its deepest without structure."""
+    deep = 100_000
+    fraction = "<m:f><m:num>" * deep + "<m:r><m:t>x</m:t></m:r>" + "</m:num></m:f>" * deep
+    content = docx(f"<w:p {MATH}><m:oMath>{fraction}</m:oMath></w:p>")
+    assert "x" in read(content)
+
+
+CHUNK = (
+    '<w:altChunk xmlns:r="http://schemas.openxmlformats.org/officeDocument/2006/relationships"'
+    ' r:id="{}"/>'
+)
+
+
+def with_chunks(*chunks: bytes) -> bytes:
+    """Return a document with a paragraph, embedded documents, and another paragraph."""
+    names = [f"c{number}" for number in range(len(chunks))]
+    rels = [(name, "aFChunk", f"/word/{name}") for name in names]
+    inner = "".join(map(CHUNK.format, names))
+    return zipped(
+        {
+            "[Content_Types].xml": TYPES,
+            "word/document.xml": body(paragraph("Before") + inner + paragraph("After")),
+            "word/_rels/document.xml.rels": relationships(*rels),
+            **{f"word/{name}": chunk for name, chunk in zip(names, chunks, strict=True)},
+        }
+    )
+
+
+PAGE = "<html><head><title>No</title></head><body><h1>Été</h1><p>Text.</p></body></html>"
+IN_MIME = (
+    'MIME-Version: 1.0\r\nContent-Type: multipart/related;\r\n boundary="----=x"\r\n\r\n'
+    "------=x\r\nContent-Type: text/html; charset=utf-8\r\n"
+    "Content-Transfer-Encoding: quoted-printable\r\n\r\n<p>=C3=89t=C3=A9 a=\r\nll=3D</p>\r\n"
+    "------=x\r\nContent-Type: image/png\r\n\r\nno\r\n------=x--\r\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("chunk", "text"),
+    [
+        pytest.param(PAGE.encode(), "# Été\n\nText.", id="a page"),
+        pytest.param(PAGE.encode("utf-8-sig"), "# Été\n\nText.", id="a page with a mark"),
+        pytest.param(PAGE.encode("utf-16"), "# Été\n\nText.", id="a page in UTF-16"),
+        pytest.param(IN_MIME.encode(), "Été all=", id="a page in MIME"),
+        pytest.param("Été <b>".encode(), "Été <b>", id="a text"),
+        pytest.param(docx(paragraph("Within")), "Within", id="a document"),
+        pytest.param(with_chunks(docx(paragraph("x"))), "Before\n\nx\n\nAfter", id="two levels"),
+        pytest.param(b"MIME-Version: 1.0\r\n\r\nno page", "", id="MIME without a page"),
+    ],
+)
+def test_embedded_documents_are_read(chunk: bytes, text: str) -> None:
+    """A page, a text or a document that Word would take in when it opens stands in its place."""
+    expected = ["Before", *([text] if text else []), "After"]
+    assert read(with_chunks(chunk)) == "\n\n".join(expected)
+
+
+def test_documents_in_documents_end() -> None:
+    """Documents embedded in each other are read three deep, and a hundred of them in all."""
+    nested = docx(paragraph("x"))
+    for _ in range(4):
+        nested = with_chunks(nested)
+    assert refusal(nested)[1].startswith("The document is damaged, or too complex")
+    assert read(with_chunks(*[b"<p>x</p>"] * 100)).count("x") == 100
+    assert refusal(with_chunks(*[b"<p>x</p>"] * 101))[1].startswith("The document is damaged, or")
+
+
+def test_relationships_in_circles_end() -> None:
+    """A document that embeds itself, or an archive that is none, ends."""
+    assert refusal(with_chunks(b"PK\x03\x04 no archive")) == DAMAGED
+    itself = relationships(("c0", "aFChunk", "document.xml"), ("s", "styles", "document.xml"))
+    parts = {
+        "[Content_Types].xml": TYPES,
+        "_rels/.rels": relationships(("r", "officeDocument", "word/document.xml")),
+        "word/document.xml": body(paragraph("Hello") + CHUNK.format("c0")),
+        "word/_rels/document.xml.rels": itself,
+    }
+    assert read(zipped(parts)) == "Hello\n\nHello"
+
+
+def test_deleted_text_is_left_out() -> None:
+    """Deleted rows and paragraphs' ends are not there; old properties do not count."""
+    deleted_row = f"<w:tr><w:trPr><w:del/></w:trPr><w:tc>{paragraph('gone')}</w:tc></w:tr>"
+    kept_row = f"<w:tr><w:tc>{paragraph('a')}</w:tc><w:tc>{paragraph('b')}</w:tc></w:tr>"
+    joined = f"<w:p><w:pPr><w:rPr><w:del/></w:rPr></w:pPr>{run('One ')}</w:p>{paragraph('line')}"
+    old = f"<w:pPrChange><w:pPr>{style('Titre')}</w:pPr></w:pPrChange>"
+    content = docx(
+        f"<w:tbl>{kept_row}{deleted_row}{kept_row}</w:tbl>{joined}{paragraph('Now plain', old)}",
+        styles=STYLES,
+    )
+    assert read(content) == "| a | b |\n| a | b |\n\nOne line\n\nNow plain"
+
+
+def test_one_of_alternatives_is_read() -> None:
+    """Of several forms of a content the first one with a text is read."""
+
+    def box(text: str) -> str:
+        return f"<w:txbxContent>{paragraph(text)}</w:txbxContent>"
+
+    def alternatives(*forms: str, fallback: str) -> str:
+        choices = "".join(f"<mc:Choice>{form}</mc:Choice>" for form in forms)
+        return (
+            f"<w:p><w:r><mc:AlternateContent>{choices}<mc:Fallback>{fallback}</mc:Fallback>"
+            "</mc:AlternateContent></w:r></w:p>"
+        )
+
+    content = docx(
+        alternatives(box("first"), box("second"), fallback=box("third"))
+        + alternatives("<w:drawing/>", fallback=box("picture's text"))
+        + alternatives(box("outer") + alternatives(box("inner"), fallback=box("no")), fallback="")
+    )
+    assert read(content) == "first\n\npicture's text\n\nouter\n\ninner"
+
+
+def test_notes_have_the_numbers_that_word_shows() -> None:
+    """Notes are numbered by their references, endnotes in Roman; those of none are left out."""
+
+    def part(kind: str) -> str:
+        notes = "".join(
+            f'<w:{kind} w:id="{number}">{paragraph(f"{kind} {number}")}</w:{kind}>'
+            for number in (2, 5, 9)
+        )
+        return f"<w:{kind}s {NAMESPACES}>{notes}</w:{kind}s>"
+
+    def reference(kind: str, number: int, more: str = "") -> str:
+        return f'<w:r><w:{kind}Reference w:id="{number}"{more}/></w:r>'
+
+    content = docx(
+        f"<w:p>{run('a')}{reference('footnote', 5)}{run('b')}{reference('endnote', 9)}"
+        f"{run('c')}{reference('footnote', 2)}{run('d')}{reference('endnote', 2)}"
+        f"<w:del>{reference('footnote', 9)}</w:del></w:p>",
+        footnotes=part("footnote"),
+        endnotes=part("endnote"),
+    )
+    assert read(content) == (
+        "a[1]b[i]c[2]d[ii]\n\n[2] footnote 2\n\n[1] footnote 5\n\n[ii] endnote 2\n\n[i] endnote 9"
+    )
+
+
+def test_readings_and_symbols() -> None:
+    """Readings above characters are left out, and usual symbols of Wingdings are read."""
+    ruby = f"<w:ruby><w:rt>{run('おや')}</w:rt><w:rubyBase>{run('親')}</w:rubyBase></w:ruby>"
+    box = '<w:r><w:sym w:font="Wingdings" w:char="F0FE"/></w:r>'
+    assert read(docx(f"<w:p><w:r>{ruby}</w:r>{run('が ')}{box}{run(' yes')}</w:p>")) == "親が ☒ yes"
 
 
 def test_a_document_without_text_is_refused() -> None:

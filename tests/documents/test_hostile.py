@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -18,7 +19,18 @@ from afterword.generations import FailedError, Reason
 from afterword_documents import extraction
 from afterword_documents.extraction import extract
 from tests.harness import pdf_files
-from tests.harness.docx_files import NUMBERING, STYLES, docx, item, paragraph, style, table
+from tests.harness.docx_files import (
+    NUMBERING,
+    STYLES,
+    TYPES,
+    body,
+    docx,
+    item,
+    paragraph,
+    style,
+    table,
+)
+from tests.harness.packages import relationships, zipped
 from tests.harness.seeds import SEED_PARAMS, seeded
 
 if TYPE_CHECKING:
@@ -119,6 +131,92 @@ def test_a_document_that_takes_too_much_memory_is_ended(make: Callable[[], bytes
     assert len(bomb) < 1_000_000
     assert str(outcome(media_types.PDF, bomb)) == TOO_COMPLEX
     assert outcome(media_types.PDF, PDF_FILE) == "Été\nsecond line\n\nSecond page"
+
+
+EMBEDDED = (
+    '<w:altChunk xmlns:r="http://schemas.openxmlformats.org/officeDocument/2006/relationships"'
+    ' r:id="c"/>'
+)
+
+
+def embedding(chunk: bytes, times: int) -> bytes:
+    """Return a Word document that embeds one document many times."""
+    return zipped(
+        {
+            "[Content_Types].xml": TYPES,
+            "word/document.xml": body(EMBEDDED * times),
+            "word/_rels/document.xml.rels": relationships(("c", "aFChunk", "chunk")),
+            "word/chunk": chunk,
+        }
+    )
+
+
+def with_relationships(part: str) -> bytes:
+    """Return a Word document whose relationships are that part."""
+    parts = {"[Content_Types].xml": TYPES, "_rels/.rels": part}
+    return zipped({**parts, "word/document.xml": body(paragraph("Hello"))})
+
+
+LAUGHS = "".join(f'<!ENTITY l{n} "{f"&l{n - 1};" * 10}">' for n in range(1, 10))
+LAUGHING = f'<!DOCTYPE r [<!ENTITY l0 "lol">{LAUGHS}]><r>&l9;</r>'
+
+
+@pytest.mark.parametrize(
+    ("media_type", "make", "sentence"),
+    [
+        pytest.param(
+            media_types.TEXT, lambda: b" \n" * 50_000_000, "no text in it", id="a blank text"
+        ),
+        pytest.param(
+            media_types.HTML,
+            lambda: b"<p>" + b" " * 30_000_000,
+            "no text in it|too long|complex",
+            id="a blank page",
+        ),
+        pytest.param(
+            media_types.DOCX,
+            lambda: docx(f"<w:p><w:r><w:t>{' ' * 99_000_000}</w:t></w:r></w:p>"),
+            "no text in it|complex",
+            id="a blank document",
+        ),
+        pytest.param(
+            media_types.DOCX, lambda: with_relationships(LAUGHING), "damaged", id="entities"
+        ),
+        pytest.param(
+            media_types.DOCX,
+            lambda: with_relationships(
+                relationships(*((f"r{n}", "officeDocument", f"p{n}") for n in range(10_001)))
+            ),
+            "complex",
+            id="relationships",
+        ),
+        pytest.param(
+            media_types.DOCX,
+            lambda: embedding(b"<p>x</p>" * 30_000, 100),
+            "complex|too long|more than 1,000,000",
+            id="a page many times",
+        ),
+        pytest.param(
+            media_types.DOCX, lambda: embedding(b"<p>" * 33_000_000, 1), "complex|long", id="a page"
+        ),
+        pytest.param(
+            media_types.DOCX, lambda: embedding(b"", 300_000), "complex", id="nothing often"
+        ),
+        pytest.param(
+            media_types.TEXT,
+            lambda: b"\xcf\xf0\xe8 " * 12_000_000,
+            "more than 1,000,000 characters|complex",
+            id="a long text of another encoding",
+        ),
+    ],
+)
+def test_a_bomb_ends_in_a_sentence(
+    media_type: str, make: Callable[[], bytes], sentence: str
+) -> None:
+    """What grows, repeats itself or goes in circles ends within its time, and says why."""
+    end = outcome(media_type, make(), 10)
+    assert isinstance(end, FailedError)
+    assert re.search(sentence, str(end))
 
 
 def test_ten_at_once_are_read() -> None:

@@ -6,9 +6,11 @@ import re
 import sys
 from importlib.metadata import packages_distributions
 
+from afterword_documents import child
 from afterword_documents.extraction import start
 from tests.conftest import ROOT
 
+MAILS = {"message/rfc822", "application/mbox"}
 LAYER = ROOT / "layers" / "documents"
 
 
@@ -28,15 +30,31 @@ def test_the_layer_brings_what_its_code_imports() -> None:
     assert sorted(distributions[name][0] for name in foreign) == sorted(required)
 
 
-def test_a_document_is_parsed_by_little_code() -> None:
-    """The process that parses imports its parser, and neither the worker's code nor AWS's."""
-    readers = ("application/pdf", "text/html", "application/anything-else")
+def _imported(*media_types: str) -> set[str]:
+    """Return the modules in a process that has loaded these parsers."""
     script = (
         "import json, sys;"
-        f"[child._load_parser(media_type) for media_type in {readers}];"
-        "print(json.dumps(sorted({name.split('.')[0] for name in sys.modules})))"
+        f"[child._load_parser(media_type) for media_type in {media_types}];"
+        "print(json.dumps(sorted(sys.modules)))"
     )
     with start(script) as process:
-        imported = json.loads(process.communicate(timeout=30)[0])
-    assert {"afterword_documents", "pypdfium2", "zipfile"} <= set(imported)
-    assert not {"afterword", "botocore", "pydantic", "PIL", "numpy"} & set(imported)
+        return set(json.loads(process.communicate(timeout=30)[0]))
+
+
+def test_a_document_is_parsed_by_little_code() -> None:
+    """The process that parses imports its parser, and neither the worker's code nor AWS's."""
+    parsers = set(child._PARSERS) - MAILS  # noqa: SLF001 - all but those of mails
+    packages = {name.split(".")[0] for name in _imported(*parsers)}
+    assert {"afterword_documents", "pypdfium2", "zipfile"} <= packages
+    assert not {"afterword", "botocore", "pydantic", "PIL", "numpy"} & packages
+
+
+def test_a_mail_is_parsed_by_little_code() -> None:
+    """The process that parses a mail tells the types of attachments, and has no other core code."""
+    imported = _imported(*MAILS)
+    assert not {"botocore", "pydantic", "PIL", "numpy"} & imported
+    core = {name for name in imported if name.startswith("afterword.")}
+    assert core - {"afterword.runtime", "afterword.runtime.cold_start"} == {
+        f"afterword.files{module}"
+        for module in ("", ".archives", ".encodings", ".mails", ".media_types", ".signatures")
+    }

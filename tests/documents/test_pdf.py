@@ -83,7 +83,7 @@ def test_too_many_pages_are_refused(pages: int) -> None:
     """A PDF with more pages than are taken fails at once and says so."""
     assert refusal(pdf_files.with_empty_pages(pages)) == (
         Reason.TOO_LONG,
-        "The document has more than 1,000 pages: send those that matter.",
+        "The document has more than 1,000 pages, sheets or mails: send those that matter.",
     )
 
 
@@ -94,6 +94,52 @@ def test_too_much_text_is_refused() -> None:
         Reason.TOO_LONG,
         "The document has more than 1,000,000 characters of text: send the part that matters.",
     )
+
+
+ASCII = range(128)
+UNREADABLE = (
+    "The document's fonts do not say which characters they show: send the document that it"
+    " was made from, or a copy with its text recognised."
+)
+SENTENCE = "Returns are accepted within thirty days of the receipt of the goods."
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param(pdf_files.with_glyphs(SENTENCE, {}, 29), id="codes of glyphs"),
+        pytest.param(
+            pdf_files.with_glyphs(SENTENCE, dict.fromkeys(range(128), 0xFFFD)), id="U+FFFD"
+        ),
+        pytest.param(pdf_files.with_glyphs(SENTENCE, dict.fromkeys(range(128), 0)), id="nothing"),
+        pytest.param(
+            pdf_files.with_glyphs(SENTENCE, {code: 0xE000 + code for code in ASCII}),
+            id="private use",
+        ),
+        pytest.param(
+            pdf_files.with_glyphs(SENTENCE, {code: 1 + code % 31 for code in ASCII}),
+            id="controls",
+        ),
+        pytest.param(pdf_files.with_pages("(cid:12)(cid:3)(cid:44) (cid:5)"), id="codes as text"),
+    ],
+)
+def test_a_pdf_whose_fonts_tell_no_characters_is_refused(content: bytes) -> None:
+    """Text that is seen, but whose characters cannot be known, is never taken for another text."""
+    assert refusal(content) == (Reason.UNREADABLE_FILE, UNREADABLE)
+
+
+def test_fonts_may_tell_characters_in_other_ways() -> None:
+    """Symbols that are ASCII moved by a constant, and codes that are words, are read."""
+    symbols = {code: 0xF000 + code for code in range(32, 127)}
+    assert read(pdf_files.with_glyphs(SENTENCE, symbols)) == SENTENCE
+    assert read(pdf_files.with_glyphs(SENTENCE, {})) == SENTENCE
+
+
+def test_some_unknown_symbols_do_no_harm() -> None:
+    """A document with a few characters of private use, as for bullets, is read."""
+    mapped = {code: code for code in range(32, 127)} | {ord("*"): 0xE0B7}
+    text = f"* {SENTENCE}"
+    assert read(pdf_files.with_glyphs(text, mapped)) == text.replace("*", "\ue0b7")
 
 
 @pytest.mark.parametrize(

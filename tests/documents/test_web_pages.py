@@ -51,6 +51,100 @@ def test_a_page_is_read_as_it_is_seen(page: str, text: str) -> None:
     assert read(page) == text
 
 
+@pytest.mark.parametrize(
+    ("page", "text"),
+    [
+        pytest.param("<p>a<svg><path><p>b", "a\n\nb", id="a paragraph"),
+        pytest.param("<div><svg><g></div>b", "b", id="the end of what it is in"),
+        pytest.param("<a href=x><svg><use/></a>b", "b", id="the end of a link"),
+        pytest.param("<svg><text>no</text></svg>b", "b", id="closed"),
+        pytest.param("<svg/>b", "b", id="closed at once"),
+        pytest.param("<svg><svg/><g/></svg>b", "b", id="closed within"),
+        pytest.param("<svg><font color=red>b", "b", id="a font with a colour"),
+        pytest.param("<svg><font x=y>no</font></svg>b", "b", id="a font of SVG"),
+        pytest.param("<svg><foreignObject><p>no</p></foreignObject></svg>b", "b", id="HTML in SVG"),
+        pytest.param("<svg><title>no</svg>b", "b", id="a title without an end"),
+        pytest.param("<svg><style>p{}</style></svg>b", "b", id="a style in a picture"),
+        pytest.param("<svg><style>p{}<p>b", "b", id="a style without an end"),
+        pytest.param("<svg></p>b", "b", id="the end of a paragraph"),
+        pytest.param("<svg></unknown>no</svg>b", "b", id="an end of nothing"),
+        pytest.param("<math><mi>x</mi><mo>=</mo><mn>2</mn></math>", "x=2", id="a formula"),
+        pytest.param(
+            "<math><semantics><mi>x</mi><annotation>\\no</annotation></semantics></math>b",
+            "xb",
+            id="the source of a formula",
+        ),
+        pytest.param("<math><mi>x<annotation>no<p>b", "x\n\nb", id="a formula without an end"),
+        pytest.param(
+            "<math><annotation-xml><p>no</annotation-xml></math>b", "b", id="HTML in a formula"
+        ),
+    ],
+)
+def test_a_page_goes_on_after_pictures_and_formulas_without_ends(page: str, text: str) -> None:
+    """A start tag of HTML ends a picture, as in browsers; its own texts are left out."""
+    assert read(page) == text
+
+
+@pytest.mark.parametrize(
+    ("page", "text"),
+    [
+        pytest.param(
+            "<ruby>親<rp>(</rp><rt>おや</rt><rp>)</rp></ruby>が", "親が", id="parentheses"
+        ),
+        pytest.param("<ruby>漢<rt>かん</rt>字<rt>じ</rt></ruby>を", "漢字を", id="two"),
+        pytest.param("<ruby>漢<rt>かん字を<p>b", "漢\n\nb", id="without ends"),
+        pytest.param("<ruby><rb>漢<rb>字<rt>かん<rt>じ</ruby>を", "漢字を", id="bases first"),
+        pytest.param("<ruby>漢字<rtc><rt>a</rt></rtc></ruby>を", "漢字を", id="a container"),
+        pytest.param("<ruby>WHO<rt>World  Health</rt></ruby>.", "WHO (World Health).", id="words"),
+        pytest.param("<ruby>WHO<rp>(<rt>World<rp>)</ruby>.", "WHO (World).", id="words, no ends"),
+        pytest.param("<rt>a</rt><p>b", "a\n\nb", id="no ruby"),
+    ],
+)
+def test_readings_of_characters_are_left_out(page: str, text: str) -> None:
+    """What is read above East Asian characters is dropped; what explains words is kept."""
+    assert read(page) == text
+
+
+PAGE = "<!doctype html><html><body><p>Hello</p></body></html>"
+
+
+@pytest.mark.parametrize(
+    ("before", "text"),
+    [
+        ("\ufeff\n\n", ""),
+        ("<!-- a --> <!-- <html> -->\n", ""),
+        ("<?xml version='1.0'?>\n<?xml-stylesheet href='a'?>\n<!-- b -->", ""),
+        ("<!--" + "a" * 3_000 + "-->", ""),
+        ("HTTP/1.1 200 OK\r\nServer: x\r\n\r\n", ""),
+        (
+            "Notice: Undefined index: id in /var/www/index.php on line 5\n",
+            "Notice: Undefined index",
+        ),
+        ("<br />\n<b>Warning</b>: no\n", "Warning: no"),
+        ("Connected.", "Connected."),
+    ],
+)
+def test_a_page_is_one_whatever_stands_before_it(before: str, text: str) -> None:
+    """Comments, instructions, headers and a server's messages make no text of a page."""
+    content = (before + PAGE).encode()
+    assert media_types.detect(content) == media_types.HTML
+    assert extract(media_types.HTML, content, 20).startswith(text)
+    assert extract(media_types.HTML, content, 20).endswith("Hello")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "# Pages\n\n```html\n<!doctype html><html></html>\n```\n\nThat is all.\n",
+        "A page begins with <!doctype html> and ends with </html>.\n" + "Text. " * 2_000,
+        "Write `<html>` first.",
+    ],
+)
+def test_a_text_about_pages_is_none(text: str) -> None:
+    """A text that has a page in it is not one."""
+    assert media_types.detect(text.encode()) != media_types.HTML
+
+
 def test_a_deep_page_is_read() -> None:
     """Elements nested tens of thousands deep are no problem."""
     assert read("<table><tr><td><div>" * 20_000 + "deep") == "deep"
@@ -92,8 +186,8 @@ def test_the_longest_text_is_taken() -> None:
     [
         (b"", "The document is empty: send one with text."),
         (b" \n\t", "The document has no text in it"),
-        (b"\xff\xfe\x00", "The document is damaged"),
-        (b"a\x00b", "The document is damaged"),
+        (b"\xef\xbb\xbf\x01", "The document has no text in it"),
+        (bytes(20), "The document has no text in it"),
     ],
 )
 def test_what_is_no_text_is_refused(content: bytes, message: str) -> None:

@@ -23,6 +23,8 @@ from tests.harness.administration import Administration
 from tests.harness.api import invoke
 from tests.harness.chats import Chats
 from tests.harness.contents import Contents
+from tests.harness.deployment import REFERENCES
+from tests.harness.fake_embeddings import FakeEmbeddings
 from tests.harness.fake_model import FakeModel
 from tests.harness.genai_stack import CHAT, CHAT_DOCUMENT, FORM, FORM_DOCUMENT, Client
 from tests.harness.native_generations import Native
@@ -107,6 +109,19 @@ def use_model(monkeypatch: pytest.MonkeyPatch) -> Callable[[FakeModel], None]:
         for built in ("model", "worker"):
             vars(services()).pop(built, None)
         monkeypatch.setattr(provider, "build_model", lambda *_: model)
+
+    return use
+
+
+@pytest.fixture
+def use_embeddings(monkeypatch: pytest.MonkeyPatch) -> Callable[[FakeEmbeddings], None]:
+    """Return a function that gives the deployment an embedding model, a stand-in."""
+
+    def use(model: FakeEmbeddings) -> None:
+        monkeypatch.setenv("AFTERWORD_EMBEDDING_PROVIDER", "openai")
+        monkeypatch.setenv("AFTERWORD_EMBED_QUEUE_URL", REFERENCES["EmbedQueue"])
+        monkeypatch.setattr(provider, "build_embedding_model", lambda *_: model)
+        services.cache_clear()
 
     return use
 

@@ -140,11 +140,11 @@ def test_the_key_may_be_in_the_body(
 ) -> None:
     """A key in the body opens like one in the header, and is stored nowhere."""
     headers = {"x-api-key": ""} if place == "body" else {}
-    assert chat(ask(headers=headers, apiKey=visitor.key))
+    assert chat(ask(headers=headers, apiKey=visitor.key, metadata={"apiKey": "crm-123"}))
     assert visitor.key not in repr([call.params for call in calls])
 
 
-@pytest.mark.parametrize("key", ["aw_wrong", 7, ""])
+@pytest.mark.parametrize("key", ["aw_wrong", 7, ["aw_wrong"]])
 def test_two_keys_must_be_the_same(ask: Ask, stored: Callable[[], Stored], key: object) -> None:
     """Another key in the body than in the header is refused, and nothing is stored."""
     assert ask(apiKey=key) == TWO_KEYS
@@ -306,6 +306,23 @@ def test_a_sent_question_is_looked_for_with_the_next(ask: Ask) -> None:
     model = saying("In winter, too.")
     chat(ask(model, query="And winter?", chatDataJson=from_before))
     assert "Refunds are made in two weeks." in model.prompts[0].user
+
+
+def test_sent_html_is_told_as_text(ask: Ask) -> None:
+    """Turns that were shown as HTML come back as they were sent, and are told as their texts."""
+    shown = {"messageFormat": "html"}
+    answered = "**Fees** are at https://a.example/x."
+    first = chat(ask(saying(answered), query="Fees & more?", **shown))
+    plain = [{"sender": "user", "message": "a<b, c>d?"}, {"sender": "bot", "message": "No."}]
+    nothing = [{"sender": "user", "message": "Why?"}, {"sender": "bot", "message": "<p></p>"}]
+    sent = [*first["history"], *plain, *nothing]
+    model = saying("Yes.")
+    second = chat(ask(model, query="So?", chatDataJson={"history": sent}, **shown))
+    assert model.prompts[0].turns == (
+        ChatTurn(question="Fees & more?", answer=answered),
+        ChatTurn(question="a<b, c>d?", answer="No."),
+    )
+    assert second["history"][:-2] == sent
 
 
 def test_sent_turns_are_bounded() -> None:

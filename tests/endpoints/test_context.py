@@ -122,6 +122,19 @@ def test_passages_are_in_the_prompt_and_their_contents_with_the_result(
     )
 
 
+def test_a_row_of_a_csv_comes_with_the_header(ask: Ask, tenant: Tenant) -> None:
+    """The header of a CSV stands with a passage of its rows, however far below."""
+    rows = [f"Parcel{number},{number} kg,{number * 3} euros" for number in range(200)]
+    text = "\n".join(["What,Weight,Price", *rows])
+    put_contents(tenant.id, Draft(name="Prices", text=text, folder="Prices"))
+    _, model = ask("What is the price of Parcel150?", folders=["Prices"], passages=1)
+    (prompt,) = model.prompts
+    assert '<passage number="1" title="Prices > What,Weight,Price">' in prompt.user.replace(
+        "&gt;", ">"
+    )
+    assert "\nParcel150,150 kg,450 euros\n" in prompt.user
+
+
 def test_a_source_that_is_not_drawn_on_is_not_used(ask: Ask, tenant: Tenant) -> None:
     """A content whose passage was in the prompt, but not in the answer, is no source of it."""
     ask("When do I get my refund?", says="Bananas are yellow.")

@@ -8,12 +8,13 @@ import pytest
 
 from afterword.dialects.promptitude import content_form
 from afterword.errors import UnavailableError
+from afterword.files import media_types
 from afterword.generations import is_id
 from afterword.knowledge import Draft, documents, folder_id
 from afterword.runtime.outbound import Fetcher
 from afterword.services import services
 from tests.conftest import SetClock, Tenant
-from tests.harness import docx_files, pdf_files
+from tests.harness import docx_files, packages, pdf_files
 from tests.harness.api import invoke
 from tests.harness.contents import (
     FIELDS,
@@ -29,7 +30,7 @@ from tests.harness.contents import (
 from tests.harness.web_servers import Server, file, redirect, serving
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(40)
-TYPES = "must be a file of one of these types: text, Markdown, HTML, PDF, DOCX, CSV, JSON."
+TYPES = f"must be a file of one of these types: {media_types.NAMES}; not"
 NOT_PUBLIC = "the host was not found on the public internet; send the file itself instead."
 NOTHING = (0, 0)
 
@@ -128,6 +129,17 @@ FILES = [
     pytest.param("a.json", b'{"refund": "five days"}', '"five days"', id="JSON"),
     pytest.param("a.pdf", pdf_files.with_pages("A refund takes five days."), REFUND, id="PDF"),
     pytest.param("a.docx", docx_files.docx(docx_files.paragraph(REFUND)), REFUND, id="DOCX"),
+    pytest.param(
+        "a.xlsx", packages.xlsx({"S": packages.row(packages.cell(REFUND))}), REFUND, id="XLSX"
+    ),
+    pytest.param("a.pptx", packages.pptx([packages.shape(REFUND)]), REFUND, id="PPTX"),
+    pytest.param("a.odt", packages.odt(f"<text:p>{REFUND}</text:p>"), REFUND, id="ODT"),
+    pytest.param("a.epub", packages.epub({"a": f"<p>{REFUND}</p>"}), REFUND, id="EPUB"),
+    pytest.param("a.rtf", b"{\\rtf1\\ansi A refund takes \\b five days.\\par}", REFUND, id="RTF"),
+    pytest.param("a.eml", b"From: a@b\r\nTo: c@d\r\n\r\n" + REFUND.encode(), REFUND, id="EML"),
+    pytest.param(
+        "a.mbox", b"From a 10:00\nFrom: a@b\nTo: c@d\n\n" + REFUND.encode(), REFUND, id="MBOX"
+    ),
     pytest.param("a.png", b"It is a text, whatever its name.", "It is a text", id="other name"),
 ]
 
@@ -158,9 +170,9 @@ def test_a_file_may_have_another_name(contents: Contents) -> None:
     [
         ("a.txt", b"", "must not be an empty file."),
         ("a.txt", b" \n", "The document has no text in it: if it is a scan, send a copy with"),
-        ("a.txt", PNG, TYPES),
-        ("a.zip", b"PK\x03\x04" + bytes(30), TYPES),
-        ("a.bin", bytes(range(256)), TYPES),
+        ("a.txt", PNG, f"{TYPES} a PNG picture."),
+        ("a.zip", b"PK\x03\x04" + bytes(30), f"{TYPES} a zip archive that is damaged or cut off."),
+        ("a.bin", bytes(range(256)), f"{TYPES} a binary file of an unknown kind."),
         ("a.pdf", b"%PDF-1.7 and nothing else", "The document is damaged: open it, save it anew"),
         ("a.pdf", pdf_files.encrypted("Hi", "secret"), "The document asks for a password: send"),
         ("a.pdf", pdf_files.with_empty_pages(1), "The document has no text in it: if it is a"),
@@ -243,7 +255,9 @@ def test_what_is_fetched_may_be_unreadable(contents: Contents, website: Server) 
     """A page at an address is checked like a file that is sent."""
     website.pages |= {"/a.png": file(PNG), "/b.md": file(b"", 404)}
     url = f"http://localhost:{website.port}"
-    assert contents.create({"fileUrl": f"{url}/a.png"}) == refusal("fileUrl", TYPES)
+    assert contents.create({"fileUrl": f"{url}/a.png"}) == refusal(
+        "fileUrl", f"{TYPES} a PNG picture."
+    )
     message = (
         "the host answered with status 404; make the file public, or send the file itself instead."
     )

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from afterword import clock
+from afterword.flows.inputs import FILE_TYPES
 from afterword.generations import is_id
 from afterword.generations.claims import Claim
 from afterword.limits import Limits
@@ -44,8 +45,8 @@ if TYPE_CHECKING:
 NOTHING = Stored(items=0, messages=0, objects=0)
 URLENCODED = "application/x-www-form-urlencoded"
 MULTIPART = "multipart/form-data; boundary=XyZ"
+BINARY = "a binary file of an unknown kind"
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(40)
-TYPES = "text, Markdown, CSV, JSON, HTML, PDF, DOCX, PNG, JPEG, GIF, WebP"
 
 
 def claim(client: Client, generation_id: str) -> Claim:
@@ -355,7 +356,7 @@ UNFIT: list[tuple[list[tuple[str, Value]], str, str]] = [
     (
         [TOPIC, ("photo", ("p.png", b"\0\1\2\3"))],
         "photo",
-        f"must be a file of one of these types: {TYPES}.",
+        f"must be a file of one of these types: {FILE_TYPES}; not {BINARY}.",
     ),
     (
         [TOPIC, ("sources", ("a.txt", b"a")), ("sources", ("b.txt", b"x" * 1_001))],

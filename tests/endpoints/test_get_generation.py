@@ -194,7 +194,7 @@ def test_an_output_is_what_its_flow_makes(
     body = native.ask("get_generation", generation_id)["body"]
     assert (body["output"], body["usage"]) == (
         shown,
-        {"model": "m", "tokens_in": 1, "tokens_out": 2},
+        {"model": "m", "tokens_in": 1, "tokens_out": 2, "estimated": False},
     )
     assert body["sources"] == [
         {

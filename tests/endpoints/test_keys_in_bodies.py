@@ -1,5 +1,7 @@
 """The API key in a body, which Promptitude deprecates and its clients still send."""
 
+import base64
+import gzip
 import io
 import json
 from collections.abc import Callable, Mapping
@@ -11,6 +13,7 @@ from urllib3 import encode_multipart_formdata
 
 from afterword.engine import waiting
 from afterword.handlers import http
+from afterword.runtime import json_text
 from afterword.services import services
 from afterword.tenants import keys
 from afterword.tenants.keys import Scope
@@ -35,9 +38,9 @@ BODIES: Mapping[str, Any] = {
 """The requests that may have a body, by function."""
 NEEDED = answer(401, "An API key is needed.", www_authenticate="Bearer")
 UNKNOWN = answer(401, "The API key is malformed or mistyped.", www_authenticate="Bearer")
-DIFFERENT = answer(
-    401, "apiKey: must be the same as the request's other key.", www_authenticate="Bearer"
-)
+DIFFERENT = answer(401, "apiKey: must be the request's only key.", www_authenticate="Bearer")
+FORMS = ("create_content", "update_content")
+"""The functions whose JSON is a form."""
 
 type Send = Callable[..., dict[str, Any]]
 
@@ -106,13 +109,31 @@ def test_a_key_in_a_body_opens_what_it_opens_in_the_header(
 
 
 @pytest.mark.parametrize("function", BODIES)
+@pytest.mark.usefixtures("send")
+def test_a_key_in_a_packed_body_is_found(key: str, function: str) -> None:
+    """A body with gzip may have the key in it; one that cannot be unpacked says so."""
+    names = {"flowId": PROMPT_ID, "contentId": "none", "logId": "none"}
+    event = Api("", names).event(function, {**BODIES[function], "apiKey": key})
+    packed = gzip.compress(event["body"].encode())
+    event |= {"body": base64.b64encode(packed).decode(), "isBase64Encoded": True}
+    event["headers"]["content-encoding"] = "gzip"
+    found = parsed(invoke(function, event, LambdaContext()))
+    assert found["statusCode"] in {200, 404, 504}
+    event["headers"]["content-encoding"] = "br"
+    refused = parsed(invoke(function, event, LambdaContext()))
+    assert (refused["statusCode"], refused["body"]["code"]) == (415, 415)
+
+
+@pytest.mark.parametrize("function", BODIES)
 def test_two_different_keys_are_refused(
     send: Send, key: str, tenant: Tenant, function: str
 ) -> None:
     """Another good key in the body than in the header is 401 and says so, either way round."""
     other = make_key(tenant)
-    for first, second in ((key, other), (other, key), (key, "nonsense"), ("nonsense", key)):
-        assert send(function, {**BODIES[function], "apiKey": first}, second) == DIFFERENT
+    for first, second in ((other, key), (key, other), ("nonsense", key), (7, key)):
+        result = send(function, {**BODIES[function], "apiKey": first}, second)
+        assert result == DIFFERENT
+    assert send(function, {**BODIES[function], "apiKey": key}, "nonsense") == UNKNOWN
 
 
 @pytest.mark.parametrize("function", BODIES)
@@ -124,11 +145,12 @@ def test_two_different_keys_are_refused(
         (True, NEEDED),
         ([], NEEDED),
         ({"apiKey": "x"}, NEEDED),
-        (7, UNKNOWN),
-        ("nonsense", UNKNOWN),
-        ("\ud800", UNKNOWN),
-        ("aw_é_\x00", UNKNOWN),
-        ("x" * 100_000, UNKNOWN),
+        (7, NEEDED),
+        ("nonsense", NEEDED),
+        ("\ud800", NEEDED),
+        ("aw_é_\x00", NEEDED),
+        ("aw_" + "x" * 100_000, NEEDED),
+        ("aw_nonsense", UNKNOWN),
     ],
 )
 def test_what_is_no_key_is_refused(
@@ -140,10 +162,43 @@ def test_what_is_no_key_is_refused(
 
 @pytest.mark.parametrize("function", BODIES)
 def test_a_key_elsewhere_is_none(send: Send, key: str, function: str) -> None:
-    """Only a member of the body itself is a key."""
-    assert send(function, {**BODIES[function], "more": {"apiKey": key}}) == NEEDED
+    """Only a member of the body itself is a key, and it is one beside members of others."""
+    nested = send(function, {**BODIES[function], "more": {"apiKey": key}})
+    assert nested["statusCode"] == 400 if function in FORMS else nested == DIFFERENT
     assert send(function, [{"apiKey": key}]) == NEEDED
-    assert send(function, f'{{"apiKey": "{key}"') == NEEDED
+    assert send(function, f'{{"apiKey": "{key}"')["statusCode"] == 400
+
+
+@pytest.mark.parametrize("function", [each for each in BODIES if each not in FORMS])
+def test_a_foreign_member_hides_no_key(send: Send, key: str, function: str) -> None:
+    """A member of the same name in another object, without a key in it, is nobody's."""
+    body = {"metadata": {"apiKey": "crm-123"}, **BODIES[function], "apiKey": key}
+    assert send(function, body)["statusCode"] in {200, 504}
+
+
+@pytest.mark.parametrize("function", ["list_folders", "get_flow_log"])
+def test_a_request_without_a_body_may_have_the_key_in_one(
+    send: Send, key: str, function: str
+) -> None:
+    """A body that has no other use may have the key, as a member of its own."""
+    assert send(function, {"apiKey": key})["statusCode"] in {200, 202}
+    assert send(function, {"more": {"apiKey": key}}) == DIFFERENT
+
+
+def test_a_costly_body_is_not_parsed_for_a_stranger(
+    send: Send, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a key no body of JSON is parsed, though the field's name is in it."""
+
+    def fail(*_args: object, **_kwargs: object) -> None:
+        pytest.fail("The body was parsed.")
+
+    monkeypatch.setattr(json_text, "parse_object", fail)
+    monkeypatch.setattr(json_text, "parse_texts", fail)
+    for function in BODIES:
+        body = '{"more": [' + "[]," * 1_000 + '[]], "apiKey": "x"}'
+        assert send(function, body) == NEEDED
+        assert send(function, body.replace('"x"', '"aw_x"')) == UNKNOWN
 
 
 @pytest.mark.parametrize("value", [None, "", []])
@@ -165,7 +220,7 @@ def test_a_form_may_have_the_key(key: str, tenant: Tenant) -> None:
     assert post_form(multipart, body)["statusCode"] == 200
     assert post_form(multipart, body, other) == DIFFERENT
     assert post_form(multipart, body[:-9]) == NEEDED
-    assert post_form("text/plain", urlencode(fields)) == NEEDED
+    assert post_form("text/plain", urlencode(fields))["statusCode"] == 400
     file, multipart = encode_multipart_formdata({**CONTENT, "apiKey": ("key.txt", key)})
     assert post_form(multipart, file) == NEEDED
 
@@ -188,10 +243,10 @@ def test_the_key_of_a_body_is_bound_and_scoped_as_ever(send: Send, tenant: Tenan
     assert send("generate_prompt", {**EXAMPLE, "apiKey": bound}) == absent
 
 
-def test_a_body_too_large_has_no_key(send: Send, key: str) -> None:
-    """A body above the bound is not parsed for a key; the header's key learns of the bound."""
+def test_the_key_of_a_body_too_large_learns_of_the_bound(send: Send, key: str) -> None:
+    """A body above the bound is 413, whether its key is in the body or in the header."""
     body = {"apiKey": key, "more": "x" * http.MAX_BODY_BYTES}
-    assert send("rate_flow_log", body) == NEEDED
+    assert send("rate_flow_log", body)["statusCode"] == 413
     assert send("rate_flow_log", body, key)["statusCode"] == 413
 
 

@@ -1,14 +1,15 @@
 """The app's chat sessions, a page at a time."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from afterword.generations import listings
 from afterword.handlers import paging
 from tests.conftest import Call, SetClock
-from tests.harness.chats import Chats, turns
+from tests.harness.chats import Chats, turn, turns
 from tests.harness.fake_model import FakeModel
 from tests.harness.genai_stack import Result, answer, body_of, refusal
 
@@ -98,8 +99,7 @@ def test_a_page_ends_early_with_much_text(
 ) -> None:
     """After so many characters no further sessions are read for a page."""
     work_while_waiting(None)
-    monkeypatch.setattr("afterword.generations.sessions.READERS", 1)
-    monkeypatch.setattr("afterword.generations.sessions.PAGE_CHARACTERS", 10)
+    monkeypatch.setattr(listings, "PAGE_CHARACTERS", 10)
     made = []
     for _ in range(2):
         made.append(chats.created())
@@ -108,6 +108,53 @@ def test_a_page_ends_early_with_much_text(
     page = chats.list()
     assert [each["id"] for each in body_of(page)] == [made[1]]
     assert [each["id"] for each in body_of(chats.list(**(next_query(page) or {})))] == [made[0]]
+
+
+def test_a_page_has_the_newest_turns_of_long_sessions(
+    chats: Chats, work_while_waiting: Work, calls: list[Call], set_clock: SetClock
+) -> None:
+    """A page reads ten questions of a session, not consistently; by its id the session has all."""
+    work_while_waiting(None)
+    made = [chats.created(), chats.created()]
+    for session_id in made:
+        for number in range(12):
+            chats.said(session_id, f"{number}?")
+            set_clock.advance(seconds=1)
+    calls.clear()
+    shown = body_of(chats.list())
+    for pages in (shown, body_of(chats.client.app())["chat_sessions"]):
+        found = [each["data"] for each in pages if each["id"] in made]
+        assert found == [turns_of_user(range(2, 12))] * 2
+    read = [call for call in calls if call.operation == "dynamodb.BatchGetItem"]
+    requests = [next(iter(call.params["RequestItems"].values())) for call in read]
+    assert [len(each["Keys"]) for each in requests[:2]] == [2, 20]
+    assert not requests[1]["ConsistentRead"]
+    assert body_of(chats.get(made[0]))["data"] == turns_of_user(range(12))
+
+
+def turns_of_user(numbers: Iterable[int]) -> list[dict[str, object]]:
+    """Return the turns of questions without answers."""
+    return [turn(f"{number}?", is_bot=False) for number in numbers]
+
+
+def test_a_page_reads_big_texts_once_and_no_further(
+    chats: Chats,
+    set_clock: SetClock,
+    work_while_waiting: Work,
+    calls: list[Call],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The texts of a whole page have one bound: after it no further text is read from storage."""
+    work_while_waiting(None)
+    for _ in range(3):
+        session_id = chats.created()
+        for _ in range(6):
+            chats.said(session_id, "é" * 9_000)
+            set_clock.advance(seconds=1)
+    monkeypatch.setattr(listings, "PAGE_CHARACTERS", 50_000)
+    calls.clear()
+    assert len(body_of(chats.list())) == 1
+    assert sum(call.operation == "s3.GetObject" for call in calls) == 10
 
 
 def test_a_page_costs_a_query_for_each_session(chats: Chats, calls: list[Call]) -> None:

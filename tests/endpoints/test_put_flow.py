@@ -157,3 +157,41 @@ def test_two_at_the_same_moment(
     what = "Another request saved flow chat: try again."
     refused = administration.call("put_flow", CHAT, flowId="chat")
     assert refused == problem(409, "Conflict", what)
+
+
+def ranked(ranking: str) -> dict[str, object]:
+    """Return a flow whose step ranks passages in this way."""
+    return {**CHAT, "steps": [{**STEP, "context": {"ranking": ranking}}]}
+
+
+@pytest.mark.parametrize("ranking", ["semantic", "hybrid"])
+def test_a_ranking_by_meaning_needs_an_embedding_model(
+    administration: Administration, monkeypatch: pytest.MonkeyPatch, ranking: str
+) -> None:
+    """Without a model, or a knowledge base, the flow is refused with what to do; else saved."""
+    assert administration.call("put_flow", ranked(ranking), flowId="chat") == invalid(
+        (
+            "steps[0].context.ranking",
+            (
+                "must be lexical, since the deployment has no embedding model: its owner sets the"
+                " stack's parameters EmbeddingProvider and EmbeddingModel."
+            ),
+        )
+    )
+    for name, value in (("EMBEDDING_PROVIDER", "bedrock"), ("KNOWLEDGE_BASE_ID", "ABCDEF0123")):
+        with monkeypatch.context() as patch:
+            patch.setenv(f"AFTERWORD_{name}", value)
+            saved_flow = administration.call("put_flow", ranked(ranking), flowId="chat")
+            assert saved_flow["body"]["flow"] == {"id": "chat", **ranked(ranking)}
+
+
+def test_words_are_the_ranking_by_default(administration: Administration) -> None:
+    """A flow without a ranking, as older ones are, ranks by words; other names are refused."""
+    assert administration.call("put_flow", ranked("lexical"), flowId="chat")["statusCode"] == 200
+    step = {**STEP, "context": {}}
+    older = Flow.model_validate({"id": "chat", **CHAT, "steps": [step]})
+    assert older.steps[0].context is not None
+    assert older.steps[0].context.ranking == "lexical"
+    assert "ranking" not in older.model_dump_json(exclude_unset=True)
+    refused = administration.call("put_flow", ranked("best"), flowId="chat")
+    assert refused["statusCode"] == 422

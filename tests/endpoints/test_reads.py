@@ -2,13 +2,17 @@
 
 from collections.abc import Callable
 
+import pytest
+
+from afterword.engine.waiting import Waited, Waiter
 from afterword.limits import Limits
 from afterword.services import services
 from afterword.tenants.keys import Scope
 from tests.conftest import Call, Event, LambdaContext, SetClock, Tenant
 from tests.endpoints.conftest import refusal
-from tests.harness.api import invoke
+from tests.harness.api import Api, invoke
 from tests.harness.native_generations import PROBLEM, Native, problem
+from tests.harness.promptitude import put_flow
 
 ABSENT = "019a6f3e-7c00-7000-8000-000000000009"
 CONTEXT = LambdaContext()
@@ -42,6 +46,26 @@ def test_whatever_accepts_nothing_counts(tenant: Tenant, native: Native) -> None
     for count, (request, status) in enumerate(requests, 1):
         assert request()["statusCode"] == status  # type: ignore[index] # a result
         assert reads() == count
+
+
+def test_an_accepted_submission_that_fails_counts_nothing(
+    tenant: Tenant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run that was accepted, and has no result, is no read, though its answer is 4xx."""
+    step = {"name": "step1", "prompt": "A joke about {{topic}}."}
+    put_flow(tenant, id="jokes", inputs=[{"name": "topic"}], steps=[step])
+    limit(reads_per_minute=50)
+
+    def wait(_waiter: object, tenant_id: str, generation_id: str, _deadline: object) -> Waited:
+        services().store.cancel(tenant_id, generation_id)
+        return Waited(services().store.get(tenant_id, generation_id), whole=True)
+
+    monkeypatch.setattr(Waiter, "wait", wait)
+    run = Api(tenant.key, {"flowId": "jokes"})
+    assert run.call("generate_flow", {"flow": {"inputs": {"topic": "x"}}})["statusCode"] == 409
+    assert reads() == 0
+    assert run.call("generate_flow", {"flow": {"inputs": {}}})["statusCode"] == 422
+    assert reads() == 1
 
 
 def test_a_refusal_by_another_limit_counts(tenant: Tenant, native: Native) -> None:

@@ -5,11 +5,12 @@ from collections.abc import Sequence
 import pytest
 
 from afterword.engine import attachments
-from afterword.files import StoredFile
+from afterword.files import StoredFile, media_types
 from afterword.flows.flow import Step
 from afterword.generations import FailedError, Reason
-from afterword.models import Attachment
+from afterword.models import Attachment, bedrock_request
 from afterword.runtime.deadline import Deadline
+from tests.harness import packages
 
 TEXT_ONLY = Step(name="reply", instructions="Answer.")
 LOOKS = Step(name="reply", instructions="Answer.", accepts_images=True)
@@ -51,6 +52,41 @@ def test_a_document_goes_as_text_elsewhere() -> None:
     texts, attached = prepare([make_file("text/plain"), make_file("text/markdown", "# Hi")])
     assert [(name, text.strip()) for name, text in texts] == [("paper", "Hello"), ("paper", "# Hi")]
     assert attached == ()
+
+
+def test_a_text_in_another_encoding_goes_as_text() -> None:
+    """Models expect UTF-8: a text in another encoding is decoded, and goes under the input's name.
+
+    Markdown in UTF-8 is attached beside it.
+    """
+    files = [make_file("text/csv", "nom;été"), make_file("text/markdown", "# Été")]
+    contents = {file.key: file.key.encode() for file in files}
+    contents[files[0].key] = files[0].key.encode("cp1252")
+    ready = attachments.prepare_files(
+        files,
+        (TEXT_ONLY,),
+        ["text/csv", "text/markdown"],
+        lambda file: contents[file.key],
+        Deadline.after(MINUTE),
+    )
+    assert ready.texts == (("paper", "nom;été"),)
+    assert [each.content for each in ready.attached] == ["# Été".encode()]
+
+
+def test_a_workbook_goes_as_it_is_or_as_its_sheets() -> None:
+    """A workbook is attached where the model reads such files, and is its tables elsewhere."""
+    workbook = packages.xlsx({"Prix": packages.row(packages.cell("Caf\u00e9"))})
+    assert media_types.XLSX in bedrock_request.DOCUMENTS
+    file = StoredFile(
+        input="paper", name="a.xlsx", media_type=media_types.XLSX, size=len(workbook), key="a"
+    )
+    deadline = Deadline.after(MINUTE)
+    ready, attached = (
+        attachments.prepare_files([file], (TEXT_ONLY,), types, lambda _: workbook, deadline)
+        for types in ((), bedrock_request.DOCUMENTS)
+    )
+    assert ready.texts == (("paper", "# Prix\n\n| Caf\u00e9 |"),)
+    assert attached.attached == (Attachment(media_type=media_types.XLSX, content=workbook),)
 
 
 def test_more_documents_than_the_model_takes_go_as_text() -> None:

@@ -8,6 +8,7 @@ import zipfile
 import pytest
 
 from afterword.files import media_types
+from tests.harness.packages import epub, odt, pptx, xlsx, zipped
 from tests.harness.seeds import SEED_PARAMS, seeded
 
 
@@ -45,21 +46,59 @@ MARKDOWN_LIST = "Today:\n\n- one [link](https://example.com)\n- two\n"
             media_types.DOCX,
             id="DOCX, stored, in another order",
         ),
+        pytest.param(xlsx({"A": ""}), media_types.XLSX, id="XLSX"),
+        pytest.param(pptx([""]), media_types.PPTX, id="PPTX"),
+        pytest.param(odt(""), media_types.ODT, id="ODT"),
+        pytest.param(epub({}), media_types.EPUB, id="EPUB"),
         pytest.param(
-            archive("[Content_Types].xml", "xl/workbook.xml"), media_types.UNKNOWN, id="XLSX"
+            archive("[Content_Types].xml", "xl/workbook.xml"), media_types.XLSX, id="XLSX by a name"
+        ),
+        pytest.param(
+            zipped({"mimetype": "application/vnd.oasis.opendocument.spreadsheet"}),
+            media_types.UNKNOWN,
+            id="a spreadsheet of OpenDocument",
+        ),
+        pytest.param(b"{\\rtf1\\ansi a}", media_types.RTF, id="RTF"),
+        pytest.param(b"\xef\xbb\xbf\r\n{\\rtf1 a}", media_types.RTF, id="RTF behind a mark"),
+        pytest.param(b"{\\rich text}", media_types.TEXT, id="no RTF"),
+        pytest.param(b"From: a@b\r\nSubject: c\r\n\r\nd", media_types.EML, id="mail"),
+        pytest.param(
+            b"Received: from a\n\tby b; Mon, 30 Nov 2026 10:00:00 +0000\nTo: c\n\n\x89\x00",
+            media_types.EML,
+            id="mail with bytes in it",
+        ),
+        pytest.param(b"Subject: a\nTo: b\n\nc", media_types.TEXT, id="fields of no mail alone"),
+        pytest.param(b"From: a\n\nb", media_types.TEXT, id="one field"),
+        pytest.param(b"From: a\nTo: b\nand so on", media_types.TEXT, id="fields in a text"),
+        pytest.param(
+            b"From a@b Mon Nov 30 10:00:00 2026\nFrom: a@b\nTo: c\n\nd",
+            media_types.MBOX,
+            id="mailbox",
+        ),
+        pytest.param(
+            b"From - Mon Nov 30 10:00:00 2026\nX-Status: 0\nDate: a\nFrom: b\n\nc",
+            media_types.MBOX,
+            id="mailbox of Thunderbird",
+        ),
+        pytest.param(
+            b"From Monday to 10:00 on Friday\nwe are here", media_types.TEXT, id="from day to day"
         ),
         pytest.param(archive("a/word/document.xml"), media_types.UNKNOWN, id="zip"),
         pytest.param(DOCX[:-40], media_types.UNKNOWN, id="DOCX without its end"),
         pytest.param(b"PK\x03\x04", media_types.UNKNOWN, id="no more than a zip's mark"),
         pytest.param(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", media_types.UNKNOWN, id="old Word"),
         pytest.param(b"\x7fELF\x02", media_types.UNKNOWN, id="program"),
-        pytest.param("Été".encode("latin-1"), media_types.UNKNOWN, id="Latin-1"),
-        pytest.param("Été".encode("utf-16-le"), media_types.UNKNOWN, id="UTF-16 without its mark"),
-        pytest.param("Été".encode("utf-32"), media_types.UNKNOWN, id="UTF-32"),
+        pytest.param("Été".encode("latin-1"), media_types.TEXT, id="Latin-1"),
+        pytest.param("Été".encode("utf-16-le"), media_types.TEXT, id="UTF-16 without its mark"),
+        pytest.param("Été".encode("utf-16-be"), media_types.TEXT, id="UTF-16, big ends first"),
+        pytest.param("Été".encode("utf-32"), media_types.TEXT, id="UTF-32"),
         pytest.param(b"\xff\xfe\x00\xd8", media_types.UNKNOWN, id="half of a surrogate pair"),
-        pytest.param(b"a\x00b", media_types.UNKNOWN, id="text with NUL"),
-        pytest.param(b"a\x1bb", media_types.UNKNOWN, id="text with a control character"),
-        pytest.param("a\x01".encode("utf-16"), media_types.UNKNOWN, id="UTF-16 with one"),
+        pytest.param(b"\x00", media_types.UNKNOWN, id="NUL"),
+        pytest.param(b"a\x00b", media_types.TEXT, id="text with a NUL"),
+        pytest.param(b"a\x00\x01b" * 9, media_types.UNKNOWN, id="NULs among letters"),
+        pytest.param(b"\xe9\x01" * 9, media_types.UNKNOWN, id="controls among other bytes"),
+        pytest.param(b"\x1b[32mok\x1b[0m\x0b", media_types.TEXT, id="output of a terminal"),
+        pytest.param("abc\x01".encode("utf-16"), media_types.TEXT, id="UTF-16 with a control"),
         pytest.param(b"", media_types.EMPTY, id="nothing"),
         pytest.param(b" \r\n\t\x0c", media_types.TEXT, id="white space"),
         pytest.param(b"\xef\xbb\xbf", media_types.TEXT, id="nothing but a byte order mark"),
@@ -115,12 +154,6 @@ def test_a_text_is_what_it_looks_like(text: str, media_type: str) -> None:
     """JSON, HTML, CSV and Markdown are told from other texts, in each encoding of text."""
     for encoding in ("utf-8", "utf-8-sig", "utf-16"):
         assert media_types.detect(text.encode(encoding)) == media_type
-
-
-def test_a_text_comes_without_its_byte_order_mark() -> None:
-    """The characters of a text are the same however it is encoded."""
-    for encoding in ("utf-8", "utf-8-sig", "utf-16"):
-        assert media_types.decode_text("L\u2019été\n".encode(encoding)) == "L\u2019été\n"
 
 
 @pytest.mark.parametrize("seed", SEED_PARAMS)

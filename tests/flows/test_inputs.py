@@ -270,6 +270,9 @@ def test_a_file_is_taken_with_its_name_type_and_input() -> None:
     )
 
 
+BINARY = "a binary file of an unknown kind"
+
+
 @pytest.mark.parametrize(
     ("value", "message"),
     [
@@ -282,7 +285,7 @@ def test_a_file_is_taken_with_its_name_type_and_input() -> None:
         ),
         (
             Upload(name="a.txt", content=b"\x00\x01"),
-            f"must be a file of one of these types: {inputs.FILE_TYPES}.",
+            f"must be a file of one of these types: {inputs.FILE_TYPES}; not {BINARY}.",
         ),
     ],
 )

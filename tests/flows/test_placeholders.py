@@ -1,6 +1,5 @@
 """Reply templates: the form of a placeholder, and how a template is filled."""
 
-import json
 import re
 import string
 from collections.abc import Mapping
@@ -9,7 +8,8 @@ import pytest
 
 from afterword.errors import InvalidRequestError
 from afterword.flows import placeholders
-from afterword.flows.placeholders import MAX_PLACEHOLDERS, UnfilledError
+from afterword.flows.answers import UnusableError
+from afterword.flows.placeholders import MAX_PLACEHOLDERS
 from afterword.generations import Reason
 from tests.harness.seeds import SEED_PARAMS, seeded
 
@@ -19,9 +19,9 @@ PROPERTY = re.compile(r"^[a-zA-Z0-9_.-]{1,64}$")
 """The names of properties that Bedrock takes."""
 
 
-def why_unfilled(template: str, output: str) -> tuple[Reason, str]:
+def why_unfilled(template: str, output: object) -> tuple[Reason, str]:
     """Return the reason for which the output does not fill the template."""
-    with pytest.raises(UnfilledError) as unfilled:
+    with pytest.raises(UnusableError) as unfilled:
         placeholders.parse_template(template).fill(output)
     return unfilled.value.reason, str(unfilled.value)
 
@@ -56,7 +56,7 @@ def test_the_fixed_words_come_back_verbatim() -> None:
         "placeholder": "!",
     }
     assert (
-        placeholders.parse_template(DEAR).fill(json.dumps(output))
+        placeholders.parse_template(DEAR).fill(output)
         == "Bonjour Jean,\r\n\r\nMerci.  On rappelle.\n\tÀ bientôt !"
     )
 
@@ -65,7 +65,7 @@ def test_a_placeholder_that_stands_twice_is_one_value() -> None:
     """The same placeholder twice is asked for once and filled in both places."""
     template = placeholders.parse_template("[name], dear [name]")
     assert list(template.properties) == ["name"]
-    assert template.fill('{"name": "Ada"}') == "Ada, dear Ada"
+    assert template.fill({"name": "Ada"}) == "Ada, dear Ada"
 
 
 @pytest.mark.parametrize(
@@ -85,18 +85,18 @@ def test_a_placeholder_that_stands_twice_is_one_value() -> None:
 def test_a_value_is_never_expanded_again(value: str) -> None:
     """A placeholder inside a value stays there as text."""
     template = placeholders.parse_template("Hi [name], until [date].")
-    output = json.dumps({"name": value, "date": "Monday"})
+    output = {"name": value, "date": "Monday"}
     assert template.fill(output) == f"Hi {value}, until Monday."
 
 
 def test_properties_of_the_output_that_nobody_asked_for_are_ignored() -> None:
     """More properties than there are placeholders do no harm."""
-    assert placeholders.parse_template("[a]").fill('{"a": "x", "b": "y", "c": 1}') == "x"
+    assert placeholders.parse_template("[a]").fill({"a": "x", "b": "y", "c": 1}) == "x"
 
 
 def test_white_space_around_a_value_is_dropped() -> None:
     """A value goes in without the white space that a model likes to put around it."""
-    assert placeholders.parse_template("Dear [name],").fill('{"name": " Ada\\n"}') == "Dear Ada,"
+    assert placeholders.parse_template("Dear [name],").fill({"name": " Ada\n"}) == "Dear Ada,"
 
 
 @pytest.mark.parametrize(
@@ -127,7 +127,7 @@ def test_what_is_a_placeholder_and_what_is_not(
     """Brackets on one line with 1 to 200 characters are a placeholder; others are fixed words."""
     template = placeholders.parse_template(text)
     assert template.properties == properties
-    assert template.fill(json.dumps({name: f"<{name}>" for name in properties})) == filled
+    assert template.fill({name: f"<{name}>" for name in properties}) == filled
 
 
 @pytest.mark.parametrize(
@@ -150,7 +150,7 @@ def test_each_placeholder_has_a_property_of_its_own(text: str, names: list[str])
     """Placeholders whose names come out alike are numbered, whatever the alphabet."""
     template = placeholders.parse_template(text)
     assert list(template.properties) == names
-    output = json.dumps({name: f"value {at}" for at, name in enumerate(names)})
+    output = {name: f"value {at}" for at, name in enumerate(names)}
     assert re.findall(r"value \d", template.fill(output)) == [
         f"value {at}" for at in range(len(names))
     ]
@@ -159,19 +159,21 @@ def test_each_placeholder_has_a_property_of_its_own(text: str, names: list[str])
 @pytest.mark.parametrize(
     ("output", "left_empty"),
     [
-        ('{"date": "Monday"}', "name"),
-        ('{"name": "", "date": "Monday"}', "name"),
-        ('{"name": " \\n\\u00a0", "date": "Monday"}', "name"),
-        ('{"name": null, "date": "Monday"}', "name"),
-        ('{"name": 7, "date": "Monday"}', "name"),
-        ('{"name": ["Ada"], "date": "Monday"}', "name"),
-        ('{"name": "[name]", "date": "Monday"}', "name"),
-        ('{"name": " [name] ", "date": "Monday"}', "name"),
-        ('{"name": "Ada", "date": " "}', "date"),
-        ("{}", "name"),
+        ({"date": "Monday"}, "name"),
+        ({"name": "", "date": "Monday"}, "name"),
+        ({"name": " \n\u00a0", "date": "Monday"}, "name"),
+        ({"name": None, "date": "Monday"}, "name"),
+        ({"name": 7, "date": "Monday"}, "name"),
+        ({"name": ["Ada"], "date": "Monday"}, "name"),
+        ({"name": "[name]", "date": "Monday"}, "name"),
+        ({"name": " [name] ", "date": "Monday"}, "name"),
+        ({"name": "Ada", "date": " "}, "date"),
+        ({}, "name"),
     ],
 )
-def test_a_placeholder_left_empty_is_a_failure_that_names_it(output: str, left_empty: str) -> None:
+def test_a_placeholder_left_empty_is_a_failure_that_names_it(
+    output: Mapping[str, object], left_empty: str
+) -> None:
     """A value that is missing, blank, no text or the placeholder again is a hole, and fails."""
     assert why_unfilled("Dear [name], until [date].", output) == (
         Reason.EMPTY_PLACEHOLDER,
@@ -179,26 +181,10 @@ def test_a_placeholder_left_empty_is_a_failure_that_names_it(output: str, left_e
     )
 
 
-@pytest.mark.parametrize(
-    ("output", "message"),
-    [
-        ("", "The model's output for the template is not JSON."),
-        ("Dear Ada", "The model's output for the template is not JSON."),
-        ('{"name": "Ada", "da', "The model's output for the template is not JSON."),
-        ("[" * 100_000, "The model's output for the template is not JSON."),
-        ("9" * 5_000, "The model's output for the template is not JSON."),
-        ('["Ada"]', "The model's output for the template is no JSON object."),
-        ("null", "The model's output for the template is no JSON object."),
-        (
-            '{"name": "Ada \\ud83d", "date": "Monday"}',
-            "The model's text for [name] has half of a surrogate pair.",
-        ),
-    ],
-)
-def test_an_output_that_cannot_be_used_is_a_failure_with_a_reason(
-    output: str, message: str
-) -> None:
-    """An output that is no JSON object of storable texts fails as an invalid response."""
+@pytest.mark.parametrize("output", [["Ada"], None, "Ada", 7])
+def test_an_output_that_is_no_object_is_a_failure_with_a_reason(output: object) -> None:
+    """An output that is no JSON object fails as an invalid response."""
+    message = "The model's output for the template is no JSON object."
     assert why_unfilled("Dear [name], until [date].", output) == (Reason.INVALID_RESPONSE, message)
 
 
@@ -238,17 +224,15 @@ def test_any_template_is_filled_once_and_its_fixed_words_stay(seed: int) -> None
     template = placeholders.parse_template("".join(stands for stands, _ in parts))
     assert [name for name in template.properties if not PROPERTY.match(name)] == []
     assert list(template.properties.values()) == list(values)
-    output = json.dumps({name: values[what] for name, what in template.properties.items()})
+    output = {name: values[what] for name, what in template.properties.items()}
     assert template.fill(output) == "".join(filled for _, filled in parts)
 
 
 def test_a_filled_template_has_a_bound() -> None:
     """A long value of a placeholder that stands a thousand times is refused in advance."""
     template = placeholders.parse_template("[name] " * 1_000)
-    assert len(template.fill(json.dumps({"name": "x" * 1_000}))) == 1_001_000
-    with pytest.raises(UnfilledError) as refused:
-        template.fill(json.dumps({"name": "x" * 3_000}))
+    assert len(template.fill({"name": "x" * 1_000})) == 1_001_000
+    with pytest.raises(UnusableError) as refused:
+        template.fill({"name": "x" * 3_000})
     assert refused.value.reason is Reason.INVALID_RESPONSE
     assert str(refused.value) == "The template would be filled with more than 2,000,000 characters."
-    with pytest.raises(UnfilledError, match="output has more than 2,000,000 characters"):
-        template.fill(json.dumps({"name": "x" * 2_000_000}))

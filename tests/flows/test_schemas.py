@@ -12,7 +12,13 @@ from jsonschema import Draft202012Validator
 
 from afterword.flows import patterns, schemas
 from afterword.flows.patterns import Pattern
-from afterword.flows.schemas import Schema, TooComplexError, check_document, is_shallow
+from afterword.flows.schemas import (
+    MAX_FAULT,
+    Schema,
+    TooComplexError,
+    check_document,
+    is_shallow,
+)
 from tests.harness import seeds
 
 NAMES = ["a", "b", "ab"]
@@ -129,6 +135,55 @@ def test_numbers_and_texts_are_compared_exactly(
     """Numbers are compared as they were written, and texts by their characters."""
     schema = Schema(document | {"$defs": {"a/b%": {"type": "string"}}})
     assert schema.accepts(value) is fits
+
+
+@pytest.mark.parametrize(
+    ("document", "value", "place", "rule"),
+    [
+        ({"maxLength": 1}, "ab", "the top", '"maxLength": 1'),
+        ({"items": {"type": "null"}}, [None, 1], "/1", '"type": "null"'),
+        ({"prefixItems": [True, False]}, [1, 2], "/1", None),
+        ({"prefixItems": [True], "items": False}, [1, 2], "/1", None),
+        ({"properties": {"a": {"minimum": 2}}}, {"a": 1}, "/a", '"minimum": 2'),
+        ({"patternProperties": {"^a": False}}, {"ab": 1}, "/ab", None),
+        ({"additionalProperties": False}, {"b": 1}, "/b", None),
+        ({"propertyNames": {"maxLength": 1}}, {"ab": 1}, "/ab", '"maxLength": 1'),
+        ({"anyOf": [{"type": "null"}, False]}, 1, "the top", '"anyOf": [{"type": "null"}, false]'),
+        ({"not": {}}, 1, "the top", '"not": {}'),
+        ({"if": False, "else": {"type": "null"}}, 1, "the top", '"type": "null"'),
+        ({"allOf": [{"items": {"$ref": "#/$defs/one"}}]}, [1], "/0", '"type": "string"'),
+        ({"contains": {"type": "null"}}, [1], "the top", '"contains": {"type": "null"}'),
+        (
+            {"dependentSchemas": {"a": {"required": ["b"]}}},
+            {"a": 1},
+            "the top",
+            '"required": ["b"]',
+        ),
+        (
+            {"properties": {"a": {"anyOf": [{"type": "null"}, {}]}, "b": {"const": 1}}},
+            {"a": 1, "b": 2},
+            "/b",
+            '"const": 1',
+        ),
+    ],
+)
+def test_a_fault_names_its_place_and_rule(
+    document: dict[str, object], value: object, place: str, rule: str | None
+) -> None:
+    """The first broken rule is named with the place of the value that breaks it."""
+    schema = Schema(document | {"$defs": {"one": {"type": "string"}}})
+    says = "schema allows no such value" if rule is None else f"value breaks the schema's {rule}"
+    assert schema.find_fault(value) == f"At {place}: the {says}."
+
+
+@pytest.mark.parametrize("seed", seeds.SEED_PARAMS)
+def test_a_fault_is_short(seed: int) -> None:
+    """The description of any fault of a random schema has its bound."""
+    chance = seeds.seeded(seed)
+    for _ in range(300):
+        schema = Schema(make_schema(chance) | {"$defs": {"one": make_schema(chance, 0)}})
+        fault = schema.find_fault(make_value(chance))
+        assert fault is None or (fault.startswith("At ") and len(fault) <= MAX_FAULT)
 
 
 def doubling(keyword: str, levels: int) -> dict[str, object]:

@@ -127,7 +127,7 @@ class Operation:
         described = [*item.get("parameters", ()), *item[self.method].get("parameters", ())]
         names = {each["name"].lower() for each in described if each["in"] == "header"}
         if "requestBody" in item[self.method]:
-            names.add("content-type")
+            names |= {"content-type", "content-encoding"}
         if HTTPStatus.NOT_MODIFIED in self.contents:
             names |= {"accept-encoding", "if-none-match"}
         return names | {"authorization", "x-api-key"}

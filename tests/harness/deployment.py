@@ -11,6 +11,7 @@ from samtranslator.yaml_helper import yaml_parse  # type: ignore[import-untyped]
 REGION: Final = "eu-west-1"
 QUEUE_NAME, NOTIFY_QUEUE_NAME = "generate", "notify"
 WEBHOOK_QUEUE_NAME = "webhooks"
+EMBED_QUEUE_NAME = "embed"
 INTAKE_QUEUE_NAME, INTAKE_DEAD_LETTERS_NAME = "intake", "intake-dead-letters"
 DEFAULT_ROUTE: Final = "$default"
 """The key of the route of all requests that no other route takes."""
@@ -29,6 +30,7 @@ REFERENCES = {
     "IntakeDeadLetterQueue": (
         f"https://sqs.{REGION}.amazonaws.com/123456789012/{INTAKE_DEAD_LETTERS_NAME}"
     ),
+    "EmbedQueue": f"https://sqs.{REGION}.amazonaws.com/123456789012/{EMBED_QUEUE_NAME}",
     "Queue": f"https://sqs.{REGION}.amazonaws.com/123456789012/{QUEUE_NAME}",
     "WebhooksTable": "webhooks",
     "WebhookQueue": f"https://sqs.{REGION}.amazonaws.com/123456789012/{WEBHOOK_QUEUE_NAME}",

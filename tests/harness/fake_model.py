@@ -27,6 +27,10 @@ class FakeModel:
         self.timeouts.append(timeout)
         return self._answer(prompt)
 
+    def describe_adaptations(self, _model: str) -> tuple[str, ...]:
+        """Return nothing: the model refuses no part of a request."""
+        return ()
+
 
 def completion(text: str, stop_reason: str = STOP) -> Completion:
     """Return a completion of the model `test-model`."""

@@ -3,7 +3,7 @@
 import base64
 import hashlib
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 CATALOG = b"<</Type/Catalog/Pages 2 0 R>>"
 FONT = (
@@ -66,6 +66,43 @@ def _objects(
             stream(encrypt(content, show(page))),
         ]
     return objects
+
+
+def with_glyphs(text: str, to_unicode: Mapping[int, int], shift: int = 0) -> bytes:
+    """Return a PDF that shows a text by glyphs of a font, whose codes are those of ASCII.
+
+    `to_unicode` says which characters they stand for; `shift` is taken from each code.
+    """
+    pairs = b" ".join(b"<%04x> <%04x>" % pair for pair in to_unicode.items())
+    cmap = (
+        b"begincmap 1 begincodespacerange <0000> <ffff> endcodespacerange"
+        b" %d beginbfchar %b endbfchar endcmap" % (len(to_unicode), pairs)
+    )
+    font = (
+        b"<</Type/Font/Subtype/Type0/BaseFont/ABCDEF+Own/Encoding/Identity-H"
+        b"/DescendantFonts[6 0 R]%b>>" % (b"/ToUnicode 8 0 R" if to_unicode else b"")
+    )
+    page = (
+        b"<</Type/Page/Parent 2 0 R/MediaBox[0 0 600 800]/Contents 5 0 R"
+        b"/Resources<</Font<</F 3 0 R>>>>>>"
+    )
+    glyph_font = (
+        b"<</Type/Font/Subtype/CIDFontType2/BaseFont/ABCDEF+Own/DW 600/FontDescriptor 7 0 R"
+        b"/CIDSystemInfo<</Registry(Adobe)/Ordering(Identity)/Supplement 0>>>>"
+    )
+    glyphs = b"".join((ord(each) - shift).to_bytes(2) for each in text)
+    return assemble(
+        [
+            CATALOG,
+            b"<</Type/Pages/Kids[4 0 R]/Count 1>>",
+            font,
+            page,
+            stream(b"BT /F 8 Tf 50 780 Td <%b> Tj ET" % glyphs.hex().encode()),
+            glyph_font,
+            b"<</Type/FontDescriptor/FontName/ABCDEF+Own/Flags 4/FontBBox[0 -200 1000 800]>>",
+            stream(cmap),
+        ]
+    )
 
 
 def encrypted(text: str, password: str) -> bytes:

@@ -33,6 +33,7 @@ DENIALS: Mapping[str, tuple[str, int]] = {
     "sqs": ("AccessDenied", 403),
     "bedrock-runtime": ("AccessDeniedException", 403),
     "bedrock-agent-runtime": ("AccessDeniedException", 403),
+    "s3vectors": ("AccessDeniedException", 403),
 }
 """The code and the status of a denial; the others' JSON protocols have the code with a 400."""
 DENIAL = ("AccessDeniedException", 400)
@@ -346,7 +347,7 @@ def enforce(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ThreadPoolExecutor, "submit", submit_in_context)
 
 
-def needs(operation: str, params: Mapping[str, Any]) -> list[Need]:
+def needs(operation: str, params: Mapping[str, Any]) -> list[Need]:  # noqa: C901 - a case a service
     """Return the actions that a call needs, by AWS's Service Authorization Reference.
 
     Fails the test on an operation that is not known here.
@@ -368,10 +369,13 @@ def needs(operation: str, params: Mapping[str, Any]) -> list[Need]:
         case "events" if name == "PutEvents":
             buses = {entry["EventBusName"] for entry in params["Entries"]}
             found = [Need("events:PutEvents", _arn("events", f"event-bus/{bus}")) for bus in buses]
-        case "bedrock-runtime" if name == "Converse":
+        case "bedrock-runtime" if name in {"Converse", "InvokeModel"}:
             arns = _models(params["modelId"])
             through = {"bedrock:InferenceProfileArn": arns[:1]} if len(arns) > 1 else {}
             found = [Need("bedrock:InvokeModel", arn, through) for arn in arns]
+        case "s3vectors":
+            actions = {name, "GetVectors"} if name == "QueryVectors" else {name}
+            found = [Need(f"s3vectors:{action}", params["indexArn"]) for action in sorted(actions)]
         case "bedrock-agent-runtime" if name == "Retrieve":
             base = f"knowledge-base/{params['knowledgeBaseId']}"
             found = [Need("bedrock:Retrieve", _arn("bedrock", base))]

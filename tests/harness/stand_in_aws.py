@@ -28,6 +28,7 @@ from moto.ssm.models import ParameterDict
 from afterword.services import services
 from tests.harness import quick_moto
 from tests.harness.deployment import (
+    EMBED_QUEUE_NAME,
     INTAKE_DEAD_LETTERS_NAME,
     INTAKE_QUEUE_NAME,
     NOTIFY_QUEUE_NAME,
@@ -53,6 +54,7 @@ QUEUES = (
     WEBHOOK_QUEUE_NAME,
     INTAKE_QUEUE_NAME,
     INTAKE_DEAD_LETTERS_NAME,
+    EMBED_QUEUE_NAME,
 )
 BUCKETS = ("Bucket", "ContentsBucket", "BatchBucket")
 NOT_OF_MOTO = (

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from afterword.knowledge.passages import MAX_HEADING, MAX_PASSAGE, cut_passages
+from afterword.knowledge.passages import MAX_HEADER, MAX_HEADING, MAX_PASSAGE, cut_passages
 from tests.harness.seeds import SEED_PARAMS, seeded
 
 LONG = 300_000
@@ -43,7 +43,7 @@ def test_nothing_is_lost_and_nothing_is_there_twice(seed: int) -> None:
     for passage in passages:
         assert passage.text == text[passage.start : passage.end] == passage.text.strip() != ""
         assert len(passage.text) <= longest
-        assert len(passage.heading) <= MAX_HEADING
+        assert len(passage.heading) <= MAX_HEADING + 3 + MAX_HEADER
     assert cut_passages(text, longest) == passages
 
 
@@ -236,3 +236,46 @@ def test_hostile_texts_take_no_longer_than_others(unit: str) -> None:
     assert time.process_time() - started < 5
     assert max((len(passage.text) for passage in passages), default=0) <= MAX_PASSAGE
     assert sum(len(without_space(passage.text)) for passage in passages) == len(without_space(text))
+
+
+def test_each_passage_of_a_csv_has_the_header() -> None:
+    """The first row of a CSV stands above each passage of the other rows."""
+    header = "Nom;Ville;Prix"
+    rows = [f"Client {number};Besançon;{number},50 €" for number in range(300)]
+    passages = cut_passages("\n".join([header, *rows]))
+    assert len(passages) > 5
+    assert passages[0].text.startswith(header)
+    assert passages[0].heading == ""
+    assert {passage.heading for passage in passages[1:]} == {header}
+    lines = [line for passage in passages for line in passage.text.splitlines()]
+    assert lines == [header, *rows]
+
+
+def test_a_row_of_a_csv_is_not_cut_at_a_line_end_in_a_cell() -> None:
+    """A quoted cell with line ends, delimiters and quotes stays in one passage with its row."""
+    rows = [f'{number},"He said ""yes"",\nand left {number}"' for number in range(100)]
+    passages = cut_passages("\n".join(["id,note", *rows]), 200)
+    assert all(passage.text.startswith(("id,note", "1", "2", "3", "4", "5", "6", "7", "8", "9"))
+               for passage in passages)  # fmt: skip
+    assert all(passage.text.endswith('"') for passage in passages)
+    assert {passage.heading for passage in passages[1:]} == {"id,note"}
+
+
+def test_each_passage_of_a_long_table_has_its_first_row() -> None:
+    """The first row of a table in a text stands above each passage of its other rows, no other."""
+    table = ["| Name | Price |", "|---|---|", *(f"| Item {n} | {n} € |" for n in range(200))]
+    text = "\n".join(["# Prices", "", *table, "", "After the table. " * 80])
+    passages = cut_passages(text)
+    of_table = [passage for passage in passages[1:] if passage.text.startswith("| Item")]
+    assert len(of_table) > 2
+    assert {passage.heading for passage in of_table} == {"Prices > | Name | Price |"}
+    assert passages[-1].heading == "Prices"
+
+
+def test_a_long_header_is_cut() -> None:
+    """A header of any length adds no more than its bound to a passage's heading."""
+    header = ",".join(f"column{number}" for number in range(200))
+    rows = [",".join("1" for _ in range(200)) for _ in range(20)]
+    passages = cut_passages("\n".join([header, *rows]))
+    assert all(len(passage.heading) <= MAX_HEADER for passage in passages)
+    assert header.startswith(passages[-1].heading)

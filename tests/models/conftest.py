@@ -1,8 +1,9 @@
-"""A real llama.cpp server with a small real model, started once for these tests."""
+"""Real llama.cpp servers with small real models, started once for these tests."""
 
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import urllib3
 
 from local.processes import hold_port, port_of
 from tests.conftest import ROOT
+from tests.harness.scripted_endpoint import Script, serve_script
 
 STACK_PYTHON = ROOT / ".venv/stack/bin/python"
 READY_SECONDS = 60
@@ -18,12 +20,25 @@ READY_SECONDS = 60
 @pytest.fixture(scope="session")
 def llama(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Return the base URL of the model server that `make dev` also runs."""
+    with _serving("serve_model.py", tmp_path_factory.mktemp("llama")) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def embeddings_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Return the base URL of the server of embeddings that `make dev` can run."""
+    with _serving("serve_embeddings.py", tmp_path_factory.mktemp("embeddings")) as url:
+        yield url
+
+
+@contextmanager
+def _serving(script: str, folder: Path) -> Iterator[str]:
     assert STACK_PYTHON.exists(), "run `make test`, which installs llama.cpp into .venv/stack"
-    log = Path(tmp_path_factory.mktemp("llama")) / "server.log"
+    log = folder / "server.log"
     with hold_port(0, shared=True) as held, log.open("wb") as output:
         port = port_of(held)
         server = subprocess.Popen(  # noqa: S603 - our own script
-            [STACK_PYTHON, ROOT / "local/serve_model.py", str(port)],
+            [STACK_PYTHON, ROOT / "local" / script, str(port)],
             stdout=output,
             stderr=output,
         )
@@ -33,6 +48,13 @@ def llama(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         finally:
             server.terminate()
             server.wait()
+
+
+@pytest.fixture
+def script() -> Iterator[Script]:
+    """Run a scripted endpoint."""
+    with serve_script() as script:
+        yield script
 
 
 def _wait_until_loaded(url: str, server: subprocess.Popen[bytes], log: Path) -> None:

@@ -65,7 +65,7 @@ class ModelCall:
 END = (
     "status", "attempt", "failures", "finished_at", "reason", "message", "text", "text_key",
     "model", "stop_reason", "tokens_in", "tokens_out", "request", "request_key", "external",
-    "ended_in", "answers",
+    "ended_in", "answers", "estimated",
 )  # fmt: skip
 """Attributes that never change after the end."""
 

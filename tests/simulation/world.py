@@ -390,6 +390,10 @@ class World:
         thread.pk = f"{message.tenant}#{message.id}"
         thread.name = f"{thread.process.name}/{self._label(thread.pk)}"
 
+    def describe_adaptations(self, _model: str) -> tuple[str, ...]:
+        """Return nothing: the model refuses no part of a request."""
+        return ()
+
     def generate(self, prompt: Prompt, timeout: float) -> Completion:
         """Be the model: answer, now or too late, or not."""
         marker = re.search(r"<body>(\S+)", prompt.user)

@@ -13,6 +13,10 @@ TEMPLATE: Final = parsed_template()
 ALL_ON: Final = {
     "ModelProvider": "bedrock",
     "KnowledgeBaseId": "ABCDEF0123",
+    "EmbeddingProvider": "bedrock",
+    "EmbeddingModel": "amazon.titan-embed-text-v2:0",
+    "EmbeddingApiKeySecretArn": "arn:aws:secretsmanager:eu-west-1:123456789012:secret:key",
+    "VectorIndexArn": "arn:aws:s3vectors:eu-west-1:123456789012:bucket/vectors/index/passages",
     "EventBusName": "company",
     "IntakeBusName": "orders",
     "Tracing": "Active",
@@ -36,8 +40,10 @@ SHARES_ITS_RESOURCE: Final = {
 """Actions that may stand with a `*`, in themselves or as their resource, each with its reason."""
 OPEN_ENDED: Final = {
     r"arn:\$\{AWS::Partition\}:bedrock:\*:.*/\$\{ModelId\}": "a profile chooses among regions",
+    r"arn:\$\{AWS::Partition\}:bedrock:\*:.*/\$\{EmbeddingModel\}": "the same",
     r"arn:\$\{AWS::Partition\}:bedrock:\*::foundation-model/\*": "models behind one profile",
     r"\$\{\w+\.Arn\}/(\w+/)?\*": "objects of one bucket",
+    r"\$\{\w+\.Arn\}/\*/passages\.vectors": "the vectors of contents",
     r"arn:.*:parameter/afterword/\$\{WebhooksTable\}/\*": "secrets of this stack's webhooks",
     r"arn:.*:function:\$\{AWS::StackName\}-\*": "functions of this stack",
     r"arn:.*:alarm:\*": "CodeDeploy looks at all alarms of a group at once",

@@ -104,7 +104,7 @@ def test_whatever_can_go_wrong_rings(
         for namespace, metric, dimensions in watched(alarm)
     }
     by_themselves = [f.name for f in deployment.functions.values() if not f.routes]
-    assert len(by_themselves) == 9
+    assert len(by_themselves) == 10
     letters = {
         queue["Properties"]["RedrivePolicy"]["deadLetterTargetArn"].removesuffix(".Arn")
         for queue in deployment.resources("AWS::SQS::Queue").values()
@@ -221,11 +221,14 @@ def test_no_widget_hides_another(template: Mapping[str, Any]) -> None:
 
 def test_monitoring_can_be_left_out(template: Mapping[str, Any]) -> None:
     """Alarms and dashboard, which cost money, are there where Monitoring is on, and only there."""
+    monitored: set[str] = set()
     for resource in template["Resources"].values():
         if resource["Type"].startswith("AWS::CloudWatch::"):
-            assert resource["Condition"] == "IsMonitored"
-    assert Deployment(template, {}).holds("IsMonitored")
-    assert not Deployment(template, {"Monitoring": "false"}).holds("IsMonitored")
+            monitored.add(resource["Condition"])
+    everything = {"EmbeddingProvider": "bedrock"}
+    for condition in monitored:
+        assert Deployment(template, everything).holds(condition)
+        assert not Deployment(template, everything | {"Monitoring": "false"}).holds(condition)
 
 
 # --- versions and deployment --------------------------------------------------------------------
@@ -238,13 +241,14 @@ ADMINISTRATION = re.compile(
 """Routes of the documentation and of what a tenant owns beside generations."""
 OFF_THE_WAY = {
     "delete_generation",
+    "embed",
     "give_feedback",
     "rate_flow_log",
     "update_text_generation",
     "count_usage",
     "sweep_objects",
 }
-"""Functions that change no generation's way: for titles and judgments, and after its end."""
+"""Functions that change no generation's way: for titles, judgments, vectors, and after its end."""
 
 
 @pytest.fixture(scope="module")
@@ -406,10 +410,17 @@ def test_every_consumer_of_a_queue_has_a_bound(template: Mapping[str, Any]) -> N
     assert list(template["Mappings"]["Consumers"]) == sizes
     for size in sizes:
         most = consumers(template, {"AccountConcurrency": size})
-        assert most.keys() == {"generate", "deliver", "send_webhook", "intake", "dead_letter"}
+        assert most.keys() == {
+            "generate",
+            "deliver",
+            "send_webhook",
+            "intake",
+            "dead_letter",
+            "embed",
+        }
         assert all(2 <= each <= 1000 for each in most.values())
-        smallest = size == "10"  # five of the least that SQS takes
-        assert sum(most.values()) <= (10 if smallest else 0.8 * int(size))
+        smallest = size == "10"  # six of the least that SQS takes
+        assert sum(most.values()) <= (12 if smallest else 0.8 * int(size))
 
 
 @pytest.mark.parametrize("instances", ["0", "40"])
@@ -491,7 +502,7 @@ def test_consumers_may_send_to_their_own_queues(deployment: Deployment) -> None:
         for folder, function in deployment.functions.items()
         if "RecursiveLoop" in function.properties
     }
-    assert looping == {"intake": "Allow", "generate": "Allow", "send_webhook": "Allow"}
+    assert looping == dict.fromkeys(("intake", "generate", "send_webhook", "embed"), "Allow")
     sends = {
         folder
         for folder, function in deployment.functions.items()
@@ -502,8 +513,11 @@ def test_consumers_may_send_to_their_own_queues(deployment: Deployment) -> None:
 
 
 def test_what_cannot_be_is_refused_before_it_is_deployed(template: Mapping[str, Any]) -> None:
-    """CloudFormation refuses a gradual deployment without alarms, and a single worker."""
-    gradual, workers = template["Rules"].values()
+    """CloudFormation refuses a gradual deployment without alarms, and a single worker.
+
+    A provider of embeddings without a model, without a URL, or beside a knowledge base is refused.
+    """
+    gradual, model, url, workers = template["Rules"].values()
     assert gradual["RuleCondition"] == {
         "Fn::Not": [{"Fn::Equals": [{"Ref": "Deployment"}, "AllAtOnce"]}]
     }
@@ -511,7 +525,12 @@ def test_what_cannot_be_is_refused_before_it_is_deployed(template: Mapping[str, 
     assert rule["Assert"] == {"Fn::Equals": [{"Ref": "Monitoring"}, "true"]}
     (rule,) = workers["Assertions"]
     assert rule["Assert"] == {"Fn::Not": [{"Fn::Equals": [{"Ref": "WorkerConcurrency"}, "1"]}]}
-    for each in (gradual, workers):
+    wanted, alone = model["Assertions"]
+    assert wanted["Assert"] == {"Fn::Not": [{"Fn::Equals": [{"Ref": "EmbeddingModel"}, ""]}]}
+    assert alone["Assert"] == {"Fn::Equals": [{"Ref": "KnowledgeBaseId"}, ""]}
+    (rule,) = url["Assertions"]
+    assert rule["Assert"] == {"Fn::Not": [{"Fn::Equals": [{"Ref": "EmbeddingBaseUrl"}, ""]}]}
+    for each in (gradual, model, url, workers):
         assert all(assertion["AssertDescription"] for assertion in each["Assertions"])
     mapped = template["Mappings"]["Deployments"]
     assert list(mapped) == template["Parameters"]["Deployment"]["AllowedValues"]

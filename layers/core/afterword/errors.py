@@ -69,6 +69,10 @@ class TooLargeError(AfterwordError):
     """A request whose body exceeds the maximum."""
 
 
+class UnsupportedCodingError(AfterwordError):
+    """A request whose body has a content coding that is not taken, or is not what it says."""
+
+
 class UnauthenticatedError(AfterwordError):
     """A request without an API key, or with an unknown or revoked one."""
 

@@ -8,6 +8,7 @@ from datetime import timedelta
 from functools import cache, cached_property, partial
 from typing import TYPE_CHECKING
 
+from afterword.generations import FailedError, Reason
 from afterword.generations.store import GenerationStore
 from afterword.runtime.clients import Clients, clients
 from afterword.runtime.payloads import Payloads
@@ -34,13 +35,18 @@ if TYPE_CHECKING:
     from afterword.engine.waiting import Waiter
     from afterword.generations.listings import Listings
     from afterword.generations.sessions import SessionStore
-    from afterword.knowledge.ranking import Ranking
+    from afterword.knowledge.embedder import Embedder
+    from afterword.knowledge.meaning import Meaning
+    from afterword.knowledge.ranking import Ranking, RankingKind
     from afterword.knowledge.selection import Knowledge
     from afterword.knowledge.store import ContentStore
+    from afterword.knowledge.vector_index import VectorIndex
+    from afterword.knowledge.vector_store import VectorStore
     from afterword.limits.quotas import Quotas
     from afterword.limits.reads import ReadMeter
     from afterword.limits.requests import RequestMeter
     from afterword.models import Model
+    from afterword.models.embeddings import EmbeddingModel
     from afterword.runtime.outbound import Fetcher
     from afterword.runtime.queue import Queue
     from afterword.tenants.rules import TenantRules
@@ -115,8 +121,27 @@ class Services:
         """Contents of the knowledge base."""
         from afterword.knowledge.store import ContentStore
 
-        payloads = Payloads(lambda: self._clients.s3, self.settings.contents_bucket)
-        return ContentStore(self._clients.dynamodb, self.settings.contents_table, payloads)
+        return ContentStore(
+            self._clients.dynamodb,
+            self.settings.contents_table,
+            self._contents_payloads,
+            None if self.embed_queue is None else self.embed_queue.send,
+        )
+
+    @cached_property
+    def _contents_payloads(self) -> Payloads:
+        return Payloads(lambda: self._clients.s3, self.settings.contents_bucket)
+
+    @cached_property
+    def embed_queue(self) -> "Queue | None":
+        """The queue of contents to embed; None without an embedding model."""
+        url = self.settings.embed_queue_url
+        return None if url is None else self._queue(url)
+
+    @property
+    def ranks_by_meaning(self) -> bool:
+        """Whether the deployment can rank passages by meaning."""
+        return bool(self.settings.embedding_provider or self.settings.knowledge_base_id)
 
     @cached_property
     def ranking(self) -> "Ranking":
@@ -130,11 +155,82 @@ class Services:
         return LexicalRanking(self.contents.read_candidates)
 
     @cached_property
+    def semantic_ranking(self) -> "Ranking":
+        """The ranking of passages by meaning."""
+        from afterword.knowledge.meaning import SemanticRanking
+
+        return SemanticRanking(self._meaning)
+
+    @cached_property
+    def hybrid_ranking(self) -> "Ranking":
+        """The ranking of passages by words and by meaning."""
+        from afterword.knowledge.hybrid import HybridRanking
+
+        return HybridRanking(self.ranking, self._meaning)
+
+    def _build_ranking(self, kind: "RankingKind") -> "Ranking":
+        """Return the ranking of a kind; a knowledge base of Bedrock stands for all kinds.
+
+        Raises FailedError for a ranking that the deployment does not have.
+        """
+        if kind == "lexical" or self.settings.knowledge_base_id:
+            return self.ranking
+        if self.settings.embedding_provider is None:
+            raise FailedError(
+                Reason.KNOWLEDGE_UNAVAILABLE,
+                f"The deployment has no embedding model for the ranking {kind}: change the flow's"
+                " context.ranking, or have its owner set the stack's parameter EmbeddingProvider.",
+            )
+        return self.semantic_ranking if kind == "semantic" else self.hybrid_ranking
+
+    @cached_property
+    def embedding_model(self) -> "EmbeddingModel":
+        """The deployment's embedding model."""
+        from afterword.models.provider import build_embedding_model
+
+        return build_embedding_model(self.settings, self._clients)
+
+    @cached_property
+    def _meaning(self) -> "Meaning":
+        from afterword.knowledge.meaning import Meaning, VectorCache
+
+        model = self.embedding_model
+        nearest = self._vector_index or VectorCache(self.vectors.read, model.name)
+        return Meaning(model, nearest, self.contents.read_passages)
+
+    @cached_property
+    def vectors(self) -> "VectorStore":
+        """The vectors of contents."""
+        from afterword.knowledge.vector_store import VectorStore
+
+        table = self.settings.contents_table
+        return VectorStore(self._clients.dynamodb, table, self._contents_payloads)
+
+    @cached_property
+    def _vector_index(self) -> "VectorIndex | None":
+        arn = self.settings.vector_index_arn
+        if arn is None:
+            return None
+        from afterword.knowledge.vector_index import VectorIndex
+
+        return VectorIndex(lambda: self._clients.s3vectors, arn)
+
+    @cached_property
+    def embedder(self) -> "Embedder":
+        """The embedder of contents."""
+        from afterword.knowledge.embedder import Embedder
+
+        assert self.embed_queue is not None  # noqa: S101 - the embedder consumes it
+        return Embedder(
+            self.contents, self.vectors, self.embedding_model, self.embed_queue, self._vector_index
+        )
+
+    @cached_property
     def knowledge(self) -> "Knowledge":
         """The selection of passages."""
         from afterword.knowledge.selection import Knowledge
 
-        return Knowledge(lambda: self.contents, lambda: self.ranking)
+        return Knowledge(lambda: self.contents, self._build_ranking)
 
     # --- the engine ------------------------------------------------------------------------------
 
@@ -235,6 +331,7 @@ class Services:
         """The worker, with all its objects built before any thread runs."""
         from afterword.engine.attempts import Worker
         from afterword.engine.prompting import Prompter
+        from afterword.engine.repairs import Repairs
 
         prompter = Prompter(
             self.store,
@@ -251,6 +348,7 @@ class Services:
             prompter,
             self.model,
             self.model_access,
+            Repairs(self.rules, self.quotas),
             self.metrics,
         )
 

@@ -5,9 +5,11 @@ time over the bounds, other processes, and all files and sockets but its two pip
 has nothing of the parent's (afterword_documents.extraction).
 """
 
+import importlib
 import resource
 import sys
 from collections.abc import Callable
+from typing import cast
 
 from afterword_documents.verdicts import MAX_CHARACTERS, Verdict, VerdictError
 
@@ -29,6 +31,7 @@ def run(media_type: str, memory: int, seconds: int) -> None:
 
 def limit(memory: int, seconds: int) -> None:
     """Give up, for good, all rights that parsing does not need."""
+    sys.meta_path.clear()  # a module that is not there yet, such as an encoding's, is just missing
     for what, most in (
         (resource.RLIMIT_AS, memory),
         (resource.RLIMIT_CPU, seconds),  # for the case that the parent is gone
@@ -43,19 +46,26 @@ def limit(memory: int, seconds: int) -> None:
                 raise
 
 
+_PARSERS = {
+    "application/pdf": "pdf",
+    "text/plain": "detection",
+    "text/html": "web_pages",
+    "application/vnd.openxmlformats-officedocument.wordprocessingml.document": "docx",
+    "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet": "xlsx",
+    "application/vnd.openxmlformats-officedocument.presentationml.presentation": "pptx",
+    "application/vnd.oasis.opendocument.text": "odt",
+    "application/rtf": "rtf",
+    "application/epub+zip": "epub",
+    "message/rfc822": "attachments",
+    "application/mbox": "attachments",
+}
+"""The module of each media type's parser: its function `text` takes the document's bytes."""
+
+
 def _load_parser(media_type: str) -> Callable[[bytes], str]:
     """Return the parser of a media type, with its own imports alone."""
-    if media_type == "application/pdf":
-        from afterword_documents import pdf  # noqa: PLC0415
-
-        return pdf.text
-    if media_type == "text/html":
-        from afterword_documents import web_pages  # noqa: PLC0415
-
-        return lambda content: web_pages.text(content.decode())
-    from afterword_documents import docx  # noqa: PLC0415
-
-    return docx.text
+    module = importlib.import_module(f"afterword_documents.{_PARSERS[media_type]}")
+    return cast("Callable[[bytes], str]", module.text)
 
 
 def _check(text: str) -> str:

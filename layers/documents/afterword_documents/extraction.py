@@ -16,6 +16,7 @@ from math import ceil
 from afterword.errors import UnavailableError
 from afterword.files import media_types
 from afterword.generations import FailedError, Reason
+from afterword_documents import encodings
 from afterword_documents.verdicts import (
     MAX_CHARACTERS,
     MAX_PAGES,
@@ -27,7 +28,6 @@ MAX_PARALLEL = 2
 """Documents in parallel, so that a slow one does not block all others."""
 MEMORY_BYTES = 160 * 1024 * 1024
 """Address space of each parsing process. MAX_PARALLEL of them and the worker fit into 512 MB."""
-_PARSED = frozenset({media_types.PDF, media_types.DOCX, media_types.HTML})
 
 _slots = threading.BoundedSemaphore(MAX_PARALLEL)
 
@@ -43,25 +43,31 @@ def extract(media_type: str, content: bytes, seconds: float) -> str:
         raise ValueError(media_type)
     if not content:
         raise FailedError(Reason.UNREADABLE_FILE, "The document is empty: send one with text.")
-    if media_type not in _PARSED:
-        return _check(_decode(content))
-    if media_type == media_types.HTML:
-        content = _decode(content).encode()
     ends = time.monotonic() + seconds
-    if not _slots.acquire(timeout=max(0.0, seconds / 2)):
+    if media_type not in media_types.TEXTS:
+        return _parse(media_type, content, ends)
+    label = encodings.declared(content) if media_type in _DECLARING else ""
+    text = encodings.decode_known(content, label)
+    if text is None:
+        text = _parse(media_types.TEXT, content, ends)
+    if media_type == media_types.HTML:
+        return _parse(media_type, text.encode(), ends)
+    return _check(text)
+
+
+_DECLARING = frozenset({media_types.HTML, media_types.TEXT})
+"""Types of texts that may declare their encodings: pages, and XML."""
+
+
+def _parse(media_type: str, content: bytes, ends: float) -> str:
+    """Return the text that the process's parser of a media type makes of bytes."""
+    if not _slots.acquire(timeout=max(0.0, (ends - time.monotonic()) / 2)):
         raise UnavailableError("Other documents took all the time there is for reading documents.")
     try:
         answer = _answer(media_type, content, ends)
     finally:
         _slots.release()
     return _parse_answer(answer)
-
-
-def _decode(content: bytes) -> str:
-    text = media_types.decode_text(content)
-    if text is None:
-        raise FailedError(Reason.UNREADABLE_FILE, _SENTENCES[Verdict.DAMAGED])
-    return text
 
 
 def _check(text: str) -> str:
@@ -93,13 +99,18 @@ _SENTENCES = {
         " send the part that matters."
     ),
     Verdict.TOO_MANY_PAGES: (
-        f"The document has more than {MAX_PAGES:,} pages: send those that matter."
+        f"The document has more than {MAX_PAGES:,} pages, sheets or mails: send those that matter."
     ),
     Verdict.UNPACKS_TOO_BIG: (
         f"The document unpacks to more than {MAX_UNPACKED_BYTES // 1_000_000} MB:"
         " send a copy without its pictures, or as plain text."
     ),
     Verdict.NEEDS_PASSWORD: "The document asks for a password: send a copy without one.",
+    Verdict.UNREADABLE_FONTS: (
+        "The document's fonts do not say which characters they show: send the document that it"
+        " was made from, or a copy with its text recognised."
+    ),
+    Verdict.UNKNOWN_ENCODING: "The text's encoding cannot be told: save it as UTF-8.",
     Verdict.DAMAGED: "The document is damaged: open it, save it anew, and send that copy.",
     Verdict.TOO_COMPLEX: (
         "The document is damaged, or too complex to be read: send it as plain text."

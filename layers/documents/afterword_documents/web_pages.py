@@ -1,13 +1,16 @@
 """The text of an HTML page, parsed as a stream, without a tree."""
 
+import re
+from collections.abc import Set as AbstractSet
 from html.parser import HTMLParser
+from typing import override
 
 from afterword_documents.lines import Kind, Lines, Part
 
 _PARTS = {"table": Part.TABLE, "tr": Part.ROW, "td": Part.CELL, "th": Part.CELL}
 _HEADINGS = {f"h{level}": level for level in range(1, 7)} | {"title": 1}
 _LISTS = {"ul", "ol", "menu"}
-_SKIPPED = {"script", "style", "template", "svg"}
+_SKIPPED = {"script", "style", "template"}
 _BLOCKS = {
     *_PARTS,
     *_HEADINGS,
@@ -17,19 +20,53 @@ _BLOCKS = {
     *("header", "hr", "html", "legend", "li", "main", "nav", "option", "p", "pre", "section"),
     "summary",
 }
+_INLINE = {
+    *("a", "abbr", "b", "bdi", "bdo", "button", "cite", "code", "data", "del", "dfn", "em", "i"),
+    *("ins", "kbd", "label", "mark", "noscript", "output", "picture", "q", "ruby", "s", "samp"),
+    *("select", "small", "span", "strong", "sub", "sup", "time", "tbody", "tfoot", "thead", "u"),
+    "var",
+}
+_VOID = {"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "wbr"}
+_FOREIGN = {"svg", "annotation", "annotation-xml"}
+"""Pictures, and what a formula has for other programs. Their texts are not read."""
+_INTEGRATION_POINTS = {"foreignobject", "desc", "title", "annotation-xml"}
+"""Elements of foreign content that may have HTML in them."""
+_BREAKOUT = {
+    *("b", "big", "blockquote", "body", "br", "center", "code", "dd", "div", "dl", "dt", "em"),
+    *("embed", "h1", "h2", "h3", "h4", "h5", "h6", "head", "hr", "i", "img", "li", "listing"),
+    *("menu", "meta", "nobr", "ol", "p", "pre", "ruby", "s", "small", "span", "strong", "strike"),
+    *("sub", "sup", "table", "tt", "u", "ul", "var"),
+}
+"""Start tags that end foreign content (https://html.spec.whatwg.org/#parsing-main-inforeign)."""
+_MAX_FOREIGN = 100
+"""Open elements of foreign content that are kept."""
+_HEADERS = re.compile(r"\AHTTP/\d[^\n]{0,1000}\n(?:[^\r\n][^\n]{0,8000}\n){0,100}\r?\n")
+"""The headers of a page that was saved with them."""
+_EAST_ASIAN = re.compile(
+    r"[\u3005\u3040-\u30ff\u3400-\u9fff\uac00-\ud7a3\uf900-\ufaff\U00020000-\U0003ffff]"
+)
 
 
-def text(page: str) -> str:
-    """Return the visible text of a page; raise VerdictError for a text that is too long."""
-    reader = _Reader()
-    reader.feed(page)
+def text(content: bytes) -> str:
+    """Return the visible text of a page in UTF-8; raise VerdictError for a text too long."""
+    return page_text(content.decode())
+
+
+def page_text(page: str, *, titled: bool = True) -> str:
+    """Return the visible text of a page, with its title if `titled`.
+
+    Raises VerdictError for a text that is too long.
+    """
+    reader = _Reader(set() if titled else {"title"})
+    reader.feed(_HEADERS.sub("", page, count=1))
     reader.close()
     return reader.text()
 
 
 class _Reader(HTMLParser):
-    def __init__(self) -> None:
+    def __init__(self, skipped: AbstractSet[str] = frozenset()) -> None:
         super().__init__(convert_charrefs=True)
+        self._skipped_tags = _SKIPPED | skipped
         self._lines = Lines()
         self._text: list[str] = []
         self._mark = ""
@@ -37,6 +74,8 @@ class _Reader(HTMLParser):
             int | None
         ] = []  # the last number of each open list; None without numbers
         self._skipped: list[str] = []
+        self._foreign: list[str] = []
+        self._ruby = _Ruby()
         self._preformatted = 0
 
     def text(self) -> str:
@@ -44,8 +83,27 @@ class _Reader(HTMLParser):
         self._end_line()
         return self._lines.text()
 
+    @override
+    def set_cdata_mode(self, elem: str, **options: bool) -> None:
+        """Read on as text up to the end of an element such as a script, but in no picture."""
+        if not self._foreign:
+            super().set_cdata_mode(elem, **options)
+
+    @override
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.handle_starttag(tag, attrs)
+        if self._foreign or tag in _FOREIGN:  # elsewhere the slash means nothing
+            self.handle_endtag(tag)
+
+    @override
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        if tag in _SKIPPED:
+        if self._foreign and self._breaks_out(tag, attrs):
+            self._foreign.clear()
+        if self._foreign or (tag in _FOREIGN and not self._skipped):
+            if tag not in _VOID and len(self._foreign) < _MAX_FOREIGN:
+                self._foreign.append(tag)
+            return
+        if tag in self._skipped_tags:
             self._skipped.append(tag)
         if self._skipped:
             return
@@ -53,9 +111,29 @@ class _Reader(HTMLParser):
             self._text.append("\n")
         elif tag == "img":
             self._text.append(f" {dict(attrs).get('alt') or ''} ")
+        elif tag in _RUBY:
+            self._ruby.start(tag, self._text)
         elif tag in _BLOCKS:
             self._end_line()
             self._begin_block(tag)
+
+    def _breaks_out(self, tag: str, attrs: list[tuple[str, str | None]]) -> bool:
+        """Whether a start tag ends foreign content, whose own ends are missing."""
+        if not _INTEGRATION_POINTS.isdisjoint(self._foreign):
+            return False
+        with_font = tag == "font" and any(name in {"color", "face", "size"} for name, _ in attrs)
+        return tag in _BREAKOUT or with_font
+
+    def _end_foreign(self, tag: str) -> bool:
+        """Take an end tag in foreign content; return whether the tag is left to be taken."""
+        if tag in self._foreign:
+            while self._foreign.pop() != tag:
+                pass
+            return False
+        if tag not in _BLOCKS | _INLINE:
+            return False
+        self._foreign.clear()  # the end of an element that the content is in
+        return True
 
     def _begin_block(self, tag: str) -> None:
         if tag in _PARTS:
@@ -76,11 +154,16 @@ class _Reader(HTMLParser):
             self._lists[-1] = number = number + 1
         self._mark = f"{indent}- " if number is None else f"{indent}{number}. "
 
+    @override
     def handle_endtag(self, tag: str) -> None:
+        if self._foreign and not self._end_foreign(tag):
+            return
         if self._skipped:
             if tag == self._skipped[-1]:
                 self._skipped.pop()
             return
+        if tag in _RUBY:
+            self._ruby.end(tag, self._text)
         if tag not in _BLOCKS:
             return
         self._end_line()
@@ -93,13 +176,15 @@ class _Reader(HTMLParser):
         if tag in _HEADINGS or tag == "li":
             self._mark = ""
 
+    @override
     def handle_data(self, data: str) -> None:
-        if self._skipped:
+        if self._skipped or self._foreign or self._ruby.takes(data):
             return
         # A line end is a space, but for those of <br>.
         self._text.append(data if self._preformatted else data.replace("\n", " "))
 
     def _end_line(self) -> None:
+        self._ruby.end("ruby", self._text)
         text = "".join(self._text)
         self._text.clear()
         if not self._preformatted:
@@ -109,3 +194,49 @@ class _Reader(HTMLParser):
             is_item = bool(self._mark) and not self._mark.startswith("#")
             self._lines.add(self._mark + text, Kind.ITEM if is_item else Kind.PARAGRAPH)
             self._mark = ""
+
+
+_RUBY = {"ruby", "rb", "rt", "rtc", "rp"}
+
+
+class _Ruby:
+    """The open ruby: readings above characters are dropped, as these say them already.
+
+    An annotation of other words stands in parentheses after them.
+    """
+
+    def __init__(self) -> None:
+        self._base: int | None = None
+        self._tag = ""
+        self._reading: list[str] = []
+
+    def start(self, tag: str, text: list[str]) -> None:
+        """Take the start of a ruby, or of a part of one, which ends the part before."""
+        if tag == "ruby":
+            self.end(tag, text)
+            self._base = len(text)
+        elif self._base is not None:
+            self._end_part(text)
+            self._tag = tag if tag != "rb" else ""
+
+    def takes(self, data: str) -> bool:
+        """Whether a text belongs to a reading."""
+        if self._tag:
+            self._reading.append(data)
+        return bool(self._tag)
+
+    def end(self, tag: str, text: list[str]) -> None:
+        """Take the end of a ruby, or of a part of one."""
+        self._end_part(text)
+        if tag == "ruby":
+            self._base = None
+
+    def _end_part(self, text: list[str]) -> None:
+        if self._base is None or not self._tag:
+            return
+        reading = " ".join("".join(self._reading).split())
+        base = "".join(text[self._base :])
+        if self._tag != "rp" and reading and not _EAST_ASIAN.search(base):
+            text.append(f" ({reading})")
+        self._tag = ""
+        self._reading.clear()

@@ -25,6 +25,7 @@ from local.places import read
 ROOT = Path(__file__).parents[3]
 START_SECONDS = 240.0  # a first start builds
 FINISH_SECONDS = 240.0
+SETTINGS = {"AFTERWORD_MODEL_PROVIDER": "demo", "AFTERWORD_MODEL_CHECK": "0"}
 STOP_SECONDS = 180.0  # each process of a function leaves 17 MB of small files to remove
 
 type Json = dict[str, Any]
@@ -256,14 +257,17 @@ def refused(command: Sequence[str], **settings: str) -> str:
 
 @contextmanager
 def running(folder: Path, **settings: str) -> Iterator[Dev]:
-    """Run a stack on a free port, with the demo model unless the settings have another."""
+    """Run a stack on a free port, with the demo model unless the settings have another.
+
+    The model is not checked at the start unless they say so: tests want its time.
+    """
     port = free_port()
     path = folder / f"dev-{port}.out"
     with path.open("w") as output:
         process = subprocess.Popen(  # noqa: S603 - our own command
             command(port),
             cwd=ROOT,
-            env=environment(**{"AFTERWORD_MODEL_PROVIDER": "demo", **settings}),
+            env=environment(**{**SETTINGS, **settings}),
             stdout=output,
             stderr=subprocess.STDOUT,
             text=True,

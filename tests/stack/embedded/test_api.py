@@ -1,5 +1,8 @@
 """The API as its clients see it."""
 
+import gzip
+import json
+import zlib
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx
@@ -84,6 +87,49 @@ def test_a_bad_body_is_refused(
     assert answer.status_code == status
     assert answer.json()["message"]
     assert stored(dev, tenant).keys() == before
+
+
+@pytest.mark.parametrize("content_type", ["application/json", "application/octet-stream", None])
+def test_a_body_with_gzip_is_read(tenant: Tenant, content_type: str | None) -> None:
+    """A mail that is packed with gzip is answered like any other, whatever its type is called."""
+    mail = {**QUESTION, "template": "Thank you."}
+    headers = {"content-encoding": "gzip"}
+    if content_type:
+        headers["content-type"] = content_type
+    content = gzip.compress(json.dumps(mail).encode())
+    answer = tenant.request("POST", tenant.mails, content=content, headers=headers)
+    assert answer.status_code == 200, answer.text
+    assert tenant.finish(answer.json()["process_cuid"])["response"] == "Thank you."
+
+
+@pytest.mark.parametrize(
+    ("coding", "content", "status"),
+    [
+        pytest.param("gzip", gzip.compress(b"x" * 7_000_000), 413, id="bomb"),
+        pytest.param("gzip", b"{}", 415, id="not packed"),
+        pytest.param("deflate", zlib.compress(b"{}"), 415, id="deflate"),
+        pytest.param("br", b"\x0b\x02\x80{}\x03", 415, id="br"),
+    ],
+)
+def test_other_codings_are_refused(
+    tenant: Tenant, coding: str, content: bytes, status: int
+) -> None:
+    """A coding that is not taken is 415 with those that are, and a bomb is 413."""
+    headers = {"content-type": "application/json", "content-encoding": coding}
+    answer = tenant.request("POST", tenant.mails, content=content, headers=headers)
+    assert (answer.status_code, answer.json()["statusCode"]) == (status, status)
+    if status == 415:
+        assert answer.headers["accept-encoding"] == "gzip, identity"
+        assert answer.json()["message"].startswith("Content-Encoding: must be ")
+
+
+def test_a_byte_order_mark_is_left_out(tenant: Tenant) -> None:
+    """JSON that a Windows program has saved is read, in UTF-8 and in UTF-16."""
+    mail = json.dumps({**QUESTION, "template": "Thank you."})
+    for content in (mail.encode("utf-8-sig"), mail.encode("utf-16")):
+        headers = {"content-type": "application/json"}
+        answer = tenant.request("POST", tenant.mails, content=content, headers=headers)
+        assert answer.status_code == 200, answer.text
 
 
 def test_a_body_without_a_type_is_read(tenant: Tenant) -> None:

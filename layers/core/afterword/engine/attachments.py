@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from afterword.errors import UnavailableError
-from afterword.files.media_types import IMAGES
+from afterword.files.media_types import IMAGES, TEXTS
 from afterword.generations import FailedError, Reason
 from afterword.models import Attachment, ModelUnavailableError
 
@@ -55,19 +55,29 @@ def prepare_files(
     attached: list[Attachment] = []
     room = MAX_DOCUMENTS
     for file in files:
-        if file.media_type in IMAGES:
-            if not any(step.accepts_images for step in steps):
-                raise FailedError(
-                    Reason.IMAGE_NOT_ACCEPTED,
-                    f"{file.input}: the file is an image, and no step of the flow accepts images.",
-                )
-        elif file.media_type in documents and room:
+        if file.media_type in IMAGES and not any(step.accepts_images for step in steps):
+            raise FailedError(
+                Reason.IMAGE_NOT_ACCEPTED,
+                f"{file.input}: the file is an image, and no step of the flow accepts images.",
+            )
+        content = read(file)
+        if file.media_type not in IMAGES:
+            if not (file.media_type in documents and room and _is_readable(file, content)):
+                texts.append((file.input, _text(file, content, deadline)))
+                continue
             room -= 1
-        else:
-            texts.append((file.input, _text(file, read(file), deadline)))
-            continue
-        attached.append(Attachment(media_type=file.media_type, content=read(file)))
+        attached.append(Attachment(media_type=file.media_type, content=content))
     return PreparedFiles(tuple(texts), tuple(attached))
+
+
+def _is_readable(file: "StoredFile", content: bytes) -> bool:
+    """Whether a model reads a file as it is: texts in UTF-8, other documents by their own rules."""
+    if file.media_type in TEXTS:
+        try:
+            content.decode()
+        except UnicodeDecodeError:
+            return False
+    return True
 
 
 def _text(file: "StoredFile", content: bytes, deadline: "Deadline") -> str:

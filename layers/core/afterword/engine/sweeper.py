@@ -16,7 +16,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from afterword import clock
 from afterword.engine.agenda import Agenda
-from afterword.generations import Reason, Status
+from afterword.generations import Reason, Status, explain_deadline
 from afterword.generations.ends import DUE_SHARDS, STALLED_AFTER
 from afterword.runtime import telemetry
 
@@ -287,7 +287,7 @@ class Sweeper:
         return Repair.WAITING if done else Repair.CHANGED
 
     def _fail(self, stalled: "Stalled", _now: "datetime") -> Repair:
-        message = "It was not finished before its deadline."
+        message = explain_deadline(stalled.setback)
         status = self._outbox.fail_unclaimed(stalled.tenant, stalled.id, Reason.DEADLINE, message)
         return Repair.FAILED if status is Status.FAILED else Repair.CHANGED
 

@@ -7,11 +7,12 @@ PDF is a PDF, whose fault the worker finds.
 import csv
 import json
 import re
-from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE
-from collections.abc import Iterator
 from itertools import islice
-from struct import Struct
 from typing import Never
+
+from afterword.files import mails, signatures
+from afterword.files.archives import Archive
+from afterword.files.encodings import view_text
 
 TEXT = "text/plain"
 MARKDOWN = "text/markdown"
@@ -20,6 +21,13 @@ JSON = "application/json"
 HTML = "text/html"
 PDF = "application/pdf"
 DOCX = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
+XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+PPTX = "application/vnd.openxmlformats-officedocument.presentationml.presentation"
+ODT = "application/vnd.oasis.opendocument.text"
+RTF = "application/rtf"
+EPUB = "application/epub+zip"
+EML = "message/rfc822"
+MBOX = "application/mbox"
 PNG = "image/png"
 JPEG = "image/jpeg"
 GIF = "image/gif"
@@ -30,78 +38,110 @@ UNKNOWN = "application/octet-stream"
 """All other files."""
 
 TEXTS = frozenset({TEXT, MARKDOWN, CSV, JSON, HTML})
-DOCUMENTS = TEXTS | {PDF, DOCX}
+DOCUMENTS = TEXTS | {PDF, DOCX, XLSX, PPTX, ODT, RTF, EPUB, EML, MBOX}
 IMAGES = frozenset({PNG, JPEG, GIF, WEBP})
+NAMES = "text, Markdown, HTML, PDF, DOCX, XLSX, PPTX, ODT, RTF, EPUB, mails (EML, MBOX), CSV, JSON"
+"""The types of DOCUMENTS, for messages."""
 
 
 def detect(content: bytes) -> str:
     """Return the media type of a file, one of those above."""
     if not content:
         return EMPTY
-    for magic, media_type in _MAGIC:
-        if content.startswith(magic):
-            return media_type
-    if content.startswith(b"RIFF") and content[8:12] == b"WEBP":
-        return WEBP
-    if content.startswith(b"PK\x03\x04"):
-        return DOCX if set(_zip_names(content)) >= _DOCX_PARTS else UNKNOWN
-    text = decode_text(content)
+    known = _marked_type(content)
+    if known is not None:
+        return known
+    text = None if _is_late_pdf(content) else view_text(content)
     if text is not None:
         return _text_type(text)
-    # Readers of PDF accept other bytes before the mark; a text with the mark is a text.
     return PDF if b"%PDF-" in content[:_PDF_START] else UNKNOWN
 
 
-def decode_text(content: bytes) -> str | None:
-    """Return a text's characters, without the byte order mark; None for bytes of no text.
+def _marked_type(content: bytes) -> str | None:
+    """Return the type of a file that its first bytes tell; None for texts and unknown files."""
+    for magic, media_type in _MAGIC:
+        if re.match(magic, content):
+            return media_type
+    for is_of_type, media_type in _MAILS:
+        if is_of_type(content):
+            return media_type
+    if content.startswith(b"PK\x03\x04"):
+        return _zipped_type(Archive(content))
+    is_other = content.startswith(_COMPOUND) or signatures.find(content) is not None
+    return UNKNOWN if is_other else None
 
-    Text is UTF-8, or UTF-16 with a byte order mark. Its only control characters are tabs, line ends
-    and form feeds.
+
+def _is_late_pdf(content: bytes) -> bool:
+    """Whether other bytes stand before the mark of a PDF, as its readers accept.
+
+    A text with the mark is a text.
     """
-    encoding = "utf-16" if content.startswith((BOM_UTF16_LE, BOM_UTF16_BE)) else "utf-8"
-    try:
-        text = content.removeprefix(BOM_UTF8).decode(encoding)
-    except UnicodeDecodeError:
-        return None
-    if encoding == "utf-16":
-        content = text.encode()
-    return None if content.translate(None, _NOT_CONTROLS) else text
+    start = content[:_PDF_START]
+    if b"%PDF-" not in start:
+        return False
+    return b"\0" in content or (b"\n%PDF-" in start and b"endobj" in content)
+
+
+def is_csv(text: str) -> bool:
+    """Whether a text's first rows are those of a CSV."""
+    return _is_csv(text[:_SAMPLE], cut=len(text) > _SAMPLE)
 
 
 _MAGIC = (
-    (b"%PDF-", PDF),
-    (b"\x89PNG\r\n\x1a\n", PNG),
-    (b"\xff\xd8\xff", JPEG),
-    (b"GIF87a", GIF),
-    (b"GIF89a", GIF),
+    (rb"%PDF-", PDF),
+    (rb"\x89PNG\r\n\x1a\n", PNG),
+    (rb"\xff\xd8\xff", JPEG),
+    (rb"GIF8[79]a", GIF),
+    (rb"(?:\xef\xbb\xbf)?\s{0,16}\{\\rtf", RTF),
+    (rb"(?s)RIFF....WEBP", WEBP),
 )
+_MAILS = ((mails.is_mailbox, MBOX), (mails.is_mail, EML))
 _PDF_START = 1_024
-_NOT_CONTROLS = b"\t\n\f\r" + bytes(range(32, 256))
+_COMPOUND = b"\xd0\xcf\x11\xe0"  # old Office files, and new ones with a password
 
-# --- zip archives: names alone, nothing is unpacked -----------------------------------------------
+# --- zip archives: the content types of OOXML, whatever its parts are called ----------------------
 
-_DOCX_PARTS = {b"[Content_Types].xml", b"word/document.xml"}
-_MAX_PARTS = 10_000
-"""Names that are read; Word's documents have tens."""
-_END = Struct("<4s4xHHIIH")
-_ENTRY = Struct("<4s24xHHH12x")
+_MAX_TYPES = 1_000_000
+"""Bytes of the list of content types that are read."""
+_CONTENT_TYPE = r"""\bContentType\s*=\s*["']\s*([^"']{1,150}\.main\+xml)\s*["']"""
+_OFFICE_TYPES = {
+    "wordprocessingml": DOCX,
+    "ms-word": DOCX,
+    "spreadsheetml": XLSX,
+    "ms-excel": XLSX,
+    "presentationml": PPTX,
+    "ms-powerpoint": PPTX,
+}
+"""Words in the content types of main parts. Templates and files with macros have the same parts."""
+_OFFICE_PARTS = (
+    ("word/document.xml", DOCX),
+    ("xl/workbook.xml", XLSX),
+    ("ppt/presentation.xml", PPTX),
+)
+"""Usual names of main parts, for archives whose list of content types lacks them."""
 
 
-def _zip_names(content: bytes) -> Iterator[bytes]:
-    """Return the names in a zip archive's directory, up to its first fault."""
-    end = content.rfind(b"PK\x05\x06", max(0, len(content) - _END.size - 65_535))
-    if end < 0 or end + _END.size > len(content):
-        return
-    _, _, count, _, at, _ = _END.unpack_from(content, end)
-    for _ in range(min(count, _MAX_PARTS)):
-        if at + _ENTRY.size > end:
-            return
-        mark, name, extra, comment = _ENTRY.unpack_from(content, at)
-        if mark != b"PK\x01\x02":
-            return
-        at += _ENTRY.size
-        yield content[at : at + name]
-        at += name + extra + comment
+_OTHER_TYPES = {
+    ODT: ODT,
+    f"{ODT}-template": ODT,
+    EPUB: EPUB,
+}
+"""Types of packages by what their part `mimetype` says."""
+_MAX_NAME = 100
+
+
+def _zipped_type(archive: Archive) -> str:
+    named = archive.start("mimetype", _MAX_NAME).decode("ascii", "replace").strip()
+    if named in _OTHER_TYPES:
+        return _OTHER_TYPES[named]
+    if "[content_types].xml" not in archive:
+        return UNKNOWN
+    types = view_text(archive.start("[content_types].xml", _MAX_TYPES)) or ""
+    for found in re.finditer(_CONTENT_TYPE, types, re.IGNORECASE):
+        for word, media_type in _OFFICE_TYPES.items():
+            if word in found[1].lower():
+                return media_type
+    return next((media_type for part, media_type in _OFFICE_PARTS if part in archive), UNKNOWN)
 
 
 # --- texts: JSON, HTML, CSV, Markdown, or just text -----------------------------------------------
@@ -150,19 +190,39 @@ def _refuse(name: str) -> Never:
 def _is_html(start: str, end: str) -> bool:
     """Whether a text begins as a page does, or begins and ends with tags.
 
-    Markdown may begin with a tag, but hardly ends with one.
+    Markdown may begin with a tag, but hardly ends with one. A server may write before a page that
+    is whole.
     """
-    start = re.sub(_BEFORE_HTML, "", start, count=1)
+    start = _after_prologue(start)
     if re.match(_PAGE, start):
         return True
-    return bool(re.match(_TAG, start)) and end.rstrip().endswith(">")
+    if re.match(_TAG, start) and end.rstrip().endswith(">"):
+        return True
+    page = re.search(_PAGE, start[:_MAX_BEFORE])
+    is_whole = re.search(_PAGE_END, end[-_MAX_AFTER:]) is not None
+    return page is not None and is_whole and "```" not in start[: page.start()]
 
 
-_BEFORE_HTML = r"\A\s*(?:<\?xml[^>]{0,200}\?>\s*)?(?:<!--(?s:.){0,2000}?-->\s*)?"
+def _after_prologue(start: str) -> str:
+    """Return a text after its comments, instructions, and the headers that it was saved with."""
+    for _ in range(_MAX_COMMENTS):
+        start = start.lstrip()
+        end = next((end for begin, end in _PROLOGUE if start.startswith(begin)), None)
+        found = re.search(end, start) if end else None
+        if found is None:
+            break
+        start = start[found.end() :]
+    return start
+
+
+_PROLOGUE = (("<!--", "-->"), ("<?", ">"), ("HTTP/", r"\r?\n\r?\n"))
+_MAX_COMMENTS, _MAX_BEFORE, _MAX_AFTER = 50, 8_192, 4_096
 _PAGE = r"(?i)<!doctype\s+html\b|<html[\s>]"
+_PAGE_END = r"(?i)</(?:html|body)\s*>"
 _TAG = (
-    r"(?i)<(?:head|title|meta|link|style|script|body|main|article|section|header|nav|div|p|h[1-6]|"
-    r"table|ul|ol|dl|blockquote|pre|span|a|b|i|strong|em|font|center|img|br)\b[^<>]{0,2000}>"
+    r"(?i)<(?:head|title|meta|link|style|script|body|main|article|section|header|footer|nav|aside|"
+    r"div|p|h[1-6]|table|tr|ul|ol|li|dl|blockquote|pre|span|a|b|i|u|strong|em|small|font|center|"
+    r"img|br|hr|form|figure|details|address|noscript)\b[^<>]{0,2000}>"
 )
 
 

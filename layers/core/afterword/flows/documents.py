@@ -11,6 +11,7 @@ from afterword.errors import TooLargeError, WrongFields
 from afterword.flows.flow import Flow
 from afterword.generations import is_id
 from afterword.knowledge import folder_id, tag_id
+from afterword.knowledge.ranking import RankingKind
 from afterword.tenants import NAME_RULE
 from afterword.tenants.registry import MAX_FLOW_BYTES
 
@@ -75,6 +76,20 @@ def field_name(path: Path) -> str:
     """Return a path as `steps[0].max_tokens`."""
     parts = [f"[{part}]" if isinstance(part, int) else f".{part}" for part in path]
     return "".join(parts).removeprefix(".")
+
+
+def list_ranking_problems(flow: Flow, *, by_meaning: bool) -> Iterator[tuple[str, str]]:
+    """Yield the fields of rankings that a deployment does not have, each with what to do."""
+    for number, step in enumerate(flow.steps):
+        if step.context is None or step.context.ranking is RankingKind.LEXICAL or by_meaning:
+            continue
+        yield (
+            f"steps[{number}].context.ranking",
+            (
+                "must be lexical, since the deployment has no embedding model: its owner sets the"
+                " stack's parameters EmbeddingProvider and EmbeddingModel."
+            ),
+        )
 
 
 def list_warnings(

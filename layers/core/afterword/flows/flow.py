@@ -11,6 +11,7 @@ from afterword.flows import inputs, schemas, templates
 from afterword.flows.inputs import Kind
 from afterword.generations import MAX_DEADLINE, MIN_DEADLINE, Output
 from afterword.knowledge import MAX_NAME as MAX_LABEL
+from afterword.knowledge.ranking import RankingKind
 from afterword.tenants import NAME_RULE
 
 MAX_STEPS = 20
@@ -36,6 +37,8 @@ class Context(BaseModel):
     - `question` is a template, with `{{name}}` as in a prompt; without it, all texts of the caller.
     - With `required` the model is told to admit when the passages give no answer.
     - `otherwise` is the step's result without any fitting passage; no model is called then.
+    - `ranking` is by the words of question and passages, by their meaning, or by both; the last two
+      need a deployment with an embedding model.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
@@ -44,6 +47,7 @@ class Context(BaseModel):
     tags: Annotated[tuple[_Label, ...], Field(max_length=100)] = ()
     passages: Annotated[int, Field(ge=1, le=MAX_PASSAGES)] = 5
     question: Annotated[str, Field(min_length=1, max_length=10_000)] | None = None
+    ranking: RankingKind = RankingKind.LEXICAL
     required: bool = True
     otherwise: Annotated[str, Field(min_length=1, max_length=10_000)] | None = None
 

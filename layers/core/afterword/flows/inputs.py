@@ -14,6 +14,7 @@ from typing import cast
 
 from afterword.errors import UnprocessableError, WrongFields
 from afterword.files import SubmittedFile, Upload, media_types
+from afterword.files.signatures import describe
 from afterword.generations import Values
 from afterword.runtime.stored import read_fields
 
@@ -24,7 +25,7 @@ MAX_FILE_BYTES = 4_500_000
 """Bytes of a file by default: Bedrock's maximum, which still fits into a request."""
 MAX_FILES = 20
 MAX_DIGITS = 100
-FILE_TYPES = "text, Markdown, CSV, JSON, HTML, PDF, DOCX, PNG, JPEG, GIF, WebP"
+FILE_TYPES = f"{media_types.NAMES}, PNG, JPEG, GIF, WebP"
 _NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]{1,3})?")
 _MAX_NUMBER = 1e308
 """The bound of all numbers; larger ones may be infinite as a float."""
@@ -165,8 +166,11 @@ def _read_file(each: Input, value: str | Upload) -> SubmittedFile:
             f"must be a file of at most {each.max_bytes} bytes, not {len(value.content)}.",
         )
     media_type = media_types.detect(value.content)
-    if media_type == media_types.UNKNOWN:
-        raise UnprocessableError(each.name, f"must be a file of one of these types: {FILE_TYPES}.")
+    if media_type not in media_types.DOCUMENTS | media_types.IMAGES:
+        raise UnprocessableError(
+            each.name,
+            f"must be a file of one of these types: {FILE_TYPES}; not {describe(value.content)}.",
+        )
     return SubmittedFile(
         input=each.name, name=value.name, media_type=media_type, content=value.content
     )

@@ -4,14 +4,14 @@ import json
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from afterword.flows import schemas
+from afterword.flows import answers, schemas
+from afterword.flows.answers import NoValueError, UnusableError
 from afterword.flows.classes import classes_schema, finish_choice
-from afterword.flows.placeholders import UnfilledError
 from afterword.generations import FailedError, Output, Reason
 from afterword.models import LENGTH
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from afterword.flows.flow import Step
     from afterword.flows.placeholders import Template
@@ -44,70 +44,102 @@ def answer_schema(step: "Step", template: "Template | None") -> "Mapping[str, ob
 
 
 def finish_answer(answer: "Completion", step: "Step", template: "Template | None") -> "Completion":
-    """Return the finished text; raise FailedError for an unusable answer."""
-    if template is not None:
-        return _fill(answer, step, template)
-    if step.classes:
-        return _choose(answer, step)
-    if step.output is not Output.STRING:
-        text = json.dumps(_value(answer, step), ensure_ascii=False)
-        return replace(answer, text=text, output=step.output)
-    if not answer.text.strip():
-        raise FailedError(Reason.EMPTY_OUTPUT, "The model answered with no text.")
-    return answer
+    """Return the finished text; raise FailedError for an unusable answer.
 
-
-def _fill(answer: "Completion", step: "Step", template: "Template") -> "Completion":
+    The error is an UnusableError where another answer of the model may do.
+    """
     try:
-        return replace(answer, text=template.fill(answer.text))
-    except UnfilledError as error:
+        if template is not None:
+            return replace(answer, text=template.fill(_read(answer, step, template, _adopt_object)))
+        if step.classes:
+            return _choose(answer, step)
+        if step.output is not Output.STRING:
+            return replace(answer, text=_write(_value(answer, step), step), output=step.output)
+    except UnusableError as error:
         if answer.stop_reason != LENGTH:
             raise
-        raise _truncated(step, "the template was filled") from error
+        raise _truncated(step, template) from error
+    if answer.text.strip():
+        return answer
+    if answer.stop_reason == LENGTH:
+        raise _truncated(step, None)
+    raise FailedError(Reason.EMPTY_OUTPUT, "The model answered with no text.")
 
 
 def _choose(answer: "Completion", step: "Step") -> "Completion":
-    choice = finish_choice(_parse(answer, step), answer, step.classes)
+    value = _read(answer, step, None, _adopt_object)
+    choice = finish_choice(value, answer, step.classes)
     if choice is None:
-        raise _invalid(step)
+        fault = schemas.read_schema(classes_schema(step.classes)).find_fault(value)
+        raise _invalid(step, fault or "The answer is no choice of a class.")
     text = json.dumps(choice, ensure_ascii=False)
     return replace(answer, text=text, output=Output.JSON, tokens=())
 
 
 def _value(answer: "Completion", step: "Step") -> object:
     """Return the answer's JSON value, checked by the step's schema."""
-    value = _parse(answer, step)
     if step.output is Output.ARRAY:
-        match value:
-            case {"items": list(items), **more} if not more and _are_texts(items):
+        value = _read(answer, step, None, _adopt_texts)
+        match _fit(value, _ARRAY, "schema of an array", step):
+            case {"items": items}:
                 return items
-        raise _invalid(step)
-    if not _fits(value, step):
-        raise _invalid(step)
-    return value
+    schema = step.output_schema or {}
+    name = answers.name_of_array(schema)
+
+    def adopt(value: object) -> object | None:
+        return {name: value} if isinstance(value, list) and name else _adopt_object(value)
+
+    value = _read(answer, step, None, adopt)
+    return _fit(value, schema, f"output_schema of the flow's step {step.name}", step)
 
 
-def _parse(answer: "Completion", step: "Step") -> object:
+def _write(value: object, step: "Step") -> str:
+    try:
+        return json.dumps(value, ensure_ascii=False, allow_nan=False)
+    except ValueError as error:
+        raise _invalid(step, "The answer has a number that is too large.") from error
+
+
+def _read(
+    answer: "Completion",
+    step: "Step",
+    template: "Template | None",
+    adopt: "Callable[[object], object | None]",
+) -> object:
     """Return the answer's JSON value, which can be stored."""
     if len(answer.text) > MAX_ANSWER:
-        raise _invalid(step)
+        complaint = f"The answer has more than {MAX_ANSWER:,} characters."
+        raise _unreadable(step, template, complaint)
     try:
-        value: object = json.loads(answer.text, parse_constant=_refuse)
-        if not schemas.is_shallow(value):
-            raise _invalid(step)
-        json.dumps(value, ensure_ascii=False).encode()
-    except (ValueError, RecursionError) as error:
-        if answer.stop_reason == LENGTH:
-            raise _truncated(step, "it was complete") from error
-        raise _invalid(step) from None  # the error's message may repeat the output
-    return value
+        value = answers.read_value(answer.text, adopt, whole=answer.stop_reason == LENGTH)
+        return answers.make_storable(value)
+    except NoValueError as error:
+        raise _unreadable(step, template, str(error)) from error
 
 
-def _fits(value: object, step: "Step") -> bool:
-    """Whether a value fits the step's schema; raise FailedError where that cannot be told."""
-    field = f"output_schema of the flow's step {step.name}"
+def _adopt_object(value: object) -> object | None:
+    return value if isinstance(value, dict) else None
+
+
+def _adopt_texts(value: object) -> object | None:
+    """Return an object, also for a bare array of texts."""
+    if isinstance(value, list) and all(isinstance(each, str) for each in value):
+        return {"items": value}
+    return _adopt_object(value)
+
+
+def _fit(value: object, document: "Mapping[str, object]", field: str, step: "Step") -> object:
+    """Return a value that fits the schema, unfolded if it has to be.
+
+    Raises UnusableError for any other value, and FailedError where that cannot be told.
+    """
     try:
-        return schemas.read_schema(step.output_schema or {}).accepts(value)
+        schema = schemas.read_schema(document)
+        fault = schema.find_fault(value)
+        if fault is None:
+            return value
+        unfolded = answers.make_storable(answers.unfold(value, document, schema.follow))
+        fault_unfolded = schema.find_fault(unfolded)
     except (schemas.TooComplexError, RecursionError) as error:
         raise FailedError(
             Reason.INVALID_OUTPUT,
@@ -120,25 +152,29 @@ def _fits(value: object, step: "Step") -> bool:
             Reason.INVALID_OUTPUT,
             f"The {field} {error}: save the flow anew with such a schema.",
         ) from error
+    if fault_unfolded is None:
+        return unfolded
+    raise _invalid(step, fault)
 
 
-def _are_texts(items: list[object]) -> bool:
-    return all(isinstance(each, str) for each in items)
-
-
-def _invalid(step: "Step") -> FailedError:
+def _invalid(step: "Step", complaint: str) -> UnusableError:
     kind = "classification" if step.classes else step.output
-    return FailedError(
+    return UnusableError(
         Reason.INVALID_OUTPUT,
         f"The model's output is not the {kind} of the flow's step {step.name}.",
+        complaint,
     )
 
 
-def _refuse(name: str) -> None:
-    raise ValueError(name)
+def _unreadable(step: "Step", template: "Template | None", complaint: str) -> UnusableError:
+    if template is None:
+        return _invalid(step, complaint)
+    message = "The model's output for the template is not JSON."
+    return UnusableError(Reason.INVALID_RESPONSE, message, complaint)
 
 
-def _truncated(step: "Step", before: str) -> FailedError:
+def _truncated(step: "Step", template: "Template | None") -> FailedError:
+    before = "it was complete" if template is None else "the template was filled"
     return FailedError(
         Reason.OUTPUT_TRUNCATED,
         f"The model's output ended before {before}: raise max_tokens, {step.max_tokens} now, in the"

@@ -4,24 +4,20 @@ A placeholder is 1 to 200 characters between `[` and `]` on one line. White spac
 brackets inside are not allowed. Other text is unchanged. Equal placeholders have one value.
 """
 
-import json
 import re
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from afterword.errors import InvalidRequestError
-from afterword.generations import FailedError, Reason
+from afterword.flows.answers import UnusableError
+from afterword.generations import Reason
 
 _PLACEHOLDER = re.compile(r"\[([^\[\]\n\r]{1,200})\]")
 MAX_PLACEHOLDERS = 100
 MAX_OUTPUT = 2_000_000
-"""Characters of a model's output, and of the template that it fills."""
+"""Characters of a filled template."""
 _PROPERTY_LENGTH = 64  # Bedrock's maximum for the name of a tool's property
-
-
-class UnfilledError(FailedError):
-    """The model's output does not fill every placeholder."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +39,11 @@ class Template:
             "additionalProperties": False,
         }
 
-    def fill(self, output: str) -> str:
+    def fill(self, output: object) -> str:
         """Return the template with each placeholder replaced by its value in the model's output.
 
         The output is a JSON object after `schema`. Values are inserted in one pass, so that a
-        placeholder inside a value stays. Raises UnfilledError for another output, and for a value
+        placeholder inside a value stays. Raises UnusableError for another output, and for a value
         that is missing, blank, or the placeholder itself.
         """
         values = self._values(output)
@@ -58,40 +54,28 @@ class Template:
         for match in _PLACEHOLDER.finditer(self.text):
             size += len(by_placeholder.get(match[1], match[0])) - len(match[0])
             if size > MAX_OUTPUT:
-                raise UnfilledError(
-                    Reason.INVALID_RESPONSE,
-                    f"The template would be filled with more than {MAX_OUTPUT:,} characters.",
+                filled = f"The template would be filled with more than {MAX_OUTPUT:,} characters."
+                raise UnusableError(
+                    Reason.INVALID_RESPONSE, filled, f"{filled} Write shorter texts."
                 )
         return _PLACEHOLDER.sub(lambda match: by_placeholder.get(match[1], match[0]), self.text)
 
-    def _values(self, output: str) -> dict[str, str]:
-        if len(output) > MAX_OUTPUT:
-            raise UnfilledError(
+    def _values(self, output: object) -> dict[str, str]:
+        if not isinstance(output, dict):
+            raise UnusableError(
                 Reason.INVALID_RESPONSE,
-                f"The model's output has more than {MAX_OUTPUT:,} characters.",
-            )
-        try:
-            document = json.loads(output)
-        except (ValueError, RecursionError) as error:
-            raise UnfilledError(
-                Reason.INVALID_RESPONSE, "The model's output for the template is not JSON."
-            ) from error
-        if not isinstance(document, dict):
-            raise UnfilledError(
-                Reason.INVALID_RESPONSE, "The model's output for the template is no JSON object."
+                "The model's output for the template is no JSON object.",
+                "The answer is no JSON object.",
             )
         values: dict[str, str] = {}
         for name, placeholder in self.properties.items():
-            value = document.get(name)
+            value = output.get(name)
             text = value.strip() if isinstance(value, str) else ""
-            if not _is_unicode(text):
-                raise UnfilledError(
-                    Reason.INVALID_RESPONSE,
-                    f"The model's text for [{placeholder}] has half of a surrogate pair.",
-                )
             if not text or text == f"[{placeholder}]":
-                raise UnfilledError(
-                    Reason.EMPTY_PLACEHOLDER, f"The model left [{placeholder}] empty."
+                raise UnusableError(
+                    Reason.EMPTY_PLACEHOLDER,
+                    f"The model left [{placeholder}] empty.",
+                    f"At /{name}: there must be a text that is not empty.",
                 )
             values[name] = text
         return values
@@ -114,14 +98,6 @@ def parse_template(text: str) -> Template:
                 )
             properties[_name_property(placeholder, properties)] = placeholder
     return Template(text, properties)
-
-
-def _is_unicode(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _name_property(placeholder: str, taken: Mapping[str, str]) -> str:

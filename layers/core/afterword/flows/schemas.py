@@ -31,6 +31,8 @@ MAX_STEPS = 2_000_000
 """Steps of one check, about half a microsecond each."""
 MAX_NESTED_CHECKS = 150
 """Checks within each other, as by `$ref`; Python itself allows about a thousand calls."""
+MAX_FAULT = 500
+"""Characters of a fault's description."""
 
 _WORK_OF_A_STEP = 100
 
@@ -76,7 +78,20 @@ class Schema:
 
     def accepts(self, value: object) -> bool:
         """Whether a JSON value fits; raise TooComplexError beyond the budget."""
-        return _Check(self._root, self._patterns).fits(value, self._root)
+        return self.find_fault(value) is None
+
+    def find_fault(self, value: object) -> str | None:
+        """Return the first fault of a JSON value, None without one; raise like `accepts`.
+
+        The fault names the place and the broken rule in at most MAX_FAULT characters, and no values
+        of the answer.
+        """
+        check = _Check(self._root, self._patterns)
+        return None if check.fits(value, self._root) else check.describe_fault()
+
+    def follow(self, reference: str) -> object:
+        """Return the schema that a `$ref` of this one refers to."""
+        return _resolve(self._root, reference)
 
     def _check_parts(self) -> None:
         parts = list(_list_parts(self._root))
@@ -205,10 +220,24 @@ class _Check:
         self._patterns = patterns
         self._steps = MAX_STEPS
         self._nested = 0
+        self._path: list[str | int] = []
+        self._fault: tuple[tuple[str | int, ...], str, object] = ((), "", None)
+
+    def describe_fault(self) -> str:
+        """Describe the fault of a value that does not fit."""
+        path, name, argument = self._fault
+        pointer = "".join(f"/{str(each)[:_SHOWN]}" for each in path)[:_SHOWN_PATH]
+        place = f"At {pointer}" if path else "At the top"
+        if not name:
+            return f"{place}: the schema allows no such value."
+        rule = f"{json.dumps(name)}: {json.dumps(argument, ensure_ascii=False)[:_SHOWN_RULE]}"
+        return f"{place}: the value breaks the schema's {rule}."
 
     def fits(self, value: object, schema: _Schema) -> bool:
         """Whether a value fits a schema within the root."""
         if isinstance(schema, bool):
+            if not schema:
+                self._fault = (tuple(self._path), "", None)
             return schema
         self._spend(2 + len(schema))
         self._nested += 1
@@ -218,9 +247,18 @@ class _Check:
         for name, argument in schema.items():
             keyword = _KEYWORDS.get(name)
             if keyword is not None and not keyword(self, value, argument, schema):
+                if name not in _PASSED_ON:
+                    self._fault = (tuple(self._path), name, argument)
                 fits = False
                 break
         self._nested -= 1
+        return fits
+
+    def _fits_at(self, place: str | int, value: object, schema: object) -> bool:
+        """Whether a member or an element fits a schema."""
+        self._path.append(place)
+        fits = self.fits(value, cast("_Schema", schema))
+        self._path.pop()
         return fits
 
     def _spend(self, steps: int) -> None:
@@ -330,13 +368,14 @@ class _Check:
         if not isinstance(value, list):
             return True
         pairs = zip(value, cast("list[_Schema]", schemas), strict=False)
-        return all(self.fits(each, schema) for each, schema in pairs)
+        return all(self._fits_at(at, each, schema) for at, (each, schema) in enumerate(pairs))
 
     def check_items(self, value: object, schema: object, within: Mapping[str, object]) -> bool:
         if not isinstance(value, list):
             return True
         before = len(cast("list[object]", within.get("prefixItems", [])))
-        return all(self.fits(each, cast("_Schema", schema)) for each in value[before:])
+        elements = enumerate(value[before:], before)
+        return all(self._fits_at(at, each, schema) for at, each in elements)
 
     def check_contains(self, value: object, schema: object, within: Mapping[str, object]) -> bool:
         if not isinstance(value, list):
@@ -380,14 +419,16 @@ class _Check:
         schemas = cast("dict[str, _Schema]", by_name)
         self._spend(len(schemas) // 10)
         return all(
-            self.fits(value[name], schema) for name, schema in schemas.items() if name in value
+            self._fits_at(name, value[name], schema)
+            for name, schema in schemas.items()
+            if name in value
         )
 
     def check_pattern_properties(self, value: object, by_pattern: object, _: object) -> bool:
         if not isinstance(value, dict):
             return True
         return all(
-            self.fits(each, schema)
+            self._fits_at(name, each, schema)
             for pattern, schema in cast("dict[str, _Schema]", by_pattern).items()
             for name, each in value.items()
             if self._matches(pattern, name)
@@ -402,7 +443,7 @@ class _Check:
         patterns = cast("dict[str, object]", within.get("patternProperties", {}))
         self._spend(len(value) // 10)
         return all(
-            self.fits(each, cast("_Schema", schema))
+            self._fits_at(name, each, schema)
             for name, each in value.items()
             if name not in named and not any(self._matches(pattern, name) for pattern in patterns)
         )
@@ -410,7 +451,7 @@ class _Check:
     def check_property_names(self, value: object, schema: object, _: object) -> bool:
         if not isinstance(value, dict):
             return True
-        return all(self.fits(name, cast("_Schema", schema)) for name in value)
+        return all(self._fits_at(name, name, schema) for name in value)
 
 
 _KEYWORDS: "Mapping[str, Callable[[_Check, object, object, Mapping[str, object]], bool]]" = {
@@ -448,6 +489,23 @@ _KEYWORDS: "Mapping[str, Callable[[_Check, object, object, Mapping[str, object]]
     "if": _Check.check_if,
 }
 """The keywords that decide; all others are annotations."""
+_PASSED_ON = frozenset(
+    {
+        "$ref",
+        "additionalProperties",
+        "allOf",
+        "dependentSchemas",
+        "if",
+        "items",
+        "patternProperties",
+        "prefixItems",
+        "properties",
+        "propertyNames",
+    }
+)
+"""The keywords whose fault is that of one schema in them."""
+_SHOWN, _SHOWN_PATH, _SHOWN_RULE = 60, 150, 250
+"""Characters of a name, a path and a rule in the description of a fault."""
 
 
 def is_shallow(value: object, most: int = MAX_VALUE_DEPTH) -> bool:

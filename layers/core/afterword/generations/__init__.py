@@ -73,10 +73,12 @@ class Reason(StrEnum):
     TIMED_OUT = "timed_out"
     REFUSED_CONTENT = "refused_content"
     TOO_LONG = "too_long"
+    BLANK_PROMPT = "blank_prompt"
     INVALID_REQUEST = "invalid_request"
     INVALID_RESPONSE = "invalid_response"
     MODEL_NOT_FOUND = "model_not_found"
     MODEL_ACCESS_DENIED = "model_access_denied"
+    MODEL_QUOTA_EXCEEDED = "model_quota_exceeded"
     OUTPUT_TRUNCATED = "output_truncated"
     EMPTY_OUTPUT = "empty_output"
     EMPTY_PLACEHOLDER = "empty_placeholder"
@@ -115,6 +117,21 @@ class FailedError(AfterwordError):
         self.reason = reason
 
 
+def explain_deadline(setback: Setback | None) -> str:
+    """Return the message of a generation past its deadline, with the cause that held it up."""
+    late = "It was not finished before its deadline."
+    if setback is None:
+        return late
+    code = f" ({setback.code})" if setback.code else ""
+    return f"{late} {_HELD_UP.get(setback.reason, 'Its last attempt failed')}{code}."
+
+
+_HELD_UP: Mapping[SetbackReason, str] = {
+    SetbackReason.THROTTLED: "The model throttled the last attempt",
+    SetbackReason.UNAVAILABLE: "The model was unavailable at the last attempt",
+    SetbackReason.TIMED_OUT: "The model did not answer the last attempt in time",
+    SetbackReason.WORKER_LOST: "The worker of the last attempt was lost",
+}
 GONE = "Its text is gone from storage: submit the request again."
 """The explanation of a result that is lost, to its owner."""
 MAX_REFERENCE = 255
@@ -247,8 +264,10 @@ class AnswerToken:
 class Completion:
     """A finished text with its tokens. `model` is None where no model was called.
 
+    `estimated` says that the model's provider did not count all of the tokens.
     `sources` are the contents with passages in the prompt, the best first, each once. `tokens` are
-    those of an answer whose prompt asked for log probabilities, and are never stored.
+    those of an answer whose prompt asked for log probabilities, and are never stored. `answers` is
+    the number of the model's answers that its tokens are of: two after a repair question.
     """
 
     text: str
@@ -259,6 +278,8 @@ class Completion:
     output: Output = Output.STRING
     sources: tuple[Source, ...] = ()
     tokens: tuple[AnswerToken, ...] = ()
+    estimated: bool = False
+    answers: int = 1
 
 
 class FeedbackKind(StrEnum):
@@ -283,7 +304,8 @@ class Generation:
 
     A succeeded one has a `completion`, a failed one a `reason` and a `message`. `rating` is its
     reader's, from 1 to 3, `feedback` its reader's too, and `title` its owner's. `tokens_in` and
-    `tokens_out` are None while it is open, and where no model has answered. `gone` says that one of
+    `tokens_out` are None while it is open, and where no model has answered; `estimated` says that
+    a provider has not counted all of them. `gone` says that one of
     its texts, which was too big for its item, is gone from the bucket; a result that is gone leaves
     no completion. `classifies` says that a class was asked for. While it is open, `setback` is the
     last one, and `next_at` the time of the next try that it waits for.
@@ -308,6 +330,7 @@ class Generation:
     title: str | None = None
     tokens_in: int | None = None
     tokens_out: int | None = None
+    estimated: bool = False
     gone: bool = False
     classifies: bool = False
     feedback: Feedback | None = None

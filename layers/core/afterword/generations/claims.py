@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from afterword.errors import AfterwordError
-from afterword.generations import Completion, ContextFilter, EarlierTurn
+from afterword.generations import Completion, ContextFilter, EarlierTurn, Setback
 
 if TYPE_CHECKING:
     from afterword.files import StoredFile
@@ -23,24 +23,27 @@ class NotDueError(AfterwordError):
 
 @dataclass(frozen=True, slots=True)
 class TokenUsage:
-    """The tokens of one answer of a model. A flow of several steps has one for each."""
+    """The tokens of one step's answers of a model: one, and two after a repair question."""
 
     model: str
     tokens_in: int
     tokens_out: int
+    answers: int = 1
 
 
 @dataclass(slots=True)
 class ModelCall:
     """One call of a model by an attempt: its start, its end, and the tokens of its answer.
 
-    `until` is None while the attempt waits. `answer` is None without an answer.
+    `until` is None while the attempt waits. `answer` is None without an answer. `repairs` says that
+    it was a repair question.
     """
 
     model: str
     since: datetime
     until: datetime | None = None
     answer: TokenUsage | None = None
+    repairs: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +56,7 @@ class Claim:
     its place among the questions of its conversation. `calls` are this attempt's calls of models so
     far. `earlier` are the turns that its client has sent, None for those of its conversation.
     `gone` says that its inputs, or the results of steps, are gone from the bucket, and none of them
-    are here.
+    are here. `setback` is that of the attempt before; None without.
     """
 
     tenant: str
@@ -75,6 +78,7 @@ class Claim:
     notify: bool = False
     gone: bool = False
     earlier: tuple[EarlierTurn, ...] | None = None
+    setback: Setback | None = None
     calls: list[ModelCall] = field(default_factory=list, compare=False)
 
     @property

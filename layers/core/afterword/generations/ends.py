@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from afterword import clock
-from afterword.generations import Reason, Status
+from afterword.generations import Reason, Setback, Status
 from afterword.generations.claims import TokenUsage
 
 STALLED_AFTER = timedelta(minutes=2)
@@ -119,7 +119,7 @@ class Stalled:
     `lease_until` is the end of a running one's lease, past or not. `next_at` is the moment before
     which no attempt may begin, and None where none waits for one. `finished_at` is the time of its
     end, which is not dispatched, and None while it is open; `notify` says that the end has
-    receivers.
+    receivers. `setback` is its last one, None without.
     """
 
     tenant: str
@@ -133,6 +133,7 @@ class Stalled:
     next_at: datetime | None = None
     finished_at: datetime | None = None
     notify: bool = False
+    setback: Setback | None = None
 
     @property
     def key(self) -> DueKey:

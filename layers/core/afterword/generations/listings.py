@@ -43,6 +43,8 @@ SCANNED = 1_000
 """Generations that are read for a page of a filtered list."""
 BATCH = 100
 """The most items of one batch read."""
+NEWEST = ":"
+"""Comes after all orders, which begin with digits."""
 MAX_TURNS = 100
 """The newest questions of a conversation that are read: as many as one batch read can have."""
 
@@ -148,7 +150,7 @@ class Listings:
     ) -> Iterator[tuple[str, str]]:
         """Yield orders and keys of an index under a value, newest first."""
         first = _bound(search.since, "0")
-        last = min(_bound(search.before, ":"), search.after or ":")  # ":" comes after all digits
+        last = min(_bound(search.before, NEWEST), search.after or NEWEST)
         if first >= last:
             return
         condition = equals(name, text(value)) & between("list_order", text(first), text(last))
@@ -171,6 +173,28 @@ class Listings:
         found = self._read_all(keys, consistent=True)
         there = [found[key] for key in keys if is_there(found.get(key))]
         return _each(self._items.listed, there, _characters)[::-1]
+
+    def read_conversations(
+        self, tenant: str, flow: str, conversations: Sequence[str], limit: int
+    ) -> list[list[GenerationDetail]]:
+        """Return the newest `limit` questions of each conversation, oldest first.
+
+        The list has the conversations in their order, and ends early with big texts: after the one
+        with which they have PAGE_CHARACTERS. Takes a query of the index for each, and a batch read
+        for each BATCH of their questions. Both are eventually consistent.
+        """
+
+        def find(conversation: str) -> list[str]:
+            return self._find_questions(tenant, flow, conversation, NEWEST, limit)
+
+        with ThreadPoolExecutor(max_workers=READERS) as executor:
+            keys = list(executor.map(find, conversations))
+        found: dict[str, Item] = {}
+        for some in batched(chain.from_iterable(keys), BATCH, strict=False):
+            found |= self._read_all(list(some))
+        there = [[found[key] for key in some if is_there(found.get(key))] for some in keys]
+        read = _each(self._items.listed, list(chain.from_iterable(there)), _characters)
+        return _share_out(read, [len(some) for some in there])
 
     def list_questions(self, tenant: str, generation_id: str, flow: str | None) -> list[str]:
         """Return the ids of the questions of a question's conversation, newest first, up to it.
@@ -266,13 +290,27 @@ def _each[T](
     return done
 
 
+def _share_out(
+    read: Sequence[GenerationDetail], counts: Sequence[int]
+) -> list[list[GenerationDetail]]:
+    """Return the first conversations, by the counts of their questions, that were read whole.
+
+    The first one is there in any case.
+    """
+    shared: list[list[GenerationDetail]] = []
+    at = so_many = 0
+    for count in counts:
+        if shared and (at + count > len(read) or so_many > PAGE_CHARACTERS):
+            break
+        questions = read[at : at + count]
+        shared.append(list(reversed(questions)))
+        so_many += sum(map(_characters, questions))
+        at += count
+    return shared
+
+
 def _in_bucket(item: Item) -> bool:
     return any(f"{name}_key" in item for name in ("request", "external", "text"))
-
-
-def count_characters(listed: Sequence[GenerationDetail]) -> int:
-    """Return the characters of generations that a response may have."""
-    return sum(map(_characters, listed))
 
 
 def _characters(listed: GenerationDetail) -> int:

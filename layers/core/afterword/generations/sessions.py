@@ -11,18 +11,15 @@ The item `tenant#sessions#flow` has the flow's number of sessions. Expiry takes 
 number, so a full flow's sessions are counted again.
 """
 
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from itertools import batched
 from typing import TYPE_CHECKING
 
 from afterword import clock, generations
 from afterword.errors import ConflictError, NotFoundError
 from afterword.generations import is_id
-from afterword.generations.items import READERS, is_there
-from afterword.generations.listings import PAGE_CHARACTERS, count_characters
+from afterword.generations.items import is_there
+from afterword.generations.listings import NEWEST
 from afterword.runtime.dynamodb import (
     ConditionFailed,
     Item,
@@ -43,6 +40,8 @@ from afterword.runtime.dynamodb import (
 from afterword.runtime.pages import Page
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from mypy_boto3_dynamodb import DynamoDBClient
 
     from afterword.generations.details import GenerationDetail
@@ -52,15 +51,15 @@ MAX_SESSIONS = 10_000
 """Chat sessions of a flow that have not expired."""
 RECOUNTED_AFTER = timedelta(hours=1)
 """The shortest time between two counts of a full flow's sessions."""
+PAGE_TURNS = 10
+"""The newest questions of a session that a page shows; a session by its id has more."""
 _MARGIN = timedelta(days=1)
 """A session outlives its questions by so much: a question is stored after its session's renewal."""
-_NEWEST = ":"
-"""Comes after all orders, which begin with digits."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
-    """A chat session, with its newest questions, oldest first (listings.MAX_TURNS)."""
+    """A chat session, with its newest questions, oldest first."""
 
     id: str
     title: str | None
@@ -109,7 +108,8 @@ class SessionStore:
         """Return a session of a flow; raise NotFoundError."""
         item = self._table.get(_key(tenant, session_id)) if is_id(session_id) else None
         if is_there(item) and item["flow"]["S"] == flow:
-            return self._read(tenant, flow, item)
+            questions = self._listings.read_conversation(tenant, flow, session_id, until=NEWEST)
+            return _build(item, questions)
         raise _no_session()
 
     def renew(self, tenant: str, flow: str, session_id: str) -> None:
@@ -128,8 +128,9 @@ class SessionStore:
     ) -> Page[Session]:
         """Return up to `limit` (at most 100) of a flow's sessions, newest first.
 
-        `after` is the order that the page comes after. Takes a query of the index, a batch read of
-        the items, and both for the questions of each session. With big texts a page ends early.
+        `after` is the order that the page comes after. Each has its newest PAGE_TURNS questions.
+        Takes a query of the index, a batch read of the items, and Listings.read_conversations. With
+        big texts a page ends early.
         """
         condition = equals("conversation", text(_list_key(tenant, flow)))
         if after is not None:
@@ -140,31 +141,13 @@ class SessionStore:
         keys = [item["pk"] for item in read.items]
         found = {item["pk"]["S"]: item for item in self._table.get_all({"pk": key} for key in keys)}
         there = [found[key["S"]] for key in keys if is_there(found.get(key["S"]))]
-        sessions = tuple(self._read_all(tenant, flow, there))
+        ids = [item["id"]["S"] for item in there]
+        questions = self._listings.read_conversations(tenant, flow, ids, PAGE_TURNS)
+        sessions = tuple(_build(*each) for each in zip(there, questions, strict=False))
         if len(sessions) < len(there):
             return Page(sessions, sessions[-1].order)
         more = read.last is not None
         return Page(sessions, read.items[-1]["list_order"]["S"] if more else None)
-
-    def _read_all(self, tenant: str, flow: str, found: Sequence[Item]) -> Iterator[Session]:
-        """Yield the sessions of items, until their questions have too many characters."""
-        so_many = 0
-        with ThreadPoolExecutor(max_workers=READERS) as executor:
-            for some in batched(found, READERS, strict=False):
-                new = list(executor.map(lambda item: self._read(tenant, flow, item), some))
-                yield from new
-                so_many += sum(count_characters(each.questions) for each in new)
-                if so_many > PAGE_CHARACTERS:
-                    return
-
-    def _read(self, tenant: str, flow: str, item: Item) -> Session:
-        session_id = item["id"]["S"]
-        return Session(
-            id=session_id,
-            title=item["title"]["S"] if "title" in item else None,
-            created_at=time_of(item, "created_at"),
-            questions=self._listings.read_conversation(tenant, flow, session_id, until=_NEWEST),
-        )
 
     def _count(self, tenant: str, flow: str) -> None:
         """Count a new session; raise ConflictError for one too many."""
@@ -197,6 +180,16 @@ class SessionStore:
 
 def _key(tenant: str, session_id: str) -> Item:
     return {"pk": text(f"{tenant}#session#{session_id}")}
+
+
+def _build(item: Item, questions: "Sequence[GenerationDetail]") -> Session:
+    """Return the session of an item, with its questions."""
+    return Session(
+        id=item["id"]["S"],
+        title=item["title"]["S"] if "title" in item else None,
+        created_at=time_of(item, "created_at"),
+        questions=questions,
+    )
 
 
 def _list_key(tenant: str, flow: str) -> str:

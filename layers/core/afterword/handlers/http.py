@@ -2,7 +2,7 @@
 
 import base64
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from enum import StrEnum
@@ -23,10 +23,17 @@ from afterword.errors import (
     UnauthenticatedError,
     UnavailableError,
     UnprocessableError,
+    UnsupportedCodingError,
     WrongMethodError,
 )
 from afterword.generations import MAX_DEADLINE, MIN_DEADLINE
-from afterword.handlers import SECURITY_HEADERS, Event, LambdaContext, LambdaHandler
+from afterword.handlers import (
+    SECURITY_HEADERS,
+    Event,
+    LambdaContext,
+    LambdaHandler,
+    content_coding,
+)
 from afterword.limits import LimitedError
 from afterword.runtime import cold_start, telemetry
 from afterword.services import services
@@ -47,6 +54,7 @@ STATUSES: Mapping[type[AfterwordError], HTTPStatus] = {
     UnprocessableError: HTTPStatus.UNPROCESSABLE_CONTENT,
     LimitedError: HTTPStatus.TOO_MANY_REQUESTS,
     TooLargeError: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    UnsupportedCodingError: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     UnavailableError: HTTPStatus.SERVICE_UNAVAILABLE,
 }
 """The status of each domain error, where a dialect has no other."""
@@ -60,18 +68,23 @@ _HEADERS = {
 }
 _ERROR_HEADERS: Mapping[HTTPStatus, Mapping[str, str]] = {
     HTTPStatus.UNAUTHORIZED: {"www-authenticate": "Bearer"},
+    HTTPStatus.UNSUPPORTED_MEDIA_TYPE: {"accept-encoding": content_coding.ACCEPTED},
     HTTPStatus.SERVICE_UNAVAILABLE: {"retry-after": "1"},
 }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """An HTTP request, with header names in lower case, and the body's bytes as sent."""
+    """An HTTP request, with header names in lower case, and the body's bytes.
+
+    The body is unpacked, and without a byte order mark. `fault` says why it cannot be read.
+    """
 
     path: Mapping[str, str]
     query: Mapping[str, str]
     headers: Mapping[str, str]
     body: bytes
+    fault: UnsupportedCodingError | TooLargeError | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,15 +117,21 @@ class KeyPlace(StrEnum):
             case KeyPlace.TOKEN:
                 return request.query.get("token")
 
+    def read_key(self, request: Request) -> str | None:
+        """Return the key that stands there, None without one, or with an empty one."""
+        if self is KeyPlace.BEARER:
+            return read_bearer_token(request) or None
+        return self.read(request) or None
+
 
 class Dialect(Protocol):
     """A handler's view of its dialect; each package of afterword.dialects is one."""
 
     KEY_PLACES: Sequence[KeyPlace]
-    """The places of the API key, those that count more first."""
+    """The headers and parameters of the API key, in the order of messages."""
 
     def read_api_key(self, request: Request, /) -> str | None:
-        """Return the request's API key, from the dialect's place for it; None without one.
+        """Return the request's API key, from the dialect's places for it; None without one.
 
         Raises UnauthenticatedError for two keys that differ.
         """
@@ -124,20 +143,20 @@ class Dialect(Protocol):
 
 
 def endpoint(
-    dialect: Dialect, *scopes: Scope, submits: bool = False
+    dialect: Dialect, *scopes: Scope, submits: bool = False, counts_key: bool = False
 ) -> Callable[[Endpoint], LambdaHandler]:
     """Return a decorator that makes an endpoint a Lambda handler, open to keys with the scopes.
 
     A change of an existing generation takes two: a key that may not read acts on its own alone.
     The handler authenticates first. Requests count against their tenant's limit of reads, but not
-    those that an endpoint which `submits` has accepted. Requests to such an endpoint count under
-    the limit of their key. Domain errors, and failed calls of AWS, become responses in the
-    dialect's shape. Any other exception is a bug: Lambda counts the error, and API Gateway answers
-    500 without a detail.
+    those that an endpoint which `submits` has accepted: such an endpoint raises its refusals.
+    Requests to such an endpoint, or to one that `counts_key`, count under the limit of their key.
+    Domain errors, and failed calls of AWS, become responses in the dialect's shape. Any other
+    exception is a bug: Lambda counts the error, and API Gateway answers 500 without a detail.
     """
 
     def decorate(serve: Endpoint) -> LambdaHandler:
-        serve = _count_by_key(serve) if submits else serve
+        serve = _count_by_key(serve) if submits or counts_key else serve
 
         def handler(event: Event, context: LambdaContext) -> dict[str, Any]:
             log = telemetry.logger()
@@ -188,7 +207,7 @@ def _serve(
     except AfterwordError:
         reads.count(tenant, limit)
         raise
-    if not submits or response.status.is_client_error:
+    if not submits:
         reads.count(tenant, limit)
     return response
 
@@ -199,6 +218,8 @@ def _require_key(dialect: Dialect, request: Request) -> str:
     No message has a part of what was sent, which may be a key.
     """
     key = dialect.read_api_key(request)
+    if not key and request.fault is not None:
+        raise request.fault  # the key may be in the body
     if not key:
         raise UnauthenticatedError(_explain_missing_key(request, dialect.KEY_PLACES))
     if key.lower().startswith("bearer "):
@@ -238,6 +259,8 @@ def _answer(
 ) -> Response:
     for scope in scopes:
         api_key.require(scope)
+    if request.fault is not None:
+        raise request.fault
     if len(request.body) > MAX_BODY_BYTES:
         raise TooLargeError(
             f"The body must have at most {MAX_BODY_BYTES} bytes, not {len(request.body)}."
@@ -247,15 +270,22 @@ def _answer(
 
 def _request(event: Event) -> Request:
     """Read an API Gateway event of payload format 2.0."""
-    body = event.get("body") or ""
+    text = event.get("body") or ""
+    # API Gateway decodes a body of UTF-8 to text; another body comes as base64.
+    encoded = event.get("isBase64Encoded")
+    body = base64.b64decode(text) if encoded else text.encode("utf-8", "surrogatepass")
+    headers = {name.lower(): value for name, value in (event.get("headers") or {}).items()}
+    fault = None
+    try:
+        body = content_coding.unpack(headers.get("content-encoding", ""), body, MAX_BODY_BYTES)
+    except (UnsupportedCodingError, TooLargeError) as error:
+        body, fault = b"", error
     return Request(
         path=event.get("pathParameters") or {},
         query=event.get("queryStringParameters") or {},
-        headers={name.lower(): value for name, value in (event.get("headers") or {}).items()},
-        # API Gateway decodes a body of UTF-8 to text; another body comes as base64.
-        body=base64.b64decode(body)
-        if event.get("isBase64Encoded")
-        else body.encode("utf-8", "surrogatepass"),
+        headers=headers,
+        body=body,
+        fault=fault,
     )
 
 
@@ -279,6 +309,17 @@ def build_result(response: Response) -> dict[str, Any]:
     if not response.body:
         del headers["content-type"]
     return {"statusCode": int(response.status), "headers": headers, "body": response.body}
+
+
+def read_header_key(request: Request, places: Iterable[KeyPlace]) -> str | None:
+    """Return the API key of the places; None without one.
+
+    Raises UnauthenticatedError for two keys that differ: none of them is tried.
+    """
+    keys = {place: key for place in places if (key := place.read_key(request))}
+    if len(set(keys.values())) > 1:
+        raise UnauthenticatedError(f"The API key must be the same in {' and '.join(keys)}.")
+    return next(iter(keys.values()), None)
 
 
 def read_bearer_token(request: Request) -> str | None:

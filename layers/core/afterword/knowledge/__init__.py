@@ -72,9 +72,21 @@ class Change:
     fingerprint: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Embedded:
+    """The vectors of a content: their model, and how many passages have one, and have none."""
+
+    model: str
+    passages: int
+    missing: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Content:
-    """A content as stored, without its text; `revision` counts its changes, from 1."""
+    """A content as stored, without its text; `revision` counts its changes, from 1.
+
+    `embedded` is None until the vectors of the newest revision are stored.
+    """
 
     tenant: str
     id: str
@@ -89,6 +101,7 @@ class Content:
     revision: int
     created_at: datetime
     updated_at: datetime
+    embedded: Embedded | None = None
 
 
 def folder_id(tenant: str, name: str) -> str:

@@ -2,9 +2,8 @@
 
 from afterword.errors import UnprocessableError
 from afterword.files import media_types
+from afterword.files.signatures import describe
 from afterword.generations import FailedError
-
-TYPES = "text, Markdown, HTML, PDF, DOCX, CSV, JSON"
 
 
 def extract_text(field: str, content: bytes, seconds: float) -> str:
@@ -19,7 +18,8 @@ def extract_text(field: str, content: bytes, seconds: float) -> str:
             field,
             "must not be an empty file."
             if media_type == media_types.EMPTY
-            else f"must be a file of one of these types: {TYPES}.",
+            else f"must be a file of one of these types: {media_types.NAMES};"
+            f" not {describe(content)}.",
         )
     from afterword_documents.extraction import extract
 

@@ -3,6 +3,7 @@
     pk        sk                         what
     <tenant>  content#<folder id>#<id>   a content, without its text
     <tenant>  text#<folder id>#<id>      the source of passages: the text, or its key in S3
+    <tenant>  vectors#<folder id>#<id>   the vectors of passages, or that they are in S3
     <tenant>  id#<id>                    the folder of a content, and its revision
     <tenant>  external#<external id>     the id of its content
     <tenant>  folder#<id>, tag#<id>      name, number of contents, version
@@ -11,7 +12,9 @@
 A revision counts the changes of one content, a version those of all contents with a label. Items of
 labels outlive their last content, since a version must never come back. Times are milliseconds
 since the epoch. `object` is the text's key in the bucket. A text of up to INLINE_BYTES is in its
-item too, so that the read of many texts takes few calls.
+item too, so that the read of many texts takes few calls. Vectors in S3 are beside the text.
+Stored vectors may be of an older revision: their rows name the passages that they are of.
+`embedded` of a label is a version too, which changes with the contents' vectors.
 """
 
 import hashlib
@@ -27,6 +30,7 @@ from afterword.knowledge import (
     Change,
     Content,
     Draft,
+    Embedded,
     Folder,
     Label,
     folder_id,
@@ -138,7 +142,10 @@ def _advance(before: Stored, change: Change, source: str | None, fingerprint: st
     if (after.content, after.digest) == (old, before.digest):
         return before
     content = replace(
-        content, revision=old.revision + 1, updated_at=_now() if old.revision else old.created_at
+        content,
+        revision=old.revision + 1,
+        updated_at=_now() if old.revision else old.created_at,
+        embedded=None,
     )
     return replace(after, content=content)
 
@@ -185,20 +192,22 @@ def build_metadata(content: Content) -> bytes:
 
 
 def build_writes(
-    before: Stored | None, after: Stored | None, *, new_labels: bool = False
+    before: Stored | None, after: Stored | None, *, new_labels: bool = False, embeds: bool = False
 ) -> list[Put | Update | Delete]:
     """Return the one transaction from `before` to `after`; None stands for no content.
 
     The first write fails after another change of `before`. Of the others, the write of an external
     id fails for the id of another content. The update of a label fails for an absent one, unless
-    `new_labels`, and the update of ALL for a content above MAX_CONTENTS. At most 50 writes, for a
+    `new_labels`, and the update of ALL for a content above MAX_CONTENTS. At most 51 writes, for a
     new folder and 20 new tags.
     """
+    removed = list(_remove_vectors(before, after, embeds=embeds))
     return [
         _write_index(before, after),
         *_write_external_id(before, after),
         *_write_content(before, after),
-        *_count_labels(before, after, new_labels=new_labels),
+        *removed,
+        *_count_labels(before, after, new_labels=new_labels, unembedded=bool(removed)),
     ]
 
 
@@ -241,10 +250,62 @@ def _write_content(before: Stored | None, after: Stored | None) -> Iterator[Put 
             yield Delete(item_key(old.tenant, sort_key))
 
 
+def _remove_vectors(
+    before: Stored | None, after: Stored | None, *, embeds: bool
+) -> Iterator[Delete]:
+    """Remove the vectors that a change leaves without a content, or without who renews them.
+
+    In a deployment that embeds, the vectors may be newer than the content was read.
+    """
+    if before is None or not (embeds or before.content.embedded):
+        return
+    old = before.content
+    if after is None or after.content.folder != old.folder or not embeds:
+        yield Delete(item_key(old.tenant, vectors_key(old.folder.id, old.id)))
+
+
+def build_vectors(content: Content, embedded: Embedded, rows: bytes | None) -> list[Put | Update]:
+    """Return the transaction that stores the vectors of a content; `rows` are None in S3.
+
+    The first write fails after another change of the content.
+    """
+    tenant, folder = content.tenant, content.folder.id
+    item: dict[str, Value] = {
+        **item_key(tenant, vectors_key(folder, content.id)),
+        "id": text(content.id),
+        "folder": text(folder),
+    }
+    if content.tags:
+        item["tags"] = {"SS": sorted(label.id for label in content.tags)}
+    if rows is not None:
+        item["rows"] = {"B": rows}
+    state: Value = {
+        "M": {
+            "model": text(embedded.model),
+            "passages": number(embedded.passages),
+            "missing": number(embedded.missing),
+        }
+    }
+    return [
+        Update(
+            item_key(tenant, id_key(content.id)),
+            sets={"revision": number(content.revision)},
+            condition=equals("revision", number(content.revision)),
+        ),
+        Put(item),
+        Update(item_key(tenant, content_key(folder, content.id)), sets={"embedded": state}),
+        *(
+            Update(item_key(tenant, sort_key), adds={"embedded": 1})
+            for sort_key in _labels(content)
+        ),
+    ]
+
+
 def _count_labels(
-    before: Stored | None, after: Stored | None, *, new_labels: bool
+    before: Stored | None, after: Stored | None, *, new_labels: bool, unembedded: bool
 ) -> Iterator[Update]:
     """Count a change, and the contents, for each label of the content before and after."""
+    of_vectors = {"embedded": 1} if unembedded else {}
     tenant = _either(before, after).content.tenant
     old = _labels(before.content) if before else {}
     new = _labels(after.content) if after else {}
@@ -252,7 +313,7 @@ def _count_labels(
         yield Update(
             key=item_key(tenant, sort_key),
             defaults={"name": text(name)} if name else {},
-            adds={"version": 1, "contents": (sort_key in new) - (sort_key in old)},
+            adds={"version": 1, "contents": (sort_key in new) - (sort_key in old)} | of_vectors,
             condition=_condition_of_label(sort_key, added=sort_key not in old, new=new_labels),
         )
 
@@ -336,12 +397,24 @@ def parse_stored(item: Item, text_item: Item | None = None) -> Stored:
         revision=int(item["revision"]["N"]),
         created_at=time_of(item, "created_at"),
         updated_at=time_of(item, "updated_at"),
+        embedded=_parse_embedded(item),
     )
     return Stored(
         content=content,
         digest=item["digest"]["S"],
         object=item["object"]["S"],
         text=None if text_item is None else _read_text(text_item, "text"),
+    )
+
+
+def _parse_embedded(item: Item) -> Embedded | None:
+    if "embedded" not in item:
+        return None
+    state = item["embedded"]["M"]
+    return Embedded(
+        model=state["model"]["S"],
+        passages=int(state["passages"]["N"]),
+        missing=int(state["missing"]["N"]),
     )
 
 
@@ -378,6 +451,11 @@ def parse_version(item: Item | None) -> str:
     return "0" if item is None else item["version"]["N"]
 
 
+def parse_embedded_version(item: Item | None) -> str:
+    """Return the version of the vectors of a label's contents; 0 without any."""
+    return "0" if item is None or "embedded" not in item else item["embedded"]["N"]
+
+
 def item_key(tenant: str, sort_key: str) -> dict[str, Value]:
     """Return the key of an item."""
     return {"pk": {"S": tenant}, "sk": {"S": sort_key}}
@@ -391,6 +469,11 @@ def content_key(folder: str = "", content_id: str = "") -> str:
 def text_key(folder: str = "", content_id: str = "") -> str:
     """Return the sort key of a text, or the prefix of a folder's texts, or of all."""
     return f"text#{folder}#{content_id}" if folder else "text#"
+
+
+def vectors_key(folder: str = "", content_id: str = "") -> str:
+    """Return the sort key of vectors, or the prefix of a folder's vectors, or of all."""
+    return f"vectors#{folder}#{content_id}" if folder else "vectors#"
 
 
 def id_key(content_id: str) -> str:

@@ -5,16 +5,21 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
+from afterword.files import media_types
+
 MAX_PASSAGE = 1_000
 """Characters of a passage, at most (about 250 tokens; docs/decisions/0018-ranking.md)."""
 MAX_HEADING = 200
 """Characters of the headings above a passage, at most."""
+MAX_HEADER = 500
+"""Characters of a table's first row above a passage of its other rows, at most."""
 
 
 @dataclass(frozen=True)
 class Passage:
     """A part of a text, from `start` to `end`, with the headings above it.
 
+    Of rows whose table begins in an earlier passage, the table's first row is the last heading.
     Passages are numbered from 0, in order.
     """
 
@@ -38,7 +43,9 @@ class _Break(IntEnum):
 class _Piece:
     """An unbroken part: a sentence, an item of a list, a row of a table, a heading.
 
-    `binds` keeps the piece with the next one; `level` is a heading's, from 1.
+    - `binds` keeps the piece with the next one.
+    - `level` is a heading's, from 1.
+    - `table` is the start and the end of the first row of a row's table.
     """
 
     start: int
@@ -46,6 +53,7 @@ class _Piece:
     before: _Break
     binds: bool = False
     level: int = 0
+    table: tuple[int, int] | None = None
 
 
 _LINE = re.compile(r"[^\n]*+\n|[^\n]++")
@@ -101,6 +109,10 @@ def cut_passages(text: str, longest: int = MAX_PASSAGE) -> list[Passage]:
                 above = _path(headings)
         start, end = group[0].start, group[-1].end
         heading = _path(headings) if above is None else above
+        table = group[0].table
+        if table and table[0] < start:
+            header = " ".join(text[slice(*table)].split())[:MAX_HEADER]
+            heading = f"{heading} > {header}" if heading else header
         passages.append(Passage(len(passages), text[start:end], heading, start, end))
     return passages
 
@@ -152,7 +164,7 @@ def _best_cut(group: list[_Piece], following: _Piece, longest: int) -> int:
 
 def _pieces(text: str, longest: int) -> Iterator[_Piece]:
     """Yield the pieces of a text in order, none longer than `longest`."""
-    for block in _blocks(text):
+    for block in _records(text) if _is_csv(text) else _blocks(text):
         spans = [(block.start, block.end)]
         if not (block.whole or block.level) or block.end - block.start > longest:
             spans = [
@@ -168,6 +180,7 @@ def _pieces(text: str, longest: int) -> Iterator[_Piece]:
                 before=_Break.SENTENCE if number else block.before,
                 binds=last and (block.binds or bool(block.level) or text[end - 1] == ":"),
                 level=block.level if number == 0 else 0,
+                table=block.table,
             )
 
 
@@ -183,13 +196,40 @@ class _Block:
     lines: int = 1
     binds: bool = False
     level: int = 0
+    table: tuple[int, int] | None = None
+
+
+def _is_csv(text: str) -> bool:
+    """Whether a text is rows of CSV; rows between bars are a table within a text."""
+    return not _ROW.match(text) and media_types.is_csv(text)
+
+
+def _records(text: str) -> Iterator[_Block]:
+    """Yield the rows of a CSV, whose quoted cells may have line ends."""
+    header: tuple[int, int] | None = None
+    start, quotes = 0, 0
+    for match in _LINE.finditer(text):
+        quotes += match[0].count('"')
+        if quotes % 2 and match.end() < len(text):
+            continue
+        record = text[start : match.end()]
+        if not record.isspace():
+            end = start + len(record.rstrip())
+            start += len(record) - len(record.lstrip())
+            yield _Block(start, end, _Break.LINE, whole=True, table=header)
+            header = header or (start, end)
+        start, quotes = match.end(), 0
 
 
 @dataclass(frozen=True)
 class _Line:
-    """The kind of a line: a block of its own (`alone`), the first of an `item`, or neither."""
+    """The kind of a line: a block of its own (`alone`), the first of an `item`, or neither.
+
+    A `row` is of a table, and a block of its own.
+    """
 
     alone: bool
+    row: bool
     item: bool
     fence: bool
     level: int
@@ -199,9 +239,10 @@ def _read(line: str, *, fenced: bool) -> _Line:
     """Return the kind of a line, inside a fence or outside."""
     fence = _FENCE.match(line) is not None
     heading = None if fenced else _HEADING.match(line)
-    alone = fenced or fence or heading is not None or _ROW.match(line) is not None
+    row = not fenced and _ROW.match(line) is not None
+    alone = fenced or fence or heading is not None or row
     item = not alone and _ITEM.match(line) is not None
-    return _Line(alone, item, fence, len(heading[1]) if heading else 0)
+    return _Line(alone, row, item, fence, len(heading[1]) if heading else 0)
 
 
 def _blocks(text: str) -> Iterator[_Block]:
@@ -209,12 +250,13 @@ def _blocks(text: str) -> Iterator[_Block]:
     block: _Block | None = None
     before = _Break.SECTION
     fenced = in_list = False
+    table: tuple[int, int] | None = None
     for match in _LINE.finditer(text):
         line = match[0]
         if line.isspace():
             if block:
                 yield block
-            block, before = None, max(before, _Break.PARAGRAPH)
+            block, before, table = None, max(before, _Break.PARAGRAPH), None
             continue
         end = match.start() + len(line.rstrip())
         read = _read(line, fenced=fenced)
@@ -242,7 +284,9 @@ def _blocks(text: str) -> Iterator[_Block]:
             grows=not read.alone,
             binds=fenced if read.fence else read.alone and not fenced and _is_rule(line),
             level=read.level,
+            table=table if read.row else None,
         )
+        table = (table or (block.start, end)) if read.row else None
         before, in_list = _Break.LINE, read.item
     if block:
         yield block

@@ -1,12 +1,21 @@
 """Ranking: the passages of the knowledge base in the order of their use for a question."""
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
 
 from afterword.errors import AfterwordError
 
 if TYPE_CHECKING:
     from afterword.knowledge.passages import Passage
+
+
+class RankingKind(StrEnum):
+    """The way in which passages are ranked: by words, by meaning, or by both."""
+
+    LEXICAL = "lexical"
+    SEMANTIC = "semantic"
+    HYBRID = "hybrid"
 
 
 class SelectionTooLargeError(AfterwordError):
@@ -19,13 +28,15 @@ class Selection:
 
     - No folders stand for all folders, and no tags for all tags.
     - Of several tags a content has at least one.
-    - `version` changes with each content in the selection, so that caches know a stale read.
+    - `version` changes with each content in the selection, so that caches know a stale read, and
+      `embedded` with the vectors of each.
     """
 
     tenant: str
     version: str
     folders: frozenset[str] = frozenset()
     tags: frozenset[str] = frozenset()
+    embedded: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

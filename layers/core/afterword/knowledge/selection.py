@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from afterword.errors import UnavailableError, WrongFields
 from afterword.generations import ContextFilter, FailedError, Reason, Source, is_id
 from afterword.knowledge import folder_id, tag_id
-from afterword.knowledge.ranking import SelectionTooLargeError
+from afterword.knowledge.ranking import RankingKind, SelectionTooLargeError
 from afterword.models import ModelUnavailableError
 
 if TYPE_CHECKING:
@@ -35,13 +35,15 @@ class ContextFilterRequest:
 
 
 class Knowledge:
-    """Selects the passages of a step's prompt; `contents` and `ranking` are built when needed."""
+    """Selects the passages of a step's prompt; `contents` and rankings are built when needed."""
 
     def __init__(
-        self, contents: "Callable[[], ContentStore]", ranking: "Callable[[], Ranking]"
+        self,
+        contents: "Callable[[], ContentStore]",
+        build_ranking: "Callable[[RankingKind], Ranking]",
     ) -> None:
         self._contents = contents
-        self._ranking = ranking
+        self._build_ranking = build_ranking
         self._building = threading.Lock()  # the worker's threads may all be the first
 
     def resolve_filters(
@@ -79,21 +81,24 @@ class Knowledge:
             for step in requested
         }
 
-    def find_passages(
+    def find_passages(  # noqa: PLR0913 - a selection, questions, and how to rank
         self,
         tenant: str,
         folders: Sequence[str],
         tags: Sequence[str],
         questions: Iterable[str],
         limit: int,
+        *,
+        kind: RankingKind = RankingKind.LEXICAL,
     ) -> "list[Ranked]":
         """Return up to `limit` passages for the first question that has any, the best first.
 
         `folders` and `tags` are names or ids; none stand for all. Raises FailedError for a
         selection too large to rank, and ModelUnavailableError without an answer of the ranking.
+        Rankings by meaning raise as EmbeddingModel.embed, too.
         """
         with self._building:
-            contents, ranking = self._contents(), self._ranking()
+            contents, ranking = self._contents(), self._build_ranking(kind)
         try:
             selection = contents.select(
                 tenant,

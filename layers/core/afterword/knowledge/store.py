@@ -12,6 +12,7 @@ a transaction, so contents are never older than their version.
 https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/transaction-apis.html
 """
 
+import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -62,6 +63,8 @@ if TYPE_CHECKING:
 
     from afterword.knowledge import Change, Draft, Folder
     from afterword.knowledge.items import Stored
+    from afterword.knowledge.passages import Passage
+    from afterword.knowledge.ranking import Origin
     from afterword.runtime.dynamodb import Item
     from afterword.runtime.payloads import PayloadPage, Payloads, StoredPayload
 
@@ -80,6 +83,8 @@ MAX_WRITE_TRIES = 10
 _CHANGING = "*"
 """The key of the text of a content that another request is changing; no text has it."""
 _METADATA = ".metadata.json"
+VECTORS = "passages.vectors"
+"""The file of a content's vectors in the bucket, of any revision."""
 _COUNTED_PAGES = 5
 """Megabytes of labels that are counted, which is more than MAX_LABELS."""
 
@@ -99,14 +104,26 @@ class _LostRaceError(Exception):
 class ContentStore:
     """Contents in DynamoDB, with their texts in S3.
 
-    A change takes one transaction of 5 to 50 writes, and two S3 puts, one for an unchanged text. A
+    A change takes one transaction of 5 to 51 writes, and two S3 puts, one for an unchanged text. A
     new folder or tag takes a query for each kind and a second transaction more.
     A replaced or removed text takes one S3 delete. Each method names its consistent reads.
+
+    `announce` is told the tenant and the id of each changed content, whose vectors are to be made
+    anew; None in a deployment without vectors.
     """
 
-    def __init__(self, dynamodb: "DynamoDBClient", table: str, payloads: "Payloads") -> None:
+    def __init__(
+        self,
+        dynamodb: "DynamoDBClient",
+        table: str,
+        payloads: "Payloads",
+        announce: "Callable[[str, str], None] | None" = None,
+    ) -> None:
         self._table = Table(dynamodb, table)
         self._payloads = payloads
+        self._turn = threading.Lock()
+        """Held for a transaction: those of a tenant conflict, since all count in one item."""
+        self._announce = announce
 
     def create(self, tenant: str, draft: "Draft") -> "Content":
         """Add a content, without a read; raise ConflictError for a taken external id.
@@ -148,6 +165,8 @@ class ContentStore:
         if before is None:
             return after.content, ContentChange.ADDED
         outcome = ContentChange.UNCHANGED if after is before else ContentChange.UPDATED
+        if outcome is ContentChange.UNCHANGED and after.content.embedded is None:
+            self._tell(after.content)  # an earlier message may be lost
         return after.content, outcome
 
     def update(self, tenant: str, content_id: str, change: "Change") -> "Content":
@@ -193,9 +212,22 @@ class ContentStore:
                 self._transact(before, None)
             except _LostRaceError:
                 continue
-            self._discard(before.object)
+            self._discard(before.object, vectors_key(tenant, content_id))
+            self._tell(before.content)
             return
         raise _busy()
+
+    def _tell(self, content: Content) -> None:
+        """Announce a change; without storage's answer the content is found by its words alone."""
+        if self._announce is None:
+            return
+        try:
+            self._announce(content.tenant, content.id)
+        except (BotoCoreError, ClientError) as error:
+            telemetry.logger().error(
+                "could not announce a content to embed",
+                extra={"content_id": content.id, "why": type(error).__name__},
+            )
 
     def list_payloads(self, after: str) -> "PayloadPage":
         """Return the texts and metadata files in the order of their keys, after a key."""
@@ -216,8 +248,7 @@ class ContentStore:
         return [
             payload.key
             for payload in payloads
-            if payload.owner is not None
-            and named[payload.owner] not in {payload.key.removesuffix(_METADATA), _CHANGING}
+            if payload.owner is not None and not _is_named(payload.key, named[payload.owner])
         ]
 
     def _read_objects(self, owners: "Collection[tuple[str, str]]") -> dict[tuple[str, str], str]:
@@ -319,7 +350,53 @@ class ContentStore:
             version=",".join(items.parse_version(labels.get(label)) for label in versioned),
             folders=frozenset(folders),
             tags=frozenset(tags),
+            embedded=",".join(items.parse_embedded_version(labels.get(each)) for each in versioned),
         )
+
+    def read_text(self, tenant: str, content_id: str) -> "tuple[Content, str] | None":
+        """Return a content with its text; None for an absent content.
+
+        Reads: two, and an S3 get for a text over INLINE_BYTES.
+        """
+        for _ in range(MAX_WRITE_TRIES):
+            stored = self._find_by_id(tenant, content_id, with_text=True)
+            if stored is None:
+                return None
+            text = stored.text if stored.text is not None else self._payloads.find(stored.object)
+            if text is not None:
+                return stored.content, text
+            # another change has replaced the text
+        return None
+
+    def read_passages(
+        self, selection: "Selection", places: Collection[tuple[str, str]]
+    ) -> "dict[str, tuple[Origin, list[Passage]]]":
+        """Return the passages of up to 100 contents of a selection, by the contents' ids.
+
+        `places` are pairs of folder and content; those that are not, or no longer, in the selection
+        are left out. Reads: one, and an S3 get for each text over INLINE_BYTES.
+        """
+        keys = [
+            items.text_key(folder, content_id)
+            for folder, content_id in places
+            if not selection.folders or folder in selection.folders
+        ]
+        found = [
+            item
+            for item in (self._read(selection.tenant, keys) if keys else {}).values()
+            if not selection.tags or selection.tags.intersection(item.get("tags", {}).get("SS", ()))
+        ]
+        if all("text" in item for item in found):
+            texts = list(map(self._read_text, found))
+        else:
+            with ThreadPoolExecutor(max_workers=READERS) as executor:
+                texts = list(executor.map(self._read_text, found))
+        return {
+            origin.content: (origin, cut_passages(text))
+            for item, text in zip(found, texts, strict=True)
+            if text is not None
+            for origin in [items.parse_origin(item)]
+        }
 
     def read_candidates(self, selection: "Selection") -> "Iterator[Candidate]":
         """Yield the passages of a selection, those of a content together and in order.
@@ -424,15 +501,18 @@ class ContentStore:
             raise
         if before is not None and new:
             self._discard(before.object)
+        self._tell(after.content)
         return after
 
     def _transact(
         self, before: "Stored | None", after: "Stored | None", *, new_labels: bool = False
     ) -> None:
-        writes = items.build_writes(before, after, new_labels=new_labels)
+        embeds = self._announce is not None
+        writes = items.build_writes(before, after, new_labels=new_labels, embeds=embeds)
         for _ in tries(CONFLICT_WAITS):
             try:
-                self._table.transact(writes)
+                with self._turn:
+                    self._table.transact(writes)
             except TransactionCanceledError as error:
                 reasons = error.reasons
                 if reasons[0] == "ConditionalCheckFailed":
@@ -479,10 +559,10 @@ class ContentStore:
         pages = self._table.pages(condition, attributes=("sk",), consistent=True)
         return sum(len(page.items) for page in islice(pages, _COUNTED_PAGES))
 
-    def _discard(self, key: str) -> None:
-        """Delete a text that nothing names, and its metadata file; after an error both stay."""
+    def _discard(self, key: str, *others: str) -> None:
+        """Delete a text that nothing names, and the files beside it; after an error all stay."""
         try:
-            self._payloads.delete([key, _metadata(key)])
+            self._payloads.delete([key, _metadata(key), *others])
         except (BotoCoreError, ClientError, UnavailableError) as error:
             telemetry.logger().warning(
                 "could not delete a replaced text", extra={"key": key, "why": str(error)}
@@ -541,6 +621,18 @@ def _is_after(after: str, folder_id: str | None) -> bool:
 
 def _metadata(name: str) -> str:
     return f"{name}{_METADATA}"
+
+
+def vectors_key(tenant: str, content_id: str) -> str:
+    """Return the key of a content's vectors in the bucket."""
+    return f"{tenant}/{content_id}/{VECTORS}"
+
+
+def _is_named(key: str, text_key: str) -> bool:
+    """Whether the content with a text's key names a payload; "" stands for no content."""
+    if key.endswith(f"/{VECTORS}"):
+        return bool(text_key)
+    return text_key in {key.removesuffix(_METADATA), _CHANGING}
 
 
 def _busy() -> UnavailableError:

@@ -1,11 +1,11 @@
 """The worker's view of a model, independent of its provider."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from afterword.errors import AfterwordError
-from afterword.generations import Completion, FailedError, Setback, SetbackReason
+from afterword.generations import Completion, FailedError, Reason, Setback, SetbackReason
 
 STOP = "stop"
 """Stop reason: the model ended its answer."""
@@ -64,7 +64,14 @@ class Model(Protocol):
         """Return the model's completion, within `timeout` seconds; one try, no retries.
 
         Raises ModelUnavailableError, ModelRefusedError or ModelTimedOutError, and no other error
-        for any failure of the model or the network.
+        for any failure of the model or the network, whatever its answer is.
+        """
+        ...
+
+    def describe_adaptations(self, model: str) -> Sequence[str]:
+        """Return a sentence for each part of requests that this process has learned to leave out.
+
+        The refusals that `generate` has met teach it (afterword.models.adaptations).
         """
         ...
 
@@ -95,7 +102,14 @@ class ModelUnavailableError(ModelError):
 
 
 class ModelRefusedError(ModelError, FailedError):
-    """A final refusal: an invalid request, or refused content."""
+    """A final refusal: an invalid request, or refused content.
+
+    `spent` is an answer that cannot be used, for its tokens alone; None where none came.
+    """
+
+    def __init__(self, reason: Reason, message: str, spent: Completion | None = None) -> None:
+        super().__init__(reason, message)
+        self.spent = spent
 
 
 class ModelTimedOutError(ModelError):

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_events import EventBridgeClient
     from mypy_boto3_s3 import S3Client
+    from mypy_boto3_s3vectors import S3VectorsClient
     from mypy_boto3_secretsmanager import SecretsManagerClient
     from mypy_boto3_sqs import SQSClient
     from mypy_boto3_ssm import SSMClient
@@ -85,6 +86,12 @@ class Clients:
         )
         client = self._create("bedrock-agent-runtime", config)
         return cast("AgentsforBedrockRuntimeClient", client)
+
+    @cached_property
+    def s3vectors(self) -> "S3VectorsClient":
+        """Amazon S3 Vectors."""
+        config = _STORAGE.merge(Config(read_timeout=5))
+        return cast("S3VectorsClient", self._create("s3vectors", config))
 
     @cached_property
     def bedrock_runtimes(self) -> "dict[int, BedrockRuntimeClient]":

@@ -5,6 +5,7 @@ these are refused, and values that responses repeat keep their exact text.
 """
 
 import json
+from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Never
@@ -24,7 +25,7 @@ class JsonObject:
 
 
 def parse_object(body: bytes) -> JsonObject:
-    """Parse a request's body, which must be one JSON object in UTF-8.
+    """Parse a request's body, which must be one JSON object in UTF-8, or in UTF-16 with its mark.
 
     Raises InvalidRequestError for any other body. Also for values that RFC 8259 leaves open and
     that could not be stored: NaN and Infinity, lone surrogates, integers beyond Python's 4,300
@@ -48,8 +49,10 @@ def parse_texts(body: bytes) -> object:
 
 
 def _decode(body: bytes) -> str:
+    """Return the text of a body; a byte order mark tells UTF-16, and is no part of the text."""
+    encoding = "utf-16" if body.startswith((BOM_UTF16_LE, BOM_UTF16_BE)) else "utf-8-sig"
     try:
-        return body.decode("utf-8")
+        return body.decode(encoding)
     except UnicodeDecodeError as error:
         raise InvalidRequestError(
             f"The body is not UTF-8: byte {error.start} cannot be decoded."

@@ -111,6 +111,42 @@ class Settings:
         return self.environ.get("AFTERWORD_KNOWLEDGE_BASE_ID") or None
 
     @property
+    def embedding_provider(self) -> str | None:
+        """The provider of the embedding model, as for `model_provider`; None to rank by words."""
+        return self.environ.get("AFTERWORD_EMBEDDING_PROVIDER") or None
+
+    @property
+    def embedding_model(self) -> str:
+        """The embedding model's name at its provider."""
+        return self._required("AFTERWORD_EMBEDDING_MODEL")
+
+    @property
+    def embedding_url(self) -> str:
+        """Base URL of an OpenAI-compatible API with embeddings, with its version (`…/v1`)."""
+        return self._required("AFTERWORD_EMBEDDING_URL")
+
+    @property
+    def embedding_api_key_secret_arn(self) -> str | None:
+        """Secrets Manager ARN of that API's key; None for an API without one."""
+        return self.environ.get("AFTERWORD_EMBEDDING_API_KEY_SECRET_ARN") or None
+
+    @property
+    def embedding_floor(self) -> float | None:
+        """The least similarity of a question and a passage; None for the model's own."""
+        text = self.environ.get("AFTERWORD_EMBEDDING_FLOOR")
+        return float(text) if text else None
+
+    @property
+    def embed_queue_url(self) -> str | None:
+        """URL of the SQS queue of contents to embed; None without an embedding model."""
+        return self.environ.get("AFTERWORD_EMBED_QUEUE_URL") or None
+
+    @property
+    def vector_index_arn(self) -> str | None:
+        """ARN of the Amazon S3 vector index of passages; None to compare them in the worker."""
+        return self.environ.get("AFTERWORD_VECTOR_INDEX_ARN") or None
+
+    @property
     def fetch_allowed(self) -> frozenset[str]:
         """Hosts with their ports for outbound requests to private addresses, also by HTTP."""
         hosts = self.environ.get("AFTERWORD_FETCH_ALLOWED", "").lower().split(",")

@@ -16,9 +16,11 @@ from enum import StrEnum
 
 from afterword.errors import ForbiddenError
 
+PREFIX = "aw_"
+"""The beginning of every key string."""
 _ALPHABET = string.ascii_letters + string.digits
 _KEY_ID = re.compile(r"[A-Za-z0-9]{12}")
-_KEY = re.compile(r"aw_([A-Za-z0-9]{12})_([A-Za-z0-9]{40})_([0-9a-f]{8})")
+_KEY = re.compile(PREFIX + r"([A-Za-z0-9]{12})_([A-Za-z0-9]{40})_([0-9a-f]{8})")
 
 
 class Scope(StrEnum):
@@ -71,7 +73,7 @@ def generate_key() -> tuple[Credential, str]:
     """Return a new credential and the key string that carries it, with 238 random bits."""
     key_id = "".join(secrets.choice(_ALPHABET) for _ in range(12))
     secret = "".join(secrets.choice(_ALPHABET) for _ in range(40))
-    body = f"aw_{key_id}_{secret}"
+    body = f"{PREFIX}{key_id}_{secret}"
     return Credential(key_id, secret), f"{body}_{_checksum(body)}"
 
 

@@ -10,7 +10,7 @@ tenant#<id>     version#<id>#<n> version n of a flow, never changed
 
 import random
 import time
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import asdict, fields
 from itertools import batched
 from typing import TYPE_CHECKING
@@ -331,9 +331,9 @@ class Registry:
             raise NotFoundError(f"There is no flow {flow_id}.")
         return _parse_flow(item)
 
-    def list_flows(self, tenant_id: str) -> list[StoredFlow]:
-        """Return the newest version of each of a tenant's flows, by id."""
-        return [_parse_flow(item) for item in self._query(tenant_id, "flow#")]
+    def list_flows(self, tenant_id: str) -> Iterator[StoredFlow]:
+        """Yield the newest version of each of a tenant's flows, by id, in calls of 1 MB."""
+        return map(_parse_flow, self._each(tenant_id, "flow#"))
 
     def page_flows(self, tenant_id: str, limit: int, after: str | None) -> Page[StoredFlow]:
         """Return a page of the same list.
@@ -379,9 +379,13 @@ class Registry:
 
     def _query(self, tenant_id: str, prefix: str, names: Collection[str] = ()) -> list[Item]:
         """Return a tenant's items with a prefix; with `names`, those attributes alone."""
+        return list(self._each(tenant_id, prefix, names))
+
+    def _each(self, tenant_id: str, prefix: str, names: Collection[str] = ()) -> Iterator[Item]:
+        """Yield the same items, a page at a time."""
         condition = equals("pk", text(f"tenant#{tenant_id}")) & begins_with("sk", prefix)
         pages = self._table.pages(condition, attributes=names)
-        return [item for page in pages for item in page.items]
+        return (item for page in pages for item in page.items)
 
 
 def _too_many_flows() -> ConflictError:

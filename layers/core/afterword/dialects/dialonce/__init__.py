@@ -18,7 +18,7 @@ from afterword.errors import AfterwordError, NotFoundError
 from afterword.flows.classes import read_classification
 from afterword.generations import Generation, Status
 from afterword.handlers import http
-from afterword.handlers.http import STATUSES, KeyPlace, Request, Response, read_bearer_token
+from afterword.handlers.http import STATUSES, KeyPlace, Request, Response
 from afterword.runtime.json_text import JsonText, render
 from afterword.tenants.keys import ApiKey
 
@@ -46,8 +46,8 @@ _STATUSES: Mapping[Status, Literal["started", "completed", "failed"]] = {
 
 
 def read_api_key(request: Request) -> str | None:
-    """Return the key of `Authorization: Bearer`, else of `x-api-key`."""
-    return read_bearer_token(request) or request.headers.get("x-api-key")
+    """Return the key of a header; raise UnauthenticatedError for two that differ."""
+    return http.read_header_key(request, KEY_PLACES)
 
 
 def read_flow_id(request: Request, key: ApiKey) -> str:

@@ -27,9 +27,10 @@ from afterword.files import StoredFile
 from afterword.flows.inputs import Input, Kind, declared_inputs
 from afterword.generations import GONE, Generation, Status
 from afterword.generations.details import GenerationDetail
-from afterword.handlers import http, paging
+from afterword.handlers import failures, http, paging
 from afterword.handlers.http import STATUSES, KeyPlace, Request, Response, read_bearer_token
 from afterword.handlers.paging import Paging
+from afterword.models import LENGTH
 from afterword.runtime import json_text
 from afterword.runtime.json_text import render, render_array
 from afterword.runtime.pages import Page
@@ -54,8 +55,6 @@ PAGE = 100
 """Generations of a page, the maximum too."""
 MAX_TITLE = 255
 TOO_LARGE = "(too large to be shown)"
-LOST = "gone"
-"""The reason of a generation whose text is gone from storage."""
 _PAGING = Paging(size=PAGE, maximum=PAGE, key=paging.GENERATION_KEY)
 _APPS = uuid.UUID("5a9f4f0e-0f0b-4c53-9d4e-3c8f4a1de6b7")
 STATUS_NAMES: Mapping[Status, Literal["pending", "processing", "completed", "failed"]] = {
@@ -318,7 +317,7 @@ def _build_meta_data(listed: GenerationDetail) -> Json:
         "tokens_in": generation.tokens_in,
         "tokens_out": generation.tokens_out,
         "stop_reason": completion and completion.stop_reason,
-        "reason": LOST if generation.has_lost_result else generation.reason,
+        "reason": failures.LOST if generation.has_lost_result else generation.reason,
         "message": GONE if generation.has_lost_result else generation.message,
         "gone": generation.gone,
     }
@@ -346,7 +345,9 @@ def _write_logs(listed: GenerationDetail) -> str:
     if generation.reason is not None:
         lines.append(f"{generation.reason}: {generation.message}")
     if generation.has_lost_result:
-        lines.append(f"{LOST}: {GONE}")
+        lines.append(f"{failures.LOST}: {GONE}")
+    if generation.completion is not None and generation.completion.stop_reason == LENGTH:
+        lines.append("the text was cut at max_tokens")
     if generation.completion is not None and generation.completion.model is not None:
         lines.append(
             f"{generation.completion.model}: {generation.tokens_in} tokens in,"

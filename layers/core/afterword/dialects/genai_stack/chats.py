@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING
 
 from afterword.dialects import genai_stack
 from afterword.errors import ConflictError
-from afterword.generations import GONE, Generation, Status
-from afterword.handlers import paging
+from afterword.generations import Generation
+from afterword.handlers import failures, paging
 from afterword.handlers.http import Request, Response
 from afterword.handlers.paging import Paging
 from afterword.runtime.json_text import render, render_array
@@ -82,7 +82,7 @@ def render_answer(session_id: str, chat_key: str, generation: Generation) -> Res
     Without an end there is no answer yet, and the last event has the status.
     """
     events = []
-    problem = _find_problem(generation)
+    problem = failures.explain(generation, "message")
     if generation.completion is not None:
         turn = genai_stack.build_turn(generation.completion.text, chat_key, [], is_bot=True)
         events.append(_write_event("message", turn))
@@ -97,17 +97,6 @@ def render_answer(session_id: str, chat_key: str, generation: Generation) -> Res
     events.append(_write_event("end", end))
     headers = {"content-type": EVENTS}
     return Response(status=HTTPStatus.OK, body="".join(events), headers=headers)
-
-
-def _find_problem(generation: Generation) -> str | None:
-    """Return the reason why a message will have no answer; None where it may have one."""
-    if generation.has_lost_result:
-        return f"{genai_stack.LOST}: {GONE}"
-    if generation.status is Status.CANCELED:
-        return "The message was canceled."
-    if generation.status is Status.FAILED:
-        return f"{generation.reason}: {generation.message}"
-    return None
 
 
 def _write_event(name: str, data: Mapping[str, object]) -> str:

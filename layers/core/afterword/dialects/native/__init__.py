@@ -11,8 +11,8 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from afterword.errors import AfterwordError, KeyReusedError, UnprocessableError, WrongFields
-from afterword.handlers import paging
-from afterword.handlers.http import STATUSES, KeyPlace, Request, Response, read_bearer_token
+from afterword.handlers import http, paging
+from afterword.handlers.http import STATUSES, KeyPlace, Request, Response
 from afterword.handlers.json_members import check_members
 from afterword.handlers.paging import Paging
 from afterword.limits import Allowance, LimitedError
@@ -43,8 +43,8 @@ _KINDS: Mapping[type[AfterwordError], tuple[str, str]] = {
 
 
 def read_api_key(request: Request) -> str | None:
-    """Return the key of `Authorization: Bearer`, else of `x-api-key`."""
-    return read_bearer_token(request) or request.headers.get("x-api-key")
+    """Return the key of a header; raise UnauthenticatedError for two that differ."""
+    return http.read_header_key(request, KEY_PLACES)
 
 
 def render_error(error: AfterwordError) -> Response:

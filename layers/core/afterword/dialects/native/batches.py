@@ -28,7 +28,7 @@ from afterword.errors import (
     WrongFields,
 )
 from afterword.generations import GONE
-from afterword.handlers import http
+from afterword.handlers import failures, http
 from afterword.handlers.json_members import read_whole_number, require_text
 from afterword.knowledge import MAX_NAME
 from afterword.runtime.json_text import JsonObject, parse_object, render
@@ -168,7 +168,7 @@ class Lines:
             error = {"reason": "missing", "message": "The generation was deleted, or has expired."}
             return render({"line": line, "id": generation_id, "error": error})
         built = generations.build_generation(generation)
-        lost = {"reason": "gone", "message": GONE} if generation.has_lost_result else None
+        lost = {"reason": failures.LOST, "message": GONE} if generation.has_lost_result else None
         return render(
             {
                 "line": line,

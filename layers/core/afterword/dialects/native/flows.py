@@ -64,8 +64,8 @@ def parse_flow[T](request: Request, flow: str, parse: Callable[[Mapping[str, obj
     return parsed
 
 
-def check_models(problems: Iterable[tuple[str, str]]) -> None:
-    """Raise UnprocessableError with the fields of models that the tenant may not use."""
+def check_fields(problems: Iterable[tuple[str, str]]) -> None:
+    """Raise UnprocessableError with the fields of what the tenant, or the stack, does not have."""
     wrong = WrongFields()
     wrong.note(problems)
     wrong.refuse()

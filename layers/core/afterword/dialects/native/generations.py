@@ -4,13 +4,12 @@ A submission is the body of `POST /v1/generations`, the detail of a `GenerationR
 a line of a batch.
 """
 
-import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from http import HTTPStatus
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from afterword import clock
 from afterword.dialects import native
@@ -32,7 +31,6 @@ from afterword.generations import (
     Completion,
     ContextFilter,
     Generation,
-    Output,
     Status,
     Submission,
     Values,
@@ -48,10 +46,12 @@ from afterword.handlers.json_members import (
     require_text,
     write_scalar,
 )
+from afterword.handlers.outputs import render_output
 from afterword.handlers.paging import Paging
 from afterword.knowledge import MAX_NAME
 from afterword.knowledge.selection import ContextFilterRequest, Knowledge
 from afterword.limits import Allowance
+from afterword.models import LENGTH
 from afterword.runtime import json_text
 from afterword.runtime.json_text import JsonObject, JsonText, render
 from afterword.runtime.pages import Page
@@ -252,7 +252,8 @@ def build_generation(generation: Generation) -> "responses.Generation":
         "attempts": generation.attempt,
         "external_ref": JsonText(external.get("external_ref", "null")),
         "metadata": JsonText(_join_lines(metadata)),
-        "output": _render_output(completion),
+        "output": JsonText("null") if completion is None else render_output(completion),
+        "stop_reason": _read_stop_reason(completion),
         "sources": [] if completion is None else _build_sources(completion),
         "usage": _build_usage(generation),
         "error": _build_error(generation),
@@ -297,12 +298,10 @@ def _build_links(generation: Generation) -> "responses.Links":
     return links
 
 
-def _render_output(completion: Completion | None) -> JsonText:
-    """Return the text as a JSON string, or as the JSON of an array or an object."""
+def _read_stop_reason(completion: Completion | None) -> Literal["stop", "length"] | None:
     if completion is None:
-        return JsonText("null")
-    text = completion.text
-    return JsonText(render(text if completion.output is Output.STRING else json.loads(text)))
+        return None
+    return "length" if completion.stop_reason == LENGTH else "stop"
 
 
 def _build_sources(completion: Completion) -> "list[responses.Source]":
@@ -328,6 +327,7 @@ def _build_usage(generation: Generation) -> "responses.Used | None":
         "model": None if completion is None else completion.model,
         "tokens_in": generation.tokens_in,
         "tokens_out": generation.tokens_out,
+        "estimated": generation.estimated,
     }
 
 

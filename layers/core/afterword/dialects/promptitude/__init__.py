@@ -7,32 +7,23 @@ that outlasts the wait stands in its log.
 """
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from afterword.errors import (
-    AfterwordError,
-    InvalidRequestError,
-    UnauthenticatedError,
-    UnprocessableError,
-)
+from afterword.errors import AfterwordError, InvalidRequestError, UnprocessableError
 from afterword.flows import inputs
-from afterword.generations import (
-    GONE,
-    Completion,
-    Generation,
-    Output,
-    Submission,
-)
+from afterword.generations import Generation, Submission
 from afterword.handlers import context_filters, failures, http
-from afterword.handlers.http import STATUSES, KeyPlace, Request, Response, read_bearer_token
+from afterword.handlers.body_keys import API_KEY, check_body_keys, find_body_key
+from afterword.handlers.http import STATUSES, KeyPlace, Request, Response
 from afterword.handlers.json_members import read_object, write_scalar
+from afterword.handlers.outputs import render_output
 from afterword.knowledge import MAX_NAME
 from afterword.knowledge.selection import ContextFilterRequest, Knowledge
 from afterword.runtime import json_text
-from afterword.runtime.json_text import JsonText, render
+from afterword.runtime.json_text import render
 from afterword.tenants import StoredFlow
 from afterword.tenants.keys import ApiKey
 
@@ -52,8 +43,6 @@ NAME = "promptitude"
 PATHS: Sequence[str] = ("/v1/content", "/v1/flows/{flowId}/generate", "/v1/generate", "/v1/logs")
 """The beginnings of the paths that are this API's."""
 KEY_PLACES: Sequence[KeyPlace] = (KeyPlace.BEARER,)
-API_KEY = "apiKey"
-"""The deprecated field of a body for the API key."""
 CONTEXT = "context"
 """A prompt's field for its filter."""
 USER, END_USER = "userId", "endUserId"
@@ -75,15 +64,26 @@ class PromptRequest:
 def read_api_key(request: Request) -> str | None:
     """Return the key of `Authorization: Bearer`, else of the body's field `apiKey`.
 
-    Raises UnauthenticatedError for keys that differ. A body that cannot be read has no key: its
-    fault is told to those who have one.
+    `check_keys` then checks the body's. A form that cannot be read has no key: its fault is told to
+    those who have one.
     """
-    key = read_bearer_token(request)
-    for sent in _read_body_keys(request):
-        if key and sent != key:
-            raise UnauthenticatedError("apiKey: must be the same as the request's other key.")
-        key = sent
-    return key
+    return http.read_header_key(request, KEY_PLACES) or _find_body_key(request)
+
+
+def check_keys(request: Request, sent: Iterable[object]) -> None:
+    """Raise UnauthenticatedError unless each `apiKey` of the body itself is the request's key."""
+    needed = http.read_header_key(request, KEY_PLACES) is None
+    check_body_keys(sent, read_api_key(request), needed=needed)
+
+
+def check_unused_body(request: Request) -> None:
+    """Raise like `check_keys`, and for bad JSON, for a body that has no use but its key."""
+    if API_KEY.encode() not in request.body:
+        return
+    if request.body.lstrip().startswith(b"{"):
+        _parse(request)
+    else:
+        check_keys(request, [_find_body_key(request)])
 
 
 def read_flow_id(request: Request, key: ApiKey) -> str:
@@ -97,7 +97,7 @@ def parse_submission(
     request: Request, key: ApiKey, flow: StoredFlow, knowledge: Callable[[], Knowledge]
 ) -> Submission:
     """Parse a request; raise InvalidRequestError, or UnprocessableError naming the field."""
-    sent = json_text.parse_object(request.body).values
+    sent = _parse(request)
     pairs = _parse_inputs(read_object(sent, "flow"), "flow")
     submission = _build_submission(request, flow, pairs)
     submission = replace(submission, external=_write_user(_parse_user(sent, USER)))
@@ -113,7 +113,7 @@ def parse_prompt(request: Request, key: ApiKey) -> PromptRequest:
     Raises InvalidRequestError, UnprocessableError naming the field, and NotFoundError if the key is
     for another flow.
     """
-    sent = json_text.parse_object(request.body).values
+    sent = _parse(request)
     prompt = read_object(sent, "prompt")
     flow = prompt.get("promptId")
     if not isinstance(flow, str):
@@ -143,9 +143,9 @@ def build_prompt_submission(
     return replace(submission, context=knowledge().resolve_filters(key.tenant, filters, CONTEXT))
 
 
-def parse_rating(body: bytes) -> int | None:
+def parse_rating(request: Request) -> int | None:
     """Return the rating of a request, None for 0, which removes the rating."""
-    sent = json_text.parse_object(body).values
+    sent = _parse(request)
     value = read_object(sent, "rating").get("rating")
     if isinstance(value, bool) or not isinstance(value, int) or value not in RATINGS:
         raise UnprocessableError("rating.rating", "must be a whole number from 0 to 3.")
@@ -161,12 +161,11 @@ def require_access(generation: Generation, key: ApiKey) -> Generation:
 def render_run(generation: Generation) -> Response:
     """Return the result of a generation after the wait; 504 for one that is not finished."""
     log_id = generation.id
-    if not generation.status.terminal:
-        message = f"The run takes longer: its result will be at /v1/logs/{log_id}."
-        return _render_run_error(HTTPStatus.GATEWAY_TIMEOUT, message, {"logId": log_id})
     if generation.completion is None:
-        return _render_failure(generation, {"logId": log_id})
-    result = _render_result(generation.completion)
+        later = f"The run takes longer: its result will be at /v1/logs/{log_id}."
+        problem = failures.explain(generation, "run") or later
+        return _render_run_error(generation, problem, {"logId": log_id})
+    result = render_output(generation.completion)
     answer: RunAnswer = {
         "code": 200,
         "message": "OK",
@@ -184,7 +183,10 @@ def render_log(generation: Generation) -> Response:
         "userId": json.loads(generation.external.get(USER, "null")),
         "rating": generation.rating or 0,
     }
-    if not generation.status.terminal:
+    problem = failures.explain(generation, "run")
+    if problem is not None:
+        return _render_run_error(generation, problem, {**run})
+    if generation.completion is None:
         running: RunningAnswer = {
             "code": 202,
             "message": "The run is not finished yet.",
@@ -192,9 +194,7 @@ def render_log(generation: Generation) -> Response:
             "results": run,
         }
         return Response(status=HTTPStatus.ACCEPTED, body=render(running))
-    if generation.completion is None:
-        return _render_failure(generation, {**run})
-    result = _render_result(generation.completion)
+    result = render_output(generation.completion)
     answer: LogAnswer = {
         "code": 200,
         "message": "OK",
@@ -227,52 +227,36 @@ def render_error(error: AfterwordError) -> Response:
     return Response(status=status, body=render(body))
 
 
-def _render_failure(generation: Generation, run: "Stopped") -> Response:
-    return _render_run_error(failures.choose_status(generation), _explain(generation), run)
+def _parse(request: Request) -> Mapping[str, object]:
+    """Return the members of a body of JSON; raise like `json_text.parse_object`, `check_keys`."""
+    values = json_text.parse_object(request.body).values
+    check_keys(request, [values.get(API_KEY)])
+    return values
 
 
-def _read_body_keys(request: Request) -> Iterator[str]:
-    """Yield the API keys in a body, which may be JSON with any content type, or a form.
-
-    The body is parsed only where the field's name is in it, since the endpoint parses it again.
-    """
-    body = request.body
-    if API_KEY.encode() not in body or len(body) > http.MAX_BODY_BYTES:
-        return
-    try:
-        fields = _read_fields(request)
-    except InvalidRequestError:
-        return
-    for name, value in fields:
-        if name == API_KEY and isinstance(value, str) and value:
-            yield value
+def _find_body_key(request: Request) -> str | None:
+    """Return the API key in a body, which may be JSON with any content type, or a form."""
+    return find_body_key(request.body) or next(iter(_read_multipart_keys(request)), None)
 
 
-def _read_fields(request: Request) -> Iterable[tuple[str, object]]:
-    if request.body.lstrip().startswith(b"{"):
-        sent = json_text.parse_texts(request.body)
-        return sent.items() if isinstance(sent, dict) else ()
+def _read_multipart_keys(request: Request) -> Sequence[str]:
+    """Return the keys in a multipart form, whose reader is bounded; none of what cannot be read."""
+    content_type = request.headers.get("content-type", "")
+    if API_KEY.encode() not in request.body or not content_type.lower().startswith("multipart/"):
+        return ()
     from afterword.handlers import forms  # noqa: PLC0415 - the endpoints of JSON have no forms
 
-    return forms.read(request.headers.get("content-type", ""), request.body).fields
+    try:
+        fields = forms.read(content_type, request.body).fields
+    except InvalidRequestError:
+        return ()
+    return [value for name, value in fields if name == API_KEY and isinstance(value, str) and value]
 
 
-def _render_run_error(status: HTTPStatus, message: str, run: "Stopped") -> Response:
+def _render_run_error(generation: Generation, message: str, run: "Stopped") -> Response:
+    status = failures.choose_status(generation)
     body: RunError = {"code": int(status), "message": message, "error": True, "results": run}
     return Response(status=status, body=render(body))
-
-
-def _render_result(completion: Completion) -> JsonText:
-    text = completion.text
-    return JsonText(render(text if completion.output is Output.STRING else json.loads(text)))
-
-
-def _explain(generation: Generation) -> str:
-    if generation.has_lost_result:
-        return f"gone: {GONE}"
-    if generation.reason is None:
-        return "The run was canceled."
-    return f"{generation.reason}: {generation.message}"
 
 
 def _build_submission(

@@ -11,10 +11,11 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from urllib.parse import unquote, urlsplit
 
-from afterword.dialects.promptitude import API_KEY
+from afterword.dialects import promptitude
 from afterword.errors import UnprocessableError
 from afterword.files import Upload
 from afterword.handlers import forms
+from afterword.handlers.body_keys import API_KEY
 from afterword.handlers.form_fields import shown_name
 from afterword.handlers.http import Request
 from afterword.knowledge import (
@@ -104,6 +105,7 @@ def parse_change(request: Request, fetcher: Callable[[], Fetcher], folders: Fold
 
 def _parse_form(request: Request) -> _Sent:
     form = forms.read(request.headers.get("content-type", ""), request.body)
+    promptitude.check_keys(request, [value for name, value in form.fields if name == API_KEY])
     fields = [(name, value) for name, value in form.fields if name != API_KEY]
     emptied = form.emptied - {API_KEY}
     sent = [(name, value) for name, value in fields if value is not None]

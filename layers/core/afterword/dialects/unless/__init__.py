@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from http import HTTPStatus
-from itertools import chain
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Literal
 
 from afterword import clock
@@ -23,13 +23,11 @@ from afterword.errors import (
     ForbiddenError,
     InvalidRequestError,
     NotFoundError,
-    UnauthenticatedError,
     UnprocessableError,
 )
 from afterword.flows import inputs
 from afterword.flows.inputs import Input, Kind
 from afterword.generations import (
-    GONE,
     EarlierTurn,
     Generation,
     Source,
@@ -37,8 +35,9 @@ from afterword.generations import (
     Submission,
 )
 from afterword.generations.details import GenerationDetail
-from afterword.handlers import http, paging
-from afterword.handlers.http import STATUSES, KeyPlace, Request, Response, read_bearer_token
+from afterword.handlers import failures, http, paging
+from afterword.handlers.body_keys import API_KEY, check_body_keys, find_body_key
+from afterword.handlers.http import STATUSES, KeyPlace, Request, Response
 from afterword.runtime import json_text
 from afterword.runtime.json_text import JsonText, render, render_array
 from afterword.tenants import StoredFlow
@@ -67,8 +66,6 @@ MAX_METADATA_BYTES = 1_000_000
 """Metadata stand beside the answer in one response of Lambda, 6 MB."""
 MAX_HISTORY_BYTES = 3_500_000
 """The bytes of the turns beside the metadata, whose bytes may double in the response."""
-_BODY_KEY = re.compile(rb'"apiKey"\s{0,100}:\s{0,100}"(\w{1,200})"')
-"""A member of that name: within a JSON string its quotes would be escaped."""
 _BODY_NAMES = {"accountId": "x-account-id", "websiteId": "x-website-id"}
 """The members of a body that stand for a header."""
 _KEPT = ("segmentId", "conversationName", "audienceId")
@@ -87,20 +84,17 @@ _STATUSES: Mapping[Status, Literal["PENDING", "PROCESSING", "DONE", "ERROR"]] = 
 
 
 def read_api_key(request: Request) -> str | None:
-    """Return the key of `x-api-key`, else of `Authorization: Bearer`, else of the body's `apiKey`.
+    """Return the key of a header, else of the body's `apiKey`, which `check_key` then checks.
 
-    The body is searched and not parsed, since nobody has shown a key yet. `check_key` then finds an
-    `apiKey` of another object.
+    Raises UnauthenticatedError for two headers whose keys differ.
     """
-    return _read_header_key(request) or _read_body_key(request.body)
+    return http.read_header_key(request, KEY_PLACES) or find_body_key(request.body)
 
 
 def check_key(request: Request, values: Mapping[str, object]) -> None:
     """Raise UnauthenticatedError unless the body's `apiKey` is the request's one key, or absent."""
-    sent = values.get("apiKey")
-    needed = _read_header_key(request) is None
-    if (needed or sent is not None) and sent != read_api_key(request):
-        raise UnauthenticatedError("apiKey: must be the request's only key.")
+    needed = http.read_header_key(request, KEY_PLACES) is None
+    check_body_keys([values.get(API_KEY)], read_api_key(request), needed=needed)
 
 
 def read_body_names(request: Request, values: Mapping[str, object]) -> Request:
@@ -125,16 +119,15 @@ def require_flow(request: Request, key: ApiKey, registry: Registry) -> StoredFlo
     named = _read_website(request, key)
     if named is not None:
         return _require_own_flow(registry, key, named)
-    chats = [
-        flow
-        for flow in registry.list_flows(key.tenant)
-        if json.loads(flow.document).get("type") == "chat"
-    ]
-    if len(chats) != 1:
+    flows = registry.list_flows(key.tenant)
+    chats = (flow for flow in flows if json.loads(flow.document).get("type") == "chat")
+    found = list(islice(chats, 2))  # a second chat is enough to refuse, wherever further ones are
+    if len(found) != 1:
+        there = "several flows" if found else "no flow"
         raise InvalidRequestError(
-            f"x-website-id: must be sent, as the account has {len(chats)} flows of the type chat."
+            f"x-website-id: must be sent, as the account has {there} of the type chat."
         )
-    return chats[0]
+    return found[0]
 
 
 def require_website(request: Request, key: ApiKey, registry: Registry) -> str | None:
@@ -214,15 +207,11 @@ def render_accepted(generation_id: str) -> Response:
 
 def render_unanswered(generation: Generation) -> Response:
     """Return the state of a question without an answer, and the reason if there will be none."""
-    lost = generation.has_lost_result
-    status = _STATUSES[Status.FAILED if lost else generation.status]
+    status = _STATUSES[Status.FAILED if generation.has_lost_result else generation.status]
     body: AsyncAnswer = {"questionId": generation.id, "status": status}
-    if lost:
-        body["error"] = f"gone: {GONE}"
-    elif generation.status is Status.CANCELED:
-        body["error"] = "The question was canceled."
-    elif generation.status is Status.FAILED:
-        body["error"] = f"{generation.reason}: {generation.message}"
+    problem = failures.explain(generation, "question")
+    if problem is not None:
+        body["error"] = problem
     return Response(status=HTTPStatus.OK, body=render(body))
 
 
@@ -297,19 +286,6 @@ def _languages() -> "Languages":
     from afterword.dialects.unless.languages import Languages  # noqa: PLC0415 - no cold start pays
 
     return Languages()
-
-
-def _read_header_key(request: Request) -> str | None:
-    return request.headers.get("x-api-key") or read_bearer_token(request)
-
-
-def _read_body_key(body: bytes) -> str | None:
-    """Return the first `apiKey` in a body, of whatever object; None without.
-
-    6 MB take 17 ms; to parse as many bytes of small objects takes 2 s.
-    """
-    found = _BODY_KEY.search(body)
-    return None if found is None else found[1].decode()
 
 
 def _read_website(request: Request, key: ApiKey) -> str | None:

@@ -1,7 +1,7 @@
 """The chat data that clients keep and send back with `chatDataJson`, a text of JSON."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from afterword.errors import InvalidRequestError
@@ -70,22 +70,24 @@ def _render_turns(history: Sequence[Mapping[str, object]]) -> Sequence[JsonText]
         raise InvalidRequestError(f"{_FIELD}: must have numbers below 1e308.") from error
 
 
-def list_earlier_turns(chat: SentChat) -> tuple[EarlierTurn, ...]:
+def list_earlier_turns(chat: SentChat, read: Callable[[str], str] = str) -> tuple[EarlierTurn, ...]:
     """Return the questions of the history that have an answer, oldest first.
 
     The newest MAX_EARLIER_TURNS of MAX_EARLIER_CHARACTERS together; none from before one without
-    room. Turns of other senders than `user` and `bot`, and without a message, are left out.
+    room. Turns of other senders than `user` and `bot`, and without a message, are left out. `read`
+    returns the text of a message.
     """
     pairs: list[EarlierTurn] = []
     question: str | None = None
     for turn in chat.history:
         message = turn.get("message")
-        if not isinstance(message, str) or not message.strip():
+        text = read(message) if isinstance(message, str) else ""
+        if not text.strip():
             continue
         if turn.get("sender") == "user":
-            question = message
+            question = text
         elif turn.get("sender") == "bot" and question is not None:
-            pairs.append(EarlierTurn(question, message))
+            pairs.append(EarlierTurn(question, text))
             question = None
     newest: list[EarlierTurn] = []
     room = MAX_EARLIER_CHARACTERS

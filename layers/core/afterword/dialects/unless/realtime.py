@@ -8,12 +8,12 @@ prompt and in the response, in place of the session's.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from afterword.dialects import unless
 from afterword.dialects.unless import chat_data, markup
 from afterword.errors import InvalidRequestError
-from afterword.generations import GONE, Generation, Submission
+from afterword.generations import Generation, Submission
 from afterword.generations.details import GenerationDetail
 from afterword.generations.listings import Listings
 from afterword.handlers import failures
@@ -27,8 +27,19 @@ from afterword.tenants.registry import Registry
 if TYPE_CHECKING:
     from afterword.dialects.unless.responses import QuestionError
 
-FORMATS: Mapping[str, Callable[[str], str]] = {"md": str, "html": markup.to_html}
-"""The values of `messageFormat`: how a message is made of a text."""
+
+class Format(NamedTuple):
+    """How a message is made of a text, and the text of a sent message is read."""
+
+    show: Callable[[str], str]
+    read: Callable[[str], str]
+
+
+FORMATS: Mapping[str, Format] = {
+    "md": Format(str, str),
+    "html": Format(markup.to_html, markup.to_text),
+}
+"""The values of `messageFormat`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,15 +62,15 @@ def parse_query(request: Request, key: ApiKey, registry: Registry) -> RealtimeQu
     named = unless.read_body_names(request, sent.values)
     flow = unless.require_flow(named, key, registry)
     chat = chat_data.parse_chat(sent.values)
-    show = _parse_format(sent.values)
+    message_format = _parse_format(sent.values)
     if not isinstance(sent.values.get("skipLanguageDetection"), bool | None):
         raise InvalidRequestError("skipLanguageDetection: must be true or false.")
-    earlier = None if chat is None else chat_data.list_earlier_turns(chat)
+    earlier = None if chat is None else chat_data.list_earlier_turns(chat, message_format.read)
     return RealtimeQuery(
         flow=flow,
         submission=unless.parse_question(_with_metadata(sent), named, flow, earlier),
         history=None if chat is None else chat.texts,
-        show=show,
+        show=message_format.show,
     )
 
 
@@ -95,24 +106,17 @@ def render_answered(
 
 def render_unanswered(generation: Generation) -> Response:
     """Return the error of a question without an answer: 504 for one that is not finished."""
-    status = failures.choose_status(generation)
-    if not generation.status.terminal:
-        path = f"/api/v1/ai/async/answer?questionId={generation.id}"
-        error = f"The answer takes longer: it will be at {path}."
-    elif generation.has_lost_result:
-        error = f"gone: {GONE}"
-    elif generation.reason is None:
-        error = "The question was canceled."
-    else:
-        error = f"{generation.reason}: {generation.message}"
+    path = f"/api/v1/ai/async/answer?questionId={generation.id}"
+    later = f"The answer takes longer: it will be at {path}."
+    error = failures.explain(generation, "question") or later
     body: QuestionError = {"error": error, "questionId": generation.id}
-    return Response(status=status, body=render(body))
+    return Response(status=failures.choose_status(generation), body=render(body))
 
 
-def _parse_format(values: Mapping[str, object]) -> Callable[[str], str]:
+def _parse_format(values: Mapping[str, object]) -> Format:
     name = values.get("messageFormat")
     if name is None:
-        return str
+        return FORMATS["md"]
     if not isinstance(name, str) or name not in FORMATS:
         raise InvalidRequestError(f"messageFormat: must be one of: {', '.join(FORMATS)}.")
     return FORMATS[name]

@@ -1,0 +1,1 @@
+"""The share of real documents that are read."""

@@ -1,0 +1,245 @@
+"""Ranking by meaning: the vectors of passages, compared with the question's in memory."""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from afterword.knowledge.ranking import Ranked, Selection, SelectionTooLargeError
+from afterword.knowledge.vector_store import Place, Vectors
+from afterword.knowledge.vectors import Matrix, digest, embedded_text
+from afterword.models.embeddings import Purpose, embed_texts
+
+if TYPE_CHECKING:
+    from afterword.knowledge.passages import Passage
+    from afterword.knowledge.ranking import Origin
+    from afterword.models.embeddings import EmbeddingModel, Vector
+
+    type Passages = Mapping[str, tuple[Origin, Sequence[Passage]]]
+
+MAX_PASSAGES = 20_000
+"""Passages of a selection that are compared in memory."""
+MAX_CACHED_BYTES = 48_000_000
+"""Bytes of the vectors that a process caches; the newest stay whatever their size."""
+MAX_QUESTION = 2_000
+"""Characters of a question that are embedded; later ones are ignored."""
+QUESTION_SECONDS = 15.0
+"""The time that the model may take for a question."""
+_PLACE_BYTES = 250  # of Python's objects for two ids
+_SPARE = 2  # a passage may be gone since, or be the text of another content
+
+
+class Hit(NamedTuple):
+    """A passage that is near to a question: its content, its digest, and the cosine."""
+
+    place: Place
+    digest: bytes
+    cosine: float
+
+
+class Asked(NamedTuple):
+    """A question in a selection, with its vector."""
+
+    selection: Selection
+    vector: "Vector"
+
+
+class NearestPassages(Protocol):
+    """The vectors of passages in memory, or in a service."""
+
+    def find_nearest(self, asked: Asked, limit: int) -> Sequence[Hit]:
+        """Return up to `limit` passages, the nearest first.
+
+        Raises SelectionTooLargeError, and UnavailableError when the vectors' storage does not
+        answer.
+        """
+        ...
+
+    def measure(self, asked: Asked, passages: Iterable[tuple[str, bytes]]) -> Mapping[bytes, float]:
+        """Return the cosines of passages by digest, given by content and digest.
+
+        Without those that have no vector.
+        """
+        ...
+
+
+class VectorCache:
+    """The vectors of selections in memory, each in its newest version, within a bound.
+
+    `read` returns the vectors of a selection. Those of another model than `model` are left out: the
+    embedder renews them. Threads may share a cache: vectors are read once, while others wait.
+    """
+
+    def __init__(
+        self,
+        read: "Callable[[Selection], Iterable[tuple[Place, Vectors]]]",
+        model: str,
+        max_bytes: int = MAX_CACHED_BYTES,
+    ) -> None:
+        self._read = read
+        self._model = model
+        self._max_bytes = max_bytes
+        self._indexes: OrderedDict[tuple[object, ...], tuple[str, _Index]] = OrderedDict()
+        self._lock = threading.Lock()
+        self._reading = threading.Lock()
+
+    def find_nearest(self, asked: Asked, limit: int) -> Sequence[Hit]:
+        """Return the nearest passages; see NearestPassages.find_nearest."""
+        index = self._get_index(asked.selection)
+        nearest = index.matrix.find_nearest(asked.vector, limit) if index.matrix else ()
+        return [
+            Hit(index.places[row], index.matrix.digests[row], cosine) for row, cosine in nearest
+        ]
+
+    def measure(self, asked: Asked, passages: Iterable[tuple[str, bytes]]) -> Mapping[bytes, float]:
+        """Return the cosines of passages; see NearestPassages.measure."""
+        index = self._get_index(asked.selection)
+        wanted = {key for _, key in passages}
+        cosines = index.matrix.measure(asked.vector)
+        return {
+            key: cosine
+            for key, cosine in zip(index.matrix.digests, cosines, strict=False)
+            if key in wanted
+        }
+
+    def _get_index(self, selection: Selection) -> "_Index":
+        index = self._find(selection)
+        if index is None:
+            with self._reading:
+                index = self._find(selection)
+                if index is None:
+                    index = _build(self._read(selection), self._model)
+                    self._keep(selection, index)
+        return index
+
+    def _find(self, selection: Selection) -> "_Index | None":
+        key = (selection.tenant, selection.folders, selection.tags)
+        with self._lock:
+            version, index = self._indexes.get(key, ("", None))
+            if index is None or version != selection.embedded:
+                return None
+            self._indexes.move_to_end(key)
+            return index
+
+    def _keep(self, selection: Selection, index: "_Index") -> None:
+        key = (selection.tenant, selection.folders, selection.tags)
+        with self._lock:
+            self._indexes[key] = (selection.embedded, index)
+            self._indexes.move_to_end(key)
+            total = sum(each.size for _, each in self._indexes.values())
+            while total > self._max_bytes and len(self._indexes) > 1:
+                _, (_, oldest) = self._indexes.popitem(last=False)
+                total -= oldest.size
+
+
+class _Index(NamedTuple):
+    """The rows of a selection, and the place of each."""
+
+    matrix: Matrix
+    places: list[Place]
+
+    @property
+    def size(self) -> int:
+        """Bytes of memory: of the rows, of a reference for each, and of the contents' ids."""
+        return self.matrix.size + 8 * len(self.places) + _PLACE_BYTES * len(set(self.places))
+
+
+def _build(vectors: Iterable[tuple[Place, Vectors]], model: str) -> _Index:
+    """Return the index of the vectors of a model; raise SelectionTooLargeError."""
+    index = _Index(Matrix(), [])
+    for place, each in vectors:
+        if each.model != model:
+            continue
+        index.matrix.add(each.rows, each.dimensions)
+        if len(index.matrix) > MAX_PASSAGES:
+            raise SelectionTooLargeError(
+                f"The knowledge base has more than {MAX_PASSAGES:,} passages in these folders and"
+                " tags, which is more than can be compared at once: choose fewer folders or tags,"
+                " or have the deployment keep its vectors in an Amazon S3 vector index."
+            )
+        index.places.extend([place] * (len(index.matrix) - len(index.places)))
+    return index
+
+
+class Meaning:
+    """The model, the vectors and the passages that rankings by meaning share.
+
+    `read_passages` returns the passages of contents by place.
+    """
+
+    def __init__(
+        self,
+        model: "EmbeddingModel",
+        nearest: NearestPassages,
+        read_passages: "Callable[[Selection, Sequence[tuple[str, str]]], Passages]",
+    ) -> None:
+        self._model = model
+        self._nearest = nearest
+        self._read_passages = read_passages
+
+    @property
+    def floor(self) -> float:
+        """The least cosine of a question and a passage that answers it."""
+        return self._model.floor
+
+    def ask(self, question: str, selection: Selection) -> Asked | None:
+        """Return a question with its vector; None for a blank one.
+
+        Raises the errors of EmbeddingModel.embed.
+        """
+        text = question.strip()[:MAX_QUESTION]
+        if not text:
+            return None
+        embedded = embed_texts(self._model, [text], Purpose.QUESTION, lambda: QUESTION_SECONDS)
+        if embedded.refusal is not None:
+            raise embedded.refusal
+        vector = embedded.vectors[0]
+        return None if vector is None else Asked(selection, vector)
+
+    def find(self, asked: Asked, limit: int) -> list[Ranked]:
+        """Return up to `limit` passages above the floor, the nearest first.
+
+        The text of a passage that several contents have is returned once.
+        """
+        hits = [
+            hit
+            for hit in self._nearest.find_nearest(asked, limit * _SPARE)
+            if hit.cosine >= self.floor
+        ]
+        places = list(dict.fromkeys((hit.place.folder, hit.place.content) for hit in hits))
+        contents = self._read_passages(asked.selection, places) if places else {}
+        passages = {
+            (origin.content, digest(embedded_text(origin.title, each.heading, each.text))): Ranked(
+                origin, each.heading, each.text, score=0.0
+            )
+            for origin, some in contents.values()
+            for each in some
+        }
+        found: dict[str, Ranked] = {}
+        for hit in hits:
+            passage = passages.get((hit.place.content, hit.digest))
+            if passage is not None:
+                ranked = Ranked(passage.origin, passage.heading, passage.text, hit.cosine)
+                found.setdefault(passage.text, ranked)
+        return list(found.values())[:limit]
+
+    def measure(self, asked: Asked, passages: Sequence[Ranked]) -> list[float | None]:
+        """Return the cosine of each passage; None for one without a vector."""
+        keys = [
+            digest(embedded_text(each.origin.title, each.heading, each.text)) for each in passages
+        ]
+        contents = (each.origin.content for each in passages)
+        cosines = self._nearest.measure(asked, zip(contents, keys, strict=True))
+        return [cosines.get(key) for key in keys]
+
+
+class SemanticRanking:
+    """Ranking by meaning alone."""
+
+    def __init__(self, meaning: Meaning) -> None:
+        self._meaning = meaning
+
+    def rank(self, question: str, selection: Selection, limit: int) -> list[Ranked]:
+        """Return the best passages; see Ranking.rank. Raises as EmbeddingModel.embed, too."""
+        asked = self._meaning.ask(question, selection)
+        return [] if asked is None else self._meaning.find(asked, limit)
