@@ -414,15 +414,6 @@ def test_katakana_is_a_word_and_hiragana_none() -> None:
     ]
 
 
-def test_pairs_between_words_do_not_count() -> None:
-    """A pair of Han that no passage has, between two that some have, is no word."""
-    terms = questions.question_terms("更改用户密码", [])
-    assert terms == [("更改",), ("改用",), ("用户",), ("户密",), ("密码",)]
-    kept = questions.drop_boundaries(terms, {"更改", "用户", "密码"})
-    assert kept == [("更改",), ("用户",), ("密码",)]
-    assert questions.drop_boundaries(terms, {"更改"}) == terms
-
-
 @pytest.mark.parametrize(
     ("question", "terms"),
     [

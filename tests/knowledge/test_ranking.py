@@ -306,6 +306,34 @@ def test_a_common_word_alone_is_too_little() -> None:
     assert best(asked, "Dear Sirs, my uncle Bob in Cork wants item 1234, price included") == "1234"
 
 
+def test_among_many_passages_one_rare_word_is_too_little() -> None:
+    """One of a question's two words answers among few passages, and by chance among many."""
+    texts = {str(number): f"Item {number} weighs {number} grams." for number in range(lexical.MANY)}
+    texts["zebra"] = "A zebra has stripes."
+    assert index(texts).rank("Do zebras migrate?", 5) == []
+    assert best(index(texts), "Have zebras stripes?") == "zebra"
+    assert best(index(texts), "zebra") == "zebra"
+    few = {name: texts[name] for name in ("1", "2", "zebra")}
+    assert best(index(few), "Do zebras migrate?") == "zebra"
+
+
+def test_a_passages_own_language_counts() -> None:
+    """Contents of one folder in several languages are stemmed each in its own."""
+    asked = index(
+        {
+            "de": "Die Einrichtung der Drucker ist in den Anleitungen beschrieben.",
+            "es": "La instalación de las impresoras se describe en los manuales.",
+            "fr": "L'installation des imprimantes est décrite dans les manuels.",
+            "it": "L'installazione delle stampanti è descritta nei manuali.",
+        }
+    )
+    assert best(asked, "Wo ist die Anleitung für meinen Drucker?") == "de"
+    assert best(asked, "¿Cómo se instala la impresora?") == "es"
+    assert best(asked, "Comment installer une imprimante ?") == "fr"
+    assert best(asked, "Come si installa la stampante?") == "it"
+    assert best(asked, "imprimante") == "fr"
+
+
 def test_nothing_selected_is_nothing_found() -> None:
     """An empty selection has no passages for any question."""
     assert Index([]).rank("tea", 5) == []

@@ -206,7 +206,7 @@ class Index:
             # Terms are letters and digits, so none can end its quotes.
             query = " OR ".join(f'"{form}"' for form in rarest)
             rows = self._connection.execute(_BEST, (query, limit)).fetchall()
-        weights = self._weigh_terms(questions.drop_boundaries(asked, known), known)
+        weights = self._weigh_terms(asked, known)
         share = MIN_SHARE if self._passages < MANY else MIN_SHARE_OF_MANY
         threshold = share * sum(nlargest(2, weights.values()))
         ranked: list[Ranked] = []

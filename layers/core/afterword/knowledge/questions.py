@@ -1,7 +1,7 @@
 """The words of a question by which passages are found, without those that tell nothing."""
 
 import re
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 
 from afterword.knowledge import stop_words, words
 from afterword.knowledge.stop_words import Language, Unspaced
@@ -10,7 +10,6 @@ _IS_KANA = re.compile("[\u3041-\u3096\u30a1-\u30fa]")
 _IS_HANGUL = re.compile(f"[{words.HANGUL}]")
 _IS_THAI = re.compile(f"[{words.THAI}]")
 _SCRIPT = re.compile(f"(?P<han>[{words.HAN}]++)|(?P<katakana>[{words.KATAKANA}]++)")
-_HAN_PAIR = re.compile(f"[{words.HAN}]{{2}}")
 _PARTICLES = {
     language: re.compile(rf"\s({'|'.join(particles.split())})\s*+(?:[.,;:!?]|$)")
     for language, particles in {
@@ -119,20 +118,3 @@ def _split_scripts(part: str) -> Iterable[str]:
             word = run["katakana"][: words.MAX_WORD]
             shorter = word.rstrip("\u30fc")  # some write a long last vowel, others do not
             yield " ".join(words.split_run(shorter if len(shorter) > 1 else word))
-
-
-def drop_boundaries(terms: Sequence[Forms], known: Container[str]) -> list[Forms]:
-    """Return a question's words without the pairs where one word of Han ends and another begins.
-
-    No passage has such a pair, and some have the pairs before and after.
-    """
-    boundaries = {
-        forms
-        for before, forms, after in zip(terms, terms[1:], terms[2:], strict=False)
-        if forms[0] not in known
-        and before[0] in known
-        and after[0] in known
-        and _HAN_PAIR.fullmatch(forms[0])
-        and (before[0][-1], after[0][0]) == (forms[0][0], forms[0][-1])
-    }
-    return [forms for forms in terms if forms not in boundaries]

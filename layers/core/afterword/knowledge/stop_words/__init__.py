@@ -80,5 +80,5 @@ def load_votes() -> Mapping[str, tuple[Language, ...]]:
 
 @cache
 def load_cuts(language: Unspaced) -> re.Pattern[str]:
-    """Return what matches a language's stop words in a text without spaces, the longest first."""
+    """Return the pattern of a language's stop words in text without spaces, the longest first."""
     return re.compile("|".join(sorted(load(language), key=lambda each: (-len(each), each))))
