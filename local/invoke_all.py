@@ -43,7 +43,11 @@ async def command(port: int) -> int:
         address = await forwarding.to(receiver.port)
         # The samples' webhooks are at a name that no server knows.
         allowed = f"{address},hooks.example.com:443"
-        settings = {"AFTERWORD_MODEL_PROVIDER": "demo", "AFTERWORD_FETCH_ALLOWED": allowed}
+        settings = {
+            "AFTERWORD_MODEL_PROVIDER": "demo",
+            "AFTERWORD_EMBEDDING": "demo",  # the embedder is a function as well
+            "AFTERWORD_FETCH_ALLOWED": allowed,
+        }
 
         async def use(stack: Stack) -> int:
             with receiver.serving():

@@ -61,20 +61,24 @@ async def write_templates(
     if stack.bedrock:
         for environment in environments.values():
             environment["AWS_ENDPOINT_URL_BEDROCK_RUNTIME"] = stack.bedrock
-    functions = {
+    all_functions = {
         name: resource
         for name, resource in template["Resources"].items()
         if resource["Type"] == FUNCTION
     }
+    # A function on condition of a parameter may not be in the stack.
+    functions = {name: each for name, each in all_functions.items() if name in environments}
     for name, function in functions.items():
         environment = environments[name]
         environment |= {key: value for key, value in (changed or {}).items() if key in environment}
         variables = {key: await reachable(value, forwarding) for key, value in environment.items()}
         function["Properties"]["Environment"] = {"Variables": {**variables, MARK: run}}
-    others = {name: each for name, each in template["Resources"].items() if name not in functions}
+    others = {
+        name: each for name, each in template["Resources"].items() if name not in all_functions
+    }
     of_api = {name: each for name, each in functions.items() if is_http(each)}
     templates = Templates(folder / "template.yaml", folder / "api.yaml", folders(functions))
-    replace(templates.whole, json.dumps(template))
+    replace(templates.whole, json.dumps({**template, "Resources": {**others, **functions}}))
     replace(templates.api, json.dumps({**template, "Resources": {**others, **of_api}}))
     return templates
 

@@ -332,11 +332,18 @@ def test_the_worker_may_do_what_it_does(
 def test_the_worker_has_the_settings_that_it_needs(
     deployment: Deployment, run_alone: Callable[[str], set[str]]
 ) -> None:
-    """The worker, with a model at an endpoint, is built from all its variables and no other."""
+    """The worker, with a model at an endpoint, is built from all its variables and no other.
+
+    Those of an embedding model are read for the first question by meaning.
+    """
     asked = run_alone("generate")
     assert services().worker
     assert services().ranking
-    assert asked == ours(deployment, "generate")
+    of_embeddings = {"AFTERWORD_VECTOR_INDEX_ARN", *ours(deployment, "embed")}
+    assert of_embeddings == {
+        each for each in ours(deployment, "generate") if "EMBEDDING" in each or "VECTOR" in each
+    }
+    assert asked == ours(deployment, "generate") - of_embeddings
 
 
 def test_letters_have_what_they_need(
