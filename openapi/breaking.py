@@ -21,6 +21,17 @@ ON_PURPOSE: Mapping[str, str] = {
     ),
     "GET /api/v1/ai/async/answer: response 200.chatData.history[].feedback: may be anything else"
     " now": "Unless' own words for feedback, which its clients know",
+    **{
+        f'{route}: response {place}.error.reason: may be "{reason}" now': "a reason more"
+        for reason in ("blank_prompt", "model_quota_exceeded")
+        for route, place in (
+            ("POST /v1/generations", "200"),
+            ("GET /v1/generations", "200.items[]"),
+            ("GET /v1/generations/{id}", "200"),
+            ("POST /v1/generations/{id}/cancel", "200"),
+            ("POST /v1/generations/{id}/retry", "200"),
+        )
+    },
 }
 """The changes that break a client on purpose, each with its reason; a release empties the table."""
 

@@ -165,6 +165,7 @@ PUBLIC: dict[str, tuple[str, ...]] = {
         "replays",
     ),
     "flows": (
+        "answers",
         "classes",
         "documents",
         "flow",

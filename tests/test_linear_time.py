@@ -19,7 +19,8 @@ from afterword.generations import AnswerToken, Completion, Output
 from afterword.handlers import multipart
 from afterword.knowledge import citations, passages, words
 from afterword.knowledge.ranking import Origin, Ranked
-from afterword.runtime import addresses, json_text
+from afterword.models import error_detail, parameters, reasoning, reasons
+from afterword.runtime import addresses, json_text, retry_after
 from afterword.webhooks import hosts
 from afterword_documents import encodings
 
@@ -63,6 +64,13 @@ OBJECT = flow.Step(
     output=Output.JSON,
     output_schema={"type": "object", "properties": {"a": {"$ref": "#"}, "b": {"type": "array"}}},
 )
+
+
+def find_cause(text: str) -> None:
+    """Read an error with these words, and look for its cause and for refused parameters."""
+    detail = error_detail.read_error(text, 400)
+    reasons.find_cause(detail)
+    parameters.refused_parameters(detail, ("temperature", parameters.SYSTEM, "response_format"))
 
 
 def finish(text: str, step: flow.Step = LIST) -> None:
@@ -126,6 +134,17 @@ CASES = [
         lambda text: finish(json.dumps({"a": text}), OBJECT),
         lambda n: '{"b": 1, "a": {"b": "[1, 2' + ", 3" * n + ']"}}',
     ),
+    Case("reasoning: opening tags", reasoning.separate_reasoning, lambda n: "\n<think>" * n),
+    Case("reasoning: closing tags", reasoning.separate_reasoning, lambda n: "</think>" * n),
+    Case("reasoning: blocks", reasoning.separate_reasoning, lambda n: "a<think>b</think>" * n),
+    Case("reasoning: quotes", reasoning.separate_reasoning, lambda n: "`<think>" * n),
+    Case("reasoning: fences", reasoning.separate_reasoning, lambda n: "a ```\n<think>" * n),
+    Case("reasoning: channels", reasoning.separate_reasoning, lambda n: "<|channel|>final " * n),
+    Case("reasoning: analysis", reasoning.separate_reasoning, lambda n: "analysis " * n),
+    Case("errors: words", find_cause, lambda n: "exceeds the credits of only a system role " * n),
+    Case("errors: lists", find_cause, lambda n: json.dumps({"message": ["a"] * n})),
+    Case("errors: lines", find_cause, lambda n: "temperature. " * n),
+    Case("dates: blanks", retry_after.parse_retry_after, lambda n: "Tue, 10" + " " * n),
     Case("templates: braces", templates.list_names, lambda n: "{" * n),
     Case("templates: open names", templates.list_names, lambda n: "{{a" * n),
     Case("placeholders: brackets", placeholders.parse_template, lambda n: "[" * n),

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from textwrap import indent
 from typing import TYPE_CHECKING
 
 import pytest
@@ -21,6 +22,7 @@ from tests.cli.conftest import Afterword, CloudFormation, usage_error
 from tests.conftest import FLOW, FLOW_DOCUMENT, SetClock, Stored
 from tests.harness.classes import CLASSES, CLASSES_DOCUMENT
 from tests.harness.deployment import REFERENCES
+from tests.harness.prompts import AS_ARRAY
 
 if TYPE_CHECKING:
     from afterword.generations.claims import Claim
@@ -133,6 +135,8 @@ def test_a_flow_is_shown_and_run(afterword: Afterword, worker: Worker) -> None:
     assert (result.exit_code, result.stdout) == (0, f"{COMPLETION.text}\n")
     assert result.stderr == (
         "Step towns (1 of 2): small-model, at most 50 tokens\n"
+        "  System:\n"
+        f"{indent(AS_ARRAY, '    ')}\n"
         "  User:\n"
         "    Name three towns of Eng=land <3. \n"
         "\n"
@@ -292,7 +296,7 @@ def test_it_comes_as_json(afterword: Afterword, worker: Worker) -> None:
         "step": "towns",
         "model": "small-model",
         "max_tokens": 50,
-        "system": "",
+        "system": AS_ARRAY,
         "user": "Name three towns of Wales. ",
         "passages": None,
     }
@@ -319,6 +323,8 @@ def test_a_file_is_checked_and_shown(
     assert (result.exit_code, result.stdout) == (0, "")
     assert result.stderr.startswith(
         "Step towns (1 of 2): the stack's model, at most 50 tokens\n"
+        "  System:\n"
+        f"{indent(AS_ARRAY, '    ')}\n"
         "  User:\n"
         "    Name three towns of {{country}}. {{notes}}\n"
     )

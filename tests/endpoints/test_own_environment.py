@@ -42,6 +42,7 @@ from tests.harness.webhooks import ENDPOINTS
 pytestmark = pytest.mark.usefixtures("greedy_tenant")
 
 ID, OTHER_ID = "019a6f3e-7c00-7000-8000-000000000001", "019a6f3e-7c00-7000-8000-000000000002"
+FILLED_ID = "019a6f3e-7c00-7000-8000-000000000003"
 BIG = "x" * 20_000
 SLOT = "1794301200000-00000000"
 SHARED = frozenset[str](parsed_template()["Globals"]["Function"]["Environment"]["Variables"])
@@ -132,10 +133,11 @@ def put(
     external: Mapping[str, str],
     generation_id: str = ID,
     slot: str = SLOT,
+    template: str | None = None,
 ) -> None:
     """Queue the generation of the sample events, which has limits and is to be made known."""
     submission = Submission(
-        dialect="dialonce", flow=FLOW, inputs=inputs, template=None, external=external
+        dialect="dialonce", flow=FLOW, inputs=inputs, template=template, external=external
     )
     options = SubmissionOptions(
         flow_version=1, retention=timedelta(days=30), slot=slot, notify=generation_id == ID
@@ -304,8 +306,10 @@ def test_the_worker_may_do_what_it_does(
     set_clock: SetClock,
     calls: list[Call],
 ) -> None:
-    """The worker uses all its permissions: for big texts, hand-backs, passages and results."""
+    """The worker uses all its permissions, for big texts, hand-backs, passages and repairs too."""
+    services().registry.set_limits("demo", Limits(tokens_per_month=1_000_000))
     put({"body": BIG}, {})
+    put({"body": "B"}, {}, FILLED_ID, template="Dear [name],")
     ask_after_another()
     run_alone("generate")
     use_model(raising(ModelUnavailableError("Busy.")))
@@ -314,6 +318,10 @@ def test_the_worker_may_do_what_it_does(
     use_model(saying(BIG))
     assert invoke("generate", message_event(ID)) == {"batchItemFailures": []}
     assert invoke("generate", message_event(OTHER_ID)) == {"batchItemFailures": []}
+    model = saying("Dear Ada,")
+    use_model(model)
+    assert invoke("generate", message_event(FILLED_ID)) == {"batchItemFailures": []}
+    assert len(model.prompts) == 2
     (delay,) = (call.params["DelaySeconds"] for call in calls if "DelaySeconds" in call.params)
     assert 1 <= delay <= 2
     assert messages_in("NotifyQueue") == 1

@@ -167,8 +167,8 @@ def test_no_other_model_may_be_invoked(
     generation = generated(message_event)
     assert generation.reason == Reason.MODEL_ACCESS_DENIED
     assert generation.message == (
-        "Bedrock answered 403 (AccessDeniedException). Check the account's access to the model, and"
-        " the stack's parameter BedrockModelArns."
+        "Bedrock answered 403 (AccessDeniedException). Name the model in the stack's parameter"
+        " BedrockModelArns, and beside an inference profile the models that it stands for."
     )
 
 

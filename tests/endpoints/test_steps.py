@@ -17,6 +17,7 @@ from afterword.services import services
 from tests.conftest import Call, Event, LambdaContext, SetClock, Tenant
 from tests.harness.api import invoke
 from tests.harness.fake_model import FakeModel, completion
+from tests.harness.prompts import AS_ARRAY
 
 NAMES = {"name": "names", "prompt": "Name {{count}} towns of {{country}}.", "output": "array"}
 POEM = {"name": "poem", "prompt": "Rhyme about {{names}}.", "instructions": "Be brief."}
@@ -110,7 +111,7 @@ def test_each_step_uses_the_results_before_it(run: Run) -> None:
         'Rhyme about ["Lyon", "Nîmes"].',
         "A title for: Lyon, {{country}}, Nîmes (France {{poem}})",
     ]
-    assert [prompt.system for prompt in model.prompts] == ["", "Be brief.", ""]
+    assert [prompt.system for prompt in model.prompts] == [AS_ARRAY, "Be brief.", ""]
     generation = services().store.get("demo", generation_id)
     assert generation.status is Status.SUCCEEDED
     assert generation.completion is not None
@@ -266,11 +267,17 @@ def test_a_structured_result_is_checked_and_stored(
 
 
 @pytest.mark.parametrize(
-    "answer",
-    ["no JSON", "[]", '{"items": [1]}', '{"items": ["a"], "more": 1}', '{"items": [NaN]}',
-     '{"items": ["\\ud800"]}', "[" * 100_000],
-)  # fmt: skip
-def test_a_structured_result_that_is_none_fails(run: Run, answer: str) -> None:
+    ("answer", "answers"),
+    [
+        ("no JSON", 2),
+        ("[7]", 2),
+        ('{"items": [1]}', 2),
+        ('{"items": ["a"], "more": 1}', 2),
+        ('{"items": [NaN]}', 2),
+        ("[" * 100_000, 1),  # too long for a repair question
+    ],
+)
+def test_a_structured_result_that_is_none_fails(run: Run, answer: str, answers: int) -> None:
     """A result that does not fit the schema fails with a reason, and its tokens are counted."""
     flow(NAMES)
     generation_id = submit()
@@ -282,7 +289,7 @@ def test_a_structured_result_that_is_none_fails(run: Run, answer: str) -> None:
     )
     ended = services().store.get_end("demo", generation_id)
     assert ended is not None
-    assert ended.tokens == EACH
+    assert ended.tokens == answers * EACH
 
 
 @pytest.mark.parametrize("answer", ['{"size": 0}', '{"size": "7"}', "{}", "[7]", "7", "null"])

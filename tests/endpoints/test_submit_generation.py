@@ -226,6 +226,7 @@ def test_an_end_is_waited_for_if_that_is_preferred(native: Native, worker: list[
             finished_at="2026-11-10T09:00:00.000Z",
             attempts=1,
             output="In May.",
+            stop_reason="stop",
             usage={
                 "model": "test-model",
                 "tokens_in": 120,

@@ -15,6 +15,7 @@ from afterword import clock, generations
 from afterword.engine import attempts
 from afterword.engine.attempts import Worker
 from afterword.engine.prompting import Prompter
+from afterword.engine.repairs import Repairs
 from afterword.generations import (
     Completion,
     Generation,
@@ -38,6 +39,7 @@ from afterword.runtime.clients import clients
 from afterword.runtime.deadline import Deadline
 from afterword.runtime.dynamodb import Item, Table, time_of
 from afterword.runtime.queue import Message
+from afterword.runtime.stored import read_word
 from afterword.services import services
 from afterword.tenants.registry import Registry
 from tests.conftest import FLOW, FLOW_DOCUMENT, START, Call, SetClock, Tenant
@@ -106,6 +108,7 @@ class Work:
             prompter,
             model,
             services().model_access,
+            Repairs(services().rules, services().quotas),
             services().metrics,
         )
         return running.run_batch(messages, Deadline.after(seconds))
@@ -498,19 +501,19 @@ def test_the_model_is_awaited_until_the_deadline(work: Work, set_clock: SetClock
     assert failure(work.get(message)) == (
         Status.FAILED,
         Reason.DEADLINE,
-        "It was not finished before its deadline.",
+        "It was not finished before its deadline. The model did not answer in time.",
     )
 
 
 def test_the_tokens_of_a_useless_answer_are_stored(work: Work, read_item: ReadItem) -> None:
-    """An answer that fills nothing in has cost what it cost."""
+    """An answer that fills nothing in has cost what it cost, and its repair question as well."""
     message = work.submit(template="Dear [name]")
     work.run(saying("no JSON"), message)
     item = read_item("demo", message.id)
     assert item["status"] == {"S": "failed"}
     assert (item["tokens_in"], item["tokens_out"]) == (
-        {"N": str(completion("").tokens_in)},
-        {"N": str(completion("").tokens_out)},
+        {"N": str(2 * completion("").tokens_in)},
+        {"N": str(2 * completion("").tokens_out)},
     )
 
 
@@ -544,7 +547,82 @@ def test_throttling_in_between_spends_none_of_the_tries(work: Work, set_clock: S
 
 
 @pytest.mark.parametrize(
-    "reason", [Reason.REFUSED_CONTENT, Reason.TOO_LONG, Reason.MODEL_NOT_FOUND]
+    ("error", "cause"),
+    [
+        (
+            ModelUnavailableError("Busy.", 60.0, code="rate_limit_exceeded", throttled=True),
+            "The model throttled the last attempt (rate_limit_exceeded).",
+        ),
+        (
+            ModelUnavailableError("Down.", 60.0, code="502"),
+            "The model was unavailable at the last attempt (502).",
+        ),
+        (ModelTimedOutError("Slow."), "The model did not answer the last attempt in time."),
+    ],
+)
+@pytest.mark.parametrize("by", ["worker", "sweeper"])
+def test_an_end_at_the_deadline_keeps_the_last_cause(
+    work: Work,
+    set_clock: SetClock,
+    by: str,
+    error: ModelUnavailableError | ModelTimedOutError,
+    cause: str,
+) -> None:
+    """A generation that waited for its model until the deadline says for what."""
+    message = work.submit()
+    work.run(raising(error), message)
+    set_clock.advance(hours=1, seconds=1)
+    if by == "worker":
+        work.run(saying("Hi"), work.message(message.id))
+    else:
+        services().sweeper.sweep(Deadline.after(SECONDS))
+    assert failure(work.get(message)) == (
+        Status.FAILED,
+        Reason.DEADLINE,
+        f"It was not finished before its deadline. {cause}",
+    )
+
+
+@pytest.mark.parametrize("word", ["throttled", "a word of another version"])
+def test_a_setback_of_another_version_is_no_obstacle(word: str) -> None:
+    """An unknown setback is told without its word."""
+    setback = Setback(read_word(SetbackReason, word), "429")
+    assert generations.explain_deadline(setback).startswith(
+        "It was not finished before its deadline."
+    )
+
+
+def test_the_tokens_of_a_refused_answer_are_stored(work: Work, read_item: ReadItem) -> None:
+    """An answer that a filter stopped has cost what it cost."""
+    message = work.submit()
+    refused = ModelRefusedError(Reason.REFUSED_CONTENT, "No.", completion(""))
+    work.run(raising(refused), message)
+    item = read_item("demo", message.id)
+    assert (item["tokens_in"], item["tokens_out"]) == ({"N": "120"}, {"N": "40"})
+    assert json.loads(item["answers"]["S"]) == [["test-model", 120, 40]]
+
+
+@pytest.mark.parametrize("estimated", [True, False])
+def test_estimated_tokens_are_marked(work: Work, estimated: bool) -> None:  # noqa: FBT001
+    """Tokens that a provider has not counted are told apart, in a result and in a failure."""
+    done, failed = work.submit(), work.submit(template="Dear [name]")
+    answer = replace(completion("Hi"), estimated=estimated)
+    work.run(FakeModel(lambda _: answer), done, failed)
+    assert [work.get(each).status for each in (done, failed)] == [Status.SUCCEEDED, Status.FAILED]
+    assert [work.get(each).estimated for each in (done, failed)] == [estimated, estimated]
+    stored = work.get(done).completion
+    assert stored is not None
+    assert stored.estimated is estimated
+
+
+@pytest.mark.parametrize(
+    "reason",
+    [
+        Reason.REFUSED_CONTENT,
+        Reason.TOO_LONG,
+        Reason.MODEL_NOT_FOUND,
+        Reason.MODEL_QUOTA_EXCEEDED,
+    ],
 )
 def test_a_refusal_fails_at_once(work: Work, calls: list[Call], reason: Reason) -> None:
     """A permanent refusal is not tried again, and tells the owner the remedy."""

@@ -17,6 +17,7 @@ from afterword.generations import AnswerToken, Completion, FailedError, Output, 
 from afterword.models import LENGTH
 from tests.harness.classes import CHOSEN, CLASSES_DOCUMENT, REFUND, STEP
 from tests.harness.fake_model import completion
+from tests.harness.prompts import as_json
 
 CLASSIFY = Step.model_validate(STEP)
 
@@ -165,7 +166,7 @@ def test_the_prompt_lists_the_classes() -> None:
         " to 1 for how sure the choice is:\n"
         "- refund_request: The customer wants money back.\n"
         "- complaint\n"
-        "- other: Any other mail."
+        "- other: Any other mail.\n\n" + as_json(prompt.schema or {})
     )
     assert prompt.user == "<body>Hi</body>"
     assert json.dumps(prompt.schema) == json.dumps(

@@ -14,6 +14,7 @@ from afterword.flows.flow import Context, Flow, FlowType, Step
 from afterword.generations import Completion, FailedError, Reason, Values
 from afterword.knowledge.ranking import Origin, Ranked
 from afterword.models import Attachment, ChatTurn, Prompt
+from tests.harness.prompts import as_json
 from tests.harness.seeds import SEED_PARAMS, seeded
 
 STEP = Step(name="reply", instructions="Answer politely.", max_tokens=300, temperature=0.2)
@@ -56,7 +57,7 @@ def test_a_template_goes_along_with_a_schema_for_its_placeholders() -> None:
         "The reply is the template between the tags. Fill in its placeholders from what the data"
         " say. Return a JSON object with one text for each placeholder:\n"
         "- nom_du_client: Nom du Client\n"
-        "- next_step: next step",
+        "- next_step: next step\n\n" + as_json(template.schema()),
         user="<body>Hello</body>\n<template>Dear [Nom du Client], [next step].</template>",
         schema=template.schema(),
         model="default-model",
@@ -100,7 +101,7 @@ def test_any_text_is_data(seed: int) -> None:
 def test_a_step_can_name_its_own_model() -> None:
     """A step's model comes before the deployment's."""
     step = STEP.model_copy(update={"model": "other-model", "temperature": None})
-    prompt = build_prompt(step, {}, None, "default-model")
+    prompt = build_prompt(step, {"body": "Hello"}, None, "default-model")
     assert (prompt.model, prompt.temperature) == ("other-model", None)
 
 

@@ -262,7 +262,7 @@ def test_a_complaint_has_a_bound_and_no_value_of_the_answer() -> None:
     ["", " ", '{"items": ["a"', '["a"', f'{FENCE}json\n["a"]', 'So: ["a"] and', "[7]", '{"a": 1}'],
 )
 def test_a_cut_array_fails_as_truncated(text: str) -> None:
-    """Of a cut answer nothing is unwrapped: what stands there may be the half of it."""
+    """Of a cut answer nothing is unwrapped: a value in it may be the half of one."""
     with pytest.raises(FailedError) as failed:
         finish(text, ARRAY, LENGTH)
     assert failed.value.reason is Reason.OUTPUT_TRUNCATED

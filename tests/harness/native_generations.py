@@ -94,6 +94,7 @@ def generation(generation_id: str, **changes: object) -> dict[str, object]:
         "external_ref": None,
         "metadata": None,
         "output": None,
+        "stop_reason": None,
         "sources": [],
         "usage": None,
         "error": None,

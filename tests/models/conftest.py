@@ -10,6 +10,7 @@ import urllib3
 
 from local.processes import hold_port, port_of
 from tests.conftest import ROOT
+from tests.harness.scripted_endpoint import Script, serve_script
 
 STACK_PYTHON = ROOT / ".venv/stack/bin/python"
 READY_SECONDS = 60
@@ -33,6 +34,13 @@ def llama(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         finally:
             server.terminate()
             server.wait()
+
+
+@pytest.fixture
+def script() -> Iterator[Script]:
+    """Run a scripted endpoint."""
+    with serve_script() as script:
+        yield script
 
 
 def _wait_until_loaded(url: str, server: subprocess.Popen[bytes], log: Path) -> None:

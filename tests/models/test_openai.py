@@ -5,13 +5,11 @@ import math
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import timedelta
 from email.utils import format_datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from itertools import pairwise
-from typing import Any
 
 import pytest
 
@@ -33,6 +31,7 @@ from afterword.models import (
 from afterword.models.openai import OpenAIModel
 from local.models import DEMO_MODEL
 from tests.conftest import SetClock
+from tests.harness.scripted_endpoint import Script, answer, choice
 
 pytestmark = pytest.mark.sockets
 
@@ -86,8 +85,9 @@ def test_a_schema_makes_a_real_model_fill_every_placeholder(llama: str) -> None:
     mail = "<body>Hello, my name is Jean Dupont. When will my car be repaired?</body>"
     prompt = make_prompt(mail, schema=template.schema(), max_tokens=200)
     completion = openai(llama).generate(prompt, timeout=60)
-    assert set(json.loads(completion.text)) == {"customer_s_name", "topic_of_the_mail"}
-    assert "Dupont" in template.fill(completion.text)
+    values = json.loads(completion.text)
+    assert set(values) == {"customer_s_name", "topic_of_the_mail"}
+    assert "Dupont" in template.fill(values)
 
 
 def test_a_real_prompt_too_long_for_the_model_is_refused_as_too_long(llama: str) -> None:
@@ -126,65 +126,6 @@ def test_ten_prompts_run_side_by_side(llama: str) -> None:
 
 
 # --- faults that a real server does not show on demand: a scripted server, labelled as such ------
-
-
-@dataclass
-class Script:
-    """The answers of the scripted server, in turn (the last one again), and its requests."""
-
-    url: str = ""
-    answers: list[Callable[[BaseHTTPRequestHandler], None]] = field(default_factory=list)
-    requests: list[tuple[dict[str, str], dict[str, Any]]] = field(default_factory=list)
-
-
-@pytest.fixture
-def script() -> Iterator[Script]:
-    """Run a fake OpenAI-compatible endpoint on loopback that does as it is told."""
-    script = Script()
-    lock = threading.Lock()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = json.loads(self.rfile.read(int(self.headers["content-length"])))
-            with lock:
-                headers = {name.lower(): value for name, value in self.headers.items()}
-                script.requests.append((headers, body))
-                answer = script.answers.pop(0) if len(script.answers) > 1 else script.answers[0]
-            answer(self)
-
-        def log_message(self, *_args: object) -> None:
-            """Keep the tests' output clean."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-    thread.start()
-    script.url = f"http://127.0.0.1:{server.server_port}/v1"
-    yield script
-    server.shutdown()
-    thread.join()
-    server.server_close()
-
-
-def answer(
-    status: int, body: object, headers: dict[str, str] | None = None
-) -> Callable[[BaseHTTPRequestHandler], None]:
-    def send(handler: BaseHTTPRequestHandler) -> None:
-        payload = body if isinstance(body, bytes) else json.dumps(body).encode()
-        handler.send_response(status)
-        for name, value in (headers or {}).items():
-            handler.send_header(name, value)
-        handler.send_header("content-length", str(len(payload)))
-        handler.end_headers()
-        handler.wfile.write(payload)
-
-    return send
-
-
-def choice(message: dict[str, object], finish_reason: str = "stop") -> dict[str, object]:
-    return {
-        "choices": [{"message": message, "finish_reason": finish_reason}],
-        "usage": {"prompt_tokens": 11, "completion_tokens": 3},
-    }
 
 
 def error_body(**detail: object) -> dict[str, object]:
@@ -265,11 +206,12 @@ def test_without_a_key_no_credential_is_sent(script: Script) -> None:
     assert "authorization" not in script.requests[0][0]
 
 
-def test_a_server_without_usage_counts_no_tokens(script: Script) -> None:
-    """A completion without `usage` is a completion all the same."""
+def test_a_server_without_usage_has_its_tokens_estimated(script: Script) -> None:
+    """A completion without `usage` is a completion all the same, and its tokens count."""
     script.answers = [answer(200, {"choices": [{"message": {"content": "Paris"}}]})]
-    completion = openai(script.url).generate(make_prompt(), timeout=5)
-    assert (completion.text, completion.tokens_in, completion.tokens_out) == ("Paris", 0, 0)
+    completion = openai(script.url).generate(make_prompt("Which capital?"), timeout=5)
+    assert (completion.text, completion.estimated) == ("Paris", True)
+    assert (completion.tokens_in, completion.tokens_out) == (12, 2)
 
 
 @pytest.mark.parametrize("status", [408, 409, 425, 429, 500, 502, 503, 504, 529])
@@ -379,16 +321,42 @@ def test_refused_content_fails_with_that_reason(script: Script, body: dict[str, 
 
 
 @pytest.mark.parametrize(
-    "body", [b"<html>", b"\xff\xfe", b"[]", b'{"choices": []}', b'{"choices": [{"message": 1}]}']
+    "body",
+    [
+        b"<html>",
+        b"\xff\xfe",
+        b"",
+        b"[]",
+        b"{}",
+        b"null",
+        b'"Paris"',
+        b'{"choices": []}',
+        b'{"choices": null}',
+        b'{"choices": {"message": {"content": "Paris"}}}',
+        b'{"error": {}}',
+        b'{"error": "try again"}',
+    ],
 )
-def test_an_answer_that_is_no_completion_fails_with_that_reason(
-    script: Script, body: bytes
-) -> None:
-    """A 200 with something else in it is an invalid response, and is not quoted."""
+def test_a_200_without_a_completion_may_pass(script: Script, body: bytes) -> None:
+    """An answer that says nothing is a busy server's, or a proxy's: another try may succeed."""
     script.answers = [answer(200, body)]
+    with pytest.raises(ModelUnavailableError) as unavailable:
+        openai(script.url).generate(make_prompt(), timeout=5)
+    assert str(unavailable.value) == "The model endpoint answered 200 without a completion."
+    assert unavailable.value.setback == Setback(SetbackReason.UNAVAILABLE, None)
+
+
+@pytest.mark.parametrize(
+    "choice",
+    [1, None, "Paris", {"message": 1}, {"message": {"content": 7}}, {"message": {"content": True}}],
+)
+def test_a_choice_of_an_unknown_form_fails_with_that_reason(script: Script, choice: object) -> None:
+    """A completion that cannot be read is an invalid response, and is not quoted."""
+    script.answers = [answer(200, {"choices": [choice]})]
     with pytest.raises(ModelRefusedError) as refused:
         openai(script.url).generate(make_prompt(), timeout=5)
     assert refused.value.reason is Reason.INVALID_RESPONSE
+    assert "Paris" not in str(refused.value)
 
 
 def test_an_answer_beyond_all_measure_is_not_read_to_its_end(script: Script) -> None:
@@ -447,6 +415,9 @@ def test_log_probabilities_are_asked_for_where_they_are_wanted(script: Script) -
         ),
         (content({"token": "é", "logprob": -0.5, "bytes": None}), ["é".encode()]),
         (content({"token": "", "logprob": 0, "bytes": []}), [b""]),
+        (content({"token": "\ud83d", "logprob": -0.5}), ["\ufffd".encode()]),
+        (content({"token": "Paris", "logprob": -(10**400)}), []),
+        (content({"token": "Paris", "logprob": True}), []),
         (content(), []),
         (None, []),
         ({"content": None}, []),

@@ -3,10 +3,12 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
-from afterword.models import ModelUnavailableError, provider
+from afterword.generations import Reason
+from afterword.models import ModelRefusedError, ModelUnavailableError, provider
 from afterword.models.bedrock import BedrockModel
 from afterword.models.openai import OpenAIModel
 from afterword.models.provider import API_KEY_SECONDS, SecretApiKey, UnknownProviderError
@@ -74,6 +76,28 @@ def test_a_key_is_remembered_for_five_minutes(calls: list[Call], monotonic: Mono
     monotonic.seconds = API_KEY_SECONDS
     assert api_key() == "second"
     assert [call.operation for call in calls] == ["secrets-manager.GetSecretValue"]
+
+
+@pytest.mark.usefixtures("aws")
+def test_a_key_loses_the_line_end_of_its_file() -> None:
+    """A secret that was saved with blanks around the key is the key."""
+    arn = clients().secrets_manager.create_secret(Name="k", SecretString=" sk-key\n")["ARN"]
+    assert SecretApiKey(lambda: clients().secrets_manager, arn)() == "sk-key"
+
+
+@pytest.mark.usefixtures("aws")
+@pytest.mark.parametrize(
+    "secret",
+    [{"SecretBinary": b"sk-key"}, {"SecretString": " \n"}, {"SecretString": "sk\nkey"},
+     {"SecretString": "clé"}],
+)  # fmt: skip
+def test_a_secret_that_is_no_key_refuses_access(secret: dict[str, Any]) -> None:
+    """A secret that no header can carry fails with a reason to act on, and is not quoted."""
+    arn = clients().secrets_manager.create_secret(Name="k", **secret)["ARN"]
+    with pytest.raises(ModelRefusedError) as refused:
+        SecretApiKey(lambda: clients().secrets_manager, arn)()
+    assert refused.value.reason is Reason.MODEL_ACCESS_DENIED
+    assert "key\n" not in str(refused.value)
 
 
 @pytest.mark.usefixtures("monotonic")

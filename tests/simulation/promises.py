@@ -64,8 +64,8 @@ class ModelCall:
 
 END = (
     "status", "attempt", "failures", "finished_at", "reason", "message", "text", "text_key",
-    "model", "stop_reason", "tokens_in", "tokens_out", "estimated", "request", "request_key", "external",
-    "ended_in", "answers",
+    "model", "stop_reason", "tokens_in", "tokens_out", "request", "request_key", "external",
+    "ended_in", "answers", "estimated",
 )  # fmt: skip
 """Attributes that never change after the end."""
 

@@ -235,6 +235,7 @@ class Services:
         """The worker, with all its objects built before any thread runs."""
         from afterword.engine.attempts import Worker
         from afterword.engine.prompting import Prompter
+        from afterword.engine.repairs import Repairs
 
         prompter = Prompter(
             self.store,
@@ -251,6 +252,7 @@ class Services:
             prompter,
             self.model,
             self.model_access,
+            Repairs(self.rules, self.quotas),
             self.metrics,
         )
 

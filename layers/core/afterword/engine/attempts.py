@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING
 from botocore.exceptions import BotoCoreError, ClientError
 
 from afterword import clock
-from afterword.errors import NotFoundError
+from afterword.engine.repairs import merge_repaired
+from afterword.errors import AfterwordError, NotFoundError
 from afterword.flows import outputs, placeholders
+from afterword.flows.answers import UnusableError
 from afterword.flows.flow import read_stored_flow
 from afterword.generations import Completion, FailedError, Reason, Status, explain_deadline
 from afterword.generations.claims import ModelCall, NotDueError, TokenUsage
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     from afterword.engine.model_access import ModelAccess
     from afterword.engine.outbox import Outbox
     from afterword.engine.prompting import Prompter, PromptSources
+    from afterword.engine.repairs import Repairs
     from afterword.flows.flow import Flow, Step
     from afterword.flows.placeholders import Template
     from afterword.generations.claims import Claim
@@ -68,6 +71,14 @@ class _StepLeftError(ModelUnavailableError):
         self.setback = None
 
 
+class _UselessAnswerError(FailedError):
+    """A model's answer is no result; its tokens are counted."""
+
+    def __init__(self, error: FailedError, answer: Completion) -> None:
+        super().__init__(error.reason, str(error))
+        self.answer = answer
+
+
 class Worker:
     """Runs the generations of one batch of messages, with one model."""
 
@@ -80,6 +91,7 @@ class Worker:
         prompter: "Prompter",
         model: "Model",
         access: "ModelAccess",
+        repairs: "Repairs",
         metrics: "Metrics",
     ) -> None:
         self._store = store
@@ -89,6 +101,7 @@ class Worker:
         self._prompter = prompter
         self._model = model
         self._access = access
+        self._repairs = repairs
         self._metrics = metrics
         self._flow = lru_cache(maxsize=256)(self._load_flow)  # a version never changes
 
@@ -156,7 +169,6 @@ class Worker:
 
     def _run(self, claim: "Claim", message: "Message", deadline: Deadline) -> MessageOutcome:
         """Run a claimed generation to its end or its requeue."""
-        answer: Completion | None = None
         try:
             _check(claim)
             template = (
@@ -170,24 +182,21 @@ class Worker:
                 *first, last = flow.steps
                 sources = self._prompter.read_sources(claim, flow, _call_deadline(claim, deadline))
                 for step in first[len(claim.results) :]:
-                    answer = self._answer(claim, sources, step, None, deadline)
-                    result = outputs.finish_answer(answer, step, None)
+                    result = self._take_step(claim, sources, step, None, deadline)
                     further = self._store.finish_step(claim, result)
                     if further is None:
                         telemetry.logger().info("lost its claim", extra={"attempt": claim.attempt})
                         return MessageOutcome.DONE
-                    claim, answer = further, None
+                    claim = further
                     _check_time_for_a_step(claim, deadline)
-                answer = self._answer(claim, sources, last, template, deadline)
-                completion = outputs.finish_answer(answer, last, template)
+                completion = self._take_step(claim, sources, last, template, deadline)
         except ModelUnavailableError as error:
             return self._requeue(claim, message, error)
         except ModelTimedOutError as error:
             return self._time_out(claim, message, error)
         except FailedError as error:
-            if isinstance(error, ModelRefusedError):
-                answer = error.spent
-            spent = None if answer is None else _merge_steps(claim, answer)
+            useless = _answer_of(error)
+            spent = None if useless is None else _merge_steps(claim, useless)
             return self._fail(claim, error.reason, str(error), spent)
         return self._succeed(claim, _merge_steps(claim, completion))
 
@@ -204,7 +213,7 @@ class Worker:
             unknown = f"Version {version} of flow {flow} has parts that this release cannot run."
             raise ModelUnavailableError(unknown) from error
 
-    def _answer(
+    def _take_step(
         self,
         claim: "Claim",
         sources: "PromptSources",
@@ -212,21 +221,59 @@ class Worker:
         template: "Template | None",
         deadline: Deadline,
     ) -> Completion:
-        """Return the model's answer to a step.
+        """Return the result of a step, after one repair question where its answer is unusable.
 
-        Without passages, a step's own text for that case (`otherwise`) replaces the answer.
+        Without passages, a step's own text for that case (`otherwise`) replaces the answer. Raises
+        _UselessAnswerError for an answer that is no result.
         """
         passages = self._prompter.find_passages(claim, sources, step)
         if step.context and step.context.otherwise and not passages and template is None:
             return _without_model(step.context.otherwise)
         prompt = self._prompter.build(claim, sources, step, template, passages)
         answer = self._call_model(claim, prompt, _call_deadline(claim, deadline))
+        try:
+            result = outputs.finish_answer(answer, step, template)
+        except UnusableError as error:
+            answer = self._repair(claim, prompt, answer, error, deadline)
+            result = _finish(answer, step, template)
+        except FailedError as error:
+            raise _UselessAnswerError(error, answer) from error
         used = citations.find_used(answer.text, passages) if passages else ()
-        return replace(answer, sources=selection.list_sources(passages, used))
+        return replace(result, sources=selection.list_sources(passages, used))
 
-    def _call_model(self, claim: "Claim", prompt: "Prompt", deadline: Deadline) -> Completion:
+    def _repair(
+        self,
+        claim: "Claim",
+        prompt: "Prompt",
+        answer: Completion,
+        error: UnusableError,
+        deadline: Deadline,
+    ) -> Completion:
+        """Return the answer to a repair question, with the tokens of both answers.
+
+        Raises _UselessAnswerError, for the answer before, where the model is not asked or has no
+        other answer: a requeue would pay for both again.
+        """
+        until = _call_deadline(claim, deadline)
+        again = self._repairs.build_question(claim, prompt, answer, error, until)
+        if again is None:
+            raise _UselessAnswerError(error, answer) from error
+        telemetry.logger().info("asked for a repair", extra={"attempt": claim.attempt})
+        try:
+            repaired = self._call_model(claim, again, until, repairs=True)
+        except (ModelUnavailableError, ModelTimedOutError, ModelRefusedError) as failed:
+            telemetry.logger().warning("could not repair", extra={"why": str(failed)})
+            useless = _answer_of(failed)
+            if useless is not None:
+                answer = merge_repaired(answer, useless)
+            raise _UselessAnswerError(error, answer) from error
+        return merge_repaired(answer, repaired)
+
+    def _call_model(
+        self, claim: "Claim", prompt: "Prompt", deadline: Deadline, *, repairs: bool = False
+    ) -> Completion:
         """Call the model, and record the call on the claim."""
-        call = ModelCall(prompt.model, clock.now())
+        call = ModelCall(prompt.model, clock.now(), repairs=repairs)
         claim.calls.append(call)
         try:
             answer = self._model.generate(prompt, deadline.remaining())
@@ -366,6 +413,25 @@ def _backoff(attempt: int) -> float:
 def _without_model(text: str) -> Completion:
     """Return the completion of a text that needs no model."""
     return Completion(text=text, model=None, stop_reason=STOP, tokens_in=0, tokens_out=0)
+
+
+def _finish(answer: Completion, step: "Step", template: "Template | None") -> Completion:
+    """Return the finished result of an answer; raise _UselessAnswerError for another one."""
+    try:
+        return outputs.finish_answer(answer, step, template)
+    except FailedError as error:
+        raise _UselessAnswerError(error, answer) from error
+
+
+def _answer_of(error: AfterwordError) -> Completion | None:
+    """Return the useless answer of a failure, for its tokens; None where none came."""
+    match error:
+        case _UselessAnswerError():
+            return error.answer
+        case ModelRefusedError():
+            return error.spent
+        case _:
+            return None
 
 
 def _count(answer: Completion, prompt: "Prompt") -> TokenUsage:

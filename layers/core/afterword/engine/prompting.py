@@ -1,5 +1,6 @@
 """Prompts of steps, from the flow, the inputs, files, passages and earlier results."""
 
+import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -46,6 +47,11 @@ _FILL_IN = (
     "The reply is the template between the tags. Fill in its placeholders from what the data say."
     " Return a JSON object with one text for each placeholder:"
 )
+_AS_JSON = (
+    "Answer with one JSON object that is valid by this JSON schema, and with nothing before or"
+    " after it:"
+)
+"""The schema goes into the prompt as well: not every model or server is bound by the request's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,13 +240,14 @@ def build_prompt(  # noqa: PLR0913 - the parts of a prompt
     placeholders; without one, the classes of a step are listed. `results` are those of earlier
     steps, and `texts` those of files by input. `passages` are those of the step's context, the best
     first, and `turns` the earlier conversation. Raises FailedError for more than MAX_PROMPT
-    characters.
+    characters, and for a blank prompt without a file.
     """
     data = [*_each(values), *texts]
     _check_length(step, chain(data, ((name, each.text) for name, each in (results or {}).items())))
     extracts = [_passages(passages)] if passages else []
     if step.prompt is None:
         data += [(name, result.text) for name, result in (results or {}).items()]
+        asked = [*extracts, *(text for _, text in data)]
         parts = [*extracts, *(_tagged(name, text) for name, text in data)]
         instructions = [step.instructions, _AS_DATA]
     else:
@@ -250,8 +257,14 @@ def build_prompt(  # noqa: PLR0913 - the parts of a prompt
         placed = CONTEXT in templates.list_names(step.prompt)
         if step.context is not None:
             by_name[CONTEXT] = "".join(extracts)
-        parts = [*([] if placed else extracts), _fill(step, step.prompt, by_name)]
+        asked = parts = [*([] if placed else extracts), _fill(step, step.prompt, by_name)]
         instructions = [step.instructions]
+    if not attachments and not templates.has_text(asked):
+        raise FailedError(
+            Reason.BLANK_PROMPT,
+            f"The prompt of the flow's step {step.name} is blank: send an input with a text, or a"
+            " file.",
+        )
     if step.context is not None and step.context.required:
         instructions.append(_FROM_PASSAGES if passages else _NO_PASSAGES)
     elif passages:
@@ -263,10 +276,13 @@ def build_prompt(  # noqa: PLR0913 - the parts of a prompt
         parts.append(_tagged("template", template.text))
         listed = "\n".join(f"- {name}: {hint}" for name, hint in template.properties.items())
         instructions.append(f"{_FILL_IN}\n{listed}")
+    schema = outputs.answer_schema(step, template)
+    if schema is not None:
+        instructions.append(f"{_AS_JSON}\n{_write_compactly(schema)}")
     return Prompt(
         system="\n\n".join(text for text in instructions if text is not None),
         user="\n".join(parts),
-        schema=outputs.answer_schema(step, template),
+        schema=schema,
         model=step.model or default_model,
         max_tokens=step.max_tokens,
         temperature=step.temperature,
@@ -274,6 +290,10 @@ def build_prompt(  # noqa: PLR0913 - the parts of a prompt
         turns=turns,
         logprobs=chooses,
     )
+
+
+def _write_compactly(schema: Mapping[str, object]) -> str:
+    return json.dumps(schema, ensure_ascii=False, separators=(",", ":"))
 
 
 def _by_name(

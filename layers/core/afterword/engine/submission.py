@@ -7,6 +7,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from afterword import generations
 from afterword.errors import ConflictError, KeyReusedError, UnprocessableError
+from afterword.flows.templates import fill_parts, has_text
 from afterword.generations import DEADLINE, Status, SubmissionOptions
 from afterword.limits import Admission, Room
 from afterword.runtime import telemetry
@@ -75,8 +76,8 @@ class Submitter:
         of batches alone. Raises:
 
         - NotFoundError: the tenant has no such flow.
-        - UnprocessableError: the tenant does not allow the host of `webhook_url`, or a class is
-          asked for of a flow without classes.
+        - UnprocessableError: the tenant does not allow the host of `webhook_url`, a class is asked
+          for of a flow without classes, or the inputs leave the first prompt blank.
         - KeyReusedError: the key stands for another submission.
         - ConflictError: its generation was deleted.
         - LimitedError: the tenant's limits are reached, or the flow's.
@@ -119,6 +120,7 @@ class Submitter:
         flow = flow or self._registry.get_flow(tenant, submission.flow)
         if submission.classifies and not flow.has_classes:
             raise UnprocessableError("flow", "must be one whose last step has classes.")
+        _check_text(submission, flow)
         rules = self._rules.get(tenant)
         url = submission.webhook_url
         if url is not None:
@@ -161,3 +163,19 @@ class Submitter:
             )
         else:
             telemetry.logger().info("accepted", extra=facts)
+
+
+def _check_text(submission: "Submission", flow: "StoredFlow") -> None:
+    """Raise UnprocessableError for a submission that leaves the first prompt blank.
+
+    The worker checks each prompt: files and passages may turn out to have no text.
+    """
+    if submission.files or flow.first_has_context:
+        return
+    values = {
+        name: value if isinstance(value, str) else "\n".join(value)
+        for name, value in submission.inputs.items()
+    }
+    prompt = flow.first_prompt
+    if not has_text(values.values() if prompt is None else fill_parts(prompt, values)):
+        raise UnprocessableError("inputs", "must have a text, or a file: the prompt is blank.")

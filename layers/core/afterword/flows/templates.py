@@ -4,7 +4,7 @@ All names are filled in one pass, so that a name inside a value stays.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 _NAMED = re.compile(r"\{\{([^{}\n]*)\}\}")
 
@@ -16,6 +16,11 @@ class TooLongError(ValueError):
 def list_names(text: str) -> list[str]:
     """Return the names in a template, in order; any text between double braces is a name."""
     return [match[1].strip() for match in _NAMED.finditer(text)]
+
+
+def has_text(parts: Iterable[str]) -> bool:
+    """Whether a text has a visible character: one that is no blank and no control."""
+    return any(char.isprintable() and not char.isspace() for part in parts for char in part)
 
 
 def fill_template(text: str, values: Mapping[str, str], most: int) -> str:

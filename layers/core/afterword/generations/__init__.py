@@ -73,6 +73,7 @@ class Reason(StrEnum):
     TIMED_OUT = "timed_out"
     REFUSED_CONTENT = "refused_content"
     TOO_LONG = "too_long"
+    BLANK_PROMPT = "blank_prompt"
     INVALID_REQUEST = "invalid_request"
     INVALID_RESPONSE = "invalid_response"
     MODEL_NOT_FOUND = "model_not_found"
@@ -265,7 +266,8 @@ class Completion:
 
     `estimated` says that the model's provider did not count all of the tokens.
     `sources` are the contents with passages in the prompt, the best first, each once. `tokens` are
-    those of an answer whose prompt asked for log probabilities, and are never stored.
+    those of an answer whose prompt asked for log probabilities, and are never stored. `answers` is
+    the number of the model's answers that its tokens are of: two after a repair question.
     """
 
     text: str
@@ -277,6 +279,7 @@ class Completion:
     sources: tuple[Source, ...] = ()
     tokens: tuple[AnswerToken, ...] = ()
     estimated: bool = False
+    answers: int = 1
 
 
 class FeedbackKind(StrEnum):

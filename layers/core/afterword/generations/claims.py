@@ -23,24 +23,27 @@ class NotDueError(AfterwordError):
 
 @dataclass(frozen=True, slots=True)
 class TokenUsage:
-    """The tokens of one answer of a model. A flow of several steps has one for each."""
+    """The tokens of one step's answers of a model: one, and two after a repair question."""
 
     model: str
     tokens_in: int
     tokens_out: int
+    answers: int = 1
 
 
 @dataclass(slots=True)
 class ModelCall:
     """One call of a model by an attempt: its start, its end, and the tokens of its answer.
 
-    `until` is None while the attempt waits. `answer` is None without an answer.
+    `until` is None while the attempt waits. `answer` is None without an answer. `repairs` says that
+    it was a repair question.
     """
 
     model: str
     since: datetime
     until: datetime | None = None
     answer: TokenUsage | None = None
+    repairs: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

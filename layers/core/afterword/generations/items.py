@@ -12,7 +12,8 @@ Keys of the table and its indexes:
     ended_in, list_key            by_end, sparse, from the end on: hour of the end and a shard
 
 Times are milliseconds since the epoch; only `expires_at`, for DynamoDB's TTL, has seconds.
-`answers` are the tokens of each answer of a model, as JSON. `feedback` and `feedback_note` are the
+`answers` are the tokens of each step's answers of a model, as JSON, and `answer_count` is their
+number where a repair question was asked. `feedback` and `feedback_note` are the
 kind and the note of its reader's feedback. `request`, `external` and `text` are texts; for a text
 too big for the item, `<name>_key` is its key in the bucket instead. `step_1`, `step_2`, … are the
 results of the flow's steps before the last. `claimed_at` is the time of the first claim. One that
@@ -342,6 +343,7 @@ class Items:
             tokens_out=int(item["tokens_out"]["N"]),
             output=Output.stored(item["output"]["S"]) if "output" in item else Output.STRING,
             sources=_sources(item),
+            answers=int(item["answer_count"]["N"]) if "answer_count" in item else 1,
             estimated="estimated" in item,
         )
 
@@ -541,6 +543,8 @@ def _took(completion: Completion) -> dict[str, Value]:
     }
     if completion.output is not Output.STRING:
         took["output"] = {"S": completion.output}
+    if completion.answers > 1:
+        took["answer_count"] = {"N": str(completion.answers)}
     if completion.sources:
         sources = [asdict(source) for source in completion.sources]
         took["sources"] = {"S": json.dumps(sources, ensure_ascii=False)}
@@ -548,9 +552,17 @@ def _took(completion: Completion) -> dict[str, Value]:
 
 
 def answers_attribute(results: Sequence[Completion], last: Completion) -> dict[str, Value]:
-    """Return the attribute with the tokens of each answer: of the steps before, and the last."""
+    """Return the attribute with the tokens of each step: of the steps before, and the last.
+
+    A number of answers above one comes last.
+    """
     each = [
-        [result.model[:MAX_MODEL_NAME], result.tokens_in, result.tokens_out]
+        [
+            result.model[:MAX_MODEL_NAME],
+            result.tokens_in,
+            result.tokens_out,
+            *([result.answers] if result.answers > 1 else []),
+        ]
         for result in (*results, last)
         if result.model is not None
     ]
@@ -576,7 +588,7 @@ def read_outcome(item: Item) -> Outcome:
         flow=flow,
         status=read_word(Status, item["status"]["S"]),  # a count by the word itself
         reason=_reason(item),
-        answers=tuple(TokenUsage(*answer[:3]) for answer in each),
+        answers=tuple(TokenUsage(*answer[:4]) for answer in each),
     )
 
 

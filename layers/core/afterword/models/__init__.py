@@ -69,9 +69,9 @@ class Model(Protocol):
         ...
 
     def describe_adaptations(self, model: str) -> Sequence[str]:
-        """Return a sentence for each thing that this process has learned to do without.
+        """Return a sentence for each part of requests that this process has learned to leave out.
 
-        They are learned from refusals of `generate` (afterword.models.adaptations).
+        The refusals that `generate` has met teach it (afterword.models.adaptations).
         """
         ...
 

@@ -1,4 +1,4 @@
-"""What a process has learned that a model refuses, and does without from then on."""
+"""The parts of requests that a model has refused, which a process leaves out from then on."""
 
 import threading
 from collections import OrderedDict
@@ -22,6 +22,7 @@ class Adaptation(StrEnum):
     TOOL_BY_CHOICE = "a schema is offered as a tool: a tool choice is refused"
     REASONS_FIRST = "its text begins with its reasoning: one that is cut before </think> is no text"
     NO_TOOL = "a schema is asked for in words alone: tools are refused"
+    NO_INFERENCE = "max_tokens and temperature are left out: the model refuses inferenceConfig"
 
 
 class Adaptations:
@@ -32,7 +33,7 @@ class Adaptations:
         self._lock = threading.Lock()
 
     def of(self, model: str) -> frozenset[Adaptation]:
-        """Return what is known of a model."""
+        """Return the adaptations of a model."""
         with self._lock:
             known = self._by_model.get(model, frozenset())
             if known:

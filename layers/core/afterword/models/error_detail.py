@@ -62,21 +62,6 @@ def read_error(body: object, status: int) -> ErrorDetail:
     return ErrorDetail(status, tuple(codes), next(params, None), words[:MAX_WORDS])
 
 
-def has_error(body: object) -> bool:
-    """Whether a body is an error, whatever its status says."""
-    match body:
-        case {"error": error}:
-            return bool(error)
-        case {"object": "error"} | {"type": "error"} | {"errors": [_, *_]} | {"detail": _}:
-            return True
-        case [{"error": _}, *_]:
-            return True
-        case {"message": str(), **more}:
-            return "choices" not in more
-        case _:
-            return False
-
-
 def error_status(body: object, otherwise: int) -> int:
     """Return the HTTP status that a body names as its error's code; `otherwise` without one."""
     match body:

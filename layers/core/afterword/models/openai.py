@@ -90,7 +90,7 @@ class OpenAIModel:
         return read_answer(body, prompt, reasons_first=Adaptation.REASONS_FIRST in adapted)
 
     def describe_adaptations(self, model: str) -> "Sequence[str]":
-        """Return what is done without for a model; see Model.describe_adaptations."""
+        """Return the adaptations to a model; see Model.describe_adaptations."""
         return self._adaptations.describe(model)
 
     def _post(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from afterword.generations import AnswerToken, Completion, Reason
 from afterword.models import LENGTH, STOP, ModelRefusedError, ModelUnavailableError
 from afterword.models.content import UnreadableContentError, read_content
-from afterword.models.error_detail import ErrorDetail, error_status, has_error, read_error
+from afterword.models.error_detail import ErrorDetail, error_status, read_error
 from afterword.models.failures import build_failure
 from afterword.models.reasoning import separate_reasoning
 from afterword.models.stops import Stop, read_stop
@@ -38,11 +38,15 @@ def parse_body(body: bytes) -> object:
 
 
 def find_error(body: object, status: int) -> ErrorDetail | None:
-    """Return the error that an answer is; None for one with a completion."""
-    good = HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES
-    if good and not has_error(body) and _choices(body):
+    """Return the error that an answer is; None for one with a completion.
+
+    A good status with a text that is no JSON says nothing: half of a completion may be in it.
+    """
+    if not HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
+        return read_error(body, status)
+    if _choices(body) and not _member(body, "error"):
         return None
-    return read_error(body, error_status(body, status) if good else status)
+    return read_error(None if isinstance(body, str) else body, error_status(body, status))
 
 
 def read_answer(body: object, prompt: "Prompt", *, reasons_first: bool = False) -> Completion:
@@ -139,6 +143,8 @@ def _read_tokens(logprobs: object) -> tuple[AnswerToken, ...]:
 
 def _read_token(value: object) -> AnswerToken | None:
     match value:
+        case {"logprob": bool()}:
+            return None
         case {"token": str(token), "logprob": int() | float() as logprob, **more} if (
             -_MAX_LOGPROB <= logprob <= _MAX_LOGPROB  # not NaN
         ):

@@ -10,6 +10,7 @@ from afterword.models.parameters import (
     SYSTEM,
     is_about_schema,
     refused_parameters,
+    refuses_any,
 )
 from afterword.models.reasons import Cause, find_cause
 
@@ -23,6 +24,7 @@ _MAY_REFUSE = frozenset(
     {
         HTTPStatus.OK,  # with an error in it
         HTTPStatus.BAD_REQUEST,
+        HTTPStatus.FORBIDDEN,  # OpenAI, for log probabilities
         HTTPStatus.NOT_FOUND,  # OpenRouter, without a provider that takes all parameters
         HTTPStatus.METHOD_NOT_ALLOWED,
         HTTPStatus.UNPROCESSABLE_ENTITY,
@@ -35,6 +37,12 @@ _REFUSE_UNNAMED = frozenset(
     {HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.NOT_IMPLEMENTED}
 )
 """Those that may refuse a parameter without naming one."""
+
+
+_OTHER_CAUSES = frozenset(
+    {Cause.TOO_LONG, Cause.REFUSED_CONTENT, Cause.QUOTA_EXCEEDED, Cause.THROTTLED}
+)
+"""Causes that leaving a parameter out does not change."""
 
 
 def build_request(prompt: "Prompt", adapted: "Collection[Adaptation]") -> dict[str, object]:
@@ -97,22 +105,18 @@ def _content(prompt: "Prompt") -> str | list[dict[str, object]]:
 def find_adaptations(
     detail: "ErrorDetail", prompt: "Prompt", adapted: "Collection[Adaptation]"
 ) -> frozenset[Adaptation]:
-    """Return what to change in a request that was refused; empty where that helps nothing.
+    """Return the changes of a request that was refused; empty where none would help.
 
     Parameters that the error names go first. Of an error that names none, log probabilities are the
     likely cause, then the response format: few servers know them.
     """
-    if detail.status not in _MAY_REFUSE or find_cause(detail) not in {
-        Cause.INVALID_REQUEST,
-        Cause.MODEL_NOT_FOUND,
-        Cause.UNAVAILABLE,
-    }:
+    if detail.status not in _MAY_REFUSE or find_cause(detail) in _OTHER_CAUSES:
         return frozenset()
     possible = _possible(prompt, adapted)
     refused = refused_parameters(detail, possible)
     if refused:
         return frozenset(possible[name] for name in refused)
-    if detail.status in _REFUSE_UNNAMED and detail.param is None:
+    if detail.param is None and (detail.status in _REFUSE_UNNAMED or refuses_any(detail)):
         likely = (possible[name] for name in ("logprobs", RESPONSE_FORMAT) if name in possible)
         return frozenset(list(likely)[:1])
     return frozenset()

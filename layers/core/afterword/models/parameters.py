@@ -3,7 +3,8 @@
 import re
 from typing import TYPE_CHECKING
 
-from afterword.models.reasons import REFUSES_CODES, any_of
+from afterword.models.reasons import REFUSES_CODES
+from afterword.models.words import Words
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 SYSTEM = "system"
 """The name of a system message among the parameters."""
 RESPONSE_FORMAT = "response_format"
-_REFUSES_WORDS = any_of(
+_REFUSES_WORDS = Words(
     r"(?:unsupported|not supported|not support|\w+n't support|no longer supported)",
     r"support(?:s|ed)?…\bonly\b",
     r"only…\b(?:supported|allowed|default)\b",
@@ -22,7 +23,7 @@ _REFUSES_WORDS = any_of(
     r"(?:not|isn't|aren't) (?:compatible|one of)\b",
     r"(?:unavailable|deprecated|disabled)\b",
 )
-_SYSTEM_WORDS = any_of(
+_SYSTEM_WORDS = Words(
     r"system (?:role|message|prompt|instruction)s?\b…"
     r"\b(?:not|isn't|aren't) (?:be )?(?:support|allow|enabled|accept|permit)",  # Gemma's template
     r"(?:not|\w+n't) support…\bsystem\b",  # Bedrock, OpenAI's o1-mini
@@ -31,7 +32,7 @@ _SYSTEM_WORDS = any_of(
     r"roles must alternate\b",  # Mistral's first templates
     r"only user\b…\broles?\b",
 )
-_SCHEMA_WORDS = any_of(
+_SCHEMA_WORDS = Words(
     r"response[ _]format",
     r"json[ _](?:schema|object|mode)\b",
     r"structured outputs?\b",
@@ -39,7 +40,8 @@ _SCHEMA_WORDS = any_of(
     r"to generate json\b",  # Groq, whose model wrote none
 )
 _SCHEMA_CODES = frozenset({"json_validate_failed", "invalid_json_schema"})
-_THIS_SCHEMA = any_of(
+_ANY_WORDS = Words(r"handle the requested parameters\b")  # OpenRouter
+_THIS_SCHEMA = Words(
     r"invalid (?:json )?schema",
     r"grammar\b",
     r"schema…\b(?:keyword|features?|conversion|unimplemented|not valid|is invalid)",
@@ -61,28 +63,33 @@ def refused_parameters(detail: "ErrorDetail", sent: "Collection[str]") -> tuple[
     return named or found
 
 
+def refuses_any(detail: "ErrorDetail") -> bool:
+    """Whether an error refuses a parameter without naming one: for want of a provider."""
+    return _ANY_WORDS.are_in(detail.words)
+
+
 def is_about_schema(detail: "ErrorDetail") -> bool:
     """Whether an error is about this schema, or this answer, and not about schemas as such."""
-    return bool(detail.known_codes & _SCHEMA_CODES) or bool(_THIS_SCHEMA.search(detail.words))
+    return bool(detail.known_codes & _SCHEMA_CODES) or _THIS_SCHEMA.are_in(detail.words)
 
 
 def _is_refused(detail: "ErrorDetail", name: str) -> bool:
     by_code = bool(detail.known_codes & REFUSES_CODES)
-    by_words = bool(_REFUSES_WORDS.search(detail.words))
+    by_words = _REFUSES_WORDS.are_in(detail.words)
     if name == SYSTEM:
         of_role = detail.param is not None and bool(_ROLE.fullmatch(detail.param))
-        return bool(_SYSTEM_WORDS.search(detail.words)) or (of_role and (by_code or by_words))
+        return _SYSTEM_WORDS.are_in(detail.words) or (of_role and (by_code or by_words))
     if name == RESPONSE_FORMAT:  # also for a schema with a part that the server cannot enforce
         return (
             bool(detail.known_codes & _SCHEMA_CODES)
             or _names(detail.param, name)
-            or bool(_SCHEMA_WORDS.search(detail.words))
+            or _SCHEMA_WORDS.are_in(detail.words)
         )
     if _names(detail.param, name):
         return by_code or by_words
     word = re.compile(rf"\b{re.escape(name)}\b", re.IGNORECASE)
     sentences = [each for each in _SENTENCE.split(detail.words) if word.search(each)]
-    return bool(sentences) and (by_code or any(map(_REFUSES_WORDS.search, sentences)))
+    return bool(sentences) and (by_code or any(map(_REFUSES_WORDS.are_in, sentences)))
 
 
 def _names(param: str | None, name: str) -> bool:

@@ -18,7 +18,7 @@ def ready_prompt(prompt: "Prompt") -> "Prompt":
     """
     if not prompt.user.strip() and not prompt.attachments:
         raise ModelRefusedError(
-            Reason.INVALID_REQUEST, "The prompt is blank: send an input that is not."
+            Reason.BLANK_PROMPT, "The prompt is blank: send an input that is not."
         )
     return replace(
         prompt,

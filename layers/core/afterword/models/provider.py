@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from afterword.models import ModelUnavailableError
+from afterword.generations import Reason
+from afterword.models import ModelRefusedError, ModelUnavailableError
 from afterword.models.bedrock import BedrockModel
 from afterword.models.openai import OpenAIModel
 from afterword.runtime.clients import POOL_SIZE
@@ -42,13 +43,22 @@ class SecretApiKey:
         self._read_until = 0.0
 
     def __call__(self) -> str | None:
-        """Return the key; raise ModelUnavailableError after a failed read."""
+        """Return the key, without the blanks around it.
+
+        Raises ModelUnavailableError after a failed read, and ModelRefusedError for a secret that
+        cannot be a key.
+        """
         if self._secret_arn is not None and time.monotonic() >= self._read_until:
             try:
                 secret = self._secrets_manager().get_secret_value(SecretId=self._secret_arn)
             except (BotoCoreError, ClientError) as error:
                 raise ModelUnavailableError("The model's API key cannot be read.") from error
-            self._value = secret["SecretString"]
+            value = secret.get("SecretString", "").strip()  # often saved with a line end
+            if not value or not (value.isascii() and value.isprintable()):
+                raise ModelRefusedError(
+                    Reason.MODEL_ACCESS_DENIED, "The model's API key is no text that can be a key."
+                )
+            self._value = value
             self._read_until = time.monotonic() + API_KEY_SECONDS
         return self._value
 

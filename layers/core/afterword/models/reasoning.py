@@ -14,7 +14,7 @@ _TAG = re.compile(
     r"|<\|(?P<word>begin|end)_of_thought\|>",
     re.IGNORECASE,
 )
-_FINAL = re.compile(r"<\|channel\|>\s*final\b[^<]{0,80}<\|message\|>|\bassistantfinal")
+_FINAL = re.compile(r"<\|channel\|>\s*final\b[^<]{0,80}<\|message\|>|assistantfinal")
 _CHANNEL = re.compile(
     r"\s*(?:<\|start\|>assistant)?<\|channel\|>|analysis(?=[\s\S]*assistantfinal)"
 )
@@ -89,7 +89,7 @@ def _without_blocks(text: str) -> tuple[str | None, bool]:
                 continue
             kept.append(text[at : tag.start()])
             opened, at = tag, tag.start()
-    if opened is not None and _begins_a_line(text, opened):
+    if opened is not None and (_is_blank(kept) or _begins_a_line(text, opened)):
         return "".join(kept), unopened
     return ("".join([*kept, text[at:]]) if found else None), unopened
 
@@ -104,6 +104,10 @@ def _is_quoted(text: str, tag: re.Match[str], *, both: bool) -> bool:
     """Whether a tag stands in quotes: by the character before it, or by those on both sides."""
     before = text[tag.start() - 1 : tag.start()]
     return before in _QUOTES and (not both or before == text[tag.end() : tag.end() + 1])
+
+
+def _is_blank(texts: list[str]) -> bool:
+    return not any(text.strip() for text in texts)
 
 
 def _begins_a_line(text: str, tag: re.Match[str]) -> bool:

@@ -1,7 +1,7 @@
 """The cause of a provider's error, by its code, its words and its status.
 
 Providers agree on neither: the same cause is a code here, a type there, and elsewhere a sentence.
-Words decide where no code does (docs/decisions/0069-providers-errors.md). They are never shown,
+Words decide where no code does (docs/decisions/0069-models-answers.md). No message shows them,
 since they may repeat the prompt.
 """
 
@@ -10,6 +10,8 @@ from collections.abc import Collection, Iterable, Mapping
 from enum import Enum, auto
 from http import HTTPStatus
 from typing import TYPE_CHECKING
+
+from afterword.models.words import Words
 
 if TYPE_CHECKING:
     from afterword.models.error_detail import ErrorDetail
@@ -28,12 +30,6 @@ class Cause(Enum):
     INVALID_REQUEST = auto()
 
 
-def any_of(*patterns: str) -> re.Pattern[str]:
-    """Return the pattern of words that match any of these; `…` is up to 100 characters."""
-    each = (pattern.replace("…", r"[^\n]{0,100}?") for pattern in patterns)
-    return re.compile("|".join(rf"\b(?:{pattern})" for pattern in each), re.IGNORECASE)
-
-
 _TOO_LONG_CODES = frozenset(
     {
         "context_length_exceeded",
@@ -41,6 +37,7 @@ _TOO_LONG_CODES = frozenset(
         "exceed_context_size_error",
         "input_too_long",
         "max_tokens_exceeded",
+        "max_tokens_per_request",
         "model_context_window_exceeded",
         "prompt_too_long",
         "request_too_large",
@@ -133,7 +130,7 @@ _UNAVAILABLE_CODES = frozenset(
         "unavailable_error",
     }
 )
-_TOO_LONG_WORDS = any_of(
+_TOO_LONG_WORDS = Words(
     r"(?:max(?:imum)?|model'?s|available|its) (?:context|prompt|model|sequence|input)"
     r" (?:length|size|window)\b",  # OpenAI, Azure, vLLM, Mistral, xAI, llama.cpp
     r"(?:exceed\w*|overflow\w*|(?:longer|larger|greater|more) than|too (?:long|large|big) for)…"
@@ -147,12 +144,13 @@ _TOO_LONG_WORDS = any_of(
     r"exceed(?:s|ed)? (?:your |the )?(?:model token limit|max_model_len)",  # Moonshot
     r"(?:reduce|shorten) (?:the length of |your |the )+(?:input|prompt|messages?)\b",
     r"(?:input|output)(?: or output)? tokens must be reduced\b",
-    r"max_new_tokens`? must be <=",  # Together, TGI
+    r"max_new_tokens`? must be <=",  # Together, Text Generation Inference
+    r"must have less than \d+ tokens\b",
     r"range of input length should be\b",  # DashScope
     r"prompt exceeds max length\b",  # Zhipu
     r"max_tokens must be at least 1, got -?\d",  # vLLM, where the prompt leaves no room
 )
-_CONTENT_WORDS = any_of(
+_CONTENT_WORDS = Words(
     r"content (?:management policy|filter|policy|exists risk|moderation)",  # Azure, DeepSeek
     r"(?:usage|safety) (?:polic(?:y|ies)|guidelines|system)\b",  # OpenAI, xAI
     r"(?:was|been|is|were) flagged\b",
@@ -161,7 +159,7 @@ _CONTENT_WORDS = any_of(
     r"considered high risk\b",  # Moonshot
     r"blocked by…\b(?:guardrail|safety|policy|filter)",
 )
-_QUOTA_WORDS = any_of(
+_QUOTA_WORDS = Words(
     r"exceeded (?:your|the) current quota\b",  # OpenAI, Moonshot
     r"insufficient[ _](?:quota|(?:account )?balance|credits?|funds)\b",  # DeepSeek
     r"(?:balance|credits?)…\b(?:too low|exhausted|depleted|used up|insufficient|not enough)",
@@ -171,14 +169,14 @@ _QUOTA_WORDS = any_of(
     r"(?:reached|exceeded|hit) (?:your|the)…\b(?:monthly|spend(?:ing)?|billing|budget)\b",
     r"payment required\b",
 )
-_SOON_WORDS = any_of(
+_SOON_WORDS = Words(
     r"(?:retry|try again) (?:in|after)\b",
     r"retryDelay\b",
     r"per[ _-]?(?:minute|second|hour|day)",
 )
-"""Words of a limit that passes by itself: Gemini's rate limits speak of a quota, too."""
-_THROTTLED_WORDS = any_of(r"rate[ -]?limit", r"too many requests\b", r"throttl")
-_NOT_FOUND_WORDS = any_of(
+"""Words of a limit that passes by itself. Gemini's rate limits speak of a quota, too."""
+_THROTTLED_WORDS = Words(r"rate[ -]?limit", r"too many requests\b", r"throttl")
+_NOT_FOUND_WORDS = Words(
     r"model\b…\b(?:not found|not exist|is not available)\b",
     r"(?:unknown|invalid|no such) model\b",
     r"is not a valid model\b",  # OpenRouter
@@ -217,7 +215,7 @@ def find_cause(detail: "ErrorDetail") -> Cause:
     """
     return (
         _find(detail.known_codes, _BY_CODE)
-        or _cause_by_words(detail.words)
+        or _cause_by_words(detail)
         or _cause_by_status(detail.status)
         or _find(detail.known_codes, _BY_VAGUER_CODE)
         or _vague_cause(detail)
@@ -228,12 +226,14 @@ def _find(codes: Collection[str], known: Iterable[tuple[frozenset[str], Cause]])
     return next((cause for each, cause in known if not each.isdisjoint(codes)), None)
 
 
-def _cause_by_words(words: str) -> Cause | None:
-    if _TOO_LONG_WORDS.search(words):
+def _cause_by_words(detail: "ErrorDetail") -> Cause | None:
+    words = detail.words
+    if _TOO_LONG_WORDS.are_in(words):
         return Cause.TOO_LONG
-    if _CONTENT_WORDS.search(words):
+    if _CONTENT_WORDS.are_in(words):
         return Cause.REFUSED_CONTENT
-    if _QUOTA_WORDS.search(words) and not _SOON_WORDS.search(words):
+    passes = _SOON_WORDS.are_in(words) or "resource_exhausted" in detail.known_codes
+    if _QUOTA_WORDS.are_in(words) and not passes:
         return Cause.QUOTA_EXCEEDED
     return None
 
@@ -245,9 +245,9 @@ def _cause_by_status(status: int) -> Cause | None:
 
 
 def _vague_cause(detail: "ErrorDetail") -> Cause:
-    if _NOT_FOUND_WORDS.search(detail.words):
+    if _NOT_FOUND_WORDS.are_in(detail.words):
         return Cause.MODEL_NOT_FOUND
-    if _THROTTLED_WORDS.search(detail.words):
+    if _THROTTLED_WORDS.are_in(detail.words):
         return Cause.THROTTLED
     if detail.status < HTTPStatus.MULTIPLE_CHOICES and not detail.known_codes & _INVALID_CODES:
         return Cause.UNAVAILABLE

@@ -38,6 +38,7 @@ _MEANINGS = {
     "blocklist": Stop.REFUSED,
     "spii": Stop.REFUSED,
     "sensitive": Stop.REFUSED,  # Zhipu
+    "error_toxic": Stop.REFUSED,  # Cohere
     "error": Stop.FAILED,  # OpenRouter
     "abort": Stop.FAILED,  # vLLM, SGLang
     "network_error": Stop.FAILED,  # Zhipu
@@ -50,10 +51,11 @@ def read_stop(reason: object) -> Stop:
 
     `tool_calls` and the like are unknown: no tool is offered, so the answer waits for nobody.
     """
-    if reason is None:
-        return Stop.FINISHED
-    return (
-        _MEANINGS.get(reason.strip().lower(), Stop.UNKNOWN)
-        if isinstance(reason, str)
-        else (Stop.UNKNOWN)
-    )
+    match reason:
+        case None:
+            return Stop.FINISHED
+        case str():
+            word, _, _ = reason.partition(":")  # Gemini: "content_filter: PROHIBITED_CONTENT"
+            return _MEANINGS.get(word.strip().lower(), Stop.UNKNOWN)
+        case _:
+            return Stop.UNKNOWN

@@ -32,6 +32,8 @@ class _Facts(NamedTuple):
     deadline_seconds: float | None
     has_classes: bool
     requests_per_minute: int | None
+    first_prompt: str | None
+    first_has_context: bool
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,16 @@ class StoredFlow:
         """The limit of submissions to the flow in a minute; None without one."""
         return self._facts.requests_per_minute
 
+    @property
+    def first_prompt(self) -> str | None:
+        """The prompt of the first step; None for one whose inputs are its question."""
+        return self._facts.first_prompt
+
+    @property
+    def first_has_context(self) -> bool:
+        """Whether passages of the knowledge base come into the first step's prompt."""
+        return self._facts.first_has_context
+
     @cached_property
     def _facts(self) -> _Facts:
         document = json.loads(self.document)
@@ -70,6 +82,8 @@ class StoredFlow:
             deadline_seconds=document.get("deadline_seconds"),
             has_classes=bool(steps[-1].get("classes")),
             requests_per_minute=document.get("requests_per_minute"),
+            first_prompt=steps[0].get("prompt"),
+            first_has_context=steps[0].get("context") is not None,
         )
 
 

@@ -295,7 +295,7 @@ def _summed(hour: datetime, outcomes: "Iterable[Outcome]") -> dict[Cell, Counter
         sums.setdefault(cell, Counter())[outcome] += 1
         for answer in each.answers:
             count = sums.setdefault(cell._replace(model=answer.model), Counter())
-            count["answers"] += 1
+            count["answers"] += answer.answers
             count["tokens_in"] += answer.tokens_in
             count["tokens_out"] += answer.tokens_out
     return sums

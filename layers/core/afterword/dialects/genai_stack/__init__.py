@@ -30,6 +30,7 @@ from afterword.generations.details import GenerationDetail
 from afterword.handlers import http, paging
 from afterword.handlers.http import STATUSES, KeyPlace, Request, Response, read_bearer_token
 from afterword.handlers.paging import Paging
+from afterword.models import LENGTH
 from afterword.runtime import json_text
 from afterword.runtime.json_text import render, render_array
 from afterword.runtime.pages import Page
@@ -347,6 +348,8 @@ def _write_logs(listed: GenerationDetail) -> str:
         lines.append(f"{generation.reason}: {generation.message}")
     if generation.has_lost_result:
         lines.append(f"{LOST}: {GONE}")
+    if generation.completion is not None and generation.completion.stop_reason == LENGTH:
+        lines.append("the text was cut at max_tokens")
     if generation.completion is not None and generation.completion.model is not None:
         lines.append(
             f"{generation.completion.model}: {generation.tokens_in} tokens in,"

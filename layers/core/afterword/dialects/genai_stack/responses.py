@@ -20,7 +20,8 @@ class TextGenerationRead(TypedDict):
     """A line for each event of the generation."""
     meta_data: dict[str, object]
     """`flow`, `flow_version`, `attempts`, `created_at`, `finished_at`, `seconds`, `model`, tokens,
-    the reason of a failure, and `gone`: whether a text of it is gone from storage."""
+    `stop_reason` (`length` for a text that was cut), the reason of a failure, and `gone`: whether a
+    text of it is gone from storage."""
     status: Open[Literal["pending", "processing", "completed", "failed"]]
 
 

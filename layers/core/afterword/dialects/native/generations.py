@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from http import HTTPStatus
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from afterword import clock
 from afterword.dialects import native
@@ -52,6 +52,7 @@ from afterword.handlers.paging import Paging
 from afterword.knowledge import MAX_NAME
 from afterword.knowledge.selection import ContextFilterRequest, Knowledge
 from afterword.limits import Allowance
+from afterword.models import LENGTH
 from afterword.runtime import json_text
 from afterword.runtime.json_text import JsonObject, JsonText, render
 from afterword.runtime.pages import Page
@@ -253,6 +254,7 @@ def build_generation(generation: Generation) -> "responses.Generation":
         "external_ref": JsonText(external.get("external_ref", "null")),
         "metadata": JsonText(_join_lines(metadata)),
         "output": _render_output(completion),
+        "stop_reason": _read_stop_reason(completion),
         "sources": [] if completion is None else _build_sources(completion),
         "usage": _build_usage(generation),
         "error": _build_error(generation),
@@ -295,6 +297,12 @@ def _build_links(generation: Generation) -> "responses.Links":
     if generation.status in {Status.FAILED, Status.CANCELED}:
         links["retry"] = f"{path}/retry"
     return links
+
+
+def _read_stop_reason(completion: Completion | None) -> Literal["stop", "length"] | None:
+    if completion is None:
+        return None
+    return "length" if completion.stop_reason == LENGTH else "stop"
 
 
 def _render_output(completion: Completion | None) -> JsonText:

@@ -1,6 +1,6 @@
 """Responses with generations."""
 
-from typing import Annotated, Any, NotRequired, TypedDict
+from typing import Annotated, Any, Literal, NotRequired, TypedDict
 
 from afterword.dialects.native.responses import NextPage
 from afterword.generations import FeedbackKind, Reason, SetbackReason, Status
@@ -90,6 +90,8 @@ class Generation(TypedDict):
     """As sent, to the letter."""
     output: Annotated[JsonText, Schema(str | list[Any] | dict[str, Any] | None)]
     """A text, an array or an object, by the flow's last step; null unless succeeded."""
+    stop_reason: Open[Literal["stop", "length"]] | None
+    """`length` for a text that was cut at its step's `max_tokens`; null unless succeeded."""
     sources: list[Source]
     """The contents in the prompt, the best first."""
     usage: Used | None
