@@ -8,6 +8,8 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from afterword.engine.prompting import build_prompt
+from afterword.engine.repairs import MAX_REPAIRED, build_repair, merge_repaired
+from afterword.flows.answers import UnusableError
 from afterword.flows.flow import Step
 from afterword.flows.outputs import finish_answer
 from afterword.flows.placeholders import Template, parse_template
@@ -138,8 +140,18 @@ def check_model(
 
 def _ask(model: "Model", name: str, check: Check, timeout: float) -> Finding:
     prompt = build_prompt(check.step, check.values, check.template, name)
+    ends = time.monotonic() + timeout
+    repair = None
     try:
-        answer = finish_answer(model.generate(prompt, timeout), check.step, check.template)
+        answer = model.generate(prompt, timeout)
+        try:
+            answer = finish_answer(answer, check.step, check.template)
+        except UnusableError as error:
+            again = build_repair(prompt, answer.text[:MAX_REPAIRED], error.complaint)
+            repaired = model.generate(again, max(1.0, ends - time.monotonic()))
+            finished = finish_answer(repaired, check.step, check.template)
+            answer = merge_repaired(answer, finished)
+            repair = f"after a repair question: {error.complaint}"
     except FailedError as error:
         if check is ONE_TOKEN and error.reason is Reason.OUTPUT_TRUNCATED:
             told = "cut before any text, and told so"
@@ -148,7 +160,7 @@ def _ask(model: "Model", name: str, check: Check, timeout: float) -> Finding:
     except (ModelUnavailableError, ModelTimedOutError) as error:
         return _failed(check, "timed_out" if isinstance(error, ModelTimedOutError) else None, error)
     if check is not ONE_TOKEN:
-        return Finding(check=check.name, verdict=Verdict.YES, answer=answer)
+        return Finding(check=check.name, verdict=Verdict.YES, answer=answer, message=repair)
     if answer.stop_reason == LENGTH:
         told = "cut, and told so"
         return Finding(check=check.name, verdict=Verdict.YES, answer=answer, message=told)

@@ -47,6 +47,7 @@ class ToldModel:
 
     failures: dict[str, Exception] = field(default_factory=dict)
     texts: dict[str, str] = field(default_factory=dict)
+    repaired: dict[str, str] = field(default_factory=dict)
     stops: dict[str, str] = field(default_factory=lambda: {"one_token": LENGTH})
     learns: dict[str, str] = field(default_factory=dict)
     estimated: bool = False
@@ -59,8 +60,9 @@ class ToldModel:
         self.asked.append((kind, prompt, timeout))
         if kind in self.failures:
             raise self.failures[kind]
+        again = self.repaired if "cannot be used" in prompt.user else {}
         return Completion(
-            text={**ANSWERS, **self.texts}[kind],
+            text={**ANSWERS, **self.texts, **again}[kind],
             model=prompt.model,
             stop_reason=self.stops.get(kind, STOP),
             tokens_in=11,
@@ -198,6 +200,18 @@ def test_what_a_model_cannot_leaves_the_rest(use: Use, afterword: Afterword) -> 
     )
     assert template.startswith("template   no          0.0 s  ")
     assert one_token.startswith("one token  yes")
+
+
+def test_an_answer_may_be_repaired_once(use: Use, afterword: Afterword) -> None:
+    """A structured answer that does not fit is asked for once more, as the worker does."""
+    model = ToldModel(texts={"json": '{"name": "Jane"}'}, repaired={"json": ANSWERS["json"]})
+    use(model)
+    result = afterword(*NAMED)
+    line = result.stdout.splitlines()[2]
+    assert line.startswith(
+        "JSON       yes         0.0 s  22 + 6 tokens      after a repair question: "
+    )
+    assert [kind for kind, _, _ in model.asked].count("json") == 2
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from afterword.engine import attachments
 from afterword.files import StoredFile, media_types
 from afterword.flows.flow import Step
 from afterword.generations import FailedError, Reason
-from afterword.models import Attachment, bedrock
+from afterword.models import Attachment, bedrock_request
 from afterword.runtime.deadline import Deadline
 from tests.harness import packages
 
@@ -76,14 +76,14 @@ def test_a_text_in_another_encoding_goes_as_text() -> None:
 def test_a_workbook_goes_as_it_is_or_as_its_sheets() -> None:
     """A workbook is attached where the model reads such files, and is its tables elsewhere."""
     workbook = packages.xlsx({"Prix": packages.row(packages.cell("Caf\u00e9"))})
-    assert media_types.XLSX in bedrock.DOCUMENTS
+    assert media_types.XLSX in bedrock_request.DOCUMENTS
     file = StoredFile(
         input="paper", name="a.xlsx", media_type=media_types.XLSX, size=len(workbook), key="a"
     )
     deadline = Deadline.after(MINUTE)
     ready, attached = (
         attachments.prepare_files([file], (TEXT_ONLY,), types, lambda _: workbook, deadline)
-        for types in ((), bedrock.DOCUMENTS)
+        for types in ((), bedrock_request.DOCUMENTS)
     )
     assert ready.texts == (("paper", "# Prix\n\n| Caf\u00e9 |"),)
     assert attached.attached == (Attachment(media_type=media_types.XLSX, content=workbook),)
