@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo dev logs sam-local invoke-all test test-long test-local test-sam check lint audit format openapi build deploy bench load recall clean
+.PHONY: help demo dev logs sam-local invoke-all test test-long test-local test-sam check lint audit format openapi build deploy bench load recall documents clean
 
 PORT ?= 8080
 ENV ?= default
@@ -94,6 +94,9 @@ load: .venv/ready ## simulate 1 to 1,000 submissions a second for an hour; rewri
 
 recall: .venv/ready ## how often lexical ranking finds the passages that answer a question
 	@$(PYTHON) -m bench.recall
+
+documents: .venv/ready ## the share of real documents that are read, from the fixtures of well-known libraries
+	@$(PYTHON) -m bench.documents
 
 clean: ## remove all that was installed, built or logged
 	rm -rf .venv .aws-sam .local

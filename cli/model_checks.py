@@ -19,7 +19,7 @@ from afterword.engine.repairs import (
     merge_repaired,
 )
 from afterword.flows import outputs, placeholders
-from afterword.flows.answers import UnusableError
+from afterword.flows.json_values import UnusableError
 from afterword.flows.classes import ConfidenceSource
 from afterword.flows.flow import Class, Step
 from afterword.generations import Completion, FailedError, Output, Reason, SetbackReason

@@ -1,7 +1,7 @@
 """Real documents: the fixtures in the source distributions of well-known libraries.
 
-`packages.txt` pins them by version and hash. They are downloaded once, into a folder that git
-ignores, and read from their archives: nothing of them is run from there, nor committed here.
+`packages.txt` pins the distributions by version and hash. Each is downloaded once, into a folder
+that git ignores. The documents are read from the archives.
 """
 
 import re
