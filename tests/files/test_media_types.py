@@ -69,6 +69,9 @@ MARKDOWN_LIST = "Today:\n\n- one [link](https://example.com)\n- two\n"
         ),
         pytest.param(b"Subject: a\nTo: b\n\nc", media_types.TEXT, id="fields of no mail alone"),
         pytest.param(b"From: a\n\nb", media_types.TEXT, id="one field"),
+        pytest.param(
+            b"Content-Type: multipart/mixed; boundary=a\n\n--a", media_types.EML, id="mail of parts"
+        ),
         pytest.param(b"From: a\nTo: b\nand so on", media_types.TEXT, id="fields in a text"),
         pytest.param(
             b"From a@b Mon Nov 30 10:00:00 2026\nFrom: a@b\nTo: c\n\nd",

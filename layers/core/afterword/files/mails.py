@@ -19,6 +19,7 @@ _USUAL = _TELLING | frozenset(
     """.split()
 )
 _MIN_FIELDS = 2
+_PARTS = re.compile(rb"(?i)content-type[ \t]?:[ \t]{0,10}multipart/")
 
 
 def is_mailbox(content: bytes) -> bool:
@@ -42,6 +43,8 @@ def _has_fields(content: bytes, at: int) -> bool:
         field = _FIELD.match(content, at)
         if field is not None:
             names.add(field[1].lower())
+            if _PARTS.match(field[0]):
+                names.add(b"mime-version")  # which some mails of parts lack
             at = field.end()
             continue
         more = _MORE.match(content, at) if names else None
