@@ -540,6 +540,21 @@ def test_a_connection_cut_in_the_middle_is_unavailable(script: Script) -> None:
         openai(script.url).generate(make_prompt(), timeout=5)
 
 
+@pytest.mark.parametrize("size", [b"-" + b"f" * 20, b"f" * 20, b"x", b"", b"-5"])
+def test_a_chunk_of_an_impossible_size_breaks_the_connection(script: Script, size: bytes) -> None:
+    """A server that counts its chunks wrongly is unavailable."""
+
+    def send(handler: BaseHTTPRequestHandler) -> None:
+        handler.send_response(200)
+        handler.send_header("transfer-encoding", "chunked")
+        handler.end_headers()
+        handler.wfile.write(size + b"\r\nabc")
+
+    script.answers = [send]
+    with pytest.raises(ModelUnavailableError):
+        openai(script.url).generate(make_prompt(), timeout=5)
+
+
 def test_an_answer_that_trickles_is_bounded_by_the_time_there_is(script: Script) -> None:
     """A server that sends a byte now and then cannot hold a worker beyond its timeout."""
     done = threading.Event()

@@ -117,7 +117,7 @@ class OpenAIModel:
             raise ModelTimedOutError("The model endpoint did not answer in time.") from error
         except (ConnectTimeoutError, NewConnectionError) as error:
             raise ModelUnavailableError("The model endpoint cannot be reached.") from error
-        except HTTPError as error:
+        except (HTTPError, OverflowError) as error:  # http.client's, of a chunk's negative size
             raise ModelUnavailableError(
                 f"The connection to the model endpoint failed ({type(error).__name__})."
             ) from error
