@@ -19,9 +19,9 @@ from afterword.engine.repairs import (
     merge_repaired,
 )
 from afterword.flows import outputs, placeholders
-from afterword.flows.answers import UnusableError
 from afterword.flows.classes import ConfidenceSource
 from afterword.flows.flow import Class, Step
+from afterword.flows.json_values import UnusableError
 from afterword.generations import Completion, FailedError, Output, Reason, SetbackReason
 from afterword.models import (
     LENGTH,
