@@ -214,7 +214,7 @@ def embed(
     *,
     again: Annotated[
         bool,
-        typer.Option("--again", help="Also those with a piece of a passage that has no vector."),
+        typer.Option("--again", help="Also those with a piece that has no vector."),
     ] = False,
 ) -> None:
     """Send contents to the embedder that have no vectors of the deployment's model."""
