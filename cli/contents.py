@@ -247,7 +247,8 @@ def embed(
     ] = None,
     *,
     again: Annotated[
-        bool, typer.Option("--again", help="Also those with a passage that has no vector.")
+        bool,
+        typer.Option("--again", help="Also those with a piece that has no vector."),
     ] = False,
 ) -> None:
     """Send contents to the embedder that have no vectors of the deployment's model."""

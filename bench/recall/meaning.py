@@ -29,7 +29,7 @@ from afterword.knowledge.meaning import Meaning, SemanticRanking, VectorCache
 from afterword.knowledge.passages import cut_passages
 from afterword.knowledge.ranking import Candidate, Origin, Ranked, Ranking, Selection
 from afterword.knowledge.vector_store import Place, Vectors
-from afterword.knowledge.vectors import digest, embedded_text, encode_row
+from afterword.knowledge.vectors import digest, embedded_texts, encode_row
 from afterword.models.embeddings import EmbeddingModel, Purpose, Vector, embed_texts
 from afterword.models.openai_embeddings import OpenAIEmbeddings
 from bench.recall.corpus import Document, documents
@@ -117,9 +117,10 @@ class Rankings:
 
     def _read(self, _: Selection) -> Iterator[tuple[Place, Vectors]]:
         texts = [
-            (origin.content, embedded_text(origin.title, passage.heading, passage.text))
+            (origin.content, text)
             for origin, passages in self._contents.values()
             for passage in passages
+            for text in embedded_texts(origin.title, passage.heading, passage.text)
         ]
         pages = [*batched(texts, self._model.batch, strict=False)]
         for page in track(pages, "embedding", transient=True):

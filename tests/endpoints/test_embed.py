@@ -117,7 +117,7 @@ def test_an_added_content_is_found_by_its_meaning(model: FakeEmbeddings, embed: 
     assert ask("When do I get my money?") == []
     assert embedded(content) is None
     assert embed() == {"batchItemFailures": []}
-    assert embedded(content) == Embedded("fake", passages=1, missing=0)
+    assert embedded(content) == Embedded("fake", vectors=1, missing=0)
     assert ask("When do I get my money?") == [BACK]
     assert ask("What is the capital of Mongolia?") == []
     assert model.embedded[:2] == ["When do I get my money?", f"Page\n{BACK}"]
@@ -152,7 +152,7 @@ def test_many_vectors_are_kept_in_the_bucket(embed: Embed) -> None:
     content = add(LONG)
     embed()
     assert f"demo/{content.id}/passages.vectors" in read_object_keys("ContentsBucket")
-    assert embedded(content) == Embedded("fake", passages=60, missing=0)
+    assert embedded(content) == Embedded("fake", vectors=120, missing=0)
     assert len(ask("money")) == 5
     services().contents.remove("demo", content.id)
     assert read_object_keys("ContentsBucket") == []
@@ -171,7 +171,7 @@ def test_a_change_embeds_what_has_changed(model: FakeEmbeddings, embed: Embed) -
     assert embedded(content) is None
     embed()
     assert len(model.embedded) == 1
-    assert embedded(content) == Embedded("fake", passages=61, missing=0)
+    assert embedded(content) == Embedded("fake", vectors=121, missing=0)
 
 
 @pytest.mark.usefixtures("model")
@@ -248,7 +248,7 @@ def test_another_model_embeds_anew(
     assert ask("money") == []
     services().embed_queue.send("demo", content.id)  # type: ignore[union-attr] # there is a model
     embed()
-    assert embedded(content) == Embedded("newer", passages=1, missing=0)
+    assert embedded(content) == Embedded("newer", vectors=1, missing=0)
     assert ask("money") == [BACK]
     assert newer.embedded == ["money", f"Page\n{BACK}", "money"]
     assert model.embedded == [f"Page\n{BACK}"]
@@ -327,15 +327,15 @@ def test_waits_grow_with_the_tries(  # noqa: PLR0913, PLR0917 - a case, and what
 def test_a_refused_passage_does_not_keep_the_others_from_vectors(
     model: FakeEmbeddings, embed: Embed
 ) -> None:
-    """A passage that the model refuses has no vector; its content says so, and is not tried again.
+    """A piece that the model refuses has no vector; its content says so, and is not tried again.
 
     Its words are found all the same.
     """
     poisoned = f"## One\n\nThe {POISON} word. {'Then wait. ' * 60}\n\n## Two\n\n{BACK}"
     content, other = add(poisoned), add(HOURS)
     assert embed() == {"batchItemFailures": []}
-    assert embedded(content) == Embedded("fake", passages=1, missing=1)
-    assert embedded(other) == Embedded("fake", passages=1, missing=0)
+    assert embedded(content) == Embedded("fake", vectors=2, missing=1)
+    assert embedded(other) == Embedded("fake", vectors=1, missing=0)
     assert count_messages(EMBED_QUEUE_NAME) == 0
     assert ask("money")[0].endswith(BACK)
     assert POISON in ask(f"{POISON} word", RankingKind.LEXICAL)[0]
@@ -357,10 +357,10 @@ def test_a_content_that_is_refused_whole_is_tried_again(
 
 def test_a_text_too_long_for_the_model_is_cut(model: FakeEmbeddings, embed: Embed) -> None:
     """A passage with more tokens than the model takes is embedded by its beginning."""
-    model.longest = 500
+    model.longest = 200
     content = add(f"{BACK} {'Then wait. ' * 70}")
     embed()
-    assert embedded(content) == Embedded("fake", passages=1, missing=0)
+    assert embedded(content) == Embedded("fake", vectors=3, missing=0)
     assert ask("money") != []
 
 
@@ -378,14 +378,14 @@ def test_what_there_is_no_time_for_is_sent_again(
     monkeypatch.setattr(model, "embed", take_a_while)
     monkeypatch.setattr(deadline, "time", SimpleNamespace(monotonic=lambda: now[0]))
     assert embed(milliseconds=300_000) == {"batchItemFailures": []}
-    assert embedded(content) == Embedded("fake", passages=20, missing=40)
+    assert embedded(content) == Embedded("fake", vectors=20, missing=100)
     assert len(ask("money")) == 5
-    for _ in range(2):
+    for _ in range(5):
         assert embed(milliseconds=300_000) == {"batchItemFailures": []}
-    assert embedded(content) == Embedded("fake", passages=60, missing=0)
+    assert embedded(content) == Embedded("fake", vectors=120, missing=0)
     assert count_messages(EMBED_QUEUE_NAME) == 0
     passages = [text for text in model.embedded if text != "money"]
-    assert len(set(passages)) == len(passages) == 60
+    assert len(set(passages)) == len(passages) == 120
 
 
 @pytest.mark.usefixtures("model")

@@ -59,7 +59,7 @@ def test_a_question_finds_what_says_it_in_other_words(dev: Dev, owner: Owner) ->
         return contents
 
     until(lambda: all(each["embedded"] for each in listed()), 60, every=1)
-    of_a_passage = {"model": "all-minilm-l6-v2", "passages": 1, "missing": 0}
+    of_a_passage = {"model": "all-minilm-l6-v2", "vectors": 1, "missing": 0}
     assert [each["embedded"] for each in listed()] == [of_a_passage, of_a_passage]
     question = "How do I get my money again?"
     assert sources(owner, "lexical", question) == []

@@ -74,10 +74,10 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Embedded:
-    """The vectors of a content: their model, and how many passages have one, and have none."""
+    """The vectors of a content: their model, their number, and how many texts have none."""
 
     model: str
-    passages: int
+    vectors: int
     missing: int
 
 

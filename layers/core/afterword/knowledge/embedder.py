@@ -16,7 +16,7 @@ from afterword.errors import UnavailableError
 from afterword.generations import FailedError
 from afterword.knowledge.passages import cut_passages
 from afterword.knowledge.vector_store import Vectors
-from afterword.knowledge.vectors import DIGEST_BYTES, digest, embedded_text, encode_row, split_rows
+from afterword.knowledge.vectors import DIGEST_BYTES, digest, embedded_texts, encode_row, split_rows
 from afterword.models import ModelRefusedError, ModelTimedOutError, ModelUnavailableError
 from afterword.models.embeddings import Purpose, embed_texts
 from afterword.runtime import telemetry
@@ -167,13 +167,14 @@ class Embedder:
         if self._index is not None:
             self._index.put(content, vectors)
         if self._vectors.save(content, vectors, missing):
-            facts = {"passages": len(rows), "made": len(rows) - known, "missing": missing}
+            facts = {"vectors": len(rows), "made": len(rows) - known, "missing": missing}
             telemetry.logger().info("embedded a content", extra=facts)
 
 
 def _embedded_texts(content: "Content", text: str) -> dict[bytes, str]:
     """Return the texts of a content's passages to embed, by digest."""
-    texts = (
-        embedded_text(content.name, passage.heading, passage.text) for passage in cut_passages(text)
-    )
-    return {digest(each): each for each in texts}
+    return {
+        digest(each): each
+        for passage in cut_passages(text)
+        for each in embedded_texts(content.name, passage.heading, passage.text)
+    }

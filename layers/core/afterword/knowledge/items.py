@@ -282,7 +282,7 @@ def build_vectors(content: Content, embedded: Embedded, rows: bytes | None) -> l
     state: Value = {
         "M": {
             "model": text(embedded.model),
-            "passages": number(embedded.passages),
+            "vectors": number(embedded.vectors),
             "missing": number(embedded.missing),
         }
     }
@@ -413,7 +413,7 @@ def _parse_embedded(item: Item) -> Embedded | None:
     state = item["embedded"]["M"]
     return Embedded(
         model=state["model"]["S"],
-        passages=int(state["passages"]["N"]),
+        vectors=int(state["vectors"]["N"]),
         missing=int(state["missing"]["N"]),
     )
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from afterword.knowledge.ranking import Ranked, Selection, SelectionTooLargeError
 from afterword.knowledge.vector_store import Place, Vectors
-from afterword.knowledge.vectors import Matrix, digest, embedded_text
+from afterword.knowledge.vectors import Matrix, digest, embedded_texts
 from afterword.models.embeddings import Purpose, embed_texts
 
 if TYPE_CHECKING:
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
     type Passages = Mapping[str, tuple[Origin, Sequence[Passage]]]
 
-MAX_PASSAGES = 20_000
-"""Passages of a selection that are compared in memory."""
+MAX_VECTORS = 60_000
+"""Vectors of a selection that are compared in memory: those of some 20,000 passages."""
 MAX_CACHED_BYTES = 48_000_000
 """Bytes of the vectors that a process caches; the newest stay whatever their size."""
 MAX_QUESTION = 2_000
@@ -26,7 +26,8 @@ MAX_QUESTION = 2_000
 QUESTION_SECONDS = 15.0
 """The time that the model may take for a question."""
 _PLACE_BYTES = 250  # of Python's objects for two ids
-_SPARE = 2  # a passage may be gone since, or be the text of another content
+_SPARE = 3  # a passage has several pieces, may be gone since, or be in two contents
+_MAX_PLACES = 100  # contents that one call reads
 
 
 class Hit(NamedTuple):
@@ -151,9 +152,9 @@ def _build(vectors: Iterable[tuple[Place, Vectors]], model: str) -> _Index:
         if each.model != model:
             continue
         index.matrix.add(each.rows, each.dimensions)
-        if len(index.matrix) > MAX_PASSAGES:
+        if len(index.matrix) > MAX_VECTORS:
             raise SelectionTooLargeError(
-                f"The knowledge base has more than {MAX_PASSAGES:,} passages in these folders and"
+                f"The knowledge base has more than {MAX_VECTORS:,} vectors in these folders and"
                 " tags, which is more than can be compared at once: choose fewer folders or tags,"
                 " or have the deployment keep its vectors in an Amazon S3 vector index."
             )
@@ -207,13 +208,13 @@ class Meaning:
             if hit.cosine >= self.floor
         ]
         places = list(dict.fromkeys((hit.place.folder, hit.place.content) for hit in hits))
+        places = places[:_MAX_PLACES]
         contents = self._read_passages(asked.selection, places) if places else {}
         passages = {
-            (origin.content, digest(embedded_text(origin.title, each.heading, each.text))): Ranked(
-                origin, each.heading, each.text, score=0.0
-            )
+            (origin.content, digest(text)): Ranked(origin, each.heading, each.text, score=0.0)
             for origin, some in contents.values()
             for each in some
+            for text in embedded_texts(origin.title, each.heading, each.text)
         }
         found: dict[str, Ranked] = {}
         for hit in hits:
@@ -226,11 +227,18 @@ class Meaning:
     def measure(self, asked: Asked, passages: Sequence[Ranked]) -> list[float | None]:
         """Return the cosine of each passage; None for one without a vector."""
         keys = [
-            digest(embedded_text(each.origin.title, each.heading, each.text)) for each in passages
+            [digest(text) for text in embedded_texts(each.origin.title, each.heading, each.text)]
+            for each in passages
         ]
-        contents = (each.origin.content for each in passages)
-        cosines = self._nearest.measure(asked, zip(contents, keys, strict=True))
-        return [cosines.get(key) for key in keys]
+        pieces = [
+            (each.origin.content, key)
+            for each, some in zip(passages, keys, strict=True)
+            for key in some
+        ]
+        cosines = self._nearest.measure(asked, pieces)
+        return [
+            max((cosines[key] for key in some if key in cosines), default=None) for some in keys
+        ]
 
 
 class SemanticRanking:

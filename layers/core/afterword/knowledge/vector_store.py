@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from afterword.runtime.payloads import Payloads
 
 INLINE_BYTES = 32 * 1024
-"""Vectors of up to so many bytes stay in their item: those of 80 passages with 384 dimensions."""
+"""Vectors of up to so many bytes stay in their item: 80 of them with 384 dimensions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,7 @@ class VectorStore:
     def save(self, content: "Content", vectors: Vectors, missing: int) -> bool:
         """Store the vectors of a content; False after another change of the content.
 
-        `missing` counts its passages without one.
+        `missing` counts its pieces without one.
         """
         packed = vectors.pack()
         inline = len(packed) <= INLINE_BYTES
@@ -93,7 +93,7 @@ class VectorStore:
             self._payloads.put_file(
                 content.tenant, content.id, VECTORS, packed, "application/octet-stream"
             )
-        embedded = Embedded(vectors.model, passages=len(vectors), missing=missing)
+        embedded = Embedded(vectors.model, vectors=len(vectors), missing=missing)
         writes = items.build_vectors(content, embedded, packed if inline else None)
         for _ in tries(CONFLICT_WAITS):
             try:

@@ -10,16 +10,22 @@ from hashlib import blake2b
 from heapq import nlargest
 from typing import cast
 
+from afterword.knowledge.passages import cut_passages
 from afterword.models.embeddings import Vector
 
 DIGEST_BYTES = 8
+MAX_PIECE = 350
+"""Characters of a piece of a passage, at most (docs/decisions/0078-meaning.md)."""
 _DIGEST_BYTES_IN_MEMORY = 49  # Python's object, and its place in a list
 
 
-def embedded_text(title: str, heading: str, text: str) -> str:
-    """Return the text of a passage that is embedded: with the headings above it."""
+def embedded_texts(title: str, heading: str, text: str) -> list[str]:
+    """Return the texts of a passage to embed: its pieces, each with the headings above it.
+
+    A vector of a whole passage is the average of all that the passage says.
+    """
     above = " > ".join(each for each in (title, heading) if each)
-    return f"{above}\n{text}"
+    return [f"{above}\n{piece.text}" for piece in cut_passages(text, MAX_PIECE)]
 
 
 def digest(text: str) -> bytes:
