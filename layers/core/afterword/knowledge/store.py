@@ -121,7 +121,7 @@ class ContentStore:
     ) -> None:
         self._table = Table(dynamodb, table)
         self._payloads = payloads
-        self._turn = threading.Lock()
+        self._turn = threading.RLock()
         """Held for a transaction: those of a tenant conflict, since all count in one item."""
         self._announce = announce
 
