@@ -1,6 +1,7 @@
 """Passages ranked by meaning on the embedded stack, with a real embedding model."""
 
 import json
+from collections.abc import Iterator
 
 import pytest
 
@@ -9,9 +10,15 @@ from tests.stack.embedded.test_contents import NOTHING, Owner, afterword
 
 
 @pytest.fixture(scope="module")
-def owner(dev: Dev) -> Owner:
+def owner(dev: Dev) -> Iterator[Owner]:
     """Return the owner of a tenant with a flow for each ranking."""
-    owner = Owner(dev)
+    with Owner(dev) as owner:
+        put_flows(owner)
+        yield owner
+
+
+def put_flows(owner: Owner) -> None:
+    """Save a flow for each ranking."""
     for ranking in ("lexical", "semantic", "hybrid"):
         step = {
             "name": "step1",
@@ -23,7 +30,6 @@ def owner(dev: Dev) -> Owner:
         flow = {"name": ranking, "inputs": [{"name": "question"}], "steps": [step]}
         answer = owner.put(f"/v1/flows/{ranking}", json=flow)
         assert answer.status_code == 200, answer.text
-    return owner
 
 
 def sources(owner: Owner, ranking: str, question: str) -> list[str]:
