@@ -77,7 +77,12 @@ def test_a_message_becomes_a_reply(
             " what it asks for.\n\n"
             "The reply is the template between the tags. Fill in its placeholders from what the"
             " data say. Return a JSON object with one text for each placeholder:\n"
-            "- nom_du_client: Nom du Client",
+            "- nom_du_client: Nom du Client\n\n"
+            "Answer with one JSON object that is valid by this JSON schema, and with nothing before"
+            " or after it:\n"
+            '{"type":"object","properties":{"nom_du_client":{"type":"string","description":'
+            '"Nom du Client","minLength":1}},"required":["nom_du_client"],'
+            '"additionalProperties":false}',
             user="<subject>A claim</subject>\n<body>My car, I am Jean Dupont</body>\n"
             '<metadata>{"policy": 7}</metadata>\n'
             "<template>Bonjour [Nom du Client], merci.</template>",

@@ -199,11 +199,11 @@ def test_a_useless_answer_counts_its_tokens(
     message_event: Callable[[str], Event],
     use_model: Callable[[FakeModel], None],
 ) -> None:
-    """The tokens of an unusable answer are the tenant's as well."""
+    """The tokens of an unusable answer, and of its repair, are the tenant's as well."""
     limit(tokens_per_month=1_000_000)
     use_model(saying("no JSON"))
     invoke("generate", message_event(cuid(submit())), CONTEXT)
-    assert used().tokens == TOKENS
+    assert used().tokens == 2 * TOKENS
 
 
 def test_an_end_that_is_dispatched_twice_counts_once(

@@ -12,6 +12,7 @@ import traceback
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
@@ -622,6 +623,8 @@ def test_bedrock_repeating_its_request_is_not_repeated(  # noqa: PLR0913, PLR091
     asked: list[Mapping[str, Any]] = []
 
     class Repeating:
+        meta = SimpleNamespace(region_name="eu-west-1")
+
         def converse(self, **request: object) -> None:
             asked.append(request)
             raise ClientError(
