@@ -23,6 +23,7 @@ from tests.harness.genai_stack import (
     refusal,
     unprocessable,
 )
+from tests.harness.stand_in_aws import read_items
 
 NO_SESSION = refusal(404, "There is no such chat session.")
 NO_KEY = unprocessable("chatKey", "must be the name of one of the inputs.")
@@ -189,17 +190,26 @@ def test_the_chat_key_names_the_primary_input(chats: Chats, work_while_waiting: 
             {"chatKey": "question", "inputs": {"question": ["a"] * 1_001}},
             refusal(400, "The form must have at most 1000 fields."),
         ),
+        (
+            {"chatKey": "question", "inputs": {"question": "\u200b"}},
+            unprocessable("inputs", "must have a text, or a file: the prompt is blank."),
+        ),
     ],
 )
 def test_a_bad_message_is_refused(
-    chats: Chats, stored: Callable[[], Stored], body: object, expected: object
+    chats: Chats,
+    stored: Callable[[], Stored],
+    set_clock: SetClock,
+    body: object,
+    expected: object,
 ) -> None:
-    """A message that does not fit is refused with the field, and nothing is stored."""
+    """A message that does not fit is refused with the field; nothing is stored, or renewed."""
     session_id = chats.created()
-    before = stored()
+    before, sessions = stored(), read_items("GenerationsTable")
+    set_clock.advance(hours=1)
     result = chats.post(session_id, body)
     assert result == (expected or refusal(400, json.loads(result["body"])["detail"]))
-    assert stored() == before
+    assert (stored(), read_items("GenerationsTable")) == (before, sessions)
 
 
 def test_a_foreign_session_looks_like_an_absent_one(

@@ -118,9 +118,7 @@ class Submitter:
     ) -> Admission:
         """Accept a submission under an id, which is `new` or may be stored already."""
         flow = flow or self._registry.get_flow(tenant, submission.flow)
-        if submission.classifies and not flow.has_classes:
-            raise UnprocessableError("flow", "must be one whose last step has classes.")
-        _check_text(submission, flow)
+        check_submission(submission, flow)
         rules = self._rules.get(tenant)
         url = submission.webhook_url
         if url is not None:
@@ -165,11 +163,14 @@ class Submitter:
             telemetry.logger().info("accepted", extra=facts)
 
 
-def _check_text(submission: "Submission", flow: "StoredFlow") -> None:
-    """Raise UnprocessableError for a submission that leaves the first prompt blank.
+def check_submission(submission: "Submission", flow: "StoredFlow") -> None:
+    """Raise UnprocessableError for a submission that its flow cannot run.
 
-    The worker checks each prompt: files and passages may turn out to have no text.
+    A class is asked for of a flow without classes, or the first prompt is blank. The worker checks
+    each prompt: files and passages may turn out to have no text.
     """
+    if submission.classifies and not flow.has_classes:
+        raise UnprocessableError("flow", "must be one whose last step has classes.")
     if submission.files or flow.first_has_context:
         return
     values = {
