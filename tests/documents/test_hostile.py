@@ -119,7 +119,11 @@ def test_a_document_that_takes_too_long_is_ended() -> None:
 @pytest.mark.parametrize(
     "make",
     [
-        pytest.param(partial(pdf_files.that_unpacks_to, megabytes=400), id="a big page"),
+        pytest.param(
+            partial(pdf_files.that_unpacks_to, megabytes=400),
+            id="a big page",
+            marks=pytest.mark.long,
+        ),
         pytest.param(
             partial(pdf_files.with_pictures_in_pictures, levels=8, copies=10), id="pictures"
         ),
@@ -165,19 +169,25 @@ LAUGHING = f'<!DOCTYPE r [<!ENTITY l0 "lol">{LAUGHS}]><r>&l9;</r>'
     ("media_type", "make", "sentence"),
     [
         pytest.param(
-            media_types.TEXT, lambda: b" \n" * 50_000_000, "no text in it", id="a blank text"
+            media_types.TEXT,
+            lambda: b" \n" * 50_000_000,
+            "no text in it",
+            id="a blank text",
+            marks=pytest.mark.long,
         ),
         pytest.param(
             media_types.HTML,
             lambda: b"<p>" + b" " * 30_000_000,
             "no text in it|too long|complex",
             id="a blank page",
+            marks=pytest.mark.long,
         ),
         pytest.param(
             media_types.DOCX,
             lambda: docx(f"<w:p><w:r><w:t>{' ' * 99_000_000}</w:t></w:r></w:p>"),
             "no text in it|complex",
             id="a blank document",
+            marks=pytest.mark.long,
         ),
         pytest.param(
             media_types.DOCX, lambda: with_relationships(LAUGHING), "damaged", id="entities"
@@ -195,6 +205,7 @@ LAUGHING = f'<!DOCTYPE r [<!ENTITY l0 "lol">{LAUGHS}]><r>&l9;</r>'
             lambda: embedding(b"<p>x</p>" * 30_000, 100),
             "complex|too long|more than 1,000,000",
             id="a page many times",
+            marks=pytest.mark.long,
         ),
         pytest.param(
             media_types.DOCX, lambda: embedding(b"<p>" * 33_000_000, 1), "complex|long", id="a page"
@@ -207,6 +218,7 @@ LAUGHING = f'<!DOCTYPE r [<!ENTITY l0 "lol">{LAUGHS}]><r>&l9;</r>'
             lambda: b"\xcf\xf0\xe8 " * 12_000_000,
             "more than 1,000,000 characters|complex",
             id="a long text of another encoding",
+            marks=pytest.mark.long,
         ),
     ],
 )

@@ -88,6 +88,7 @@ def with_part(media_type: str, part: str | bytes, **more: str | bytes) -> bytes:
 
 
 @FOR_EACH
+@pytest.mark.long
 def test_a_package_that_unpacks_to_too_much_is_refused(media_type: str) -> None:
     """A part of 200 MB of blanks, packed to 200 KB, is refused before it is unpacked."""
     bomb = with_part(media_type, bytes(200_000_000).replace(b"\0", b" "))
@@ -96,6 +97,7 @@ def test_a_package_that_unpacks_to_too_much_is_refused(media_type: str) -> None:
 
 
 @FOR_EACH
+@pytest.mark.long
 def test_a_package_of_white_space_ends_in_time(media_type: str) -> None:
     """A part of 90 MB of blanks, which is allowed, ends in time, as a text or as a refusal."""
     bomb = with_part(media_type, b"<a>" + b" " * 90_000_000 + b"</a>")
@@ -119,6 +121,7 @@ def test_a_package_that_lies_about_its_size_is_refused(media_type: str) -> None:
 
 
 @FOR_EACH
+@pytest.mark.long
 def test_a_package_of_many_entries_is_refused(media_type: str) -> None:
     """A directory of hundreds of thousands of entries ends in time, and within the memory."""
     content = good(media_type)
@@ -159,6 +162,7 @@ def test_a_package_with_overlapping_entries_is_refused(media_type: str) -> None:
 
 
 @FOR_EACH
+@pytest.mark.long
 def test_archives_in_a_package_are_not_unpacked(media_type: str) -> None:
     """An archive in an archive in a document is a part that no reader opens."""
     inner = zipped({"bomb.bin": bytes(50_000_000)})
@@ -176,6 +180,7 @@ def with_more(media_type: str, inner: bytes) -> bytes:
 
 @pytest.mark.parametrize("media_type", ZIPPED)
 @pytest.mark.parametrize("packing", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+@pytest.mark.long
 def test_other_packings_are_refused(media_type: str, packing: int) -> None:
     """Packings that no such document has, and that need more memory, are not unpacked."""
     with zipfile.ZipFile(io.BytesIO(good(media_type))) as archive:
@@ -214,6 +219,7 @@ def test_entities_are_refused(media_type: str, xml: str) -> None:
         (media_types.PPTX, "ppt/presentation.xml"),
     ],
 )
+@pytest.mark.long
 def test_entities_of_lists_are_refused(media_type: str, part: str, xml: str) -> None:
     """The parts that list others have no entities either."""
     with zipfile.ZipFile(io.BytesIO(good(media_type))) as archive:
@@ -229,6 +235,7 @@ def test_entities_of_a_books_page_stay_as_they_are() -> None:
 
 
 @FOR_EACH
+@pytest.mark.long
 def test_elements_within_elements_end_in_time(media_type: str) -> None:
     """A part of half a million open elements costs no more than its document."""
     name = {"docx": "w:p"}.get(media_type, "p")
@@ -252,6 +259,7 @@ def _changed(rng: random.Random, content: bytes) -> bytes:
     return bytes(changed)
 
 
+@pytest.mark.long
 def test_relationships_in_a_circle_are_followed_once() -> None:
     """Parts that name each other, and themselves, are read once."""
     content = packages.pptx(
@@ -269,6 +277,7 @@ def test_relationships_in_a_circle_are_followed_once() -> None:
 # --- workbooks ------------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 def test_a_million_sheets_are_refused() -> None:
     """A workbook with more sheets than a reader would look at is refused."""
     sheets = '<sheet name="a" r:id="rId1"/>' * 1_000_000
@@ -328,6 +337,7 @@ def test_a_sheet_that_says_it_is_full_is_not_made() -> None:
         ),
     ],
 )  # fmt: skip
+@pytest.mark.long
 def test_sheets_that_are_too_much_are_refused(rows: str, ends: set[str]) -> None:
     """A sheet with more than a text may have is refused, however its cells are laid."""
     assert outcome(packages.xlsx({"S": rows})) in {*ends, TOO_SLOW}
@@ -347,6 +357,7 @@ def test_sheets_that_are_too_much_are_refused(rows: str, ends: set[str]) -> None
         ),
     ],
 )
+@pytest.mark.long
 def test_shared_strings_that_are_too_many_end_well(strings: str, ends: set[str]) -> None:
     """Strings that no cell names cost their reading, and no more."""
     assert outcome(packages.xlsx({"S": row(cell("a"))}, strings=(strings,))) in {*ends, TOO_SLOW}
@@ -359,6 +370,7 @@ def test_a_string_that_all_cells_share_counts_each_time() -> None:
     assert outcome(content) == TOO_LONG
 
 
+@pytest.mark.long
 def test_formats_that_are_no_formats_end_in_time() -> None:
     """A number format of any length and form costs next to nothing for each of many cells."""
     formats = ("[" * 250, '"' * 255, ";" * 255, "?/" * 120, "0." * 120, "#," * 120, "[h]" * 80)
@@ -374,11 +386,13 @@ def test_a_million_slides_are_refused() -> None:
     assert outcome(packages.pptx([shape("a")], order=(1 for _ in range(100_000)))) == TOO_MANY
 
 
+@pytest.mark.long
 def test_a_slide_that_is_too_long_is_refused() -> None:
     """A slide with more text than a document may have is refused."""
     assert outcome(packages.pptx([shape("\n".join(["a" * 1_000] * 2_000))])) == TOO_LONG
 
 
+@pytest.mark.long
 def test_a_chart_of_far_points_ends_well() -> None:
     """A chart whose points say that they are far apart is as big as its points."""
     points = "".join(f'<c:pt idx="{n * 99_999}"><c:v>{n}</c:v></c:pt>' for n in range(20))
@@ -396,6 +410,7 @@ def test_a_chart_of_far_points_ends_well() -> None:
     assert outcome(content).count("\n") < 60
 
 
+@pytest.mark.long
 def test_a_spine_in_a_circle_ends() -> None:
     """A spine that repeats its pages a million times has each once; many pages are refused."""
     spine = ("a" for _ in range(200_000))
@@ -404,6 +419,7 @@ def test_a_spine_in_a_circle_ends() -> None:
     assert outcome(packages.epub(many)) == TOO_MANY
 
 
+@pytest.mark.long
 def test_a_page_of_a_book_that_is_too_long_is_refused() -> None:
     """Pages with more text than a document may have, alone or together, are refused."""
     page = f"<p>{'a ' * 300_000}</p>"
@@ -444,6 +460,7 @@ def test_a_page_of_a_book_that_is_too_long_is_refused() -> None:
         ),
     ],
 )  # fmt: skip
+@pytest.mark.long
 def test_an_odt_that_is_too_much_ends_well(content: str) -> None:
     """A document that nests or repeats without end is refused, or as long as it is."""
     end = outcome(packages.odt(content))
@@ -475,7 +492,9 @@ def test_styles_in_a_circle_end() -> None:
         ),
         pytest.param(b"a\\bin999999999999999999 b", {"a9999999 b", "a"}, id="a lie about bytes"),
         pytest.param(b"a\\bin2147483647 b}c", {"a"}, id="more bytes than there are"),
-        pytest.param(b"\\bin1 {" * 1_000_000 + b"a", {"a"}, id="bytes that look like groups"),
+        pytest.param(
+            b"\\bin1 {" * 1_000_000 + b"a", {"a"}, id="bytes that look like groups", marks=_LONG
+        ),
         pytest.param(
             b"a" * 50_000_000, {TOO_LONG, TOO_COMPLEX}, id="a long word", marks=_LONG
         ),
@@ -488,8 +507,8 @@ def test_styles_in_a_circle_end() -> None:
         ),
         pytest.param(b"{\\footnote a}" * 300_000, {TOO_LONG, TOO_SLOW}, id="notes", marks=_LONG),
         pytest.param(b"{\\footnote " * 20_000 + b"a", None, id="notes in notes"),
-        pytest.param(b"{\\listtext " * 100_000 + b"a", None, id="marks in marks"),
-        pytest.param(b"\\trowd" + b"\\cell" * 100_000 + b"\\row", None, id="cells"),
+        pytest.param(b"{\\listtext " * 100_000 + b"a", None, id="marks in marks", marks=_LONG),
+        pytest.param(b"\\trowd" + b"\\cell" * 100_000 + b"\\row", None, id="cells", marks=_LONG),
         pytest.param(
             b"{\\fonttbl" + b"{\\f1\\fcharset204 a;}" * 500_000 + b"}a",
             {"a"},
@@ -503,8 +522,8 @@ def test_styles_in_a_circle_end() -> None:
             id="fonts for each letter",
             marks=_LONG,
         ),
-        pytest.param(b"{\\pict " + b"00" * 20_000_000 + b"}a", {"a"}, id="a picture"),
-        pytest.param(b"\\" * 1_000_001, None, id="backslashes"),
+        pytest.param(b"{\\pict " + b"00" * 20_000_000 + b"}a", {"a"}, id="a picture", marks=_LONG),
+        pytest.param(b"\\" * 1_000_001, None, id="backslashes", marks=_LONG),
     ],
 )  # fmt: skip
 def test_an_rtf_that_means_harm_ends_well(content: bytes, ends: set[str] | None) -> None:
@@ -552,6 +571,7 @@ def test_forwarded_mails_are_read_to_a_depth() -> None:
     assert "innermost" not in end
 
 
+@pytest.mark.long
 def test_a_million_mails_are_refused() -> None:
     """A mailbox of a million mails is refused, and so is one of too much text."""
     mail = b"From a@b Mon Nov 30 10:00:00 2026\n" + HEAD + b"\na\n\n"
@@ -623,6 +643,7 @@ def attached(files: Iterator[bytes] | list[bytes]) -> bytes:
     return HEAD + b"Content-Type: multipart/mixed; boundary=x\n\n" + parts + b"--x--\n"
 
 
+@pytest.mark.long
 def test_bombs_in_mails_are_not_read() -> None:
     """An attachment that is refused as a document is named as one that was not read."""
     bombs = [
@@ -645,6 +666,7 @@ def test_many_bombs_in_a_mail_end_in_time() -> None:
     assert end in {TOO_SLOW, TOO_COMPLEX} or "not read" in end
 
 
+@pytest.mark.long
 def test_a_mail_of_ten_megabytes_is_read() -> None:
     """A mail with pictures of ten megabytes is within the memory that its reading may take."""
     picture = b"\x89PNG\r\n\x1a\n" + zlib.compress(seeded(1).randbytes(100_000)) * 100

@@ -4,7 +4,8 @@ import base64
 import gzip
 import zlib
 from codecs import BOM_UTF8, BOM_UTF16_LE
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import pytest
 
@@ -16,9 +17,20 @@ from tests.fuzz.contract import DOCUMENT, OPERATIONS, SUCCESSES, Operation
 WITH_BODY = [
     each for each in OPERATIONS if "requestBody" in DOCUMENT["paths"][each.path][each.method]
 ]
-IN_JSON = [each for each in WITH_BODY if each.name != "createBatch"]
 
-every_body = pytest.mark.parametrize("operation", WITH_BODY, ids=lambda each: each.route)
+SHORT = {"submit_generation", "submit_mail_generation", "create_text_generation", "submit_query"}
+"""Operations of the short form, of a native, a JSON, a form and a key in the body."""
+
+
+def each_of(operations: Sequence[Operation]) -> list[Any]:
+    """Return operations as parameters, those that are not named for the long form."""
+    return [
+        pytest.param(each, id=each.route, marks=[] if each.name in SHORT else [pytest.mark.long])
+        for each in operations
+    ]
+
+
+every_body = pytest.mark.parametrize("operation", each_of(WITH_BODY))
 
 
 def body_of(event: Event) -> bytes:
@@ -76,7 +88,7 @@ def test_a_bomb_is_refused(world: World, operation: Operation) -> None:
     assert response.status == 413
 
 
-@pytest.mark.parametrize("operation", WITH_BODY, ids=lambda each: each.route)
+@every_body
 def test_a_byte_order_mark_is_left_out(world: World, operation: Operation) -> None:
     """A mark before the body is no part of it, as text and in base64, with gzip and without."""
 
@@ -97,7 +109,7 @@ def test_a_byte_order_mark_is_left_out(world: World, operation: Operation) -> No
         assert world.ask_changed(operation, change).status in SUCCESSES
 
 
-@pytest.mark.parametrize("operation", IN_JSON, ids=lambda each: each.route)
+@every_body
 def test_utf_16_is_told_by_its_mark(world: World, operation: Operation) -> None:
     """JSON that a Windows program has saved in UTF-16 is read."""
 

@@ -9,7 +9,7 @@ from cli.main import app
 from cli.model_checks import QUESTIONS
 from local.models import DEMO_MODEL
 
-pytestmark = pytest.mark.sockets
+pytestmark = [pytest.mark.sockets, pytest.mark.long]
 
 
 def test_a_real_model_is_checked(llama: str) -> None:
