@@ -572,6 +572,7 @@ for folder in sys.argv[1:]:
 """Imports each function in a process of its own, and prints which costly libraries that brings."""
 
 
+@pytest.mark.long
 def test_few_functions_import_costly_libraries() -> None:
     """Pydantic is a fifth of a cold start: functions pay for it only where the list says so.
 

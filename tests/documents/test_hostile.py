@@ -69,7 +69,7 @@ def outcome(media_type: str, content: bytes, seconds: float = 10) -> str | Faile
 @pytest.mark.parametrize(
     ("media_type", "content"),
     [
-        pytest.param(media_types.PDF, PDF_FILE, id="pdf"),
+        pytest.param(media_types.PDF, PDF_FILE, id="pdf", marks=pytest.mark.long),
         pytest.param(media_types.DOCX, DOCX_FILE, id="docx"),
     ],
 )
@@ -338,7 +338,12 @@ def test_the_process_can_get_no_more_than_it_has(script: str) -> None:
         pytest.param("print('no_text')", "The document has no text in it", id="says why not"),
         pytest.param("time.sleep(60)", TOO_SLOW, id="hangs"),
         pytest.param("os.close(1); time.sleep(5)", TOO_COMPLEX, id="hangs without its output"),
-        pytest.param("os.close(0); time.sleep(60)", TOO_SLOW, id="hangs without its input"),
+        pytest.param(
+            "os.close(0); time.sleep(60)",
+            TOO_SLOW,
+            id="hangs without its input",
+            marks=pytest.mark.long,
+        ),
         pytest.param(
             "[os.write(1, b'text' + bytes([10]) + b'a' * 60000) for _ in iter(int, 1)]",
             "more than 1,000,000 characters",

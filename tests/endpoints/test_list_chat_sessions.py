@@ -137,6 +137,7 @@ def turns_of_user(numbers: Iterable[int]) -> list[dict[str, object]]:
     return [turn(f"{number}?", is_bot=False) for number in numbers]
 
 
+@pytest.mark.long
 def test_a_page_reads_big_texts_once_and_no_further(
     chats: Chats,
     set_clock: SetClock,

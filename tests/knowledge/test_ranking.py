@@ -198,6 +198,7 @@ def test_accents_leave_letters_that_are_letters_of_their_own() -> None:
     assert split_words("L'œuvre-clé n°5 foo_bar") == ["l", "oeuvre", "cle", "n", "5", "foo", "bar"]
 
 
+@pytest.mark.long
 def test_folding_is_the_same_for_all_forms_of_a_letter() -> None:
     """A folded text has nothing left to fold, and either case of any letter is the same."""
     letters = [chr(code) for code in range(0x20000) if not 0xD800 <= code < 0xE000]
