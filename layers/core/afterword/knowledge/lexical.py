@@ -5,7 +5,7 @@ import sqlite3
 import sys
 import threading
 import weakref
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import astuple
 from functools import cache
@@ -15,6 +15,7 @@ from itertools import chain
 from math import log
 
 from afterword.knowledge import questions, words
+from afterword.knowledge.index_cache import IndexCache
 from afterword.knowledge.ranking import Candidate, Origin, Ranked, Selection, SelectionTooLargeError
 from afterword.knowledge.stop_words import Language
 
@@ -80,45 +81,13 @@ class LexicalRanking:
         read: Callable[[Selection], Iterable[Candidate]],
         max_bytes: int = MAX_CACHED_BYTES,
     ) -> None:
-        self._read = read
-        self._max_bytes = max_bytes
-        self._indexes: OrderedDict[tuple[object, ...], tuple[str, Index]] = OrderedDict()
-        self._lock = threading.Lock()
-        self._building = threading.Lock()
+        self._indexes = IndexCache(
+            lambda selection: Index(read(selection)), lambda selection: selection.version, max_bytes
+        )
 
     def rank(self, question: str, selection: Selection, limit: int) -> list[Ranked]:
         """Return the best passages; see Ranking.rank."""
-        return self._get_index(selection).rank(question, limit)
-
-    def _get_index(self, selection: Selection) -> "Index":
-        index = self._find(selection)
-        if index is None:
-            # One at a time: each build takes memory, and several in parallel are no faster.
-            with self._building:
-                index = self._find(selection)
-                if index is None:
-                    index = Index(self._read(selection))
-                    self._keep(selection, index)
-        return index
-
-    def _find(self, selection: Selection) -> "Index | None":
-        key = (selection.tenant, selection.folders, selection.tags)
-        with self._lock:
-            version, index = self._indexes.get(key, ("", None))
-            if index is None or version != selection.version:
-                return None
-            self._indexes.move_to_end(key)
-            return index
-
-    def _keep(self, selection: Selection, index: "Index") -> None:
-        key = (selection.tenant, selection.folders, selection.tags)
-        with self._lock:
-            self._indexes[key] = (selection.version, index)
-            self._indexes.move_to_end(key)
-            total = sum(each.size for _, each in self._indexes.values())
-            while total > self._max_bytes and len(self._indexes) > 1:
-                _, (_, oldest) = self._indexes.popitem(last=False)
-                total -= oldest.size
+        return self._indexes.get(selection).rank(question, limit)
 
 
 class Index:

@@ -1,10 +1,9 @@
 """Ranking by meaning: the vectors of passages, compared with the question's in memory."""
 
-import threading
-from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+from afterword.knowledge.index_cache import IndexCache
 from afterword.knowledge.ranking import Ranked, Selection, SelectionTooLargeError
 from afterword.knowledge.vector_store import Place, Vectors
 from afterword.knowledge.vectors import Matrix, digest, embedded_texts
@@ -77,16 +76,15 @@ class VectorCache:
         model: str,
         max_bytes: int = MAX_CACHED_BYTES,
     ) -> None:
-        self._read = read
-        self._model = model
-        self._max_bytes = max_bytes
-        self._indexes: OrderedDict[tuple[object, ...], tuple[str, _Index]] = OrderedDict()
-        self._lock = threading.Lock()
-        self._reading = threading.Lock()
+        self._indexes = IndexCache(
+            lambda selection: _build(read(selection), model),
+            lambda selection: selection.embedded,
+            max_bytes,
+        )
 
     def find_nearest(self, asked: Asked, limit: int) -> Sequence[Hit]:
         """Return the nearest passages; see NearestPassages.find_nearest."""
-        index = self._get_index(asked.selection)
+        index = self._indexes.get(asked.selection)
         nearest = index.matrix.find_nearest(asked.vector, limit) if index.matrix else ()
         return [
             Hit(index.places[row], index.matrix.digests[row], cosine) for row, cosine in nearest
@@ -94,7 +92,7 @@ class VectorCache:
 
     def measure(self, asked: Asked, passages: Iterable[tuple[str, bytes]]) -> Mapping[bytes, float]:
         """Return the cosines of passages; see NearestPassages.measure."""
-        index = self._get_index(asked.selection)
+        index = self._indexes.get(asked.selection)
         wanted = {key for _, key in passages}
         cosines = index.matrix.measure(asked.vector)
         return {
@@ -102,35 +100,6 @@ class VectorCache:
             for key, cosine in zip(index.matrix.digests, cosines, strict=False)
             if key in wanted
         }
-
-    def _get_index(self, selection: Selection) -> "_Index":
-        index = self._find(selection)
-        if index is None:
-            with self._reading:
-                index = self._find(selection)
-                if index is None:
-                    index = _build(self._read(selection), self._model)
-                    self._keep(selection, index)
-        return index
-
-    def _find(self, selection: Selection) -> "_Index | None":
-        key = (selection.tenant, selection.folders, selection.tags)
-        with self._lock:
-            version, index = self._indexes.get(key, ("", None))
-            if index is None or version != selection.embedded:
-                return None
-            self._indexes.move_to_end(key)
-            return index
-
-    def _keep(self, selection: Selection, index: "_Index") -> None:
-        key = (selection.tenant, selection.folders, selection.tags)
-        with self._lock:
-            self._indexes[key] = (selection.embedded, index)
-            self._indexes.move_to_end(key)
-            total = sum(each.size for _, each in self._indexes.values())
-            while total > self._max_bytes and len(self._indexes) > 1:
-                _, (_, oldest) = self._indexes.popitem(last=False)
-                total -= oldest.size
 
 
 class _Index(NamedTuple):

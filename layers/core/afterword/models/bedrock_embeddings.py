@@ -5,21 +5,15 @@ https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters-embed.html
 """
 
 import json
-import threading
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING
 
-from botocore.exceptions import (
-    BotoCoreError,
-    ClientError,
-    NoCredentialsError,
-    PartialCredentialsError,
-    ReadTimeoutError,
-)
+from botocore.exceptions import ClientError
 
 from afterword.generations import Reason
-from afterword.models import ModelRefusedError, ModelTimedOutError, ModelUnavailableError
+from afterword.models import ModelRefusedError
+from afterword.models.bedrock_calls import BedrockClients, reported_errors
 from afterword.models.bedrock_errors import EMBEDDING_MODEL, build_failure, read_detail
 from afterword.models.embeddings import Purpose, is_usable
 
@@ -35,49 +29,38 @@ TITAN_DIMENSIONS = 512
 COHERE_DIMENSIONS = 512
 """Of a model of version 4, which has 256 to 1,536; those of version 3 have 1,024 alone."""
 _PARALLEL = 8
-_TIMEOUT_STEP = 10  # one client serves all calls whose timeouts differ by less than these seconds
 _COHERE_TYPES = {Purpose.PASSAGE: "search_document", Purpose.QUESTION: "search_query"}
 
 
 class _BedrockEmbeddings:
-    """`client` returns the client for a read timeout; its creation is not safe in two threads."""
+    """`client` returns a client with the given read timeout."""
 
     def __init__(
         self, model: str, client: "Callable[[int], BedrockRuntimeClient]", floor: float
     ) -> None:
         self.floor = floor
         self._model = model
-        self._client = client
-        self._creating = threading.Lock()
+        self._clients = BedrockClients(client)
 
     def _invoke(self, request: dict[str, object], timeout: float) -> object:
         """Return the answer of the model, or raise one of the errors of EmbeddingModel.embed."""
-        read_timeout = max(1, int(timeout) // _TIMEOUT_STEP * _TIMEOUT_STEP or int(timeout))
-        with self._creating:
-            client = self._client(read_timeout)
+        client = self._clients.get(timeout)
         try:
-            response = client.invoke_model(
-                modelId=self._model,
-                body=json.dumps(request),
-                contentType="application/json",
-                accept="application/json",
-            )
-            return json.loads(response["body"].read())
+            with reported_errors():
+                response = client.invoke_model(
+                    modelId=self._model,
+                    body=json.dumps(request),
+                    contentType="application/json",
+                    accept="application/json",
+                )
+                body = response["body"].read()
         except ClientError as error:
             region = client.meta.region_name
             # Not the error as its cause: its message may repeat the text.
             raise build_failure(read_detail(error), self._model, region, EMBEDDING_MODEL) from None
-        except ReadTimeoutError as error:
-            raise ModelTimedOutError("Bedrock did not answer in time.") from error
-        except (NoCredentialsError, PartialCredentialsError) as error:
-            raise ModelRefusedError(
-                Reason.MODEL_ACCESS_DENIED, "There are no AWS credentials for Bedrock."
-            ) from error
-        except BotoCoreError as error:
-            raise ModelUnavailableError(
-                f"Bedrock cannot be reached ({type(error).__name__})."
-            ) from error
-        except ValueError as error:
+        try:
+            return json.loads(body)
+        except (ValueError, RecursionError) as error:
             raise _unreadable() from error
 
 

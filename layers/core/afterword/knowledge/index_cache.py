@@ -1,0 +1,73 @@
+"""A process's cache of the indexes of selections."""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Protocol
+
+from afterword.knowledge.ranking import Selection
+
+
+class Sized(Protocol):
+    """A kept index."""
+
+    @property
+    def size(self) -> int:
+        """Bytes of memory."""
+        ...
+
+
+class IndexCache[Index: Sized]:
+    """Indexes of selections, each in its newest version, the last used ones within the bound.
+
+    `build` makes the index of a selection, and `version` tells whether a kept one is stale. Threads
+    may share a cache: an index is built once, while other threads wait for it. The newest stays
+    whatever its size.
+    """
+
+    def __init__(
+        self,
+        build: Callable[[Selection], Index],
+        version: Callable[[Selection], str],
+        max_bytes: int,
+    ) -> None:
+        self._build = build
+        self._version = version
+        self._max_bytes = max_bytes
+        self._indexes: OrderedDict[tuple[object, ...], tuple[str, Index]] = OrderedDict()
+        self._lock = threading.Lock()
+        self._building = threading.Lock()
+
+    @property
+    def size(self) -> int:
+        """Bytes of memory of all indexes."""
+        return sum(index.size for _, index in self._indexes.values())
+
+    def get(self, selection: Selection) -> Index:
+        """Return the index of a selection; raise like `build`."""
+        index = self._find(selection)
+        if index is None:
+            # One at a time: each build takes memory, and several in parallel are no faster.
+            with self._building:
+                index = self._find(selection)
+                if index is None:
+                    index = self._build(selection)
+                    self._keep(selection, index)
+        return index
+
+    def _find(self, selection: Selection) -> Index | None:
+        key = (selection.tenant, selection.folders, selection.tags)
+        with self._lock:
+            version, index = self._indexes.get(key, ("", None))
+            if index is None or version != self._version(selection):
+                return None
+            self._indexes.move_to_end(key)
+            return index
+
+    def _keep(self, selection: Selection, index: Index) -> None:
+        key = (selection.tenant, selection.folders, selection.tags)
+        with self._lock:
+            self._indexes[key] = (self._version(selection), index)
+            self._indexes.move_to_end(key)
+            while self.size > self._max_bytes and len(self._indexes) > 1:
+                self._indexes.popitem(last=False)
