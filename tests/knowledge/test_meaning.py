@@ -199,6 +199,17 @@ def test_more_passages_than_can_be_compared_are_refused(monkeypatch: pytest.Monk
     assert read == [0, 1, 2, 3]
 
 
+def test_vectors_that_are_too_many_are_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A refused selection is read again only when its vectors have changed."""
+    monkeypatch.setattr(meaning, "MAX_VECTORS", 1)
+    base = Base("money", "refund")
+    later = Selection("demo", version="2", embedded="2")
+    for selection in (SELECTION, SELECTION, later, later):
+        with pytest.raises(SelectionTooLargeError, match="more than 1 vectors"):
+            nearest(base.cache, selection)
+    assert base.reads == 2
+
+
 def test_vectors_of_other_models_are_not_compared() -> None:
     """Until a content is embedded anew, another model's vectors find nothing."""
     base = Base()

@@ -5,6 +5,7 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 import pytest
 
@@ -493,6 +494,38 @@ def test_too_much_is_refused_with_what_to_do(
         " Knowledge Bases."
     )
     assert read <= 1_001
+
+
+def test_what_is_too_large_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A selection that is too large is read again only when its version has changed."""
+    monkeypatch.setattr(lexical, "MAX_PASSAGES", 1)
+    reader = Reader(lambda selection: {"a": "tea", "b": selection.version * 2})
+    ranking = LexicalRanking(reader)
+    newer = Selection("demo", version="2")
+    for selection in (SELECTION, SELECTION, newer, newer):
+        with pytest.raises(SelectionTooLargeError, match="more than 1 passages"):
+            ranking.rank("tea", selection, 5)
+    assert reader.read == [SELECTION, newer]
+    monkeypatch.setattr(lexical, "MAX_PASSAGES", 2)
+    smaller = Selection("demo", version="3")
+    assert contents(ranking.rank("tea", smaller, 5)) == ["a"]
+
+
+def test_what_is_too_large_displaces_little() -> None:
+    """Selections that are too large leave the kept indexes of others in place."""
+
+    def read(selection: Selection) -> Iterable[Candidate]:
+        if selection.tenant != "demo":
+            raise SelectionTooLargeError("Too many.")
+        reads.append(selection)
+        return [candidate("tea", "tea")]
+
+    reads: list[Selection] = []
+    ranking = LexicalRanking(read)
+    for tenant in ("demo", *map(str, range(100)), "demo"):
+        with suppress(SelectionTooLargeError):
+            ranking.rank("tea", Selection(tenant, version="1"), 1)
+    assert reads == [SELECTION]
 
 
 def test_the_size_is_what_the_database_takes() -> None:

@@ -3,9 +3,11 @@
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
-from afterword.knowledge.ranking import Selection
+from afterword.knowledge.ranking import Selection, SelectionTooLargeError
+
+_REFUSAL_BYTES = 20_000  # of a key with many folders and tags
 
 
 class Sized(Protocol):
@@ -17,12 +19,19 @@ class Sized(Protocol):
         ...
 
 
+class _Refusal(NamedTuple):
+    """The refusal of a selection that is too large."""
+
+    message: str
+    size: int = _REFUSAL_BYTES
+
+
 class IndexCache[Index: Sized]:
     """Indexes of selections, each in its newest version, the last used ones within the bound.
 
     `build` makes the index of a selection, and `version` tells whether a kept one is stale. Threads
     may share a cache: an index is built once, while other threads wait for it. The newest stays
-    whatever its size.
+    whatever its size. A selection's refusal as too large is kept like an index.
     """
 
     def __init__(
@@ -34,7 +43,7 @@ class IndexCache[Index: Sized]:
         self._build = build
         self._version = version
         self._max_bytes = max_bytes
-        self._indexes: OrderedDict[tuple[object, ...], tuple[str, Index]] = OrderedDict()
+        self._indexes: OrderedDict[tuple[object, ...], tuple[str, Index | _Refusal]] = OrderedDict()
         self._lock = threading.Lock()
         self._building = threading.Lock()
 
@@ -51,11 +60,19 @@ class IndexCache[Index: Sized]:
             with self._building:
                 index = self._find(selection)
                 if index is None:
-                    index = self._build(selection)
+                    index = self._build_or_refuse(selection)
                     self._keep(selection, index)
+        if isinstance(index, _Refusal):
+            raise SelectionTooLargeError(index.message)
         return index
 
-    def _find(self, selection: Selection) -> Index | None:
+    def _build_or_refuse(self, selection: Selection) -> Index | _Refusal:
+        try:
+            return self._build(selection)
+        except SelectionTooLargeError as error:
+            return _Refusal(str(error))  # the error itself would hold what was read
+
+    def _find(self, selection: Selection) -> Index | _Refusal | None:
         key = (selection.tenant, selection.folders, selection.tags)
         with self._lock:
             version, index = self._indexes.get(key, ("", None))
@@ -64,7 +81,7 @@ class IndexCache[Index: Sized]:
             self._indexes.move_to_end(key)
             return index
 
-    def _keep(self, selection: Selection, index: Index) -> None:
+    def _keep(self, selection: Selection, index: Index | _Refusal) -> None:
         key = (selection.tenant, selection.folders, selection.tags)
         with self._lock:
             self._indexes[key] = (self._version(selection), index)
