@@ -21,7 +21,6 @@ from afterword.knowledge.stop_words import Language
 from bench.recall import by_language, used
 from bench.recall.corpus import Document, documents
 from bench.recall.questions import QUESTIONS, Question
-from bench.recall.rankings import RANKINGS, Rank
 from bench.recall.small import BASES, NOWHERE
 from bench.recall.translated import LANGUAGES
 
@@ -69,7 +68,7 @@ def main() -> None:
         f" {sum(len(each.passage.text) for each in candidates):,} characters:"
         f" built in {built:.2f} s, {index.size / 1e6:.1f} MB"
     )
-    console.print(_by_part(corpus))
+    console.print(_by_part(corpus, index))
     console.print(_by_overlap(candidates, index))
     console.print(_cut_off(index))
     console.print(_times(index))
@@ -80,7 +79,7 @@ def main() -> None:
         console.print(_worth(corpus))
     if arguments.misses:
         for question in chain(*QUESTIONS.values()):
-            if not (found := _find(index.rank, question)).within(5):
+            if not (found := _find(index, question)).within(5):
                 console.print(f"{found.rank or '-':>3}  {question.text}", highlight=False)
 
 
@@ -116,9 +115,9 @@ def _check(candidates: Sequence[Candidate]) -> None:
         raise SystemExit("\n".join(["The corpus does not have these answers:", *lost]))
 
 
-def _find(rank: Rank, question: Question) -> Found:
+def _find(index: lexical.Index, question: Question) -> Found:
     shown = 0
-    for place, ranked in enumerate(rank(question.text, DEPTH), start=1):
+    for place, ranked in enumerate(index.rank(question.text, DEPTH), start=1):
         text = " ".join(ranked.text.split())
         shown += len(ranked.text)
         if any(answer in text for answer in question.answers):
@@ -145,24 +144,22 @@ def _table(first: str) -> Table:
     )
 
 
-def _by_part(corpus: Sequence[Document]) -> Table:
+def _by_part(corpus: Sequence[Document], index: lexical.Index) -> Table:
     """Measure each part's questions in the whole corpus, and in the part's documents alone."""
     table = _table("searched")
-    for name, build in RANKINGS.items():
-        rank = build(_candidates(corpus))
-        everywhere: list[Found] = []
-        alone: list[Found] = []
-        for part, asked in QUESTIONS.items():
-            found = [_find(rank, question) for question in asked]
-            everywhere += found
-            table.add_row(*_row(f"{name}, {part}: everything", found))
-            own = [document for document in corpus if document.id.startswith(part)]
-            smaller = build(_candidates(own))
-            found = [_find(smaller, question) for question in asked]
-            alone += found
-            table.add_row(*_row(f"{name}, {part}: its folder", found))
-        table.add_row(*_row(f"{name}, all: everything", everywhere))
-        table.add_row(*_row(f"{name}, all: their folder", alone))
+    everywhere: list[Found] = []
+    alone: list[Found] = []
+    for part, asked in QUESTIONS.items():
+        found = [_find(index, question) for question in asked]
+        everywhere += found
+        table.add_row(*_row(f"{part}: everything", found))
+        own = [document for document in corpus if document.id.startswith(part)]
+        smaller = lexical.Index(_candidates(own))
+        found = [_find(smaller, question) for question in asked]
+        alone += found
+        table.add_row(*_row(f"{part}: its folder", found))
+    table.add_row(*_row("all: everything", everywhere))
+    table.add_row(*_row("all: their folder", alone))
     return table
 
 
@@ -182,7 +179,7 @@ def _by_overlap(candidates: Sequence[Candidate], index: lexical.Index) -> Table:
             for text, terms in zip(texts, said, strict=True)
             if any(answer in text for answer in question.answers)
         )
-        found[list(found)[min(max(shared, 1), 3) - 1]].append(_find(index.rank, question))
+        found[list(found)[min(max(shared, 1), 3) - 1]].append(_find(index, question))
     table = _table("words shared with an answer")
     for name, each in found.items():
         table.add_row(*_row(name, each))
@@ -216,7 +213,7 @@ def _cut_off(index: lexical.Index) -> Table:
                 ),
                 mean(not small[name].rank(q, 5) for name, base in BASES.items() for q in base.near),
                 mean(not small[name].rank(q, 5) for name, base in BASES.items() for q in base.far),
-                mean(_find(index.rank, question).within(5) for question in everything),
+                mean(_find(index, question).within(5) for question in everything),
                 mean(not index.rank(question, 5) for question in NOWHERE),
             )
         name = "as it is" if (few, many) == used else f"{few:.2f}"
@@ -307,9 +304,9 @@ def _worth(corpus: Sequence[Document]) -> Table:
     for name, patches, longest in tries:
         with _patched(patches):
             index = lexical.Index(_candidates(corpus, longest))
-            table.add_row(*_row(name, [_find(index.rank, each) for each in every]))
+            table.add_row(*_row(name, [_find(index, each) for each in every]))
             if name in {"as it is", "accents count"}:
-                found = [_find(index.rank, each) for each in plain]
+                found = [_find(index, each) for each in plain]
                 table.add_row(*_row(f"{name}, none in the questions", found))
     return table
 

@@ -7,10 +7,10 @@ from statistics import mean
 from rich.box import SIMPLE
 from rich.table import Column, Table
 
+from afterword.knowledge.lexical import Index
 from afterword.knowledge.passages import cut_passages
 from afterword.knowledge.ranking import Candidate, Origin
 from bench.recall import debian
-from bench.recall.rankings import RANKINGS, Rank
 from bench.recall.translated import ANSWERED, ELSEWHERE, LANGUAGES, Translated
 
 _DEPTH = 5
@@ -26,36 +26,33 @@ class Base:
 
 
 def tables() -> list[Table]:
-    """Measure each ranking in each language alone, and in one folder with all six."""
+    """Measure each language alone, and in one folder with all six."""
     alone = _table("language: its books alone")
     together = _table("language: books in all six")
     bases = {language: _base((language,)) for language in LANGUAGES}
     every = _base(LANGUAGES, only_answers=True)
-    for name, build in RANKINGS.items():
-        rows: list[list[float]] = []
-        for language, base in bases.items():
-            rows.append(_measure(build(base.candidates), base, language))
-            _add_row(alone, f"{language}: {name}", len(base.candidates), rows[-1])
-        total = sum(len(base.candidates) for base in bases.values())
-        _add_row(alone, f"all: {name}", total, [*map(mean, zip(*rows, strict=True))])
-        rank = build(every.candidates)
-        rows = [_measure(rank, every, language) for language in LANGUAGES]
-        for language, row in zip(LANGUAGES, rows, strict=True):
-            _add_row(together, f"{language}: {name}", len(every.candidates), row)
-        _add_row(
-            together, f"all: {name}", len(every.candidates), [*map(mean, zip(*rows, strict=True))]
-        )
+    rows: list[list[float]] = []
+    for language, base in bases.items():
+        rows.append(_measure(Index(base.candidates), base, language))
+        _add_row(alone, language, len(base.candidates), rows[-1])
+    total = sum(len(base.candidates) for base in bases.values())
+    _add_row(alone, "all", total, [*map(mean, zip(*rows, strict=True))])
+    index = Index(every.candidates)
+    rows = [_measure(index, every, language) for language in LANGUAGES]
+    for language, row in zip(LANGUAGES, rows, strict=True):
+        _add_row(together, language, len(every.candidates), row)
+    _add_row(together, "all", len(every.candidates), [*map(mean, zip(*rows, strict=True))])
     return [alone, together]
 
 
-def misses(language: str, rank: Rank | None = None) -> tuple[list[str], list[str]]:
+def misses(language: str) -> tuple[list[str], list[str]]:
     """Return the questions not answered among the first five, and those that find what is not."""
     base = _base((language,))
-    rank = rank or RANKINGS["lexical"](base.candidates)
+    index = Index(base.candidates)
     missed = [
-        each.texts[language] for each in ANSWERED if _find(rank, base, each, language) is None
+        each.texts[language] for each in ANSWERED if _find(index, base, each, language) is None
     ]
-    return missed, [each for each in ELSEWHERE[language] if rank(each, _DEPTH)]
+    return missed, [each for each in ELSEWHERE[language] if index.rank(each, _DEPTH)]
 
 
 def _table(first: str) -> Table:
@@ -86,18 +83,18 @@ def _base(languages: Sequence[str], *, only_answers: bool = False) -> Base:
     return Base(candidates, sections)
 
 
-def _measure(rank: Rank, base: Base, language: str) -> list[float]:
+def _measure(index: Index, base: Base, language: str) -> list[float]:
     """Return recall at 1, 3 and 5, and the part of the questions elsewhere that find nothing."""
-    found = [_find(rank, base, each, language) for each in ANSWERED]
+    found = [_find(index, base, each, language) for each in ANSWERED]
     return [
         *(mean(each is not None and each <= depth for each in found) for depth in (1, 3, 5)),
-        mean(not rank(each, _DEPTH) for each in ELSEWHERE[language]),
+        mean(not index.rank(each, _DEPTH) for each in ELSEWHERE[language]),
     ]
 
 
-def _find(rank: Rank, base: Base, asked: Translated, language: str) -> int | None:
+def _find(index: Index, base: Base, asked: Translated, language: str) -> int | None:
     """Return where the first passage stands that answers in the question's language, from 1."""
-    for place, ranked in enumerate(rank(asked.texts[language], _DEPTH), start=1):
+    for place, ranked in enumerate(index.rank(asked.texts[language], _DEPTH), start=1):
         content = ranked.origin.content
         if f"/{language}/" in content and _answers(asked, base.sections[content, ranked.text]):
             return place
