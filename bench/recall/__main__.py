@@ -21,7 +21,7 @@ from afterword.knowledge.stop_words import Language
 from bench.recall import by_language, used
 from bench.recall.corpus import Document, documents
 from bench.recall.questions import QUESTIONS, Question
-from bench.recall.small import BASES, NOWHERE
+from bench.recall.small import BASES, CAMPSITE, NOWHERE
 from bench.recall.translated import LANGUAGES
 
 DEPTH = 30
@@ -192,7 +192,11 @@ def _cut_off(index: lexical.Index) -> Table:
         name: lexical.Index(_candidates(base.documents, MAX_PASSAGE))
         for name, base in BASES.items()
     }
-    columns = ("small: answered", "near refused", "far refused", "corpus: at 5", "refused")
+    campsite = lexical.Index(_candidates(CAMPSITE.documents))
+    columns = (
+        *("small: answered", "near refused", "far refused", "few words"),
+        *("corpus: at 5", "refused"),
+    )
     table = Table(
         Column("least share", min_width=12),
         *(Column(each, justify="right") for each in columns),
@@ -213,6 +217,10 @@ def _cut_off(index: lexical.Index) -> Table:
                 ),
                 mean(not small[name].rank(q, 5) for name, base in BASES.items() for q in base.near),
                 mean(not small[name].rank(q, 5) for name, base in BASES.items() for q in base.far),
+                mean(
+                    any(each.origin.content == answer for each in campsite.rank(question, 2))
+                    for question, answer in CAMPSITE.answered
+                ),
                 mean(_find(index, question).within(5) for question in everything),
                 mean(not index.rank(question, 5) for question in NOWHERE),
             )

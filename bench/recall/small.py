@@ -395,6 +395,64 @@ MAIRIE = Base(
     ),
 )
 
+CAMPSITE = Base(
+    documents=(
+        Document(
+            "animals",
+            "Pets",
+            "Up to two pets are welcome on each pitch for £3 a night. Dogs are kept on a lead, and"
+            " are not left alone in a tent.",
+        ),
+        Document(
+            "vehicles",
+            "Vehicles",
+            "One car or van for each pitch stands beside the tent. A second car is parked at the"
+            " gate for £5 a night.",
+        ),
+        Document(
+            "rental",
+            "Bicycles and boats",
+            "The rental of a bicycle costs £12 a day, of a canoe £20. The price of a helmet is"
+            " included.",
+        ),
+        Document(
+            "waste",
+            "Rubbish",
+            "The green bin is for food, the blue one for paper and glass. Bins are emptied on"
+            " Tuesday and Friday before 8.",
+        ),
+        Document(
+            "season",
+            "Opening and fees",
+            "The site is open from April to October. The booking fee is £10. The schedule of"
+            " guided walks hangs at the reception, whose address is 4 Mill Lane.",
+        ),
+        Document(
+            "internet",
+            "Internet and post",
+            "The wireless network is free. Write us an email at camp@example.com, or a letter.",
+        ),
+    ),
+    answered=(
+        ("pet fee", "animals"),
+        ("Pet policy", "animals"),
+        ("is my pet ok", "animals"),
+        ("van", "vehicles"),
+        ("Van rental price", "vehicles"),
+        ("van price per night", "vehicles"),
+        ("car park", "vehicles"),
+        ("Bin schedule", "waste"),
+        ("bin man", "waste"),
+        ("email address", "internet"),
+        ("Send email", "internet"),
+        ("booking fee", "season"),
+        ("Opening times", "season"),
+    ),
+    near=(),
+    far=(),
+)
+"""A base with questions of few words, most of which are stop words of languages that it lacks."""
+
 BASES = {"shop": SHOP, "boutique": BOUTIQUE, "service": SERVICE, "mairie": MAIRIE}
 
 NOWHERE = (

@@ -402,6 +402,56 @@ def test_a_short_question_is_likely_in_the_passages_language() -> None:
     assert words.choose_languages(split, [Language.SPANISH]) == [Language.SPANISH]
 
 
+@pytest.mark.parametrize(
+    ("question", "telling"),
+    [
+        ("pet fee", ["pet", "fee"]),
+        ("Van rental price", ["van", "rental", "price"]),
+        ("email address", ["email", "address"]),
+        ("Bin schedule", ["bin", "schedul"]),
+        ("car sale", ["car", "sale"]),
+        ("bin man schedule", ["bin", "man", "schedul"]),
+        ("Is my pet ok?", ["pet", "ok"]),
+        ("a van for six men", ["van", "six", "men"]),
+        ("Van rental price per day", ["van", "rental", "price", "per", "day"]),
+        ("die cast model of a van", ["die", "cast", "model", "van"]),
+    ],
+)
+def test_a_word_stays_that_is_a_stop_word_of_another_language(
+    question: str, telling: list[str]
+) -> None:
+    """A question loses no word to the list of a language that no passage has."""
+    asked = questions.question_terms(question, [Language.ENGLISH])
+    assert [forms[0] for forms in asked] == telling
+
+
+def test_a_short_question_finds_its_key_word() -> None:
+    """The page of a short question's key word is found, though another has its other word."""
+    asked = build(
+        [
+            ("pets", "Two pets are welcome, and the night costs three pounds for each of them."),
+            ("booking", "The fee for a booking is ten pounds; the schedule is at the reception."),
+            ("bins", "The bins are emptied on Tuesday, before it is eight in the morning."),
+        ]
+    )
+    assert {each.origin.content for each in asked.rank("pet fee", 2)} == {"pets", "booking"}
+    assert {each.origin.content for each in asked.rank("Bin schedule", 2)} == {"bins", "booking"}
+    assert [each.origin.content for each in asked.rank("Pet policy", 2)] == ["pets"]
+
+
+def test_a_question_in_another_language_than_the_passages_loses_its_stop_words() -> None:
+    """Three words that no language of the passages has tell another language."""
+    asked = questions.question_terms("Wie hoch ist der Mount Everest?", [Language.ENGLISH])
+    assert [forms[0] for forms in asked] == ["hoch", "mount", "ever"]
+
+
+def test_the_languages_of_few_passages_tell_a_question() -> None:
+    """Words are stemmed in six of the passages' languages, and a question may be in any of them."""
+    tongues = [each for each in Language if each is not Language.GERMAN][: questions.MAX_LANGUAGES]
+    asked = questions.question_terms("Wo Druckers?", [*tongues, Language.GERMAN])
+    assert [forms[0] for forms in asked] == ["druck"]
+
+
 def test_katakana_is_a_word_and_hiragana_none() -> None:
     """A word of katakana counts as a whole, whether its last vowel is long or not."""
     terms = questions.question_terms("サーバーのパスワードを変更したいのですが", [])

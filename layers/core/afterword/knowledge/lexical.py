@@ -43,8 +43,6 @@ Among MANY passages, one of the two words is too little: nearly every word is in
 docs/decisions/0018-ranking.md and 0076-languages-of-ranking.md have the measurements behind these
 numbers and the next.
 """
-MAX_LANGUAGES = 6
-"""Languages in which a question's words are stemmed: those of most passages, and its own."""
 MIN_LANGUAGE = 0.01
 """The part of the passages that a language has, at least; less may be passages taken for it."""
 SINGLE = 0.5
@@ -149,7 +147,7 @@ class Index:
         self._origins = [*numbers]
         self._languages = [
             language
-            for language, count in spoken.most_common(MAX_LANGUAGES)
+            for language, count in spoken.most_common()
             if count >= MIN_LANGUAGE * len(seen)
         ]
         return len(seen)

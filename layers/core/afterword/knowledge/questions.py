@@ -20,6 +20,9 @@ _PARTICLES = {
 }
 """Particles, folded, that German and Dutch part from their verbs: "Wie richte ich es ein?"."""
 
+MAX_LANGUAGES = 6
+"""Languages in which a question's words are stemmed: those of most passages, and its own."""
+
 type Forms = tuple[str, ...]
 """A word as passages may have it: stems in several languages.
 
@@ -30,8 +33,8 @@ A form with blanks is several terms, which stand together.
 def question_terms(question: str, tongues: Sequence[Language]) -> list[Forms]:
     """Return a question's telling words, each once; of a question of stop words alone, all.
 
-    `tongues` are the languages of the passages: a question may be too short to tell its own, or in
-    another one.
+    `tongues` are the languages of the passages, those of most first: a question may be too short to
+    tell its own, or in another one.
     """
     pairs, runs = words.split_forms(question)
     spoken = words.choose_languages((word for word, _ in pairs), tongues)
@@ -41,7 +44,7 @@ def question_terms(question: str, tongues: Sequence[Language]) -> list[Forms]:
     terms = _cut_runs(runs)
     if not telling and not terms:
         telling, terms = pairs, [each for run in runs for each in words.split_run(run)]
-    every = list(dict.fromkeys([*(spoken if len(spoken) == 1 else ()), *tongues]))
+    every = list(dict.fromkeys([*(spoken if len(spoken) == 1 else ()), *tongues[:MAX_LANGUAGES]]))
     stems = _stem_in_all(telling, every or [Language.ENGLISH], particle)
     return list(dict.fromkeys([*stems, *((term,) for term in terms)]))
 

@@ -6,7 +6,7 @@ docs/decisions/0018-ranking.md and 0076-languages-of-ranking.md say why.
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from functools import lru_cache
 from itertools import chain
 
@@ -20,6 +20,11 @@ MIN_STOP_WORD_SHARE = 0.04
 """Different stop words that tell a text's language, at least, and their part of all its words.
 
 Fewer stop words, in a table or in Chinese, may be names and units.
+"""
+MIN_FOREIGN_WORDS = 3
+"""Different stop words that tell another language than the likely ones, which have none of them.
+
+Nearly every short word is a stop word somewhere: of "Van rental price per day" two are Catalan.
 """
 
 HAN = "\u3005-\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
@@ -123,21 +128,30 @@ def detect_language(split: Iterable[str]) -> Language | None:
 
 
 def choose_languages(
-    split: Iterable[str], likely: Container[Language] = frozenset()
+    split: Iterable[str], likely: Collection[Language] = frozenset()
 ) -> list[Language]:
     """Return the language of few words; several for a tie, none without stop words.
 
     Each stop word has one vote, shared by the languages that have the word. The votes of likely
-    languages count twice.
+    languages count twice; another language needs MIN_FOREIGN_WORDS.
     """
     languages = stop_words.load_votes()
+    found = languages.keys() & split
+    foreign = found.difference(*map(stop_words.load, likely))
     votes: Counter[Language] = Counter()
-    for word in languages.keys() & split:
+    for word in found:
         voted = languages[word]
         for language in voted:
             votes[language] += (2 if language in likely else 1) / len(voted)  # type: ignore[assignment]
-    most = max(votes.values(), default=0)
-    return [language for language, each in votes.items() if each > most - 1e-9]
+    told = {
+        language: each
+        for language, each in votes.items()
+        if not likely
+        or language in likely
+        or len(foreign & stop_words.load(language)) >= MIN_FOREIGN_WORDS
+    }
+    most = max(told.values(), default=0)
+    return [language for language, each in told.items() if each > most - 1e-9]
 
 
 def stem_words(split: Sequence[str], tongue: Language) -> list[str]:
