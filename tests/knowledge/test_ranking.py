@@ -490,8 +490,8 @@ def test_too_much_is_refused_with_what_to_do(
         Index(endless())
     assert str(refused.value) == (
         f"The knowledge base has more than 1,000 {unit} in these folders and tags, which is more"
-        " than can be searched at once: choose fewer folders or tags, or rank with Amazon Bedrock"
-        " Knowledge Bases."
+        " than can be searched at once: choose fewer folders or tags, set the step's"
+        " context.ranking to semantic, or rank with Amazon Bedrock Knowledge Bases."
     )
     assert read <= 1_001
 

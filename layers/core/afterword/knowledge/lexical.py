@@ -216,8 +216,8 @@ def _check_size(passages: int, characters: int) -> None:
         if count > limit:
             raise SelectionTooLargeError(
                 f"The knowledge base has more than {limit:,} {unit} in these folders and tags,"
-                " which is more than can be searched at once: choose fewer folders or tags, or"
-                " rank with Amazon Bedrock Knowledge Bases."
+                " which is more than can be searched at once: choose fewer folders or tags, set the"
+                " step's context.ranking to semantic, or rank with Amazon Bedrock Knowledge Bases."
             )
 
 
