@@ -27,7 +27,7 @@ class MessageOutcome(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A message that names a generation, or a delivery. The item is the truth.
+    """A message that names a generation, a delivery or a content. The item is the truth.
 
     `message_id` is SQS's id of the message, and `receipt_handle` the handle of this one receipt.
     `attributes` are SQS's own: the times of sending and first receipt, and the receive count.
