@@ -58,10 +58,10 @@ lint: .venv/ready $(SAM_READY) ## ruff, mypy, prose, the lock, the layers' requi
 	@echo "prose" && $(PYTHON) -m audit.prose
 	@echo "uv.lock" && .venv/bin/uv lock --check --quiet
 	@echo "layers/*/requirements.txt" && $(REQUIREMENTS) | diff layers/core/requirements.txt -
-	@$(REQUIREMENTS) --only-group documents | diff layers/documents/requirements.txt -
+	@for group in $(LAYER_GROUPS); do $(REQUIREMENTS) --only-group $$group | diff layers/$$group/requirements.txt - || exit 1; done
 	@$(REQUIREMENTS) --only-group bootstrap | diff local/uv.txt -
 	@echo "layers/*/sbom.cdx.json" && $(SBOM) | diff layers/core/sbom.cdx.json -
-	@$(SBOM) documents | diff layers/documents/sbom.cdx.json -
+	@for group in $(LAYER_GROUPS); do $(SBOM) $$group | diff layers/$$group/sbom.cdx.json - || exit 1; done
 	@echo "openapi.yaml" && $(PYTHON) -m openapi --check
 	@echo "template.yaml" && AWS_DEFAULT_REGION=us-east-1 .venv/sam/bin/sam validate --lint
 
@@ -72,10 +72,10 @@ audit: .venv/ready $(AUDIT_READY) ## cfn-lint, checkov, bandit and zizmor, and t
 format: .venv/ready ## format and fix what can be fixed; renew the layers' requirements and SBOMs
 	@.venv/bin/ruff check --fix-only --quiet && .venv/bin/ruff format
 	@$(REQUIREMENTS) > layers/core/requirements.txt
-	@$(REQUIREMENTS) --only-group documents > layers/documents/requirements.txt
+	@for group in $(LAYER_GROUPS); do $(REQUIREMENTS) --only-group $$group > layers/$$group/requirements.txt; done
 	@$(REQUIREMENTS) --only-group bootstrap > local/uv.txt
 	@$(SBOM) > layers/core/sbom.cdx.json
-	@$(SBOM) documents > layers/documents/sbom.cdx.json
+	@for group in $(LAYER_GROUPS); do $(SBOM) $$group > layers/$$group/sbom.cdx.json; done
 
 openapi: .venv/ready ## write openapi.yaml from the models in openapi/
 	@$(PYTHON) -m openapi
@@ -100,6 +100,9 @@ documents: .venv/ready ## the share of real documents that are read, from the fi
 
 clean: ## remove all that was installed, built or logged
 	rm -rf .venv .aws-sam .local
+
+# Each of these groups of pyproject.toml is a layer.
+LAYER_GROUPS := documents languages ranking validation
 
 # With the hash of each file that a build may install, for every platform.
 REQUIREMENTS = .venv/bin/uv export --frozen --no-default-groups --no-emit-project --no-header --quiet

@@ -14,7 +14,10 @@ https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html"""
 FUNCTION_KB = (1, 2)
 """The budget of a function's own package, zipped and unzipped; its imports are in the layers."""
 LAYERS_KB = {
-    "CoreLayer": (10_000, 28_000),
+    "CoreLayer": (4_500, 12_000),  # all functions have it (0088)
+    "LanguagesLayer": (1_300, 2_200),
+    "RankingLayer": (1_500, 5_400),
+    "ValidationLayer": (4_500, 12_500),
     "DocumentsLayer": (6_900, 19_200),  # chardet 1.3 MB zipped, the readers of files 0.1 (0074)
     "ViewerLayer": (570, 580),
 }

@@ -29,12 +29,8 @@ POWERTOOLS_UTILITIES = ("__init__.py", "jmespath_utils", "typing")
 """The utilities that Powertools' Logger and Metrics import."""
 
 UNUSED = (
-    ".lock",  # uv's own
-    "annotated_types/test_cases.py",
     "aws_lambda_powertools/event_handler",  # HTTP is afterword.handlers.http's
     "multipart",  # python-multipart's old name
-    "pydantic/mypy.py",
-    "pydantic/v1",
 )
 UNUSED_PATTERNS = ("__pycache__", "*.pyi", "py.typed")
 

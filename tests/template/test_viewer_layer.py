@@ -32,7 +32,7 @@ def test_what_is_vendored_is_as_its_package_has_it() -> None:
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Build the layer as sam does, in a copy of its folder."""
     folder = tmp_path_factory.mktemp("viewer")
-    shutil.copytree(LAYER, folder / "source")
+    shutil.copytree(LAYER.parent, folder / "source")
     subprocess.run(  # noqa: S603 - our own Makefile
         ["make", "-s", "build-ViewerLayer", f"PYTHON={sys.executable}"],  # noqa: S607 - the path's
         cwd=folder / "source",
