@@ -119,5 +119,15 @@ PRICES = {
     "S3, a put": 5.00 / MILLION,
     "S3, a get": 0.40 / MILLION,
     "CloudWatch Logs, a GB": 0.50,
+    # What `bench/cost.py` compares with. The prices of durable functions are of their announcement.
+    "Step Functions Express, a request": 1.00 / MILLION,
+    "Step Functions Express, a GB-second": 16.67 / MILLION,
+    "Step Functions Standard, a transition": 25.00 / MILLION,
+    "Lambda durable functions, an operation": 8.00 / MILLION,
+    "Lambda durable functions, a GB written": 0.25,
+    "Fargate, a vCPU hour": 0.04048,
+    "Fargate, a GB hour": 0.004445,
+    "Application Load Balancer, an hour": 0.0225,
+    "ElastiCache, an hour of cache.t4g.small": 0.032,
 }
 """Dollars. Traffic out of AWS and storage are left out."""
