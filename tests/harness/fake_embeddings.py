@@ -20,18 +20,26 @@ POISON = "unspeakable"
 class FakeEmbeddings:
     """Embeds texts by MEANINGS, and keeps what it was asked.
 
-    Raises `error` where there is one, and refuses texts longer than `longest`.
+    Raises `error` where there is one, after `fails_after` calls, and refuses texts longer than
+    `longest` with `refusal`.
     """
 
     batch = 4
     floor = 0.5
 
     def __init__(
-        self, name: str = "fake", error: ModelError | None = None, longest: int = 100_000
+        self,
+        name: str = "fake",
+        error: ModelError | None = None,
+        fails_after: int = 0,
+        longest: int = 100_000,
+        refusal: Reason = Reason.INVALID_REQUEST,
     ) -> None:
         self.name = name
         self.error = error
+        self.fails_after = fails_after
         self.longest = longest
+        self.refusal = refusal
         self.calls: list[tuple[Purpose, Sequence[str]]] = []
 
     def embed(self, texts: Sequence[str], purpose: Purpose, timeout: float) -> list[Vector]:
@@ -39,12 +47,12 @@ class FakeEmbeddings:
         assert timeout > 0
         assert len(texts) <= self.batch
         self.calls.append((purpose, texts))
-        if self.error is not None:
+        if self.error is not None and len(self.calls) > self.fails_after:
             raise self.error
         if any(POISON in text for text in texts):
             raise ModelRefusedError(Reason.REFUSED_CONTENT, "The content was refused.")
         if any(len(text) > self.longest for text in texts):
-            raise ModelRefusedError(Reason.INVALID_REQUEST, "The endpoint answered 400.")
+            raise ModelRefusedError(self.refusal, "The endpoint answered 400.")
         return [_vector(text) for text in texts]
 
     @property

@@ -3,7 +3,7 @@
 import io
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
@@ -14,7 +14,8 @@ from botocore.response import StreamingBody
 from botocore.stub import Stubber
 
 from afterword.generations import Reason
-from afterword.models import ModelRefusedError, ModelUnavailableError
+from afterword.knowledge.vectors import encode_row
+from afterword.models import ModelError, ModelRefusedError, ModelUnavailableError
 from afterword.models.bedrock_embeddings import CohereEmbeddings, TitanEmbeddings
 from afterword.models.embeddings import EmbeddedTexts, Purpose, Vector, embed_texts
 from afterword.models.openai_embeddings import OpenAIEmbeddings
@@ -67,9 +68,9 @@ def test_a_real_model_embeds_the_beginning_of_a_text_too_long_for_it(
 ) -> None:
     """A text with more tokens than a model takes is halved until it fits; the others are whole."""
     texts = ["To be closed. " * 300, "We are closed."]
-    vectors, refusal = embed_texts(real(embeddings_server), texts, Purpose.PASSAGE, lambda: 30.0)
-    assert refusal is None
-    assert all(vector is not None and len(vector) == 384 for vector in vectors)
+    embedded = embed_texts(real(embeddings_server), texts, Purpose.PASSAGE, lambda: 30.0)
+    assert (embedded.refusal, embedded.failure, embedded.finished) == (None, None, True)
+    assert all(vector is not None and len(vector) == 384 for vector in embedded.vectors)
 
 
 # --- an endpoint that is scripted ---------------------------------------------------------------
@@ -116,7 +117,7 @@ def endpoint() -> Iterator[Endpoint]:
         thread.join()
 
 
-def ask(endpoint: Endpoint, *texts: str, key: str | None = None) -> list[Vector]:
+def ask(endpoint: Endpoint, *texts: str, key: str | None = None) -> Sequence[Vector | ModelError]:
     """Embed texts at an endpoint."""
     model = OpenAIEmbeddings("embed-1", endpoint.url, lambda: key, 10, 0.3)
     return model.embed(texts, Purpose.PASSAGE, 10)
@@ -144,7 +145,9 @@ def test_a_request_is_as_the_api_has_it(endpoint: Endpoint) -> None:
         {"data": [{"index": 0, "embedding": []}]},
         {"data": [{"index": 0, "embedding": [0.0] * 8}]},
         {"data": [{"index": 0, "embedding": ["1"] * 8}]},
-        {"data": [{"index": 0, "embedding": [1.0] * 7}]},
+        {"data": [{"index": 0, "embedding": [1e200] * 8}]},
+        {"data": [{"index": 0, "embedding": [10**400] * 8}]},
+        {"data": [{"index": 0, "embedding": [1e-320] * 8}]},
         {"data": [{"index": 0, "embedding": "AAAA"}]},
         b'{"data": [{"index": 0, "embedding": [1, 1, 1, 1, 1, 1, 1, NaN]}]}',
         b'{"data": [{"index": 0, "embedding": [1, 1, 1, 1, 1, 1, 1, 1e999]}]}',
@@ -158,6 +161,14 @@ def test_an_answer_without_vectors_is_refused(endpoint: Endpoint, answer: object
         ask(endpoint, "SECRET")
     assert refused.value.reason is Reason.INVALID_RESPONSE
     assert "SECRET" not in str(refused.value)
+
+
+@pytest.mark.parametrize("vector", [[1.0] * 7, [3], [1e-29, 0, -1e-29], [1e30, -1.0]])
+def test_any_finite_vector_is_taken(endpoint: Endpoint, vector: list[float]) -> None:
+    """A vector has any number of dimensions, and numbers that have room in 32 bits."""
+    endpoint.answer = {"data": [{"index": 0, "embedding": vector}]}
+    assert ask(endpoint, "one") == [vector]
+    assert len(encode_row(b"12345678", vector)) == 8 + len(vector)
 
 
 @pytest.mark.parametrize("status", [408, 409, 425, 429, 500, 503])
@@ -250,7 +261,33 @@ def test_titan_embeds_texts_in_parallel_and_in_order(client: "BedrockRuntimeClie
     model = TitanEmbeddings(TITAN, lambda _: client, 0.3)
     texts = [str(number) for number in range(model.batch)]
     vectors = model.embed(texts, Purpose.PASSAGE, 60)
-    assert [vector[0] for vector in vectors] == [*range(model.batch)]
+    assert vectors == [[number, *VECTOR[1:]] for number in range(model.batch)]
+
+
+def test_a_throttled_call_of_titan_keeps_the_vectors_of_the_others(
+    client: "BedrockRuntimeClient",
+) -> None:
+    """What was paid for is returned; no further call begins once the model is throttled."""
+    begun: list[str] = []
+
+    def answer(params: dict[str, Any], **_: object) -> object:
+        text = json.loads(params["body"])["inputText"]
+        begun.append(text)
+        if text == "1":
+            fault = {"Error": {"Code": "ThrottlingException", "Message": "SECRET"}}
+            return type("Answer", (), {"status_code": 429, "headers": {}})(), fault
+        body = json.dumps({"embedding": VECTOR}).encode()
+        return type("Answer", (), {"status_code": 200})(), {"body": io.BytesIO(body)}
+
+    client.meta.events.register("before-call.bedrock-runtime.InvokeModel", answer)  # type: ignore[arg-type] # it may answer
+    model = TitanEmbeddings(TITAN, lambda _: client, 0.3)
+    texts = [str(number) for number in range(model.batch)]
+    embedded = embed_texts(model, texts, Purpose.PASSAGE, lambda: 60.0)
+    assert embedded.vectors[:2] == [VECTOR, None]
+    assert isinstance(embedded.failure, ModelUnavailableError)
+    assert not embedded.finished
+    assert len([vector for vector in embedded.vectors if vector]) == len(begun) - 1
+    assert len(begun) < model.batch
 
 
 @pytest.mark.parametrize(
@@ -342,13 +379,44 @@ def embed(model: FakeEmbeddings, *texts: str) -> EmbeddedTexts:
 def test_a_refused_text_has_no_vector_and_the_others_have() -> None:
     """A refused call is repeated for each text alone; the number of calls is bounded."""
     model = FakeEmbeddings()
-    vectors, refusal = embed(model, "tea", f"{'tea ' * 300}{POISON}", "open", "money")
-    assert [vector is None for vector in vectors] == [False, False, False, False]
-    assert refusal is None
-    vectors, refusal = embed(model, "tea", f"{POISON} {'tea ' * 20}", "open", "money")
-    assert [vector is None for vector in vectors] == [False, True, False, False]
-    assert refusal is not None
+    embedded = embed(model, "tea", f"{'tea ' * 300}{POISON}", "open", "money")
+    assert [vector is None for vector in embedded.vectors] == [False, False, False, False]
+    assert embedded.refusal is None
+    embedded = embed(model, "tea", f"{POISON} {'tea ' * 20}", "open", "money")
+    assert [vector is None for vector in embedded.vectors] == [False, True, False, False]
+    assert embedded.refusal is not None
+    assert (embedded.failure, embedded.finished) == (None, True)
     assert len(model.calls) < 20
+
+
+@pytest.mark.parametrize("reason", [Reason.TOO_LONG, Reason.INVALID_REQUEST])
+def test_a_text_too_long_for_a_model_is_halved(reason: Reason) -> None:
+    """A refusal of a text's length is one that a shorter text need not have."""
+    model = FakeEmbeddings(longest=500, refusal=reason)
+    embedded = embed(model, "tea " * 450)
+    assert (embedded.refusal, embedded.finished) == (None, True)
+    assert [len(text) for text in model.embedded] == [1800, 1800, 900, 450]
+
+
+def test_a_model_that_fails_at_a_text_keeps_the_vectors_of_the_others() -> None:
+    """A model that is throttled while texts are tried alone is asked no more in this call."""
+    model = FakeEmbeddings(fails_after=2, error=ModelUnavailableError("Busy.", 7, throttled=True))
+    embedded = embed(model, "open", POISON, "money")
+    assert [vector is None for vector in embedded.vectors] == [False, True, True]
+    assert isinstance(embedded.failure, ModelUnavailableError)
+    assert not embedded.finished
+    assert len(model.calls) == 3
+
+
+def test_no_call_begins_after_the_end() -> None:
+    """Texts that are left at the end have no vector, and no refusal either."""
+    model = FakeEmbeddings()
+    left = iter([10.0, 10.0, 10.0, 0.0, 0.0])
+    texts = (POISON, "open", "money")
+    embedded = embed_texts(model, texts, Purpose.PASSAGE, lambda: next(left))
+    assert [vector is None for vector in embedded.vectors] == [True, False, True]
+    assert (embedded.failure, embedded.finished) == (None, False)
+    assert len(model.calls) == 3
 
 
 def test_a_refusal_that_no_text_causes_is_raised() -> None:

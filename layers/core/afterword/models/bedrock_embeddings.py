@@ -6,16 +6,15 @@ https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters-embed.html
 
 import json
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
 from afterword.generations import Reason
-from afterword.models import ModelRefusedError
+from afterword.models import ModelError, ModelRefusedError
 from afterword.models.bedrock_calls import BedrockClients, reported_errors
 from afterword.models.bedrock_errors import EMBEDDING_MODEL, build_failure, read_detail
-from afterword.models.embeddings import Purpose, is_usable
+from afterword.models.embeddings import Purpose, is_of_the_text, is_usable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -80,12 +79,27 @@ class TitanEmbeddings(_BedrockEmbeddings):
         texts: "Sequence[str]",
         purpose: Purpose,  # noqa: ARG002 - Titan embeds all texts alike
         timeout: float,
-    ) -> "list[Vector]":
-        """Return a vector for each text; see EmbeddingModel.embed."""
+    ) -> "list[Vector | ModelError]":
+        """Return a vector for each text, or its error; see EmbeddingModel.embed.
+
+        After an error that no text is the cause of, no further call begins.
+        """
         if len(texts) == 1:
             return [self._embed_one(timeout, texts[0])]
+        failures: list[ModelError] = []
+
+        def try_one(text: str) -> "Vector | ModelError":
+            if failures:
+                return failures[0]
+            try:
+                return self._embed_one(timeout, text)
+            except ModelError as error:
+                if not is_of_the_text(error):
+                    failures.append(error)
+                return error
+
         with ThreadPoolExecutor(_PARALLEL) as executor:
-            return list(executor.map(partial(self._embed_one, timeout), texts))
+            return list(executor.map(try_one, texts))
 
     def _embed_one(self, timeout: float, text: str) -> "Vector":
         request = {
