@@ -1,5 +1,6 @@
 """The index of Amazon S3 Vectors, against botocore's own model of the service (Stubber)."""
 
+import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -60,16 +61,23 @@ def stubber(client: "S3VectorsClient") -> Iterator[Stubber]:
 
 @pytest.fixture
 def index(client: "S3VectorsClient") -> VectorIndex:
-    return VectorIndex(lambda: client, ARN)
+    return VectorIndex(lambda: client, ARN, "m")
 
 
-def metadata(tenant: str = "demo", content: str = "c1") -> dict[str, Any]:
+def metadata(tenant: str = "demo", content: str = "c1", model: str = "m") -> dict[str, Any]:
     """Return the metadata of a result."""
-    return {"tenant": tenant, "content": content, "folder": "a", "digest": b"12345678".hex()}
+    return {
+        "tenant": tenant,
+        "model": model,
+        "content": content,
+        "folder": "a",
+        "digest": b"12345678".hex(),
+    }
 
 
-def query(filtered: dict[str, Any], limit: int = 5) -> dict[str, Any]:
+def query(*conditions: dict[str, Any], limit: int = 5) -> dict[str, Any]:
     """Return the request of a query."""
+    filtered = {"$and": [{"tenant": {"$eq": "demo"}}, {"model": {"$eq": "m"}}, *conditions]}
     return {
         "indexArn": ARN,
         "queryVector": {"float32": VECTOR},
@@ -86,35 +94,29 @@ def answer(*vectors: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("selection", "filtered"),
+    ("selection", "conditions"),
     [
-        (EVERYTHING, {"tenant": {"$eq": "demo"}}),
-        (
-            SELECTED,
-            {
-                "$and": [
-                    {"tenant": {"$eq": "demo"}},
-                    {"folder": {"$in": ["a", "b"]}},
-                    {"tags": {"$in": ["t"]}},
-                ]
-            },
-        ),
+        (EVERYTHING, []),
+        (SELECTED, [{"folder": {"$in": ["a", "b"]}}, {"tags": {"$in": ["t"]}}]),
     ],
 )
 def test_a_query_is_of_the_selection(
-    index: VectorIndex, stubber: Stubber, selection: Selection, filtered: dict[str, Any]
+    index: VectorIndex, stubber: Stubber, selection: Selection, conditions: list[dict[str, Any]]
 ) -> None:
-    """A query is filtered by the tenant always, and by folders and tags where some are chosen."""
+    """A query is filtered by tenant and model, and by folders and tags where some are chosen."""
     found = answer({"distance": 0.25, "metadata": metadata()})
-    stubber.add_response("query_vectors", found, query(filtered))
+    stubber.add_response("query_vectors", found, query(*conditions))
     hits = index.find_nearest(Asked(selection, VECTOR), 5)
     assert hits == [Hit(Place("a", "c1"), b"12345678", 0.75)]
 
 
-def test_a_result_of_another_tenant_is_left_out(index: VectorIndex, stubber: Stubber) -> None:
+def test_a_result_of_another_tenant_or_model_is_left_out(
+    index: VectorIndex, stubber: Stubber
+) -> None:
     """An index that ignored its filter, or that has other vectors, shows nothing of theirs."""
     found = answer(
         {"distance": 0.1, "metadata": metadata("other")},
+        {"distance": 0.1, "metadata": metadata(model="older")},
         {"distance": 0.1},
         {"distance": 0.1, "metadata": {"tenant": "demo"}},
         {"distance": 0.2, "metadata": metadata(content="c2")},
@@ -128,16 +130,29 @@ def test_a_query_asks_for_no_more_than_the_service_gives(
     index: VectorIndex, stubber: Stubber
 ) -> None:
     """A hundred results are the most of a query."""
-    stubber.add_response("query_vectors", answer(), query({"tenant": {"$eq": "demo"}}, 100))
+    stubber.add_response("query_vectors", answer(), query(limit=100))
     assert index.find_nearest(Asked(EVERYTHING, VECTOR), 1_000) == []
 
 
-def test_passages_are_measured_among_the_nearest(index: VectorIndex, stubber: Stubber) -> None:
-    """A passage by words has its cosine where it is among the nearest hundred, else none."""
+def test_passages_are_measured_however_far_they_are(index: VectorIndex, stubber: Stubber) -> None:
+    """A passage by words has its cosine although a thousand others are nearer to the question."""
+    digests = sorted([b"12345678".hex(), b"absent!!".hex()])
     found = answer({"distance": 0.25, "metadata": metadata()})
-    stubber.add_response("query_vectors", found)
+    request = query({"digest": {"$in": digests}}, limit=100)
+    stubber.add_response("query_vectors", found, request)
     measured = index.measure(Asked(EVERYTHING, VECTOR), [("c1", b"12345678"), ("c2", b"absent!!")])
     assert measured == {b"12345678": 0.75}
+
+
+def test_many_passages_are_measured_by_several_queries(
+    index: VectorIndex, stubber: Stubber
+) -> None:
+    """A query has a hundred results at most, so that it asks for a hundred passages at most."""
+    digests = [b"%08d" % number for number in range(150)]
+    for some in (digests[:100], digests[100:]):
+        request = query({"digest": {"$in": [each.hex() for each in some]}}, limit=100)
+        stubber.add_response("query_vectors", answer(), request)
+    assert index.measure(Asked(EVERYTHING, VECTOR), [("c1", each) for each in digests]) == {}
 
 
 def test_nothing_is_asked_for_no_passages(index: VectorIndex, stubber: Stubber) -> None:
@@ -149,7 +164,7 @@ def test_nothing_is_asked_for_no_passages(index: VectorIndex, stubber: Stubber) 
 def test_the_vectors_of_a_content_are_put_with_what_filters_need(
     index: VectorIndex, stubber: Stubber
 ) -> None:
-    """Each vector has its tenant, folder and tags; vectors after the last one are deleted."""
+    """Each vector has model, tenant, folder and tags; vectors after the last one are deleted."""
     rows = encode_row(b"12345678", VECTOR) + encode_row(b"abcdefgh", [-each for each in VECTOR])
     owned = {**metadata(), "tags": ["t"]}
     minus = [-1.0, *VECTOR[1:]]
@@ -178,6 +193,26 @@ def test_many_vectors_are_put_in_calls_of_500(index: VectorIndex, stubber: Stubb
         stubber.add_response("put_vectors", {})
     stubber.add_response("get_vectors", {"vectors": []})
     index.put(CONTENT, Vectors("m", 8, rows))
+
+
+def test_no_call_that_puts_is_larger_than_the_service_takes(
+    index: VectorIndex, client: "S3VectorsClient", stubber: Stubber
+) -> None:
+    """Vectors with the most dimensions take more calls: a request has at most 20 MiB."""
+    sizes: list[int] = []
+
+    def measure(params: dict[str, Any], **_: object) -> None:
+        sizes.append(len(json.dumps(params)))
+
+    client.meta.events.register("before-parameter-build.s3vectors.PutVectors", measure)
+    longest = [(-1) ** number * 0.0079 for number in range(4_095)]
+    rows = b"".join(encode_row(b"%08d" % number, [1.0, *longest]) for number in range(500))
+    for _ in range(3):
+        stubber.add_response("put_vectors", {})
+    stubber.add_response("get_vectors", {"vectors": []})
+    index.put(CONTENT, Vectors("m", 4_096, rows))
+    assert len(sizes) == 3
+    assert 10 * 1024 * 1024 < max(sizes) < 20 * 1024 * 1024
 
 
 def test_the_vectors_of_a_removed_content_are_deleted(index: VectorIndex, stubber: Stubber) -> None:

@@ -213,7 +213,7 @@ class Services:
             return None
         from afterword.knowledge.vector_index import VectorIndex
 
-        return VectorIndex(lambda: self._clients.s3vectors, arn)
+        return VectorIndex(lambda: self._clients.s3vectors, arn, self.embedding_model.name)
 
     @cached_property
     def embedder(self) -> "Embedder":

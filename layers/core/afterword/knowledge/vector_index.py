@@ -1,7 +1,7 @@
 """The vectors of passages in an index of Amazon S3 Vectors, one for all tenants of a deployment.
 
 A vector's key is `<tenant>/<content id>/<its number>`, so that all vectors of a content are found
-without a list. Its metadata are the digest, and what a query filters by: tenant, folder and tags. A
+without a list. Its metadata are what a query filters by: model, tenant, folder, tags and digest. A
 result outside the selection is left out all the same, since its passages are read from the
 selection (afterword.knowledge.meaning).
 
@@ -22,7 +22,7 @@ from afterword.knowledge.vector_store import Place
 from afterword.knowledge.vectors import decode_row, split_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from mypy_boto3_s3vectors import S3VectorsClient
     from mypy_boto3_s3vectors.type_defs import PutInputVectorTypeDef
@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 
 MAX_PUT, MAX_GET, MAX_RESULTS = 500, 100, 100
 """Vectors of a call that puts or deletes, of one that gets, and of a query."""
+MAX_PUT_BYTES = 20 * 1024 * 1024
+"""Bytes of a call that puts."""
+_NUMBER_BYTES, _VECTOR_BYTES = 24, 4 * 1024  # of JSON: a number, and a key with its metadata
 _BUSY = frozenset(
     {
         "InternalServerException",
@@ -47,13 +50,15 @@ _BUSY = frozenset(
 class VectorIndex:
     """An index of Amazon S3 Vectors, with the distance `cosine` and the model's dimensions.
 
-    `client` returns the client; its creation is not safe in two threads at once.
+    `client` returns the client; its creation is not safe in two threads at once. Vectors of another
+    model than `model` are never found: the embedder replaces them.
     """
 
-    def __init__(self, client: "Callable[[], S3VectorsClient]", arn: str) -> None:
+    def __init__(self, client: "Callable[[], S3VectorsClient]", arn: str, model: str) -> None:
         self._new_client = client
         self._creating = threading.Lock()
         self._arn = arn
+        self._model = model
 
     def _client(self) -> "S3VectorsClient":
         with self._creating:
@@ -64,12 +69,31 @@ class VectorIndex:
 
         Raises FailedError for an absent index, or one that denies access.
         """
+        return self._query(asked, limit, *_filter_selection(asked.selection))
+
+    def measure(
+        self, asked: Asked, passages: "Iterable[tuple[str, bytes]]"
+    ) -> "Mapping[bytes, float]":
+        """Return the cosines of passages; see NearestPassages.measure.
+
+        Calls: one for each MAX_RESULTS of them. The service may leave some of them out, since its
+        search is approximate.
+        """
+        wanted = sorted({key.hex() for _, key in passages})
+        return {
+            hit.digest: hit.cosine
+            for some in batched(wanted, MAX_RESULTS, strict=False)
+            for hit in self._query(asked, MAX_RESULTS, {"digest": {"$in": [*some]}})
+        }
+
+    def _query(self, asked: Asked, limit: int, *conditions: dict[str, Any]) -> "list[Hit]":
+        owned = [{"tenant": {"$eq": asked.selection.tenant}}, {"model": {"$eq": self._model}}]
         try:
             answer = self._client().query_vectors(
                 indexArn=self._arn,
                 queryVector={"float32": asked.vector},
                 topK=min(limit, MAX_RESULTS),
-                filter=_build_filter(asked.selection),
+                filter={"$and": [*owned, *conditions]},
                 returnMetadata=True,
                 returnDistance=True,
             )
@@ -82,6 +106,7 @@ class VectorIndex:
             match found.get("metadata"):
                 case {
                     "tenant": asked.selection.tenant,
+                    "model": self._model,
                     "content": str(content),
                     "folder": str(folder),
                     "digest": str(digest),
@@ -90,18 +115,11 @@ class VectorIndex:
                     hits.append(Hit(Place(folder, content), bytes.fromhex(digest), cosine))
         return hits
 
-    def measure(
-        self, asked: Asked, passages: "Iterable[tuple[str, bytes]]"
-    ) -> "Mapping[bytes, float]":
-        """Return the cosines of those passages that are among the nearest MAX_RESULTS."""
-        wanted = {key for _, key in passages}
-        hits = self.find_nearest(asked, MAX_RESULTS) if wanted else ()
-        return {hit.digest: hit.cosine for hit in hits if hit.digest in wanted}
-
     def put(self, content: "Content", vectors: "Vectors") -> None:
         """Replace the vectors of a content; raise UnavailableError or FailedError."""
         metadata: dict[str, Any] = {
             "tenant": content.tenant,
+            "model": vectors.model,
             "content": content.id,
             "folder": content.folder.id,
         }
@@ -117,8 +135,9 @@ class VectorIndex:
                 split_rows(vectors.rows, vectors.dimensions).items()
             )
         ]
+        most = MAX_PUT_BYTES // (vectors.dimensions * _NUMBER_BYTES + _VECTOR_BYTES)
         try:
-            for some in batched(puts, MAX_PUT, strict=False):
+            for some in batched(puts, min(MAX_PUT, most), strict=False):
                 self._client().put_vectors(indexArn=self._arn, vectors=list(some))
         except ClientError as error:
             raise _error(error) from error
@@ -150,13 +169,11 @@ def _key(tenant: str, content_id: str, number: int) -> str:
     return f"{tenant}/{content_id}/{number}"
 
 
-def _build_filter(selection: "Selection") -> dict[str, Any]:
-    conditions: list[dict[str, Any]] = [{"tenant": {"$eq": selection.tenant}}]
+def _filter_selection(selection: "Selection") -> "Iterator[dict[str, Any]]":
     if selection.folders:
-        conditions.append({"folder": {"$in": sorted(selection.folders)}})
+        yield {"folder": {"$in": sorted(selection.folders)}}
     if selection.tags:
-        conditions.append({"tags": {"$in": sorted(selection.tags)}})
-    return conditions[0] if len(conditions) == 1 else {"$and": conditions}
+        yield {"tags": {"$in": sorted(selection.tags)}}
 
 
 def _error(error: ClientError) -> "AfterwordError":
