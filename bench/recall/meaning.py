@@ -68,10 +68,11 @@ class KeptEmbeddings:
         """Return the kept vectors, after embedding what has none."""
         missing = [text for text in texts if self._find(text) is None]
         for some in batched(missing, self.batch, strict=False):
-            vectors, refusal = embed_texts(self._model, some, purpose, lambda: timeout)
-            if refusal is not None:
-                raise refusal
-            for text, vector in zip(some, vectors, strict=True):
+            embedded = embed_texts(self._model, some, purpose, lambda: timeout)
+            error = embedded.failure or embedded.refusal
+            if error is not None:
+                raise error
+            for text, vector in zip(some, embedded.vectors, strict=True):
                 row = _key(text), array("f", vector or ()).tobytes()
                 self._kept.execute("INSERT OR REPLACE INTO vectors VALUES (?, ?)", row)
         return [vector for text in texts if (vector := self._find(text)) is not None]
@@ -100,7 +101,11 @@ class Rankings:
         self._model = model
         cache = VectorCache(self._read, model.name)
         self._index = lexical.Index(self._candidates())
-        meaning = Meaning(model, cache, lambda *_: self._contents)
+        meaning = Meaning(
+            model,
+            cache,
+            lambda _, places: (self._contents.get(content) for _, content in places),
+        )
         self.by_name: Mapping[str, Ranking] = {
             "lexical": self,
             "semantic": SemanticRanking(meaning),

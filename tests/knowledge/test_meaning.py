@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 
@@ -50,12 +51,21 @@ class Base:
         self.reads = 0
         self.model = FakeEmbeddings()
         self.cache = VectorCache(self.read, "fake")
-        self.meaning = Meaning(self.model, self.cache, lambda *_: {"c": (ORIGIN, self.passages)})
+        self.cut = 0
+        self.meaning = Meaning(self.model, self.cache, self.read_passages)
 
     def read(self, _: Selection) -> Iterator[tuple[Place, Vectors]]:
         """Yield the stored vectors."""
         self.reads += 1
         yield from self.stored
+
+    def read_passages(
+        self, _: Selection, places: Sequence[tuple[str, str]]
+    ) -> Iterator[tuple[Origin, list[Passage]]]:
+        """Yield the passages of each content, all of which have the same."""
+        for _folder, content in places:
+            self.cut += 1
+            yield replace(ORIGIN, content=content), self.passages
 
     @property
     def passages(self) -> list[Passage]:
@@ -111,6 +121,29 @@ def test_a_matrix_has_one_number_of_dimensions() -> None:
     matrix.add(encode_row(b"12345678", [1.0] * 16), 16)
     assert len(matrix) == 1
     assert matrix.find_nearest([1.0] * 16, 5) == []
+
+
+@pytest.mark.parametrize("dimensions", [1, 7, 100, 1_001])
+def test_vectors_have_any_number_of_dimensions(dimensions: int) -> None:
+    """A model's number of dimensions need not be a multiple of eight."""
+    numbers = random.Random(3)  # noqa: S311 - no secret
+    vector = [numbers.uniform(0.5, 1) for _ in range(dimensions)]
+    matrix = Matrix()
+    matrix.add(
+        encode_row(b"12345678", vector) + encode_row(b"87654321", [-x for x in vector]), dimensions
+    )
+    assert [round(cosine, 2) for cosine in matrix.measure(vector)] == [1, -1]
+
+
+def test_rows_that_do_not_fit_their_dimensions_are_left_out() -> None:
+    """Stored rows of several lengths break no question, and are no whole vectors."""
+    mixed = rows_of("money") + encode_row(b"12345678", [1.0] * 9)
+    assert not Vectors("fake", 8, mixed).is_whole
+    matrix = Matrix()
+    matrix.add(mixed, 8)
+    matrix.add(rows_of("tea"), 8)
+    assert len(matrix) == 1
+    assert len(matrix.find_nearest(_vector("tea"), 5)) == 1
 
 
 def test_twenty_thousand_passages_are_compared_in_a_moment() -> None:
@@ -210,6 +243,21 @@ def test_vectors_that_are_too_many_are_read_once(monkeypatch: pytest.MonkeyPatch
     assert base.reads == 2
 
 
+def test_long_vectors_are_bounded_by_their_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A selection whose vectors take too much memory is read no further, however few they are."""
+    monkeypatch.setattr(meaning, "MAX_CACHED_BYTES", 10_000)
+    read: list[int] = []
+
+    def many(_: Selection) -> Iterator[tuple[Place, Vectors]]:
+        for number in range(10):
+            read.append(number)
+            yield PLACE, Vectors("fake", 4_000, encode_row(b"%08d" % number, [1.0] * 4_000))
+
+    with pytest.raises(SelectionTooLargeError, match="more than 2 vectors"):
+        nearest(VectorCache(many, "fake"), SELECTION)
+    assert read == [0, 1, 2]
+
+
 def test_vectors_of_other_models_are_not_compared() -> None:
     """Until a content is embedded anew, another model's vectors find nothing."""
     base = Base()
@@ -257,6 +305,18 @@ def test_a_vector_without_its_passage_finds_nothing() -> None:
     base = Base("money")
     base.texts = ["another text"]
     assert SemanticRanking(base.meaning).rank("refund", SELECTION, 5) == []
+
+
+def test_no_more_contents_are_cut_than_a_question_needs() -> None:
+    """Contents are read in the order of their nearest passages, until there are enough passages."""
+    base = Base("money", "money and a parcel")
+    base.stored = [
+        (Place("f", f"content {number}"), vectors("money", "money and a parcel"))
+        for number in range(40)
+    ]
+    found = SemanticRanking(base.meaning).rank("refund", SELECTION, 1)
+    assert [(each.origin.content, each.text) for each in found] == [("content 0", "money")]
+    assert base.cut == 1
 
 
 def test_the_same_text_is_found_once() -> None:

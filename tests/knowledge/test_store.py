@@ -1040,7 +1040,33 @@ def test_what_is_no_id_selects_nothing(contents: ContentStore, bad: str) -> None
     """A selection by what cannot be an id is of nothing, rather than of everything."""
     contents.create("demo", OPENING)
     for folders, tags in (([bad], []), ([], [bad])):
-        assert list(contents.read_candidates(contents.select("demo", folders, tags))) == []
+        selection = contents.select("demo", folders, tags)
+        assert list(contents.read_candidates(selection)) == []
+        conditions, _ = items.select(selection, items.vectors_key)
+        assert bool(conditions) == bool(tags)
+
+
+def test_passages_are_read_a_few_contents_at_a_time(
+    contents: ContentStore, calls: list[Call]
+) -> None:
+    """A reader that needs the first contents' passages alone reads and cuts no others."""
+    created = [
+        contents.create("demo", replace(OPENING, external_id=f"e-{number}", name=f"{number}"))
+        for number in range(2 * content_store.READERS)
+    ]
+    other = contents.create("demo", replace(OPENING, external_id="other", folder="Other"))
+    places = [(other.folder.id, other.id), (NO_FOLDER, created[0].id)]
+    places += [(each.folder.id, each.id) for each in created]
+    selection = contents.select("demo", [created[0].folder.id], [tag_id("demo", "Public")])
+    calls.clear()
+    read = contents.read_passages(selection, places)
+    assert next(read) is None
+    assert next(read) is None
+    first = next(read)
+    assert first is not None
+    assert (first[0].title, first[1]) == ("0", cut_passages(OPENING.text))
+    assert [call.operation for call in calls] == ["dynamodb.BatchGetItem"]
+    assert [each and each[0].title for each in read] == [each.name for each in created[1:]]
 
 
 @pytest.mark.parametrize(

@@ -267,7 +267,7 @@ def test_titan_embeds_texts_in_parallel_and_in_order(client: "BedrockRuntimeClie
 def test_a_throttled_call_of_titan_keeps_the_vectors_of_the_others(
     client: "BedrockRuntimeClient",
 ) -> None:
-    """What was paid for is returned; no further call begins once the model is throttled."""
+    """Vectors that were paid for are returned; no call begins once the model is throttled."""
     begun: list[str] = []
 
     def answer(params: dict[str, Any], **_: object) -> object:

@@ -19,12 +19,12 @@ Stored vectors may be of an older revision: their rows name the passages that th
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from afterword import clock
-from afterword.generations import new_id
+from afterword.generations import is_id, new_id
 from afterword.knowledge import (
     MAX_CONTENTS,
     Change,
@@ -37,7 +37,7 @@ from afterword.knowledge import (
     tag_id,
 )
 from afterword.knowledge.passages import cut_passages
-from afterword.knowledge.ranking import Origin
+from afterword.knowledge.ranking import Origin, Selection
 from afterword.runtime.dynamodb import (
     Condition,
     Delete,
@@ -46,7 +46,9 @@ from afterword.runtime.dynamodb import (
     Update,
     Value,
     absent,
+    begins_with,
     below,
+    contains,
     equals,
     exists,
     millis,
@@ -299,6 +301,24 @@ def build_vectors(content: Content, embedded: Embedded, rows: bytes | None) -> l
             for sort_key in _labels(content)
         ),
     ]
+
+
+def select(
+    selection: Selection, key: Callable[..., str]
+) -> tuple[list[Condition], Condition | None]:
+    """Return the queries of a selection's items of a kind, and the filter of their results.
+
+    `key` returns the prefix of a folder's items, or of all. The filter is None without tags.
+    """
+    where: Condition | None = None
+    for tag in sorted(selection.tags):
+        tagged = contains("tags", text(tag))
+        where = tagged if where is None else where | tagged
+    prefixes = [key(folder) for folder in sorted(selection.folders) if is_id(folder)]
+    if not selection.folders:
+        prefixes = [key()]
+    tenant = equals("pk", text(selection.tenant))
+    return [tenant & begins_with("sk", prefix) for prefix in prefixes], where
 
 
 def _count_labels(

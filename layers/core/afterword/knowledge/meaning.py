@@ -1,6 +1,6 @@
 """Ranking by meaning: the vectors of passages, compared with the question's in memory."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from afterword.knowledge.index_cache import IndexCache
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
     from afterword.knowledge.ranking import Origin
     from afterword.models.embeddings import EmbeddingModel, Vector
 
-    type Passages = Mapping[str, tuple[Origin, Sequence[Passage]]]
+    type Passages = Iterable[tuple[Origin, Sequence[Passage]] | None]
 
 MAX_VECTORS = 60_000
 """Vectors of a selection that are compared in memory: those of some 20,000 passages."""
 MAX_CACHED_BYTES = 48_000_000
-"""Bytes of the vectors that a process caches; the newest stay whatever their size."""
+"""Bytes of the vectors that a process caches, and of those of a selection."""
 MAX_QUESTION = 2_000
 """Characters of a question that are embedded; later ones are ignored."""
 QUESTION_SECONDS = 15.0
@@ -121,11 +121,12 @@ def _build(vectors: Iterable[tuple[Place, Vectors]], model: str) -> _Index:
         if each.model != model:
             continue
         index.matrix.add(each.rows, each.dimensions)
-        if len(index.matrix) > MAX_VECTORS:
+        if len(index.matrix) > MAX_VECTORS or index.matrix.size > MAX_CACHED_BYTES:
             raise SelectionTooLargeError(
-                f"The knowledge base has more than {MAX_VECTORS:,} vectors in these folders and"
-                " tags, which is more than can be compared at once: choose fewer folders or tags,"
-                " or have the deployment keep its vectors in an Amazon S3 vector index."
+                f"The knowledge base has more than {len(index.matrix) - 1:,} vectors in these"
+                " folders and tags, which is more than can be compared at once: choose fewer"
+                " folders or tags, or have the deployment keep its vectors in an Amazon S3 vector"
+                " index."
             )
         index.places.extend([place] * (len(index.matrix) - len(index.places)))
     return index
@@ -134,7 +135,7 @@ def _build(vectors: Iterable[tuple[Place, Vectors]], model: str) -> _Index:
 class Meaning:
     """The model, the vectors and the passages that rankings by meaning share.
 
-    `read_passages` returns the passages of contents by place.
+    `read_passages` yields the passages of the contents at each place in order, None without one.
     """
 
     def __init__(
@@ -176,22 +177,23 @@ class Meaning:
             for hit in self._nearest.find_nearest(asked, limit * _SPARE)
             if hit.cosine >= self.floor
         ]
-        places = list(dict.fromkeys((hit.place.folder, hit.place.content) for hit in hits))
-        places = places[:_MAX_PLACES]
-        contents = self._read_passages(asked.selection, places) if places else {}
-        passages = {
-            (origin.content, digest(text)): Ranked(origin, each.heading, each.text, score=0.0)
-            for origin, some in contents.values()
-            for each in some
-            for text in embedded_texts(origin.title, each.heading, each.text)
-        }
+        wanted: dict[Place, set[bytes]] = {}
+        for hit in hits:
+            wanted.setdefault(hit.place, set()).add(hit.digest)
+        places = [(place.folder, place.content) for place in wanted][:_MAX_PLACES]
+        contents = iter(self._read_passages(asked.selection, places))
+        read: dict[Place, Mapping[bytes, Ranked]] = {}
         found: dict[str, Ranked] = {}
         for hit in hits:
-            passage = passages.get((hit.place.content, hit.digest))
+            if len(found) == limit:
+                break
+            if hit.place not in read:
+                read[hit.place] = _pick(next(contents, None), wanted[hit.place])
+            passage = read[hit.place].get(hit.digest)
             if passage is not None:
                 ranked = Ranked(passage.origin, passage.heading, passage.text, hit.cosine)
                 found.setdefault(passage.text, ranked)
-        return list(found.values())[:limit]
+        return list(found.values())
 
     def measure(self, asked: Asked, passages: Sequence[Ranked]) -> list[float | None]:
         """Return the cosine of each passage; None for one without a vector."""
@@ -208,6 +210,21 @@ class Meaning:
         return [
             max((cosines[key] for key in some if key in cosines), default=None) for some in keys
         ]
+
+
+def _pick(
+    content: "tuple[Origin, Sequence[Passage]] | None", wanted: "Collection[bytes]"
+) -> dict[bytes, Ranked]:
+    """Return the passages of a content by the digests of their pieces, of the wanted ones."""
+    if content is None:
+        return {}
+    origin, passages = content
+    return {
+        key: Ranked(origin, each.heading, each.text, score=0.0)
+        for each in passages
+        for key in map(digest, embedded_texts(origin.title, each.heading, each.text))
+        if key in wanted
+    }
 
 
 class SemanticRanking:

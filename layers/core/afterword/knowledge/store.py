@@ -43,7 +43,6 @@ from afterword.knowledge.passages import cut_passages
 from afterword.knowledge.ranking import Candidate, Selection, SelectionTooLargeError
 from afterword.runtime import telemetry
 from afterword.runtime.dynamodb import (
-    Condition,
     QueryPage,
     Table,
     TransactionCanceledError,
@@ -51,7 +50,6 @@ from afterword.runtime.dynamodb import (
     Value,
     begins_with,
     between,
-    contains,
     equals,
     text,
     tries,
@@ -369,34 +367,36 @@ class ContentStore:
         return None
 
     def read_passages(
-        self, selection: "Selection", places: Collection[tuple[str, str]]
-    ) -> "dict[str, tuple[Origin, list[Passage]]]":
-        """Return the passages of up to 100 contents of a selection, by the contents' ids.
+        self, selection: "Selection", places: Sequence[tuple[str, str]]
+    ) -> "Iterator[tuple[Origin, list[Passage]] | None]":
+        """Yield the passages of contents of a selection, in order, each cut when it is asked for.
 
-        `places` are pairs of folder and content; those that are not, or no longer, in the selection
-        are left out. Reads: one, and an S3 get for each text over INLINE_BYTES.
+        `places` are pairs of folder and content; None for one that is not, or no longer, in the
+        selection. Reads, for each READERS of them: one, and an S3 get for each text over
+        INLINE_BYTES.
         """
-        keys = [
-            items.text_key(folder, content_id)
-            for folder, content_id in places
-            if not selection.folders or folder in selection.folders
-        ]
-        found = [
-            item
-            for item in (self._read(selection.tenant, keys) if keys else {}).values()
-            if not selection.tags or selection.tags.intersection(item.get("tags", {}).get("SS", ()))
-        ]
-        if all("text" in item for item in found):
-            texts = list(map(self._read_text, found))
-        else:
-            with ThreadPoolExecutor(max_workers=READERS) as executor:
-                texts = list(executor.map(self._read_text, found))
-        return {
-            origin.content: (origin, cut_passages(text))
-            for item, text in zip(found, texts, strict=True)
-            if text is not None
-            for origin in [items.parse_origin(item)]
-        }
+        for some in batched(places, READERS, strict=False):
+            keys = [items.text_key(*place) for place in some]
+            wanted = [
+                key
+                for key, (folder, _) in zip(keys, some, strict=True)
+                if not selection.folders or folder in selection.folders
+            ]
+            found = {
+                key: item
+                for key, item in (self._read(selection.tenant, wanted) if wanted else {}).items()
+                if not selection.tags
+                or selection.tags.intersection(item.get("tags", {}).get("SS", ()))
+            }
+            if all("text" in item for item in found.values()):
+                read = list(map(self._read_text, found.values()))
+            else:
+                with ThreadPoolExecutor(max_workers=READERS) as executor:
+                    read = list(executor.map(self._read_text, found.values()))
+            texts = dict(zip(found, read, strict=True))
+            for key in keys:
+                text = texts.pop(key, None)
+                yield None if text is None else (items.parse_origin(found[key]), cut_passages(text))
 
     def read_candidates(self, selection: "Selection") -> "Iterator[Candidate]":
         """Yield the passages of a selection, those of a content together and in order.
@@ -420,12 +420,10 @@ class ContentStore:
 
     def _read_texts(self, selection: "Selection") -> "Iterator[tuple[Item, ...]]":
         """Yield the items of a selection's texts, READERS at a time."""
-        prefixes = [items.text_key(label) for label in sorted(selection.folders) if is_id(label)]
-        if not selection.folders:
-            prefixes = [items.text_key()]
+        conditions, where = items.select(selection, items.text_key)
         scanned = 0
-        for prefix in prefixes:
-            for page in self._pages(selection.tenant, prefix, selection.tags):
+        for condition in conditions:
+            for page in self._table.pages(condition, where=where, consistent=True):
                 scanned += page.scanned
                 if scanned > MAX_SCANNED:
                     raise SelectionTooLargeError(
@@ -603,14 +601,10 @@ class ContentStore:
         read = self._table.get_all(keys)
         return {item["sk"]["S"]: item for item in read}
 
-    def _pages(self, tenant: str, prefix: str, tags: Collection[str] = ()) -> "Iterator[QueryPage]":
-        """Return the pages of items by prefix and tags, read consistently."""
+    def _pages(self, tenant: str, prefix: str) -> "Iterator[QueryPage]":
+        """Return the pages of items by prefix, read consistently."""
         condition = equals("pk", text(tenant)) & begins_with("sk", prefix)
-        where: Condition | None = None
-        for tag in sorted(tags):
-            tagged = contains("tags", text(tag))
-            where = tagged if where is None else where | tagged
-        return self._table.pages(condition, where=where, consistent=True)
+        return self._table.pages(condition, consistent=True)
 
 
 def _is_after(after: str, folder_id: str | None) -> bool:

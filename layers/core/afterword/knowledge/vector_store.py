@@ -15,16 +15,7 @@ from afterword.errors import GoneError, UnavailableError
 from afterword.knowledge import Embedded, items
 from afterword.knowledge.store import CONFLICT_WAITS, READERS, VECTORS, vectors_key
 from afterword.knowledge.vectors import DIGEST_BYTES
-from afterword.runtime.dynamodb import (
-    Condition,
-    Table,
-    TransactionCanceledError,
-    begins_with,
-    contains,
-    equals,
-    text,
-    tries,
-)
+from afterword.runtime.dynamodb import Table, TransactionCanceledError, tries
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -48,6 +39,11 @@ class Vectors:
 
     def __len__(self) -> int:
         return len(self.rows) // (DIGEST_BYTES + self.dimensions) if self.rows else 0
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the rows all have the dimensions; some versions have stored others."""
+        return len(self.rows) % (DIGEST_BYTES + self.dimensions) == 0
 
     def pack(self) -> bytes:
         """Return the vectors as bytes, a line of JSON before the rows."""
@@ -129,14 +125,8 @@ class VectorStore:
                         yield Place(item["folder"]["S"], item["id"]["S"]), vectors
 
     def _read_items(self, selection: "Selection") -> "Iterator[tuple[Item, ...]]":
-        where: Condition | None = None
-        for tag in sorted(selection.tags):
-            tagged = contains("tags", text(tag))
-            where = tagged if where is None else where | tagged
-        prefixes = [items.vectors_key(folder) for folder in sorted(selection.folders)]
-        prefixes = prefixes or [items.vectors_key()]
-        for prefix in prefixes:
-            condition = equals("pk", text(selection.tenant)) & begins_with("sk", prefix)
+        conditions, where = items.select(selection, items.vectors_key)
+        for condition in conditions:
             for page in self._table.pages(condition, where=where, consistent=True):
                 yield from batched(page.items, READERS, strict=False)
 

@@ -72,6 +72,8 @@ class Matrix:
 
     def add(self, rows: bytes, dimensions: int) -> None:
         """Add rows; those with another number of dimensions than the first are left out."""
+        if not rows or len(rows) % (DIGEST_BYTES + dimensions):
+            return
         self._dimensions = self._dimensions or dimensions
         if dimensions != self._dimensions:
             return
