@@ -250,6 +250,10 @@ def embed(
         bool,
         typer.Option("--again", help="Also those with a piece that has no vector."),
     ] = False,
+    everything: Annotated[
+        bool,
+        typer.Option("--all", help="All, for a new vector index; the model makes no vector twice."),
+    ] = False,
 ) -> None:
     """Send contents to the embedder that have no vectors of the deployment's model."""
     services = stack.of(context)
@@ -268,8 +272,10 @@ def embed(
     with _stopping(lambda: f"Stopped: {sent} are sent. The same command sends them all again."):
         for content in _contents(services.contents, tenant, chosen):
             state = content.embedded
-            if state is None or state.model != model or (again and state.missing):
-                queue.send(tenant, content.id)
+            missing = state is None or state.model != model or (again and state.missing > 0)
+            if missing or everything:
+                body = {"tenant": tenant, "id": content.id, "again": everything}
+                queue.send_later(tenant, body, 0)
                 sent += 1
     say(f"Sent {sent} to be embedded by {model}.")
 

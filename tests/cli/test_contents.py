@@ -881,6 +881,13 @@ def test_contents_without_vectors_are_sent_to_the_embedder(
         "amazon.titan-embed-text-v2:0/512",
         "older",
     }
+    clients().sqs.purge_queue(QueueUrl=REFERENCES["EmbedQueue"])
+    assert afterword(*EMBED, "--all").stderr == f"Sent 3 {said}"
+    queue = REFERENCES["EmbedQueue"]
+    messages = clients().sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10)["Messages"]
+    bodies = [json.loads(message["Body"]) for message in messages]
+    assert {body["id"] for body in bodies} == {content.id for content in three}
+    assert [body["again"] for body in bodies] == [True] * 3
 
 
 @pytest.mark.usefixtures("embedding", "three")

@@ -9,13 +9,16 @@ from typing import Any
 
 import pytest
 
+from afterword.errors import UnavailableError
 from afterword.generations import FailedError, Reason
-from afterword.knowledge import Change, Content, Draft, Embedded, vector_store
+from afterword.knowledge import Change, Content, Draft, Embedded, embedder, vector_store
 from afterword.knowledge.ranking import RankingKind
+from afterword.knowledge.vector_store import Vectors
 from afterword.models import ModelRefusedError, ModelTimedOutError, ModelUnavailableError
 from afterword.models.embeddings import Purpose, Vector
 from afterword.runtime import deadline
 from afterword.runtime.clients import clients
+from afterword.runtime.dynamodb import Table
 from afterword.services import services
 from tests.conftest import ROOT, Call, Event, LambdaContext
 from tests.harness.api import invoke
@@ -99,6 +102,63 @@ def vector_items() -> list[str]:
     """Return the keys of the stored vectors' items."""
     keys = (item["sk"]["S"] for item in read_items("ContentsTable"))
     return [key for key in keys if key.startswith("vectors#")]
+
+
+class Index:
+    """A stand-in of the vector index, which keeps the vectors of each content."""
+
+    def __init__(self) -> None:
+        self.kept: dict[str, bytes] = {}
+        self.puts = 0
+        self.before_put: Callable[[], object] = lambda: None
+
+    def put(self, content: Content, vectors: Vectors) -> None:
+        """Replace the vectors of a content."""
+        before, self.before_put = self.before_put, lambda: None
+        before()
+        self.puts += 1
+        self.kept[content.id] = vectors.rows
+
+    def remove(self, _tenant: str, content_id: str) -> None:
+        """Delete the vectors of a content."""
+        self.kept.pop(content_id, None)
+
+
+@pytest.fixture
+def index(model: FakeEmbeddings, monkeypatch: pytest.MonkeyPatch) -> Index:  # noqa: ARG001 - asked for its effect
+    """Let the embedder put vectors into an index."""
+    index = Index()
+    monkeypatch.setattr(services().embedder, "_index", index)
+    return index
+
+
+def rows(content: Content) -> bytes:
+    """Return the stored rows of a content."""
+    found = services().vectors.find(services().contents.get(content.tenant, content.id))
+    assert found is not None
+    return found.rows
+
+
+def send(content: Content, *, again: bool = False) -> None:
+    """Send a content to the embedder."""
+    queue = services().embed_queue
+    assert queue is not None
+    body = {"tenant": content.tenant, "id": content.id, "again": again}
+    queue.send_later(content.tenant, body, 0)
+
+
+def do_first(
+    monkeypatch: pytest.MonkeyPatch, model: FakeEmbeddings, do: Callable[[], object]
+) -> None:
+    """Do something before the model's next answer."""
+    answer = model.embed
+
+    def embed(texts: Sequence[str], purpose: Purpose, timeout: float) -> list[Vector]:
+        monkeypatch.setattr(model, "embed", answer)
+        do()
+        return answer(texts, purpose, timeout)
+
+    monkeypatch.setattr(model, "embed", embed)
 
 
 @pytest.fixture
@@ -206,17 +266,131 @@ def test_a_content_removed_meanwhile_gets_no_vector(
 ) -> None:
     """Vectors that are made while their content is removed are not stored."""
     content = add(LONG)
-    answer = model.embed
-
-    def remove_first(texts: Sequence[str], purpose: Purpose, timeout: float) -> list[Vector]:
-        monkeypatch.setattr(model, "embed", answer)
-        services().contents.remove("demo", content.id)
-        return answer(texts, purpose, timeout)
-
-    monkeypatch.setattr(model, "embed", remove_first)
+    do_first(monkeypatch, model, lambda: services().contents.remove("demo", content.id))
     assert embed() == {"batchItemFailures": []}
     assert vector_items() == []
     assert read_object_keys("ContentsBucket") == []
+
+
+def test_a_content_changed_meanwhile_keeps_the_newer_vectors(
+    model: FakeEmbeddings, index: Index, embed: Embed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An embedder that another one has passed puts no older vectors into the index."""
+    content = add(BACK)
+
+    def change() -> None:
+        services().contents.update("demo", content.id, Change(text=HOURS))
+        embed()
+
+    do_first(monkeypatch, model, change)
+    embed()
+    assert index.kept == {content.id: rows(content)}
+    while count_messages(EMBED_QUEUE_NAME):
+        embed()
+    assert index.kept == {content.id: rows(content)}
+    assert ask("Open at the weekend?") == [HOURS]
+
+
+def test_a_content_changed_between_both_stores_is_embedded_again(
+    index: Index, embed: Embed
+) -> None:
+    """The vectors of an older revision leave the index, also those of a removed content."""
+    content = add(BACK)
+
+    def change() -> None:
+        services().contents.update("demo", content.id, Change(text=HOURS))
+        embed()
+
+    index.before_put = change
+    embed()
+    assert index.kept != {content.id: rows(content)}
+    embed()
+    assert index.kept == {content.id: rows(content)}
+    index.before_put = lambda: services().contents.remove("demo", content.id)
+    send(content, again=True)
+    embed()
+    while count_messages(EMBED_QUEUE_NAME):
+        embed()
+    assert index.kept == {}
+
+
+@pytest.mark.usefixtures("small")
+def test_large_vectors_of_an_older_revision_do_not_stay(
+    model: FakeEmbeddings, embed: Embed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An embedder that was passed may overwrite newer vectors in the bucket, for a moment."""
+    content = add(LONG)
+
+    def change() -> None:
+        services().contents.update("demo", content.id, Change(text=LONG.replace("Money", "Tea")))
+        embed()
+
+    do_first(monkeypatch, model, change)
+    embed()
+    while count_messages(EMBED_QUEUE_NAME):
+        embed()
+    assert embedded(content) == Embedded("fake", vectors=120, missing=0)
+    assert len(ask("kettle")) == 5
+    assert ask("refund") == []
+
+
+def test_a_content_that_is_up_to_date_is_not_written(
+    index: Index, embed: Embed, calls: list[Call]
+) -> None:
+    """Another message of an embedded content writes nothing, unless it asks for that."""
+    content = add(BACK)
+    embed()
+    calls.clear()
+    send(content)
+    embed()
+    written = [call for call in calls if call.operation.startswith(("dynamodb", "s3"))]
+    assert {call.operation.split(".")[1] for call in written} <= {"BatchGetItem", "GetItem"}
+    assert index.puts == 1
+    index.kept.clear()
+    send(content, again=True)
+    embed()
+    assert index.kept == {content.id: rows(content)}
+
+
+def test_a_new_index_is_filled_without_the_model(
+    model: FakeEmbeddings, index: Index, embed: Embed
+) -> None:
+    """A content that is stored again keeps the vectors that it has."""
+    content = add(LONG)
+    embed()
+    model.calls.clear()
+    index.kept.clear()
+    send(content, again=True)
+    embed()
+    assert index.kept == {content.id: rows(content)}
+    assert model.calls == []
+
+
+@pytest.mark.usefixtures("model")
+def test_vectors_are_stored_beside_writes_of_their_labels(
+    embed: Embed, calls: list[Call], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Labels, which the change of any content writes, are no part of the vectors' transaction.
+
+    A try that ended before it had counted a label is repeated.
+    """
+    content = add(BACK, tags=("one", "two"))
+    assert ask("money") == []
+    monkeypatch.setattr(embedder, "_backoff", lambda *_: 0)
+    calls.clear()
+
+    def fail(*_: object, **__: object) -> None:
+        raise UnavailableError("Storage is busy.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Table, "update", fail)
+        assert len(embed()["batchItemFailures"]) == 1
+    (writes,) = (call.params["TransactItems"] for call in calls if "Transact" in call.operation)
+    assert len(writes) == 3
+    assert embedded(content) == Embedded("fake", vectors=1, missing=0)
+    assert ask("money") == []
+    assert embed() == {"batchItemFailures": []}
+    assert ask("money") == [BACK]
 
 
 @pytest.mark.usefixtures("model")
@@ -295,6 +469,67 @@ def test_a_throttled_model_is_asked_later(
     assert wait == 40
     assert embedded(content) is None
     assert vector_items() == []
+
+
+def test_a_throttled_model_keeps_the_vectors_that_it_has_made(
+    model: FakeEmbeddings, embed: Embed, calls: list[Call]
+) -> None:
+    """A try that has made vectors is none that failed: a new message goes on, after a wait."""
+    content = add(LONG)
+    model.error, model.fails_after = ModelUnavailableError("Busy.", 40.0, throttled=True), 3
+    assert embed() == {"batchItemFailures": []}
+    assert embedded(content) == Embedded("fake", vectors=12, missing=108)
+    (sent,) = (call.params for call in calls if call.params.get("DelaySeconds"))
+    assert sent["DelaySeconds"] == 40
+    assert json.loads(sent["MessageBody"]) == {"tenant": "demo", "id": content.id, "again": True}
+    model.error = None
+    model.calls.clear()
+    send(content)
+    embed()
+    assert embedded(content) == Embedded("fake", vectors=120, missing=0)
+    assert len(model.embedded) == 108
+
+
+def test_any_error_of_a_content_leaves_the_others_of_its_batch(
+    model: FakeEmbeddings,
+    embed: Embed,
+    monkeypatch: pytest.MonkeyPatch,
+    log_lines: Callable[[], list[dict[str, Any]]],
+) -> None:
+    """A content that ends in an error of the code is tried later; the others are embedded now."""
+    bad, good = add(f"{BACK} secret"), add(HOURS)
+    answer = model.embed
+
+    def fail(texts: Sequence[str], purpose: Purpose, timeout: float) -> list[Vector]:
+        if "secret" in texts[0]:
+            raise OverflowError
+        return answer(texts, purpose, timeout)
+
+    monkeypatch.setattr(model, "embed", fail)
+    assert len(embed()["batchItemFailures"]) == 1
+    assert (embedded(bad), embedded(good)) == (None, Embedded("fake", vectors=1, missing=0))
+    assert any(line["message"] == "failed at a content" for line in log_lines())
+
+
+def test_vectors_of_several_lengths_are_not_stored_together(
+    model: FakeEmbeddings, embed: Embed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A model whose vectors have changed their length meanwhile is an error, and replaces all."""
+    content = add(LONG)
+    answer, lengths = model.embed, [8, 8, 12]
+
+    def lengthen(texts: Sequence[str], purpose: Purpose, timeout: float) -> list[Vector]:
+        length = lengths.pop(0) if lengths else 12
+        return [[*vector, 0, 0, 0, 0][:length] for vector in answer(texts, purpose, timeout)]
+
+    monkeypatch.setattr(model, "embed", lengthen)
+    assert len(embed()["batchItemFailures"]) == 1
+    assert embedded(content) == Embedded("fake", vectors=8, missing=112)
+    send(content)
+    assert embed() == {"batchItemFailures": []}
+    assert embedded(content) == Embedded("fake", vectors=120, missing=0)
+    assert len(rows(content)) == 120 * (8 + 12)
+    assert len(ask("money")) == 5
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -60,6 +61,13 @@ def test_a_batch_is_consumed_and_its_failures_reported() -> None:
     ((messages, seconds),) = seen
     assert messages == [message(0), message(1), message(2)]
     assert 12.0 < seconds <= 12.5
+
+
+@pytest.mark.parametrize(("again", "expected"), [(True, True), (False, False), ("yes", False)])
+def test_a_message_may_ask_for_work_again(again: object, expected: bool) -> None:  # noqa: FBT001 - a case
+    """A message asks for work that is done already, or not."""
+    (record,) = make_event(json.dumps({"tenant": "demo", "id": "id-0", "again": again}))["Records"]
+    assert queue.read_message(record) == replace(message(0), again=expected)
 
 
 @pytest.mark.parametrize(

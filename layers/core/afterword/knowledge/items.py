@@ -296,10 +296,14 @@ def build_vectors(content: Content, embedded: Embedded, rows: bytes | None) -> l
         ),
         Put(item),
         Update(item_key(tenant, content_key(folder, content.id)), sets={"embedded": state}),
-        *(
-            Update(item_key(tenant, sort_key), adds={"embedded": 1})
-            for sort_key in _labels(content)
-        ),
+    ]
+
+
+def count_vectors(content: Content) -> list[Update]:
+    """Return the updates of the labels' versions after a change of a content's vectors."""
+    return [
+        Update(item_key(content.tenant, label), adds={"embedded": 1}, condition=exists("pk"))
+        for label in _labels(content)
     ]
 
 

@@ -31,6 +31,7 @@ class Message:
 
     `message_id` is SQS's id of the message, and `receipt_handle` the handle of this one receipt.
     `attributes` are SQS's own: the times of sending and first receipt, and the receive count.
+    `again` asks for work that is done already.
     """
 
     tenant: str
@@ -38,6 +39,7 @@ class Message:
     message_id: str
     receipt_handle: str
     attributes: Mapping[str, str] = field(default_factory=dict)
+    again: bool = False
 
 
 class Queue:
@@ -105,7 +107,7 @@ def ids_to_redeliver(outcomes: Iterable[tuple[str, MessageOutcome]]) -> list[str
 def read_message(record: Mapping[str, Any]) -> Message | None:
     """Return the message of an SQS record; None for a foreign one, which is logged and dropped."""
     try:
-        match json.loads(record["body"]):
+        match body := json.loads(record["body"]):
             case {"tenant": str(tenant), "id": str(generation_id)}:
                 return Message(
                     tenant,
@@ -113,6 +115,7 @@ def read_message(record: Mapping[str, Any]) -> Message | None:
                     record["messageId"],
                     record["receiptHandle"],
                     record.get("attributes", {}),
+                    again=body.get("again") is True,
                 )
     except ValueError:
         pass
