@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -15,7 +16,13 @@ from botocore.stub import Stubber
 
 from afterword.generations import Reason
 from afterword.knowledge.vectors import encode_row
-from afterword.models import ModelError, ModelRefusedError, ModelUnavailableError
+from afterword.models import (
+    ModelError,
+    ModelRefusedError,
+    ModelTimedOutError,
+    ModelUnavailableError,
+    bedrock_embeddings,
+)
 from afterword.models.bedrock_embeddings import CohereEmbeddings, TitanEmbeddings
 from afterword.models.embeddings import EmbeddedTexts, Purpose, Vector, embed_texts
 from afterword.models.openai_embeddings import OpenAIEmbeddings
@@ -288,6 +295,33 @@ def test_a_throttled_call_of_titan_keeps_the_vectors_of_the_others(
     assert not embedded.finished
     assert len([vector for vector in embedded.vectors if vector]) == len(begun) - 1
     assert len(begun) < model.batch
+
+
+def test_the_calls_of_titan_end_together(
+    client: "BedrockRuntimeClient", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All texts of a batch share the timeout, also those that wait for others."""
+    timeouts: list[float] = []
+    now = [0.0]
+    clock = SimpleNamespace(monotonic=lambda: now[0])
+    monkeypatch.setattr(bedrock_embeddings, "time", clock)
+
+    def answer(**_: object) -> object:
+        now[0] += 10
+        body = json.dumps({"embedding": VECTOR}).encode()
+        return type("Answer", (), {"status_code": 200})(), {"body": io.BytesIO(body)}
+
+    def connect(timeout: int) -> "BedrockRuntimeClient":
+        timeouts.append(timeout)
+        return client
+
+    client.meta.events.register("before-call.bedrock-runtime.InvokeModel", answer)  # type: ignore[arg-type] # it may answer
+    model = TitanEmbeddings(TITAN, connect, 0.3)
+    monkeypatch.setattr(bedrock_embeddings, "_PARALLEL", 1)
+    embedded = embed_texts(model, ["text"] * 5, Purpose.PASSAGE, lambda: 30.0)
+    assert timeouts == [30, 20, 10]
+    assert [vector is None for vector in embedded.vectors] == [False] * 3 + [True] * 2
+    assert isinstance(embedded.failure, ModelTimedOutError)
 
 
 @pytest.mark.parametrize(

@@ -5,13 +5,14 @@ https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters-embed.html
 """
 
 import json
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
 from afterword.generations import Reason
-from afterword.models import ModelError, ModelRefusedError
+from afterword.models import ModelError, ModelRefusedError, ModelTimedOutError
 from afterword.models.bedrock_calls import BedrockClients, reported_errors
 from afterword.models.bedrock_errors import EMBEDDING_MODEL, build_failure, read_detail
 from afterword.models.embeddings import Purpose, is_of_the_text, is_usable
@@ -82,17 +83,18 @@ class TitanEmbeddings(_BedrockEmbeddings):
     ) -> "list[Vector | ModelError]":
         """Return a vector for each text, or its error; see EmbeddingModel.embed.
 
-        After an error that no text is the cause of, no further call begins.
+        After an error that no text is the cause of, no further call begins, nor after the timeout.
         """
         if len(texts) == 1:
             return [self._embed_one(timeout, texts[0])]
+        end = time.monotonic() + timeout
         failures: list[ModelError] = []
 
         def try_one(text: str) -> "Vector | ModelError":
             if failures:
                 return failures[0]
             try:
-                return self._embed_one(timeout, text)
+                return self._embed_one(end - time.monotonic(), text)
             except ModelError as error:
                 if not is_of_the_text(error):
                     failures.append(error)
@@ -102,6 +104,8 @@ class TitanEmbeddings(_BedrockEmbeddings):
             return list(executor.map(try_one, texts))
 
     def _embed_one(self, timeout: float, text: str) -> "Vector":
+        if timeout <= 0:
+            raise ModelTimedOutError("There was no time left to ask the model.")
         request = {
             "inputText": text,
             "dimensions": TITAN_DIMENSIONS,
