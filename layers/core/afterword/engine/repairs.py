@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from afterword.models import ChatTurn, Prompt
+from afterword.models import SEE_FILES, ChatTurn, Prompt
 from afterword.runtime import telemetry
 
 if TYPE_CHECKING:
@@ -73,12 +73,14 @@ class Repairs:
 def build_repair(prompt: Prompt, answer: str, complaint: str) -> Prompt:
     """Return the prompt with the answer as an earlier turn, and the complaint as the question.
 
-    A blank answer is no turn: the complaint goes behind the question.
+    A blank answer is no turn: the complaint goes behind the question. Nor is a blank question, of
+    files alone.
     """
     again = _ASK_AGAIN.format(complaint=complaint)
     if not answer.strip():
         return replace(prompt, user=f"{prompt.user}\n\n{again}")
-    turn = ChatTurn(question=prompt.user, answer=answer)
+    asked = prompt.user if prompt.user.strip() else SEE_FILES
+    turn = ChatTurn(question=asked, answer=answer)
     return replace(prompt, turns=(*prompt.turns, turn), user=again)
 
 

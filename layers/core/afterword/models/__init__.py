@@ -11,6 +11,8 @@ STOP = "stop"
 """Stop reason: the model ended its answer."""
 LENGTH = "length"
 """Stop reason: the model reached the prompt's `max_tokens`, or its own limit."""
+SEE_FILES = "The files are attached."
+"""The words of a question that consists of files alone, where a blank one is refused."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +86,7 @@ class ModelUnavailableError(ModelError):
     """A model throttled, overloaded, starting or out of reach: a retry may succeed.
 
     `retry_after` are the seconds that the model requested; None without them. `code` is the
-    provider's word for the cause, or its HTTP status.
+    provider's word for the cause, or its HTTP status. `spent` is as for ModelRefusedError.
     """
 
     def __init__(
@@ -94,9 +96,11 @@ class ModelUnavailableError(ModelError):
         *,
         code: str | None = None,
         throttled: bool = False,
+        spent: Completion | None = None,
     ) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+        self.spent = spent
         reason = SetbackReason.THROTTLED if throttled else SetbackReason.UNAVAILABLE
         self.setback: Setback | None = Setback(reason, code)
 

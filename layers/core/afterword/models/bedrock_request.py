@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from afterword.models import SEE_FILES
 from afterword.models.adaptations import Adaptation
 
 if TYPE_CHECKING:
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from afterword.models import Prompt
 
 _TOOL = "reply"
-_SEE_FILES = "The files are attached."
 DOCUMENTS: "Mapping[str, DocumentFormatType]" = {
     "application/pdf": "pdf",
     "application/vnd.openxmlformats-officedocument.wordprocessingml.document": "docx",
@@ -89,7 +89,7 @@ def _messages(prompt: "Prompt", instructions: str) -> "Iterator[MessageTypeDef]"
         yield {"role": "user", "content": [*before, {"text": turn.question}]}
         yield {"role": "assistant", "content": [{"text": turn.answer}]}
         before = []
-    user = prompt.user if prompt.user.strip() else _SEE_FILES  # Bedrock refuses a blank text
+    user = prompt.user if prompt.user.strip() else SEE_FILES  # Bedrock refuses a blank text
     yield {"role": "user", "content": [*before, {"text": user}, *_attached(prompt)]}
 
 
