@@ -9,6 +9,7 @@ LOST = "gone"
 _TIMED_OUT = frozenset({Reason.DEADLINE, Reason.TIMED_OUT})
 _CALLERS = frozenset(
     {
+        Reason.BLANK_PROMPT,
         Reason.REFUSED_CONTENT,
         Reason.TOO_LONG,
         Reason.UNREADABLE_FILE,
