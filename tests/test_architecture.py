@@ -205,7 +205,7 @@ PUBLIC: dict[str, tuple[str, ...]] = {
         "requests",
         "shards",
     ),
-    "models": ("", "embeddings", "provider"),
+    "models": ("", "embeddings", "provider", "text"),
     "generations": (
         "",
         "claims",

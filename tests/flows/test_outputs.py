@@ -236,6 +236,29 @@ def test_numbers_beyond_json_are_refused() -> None:
     assert refused.complaint == "The answer has a number that is too large."
 
 
+@pytest.mark.parametrize("rule", [{"multipleOf": 0.5}, {"enum": [1, 2]}, {"maximum": 5}])
+@pytest.mark.parametrize("number", ["1e999", "-1e999"])
+def test_a_number_beyond_json_is_not_the_schema_s_fault(
+    number: str, rule: Mapping[str, object]
+) -> None:
+    """The model is asked again for such a number, whatever the schema says of numbers."""
+    schema = {"type": "object", "properties": {"much": {"type": "number", **rule}}}
+    refused = refuse(f'{{"much": {number}}}', step_of(schema))
+    assert refused.complaint == "The answer has a number that is too large."
+
+
+def test_nesting_that_a_text_hides_is_not_the_schema_s_fault() -> None:
+    """A value that is nested too deep once its texts are unfolded is asked for again."""
+    hidden = json.dumps("[" * 60 + "]" * 60)
+    text = '{"a": ' * 60 + hidden + "}" * 60
+    schema: dict[str, object] = {
+        "$defs": {"a": {"type": ["object", "array"], "properties": {"a": {"$ref": "#/$defs/a"}}}},
+        "type": "object",
+        "properties": {"a": {"$ref": "#/$defs/a"}},
+    }
+    assert refuse(text, step_of(schema)).complaint == "The answer is nested too deep."
+
+
 def test_a_complaint_has_a_bound_and_no_value_of_the_answer() -> None:
     """A complaint names a place and a rule in few characters, however large both are."""
     schema = {

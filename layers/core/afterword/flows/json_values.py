@@ -5,12 +5,14 @@ Each function takes linear time: docs/decisions/0071-structured-answers.md.
 """
 
 import json
+import math
 import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import cast
 
 from afterword.flows import schemas
 from afterword.generations import FailedError, Reason
+from afterword.models.text import replace_surrogates
 
 MAX_VALUES = 100
 """JSON values in the prose of one answer; an answer with more has no single one."""
@@ -19,7 +21,6 @@ _START = re.compile(r'\{\s*["}]|\[\s*(?:["\[{\]]|-?[0-9]|(?:true|false|null)\b)'
 """The start of an object or an array, which other brackets in prose seldom look like."""
 _MARK = re.compile(r'[\[\]{}]|"(?:[^"\\]|\\.)*+"?', re.DOTALL)
 _COMMA = re.compile(r'"(?:[^"\\]|\\.)*+"?|[\[{,]\s*,|,(?=\s*[\]}])', re.DOTALL)
-_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 class UnusableError(FailedError):
@@ -31,6 +32,10 @@ class UnusableError(FailedError):
     def __init__(self, reason: Reason, message: str, complaint: str) -> None:
         super().__init__(reason, message)
         self.complaint = complaint
+
+
+class _TooLargeError(ValueError):
+    """A number that no float can have."""
 
 
 class NoValueError(ValueError):
@@ -88,7 +93,7 @@ def make_storable(value: object) -> object:
     if not schemas.is_shallow(value):
         raise NoValueError("The answer is nested too deep.")
     text = json.dumps(value, ensure_ascii=False)
-    replaced = _SURROGATE.sub("\ufffd", text)
+    replaced = replace_surrogates(text)
     return value if replaced == text else json.loads(replaced)
 
 
@@ -193,9 +198,19 @@ def _unquote(text: str, types: tuple[type, ...]) -> object:
 
 
 def _loads(text: str) -> object:
-    """Return a JSON value; raise ValueError or RecursionError. Strings may have raw line ends."""
-    value: object = json.loads(text, strict=False, parse_constant=_refuse)
+    """Return a JSON value; raise ValueError or RecursionError. Strings may have raw line ends.
+
+    A number that is infinite as a float raises _TooLargeError, a ValueError.
+    """
+    value: object = json.loads(text, strict=False, parse_constant=_refuse, parse_float=_read_float)
     return value
+
+
+def _read_float(text: str) -> float:
+    number = float(text)
+    if math.isinf(number):
+        raise _TooLargeError(text)
+    return number
 
 
 def _refuse(name: str) -> None:
@@ -203,6 +218,8 @@ def _refuse(name: str) -> None:
 
 
 def _describe(error: ValueError | RecursionError) -> str:
+    if isinstance(error, _TooLargeError):
+        return "The answer has a number that is too large."
     if isinstance(error, json.JSONDecodeError):
         return f"The answer is not JSON: {error.msg} at line {error.lineno}, column {error.colno}."
     return "The answer is not JSON."

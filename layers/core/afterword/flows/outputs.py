@@ -54,7 +54,8 @@ def finish_answer(answer: "Completion", step: "Step", template: "Template | None
         if step.classes:
             return _choose(answer, step)
         if step.output is not Output.STRING:
-            return replace(answer, text=_write(_value(answer, step), step), output=step.output)
+            text = json.dumps(_value(answer, step), ensure_ascii=False)
+            return replace(answer, text=text, output=step.output)
     except UnusableError as error:
         if answer.stop_reason != LENGTH:
             raise
@@ -91,13 +92,6 @@ def _value(answer: "Completion", step: "Step") -> object:
 
     value = _read(answer, step, None, adopt)
     return _fit(value, schema, f"output_schema of the flow's step {step.name}", step)
-
-
-def _write(value: object, step: "Step") -> str:
-    try:
-        return json.dumps(value, ensure_ascii=False, allow_nan=False)
-    except ValueError as error:
-        raise _invalid(step, "The answer has a number that is too large.") from error
 
 
 def _read(
@@ -147,6 +141,8 @@ def _fit(value: object, document: "Mapping[str, object]", field: str, step: "Ste
             " combinations, references, and repetitions in patterns, or bound the output by"
             " maxLength and maxItems.",
         ) from error
+    except NoValueError as error:  # of the value, once it is unfolded
+        raise _invalid(step, str(error)) from error
     except ValueError as error:
         raise FailedError(
             Reason.INVALID_OUTPUT,
