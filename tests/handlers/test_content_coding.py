@@ -8,6 +8,7 @@ import pytest
 
 from afterword.errors import TooLargeError, UnsupportedCodingError
 from afterword.handlers.content_coding import MAX_MEMBERS, unpack
+from afterword.handlers.http import MAX_BODY_BYTES
 
 TEXT = b'{"text": "A text."}'
 PACKED = gzip.compress(TEXT)
@@ -85,6 +86,18 @@ def test_a_body_that_is_no_gzip_is_refused(body: bytes) -> None:
     """A damaged body, and one that gives nothing for its time, are refused."""
     with pytest.raises(UnsupportedCodingError, match="one whole gzip stream"):
         unpack("gzip", body, 1_000)
+
+
+def test_the_largest_body_in_blocked_gzip_is_taken() -> None:
+    """Blocked gzip has a member for each 64 KB, and one without content at its end."""
+    block = 65_280
+    text = bytes(MAX_BODY_BYTES)
+    parts = (text[at : at + block] for at in range(0, len(text), block))
+    body = b"".join(map(gzip.compress, parts)) + gzip.compress(b"")
+    assert unpack("gzip", body, MAX_BODY_BYTES) == text
+    members = gzip.compress(b"x") * 101
+    with pytest.raises(UnsupportedCodingError, match="one whole gzip stream"):
+        unpack("gzip", members, MAX_BODY_BYTES)
 
 
 def test_what_is_unpacked_is_bounded() -> None:

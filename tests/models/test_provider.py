@@ -1,5 +1,7 @@
 """The deployment's model: which one it is, and how its API key is read."""
 
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import SimpleNamespace
@@ -44,6 +46,19 @@ def test_the_setting_names_the_provider(
     """Each provider has its model."""
     monkeypatch.setenv("AFTERWORD_MODEL_PROVIDER", name)
     assert type(services().model) is kind
+
+
+@pytest.mark.parametrize(("name", "other"), [("bedrock", "openai"), ("openai", "bedrock")])
+def test_a_provider_imports_no_other(name: str, other: str) -> None:
+    """A process that asks one provider does not pay for the modules of the other."""
+    code = (
+        "import sys; from types import SimpleNamespace as Any;"
+        "from afterword.models.provider import build_model;"
+        f"build_model(Any(model_provider={name!r}, model_url='http://m',"
+        " model_api_key_secret_arn=None), Any(bedrock_runtime=None));"
+        f"sys.exit('afterword.models.{other}' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0  # noqa: S603 - our own code
 
 
 @pytest.mark.usefixtures("aws")

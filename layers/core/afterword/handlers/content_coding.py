@@ -8,8 +8,8 @@ from afterword.errors import TooLargeError, UnsupportedCodingError
 
 ACCEPTED = "gzip, identity"
 """The codings that are taken, as `Accept-Encoding` names them (RFC 9110, section 12.5.3)."""
-MAX_MEMBERS = 1_000
-"""Members of a gzip stream; blocked gzip has one for each 64 KB."""
+MAX_MEMBERS = 100
+"""Members of a gzip stream; blocked gzip has one for each 64 KB of at most 6 MB."""
 
 _GZIP = {"gzip", "x-gzip"}
 _NAMED = {"br", "compress", "dcb", "dcz", "deflate", "x-compress", "zstd"}

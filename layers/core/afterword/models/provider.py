@@ -7,8 +7,6 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from afterword.generations import Reason
 from afterword.models import ModelRefusedError, ModelUnavailableError
-from afterword.models.bedrock import BedrockModel
-from afterword.models.openai import OpenAIModel
 from afterword.runtime.clients import POOL_SIZE
 
 if TYPE_CHECKING:
@@ -76,8 +74,12 @@ def build_model(settings: "Settings", clients: "Clients") -> "Model":
     """Return the deployment's model; raise UnknownProviderError for an unknown provider."""
     match settings.model_provider:
         case "bedrock":
+            from afterword.models.bedrock import BedrockModel
+
             return BedrockModel(clients.bedrock_runtime)
         case "openai":
+            from afterword.models.openai import OpenAIModel
+
             secret_arn = settings.model_api_key_secret_arn
             api_key = SecretApiKey(lambda: clients.secrets_manager, secret_arn)
             return OpenAIModel(settings.model_url, api_key, POOL_SIZE)
