@@ -21,13 +21,19 @@ _REFUSES_WORDS = Words(
     r"support(?:s|ed)?…\bonly\b",
     r"only…\b(?:supported|allowed|default)\b",
     r"may only be\b",  # Anthropic
-    r"must be (?:set to )?(?:1(?:\.0)?|the default|omitted|null)\b(?! or)",
+    r"must be (?:set to )?(?:1(?:\.0)?+|the default|omitted|null)\b(?! or)",
     r"can(?:not|'t) be (?:used|set|specified|changed)\b",
     r"(?:unknown|unrecogni[sz]ed|unexpected|extra|additional)\b",
     r"(?:not|isn't|aren't) (?:permitted|allowed|available|accepted|enabled|implemented)\b",
     r"(?:not|isn't|aren't) (?:compatible|one of)\b",
     r"(?:unavailable|deprecated|disabled)\b",
 )
+_RANGE_WORDS = Words(
+    r"(?:between|(?:in|with)in the range|in range|range of)\b",
+    r"(?:at (?:most|least)|no (?:more|less) than|(?:less|greater|more|larger|smaller) than)\b",
+    r"or (?:less|more|greater|lower|higher|below|above|equal)\b",
+)
+"""Words of bounds: an error with them is about a value, and not about its parameter."""
 _SYSTEM_WORDS = Words(
     r"system (?:role|message|prompt|instruction)s?\b…"
     r"\b(?:not|isn't|aren't) (?:be )?(?:support|allow|enabled|accept|permit)",  # Gemma's template
@@ -75,6 +81,11 @@ def refuses_any(detail: "ErrorDetail") -> bool:
     return _ANY_WORDS.are_in(detail.words)
 
 
+def states_range(detail: "ErrorDetail") -> bool:
+    """Whether an error states the bounds of a value."""
+    return _RANGE_WORDS.are_in(detail.words)
+
+
 def is_about_schema(detail: "ErrorDetail") -> bool:
     """Whether an error is about this schema, or this answer, and not about schemas as such."""
     return bool(detail.known_codes & _SCHEMA_CODES) or _THIS_SCHEMA.are_in(detail.words)
@@ -82,7 +93,6 @@ def is_about_schema(detail: "ErrorDetail") -> bool:
 
 def _is_refused(detail: "ErrorDetail", name: str) -> bool:
     by_code = bool(detail.known_codes & REFUSES_CODES)
-    by_words = _REFUSES_WORDS.are_in(detail.words)
     if name == SYSTEM:
         of_role = detail.param is not None and bool(_ROLE.fullmatch(detail.param))
         return of_role or _SYSTEM_WORDS.are_in(detail.words)
@@ -95,10 +105,14 @@ def _is_refused(detail: "ErrorDetail", name: str) -> bool:
     if name == MAX_TOKENS and _RENAMED_WORDS.are_in(detail.words):
         return True
     if _names(detail.param, name):
-        return by_code or by_words
+        return by_code or any(map(_refuses, _SENTENCE.split(detail.words)))
     word = re.compile(rf"\b{re.escape(name)}\b", re.IGNORECASE)
     sentences = [each for each in _SENTENCE.split(detail.words) if word.search(each)]
-    return bool(sentences) and (by_code or any(map(_REFUSES_WORDS.are_in, sentences)))
+    return bool(sentences) and (by_code or any(map(_refuses, sentences)))
+
+
+def _refuses(sentence: str) -> bool:
+    return _REFUSES_WORDS.are_in(sentence) and not _RANGE_WORDS.are_in(sentence)
 
 
 def _names(param: str | None, name: str) -> bool:

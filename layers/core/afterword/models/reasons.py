@@ -84,6 +84,7 @@ _QUOTA_CODES = frozenset(
 _ACCESS_CODES = frozenset(
     {
         "accessdeniedexception",
+        "api_key_invalid",  # Gemini
         "authentication_error",
         "deploymentnotenabled",
         "invalid_api_key",
@@ -148,10 +149,16 @@ _TOO_LONG_WORDS = Words(
     r"(?:input|output)(?: or output)? tokens must be reduced\b",
     r"max_new_tokens`? must be <=",  # Together, Text Generation Inference
     r"must have less than \d+ tokens\b",
+    r"inputs? \(\d+ tokens\) is too (?:long|large)\b",  # llama.cpp, of embeddings
     r"range of input length should be\b",  # DashScope
     r"prompt exceeds max length\b",  # Zhipu
     r"max_tokens must be at least 1, got -?\d",  # vLLM, where the prompt leaves no room
 )
+_TOO_LONG_FOR_A_MINUTE = Words(
+    r"request (?:body )?too large for\b",
+    r"tokens must be reduced\b",
+)
+"""Words of a limit for each minute that one text alone exceeds: waiting does not help it."""
 _CONTENT_WORDS = Words(
     r"content (?:management policy|filter|policy|exists risk|moderation)",  # Azure, DeepSeek
     r"(?:usage|safety) (?:polic(?:y|ies)|guidelines|system)\b",  # OpenAI, xAI
@@ -163,6 +170,14 @@ _CONTENT_WORDS = Words(
     r"blocked by…\b(?:policy|filter)",
     r"violat(?:es?|ed|ing|ions?)…\b(?:polic(?:y|ies)|guidelines)\b",
 )
+_OF_ACCOUNT_WORDS = Words(
+    r"(?:account|organi[sz]ation|project|key|ip(?: address)?)\b(?: \S{0,40}[\d_-]\S{0,40})?"
+    r" (?:(?:is|was|has been)(?: \w{1,20}ly)?"
+    r" (?:flagged|disabled|deactivated|suspended|banned|blocked|revoked|restricted|violating)"
+    r"|(?:has )?violate[sd])\b",
+    r"(?:network|firewall)(?: \w{1,20})? (?:policy|rules?)\b",
+)
+"""Words of a refusal that is about the caller, which may have an id, and not about the content."""
 _QUOTA_WORDS = Words(
     r"exceeded (?:your|the) (?:current |monthly |account |free )?quota\b",  # OpenAI, Moonshot
     r"(?:monthly quota|quota\b…\b(?:billing|plan))\b",
@@ -180,6 +195,7 @@ _SOON_WORDS = Words(
     r"(?:retry|try again) (?:in|after)\b",
     r"retryDelay\b",
     r"\w*per[ _-]?(?:min|second|hour|day)",
+    r"[tr]p[md]\b",  # tokens or requests in a minute or a day
 )
 """Words of a limit that passes by itself. Gemini's rate limits speak of a quota, too."""
 _THROTTLED_WORDS = Words(r"rate[ -]?limit", r"too many requests\b", r"throttl")
@@ -218,7 +234,8 @@ def find_cause(detail: "ErrorDetail") -> Cause:
 
     A telling code decides before words, and both before the status: context length comes with 400,
     413, 429 and 500, moderation with 400 and 403. The words of a quota that passes by itself are
-    those of throttling. An error in a 200 that says nothing may pass, too.
+    those of throttling, and so are a minute's tokens, but for a text that exceeds them alone. An
+    error in a 200 that says nothing may pass, too.
     """
     return (
         _find(detail.known_codes, _BY_CODE)
@@ -235,14 +252,28 @@ def _find(codes: Collection[str], known: Iterable[tuple[frozenset[str], Cause]])
 
 def _cause_by_words(detail: "ErrorDetail") -> Cause | None:
     words = detail.words
-    if _TOO_LONG_WORDS.are_in(words):
+    if _is_too_long(detail):
         return Cause.TOO_LONG
-    if _CONTENT_WORDS.are_in(words):
+    if _CONTENT_WORDS.are_in(words) and not _is_about_caller(detail):
         return Cause.REFUSED_CONTENT
     passes = _SOON_WORDS.are_in(words) or "resource_exhausted" in detail.known_codes
     if _QUOTA_WORDS.are_in(words) and not passes:
         return Cause.QUOTA_EXCEEDED
     return None
+
+
+def _is_too_long(detail: "ErrorDetail") -> bool:
+    if detail.status == HTTPStatus.SERVICE_UNAVAILABLE:  # its limits are those of a busy server
+        return False
+    throttles = detail.status == HTTPStatus.TOO_MANY_REQUESTS or not detail.known_codes.isdisjoint(
+        _THROTTLED_CODES
+    )
+    passes = throttles and _SOON_WORDS.are_in(detail.words)
+    return (_TOO_LONG_FOR_A_MINUTE if passes else _TOO_LONG_WORDS).are_in(detail.words)
+
+
+def _is_about_caller(detail: "ErrorDetail") -> bool:
+    return detail.status == HTTPStatus.UNAUTHORIZED or _OF_ACCOUNT_WORDS.are_in(detail.words)
 
 
 def _cause_by_status(status: int) -> Cause | None:
