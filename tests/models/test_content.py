@@ -1,5 +1,7 @@
 """The text of a message's content, whichever form a server gives it."""
 
+import json
+
 import pytest
 
 from afterword.models.content import Content, UnreadableContentError, read_content
@@ -41,11 +43,23 @@ from afterword.models.text import replace_surrogates
         ([{"type": "image_url", "image_url": {"url": "x"}}], ""),
         ([None, 7, [], {}, {"text": None}, {"text": 7}, {"type": 7, "text": 7}], ""),
         ({"items": ["ä"]}, '{"items": ["ä"]}'),
+        ({"type": "order", "text": "A lamp"}, '{"type": "order", "text": "A lamp"}'),
+        ({"type": "reference", "number": 7}, '{"type": "reference", "number": 7}'),
+        ({"text": "A lamp", "number": 7}, '{"text": "A lamp", "number": 7}'),
+        ({"text": "Dear Jane"}, "Dear Jane"),
+        ({"type": "thinking", "thinking": "SECRET"}, ""),
     ],
 )
 def test_the_text_parts_are_joined(content: object, text: str) -> None:
     """Texts are joined in order; thinking, references and images are left out."""
     assert read_content(content) == Content(text)
+
+
+@pytest.mark.parametrize("content", [{"type": "text", "text": "A lamp"}, {"text": "A lamp"}])
+def test_an_object_is_the_structured_answer_that_was_asked_for(content: object) -> None:
+    """With a schema an object alone is its value, also one like a part; a list has parts."""
+    assert json.loads(read_content(content, structured=True).text) == content
+    assert read_content([content], structured=True) == Content("A lamp")
 
 
 def test_a_refusal_is_told_apart_from_the_text() -> None:

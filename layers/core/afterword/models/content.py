@@ -5,6 +5,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 _TEXT_TYPES = frozenset({"text", "output_text", "input_text"})
+_MEMBERS = {
+    "text": "text",
+    "output_text": "text",
+    "input_text": "text",
+    "image_url": "image_url",
+    "reference": "reference_ids",
+    "refusal": "refusal",
+    "reasoning": "text",
+    "thinking": "thinking",
+    "redacted_thinking": "data",
+}
+"""The member that a part of each type has, by which an object alone is known as one."""
 
 
 class UnreadableContentError(ValueError):
@@ -19,11 +31,12 @@ class Content:
     refusal: str = ""
 
 
-def read_content(content: object) -> Content:
+def read_content(content: object, *, structured: bool = False) -> Content:
     """Return the text of a message's content; raise UnreadableContentError for another thing.
 
     Parts of other types are left out: thinking (Mistral), reasoning (Bedrock), references,
-    images. An object that is no part is the structured answer itself.
+    images. An object that is no part is the structured answer itself. Where a `structured` answer
+    was asked for, every object alone is: `type` and `text` are names of its members, too.
     """
     match content:
         case None:
@@ -32,7 +45,7 @@ def read_content(content: object) -> Content:
             return Content(content)
         case list():
             parts = [_read_part(part) for part in content]
-        case dict() if _is_part(content):
+        case dict() if not structured and _is_part(content):
             parts = [_read_part(content)]
         case dict():
             return Content(_dump(content))
@@ -42,7 +55,12 @@ def read_content(content: object) -> Content:
 
 
 def _is_part(value: Mapping[str, object]) -> bool:
-    return isinstance(value.get("type"), str) or isinstance(value.get("text"), str)
+    """Whether an object alone is a part: by its type, or as a text and nothing else."""
+    match value:
+        case {"type": str(kind)}:
+            return kind in _MEMBERS and _MEMBERS[kind] in value
+        case _:
+            return value.keys() == {"text"} and isinstance(value["text"], str)
 
 
 def _read_part(part: object) -> Content:
