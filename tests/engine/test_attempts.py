@@ -25,6 +25,7 @@ from afterword.generations import (
     Status,
     Submission,
     SubmissionOptions,
+    items,
 )
 from afterword.generations.store import GenerationStore
 from afterword.models import (
@@ -600,6 +601,66 @@ def test_the_tokens_of_a_refused_answer_are_stored(work: Work, read_item: ReadIt
     item = read_item("demo", message.id)
     assert (item["tokens_in"], item["tokens_out"]) == ({"N": "120"}, {"N": "40"})
     assert json.loads(item["answers"]["S"]) == [["test-model", 120, 40]]
+
+
+def busy_after(paid: int) -> FakeModel:
+    """Return a model that gave so many answers up, which it counts, and then answers."""
+    said = iter([*[ModelUnavailableError("Gave up.", spent=completion(""))] * paid, None])
+
+    def answer(_: Prompt) -> Completion:
+        error = next(said)
+        if error is not None:
+            raise error
+        return completion("Hi")
+
+    return FakeModel(answer)
+
+
+def test_the_tokens_of_answers_that_were_tried_again_are_stored(
+    work: Work, read_item: ReadItem, set_clock: SetClock, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Answers that a server gave up count with the one after them, in the store and metrics."""
+    message, model = work.submit(), busy_after(2)
+    for _ in range(3):
+        assert work.run(model, message) == []
+        set_clock.advance(minutes=2)
+    item = read_item("demo", message.id)
+    assert item["status"] == {"S": "succeeded"}
+    assert (item["tokens_in"], item["tokens_out"]) == ({"N": "360"}, {"N": "120"})
+    assert json.loads(item["answers"]["S"]) == [["test-model", 360, 120]]
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [line["TokensIn"] for line in lines if "TokensIn" in line] == [[120]] * 3
+
+
+@pytest.mark.parametrize("asked", [3_600.0, 1.0])
+def test_the_tokens_of_a_failed_answer_are_those_of_a_failure(
+    work: Work, read_item: ReadItem, set_clock: SetClock, asked: float
+) -> None:
+    """A generation that ends without another answer has the tokens of the one that failed."""
+    message = work.submit()
+    busy = ModelUnavailableError("Gave up.", asked, spent=completion(""))
+    work.run(raising(busy), message)
+    set_clock.advance(hours=1)
+    work.run(raising(busy), message)
+    item = read_item("demo", message.id)
+    assert item["status"] == {"S": "failed"}
+    assert items.tokens_of(item) == (120, 40)
+
+
+def test_a_repair_that_a_server_gave_up_is_counted(work: Work, read_item: ReadItem) -> None:
+    """The answer before it and the one that failed are the tokens of the failure."""
+    message = work.submit(template="Dear [name]")
+    said = iter([completion("no JSON")])
+
+    def answer(_: Prompt) -> Completion:
+        first = next(said, None)
+        if first is None:
+            raise ModelUnavailableError("Gave up.", spent=completion(""))
+        return first
+
+    work.run(FakeModel(answer), message)
+    item = read_item("demo", message.id)
+    assert (item["tokens_in"], item["tokens_out"]) == ({"N": "240"}, {"N": "80"})
 
 
 @pytest.mark.parametrize("estimated", [True, False])

@@ -475,6 +475,19 @@ def test_a_generation_is_requeued(
     assert (again.attempt, again.failures) == (2, int(failed))
 
 
+def test_a_requeue_keeps_the_tokens_of_an_answer_that_failed(store: GenerationStore) -> None:
+    """Answers that were paid for add up, and count in an end without an answer."""
+    for _ in range(2):
+        assert store.requeue(claim(store), failed=False, spent=completion(""))
+    again = claim(store)
+    assert again.spent == (240, 80)
+    assert store.requeue(again, failed=False)
+    result = store.fail_unclaimed("demo", ID, Reason.DEADLINE, "Late.")
+    assert result is not None
+    assert result.end is not None
+    assert result.end.tokens == 320
+
+
 @pytest.mark.parametrize("code", ["ThrottlingException", None])
 def test_a_requeue_stores_its_setback(
     store: GenerationStore, read_item: ReadItem, code: str | None

@@ -1,9 +1,17 @@
 """The tokens of an answer, from whatever a provider counts."""
 
+from dataclasses import replace
+
 import pytest
 
-from afterword.models import ChatTurn, Prompt
-from afterword.models.usage import Usage, estimate_tokens, read_usage
+from afterword.models import Attachment, ChatTurn, Prompt
+from afterword.models.usage import (
+    TOKENS_PER_FILE,
+    Usage,
+    estimate_tokens,
+    has_counts,
+    read_usage,
+)
 
 PROMPT = Prompt(
     system="x" * 30,
@@ -32,6 +40,21 @@ ESTIMATED_IN, ESTIMATED_OUT = 33, 10
         ({"prompt_tokens": None, "input_tokens": 11, "output_tokens": 3}, (11, 3)),
         ({"prompt_tokens": 11, "total_tokens": 14}, (11, 3)),
         ({"completion_tokens": 3, "total_tokens": 14}, (11, 3)),
+        (
+            {
+                "inputTokens": 4,
+                "outputTokens": 3,
+                "totalTokens": 14,
+                "cacheReadInputTokens": 5,
+                "cacheWriteInputTokens": 2,
+            },
+            (11, 3),
+        ),
+        ({"inputTokens": 4, "outputTokens": 3, "cacheReadInputTokens": 7}, (11, 3)),
+        (
+            {"inputTokens": 11, "outputTokens": 3, "totalTokens": 14, "cacheReadInputTokens": 7},
+            (11, 3),
+        ),
     ],
 )
 def test_a_provider_s_count_is_taken(usage: object, tokens: tuple[int, int]) -> None:
@@ -120,3 +143,27 @@ def test_no_answer_has_no_tokens() -> None:
 def test_an_estimate_is_above_most_counts(text: str, tokens: int) -> None:
     """A token is three bytes: less than an English one has, and a Chinese character."""
     assert estimate_tokens([text]) == tokens
+
+
+def test_files_are_in_the_estimate() -> None:
+    """A file that goes to the model as it is counts as much as a large image."""
+    image = Attachment(media_type="image/png", content=b"x")
+    prompt = replace(PROMPT, attachments=(image, image))
+    expected = Usage(ESTIMATED_IN + 2 * TOKENS_PER_FILE, ESTIMATED_OUT, estimated=True)
+    assert read_usage(None, prompt, ANSWER) == expected
+
+
+@pytest.mark.parametrize(
+    ("usage", "counted"),
+    [
+        ({"prompt_tokens": 11}, True),
+        ({"completion_tokens": 3, "prompt_tokens": 0}, True),
+        ({"prompt_tokens": 0, "completion_tokens": 0}, False),
+        ({}, False),
+        (None, False),
+        ([11], False),
+    ],
+)
+def test_a_usage_without_a_number_counts_nothing(usage: object, counted: bool) -> None:  # noqa: FBT001
+    """An answer that failed was paid for where there is a number above zero."""
+    assert has_counts(usage) is counted

@@ -195,9 +195,7 @@ class Worker:
         except ModelTimedOutError as error:
             return self._time_out(claim, message, error)
         except FailedError as error:
-            useless = _answer_of(error)
-            spent = None if useless is None else _merge_steps(claim, useless)
-            return self._fail(claim, error.reason, str(error), spent)
+            return self._fail(claim, error.reason, str(error), _answer_of(error))
         return self._succeed(claim, _merge_steps(claim, completion))
 
     def _load_flow(self, tenant: str, flow: str, version: int) -> "Flow":
@@ -278,7 +276,7 @@ class Worker:
         try:
             answer = self._model.generate(prompt, deadline.remaining())
             call.answer = _count(answer, prompt)
-        except ModelRefusedError as error:
+        except (ModelRefusedError, ModelUnavailableError) as error:
             call.answer = None if error.spent is None else _count(error.spent, prompt)
             raise
         finally:
@@ -299,8 +297,9 @@ class Worker:
         return MessageOutcome.DONE
 
     def _fail(
-        self, claim: "Claim", reason: Reason, explanation: str, answer: Completion | None = None
+        self, claim: "Claim", reason: Reason, explanation: str, useless: Completion | None = None
     ) -> MessageOutcome:
+        answer = None if useless is None else _merge_steps(claim, useless)
         stored = self._outbox.fail(claim, reason, explanation, answer)
         _log_end(claim, Status.FAILED, {"reason": reason}, stored=stored)
         return MessageOutcome.DONE
@@ -332,12 +331,17 @@ class Worker:
         least = max(1, math.ceil(error.retry_after or 0.0))
         if remaining < least:
             explanation = f"The model could not be asked again before the deadline. {error}"
-            return self._fail(claim, Reason.DEADLINE, explanation)
+            return self._fail(claim, Reason.DEADLINE, explanation, _answer_of(error))
         delay = max(least, min(math.ceil(_backoff(claim.attempt)), int(remaining)))
         next_at = clock.now() + timedelta(seconds=delay)
         in_table = delay > MAX_DELAY_SECONDS
         requeued = self._store.requeue(
-            claim, failed=failed, setback=error.setback, next_at=next_at, in_table=in_table
+            claim,
+            failed=failed,
+            setback=error.setback,
+            next_at=next_at,
+            in_table=in_table,
+            spent=_answer_of(error),
         )
         if not requeued:
             telemetry.logger().info("lost its claim", extra={"attempt": claim.attempt})
@@ -428,7 +432,7 @@ def _answer_of(error: AfterwordError) -> Completion | None:
     match error:
         case _UselessAnswerError():
             return error.answer
-        case ModelRefusedError():
+        case ModelRefusedError() | ModelUnavailableError():
             return error.spent
         case _:
             return None
@@ -439,11 +443,15 @@ def _count(answer: Completion, prompt: "Prompt") -> TokenUsage:
 
 
 def _merge_steps(claim: "Claim", answer: Completion) -> Completion:
-    """Return the answer with the tokens and the sources of the steps before it."""
+    """Return the answer with the tokens and the sources of the steps before it.
+
+    The tokens of answers that failed in earlier attempts are the answer's, too.
+    """
+    spent_in, spent_out = claim.spent
     return replace(
         answer,
-        tokens_in=answer.tokens_in + sum(result.tokens_in for result in claim.results),
-        tokens_out=answer.tokens_out + sum(result.tokens_out for result in claim.results),
+        tokens_in=answer.tokens_in + spent_in + sum(each.tokens_in for each in claim.results),
+        tokens_out=answer.tokens_out + spent_out + sum(each.tokens_out for each in claim.results),
         estimated=any(each.estimated for each in (*claim.results, answer)),
         sources=selection.merge_sources(
             source for each in (*claim.results, answer) for source in each.sources

@@ -55,6 +55,7 @@ class Claim:
     `results` are those of the flow's first steps, which earlier attempts have finished. `order` is
     its place among the questions of its conversation. `calls` are this attempt's calls of models so
     far. `earlier` are the turns that its client has sent, None for those of its conversation.
+    `spent` are the tokens, in and out, of answers that failed in attempts before this one.
     `gone` says that its inputs, or the results of steps, are gone from the bucket, and none of them
     are here. `setback` is that of the attempt before; None without.
     """
@@ -79,6 +80,7 @@ class Claim:
     gone: bool = False
     earlier: tuple[EarlierTurn, ...] | None = None
     setback: Setback | None = None
+    spent: tuple[int, int] = (0, 0)
     calls: list[ModelCall] = field(default_factory=list, compare=False)
 
     @property

@@ -231,6 +231,7 @@ class Items:
             gone=gone,
             earlier=_earlier(request),
             setback=_setback(item),
+            spent=_spent(item),
         )
 
     def submission(self, item: Item) -> Submission:
@@ -527,12 +528,25 @@ def results_of(item: Item) -> list[Item]:
 
 
 def tokens_of(item: Item) -> tuple[int, int]:
-    """Return the tokens of an ended generation, or of its steps where it has none itself."""
+    """Return the tokens of an ended generation.
+
+    Where it has none itself, they are those of its steps, and of its answers that failed.
+    """
     counted = [item] if "tokens_in" in item else results_of(item)
+    before = (0, 0) if "tokens_in" in item else _spent(item)
     tokens_in, tokens_out = (
-        sum(int(each[name]["N"]) for each in counted) for name in ("tokens_in", "tokens_out")
+        spent + sum(int(each[name]["N"]) for each in counted)
+        for name, spent in zip(("tokens_in", "tokens_out"), before, strict=True)
     )
     return tokens_in, tokens_out
+
+
+def _spent(item: Item) -> tuple[int, int]:
+    """Return the tokens of the answers that failed in attempts that were requeued."""
+    spent_in, spent_out = (
+        int(item[name]["N"]) if name in item else 0 for name in ("spent_in", "spent_out")
+    )
+    return spent_in, spent_out
 
 
 def _took(completion: Completion) -> dict[str, Value]:

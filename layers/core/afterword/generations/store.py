@@ -402,7 +402,7 @@ class GenerationStore:
             }
         return self._finish(claim, Status.FAILED, attributes)
 
-    def requeue(
+    def requeue(  # noqa: PLR0913 - the facts of a next try
         self,
         claim: Claim,
         *,
@@ -410,6 +410,7 @@ class GenerationStore:
         setback: Setback | None = None,
         next_at: "datetime | None" = None,
         in_table: bool = False,
+        spent: Completion | None = None,
     ) -> bool:
         """Return a running generation to queued, until its next try. False if the claim is lost.
 
@@ -418,15 +419,17 @@ class GenerationStore:
         - `next_at` is the time of the next try, None for one at once.
         - `in_table` leaves the message of the next try to the sweeper. Otherwise the caller sends
           one, and the generation stalls STALLED_AFTER later.
+        - `spent` is an answer that failed and was paid for, None without one: its tokens are kept.
         """
         next_at = next_at or clock.now()
         due_at = next_at if in_table else min(next_at + STALLED_AFTER, claim.deadline_at)
         change = _change(Status.QUEUED)
         cause = {} if setback is None else items.setback_attribute(setback)
+        paid = {} if spent is None else {"spent_in": spent.tokens_in, "spent_out": spent.tokens_out}
         outcome = self._table.update(
             _key(claim.tenant, claim.id),
             sets={**change, **cause, "next_at": millis(next_at), "due_at": millis(due_at)},
-            adds={"failures": int(failed)},
+            adds={"failures": int(failed), **paid},
             removes=["lease_until", *({"last_error"} - cause.keys())],
             condition=_mine(claim),
             own=change,

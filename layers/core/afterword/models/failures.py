@@ -10,13 +10,12 @@ from afterword.models.reasons import Cause, find_cause, show_error, telling_code
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from afterword.generations import Completion
     from afterword.models.error_detail import ErrorDetail
 
+TOO_LONG = "The text is too long for this model: shorten it, or lower max_tokens."
 _FINAL: "Mapping[Cause, tuple[Reason, str]]" = {
-    Cause.TOO_LONG: (
-        Reason.TOO_LONG,
-        "The text is too long for this model: shorten it, or lower max_tokens.",
-    ),
+    Cause.TOO_LONG: (Reason.TOO_LONG, TOO_LONG),
     Cause.REFUSED_CONTENT: (Reason.REFUSED_CONTENT, "The content was refused."),
     Cause.QUOTA_EXCEEDED: (
         Reason.MODEL_QUOTA_EXCEEDED,
@@ -30,12 +29,15 @@ _FINAL: "Mapping[Cause, tuple[Reason, str]]" = {
 
 
 def build_failure(
-    answered: str, detail: "ErrorDetail", retry_after: float | None = None
+    answered: str,
+    detail: "ErrorDetail",
+    retry_after: float | None = None,
+    spent: "Completion | None" = None,
 ) -> ModelUnavailableError | ModelRefusedError:
     """Return the failure of an error; `answered` is the clause before its status.
 
     Its message has the telling code and the parameter, and never the error's words. A status that
-    is no error's stands for an answer that says nothing.
+    is no error's stands for an answer that says nothing. `spent` is an answer that was paid for.
     """
     shown = show_error(detail)
     is_error = detail.status >= HTTPStatus.MULTIPLE_CHOICES
@@ -44,10 +46,11 @@ def build_failure(
     cause = find_cause(detail)
     if cause in _FINAL:
         reason, advice = _FINAL[cause]
-        return ModelRefusedError(reason, f"{message} {advice}".strip())
+        return ModelRefusedError(reason, f"{message} {advice}".strip(), spent)
     return ModelUnavailableError(
         message,
         retry_after,
         code=telling_code(detail) or (str(detail.status) if is_error else None),
         throttled=cause is Cause.THROTTLED,
+        spent=spent,
     )

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 BYTES_PER_TOKEN = 3
 """Of UTF-8: an English token has about four characters of one byte, a Chinese one of three."""
+TOKENS_PER_FILE = 1_600
+"""Of a file that goes to the model as it is: those of a large image in most models."""
 _MAX_TOKENS = 10**9
 """A count above it is no count."""
 _IN = ("prompt_tokens", "input_tokens", "inputTokens", "promptTokenCount", "prompt_eval_count")
@@ -25,6 +27,8 @@ _OUT = (
     "eval_count",
 )
 _TOTAL = ("total_tokens", "totalTokens", "totalTokenCount")
+_CACHED = ("cacheReadInputTokens", "cacheWriteInputTokens")
+"""Bedrock's tokens of the prompt that it counts beside the others; its total has them."""
 _DETAILS = ("completion_tokens_details", "output_tokens_details")
 
 
@@ -45,16 +49,21 @@ def read_usage(usage: object, prompt: "Prompt", written: Iterable[str]) -> Usage
     """
     counts = usage if isinstance(usage, Mapping) else {}
     asked, answered = _read_counts(counts)
-    tokens_in, guessed_in = _or_estimate(asked, _texts(prompt))
-    tokens_out, guessed_out = _or_estimate(answered, written)
+    attached = TOKENS_PER_FILE * len(prompt.attachments)
+    tokens_in, guessed_in = _or_estimate(asked, estimate_tokens(_texts(prompt)) + attached)
+    tokens_out, guessed_out = _or_estimate(answered, estimate_tokens(written))
     return Usage(tokens_in, tokens_out, estimated=guessed_in or guessed_out)
 
 
-def _or_estimate(count: int | None, texts: Iterable[str]) -> tuple[int, bool]:
-    """Return the count, or an estimate, and whether it is one."""
+def has_counts(usage: object) -> bool:
+    """Whether a `usage` has a number of tokens, other than zero."""
+    return isinstance(usage, Mapping) and any(_read_counts(usage))
+
+
+def _or_estimate(count: int | None, estimate: int) -> tuple[int, bool]:
+    """Return the count, or the estimate, and whether it is the latter."""
     if count:
         return count, False
-    estimate = estimate_tokens(texts)
     return estimate, count is None or estimate > 0
 
 
@@ -70,6 +79,9 @@ def _read_counts(counts: Mapping[str, object]) -> tuple[int | None, int | None]:
     Some providers count the reasoning beside the answer: only their total has it.
     """
     asked, answered, total = (_first(counts, names) for names in (_IN, _OUT, _TOTAL))
+    cached = sum(_count(counts.get(name)) or 0 for name in _CACHED)
+    if asked is not None and (total is None or total >= asked + cached):
+        asked += cached
     if total is not None and asked is not None and total >= asked:
         return asked, max(answered or 0, total - asked)
     reasoned = _reasoning(counts)
