@@ -15,6 +15,19 @@ def test_adaptations_are_of_their_model() -> None:
     assert adaptations.of("n") == frozenset()
 
 
+def test_an_order_is_learned_and_forgotten() -> None:
+    """A text without reasoning forgets that one began with it, and nothing else."""
+    adaptations = Adaptations()
+    adaptations.learn("m", [Adaptation.NO_TEMPERATURE])
+    adaptations.learn_order("m", reasons_first=True)
+    adaptations.learn_order("m", reasons_first=None)
+    assert adaptations.of("m") == {Adaptation.NO_TEMPERATURE, Adaptation.REASONS_FIRST}
+    for model in ("m", "n"):
+        adaptations.learn_order(model, reasons_first=False)
+    assert adaptations.of("m") == {Adaptation.NO_TEMPERATURE}
+    assert adaptations.of("n") == frozenset()
+
+
 def test_each_adaptation_is_a_sentence() -> None:
     """The description has a line for each, always in the same order."""
     adaptations = Adaptations()

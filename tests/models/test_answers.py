@@ -215,6 +215,30 @@ def test_an_answer_that_the_server_gave_up_is_tried_again(script: Script, reason
     with pytest.raises(ModelUnavailableError) as unavailable:
         openai(script).generate(PROMPT, timeout=5)
     assert str(unavailable.value) == "The model endpoint gave its answer up."
+    assert unavailable.value.spent is not None
+    assert (unavailable.value.spent.tokens_in, unavailable.value.spent.tokens_out) == (11, 3)
+
+
+@pytest.mark.parametrize(
+    ("usage", "spent"),
+    [
+        ({"prompt_tokens": 11, "completion_tokens": 3}, (11, 3)),
+        ({"prompt_tokens": 0, "completion_tokens": 0}, None),
+        (None, None),
+    ],
+)
+@pytest.mark.parametrize(
+    "choices", [[], [{"error": {"code": 502, "message": "Provider returned error"}}]]
+)
+def test_an_answer_that_failed_has_the_tokens_that_its_server_counts(
+    script: Script, choices: list[object], usage: object, spent: tuple[int, int] | None
+) -> None:
+    """An answer without a text was paid for where its usage says so, and nowhere else."""
+    script.answers = [answer(200, {"choices": choices, "usage": usage})]
+    with pytest.raises(ModelUnavailableError) as unavailable:
+        openai(script).generate(PROMPT, timeout=5)
+    paid = unavailable.value.spent
+    assert (None if paid is None else (paid.tokens_in, paid.tokens_out)) == spent
 
 
 @pytest.mark.parametrize(
@@ -289,8 +313,22 @@ def test_a_cut_text_of_a_model_that_reasons_first_is_no_text(script: Script) -> 
     assert model.generate(PROMPT, timeout=5).text == "Dear Jane"
     script.answers = [answer(200, choice({"content": "Private no"}, "length"))]
     assert model.generate(PROMPT, timeout=5).text == ""
-    script.answers = [answer(200, choice({"content": "Dear Jane"}))]
-    assert model.generate(PROMPT, timeout=5).text == "Dear Jane"
+    script.answers = [answer(200, choice({"content": "{}"}))]
+    model.generate(SCHEMA, timeout=5)
+    assert model.describe_adaptations("m") == (Adaptation.REASONS_FIRST,)
+
+
+def test_a_finished_text_without_reasoning_forgets_what_one_text_has_taught(
+    script: Script,
+) -> None:
+    """An answer about tags costs the tenants after it no text of theirs."""
+    model = openai(script)
+    for content in ("Close it with </think> here", "Dear Jane"):
+        script.answers = [answer(200, choice({"content": content}))]
+        model.generate(PROMPT, timeout=5)
+    script.answers = [answer(200, choice({"content": "Dear Ja"}, "length"))]
+    assert model.generate(PROMPT, timeout=5).text == "Dear Ja"
+    assert model.describe_adaptations("m") == ()
 
 
 def test_half_of_an_answer_is_no_error_with_words(script: Script) -> None:
@@ -325,6 +363,18 @@ def test_a_structured_answer_as_an_object_is_its_json(script: Script) -> None:
     """A content that is an object is the value that was asked for."""
     script.answers = [answer(200, choice({"content": {"name": "Zoë"}}))]
     assert openai(script).generate(SCHEMA, timeout=5).text == '{"name": "Zoë"}'
+
+
+@pytest.mark.parametrize(
+    "content",
+    [{"type": "order", "text": "A lamp"}, {"type": "text", "text": "A lamp"}, {"text": "A lamp"}],
+)
+def test_a_structured_answer_may_have_the_members_of_a_part(
+    script: Script, content: dict[str, str]
+) -> None:
+    """A schema's own `type` and `text` are members of the value."""
+    script.answers = [answer(200, choice({"content": content}))]
+    assert json.loads(openai(script).generate(SCHEMA, timeout=5).text) == content
 
 
 # --- the prompt ----------------------------------------------------------------------------------
@@ -471,6 +521,64 @@ def test_a_value_out_of_bounds_is_told_and_not_left_out(script: Script) -> None:
         "The model endpoint answered 400 (invalid_value, param temperature)."
     )
     assert len(script.requests) == 1
+
+
+@pytest.mark.parametrize(
+    "message",
+    ["temperature: only values between 0 and 1 are allowed", "temperature must be 1.0 or less"],
+)
+def test_bounds_of_a_temperature_are_no_refusal_of_it(script: Script, message: str) -> None:
+    """A temperature is sent again after an error that states its bounds."""
+    script.answers = [refusal(message)]
+    model = openai(script)
+    with pytest.raises(ModelRefusedError):
+        model.generate(PROMPT, timeout=5)
+    assert len(script.requests) == 1
+
+
+def test_a_code_beside_bounds_is_not_held_against_another_temperature(script: Script) -> None:
+    """A value that a code refuses is left out once, where the words state the bounds."""
+    error = {
+        "code": "unsupported_value",
+        "param": "temperature",
+        "message": "must be between 0 and 1",
+    }
+    script.answers = [answer(400, {"error": error}), DONE]
+    model = openai(script)
+    model.generate(replace(PROMPT, temperature=1.5), timeout=5)
+    model.generate(replace(PROMPT, temperature=0.5), timeout=5)
+    sent = [body.get("temperature") for _, body in script.requests]
+    assert sent == [1.5, None, 0.5]
+
+
+@pytest.mark.parametrize(
+    ("message", "status"),
+    [
+        ("Please pass a valid API key.", 400),
+        ("The image could not be processed.", 400),
+        ("Invalid content: at least one message is needed.", 422),
+        ("The model does not exist.", 400),
+    ],
+)
+def test_an_error_about_another_thing_is_no_refused_part(
+    script: Script, message: str, status: int
+) -> None:
+    """A request is sent once where its error is about a key, an image, its content or its model."""
+    script.answers = [refusal(message, status)]
+    with pytest.raises(ModelRefusedError):
+        openai(script).generate(EVERYTHING, timeout=5)
+    assert len(script.requests) == 1
+
+
+def test_guesses_in_vain_leave_the_first_error(script: Script) -> None:
+    """Of a request that is refused in any form, the error of its whole form is told."""
+    first = {"code": "missing_required_parameter", "message": "Bad request"}
+    then = {"code": "invalid_value", "message": "Bad request"}
+    script.answers = [answer(400, {"error": first}), answer(400, {"error": then})]
+    with pytest.raises(ModelRefusedError) as refused:
+        openai(script).generate(EVERYTHING, timeout=5)
+    assert str(refused.value) == "The model endpoint answered 400 (missing_required_parameter)."
+    assert len(script.requests) > 1
 
 
 def test_the_system_text_goes_before_the_first_question_of_a_conversation(script: Script) -> None:

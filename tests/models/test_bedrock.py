@@ -193,11 +193,27 @@ def test_reasoning_is_not_part_of_the_text(model: BedrockModel, stubber: Stubber
     assert model.generate(make_prompt(), timeout=60).text == "Dear Jean"
 
 
-def test_a_cut_text_says_so(model: BedrockModel, stubber: Stubber) -> None:
-    """A text that ran into max_tokens is returned with the stop reason `length`."""
-    stubber.add_response("converse", converse_response({"text": "De"}, stop_reason="max_tokens"))
+@pytest.mark.parametrize("stop_reason", ["max_tokens", "model_context_window_exceeded"])
+def test_a_cut_text_says_so(model: BedrockModel, stubber: Stubber, stop_reason: str) -> None:
+    """A text that ran into a limit is returned with the stop reason `length`."""
+    stubber.add_response("converse", converse_response({"text": "De"}, stop_reason=stop_reason))
     completion = model.generate(make_prompt(), timeout=60)
     assert (completion.text, completion.stop_reason) == ("De", LENGTH)
+
+
+def test_a_cut_text_of_a_model_that_reasons_first_is_no_text(
+    model: BedrockModel, stubber: Stubber
+) -> None:
+    """Reasoning that no tag opens is remembered, until a finished text has none."""
+    texts = [
+        ("Notes.</think>Dear Jane", "end_turn", "Dear Jane"),
+        ("Private no", "max_tokens", ""),
+        ("Dear Jane", "end_turn", "Dear Jane"),
+        ("Dear Ja", "max_tokens", "Dear Ja"),
+    ]
+    for said, stop_reason, text in texts:
+        stubber.add_response("converse", converse_response({"text": said}, stop_reason=stop_reason))
+        assert model.generate(make_prompt(), timeout=60).text == text
 
 
 @pytest.mark.parametrize("stop_reason", ["content_filtered", "guardrail_intervened"])
@@ -393,8 +409,9 @@ def test_a_malformed_answer_is_no_text(
         ("pause_turn", Reason.INVALID_RESPONSE),
         ("", Reason.INVALID_RESPONSE),
         ("the prompt was: SECRET", Reason.INVALID_RESPONSE),
-        ("model_context_window_exceeded", Reason.TOO_LONG),
+        ("error", Reason.INVALID_RESPONSE),
         ("guardrail_intervened", Reason.REFUSED_CONTENT),
+        ("refusal: the prompt was: SECRET", Reason.REFUSED_CONTENT),
     ],
 )
 def test_only_known_good_ends_succeed(
@@ -607,6 +624,20 @@ def test_a_value_out_of_bounds_is_no_refused_parameter(
     with pytest.raises(ModelRefusedError) as refused:
         model.generate(make_prompt(temperature=1.5), timeout=60)
     assert refused.value.reason is Reason.INVALID_REQUEST
+
+
+def test_a_value_out_of_bounds_is_not_held_against_another(
+    model: BedrockModel, stubber: Stubber, requests: list[dict[str, Any]]
+) -> None:
+    """A temperature that is refused beside its bounds is sent again with the next prompt."""
+    refuse_parts(
+        stubber, "temperature of 1.5 is not supported by this model. Use one between 0 and 1."
+    )
+    stubber.add_response("converse", converse_response({"text": "Hi"}))
+    for temperature in (1.5, 0.5):
+        model.generate(make_prompt(temperature=temperature), timeout=60)
+    sent = [each["inferenceConfig"].get("temperature") for each in requests]
+    assert sent == [1.5, None, 0.5]
 
 
 def test_a_refusal_of_everything_ends() -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from afterword.models.reasoning import separate_reasoning
+from afterword.models.reasoning import find_order, separate_reasoning
 
 ANSWER = "Dear Jane"
 
@@ -17,6 +17,8 @@ ANSWER = "Dear Jane"
         "<THINK>SECRET</Think>Dear Jane",
         "<think >SECRET</think >Dear Jane",
         "<thought>SECRET</thought>Dear Jane",
+        '<think time="3s" mode=deep>SECRET</think>Dear Jane',
+        "<thinking lang='en'>SECRET</thinking>Dear Jane",
         "<seed:think>SECRET</seed:think>Dear Jane",
         "[THINK]SECRET[/THINK]Dear Jane",
         "◁think▷SECRET◁/think▷Dear Jane",
@@ -89,6 +91,8 @@ def test_a_block_inside_the_text_is_taken_out(text: str, left: str) -> None:
         "Dear Jane, the tag <think> begins it.",
         "analysis of the mail",
         "<table>",
+        "<think about it>Dear Jane</b>",
+        "<thinker>Dear Jane</thinker>",
     ],
 )
 def test_a_text_about_tags_stays_as_it_is(text: str) -> None:
@@ -108,3 +112,23 @@ def test_a_text_about_tags_stays_as_it_is(text: str) -> None:
 def test_reasoning_without_an_opening_tag_is_told_apart(text: str, unopened: bool) -> None:  # noqa: FBT001
     """A text that begins with reasoning belongs to a model whose template has the tag."""
     assert separate_reasoning(text).unopened is unopened
+
+
+@pytest.mark.parametrize(
+    ("text", "free", "reasons_first"),
+    [
+        ("SECRET</think>Dear Jane", True, True),
+        ("SECRET</think>Dear Jane", False, True),
+        ("Dear Jane", True, False),
+        ("Dear Jane", False, None),
+        ("<think>SECRET</think>Dear Jane", True, None),
+        (" ", True, None),
+    ],
+)
+def test_a_text_shows_the_order_of_a_model_s_reasoning(
+    text: str,
+    free: bool,  # noqa: FBT001
+    reasons_first: bool | None,  # noqa: FBT001
+) -> None:
+    """Only a finished text of words shows that its model does not begin with reasoning."""
+    assert find_order(separate_reasoning(text), free=free) is reasons_first

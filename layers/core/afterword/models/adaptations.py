@@ -50,6 +50,18 @@ class Adaptations:
             while len(self._by_model) > MAX_MODELS:
                 self._by_model.popitem(last=False)
 
+    def learn_order(self, model: str, *, reasons_first: bool | None) -> None:
+        """Remember that a model's texts begin with reasoning, or forget it; None changes nothing.
+
+        One text may be about closing tags: the next finished one without reasoning forgets it.
+        """
+        if reasons_first:
+            self.learn(model, [Adaptation.REASONS_FIRST])
+        elif reasons_first is False:
+            with self._lock:
+                if model in self._by_model:
+                    self._by_model[model] -= {Adaptation.REASONS_FIRST}
+
     def describe(self, model: str) -> tuple[str, ...]:
         """Return a sentence for each adaptation of a model, in the order of Adaptation."""
         known = self.of(model)

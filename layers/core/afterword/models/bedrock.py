@@ -68,7 +68,14 @@ class BedrockModel:
             if seconds < _LEAST_SECONDS:
                 raise ModelTimedOutError("There was no time left to ask the model.")
         self._adaptations.learn(prompt.model, learned)
-        return read_answer(answer, prompt, offered=Adaptation.NO_TOOL not in adapted)
+        read = read_answer(
+            answer,
+            prompt,
+            offered=Adaptation.NO_TOOL not in adapted,
+            reasons_first=Adaptation.REASONS_FIRST in adapted,
+        )
+        self._adaptations.learn_order(prompt.model, reasons_first=read.reasons_first)
+        return read.completion
 
     def describe_adaptations(self, model: str) -> "Sequence[str]":
         """Return the adaptations of a model; see Model.describe_adaptations."""

@@ -11,23 +11,26 @@ from typing import TYPE_CHECKING
 from afterword.generations import Completion, Reason
 from afterword.models import LENGTH, STOP, ModelRefusedError
 from afterword.models.content import read_content
-from afterword.models.reasoning import separate_reasoning
+from afterword.models.reasoning import ReadAnswer, find_order, separate_reasoning
+from afterword.models.stops import Stop, read_stop
 from afterword.models.text import replace_surrogates
 from afterword.models.usage import read_usage
 
 if TYPE_CHECKING:
     from afterword.models import Prompt
 
-_FINISHED = frozenset({"end_turn", "stop_sequence"})
-_REFUSED = frozenset({"content_filtered", "guardrail_intervened"})
+_TOOL_USE = "tool_use"
 _MALFORMED = frozenset({"malformed_model_output", "malformed_tool_use"})
 _SHOWN = re.compile(r"[a-z_]{1,40}")
 
 
-def read_answer(answer: Mapping[str, object], prompt: "Prompt", *, offered: bool) -> Completion:
-    """Return the completion of an answer.
+def read_answer(
+    answer: Mapping[str, object], prompt: "Prompt", *, offered: bool, reasons_first: bool = False
+) -> ReadAnswer:
+    """Return the completion of an answer, and the order of its reasoning.
 
     - Only known stop reasons succeed. `offered` says that the model was offered the schema's tool.
+    - `reasons_first` is as for afterword.models.openai_answer.
     - The input of the tool is the text, also where the model has written words beside it.
     - A tool's input that was cut, or is malformed, is no text: the half of it may be valid.
 
@@ -39,9 +42,12 @@ def read_answer(answer: Mapping[str, object], prompt: "Prompt", *, offered: bool
     tools = [*_tool_inputs(blocks)] if prompt.schema is not None and offered else []
     thoughts = [*_thoughts(blocks)]
     usage = read_usage(answer.get("usage"), prompt, (written, *tools, *thoughts))
-    cut = stopped == "max_tokens"
+    stop = read_stop(stopped) if stopped else Stop.UNKNOWN
+    cut = stop is Stop.TRUNCATED
     unusable = stopped in _MALFORMED or (cut and bool(tools))
-    text = "\n".join(tools) if tools else separate_reasoning(written).text
+    separated = separate_reasoning(written)
+    unusable |= cut and reasons_first and not separated.reasoned
+    text = "\n".join(tools) if tools else separated.text
     completion = Completion(
         text="" if unusable else text,
         model=prompt.model,
@@ -50,24 +56,19 @@ def read_answer(answer: Mapping[str, object], prompt: "Prompt", *, offered: bool
         tokens_out=usage.tokens_out,
         estimated=usage.estimated,
     )
-    if stopped in _REFUSED:
+    shown = f" ({stopped})" if _SHOWN.fullmatch(stopped) else ""
+    if stop is Stop.REFUSED:
         raise ModelRefusedError(
-            Reason.REFUSED_CONTENT, f"Bedrock refused the content ({stopped}).", completion
+            Reason.REFUSED_CONTENT, f"Bedrock refused the content{shown}.", completion
         )
-    if stopped == "model_context_window_exceeded":
-        raise ModelRefusedError(
-            Reason.TOO_LONG,
-            f"The text is too long for this model: shorten it, or lower max_tokens ({stopped}).",
-            completion,
-        )
-    of_tool = stopped == "tool_use" and bool(tools)
+    of_tool = stopped == _TOOL_USE and bool(tools)
     of_schema = stopped in _MALFORMED and prompt.schema is not None  # a repair question may help
-    if not (stopped in _FINISHED or cut or of_tool or of_schema):
-        shown = f" ({stopped})" if _SHOWN.fullmatch(stopped) else ""
+    if not (stop is Stop.FINISHED or cut or of_tool or of_schema):
         raise ModelRefusedError(
             Reason.INVALID_RESPONSE, f"Bedrock's answer has no good end{shown}.", completion
         )
-    return completion
+    free = stop is Stop.FINISHED and prompt.schema is None
+    return ReadAnswer(completion, find_order(separated, free=free))
 
 
 def _blocks(answer: Mapping[str, object]) -> Sequence[Mapping[str, object]]:

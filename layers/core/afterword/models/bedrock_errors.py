@@ -18,7 +18,8 @@ from afterword.models import (
 )
 from afterword.models.adaptations import Adaptation
 from afterword.models.error_detail import ErrorDetail
-from afterword.models.parameters import SYSTEM, refused_parameters
+from afterword.models.failures import TOO_LONG
+from afterword.models.parameters import SYSTEM, refused_parameters, states_range
 from afterword.models.reasons import Cause, find_cause
 from afterword.models.words import Words
 
@@ -94,10 +95,7 @@ _PREFIXES: Mapping[str, str] = {
 _CHECK_ID = "Check the model's id, and whether the region has the model."
 _NAME_ANOTHER = "The model is retired: name another one."
 _EXPLAINED: Mapping[Cause, tuple[Reason, str]] = {
-    Cause.TOO_LONG: (
-        Reason.TOO_LONG,
-        "The text is too long for this model: shorten it, or lower max_tokens.",
-    ),
+    Cause.TOO_LONG: (Reason.TOO_LONG, TOO_LONG),
     Cause.REFUSED_CONTENT: (Reason.REFUSED_CONTENT, "The content was refused."),
     Cause.MODEL_NOT_FOUND: (Reason.MODEL_NOT_FOUND, _CHECK_ID),
 }
@@ -162,8 +160,11 @@ def _list_refused(detail: ErrorDetail, prompt: "Prompt") -> Iterator[Adaptation]
 
 
 def is_lasting(detail: ErrorDetail) -> bool:
-    """Whether the next prompts need an adaptation too: a refused schema says nothing of another."""
-    return not _SCHEMA_WORDS.are_in(detail.words)
+    """Whether the next prompts need an adaptation too.
+
+    A schema or a value that is refused says nothing of another one.
+    """
+    return not (_SCHEMA_WORDS.are_in(detail.words) or states_range(detail))
 
 
 def build_failure(

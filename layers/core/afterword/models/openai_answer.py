@@ -13,10 +13,10 @@ from afterword.models import LENGTH, STOP, ModelRefusedError, ModelUnavailableEr
 from afterword.models.content import UnreadableContentError, read_content
 from afterword.models.error_detail import ErrorDetail, error_status, read_error
 from afterword.models.failures import build_failure
-from afterword.models.reasoning import separate_reasoning
+from afterword.models.reasoning import ReadAnswer, find_order, separate_reasoning
 from afterword.models.stops import Stop, read_stop
 from afterword.models.text import replace_surrogates
-from afterword.models.usage import read_usage
+from afterword.models.usage import has_counts, read_usage
 
 if TYPE_CHECKING:
     from afterword.models import Prompt
@@ -49,8 +49,27 @@ def find_error(body: object, status: int) -> ErrorDetail | None:
     return read_error(None if isinstance(body, str) else body, error_status(body, status))
 
 
-def read_answer(body: object, prompt: "Prompt", *, reasons_first: bool = False) -> Completion:
-    """Return the completion of an answer without an error.
+def read_spent(body: object, prompt: "Prompt") -> Completion | None:
+    """Return the tokens of an answer that is an error, as a completion; None where none are told.
+
+    An answer that failed was paid for where the server counts its tokens.
+    """
+    counted = _member(body, "usage")
+    if not has_counts(counted):
+        return None
+    usage = read_usage(counted, prompt, ())
+    return Completion(
+        text="",
+        model=prompt.model,
+        stop_reason=STOP,
+        tokens_in=usage.tokens_in,
+        tokens_out=usage.tokens_out,
+        estimated=usage.estimated,
+    )
+
+
+def read_answer(body: object, prompt: "Prompt", *, reasons_first: bool = False) -> ReadAnswer:
+    """Return the completion of an answer without an error, and the order of its reasoning.
 
     With `reasons_first` the model's text begins with its reasoning, without an opening tag: a text
     that was cut before the closing tag is nothing else. Raises ModelRefusedError for refused
@@ -61,13 +80,16 @@ def read_answer(body: object, prompt: "Prompt", *, reasons_first: bool = False) 
         raise _invalid("has an unknown form")
     if choice.get("error"):
         error = choice["error"]
-        raise build_failure(ANSWERED, read_error(error, error_status(error, HTTPStatus.OK)))
+        detail = read_error(error, error_status(error, HTTPStatus.OK))
+        raise build_failure(ANSWERED, detail, spent=read_spent(body, prompt))
     reason = choice.get("finish_reason")
     stop = read_stop(reason)
     if stop is Stop.FAILED:
-        raise ModelUnavailableError("The model endpoint gave its answer up.")
+        raise ModelUnavailableError(
+            "The model endpoint gave its answer up.", spent=read_spent(body, prompt)
+        )
     try:
-        written, refusal, aside = _read_message(choice)
+        written, refusal, aside = _read_message(choice, structured=prompt.schema is not None)
     except UnreadableContentError as error:
         raise _invalid("has no text in a known form") from error
     separated = separate_reasoning(written)
@@ -89,16 +111,8 @@ def read_answer(body: object, prompt: "Prompt", *, reasons_first: bool = False) 
     if stop is Stop.UNKNOWN:
         shown = f" ({reason})" if _SHOWN_STOP.fullmatch(str(reason)) else ""
         raise _invalid(f"ended for an unknown reason{shown}", completion)
-    return completion
-
-
-def begins_with_reasoning(body: object) -> bool:
-    """Whether an answer's text begins with reasoning whose opening tag is not in it."""
-    try:
-        written, _, _ = _read_message(_choices(body)[0])
-    except UnreadableContentError:
-        return False
-    return separate_reasoning(written).unopened
+    free = not cut and prompt.schema is None
+    return ReadAnswer(completion, find_order(separated, free=free))
 
 
 def _choices(body: object) -> list[object]:
@@ -111,14 +125,14 @@ def _member(value: object, name: str) -> object:
     return value.get(name) if isinstance(value, dict) else None
 
 
-def _read_message(choice: object) -> tuple[str, str, tuple[str, ...]]:
+def _read_message(choice: object, *, structured: bool) -> tuple[str, str, tuple[str, ...]]:
     """Return the text of a choice, its refusal, and what the model has written beside it."""
     message = _member(choice, "message")
     if message is None:  # a completion of the older API, or an answer without any text
         message = {"content": _member(choice, "text")}
     if not isinstance(message, dict):
         raise UnreadableContentError(type(message).__name__)
-    content = read_content(message.get("content"))
+    content = read_content(message.get("content"), structured=structured)
     refusal = message.get("refusal")
     aside = (message.get("reasoning_content"), message.get("reasoning"))
     return (

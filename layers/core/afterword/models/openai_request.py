@@ -11,8 +11,10 @@ from afterword.models.parameters import (
     is_about_schema,
     refused_parameters,
     refuses_any,
+    states_range,
 )
 from afterword.models.reasons import Cause, find_cause
+from afterword.models.words import Words
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -33,12 +35,15 @@ _MAY_REFUSE = frozenset(
     }
 )
 """The statuses of answers to a parameter that a server does not take."""
-_REFUSE_UNNAMED = frozenset(
-    {HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.NOT_IMPLEMENTED}
-)
+_REFUSE_UNNAMED = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY})
 """Those that may refuse a parameter without naming one."""
-
-
+_OTHER_SUBJECTS = Words(
+    r"(?:images?|image_url|vision|multi-?modal)\b",
+    r"api[ _-]?key\b",
+    r"(?:credentials?|auth(?:entication|orization))\b",
+    r"content\b",
+)
+"""Words of errors that name no parameter, and are about none."""
 _OTHER_CAUSES = frozenset(
     {Cause.TOO_LONG, Cause.REFUSED_CONTENT, Cause.QUOTA_EXCEEDED, Cause.THROTTLED}
 )
@@ -105,31 +110,53 @@ def _content(prompt: "Prompt") -> str | list[dict[str, object]]:
 def find_adaptations(
     detail: "ErrorDetail", prompt: "Prompt", adapted: "Collection[Adaptation]"
 ) -> frozenset[Adaptation]:
-    """Return the changes of a request that was refused; empty where none would help.
-
-    Parameters that the error names go first. Of an error that names none, log probabilities are the
-    likely cause, then the response format: few servers know them.
-    """
-    if detail.status not in _MAY_REFUSE or find_cause(detail) in _OTHER_CAUSES:
+    """Return the changes of a request whose parameters an error names; empty where none help."""
+    if not _may_refuse(detail):
         return frozenset()
     possible = _possible(prompt, adapted)
-    refused = refused_parameters(detail, possible)
-    if refused:
-        return frozenset(possible[name] for name in refused)
-    if detail.param is None and (detail.status in _REFUSE_UNNAMED or refuses_any(detail)):
-        likely = (possible[name] for name in ("logprobs", RESPONSE_FORMAT) if name in possible)
-        return frozenset(list(likely)[:1])
-    return frozenset()
+    return frozenset(possible[name] for name in refused_parameters(detail, possible))
+
+
+def guess_adaptation(
+    detail: "ErrorDetail", prompt: "Prompt", adapted: "Collection[Adaptation]"
+) -> frozenset[Adaptation]:
+    """Return the likely change of a request that was refused; empty where none would help.
+
+    Of an error that names no parameter, log probabilities are the likely cause, then the response
+    format: few servers know them.
+    """
+    if not (_may_refuse(detail) and (refuses_any(detail) or _is_vague(detail))):
+        return frozenset()
+    possible = _possible(prompt, adapted)
+    likely = (possible[name] for name in ("logprobs", RESPONSE_FORMAT) if name in possible)
+    return frozenset(list(likely)[:1])
+
+
+def _may_refuse(detail: "ErrorDetail") -> bool:
+    return detail.status in _MAY_REFUSE and find_cause(detail) not in _OTHER_CAUSES
+
+
+def _is_vague(detail: "ErrorDetail") -> bool:
+    """Whether an error refuses a request, and may be about any part of it."""
+    if detail.param is not None or _OTHER_SUBJECTS.are_in(detail.words):
+        return False
+    refuses = find_cause(detail) is Cause.INVALID_REQUEST and detail.status in _REFUSE_UNNAMED
+    not_known = detail.status == HTTPStatus.NOT_IMPLEMENTED
+    return refuses or not_known
 
 
 def lasting(detail: "ErrorDetail", found: "Collection[Adaptation]") -> frozenset[Adaptation]:
     """Return those adaptations that also the next prompts need.
 
-    A schema with a part that a server cannot enforce says nothing about another schema.
+    A schema with a part that a server cannot enforce says nothing about another schema, and a
+    value out of bounds nothing about another value.
     """
+    passing: set[Adaptation] = set()
     if is_about_schema(detail):
-        return frozenset(found) - {Adaptation.JSON_OBJECT, Adaptation.JSON_BY_PROMPT}
-    return frozenset(found)
+        passing |= {Adaptation.JSON_OBJECT, Adaptation.JSON_BY_PROMPT}
+    if states_range(detail):
+        passing |= {Adaptation.NO_TEMPERATURE}
+    return frozenset(found) - passing
 
 
 def _possible(prompt: "Prompt", adapted: "Collection[Adaptation]") -> dict[str, Adaptation]:

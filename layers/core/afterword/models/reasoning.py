@@ -5,10 +5,14 @@ opening one was in the prompt (DeepSeek's template), or in a channel of its own 
 """
 
 import re
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from afterword.generations import Completion
 
 _TAG = re.compile(
-    r"<(?P<xml>/?)(?:think|thinking|thoughts?|seed:think)\s*>"
+    r"<(?P<xml>/?)(?:think|thinking|thoughts?|seed:think)"
+    r"(?:\s++[\w:-]++\s*+=\s*+(?:\"[^\"<>]*+\"|'[^'<>]*+'|[^\s\"'<>]++))*+\s*>"  # attributes
     r"|\[(?P<mistral>/?)think\]"
     r"|\N{WHITE LEFT-POINTING TRIANGLE}(?P<kimi>/?)think\N{WHITE RIGHT-POINTING TRIANGLE}"
     r"|<\|(?P<word>begin|end)_of_thought\|>",
@@ -34,6 +38,28 @@ class Separated(NamedTuple):
     text: str
     reasoned: bool
     unopened: bool = False
+
+
+class ReadAnswer(NamedTuple):
+    """A completion, and what its text shows of the model's reasoning.
+
+    `reasons_first` says whether the model's texts begin with reasoning that no tag opens; None
+    where the answer shows neither.
+    """
+
+    completion: "Completion"
+    reasons_first: bool | None
+
+
+def find_order(separated: Separated, *, free: bool) -> bool | None:
+    """Return whether a model's texts begin with reasoning that no tag opens, by one of them.
+
+    None for a text that shows neither: without reasoning, a `free` one alone shows that the model
+    has none. A text is free that was neither cut nor bound to a schema.
+    """
+    if separated.unopened:
+        return True
+    return False if free and not separated.reasoned and separated.text.strip() else None
 
 
 def separate_reasoning(text: str) -> Separated:
