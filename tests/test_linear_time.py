@@ -147,6 +147,11 @@ CASES = [
     Case("reasoning: opening tags", reasoning.separate_reasoning, lambda n: "\n<think>" * n),
     Case("reasoning: closing tags", reasoning.separate_reasoning, lambda n: "</think>" * n),
     Case("reasoning: blocks", reasoning.separate_reasoning, lambda n: "a<think>b</think>" * n),
+    Case(
+        "reasoning: attributes",
+        reasoning.separate_reasoning,
+        lambda n: '<think a=1 b="x ' * n,
+    ),
     Case("reasoning: quotes", reasoning.separate_reasoning, lambda n: "`<think>" * n),
     Case("reasoning: fences", reasoning.separate_reasoning, lambda n: "a ```\n<think>" * n),
     Case("reasoning: channels", reasoning.separate_reasoning, lambda n: "<|channel|>final " * n),
