@@ -82,27 +82,29 @@ SKIPPED_BECAUSE = {
 
 
 @dataclass(frozen=True, slots=True)
+class Root:
+    """A folder that was given: its path and name, and what becomes of its files.
+
+    They go to the folder of contents `folder`, and their external ids begin with `prefix`.
+    """
+
+    path: "Path"
+    name: str
+    folder: str
+    prefix: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class File:
     """A file that is meant: its external id, and the folder of contents that it belongs to.
 
-    `named` says that it was given itself, and not the folder that it is in; else `root` is that
-    folder's name.
+    `root` is the given folder that it is in; None for a file that was given itself.
     """
 
     path: "Path"
     external_id: str
     folder: str
-    named: bool
-    root: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Root:
-    """A folder that was given: its path, its name, and the folder of contents for its files."""
-
-    path: "Path"
-    name: str
-    folder: str
+    root: Root | None = None
 
 
 @dataclass(slots=True)
@@ -139,13 +141,14 @@ def find(paths: "Iterable[Path]", folder: str | None, prefix: str) -> FoundFiles
     for given in paths:
         if not given.is_dir():
             external_id = prefix + _normal(given.name)
-            _note(found, taken, File(given, external_id, folder or GENERAL, named=True))
+            _note(found, taken, File(given, external_id, folder or GENERAL))
             continue
-        root = _name(given)
-        found.roots.append(Root(given, root, folder or root))
+        name = _name(given)
+        root = Root(given, name, folder or name, prefix)
+        found.roots.append(root)
         for path in _files_in(given, prefix, found):
             external_id = prefix + _normal(path.relative_to(given).as_posix())
-            _note(found, taken, File(path, external_id, folder or root, named=False, root=root))
+            _note(found, taken, File(path, external_id, root.folder, root))
     return found
 
 
@@ -238,28 +241,23 @@ def fingerprint(content: bytes) -> str:
     return hashlib.sha256(b"%d\n" % EXTRACTION + content).hexdigest()
 
 
-def is_made_of(known: str | None, fingerprint: str) -> bool:
-    """Whether a content with the fingerprint `known` is made of a file of this fingerprint."""
-    return known is not None and known.partition("-")[0] == fingerprint
-
-
 def mark(fingerprint: str, file: File, known: str | None) -> str:
-    """Return a fingerprint with a mark of the folder that was given.
+    """Return a fingerprint with a mark of the folder that was given, and of the prefix.
 
     Folders are told by their names, since paths differ by machine. The content of a file that was
     given itself keeps the mark of the fingerprint `known`.
     """
-    root = (known or "").partition("-")[2] if file.named else _mark(file.root)
+    root = (known or "").partition("-")[2] if file.root is None else _mark(file.root)
     return f"{fingerprint}-{root}" if root else fingerprint
 
 
 def is_from(known: str | None, root: Root) -> bool:
-    """Whether a content with this fingerprint was added from a folder of this name."""
-    return known is not None and known.partition("-")[2] == _mark(root.name)
+    """Whether a content of this fingerprint was added from a folder of this name and prefix."""
+    return known is not None and known.partition("-")[2] == _mark(root)
 
 
-def _mark(name: str) -> str:
-    return hashlib.sha256(_normal(name).encode()).hexdigest()[:16]
+def _mark(root: Root) -> str:
+    return hashlib.sha256(f"{_normal(root.name)}\0{root.prefix}".encode()).hexdigest()[:16]
 
 
 def is_expected(path: "Path") -> bool:

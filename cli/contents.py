@@ -319,11 +319,12 @@ class _Adding:
     def find_gone(self, found: FoundFiles) -> list[End]:
         """Return the contents that were added from the given folders, and are gone from them.
 
-        A content that was added by other means, or from a folder of another name, is not one.
+        A content that was added by other means, from a folder of another name, or with another
+        prefix, is not one.
         """
         gone = []
         for external_id, content in sorted(self._known.items()):
-            if found.has(external_id) or not external_id.startswith(self._id_prefix):
+            if found.has(external_id):
                 continue
             place = external_id.removeprefix(self._id_prefix)
             root = next(
@@ -360,7 +361,7 @@ class _Adding:
             fingerprint = content_files.mark(fingerprint, file, before)
             draft = self._draft(file, fingerprint, *content_files.extract(file, content))
         except OtherTypeError as error:
-            if file.named or content_files.is_expected(file.path):
+            if file.root is None or content_files.is_expected(file.path):
                 return _failed(file, error)
             return _end(file, Outcome.SKIPPED, message=str(error), skipped=Skipped.OTHER)
         except AfterwordError as error:
@@ -406,7 +407,7 @@ class _Adding:
     def _is_same(self, known: "Content", file: File, fingerprint: str) -> bool:
         tags = {tag_id(self._tenant, tag) for tag in self._tags}
         return (
-            content_files.is_made_of(known.fingerprint, fingerprint)
+            known.fingerprint == content_files.mark(fingerprint, file, known.fingerprint)
             and known.folder.id == folder_id(self._tenant, file.folder)
             and {tag.id for tag in known.tags} == tags
             and known.source == self._source(file)
@@ -637,12 +638,12 @@ def _prune(adding: _Adding, found: FoundFiles, gone: "Sequence[End]", report: _R
     if not found.is_whole or report.is_unreadable:
         report.refuse("nothing was removed, since some files could not be read.")
         return
-    taken = {Outcome.ADDED, Outcome.UPDATED, Outcome.UNCHANGED}
+    outcomes = {Outcome.ADDED, Outcome.UPDATED, Outcome.UNCHANGED}
+    taken = {end.path for end in report.ends if end.outcome in outcomes}
+    roots = {file.root for file in found.files if content_files.show_path(file.path) in taken}
+    there = {root.path.resolve() for root in roots if root is not None}
     for root in found.roots:
-        paths = {
-            content_files.show_path(file.path) for file in found.files if file.root == root.name
-        }
-        if not any(end.path in paths and end.outcome in taken for end in report.ends):
+        if root.path.resolve() not in there:
             report.refuse(
                 f"nothing was removed, since no file of {content_files.show_path(root.path)} was"
                 " taken: `afterword content remove --folder` removes a whole folder."

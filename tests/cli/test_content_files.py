@@ -36,14 +36,14 @@ def ids(root: Path) -> list[str]:
 
 def made_of(content: bytes, name: str = "a.txt") -> tuple[str, str]:
     """Return the name and the text of a file."""
-    return content_files.extract(File(Path(name), name, "Manual", named=True), content)
+    return content_files.extract(File(Path(name), name, "Manual"), content)
 
 
 def test_a_folder_is_taken_with_all_that_is_in_it(root: Path) -> None:
     """A file of a folder is known by its path in the folder, whose name its folder has."""
     write(root, "b.md", "a/c.md", "a/b/d e.txt")
     found = content_files.find([root], None, "")
-    assert [(file.external_id, file.folder, file.named) for file in found.files] == [
+    assert [(file.external_id, file.folder, file.root is None) for file in found.files] == [
         ("b.md", "Manual", False),
         ("a/c.md", "Manual", False),
         ("a/b/d e.txt", "Manual", False),
@@ -56,7 +56,7 @@ def test_a_file_is_known_by_its_name(root: Path, monkeypatch: pytest.MonkeyPatch
     write(root, "a/b.md", ".hidden.md")
     monkeypatch.chdir(root)
     files = content_files.find([Path("a/b.md"), Path(".hidden.md")], None, "").files
-    assert [(file.external_id, file.folder, file.named) for file in files] == [
+    assert [(file.external_id, file.folder, file.root is None) for file in files] == [
         ("b.md", "General", True),
         (".hidden.md", "General", True),
     ]
@@ -133,16 +133,17 @@ def test_each_type_that_is_read_has_a_suffix() -> None:
 def test_a_fingerprint_tells_the_folder_that_was_given() -> None:
     """A file of a folder has the folder's mark; given itself it keeps the one that it has."""
     digest = content_files.fingerprint(b"A text.")
-    below = File(Path("x"), "a.md", "Help", named=False, root="Manual")
-    itself = File(Path("x"), "a.md", "Help", named=True)
-    marked = content_files.mark(digest, below, None)
     manual, other = (Root(Path("x"), name, "Help") for name in ("Manual", "Other"))
+    with_prefix = Root(Path("x"), "Manual", "Help", "v1-")
+    below = File(Path("x"), "a.md", "Help", manual)
+    itself = File(Path("x"), "a.md", "Help")
+    marked = content_files.mark(digest, below, None)
     assert content_files.is_from(marked, manual)
     assert not content_files.is_from(marked, other)
-    assert content_files.is_made_of(marked, digest)
+    assert not content_files.is_from(marked, with_prefix)
+    assert content_files.mark(digest, below, digest) == marked
     assert content_files.mark(digest, itself, marked) == marked
     assert content_files.mark(digest, itself, None) == digest
-    assert content_files.is_made_of(digest, digest)
     assert not content_files.is_from(digest, manual)
     assert not content_files.is_from(None, manual)
 
@@ -275,13 +276,13 @@ def test_a_file_that_is_too_big_is_not_read(root: Path) -> None:
     with path.open("wb") as file:
         file.truncate(content_files.MAX_BYTES + 1)
     with pytest.raises(FileError, match="too big, 50000001 bytes; at most 50000000 are taken"):
-        content_files.read(File(path, "big.txt", "Manual", named=True))
+        content_files.read(File(path, "big.txt", "Manual"))
 
 
 def test_a_file_that_is_gone_is_told(root: Path) -> None:
     """A file that went away since it was found is told."""
     with pytest.raises(FileError, match="not a regular file"):
-        content_files.read(File(root / "none.md", "none.md", "Manual", named=True))
+        content_files.read(File(root / "none.md", "none.md", "Manual"))
 
 
 def test_a_fingerprint_is_of_the_bytes_and_of_what_is_made_of_them(
@@ -297,7 +298,7 @@ def test_a_fingerprint_is_of_the_bytes_and_of_what_is_made_of_them(
 
 def test_an_address_is_the_path_below_the_base() -> None:
     """Where a file is to be read: its path without the prefix of its id, escaped."""
-    file = File(Path("x"), "v2/a b/é.md", "Manual", named=False)
+    file = File(Path("x"), "v2/a b/é.md", "Manual")
     for base in ("https://example.com/docs", "https://example.com/docs/"):
         address = content_files.address(base, file, "v2/")
         assert address == "https://example.com/docs/a%20b/%C3%A9.md"

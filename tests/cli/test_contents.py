@@ -353,13 +353,14 @@ def test_a_dry_run_writes_nothing(afterword: Afterword, manual: Path) -> None:
     assert result.exit_code == 1
     assert result.stdout.splitlines() == [
         "added contract.pdf",
+        "updated prices.csv",
         "updated returns.md",
         "added faq/letters.docx",
         "added faq/page.html",
     ]
     failed, summary = result.stderr.splitlines()
     assert failed.startswith(f"afterword: {manual}/broken.pdf: The document is damaged")
-    assert summary == "Nothing was written, it would be: 3 added, 1 updated, 1 unchanged, 1 failed."
+    assert summary == "Nothing was written, it would be: 3 added, 2 updated, 0 unchanged, 1 failed."
     assert items() == before
 
 
@@ -391,7 +392,7 @@ def test_what_became_of_each_file_comes_as_json(afterword: Afterword, manual: Pa
         {
             "path": f"{manual}/returns.md",
             "external_id": "returns.md",
-            "outcome": "unchanged",
+            "outcome": "updated",
             "id": added["returns.md"].id,
             "message": None,
         },
@@ -570,6 +571,58 @@ def test_a_file_that_fails_keeps_its_content(afterword: Afterword, manual: Path)
         "0 added, 0 updated, 3 unchanged, 1 failed, 0 removed; skipped: 1 linked." in result.stderr
     )
     assert by_external_id().keys() == FILES.keys()
+
+
+def test_contents_of_another_prefix_are_not_pruned(afterword: Afterword, manual: Path) -> None:
+    """Contents that were added with a prefix stay where the folder is pruned without one."""
+    afterword(*ADD, manual, "--id-prefix", "v1-")
+    afterword(*ADD, manual)
+    (manual / "returns.md").unlink()
+    result = afterword(*ADD, manual, "--prune", "--yes")
+    assert result.stderr == "0 added, 0 updated, 4 unchanged, 0 failed, 1 removed.\n"
+    both = FILES.keys() | {f"v1-{name}" for name in FILES}
+    assert by_external_id().keys() == both - {"returns.md"}
+
+
+def test_a_renamed_folder_leaves_no_contents_to_another_one(
+    afterword: Afterword, manual: Path
+) -> None:
+    """A file that has not changed is of the folder that gave it last, and of none before."""
+    afterword(*ADD, manual, "--folder", "Help")
+    renamed = manual.rename(manual.parent / "Handbook")
+    result = afterword(*ADD, renamed, "--folder", "Help")
+    assert result.stderr == "0 added, 5 updated, 0 unchanged, 0 failed.\n"
+    again = afterword(*ADD, renamed, "--folder", "Help")
+    assert again.stderr == "0 added, 0 updated, 5 unchanged, 0 failed.\n"
+    manual.mkdir()
+    (manual / "other.md").write_text("# Another manual")
+    other = afterword(*ADD, manual, "--folder", "Help", "--prune", "--yes")
+    assert other.stderr == "1 added, 0 updated, 0 unchanged, 0 failed, 0 removed.\n"
+
+
+def test_an_empty_folder_beside_one_of_its_name_prunes_nothing(
+    afterword: Afterword, manual: Path, tmp_path: Path
+) -> None:
+    """Of two folders of one name, neither is spared the doubt by the files of the other."""
+    other = tmp_path / "other" / "Manual"
+    other.mkdir(parents=True)
+    (other / "other.md").write_text("# Other")
+    afterword(*ADD, manual, other)
+    shutil.rmtree(manual)
+    manual.mkdir()
+    before = by_external_id().keys()
+    result = afterword(*ADD, manual, other, "--prune", "--yes")
+    assert result.exit_code == 1
+    assert f"nothing was removed, since no file of {manual} was taken" in result.stderr
+    assert by_external_id().keys() == before
+
+
+def test_a_folder_that_is_given_twice_is_pruned(afterword: Afterword, manual: Path) -> None:
+    """A folder by two of its paths is one, whose files are there."""
+    afterword(*ADD, manual)
+    (manual / "returns.md").unlink()
+    result = afterword(*ADD, manual, manual / "faq" / "..", "--prune", "--yes")
+    assert result.stderr == "0 added, 0 updated, 4 unchanged, 0 failed, 1 removed.\n"
 
 
 def test_an_empty_folder_prunes_nothing(afterword: Afterword, manual: Path) -> None:
