@@ -54,6 +54,38 @@ def test_a_text_is_read_in_any_usual_encoding(text: str, encoding: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "text",
+    [
+        "Die „Leistung\u201c ist in Anlage 1 beschrieben",
+        "Größe ändern \u2013 „Maß\u201c (groß)",
+        "Die „Übung\u201c, \u201aÄhnlich\u2018, \u2039Änderung\u203a",
+        "Preis: 5 € ‰",
+        "¿Qué? ¡Óptimo! (¿Ábrelo?)",
+        "L\u2019été †",
+    ],
+)
+def test_the_signs_of_western_languages_are_read(text: str) -> None:
+    """Quotes, and signs before words, are windows-1252 where the letters are."""
+    assert read(text.encode("cp1252")) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "encoding"),
+    [
+        ("„Leczenie\u201d jest płatne, żądanie „Łódź\u201d", "cp1250"),
+        ("„Договор\u201c за доставка", "cp1251"),
+        ("Οι επιστροφές „γίνονται\u201c εντός τριάντα ημερών.", "cp1253"),
+        ("LG전자 TV", "cp949"),
+        ("テスト test", "cp932"),
+        ("你好 world", "gb18030"),
+    ],
+)
+def test_signs_make_no_text_of_other_languages_western(text: str, encoding: str) -> None:
+    """Quotes and words of Latin letters are in texts of all languages."""
+    assert read(text.encode(encoding)) == text
+
+
+@pytest.mark.parametrize(
     ("text", "encoding", "label"),
     [
         (FRENCH, "cp1252", "iso-8859-1"),

@@ -193,8 +193,10 @@ _WESTERN = re.compile(
     rb"(?<=[A-Za-z])[\xc0-\xff\x8a\x8c\x8e\x9a\x9c\x9e]{1,2}(?![\x80-\xff])"  # café
     rb"|(?<![\x80-\xff])[\xc0-\xff\x8a\x8c\x8e\x9a\x9c\x9e]{1,2}(?=[A-Za-z])"  # Été
     rb"|(?<![^\s])[\xc0-\xff](?![^\s])"  # à
-    rb"|(?<![\x80-\xff])[\x80\x85\x91-\x97\x99\xa0-\xbf]{1,2}(?![\x80-\xff])"  # signs
+    rb"|(?<![\x80-\xff])[\x80\x85-\x87\x89\x91-\x97\x99\x9b\xa0-\xbf]{1,2}(?![\x80-\xff])"  # signs
+    rb"|(?<![^\s(])[\x82\x84\x8b\xa1\xbf][\xc0-\xdf]?(?=[A-Za-z])"  # \u201eÜbung, ¿Qué
     rb"|[\x91-\x97][\xc0-\xff](?=[A-Za-z\s])"  # l\u2019été
+    rb"|(?<=[A-Za-z])[\xc0-\xff][\x92-\x94](?![\x80-\xff])"  # Maß\u201c
 )
 _SPACED = bytes.maketrans(b"\xa0\xab\xbb", b"   ")  # signs that a space parts from words
 _WESTERN_SAMPLE = 100_000
