@@ -63,6 +63,31 @@ def test_a_formula_that_was_never_calculated_is_shown_itself() -> None:
     assert xlsx.text(packages.xlsx({"S": rows})) == "# S\n\n| =A1*2 | 3 |"
 
 
+def test_a_formula_whose_value_is_an_empty_text_is_shown_as_empty() -> None:
+    """A formula that gives no text leaves its cell empty; an empty number is none yet."""
+    late = 'IF(A2&gt;5,"late","")'
+    rows = row(
+        cell("a"),
+        f'<c t="str"><f>{late}</f><v></v></c>',
+        "<c><f>A1+1</f><v/></c>",
+        f'<c t="str"><f>{late}</f></c>',
+    )
+    assert xlsx.text(packages.xlsx({"S": rows})) == (
+        '# S\n\n| a | =A1+1 | =IF(A2>5,"late","") |'
+    )
+
+
+def test_escaped_characters_are_read() -> None:
+    """Characters that XML cannot have are escaped in strings; an underscore may be, too."""
+    rows = row(
+        cell("0", "s"),
+        '<c t="inlineStr"><is><t>a_x0009_b_x0001_</t></is></c>',
+        cell("_xD83D__xDE00_", "str"),
+    )
+    content = packages.xlsx({"S": rows}, strings=("<si><t>one_x000D_two _x005F_x0041_</t></si>",))
+    assert xlsx.text(content) == "# S\n\n| one two _x0041_ | a b | 😀 |"
+
+
 def test_dates_may_begin_in_1904() -> None:
     """A workbook of an old Macintosh counts its days from 1904."""
     rows = row(number("44894", 1))

@@ -2,7 +2,7 @@
 
 import re
 
-from afterword_documents import number_formats
+from afterword_documents import encodings, number_formats
 from afterword_documents.grids import Grid
 from afterword_documents.lines import Lines
 from afterword_documents.opc import Attributes, Package, Reader, open_package, with_relationships
@@ -73,7 +73,7 @@ class _Strings(Reader):
         if name == "rPh":
             self._in_reading = False
         elif name == "si":
-            self.all.append("".join(self._parts))
+            self.all.append(_unescape("".join(self._parts)))
             self._parts.clear()
 
     def characters(self, text: str) -> None:
@@ -126,7 +126,7 @@ class _Values:
             case "" | "n":
                 return self._show_number(value.strip(), style)
             case _:  # texts, dates in their own form, errors
-                return value
+                return _unescape(value)
 
     def _show_number(self, value: str, style: int) -> str:
         if not number_formats.is_number(value):
@@ -148,6 +148,7 @@ class _Sheet(Reader):
         self._kind = ""
         self._value: list[str] = []
         self._formula: list[str] = []
+        self._has_value = False
         self._taken: list[str] | None = None
         self._in_reading = False
 
@@ -160,6 +161,7 @@ class _Sheet(Reader):
                 self._begin_cell(attributes)
             case "v":
                 self._taken = self._value
+                self._has_value = True
             case "t" if self._kind == "inlineStr" and not self._in_reading:
                 self._taken = self._value
             case "rPh":
@@ -174,6 +176,7 @@ class _Sheet(Reader):
         self._style = _number(attributes.get("s"))
         self._value.clear()
         self._formula.clear()
+        self._has_value = False
 
     def end(self, name: str) -> None:
         self._taken = None
@@ -185,14 +188,26 @@ class _Sheet(Reader):
 
     def _text(self) -> str:
         value = "".join(self._value)
-        if value.strip() or not self._formula:
+        is_empty_text = self._kind == "str" and self._has_value
+        if value.strip() or is_empty_text or not self._formula:
             return self._values.show(self._kind, self._style, value) if value else ""
-        # No program has calculated the formula yet.
+        # No program has calculated the formula yet; some write an empty number for it.
         return f"={''.join(self._formula)[:_MAX_FORMULA]}"
 
     def characters(self, text: str) -> None:
         if self._taken is not None:
             self._taken.append(text)
+
+
+_ESCAPE = re.compile(r"_x([0-9A-Fa-f]{4})_")
+
+
+def _unescape(text: str) -> str:
+    """Return a text with the characters that XML has no place for (ST_Xstring); no controls."""
+    if _ESCAPE.search(text) is None:
+        return text
+    text = encodings.clean(_ESCAPE.sub(lambda found: chr(int(found[1], 16)), text))
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 def _column(letters: str) -> int:
