@@ -277,6 +277,7 @@ IN_MIME = (
         pytest.param(IN_MIME.encode(), "Été all=", id="a page in MIME"),
         pytest.param("Été <b>".encode(), "Été <b>", id="a text"),
         pytest.param(docx(paragraph("Within")), "Within", id="a document"),
+        pytest.param(b"{\\rtf1\\ansi x \\b y\\b0}", "x y", id="RTF"),
         pytest.param(with_chunks(docx(paragraph("x"))), "Before\n\nx\n\nAfter", id="two levels"),
         pytest.param(b"MIME-Version: 1.0\r\n\r\nno page", "", id="MIME without a page"),
     ],
@@ -447,3 +448,44 @@ def test_any_depth_is_read() -> None:
     deep = 100_000
     nested = "<w:sdt>" * deep + paragraph("Deep.") + "</w:sdt>" * deep
     assert read(docx(nested)) == "Deep."
+
+
+def test_hidden_text_is_left_out() -> None:
+    """Runs are hidden by themselves or by a style, and shown where that is undone."""
+
+    def hidden(text: str, properties: str) -> str:
+        return run(text).replace("<w:r>", f"<w:r><w:rPr>{properties}</w:rPr>")
+
+    styles = (
+        f"<w:styles {NAMESPACES}>"
+        '<w:style w:styleId="Base"><w:rPr><w:vanish/></w:rPr></w:style>'
+        '<w:style w:styleId="Secret"><w:basedOn w:val="Base"/></w:style></w:styles>'
+    )
+    content = docx(
+        f"<w:p><w:pPr><w:rPr><w:vanish/></w:rPr></w:pPr>{run('a')}"
+        f"{hidden('no', '<w:vanish/>')}{run('b')}{hidden('c', '<w:vanish w:val=\"0\"/>')}"
+        f"{hidden('no', '<w:rStyle w:val=\"Secret\"/>')}</w:p>"
+        + paragraph("no", style("Secret"))
+        + f"<w:p><w:pPr>{style('Secret')}</w:pPr>{run('no')}"
+        f"{hidden('d', '<w:vanish w:val=\"false\"/>')}</w:p>",
+        styles=styles,
+    )
+    assert read(content) == "abc\n\nd"
+
+
+def test_results_in_instructions_of_fields_are_left_out() -> None:
+    """A field has its own result, and none of those that its instruction is made of."""
+
+    def mark(kind: str) -> str:
+        return f'<w:r><w:fldChar w:fldCharType="{kind}"/></w:r>'
+
+    def field(instruction: str, result: str) -> str:
+        return f"{mark('begin')}{instruction}{mark('separate')}{result}{mark('end')}"
+
+    code = "<w:r><w:instrText>IF x</w:instrText></w:r>"
+    inner = field(code, run("no"))
+    content = docx(
+        f"<w:p>{run('a ')}{field(code + inner + code, run('b') + field(code, run('c')))}</w:p>"
+        f"<w:p>{mark('begin')}{code}{inner}{mark('end')}{run('d')}{mark('end')}{run('e')}</w:p>"
+    )
+    assert read(content) == "a bc\n\nde"

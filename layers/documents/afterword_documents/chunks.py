@@ -1,9 +1,9 @@
-"""The text of a document in another format that a DOCX embeds (w:altChunk): a page or a text."""
+"""The text of a document in another format that a DOCX embeds (w:altChunk): a page, an RTF or a text."""
 
 import binascii
 import re
 
-from afterword_documents import encodings, web_pages
+from afterword_documents import encodings, rtf, web_pages
 
 for _usual in ("cp1252", "utf-16-le", "utf-16-be"):  # before the process gives up opening files
     encodings.codec(_usual)
@@ -16,9 +16,11 @@ _MAX_PARTS = 1_000
 
 
 def text(content: bytes) -> str:
-    """Return the text of a page, of a page in MIME, or of a plain text."""
-    if content[:1_000].lstrip().lower().startswith(b"mime-version:"):
+    """Return the text of a page, of a page in MIME, of an RTF, or of a plain text."""
+    if content[:_START].lstrip().lower().startswith(b"mime-version:"):
         content = _page_in_mime(content)
+    if content[:_START].lstrip().startswith(b"{\\rtf"):
+        return rtf.text(content)
     decoded = _decode(content)
     start = decoded[:_START].lstrip().lower()
     if start.startswith("<") or "<html" in start:

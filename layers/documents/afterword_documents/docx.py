@@ -70,6 +70,7 @@ class _Style:
     level: int | None = None
     list_id: str | None = None
     list_level: int | None = None
+    is_hidden: bool | None = None
 
 
 _BODY_TEXT = 9
@@ -115,6 +116,8 @@ class _Styles(Reader):
                 style.list_id = self.lists[self._id] = value
             case "ilvl":
                 style.list_level = to_level(value)
+            case "vanish":
+                style.is_hidden = is_on(attributes)
 
     def find(self, style_id: str) -> _Style:
         """Return a style with what those have that it is based on."""
@@ -126,6 +129,7 @@ class _Styles(Reader):
             found.level = style.level if found.level is None else found.level
             found.list_id = style.list_id if found.list_id is None else found.list_id
             found.list_level = style.list_level if found.list_level is None else found.list_level
+            found.is_hidden = style.is_hidden if found.is_hidden is None else found.is_hidden
             style_id = style.base
         return found
 
@@ -171,6 +175,8 @@ class _Paragraph:
     level: int | None = None
     list_id: str | None = None
     list_level: int | None = None
+    is_hidden: bool = False
+    """Whether the style hides the text."""
     goes_on: bool = False
     """Whether its end is deleted, so that the next paragraph goes on."""
 
@@ -201,6 +207,37 @@ _SYMBOLS = {
 """Usual symbols by their codes in the fonts Wingdings and Symbol."""
 
 
+class _Fields:
+    """The open fields: each has an instruction, then its result, and others in both.
+
+    Word shows no result of a field that is in the instruction of another.
+    """
+
+    def __init__(self) -> None:
+        self._in_instruction: list[bool] = []
+        self._instructions = 0
+
+    def take(self, kind: str) -> None:
+        """Take a mark of a field: its begin, the end of its instruction, or its end."""
+        if kind == "begin":
+            self._in_instruction.append(True)
+            self._instructions += 1
+        elif self._in_instruction and kind in {"separate", "end"}:
+            self._instructions -= self._in_instruction.pop()
+            if kind == "separate":
+                self._in_instruction.append(False)
+
+    @property
+    def hide(self) -> bool:
+        """Whether a text is the result of a field in the instruction of another."""
+        return self._instructions > sum(self._in_instruction[-1:])
+
+    def clear(self) -> None:
+        """Forget the fields that have no end."""
+        self._in_instruction.clear()
+        self._instructions = 0
+
+
 class _Body(Reader):
     """The paragraphs and tables of a body or of notes."""
 
@@ -218,6 +255,8 @@ class _Body(Reader):
         self._paragraphs: list[_Paragraph] = []  # several for nested text boxes
         self._begun: list[str] = []  # of paragraphs that go on
         self._formula: Formula | None = None
+        self._fields = _Fields()
+        self._is_vanished = False  # of a run
         self._notes: dict[str, dict[str, str]] = {kind: {} for kind in _NOTES}
         self._note = ""
 
@@ -266,12 +305,23 @@ class _Body(Reader):
         match self._path[-2], name:
             case "pPr", "pStyle":
                 paragraph.style = value
+                paragraph.is_hidden = bool(self._styles.find(value).is_hidden)
             case "pPr", "outlineLvl":
                 paragraph.level = _heading_level(value)
             case "numPr", "numId":
                 paragraph.list_id = value
             case "numPr", "ilvl":
                 paragraph.list_level = to_level(value)
+            case _, "r":
+                self._is_vanished = paragraph.is_hidden
+            case "rPr", "rStyle":
+                self._is_vanished |= bool(self._styles.find(value).is_hidden)
+            case "rPr", "vanish" if self._path[-3] == "r":
+                self._is_vanished = is_on(attributes)
+            case _, "fldChar":
+                self._fields.take(attributes.get("fldCharType", ""))
+            case _ if self._is_hidden():
+                pass
             case _, ("footnoteReference" | "endnoteReference"):
                 self._refer(name.removesuffix("Reference"), attributes)
             case _, "sym":
@@ -280,6 +330,10 @@ class _Body(Reader):
                 pass  # a tab stop
             case _ if name in _CHARACTERS:
                 paragraph.text.append(_CHARACTERS[name])
+
+    def _is_hidden(self) -> bool:
+        """Whether Word does not show what comes now."""
+        return self._is_vanished or self._fields.hide
 
     def _refer(self, kind: str, attributes: Attributes) -> None:
         """Give a note its number, in the order of the references as Word does."""
@@ -310,10 +364,13 @@ class _Body(Reader):
             self._lines.close(_PARTS[name])
         elif name == "p":
             self._end_paragraph(self._paragraphs.pop())
+        elif name == "r":
+            self._is_vanished = False
         elif name == "AlternateContent":
             self._alternatives.pop()
         elif name in _NOTES or name == "body":
             self._end_begun()
+            self._fields.clear()
             self._note = ""
 
     def _end_formula(self, name: str) -> None:
@@ -371,7 +428,7 @@ class _Body(Reader):
             return
         if self._formula is not None and self._path[-1] in {"m:t", "t"}:
             self._formula.characters(text)
-        elif self._paragraphs and self._path[-1] == "t":
+        elif self._paragraphs and self._path[-1] == "t" and not self._is_hidden():
             self._take(text)
 
     def _take(self, text: str) -> None:
