@@ -26,7 +26,7 @@ def read_here(content: str | bytes) -> str:
     """Return a mail's text without its attachments, in this process."""
     if isinstance(content, str):
         content = content.encode()
-    return mails.text(content, lambda _content, _depth: None)
+    return mails.text(content, lambda _content, _depth, _label: None)
 
 
 def message(text: str = "Bonjour,\nà demain.") -> EmailMessage:
@@ -223,3 +223,64 @@ def test_a_mail_without_text_is_refused() -> None:
     content = b"Received: a\nMIME-Version: 1.0\n\n \n"
     with pytest.raises(FailedError, match="no text"):
         read(content)
+
+
+RUSSIAN = "Здравствуйте, заказ не пришёл, и деньги не вернули. Что мне делать?"
+
+
+@pytest.mark.parametrize("charset", ["", "; charset=unknown-8bit"])
+@pytest.mark.parametrize("encoding", ["cp1251", "koi8-r"])
+def test_a_text_without_a_known_charset_is_read_by_its_language(
+    encoding: str, charset: str
+) -> None:
+    """Bodies and attachments have the characters of their language, as texts of their own have."""
+    headers = f"Content-Type: text/plain{charset}\nContent-Transfer-Encoding: 8bit\n"
+    content = f"{HEAD}{headers}\n{RUSSIAN}".encode(encoding)
+    assert read_here(content).endswith(RUSSIAN)
+    mail = message()
+    mail.add_attachment(RUSSIAN.encode(encoding), "text", "plain", filename="a.txt")
+    assert read(mail.as_bytes()).endswith(f"## a.txt\n\n{RUSSIAN}")
+
+
+def test_an_attached_text_is_read_in_the_charset_of_its_part() -> None:
+    """The part names the encoding of an attached text, however short the text is."""
+    mail = message()
+    mail.add_attachment("Цена;4", charset="koi8-r", filename="a.txt")
+    assert read(mail.as_bytes()).endswith("## a.txt\n\nЦена;4")
+
+
+def test_bytes_in_a_header_are_of_the_bodys_charset() -> None:
+    """Old programs write headers as they write the body."""
+    head = f"{HEAD}Subject: Заказ\nContent-Type: text/plain; charset=koi8-r\n"
+    content = f"{head}\nДа.".encode("koi8-r")
+    assert read_here(content).startswith("# Заказ\n")
+    assert read_here(content).endswith("\n\nДа.")
+
+
+def test_a_mailbox_is_parted_at_lines_with_a_time_alone() -> None:
+    """A paragraph that begins as the lines between mails do is of its mail."""
+    separator = "From a@example.com Mon Nov 30 10:00:00 2026\n"
+    mail = f"{HEAD}\nHello.\n\nFrom here on, all is new.\n\n"
+    content = (f"{separator}{mail}" * 2).encode()
+    assert media_types.detect(content) == media_types.MBOX
+    text = read_here(content)
+    assert text.count("From: a@example.com") == 2
+    assert text.count("Hello.\n\nFrom here on, all is new.") == 2
+
+
+@pytest.mark.parametrize("kind", ["mixed", "alternative"])
+@pytest.mark.parametrize("subtype", ["rtf", "plain"])
+def test_a_body_in_rtf_is_read_as_such(kind: str, subtype: str) -> None:
+    """The words of a body in RTF are read, and its code is not."""
+    body = f"--b\nContent-Type: text/{subtype}\n\n{{\\rtf1 Hello \\b Bob\\b0}}\n--b--"
+    content = f'{HEAD}MIME-Version: 1.0\nContent-Type: multipart/{kind}; boundary="b"\n\n{body}'
+    assert read_here(content).endswith("\n\nHello Bob")
+
+
+@pytest.mark.parametrize("kind", ["mixed", "alternative", "related"])
+def test_style_sheets_of_a_mail_are_left_out(kind: str) -> None:
+    """A style sheet or a script of a mail is no text of it."""
+    parts = {"css": "p { color: red }", "javascript": "alert(1)", "plain": "Hello."}
+    body = "".join(f"--b\nContent-Type: text/{name}\n\n{text}\n" for name, text in parts.items())
+    head = f'{HEAD}MIME-Version: 1.0\nContent-Type: multipart/{kind}; boundary="b"\n'
+    assert read_here(f"{head}\n{body}--b--") == "From: a@example.com\nTo: b@example.com\n\nHello."

@@ -3,7 +3,19 @@
 from collections.abc import Callable, Mapping
 
 from afterword.files import media_types
-from afterword_documents import docx, encodings, epub, mails, odt, pdf, pptx, rtf, web_pages, xlsx
+from afterword_documents import (
+    detection,
+    docx,
+    encodings,
+    epub,
+    mails,
+    odt,
+    pdf,
+    pptx,
+    rtf,
+    web_pages,
+    xlsx,
+)
 from afterword_documents.verdicts import VerdictError
 
 _PARSERS: Mapping[str, Callable[[bytes], str]] = {
@@ -22,7 +34,7 @@ def text(content: bytes) -> str:
     return mails.text(content, _read)
 
 
-def _read(content: bytes, depth: int) -> str | None:
+def _read(content: bytes, depth: int, label: str) -> str | None:
     """Return the text of an attached file; None for a file without text and one too long."""
     media_type = media_types.detect(content)
     try:
@@ -32,9 +44,7 @@ def _read(content: bytes, depth: int) -> str | None:
             return _PARSERS[media_type](content)
         if media_type not in media_types.TEXTS:
             return None
-        decoded = encodings.decode(content, encodings.declared(content))
-        if decoded is not None and media_type == media_types.HTML:
-            return web_pages.page_text(decoded)
+        decoded = detection.decode(content, label or encodings.declared(content))
+        return web_pages.page_text(decoded) if media_type == media_types.HTML else decoded
     except VerdictError:
         return None
-    return decoded

@@ -18,8 +18,17 @@ _MOST_WRONG = 0.02
 """The share of characters that may be none of the encoding."""
 
 
+def decode(content: bytes, label: str = "") -> str:
+    """Return a text's characters by its mark or its declaration `label`, else by its language.
+
+    Raises VerdictError for an encoding that cannot be told.
+    """
+    known = encodings.decode_known(content, label)
+    return text(content) if known is None else known
+
+
 def text(content: bytes) -> str:
-    """Return the characters; raise VerdictError for an encoding that cannot be told."""
+    """Return the characters by their language; raise VerdictError for those of none."""
     found = chardet.detect(content[:_SAMPLE])
     name = encodings.codec(found["encoding"] or "")
     confidence = found["confidence"]

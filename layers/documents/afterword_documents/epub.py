@@ -4,12 +4,11 @@ import posixpath
 import re
 from urllib.parse import unquote
 
-from afterword_documents import encodings, web_pages
+from afterword_documents import detection, encodings, web_pages
 from afterword_documents.lines import Lines
 from afterword_documents.opc import Attributes, Package, Reader, open_package
 from afterword_documents.verdicts import MAX_PARTS, Verdict, VerdictError
 
-encodings.load()
 _PAGES = {"application/xhtml+xml", "text/html", "application/x-dtbook+xml", "text/x-oeb1-document"}
 
 
@@ -41,7 +40,7 @@ _CLOSED = re.compile(r"<((?!br\b|hr\b|img\b)[A-Za-z][\w.:-]{0,50})((?:\s[^<>]{0,
 
 
 def _page(content: bytes) -> str:
-    text = encodings.decode(content, encodings.declared(content)) or ""
+    text = detection.decode(content, encodings.declared(content))
     return web_pages.page_text(_CLOSED.sub(r"<\1\2></\1>", text), titled=False)
 
 

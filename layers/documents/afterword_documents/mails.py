@@ -10,15 +10,18 @@ from contextlib import suppress
 from email.message import Message
 from email.parser import BytesFeedParser
 
-from afterword_documents import encodings, web_pages
+from afterword.files.mails import SEPARATOR
+from afterword_documents import detection, encodings, rtf, web_pages
 from afterword_documents.lines import Lines
 from afterword_documents.verdicts import MAX_PARTS, Verdict, VerdictError
 
-encodings.load()
 codecs.lookup("raw-unicode-escape")  # of parameters in headers (RFC 2231)
 
-type ReadFile = Callable[[bytes, int], str | None]
-"""Returns the text of an attached file, in so many mails; None for one that is not read."""
+type ReadFile = Callable[[bytes, int, str], str | None]
+"""Returns the text of an attached file, in so many mails, with the encoding that its part names.
+
+None for a file that is not read.
+"""
 
 MAX_DEPTH = 5
 """Mails in mails, as forwarded ones are, that are read."""
@@ -30,6 +33,8 @@ _PASSED_OVER = {
     "message/external-body",
 }
 """Parts that no reader sees."""
+_UNSEEN = {"css", "javascript"}
+"""Texts that stand in the mail itself, and that no reader sees either."""
 _STUB = 3
 """A plain text that many times shorter than the page beside it says that the mail is a page."""
 
@@ -51,7 +56,7 @@ def text(content: bytes, read_file: ReadFile, depth: int = 0) -> str:
     return lines.text()
 
 
-_SEPARATOR = re.compile(rb"(?:\A|\n\r?\n)From [^\n]*\n")
+_SEPARATOR = re.compile(rb"(?:\A|\n\r?\n)" + SEPARATOR)
 
 
 def _split(content: bytes) -> Iterator[bytes]:
@@ -118,7 +123,8 @@ class _Mail:
             for each in _parts(part):
                 self._read(each)
         elif _is_body(part):
-            self._bodies.append(_body(part))
+            if part.get_content_subtype() not in _UNSEEN:
+                self._bodies.append(_body(part))
         else:
             self._attachments.append(part)
 
@@ -131,6 +137,8 @@ class _Mail:
                     self._attachments.append(leaf)
                 continue
             kind = leaf.get_content_subtype()
+            if kind in _UNSEEN:
+                continue
             forms[kind] = "\n\n".join(filter(None, (forms.get(kind), _body(leaf).strip())))
         plain = forms.get("plain", "")
         page = forms.get("html", "")
@@ -144,7 +152,7 @@ class _Mail:
             self._forward(_parts(part))
             return
         name = _name(part)
-        text = self._read_file(_content(part), self._depth)
+        text = self._read_file(_content(part), self._depth, _parameter(part, "charset"))
         if text is not None and text.strip():
             self._heading(name, 2)
             self._lines.add(text.replace("\r\n", "\n").strip("\n"))
@@ -186,6 +194,8 @@ def _is_picture_of_page(part: Message) -> bool:
 
 def _body(part: Message) -> str:
     content = _content(part)
+    if content.lstrip().startswith(b"{\\rtf"):
+        return rtf.text(content)
     if part.get_content_subtype() == "html":
         charset = _parameter(part, "charset") or encodings.declared(content)
         return web_pages.page_text(_decode(content, charset))
@@ -237,13 +247,14 @@ def _header(mail: Message, name: str) -> str:
     """Return a header's words, decoded; empty for a missing one."""
     for key, value in mail.raw_items():
         if key.lower() == name.lower():
-            return _decode_words(str(value)[:_MAX_HEADER])
+            return _decode_words(str(value)[:_MAX_HEADER], _parameter(mail, "charset"))
     return ""
 
 
-def _decode_words(value: str) -> str:
+def _decode_words(value: str, label: str = "") -> str:
     """Return a header without its encoded words (RFC 2047).
 
+    `label` is the encoding of bytes that came as they are.
     Words of one encoding are decoded together, as many programs cut characters between them.
     """
     value = _BETWEEN.sub("", value)
@@ -255,12 +266,12 @@ def _decode_words(value: str) -> str:
         if held and (between or match[1].lower() != charset):
             out.append(_decode(held, charset))
             held = b""
-        out.append(_raw(between))
+        out.append(_raw(between, label))
         held += _unpack(match[2], match[3])
         charset = match[1].lower()
         at = match.end()
     out.append(_decode(held, charset) if held else "")
-    out.append(_raw(value[at:]))
+    out.append(_raw(value[at:], label))
     return " ".join("".join(out).split())
 
 
@@ -274,16 +285,19 @@ def _unpack(coding: str, word: str) -> bytes:
         return raw
 
 
-def _raw(text: str) -> str:
+def _raw(text: str, label: str) -> str:
     """Return a stretch of a header, whose bytes beyond ASCII may have come as they are."""
     if text.isascii():
         return text
-    return _decode(text.encode("utf-8", "surrogateescape"), "")
+    return _decode(text.encode("utf-8", "surrogateescape"), label)
 
 
 def _decode(content: bytes, label: str) -> str:
-    text = encodings.decode(content, label)
-    return encodings.clean(encodings.decode_by(content, "cp1252")) if text is None else text
+    """Return a text's characters, in windows-1252 where the encoding cannot be told."""
+    try:
+        return detection.decode(content, label)
+    except VerdictError:
+        return encodings.clean(encodings.decode_by(content, "cp1252"))
 
 
 def _parameter(part: Message, name: str) -> str:

@@ -6,7 +6,8 @@ _SAMPLE = 65_536
 _BEFORE = re.compile(rb"(?:\xef\xbb\xbf)?\s{0,100}")
 _FIELD = re.compile(rb"([A-Za-z][A-Za-z0-9-]{0,76})[ \t]?:[^\n]*\n?")
 _MORE = re.compile(rb"[ \t][^\n]*\n?")
-_SEPARATOR = re.compile(rb"From (?=[^\n]{0,500}[0-9]:[0-9]{2})[^\n]*\n")
+SEPARATOR = rb"From (?=[^\n]{0,500}[0-9]:[0-9]{2})[^\n]*\n"
+"""The line with a time that begins a mail of a mailbox; other lines may begin with the word."""
 _TELLING = frozenset(
     b"""
     from received return-path message-id mime-version delivered-to x-mailer dkim-signature
@@ -24,7 +25,7 @@ _PARTS = re.compile(rb"(?i)content-type[ \t]?:[ \t]{0,10}multipart/")
 
 def is_mailbox(content: bytes) -> bool:
     """Whether a file is a mailbox: a separator with a time, and a mail below it."""
-    separator = _SEPARATOR.match(content)
+    separator = re.match(SEPARATOR, content)
     return separator is not None and _has_fields(content, separator.end())
 
 
