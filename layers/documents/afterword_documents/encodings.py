@@ -47,22 +47,30 @@ _WIDER = {
 }
 """The wider encodings that browsers mean by the names of narrower ones."""
 _ALIASES = {
-    "cn-big5": "big5",
-    "x-x-big5": "big5",
-    "dos-874": "cp874",
-    "windows-949": "cp949",
-    "windows-936": "gbk",
-    "windows-950": "big5",
-    "ks_c_5601": "euc_kr",
-    "unicode-1-1-utf-8": "utf-8",
-    "x-unicode20utf8": "utf-8",
-    "visual": "iso8859-8",
-    "iso-8859-8-e": "iso8859-8",
-    "iso-8859-8-i": "iso8859-8",
-    "mac-ukrainian": "mac-cyrillic",
-    "mac": "mac-roman",
-    "macintosh": "mac-roman",
+    alias: name
+    for name, aliases in {
+        "utf-8": "unicode-1-1-utf-8 unicode11utf8 unicode20utf8",
+        "utf-16": "csunicode iso-10646-ucs-2 ucs-2 unicode unicodefeff unicodefffe",
+        "iso8859-6": "csiso88596e csiso88596i iso-8859-6-e iso-8859-6-i",
+        "iso8859-7": "sun_eu_greek",
+        "iso8859-8": "csiso88598e csiso88598i iso-8859-8-e iso-8859-8-i logical visual",
+        "iso8859-15": "csisolatin9",
+        "koi8-r": "koi koi8",
+        "koi8-u": "koi8-ru",
+        "mac-roman": "csmacintosh mac macintosh",
+        "mac-cyrillic": "mac-ukrainian",
+        "cp874": "dos-874 windows-874",
+        "gbk": "csgb2312 gb_2312 gb_2312-80 windows-936",
+        "big5": "cn-big5 x-big5 windows-950",
+        "euc_jp": "cseucpkdfmtjapanese",
+        "euc_kr": (
+            "cseuckr csksc56011987 iso-ir-149 ks_c_5601 ks_c_5601-1989 ksc_5601 windows-949"
+        ),
+    }.items()
+    for alias in aliases.split()
 }
+"""Names that browsers know and Python does not, without a leading `x-`."""
+_ISO = re.compile(r"iso8859([0-9]{1,2})")
 
 
 def codec(label: str) -> str | None:
@@ -70,7 +78,7 @@ def codec(label: str) -> str | None:
     label = label.strip().strip("\"'").lower()
     for name in (label, label.removeprefix("x-")):
         try:
-            found = codecs.lookup(_ALIASES.get(name, name)).name
+            found = codecs.lookup(_ISO.sub(r"iso8859-\1", _ALIASES.get(name, name))).name
         except (LookupError, ValueError):
             continue
         found = _WIDER.get(found, found)
