@@ -279,3 +279,14 @@ def test_a_long_header_is_cut() -> None:
     passages = cut_passages("\n".join([header, *rows]))
     assert all(len(passage.heading) <= MAX_HEADER for passage in passages)
     assert header.startswith(passages[-1].heading)
+
+
+@pytest.mark.parametrize("first", ["", "sep=;\r\n"])
+@pytest.mark.parametrize("long", ["x", "A note, and\n" * 4_000])
+def test_the_header_of_a_csv_is_the_first_row_of_cells(first: str, long: str) -> None:
+    """The line that names the delimiter is no header; long cells and uneven rows change nothing."""
+    rows = [f'Client {number};"{long}";{number}' for number in range(60)]
+    rows[7:7] = ["Total;7"]
+    passages = cut_passages(first + "\r\n".join(["Nom;Note;Prix", *rows]))
+    assert passages[0].text.startswith(f"{first}Nom;Note;Prix")
+    assert {passage.heading for passage in passages[1:]} == {"Nom;Note;Prix"}

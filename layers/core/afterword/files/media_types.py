@@ -7,6 +7,7 @@ PDF is a PDF, whose fault the worker finds.
 import csv
 import json
 import re
+from io import StringIO
 from itertools import islice
 from typing import Never
 
@@ -234,23 +235,43 @@ def _is_csv(start: str, *, cut: bool) -> bool:
     """
     if start.lstrip().startswith(("{", "[", "<")):
         return False
-    lines = start.splitlines(keepends=True)
-    return any(_is_table(lines[:-1] if cut else lines, delimiter) for delimiter in ",;\t|")
+    named = re.match(DELIMITER_LINE, start)
+    if named is not None:
+        start = start[named.end() :]
+    lines = list(StringIO(start, newline=""))
+    return any(
+        _is_table(lines[:-1] if cut else lines, delimiter, cut=cut)
+        for delimiter in (named[1] if named else ",;\t|")
+    )
 
 
-def _is_table(lines: list[str], delimiter: str) -> bool:
-    try:
-        rows = list(islice(filter(None, csv.reader(lines, delimiter=delimiter, strict=True)), 100))
-    except csv.Error:
-        return False
-    if len(rows) < _MIN_ROWS or len({len(row) for row in rows}) > 1:
+DELIMITER_LINE = r"\ufeff?sep=([,;\t|])[ \t]*\r?(?:\n|\Z)"
+"""The line that may stand above the rows of a CSV, and tells Excel what stands between cells."""
+
+
+def _is_table(lines: list[str], delimiter: str, *, cut: bool) -> bool:
+    rows = _rows(lines, delimiter, cut=cut)
+    if len(rows) < _MIN_ROWS:
         return False
     columns = len(rows[0])
+    uneven = sum(len(row) != columns for row in rows)
     return (
         columns >= _MIN_COLUMNS
+        and uneven * (_EVEN_PER_UNEVEN + 1) <= (len(rows) if columns >= _MIN_RAGGED else 0)
         and columns * len(rows) >= _MIN_CELLS
         and not (delimiter == "," and _is_prose(rows))
     )
+
+
+def _rows(lines: list[str], delimiter: str, *, cut: bool) -> list[list[str]]:
+    """Return the first rows; none where quotes are wrong, but for a last cell that is `cut`."""
+    reader = csv.reader(lines, delimiter=delimiter, strict=True)
+    rows: list[list[str]] = []
+    try:
+        rows.extend(islice(filter(None, reader), _ROWS))
+    except csv.Error:
+        return rows if cut and reader.line_num == len(lines) else []
+    return rows
 
 
 def _is_prose(rows: list[list[str]]) -> bool:
@@ -258,7 +279,10 @@ def _is_prose(rows: list[list[str]]) -> bool:
     return all(cell[:1] in {" ", ""} for row in rows for cell in row[1:])
 
 
+_ROWS = 100
 _MIN_ROWS, _MIN_COLUMNS, _MIN_CELLS = 2, 2, 6
+_MIN_RAGGED, _EVEN_PER_UNEVEN = 3, 4
+"""Columns of a table that may have rows of other lengths, and the even rows for each of them."""
 
 
 def _is_markdown(first_line: str, start: str) -> bool:

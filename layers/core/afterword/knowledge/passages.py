@@ -217,7 +217,8 @@ def _records(text: str) -> Iterator[_Block]:
             end = start + len(record.rstrip())
             start += len(record) - len(record.lstrip())
             yield _Block(start, end, _Break.LINE, whole=True, table=header)
-            header = header or (start, end)
+            names_delimiter = re.match(media_types.DELIMITER_LINE, record) is not None
+            header = header or (None if names_delimiter else (start, end))
         start, quotes = match.end(), 0
 
 
