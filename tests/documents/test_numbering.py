@@ -199,7 +199,8 @@ def test_a_document_without_its_levels_is_read() -> None:
         ("ideographTraditional", "甲 丁 壬 庚庚庚 癸癸癸癸"),
         ("decimalEnclosedCircle", "① ④ ⑨ 27 40"),
         ("decimalFullWidth", "\uff11 \uff14 \uff19 \uff12\uff17 \uff14\uff10"),
-        ("cardinalText", "1 4 9 27 40"),
+        ("cardinalText", "One Four Nine Twenty-seven Forty"),
+        ("ordinalText", "First Fourth Ninth Twenty-seventh Fortieth"),
         ("aiueo", "ア エ ケ ヒ リ"),
         ("ganada", "가 라 자 파파 타타타"),
     ],
@@ -208,6 +209,23 @@ def test_numbers_are_in_words_formats(number_format: str, written: str) -> None:
     """Each format writes numbers as Word does; those that are not known are digits."""
     numbers = (1, 4, 9, 27, 40)
     assert [numerals.write(each, number_format) for each in numbers] == written.split()
+
+
+@pytest.mark.parametrize(
+    ("number", "cardinal", "ordinal"),
+    [
+        (0, "Zero", "Zeroth"),
+        (12, "Twelve", "Twelfth"),
+        (100, "One hundred", "One hundredth"),
+        (1_101, "One thousand one hundred one", "One thousand one hundred first"),
+        (9_999, "Nine thousand nine hundred ninety-nine", "Nine thousand nine hundred ninety-ninth"),
+        (10_002, "10002", "10002nd"),
+    ],
+)
+def test_numbers_are_written_in_words(number: int, cardinal: str, ordinal: str) -> None:
+    """Words are English whatever the document's language, and numbers beyond them are digits."""
+    assert numerals.write(number, "cardinalText") == cardinal
+    assert numerals.write(number, "ordinalText") == ordinal
 
 
 @pytest.mark.parametrize("number_format", [*numerals._WRITERS, "custom", "other"])  # noqa: SLF001

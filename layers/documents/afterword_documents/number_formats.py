@@ -63,7 +63,7 @@ _TOKEN = re.compile(
     r"|_."  # a space as wide as a character
     r"|\*."  # a character that fills the cell
     r"|\[([^\]]*)\]"
-    r"|(?i:(General|AM/PM|A/P|y+|m+|d+|h+|s+|e[+-]))"
+    r"|(?i:(General|AM/PM|A/P|y+|m+|d+|h+|s+|e[+-]|a{3,}|b+|e+|g+))"
     r"|(.)",
     re.DOTALL,
 )
@@ -112,7 +112,10 @@ def general(value: float) -> str:
 # --- formats --------------------------------------------------------------------------------------
 
 type Token = tuple[str, str]
-"""A kind (text, mark, date, elapsed, or general) and its characters."""
+"""A kind (text, mark, date, era, elapsed, or general) and its characters.
+
+Of a number, those of `era` are text.
+"""
 
 
 @dataclass(frozen=True)
@@ -172,7 +175,10 @@ def _parse(number_format: str) -> tuple[_Section, ...]:
 
 
 def _section(tokens: list[Token], condition: tuple[str, float] | None) -> _Section:
-    is_date = any(kind in {"date", "elapsed"} for kind, _ in tokens)
+    has_digits = any(_is_digit(token) for token in tokens)
+    is_date = any(
+        kind in {"date", "elapsed"} or (kind == "era" and not has_digits) for kind, _ in tokens
+    )
     return _Section(tuple(tokens), condition, is_date)
 
 
@@ -180,7 +186,11 @@ def _word(word: str) -> Token:
     lower = word.lower()
     if lower == "general":
         return "general", ""
-    return ("mark", "E") if lower[0] == "e" else ("date", lower)
+    if lower in {"e+", "e-"}:
+        return "mark", "E"
+    if lower[0] in "beg" or lower.startswith("aaa"):
+        return "era", word
+    return "date", lower
 
 
 def _take_bracket(bracket: str, tokens: list[Token]) -> tuple[str, float] | None:
@@ -359,6 +369,8 @@ def _show_date(value: float, section: _Section, *, from_1904: bool) -> str:
             out.append(_elapsed(milliseconds, mark))
         elif kind == "date":
             out.append(_date_part(time, mark, half=half, minutes=_is_minutes(tokens, at)))
+        elif kind == "era":
+            out.append(_era_part(time, mark.lower()))
         elif kind == "mark" and mark == "0" and places:
             continue
         elif kind == "mark" and mark == "." and places:
@@ -392,6 +404,25 @@ def _is_minutes(tokens: tuple[Token, ...], at: int) -> bool:
 def _elapsed(milliseconds: int, mark: str) -> str:
     unit = {"h": 3_600_000, "m": 60_000, "s": 1000}[mark[0]]
     return str(milliseconds // unit).zfill(len(mark))
+
+
+def _era_part(time: datetime, mark: str) -> str:
+    """Return a year or a day in the forms of East Asia: the year is never that of an era."""
+    match mark[0]:
+        case "a":
+            return time.strftime("%a" if len(mark) == _SHORT_DAY else "%A")
+        case "e":
+            return f"{time.year:04}"
+        case "b":
+            year = f"{time.year + _BUDDHIST:04}"
+            return year if len(mark) > _SHORT_YEAR else year[-2:]
+        case _:  # the name of an era
+            return ""
+
+
+_SHORT_DAY, _SHORT_YEAR = 3, 2
+_BUDDHIST = 543
+"""Years from the Buddha's to our calendar, as Thailand counts."""
 
 
 def _date_part(time: datetime, mark: str, *, half: bool, minutes: bool) -> str:

@@ -1,5 +1,6 @@
 """Numbers as Word writes them in lists (ECMA-376, part 1, 17.18.59, ST_NumberFormat)."""
 
+import re
 from collections.abc import Callable
 
 _ROMAN = (
@@ -55,6 +56,48 @@ def _ordinal(number: int) -> str:
     return f"{number}{ending}"
 
 
+_ONES = (
+    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen"
+    " sixteen seventeen eighteen nineteen"
+).split()
+_TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()
+_IRREGULAR = {
+    "one": "first",
+    "two": "second",
+    "three": "third",
+    "five": "fifth",
+    "eight": "eighth",
+    "nine": "ninth",
+    "twelve": "twelfth",
+}
+
+
+def _in_words(number: int) -> str:
+    """Return a number in English words, up to 9,999, without a capital; else in digits."""
+    if not 0 <= number < _TEEN**4:
+        return str(number)
+    words = []
+    for size, name in ((1_000, "thousand"), (100, "hundred")):
+        if number >= size:
+            words += [_ONES[number // size], name]
+            number %= size
+    if number >= len(_ONES):
+        tens, number = divmod(number, _TEEN)
+        words.append(_TENS[tens - 2] + (f"-{_ONES[number]}" if number else ""))
+    elif number or not words:
+        words.append(_ONES[number])
+    return " ".join(words)
+
+
+def _ordinal_in_words(number: int) -> str:
+    words = _in_words(number)
+    if words[-1].isdecimal():
+        return _ordinal(number)
+    last = re.split("[ -]", words)[-1]
+    ending = _IRREGULAR.get(last) or re.sub("y$", "ie", last) + "th"
+    return words.removesuffix(last) + ending
+
+
 def _counted(number: int) -> str:
     """Return a number as it is spoken in Chinese and Japanese, up to 9,999."""
     if not 0 < number < _TEEN**4:
@@ -84,6 +127,8 @@ _WRITERS: dict[str, Callable[[int], str]] = {
     "lowerRoman": roman,
     "upperRoman": lambda number: roman(number).upper(),
     "ordinal": _ordinal,
+    "cardinalText": lambda number: _in_words(number).capitalize(),
+    "ordinalText": lambda number: _ordinal_in_words(number).capitalize(),
     "hex": "{:X}".format,
     "numberInDash": "- {} -".format,
     "decimalFullWidth": lambda number: str(number).translate(_FULL_WIDTH),
