@@ -82,6 +82,24 @@ def test_numbers_of_lists_are_those_that_are_shown() -> None:
     )
 
 
+def test_a_list_goes_on_after_another_one() -> None:
+    """A list counts on from the one that it names, whatever stands between."""
+
+    def a_list(text: str, more: str) -> str:
+        item = f"<text:list-item>{p(text)}</text:list-item>"
+        return f'<text:list text:style-name="L1" {more}>{item}</text:list>'
+
+    content = packages.odt(
+        a_list("a", 'xml:id="l1"')
+        + a_list("other", "")
+        + a_list("b", 'xml:id="l2" text:continue-list="l1"')
+        + a_list("anew", 'text:continue-list="none"')
+        + a_list("c", 'text:continue-list="l2"'),
+        styles=LIST_STYLE,
+    )
+    assert odt.text(content) == "1. a\n1. other\n2. b\n1. anew\n3. c"
+
+
 def test_a_paragraph_is_read_through_its_parts() -> None:
     """Spans, spaces, tabs, breaks, links and boxes are text; comments and deletions are not."""
     content = packages.odt(

@@ -59,6 +59,26 @@ def test_what_is_shown_another_way_is_read_once() -> None:
     assert pptx.text(packages.pptx([both])) == "## Slide 1\n\nnew"
 
 
+def test_formulas_are_read_as_lines() -> None:
+    """A formula of a slide has its fraction, as one of a Word document has."""
+    math = 'xmlns:m="http://schemas.openxmlformats.org/officeDocument/2006/math"'
+    drawing = 'xmlns:a14="http://schemas.microsoft.com/office/drawing/2010/main"'
+
+    def run(text: str) -> str:
+        return f"<m:r><a:rPr/>\n<m:t>{text}</m:t></m:r>"
+
+    formula = (
+        f"<a14:m {drawing}><m:oMathPara {math}><m:oMath>{run('x=')}<m:f><m:num>{run('a+b')}</m:num>"
+        f"<m:den>{run('2')}</m:den></m:f></m:oMath></m:oMathPara></a14:m>"
+    )
+    both = (
+        f"<mc:AlternateContent><mc:Choice>{formula}</mc:Choice>"
+        "<mc:Fallback><a:r><a:t>picture</a:t></a:r></mc:Fallback></mc:AlternateContent>"
+    )
+    words = shape("So").replace("</a:p>", f"{both}<a:r><a:t> is it</a:t></a:r></a:p>")
+    assert pptx.text(packages.pptx([words])) == "## Slide 1\n\nSox=(a+b)/2 is it"
+
+
 def test_diagrams_are_read() -> None:
     """The texts of a diagram, which are a part of their own, stand on its slide."""
     data = (

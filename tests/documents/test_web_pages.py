@@ -54,6 +54,20 @@ def test_a_page_is_read_as_it_is_seen(page: str, text: str) -> None:
 @pytest.mark.parametrize(
     ("page", "text"),
     [
+        ("<ol start=3><li>a<li>b<li value=9>c<li>d</ol>", "3. a\n4. b\n9. c\n10. d"),
+        ("<ol start='-1'><li>a<li>b</ol><ol start=x><li value>c</ol>", "-1. a\n0. b\n1. c"),
+        ("<ul start=3><li value=4>a</ul>", "- a"),
+        (f"<ol start={'9' * 5_000}><li>a</ol>", "1. a"),
+    ],
+)
+def test_lists_begin_where_they_say(page: str, text: str) -> None:
+    """A list has its own start, and an item its own number."""
+    assert read(page) == text
+
+
+@pytest.mark.parametrize(
+    ("page", "text"),
+    [
         pytest.param("<p>a<svg><path><p>b", "a\n\nb", id="a paragraph"),
         pytest.param("<div><svg><g></div>b", "b", id="the end of what it is in"),
         pytest.param("<a href=x><svg><use/></a>b", "b", id="the end of a link"),
@@ -74,6 +88,27 @@ def test_a_page_is_read_as_it_is_seen(page: str, text: str) -> None:
             "xb",
             id="the source of a formula",
         ),
+        pytest.param(
+            "<math>\n <mi>y</mi> <mo>=</mo>\n <mfrac><mrow><mi>a</mi><mo>+</mo><mn>1</mn></mrow>"
+            " <msup><mi>x</mi><mn>2</mn></msup></mfrac></math> m",
+            "y=(a+1)/(x^2) m",
+            id="a fraction",
+        ),
+        pytest.param(
+            "<math><msqrt><mn>2</mn><mspace/><mi>x</mi></msqrt><mroot><mi>x</mi><mn>3</mn></mroot>"
+            "<msubsup><mi>x</mi><mi>i</mi><mn>2</mn></msubsup></math>",
+            "√2x3√xx_i^2",
+            id="roots",
+        ),
+        pytest.param(
+            "<math><mtable><mtr><mtd><mn>1</mn></mtd><mtd><mn>2</mn></mtd></mtr>"
+            "<mtr><mtd><mtext>a b</mtext></mtd></mtr></mtable></math>",
+            "[1, 2; a b]",
+            id="a matrix",
+        ),
+        pytest.param("<math><mfrac><mn>1<td>b", "1/\n\nb", id="a cell after a formula"),
+        pytest.param("<math><mfrac></mrow></math>b</math>c", "/bc", id="ends of nothing"),
+        pytest.param("<math>" + "<mrow>" * 900 + "x" + "</mrow>" * 900 + "y", "xy", id="depth"),
         pytest.param("<math><mi>x<annotation>no<p>b", "x\n\nb", id="a formula without an end"),
         pytest.param(
             "<math><annotation-xml><p>no</annotation-xml></math>b", "b", id="HTML in a formula"

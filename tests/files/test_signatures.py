@@ -45,6 +45,7 @@ OPEN_DOCUMENT = "application/vnd.oasis.opendocument"
         (b"\x1a\x45\xdf\xa3\x01", "a video (Matroska or WebM)"),
         (b"ID3\x03\0\0\0\0\0\0", "a sound recording (MP3)"),
         (b"\xff\xfb\x90\x64\0", "a sound recording (MP3)"),
+        (b"\xff\xf1\x50\x80\x2e\x7f\xfc", "a sound recording (AAC)"),
         (b"RIFF\x24\0\0\0WAVEfmt ", "a sound recording (WAV)"),
         (b"OggS\0\2", "a sound recording or video (Ogg)"),
         (b"\0\0\0\x20ftypM4A ", "a sound recording (M4A)"),
@@ -93,6 +94,7 @@ def test_a_file_that_is_not_taken_is_named(content: bytes, description: str) -> 
         "OTTO and true friends.",
         "GIF pictures.",
         "PAR is a score.",
+        "PAR1 is a lamp.",
         "ORC is a file format.",
         "BZh9 is a mark.",
         "Salted caramel.",
@@ -102,6 +104,11 @@ def test_a_file_that_is_not_taken_is_named(content: bytes, description: str) -> 
 def test_a_text_about_files_is_a_text(text: str) -> None:
     """Words that begin like other files are words."""
     assert media_types.detect(text.encode()) in media_types.TEXTS
+
+
+def test_a_text_that_begins_as_a_recording_does_is_a_text() -> None:
+    """The letters that AAC begins with are Cyrillic in windows-1251."""
+    assert media_types.detect("ясно, что\nделать".encode("cp1251")) == media_types.TEXT
 
 
 @pytest.mark.parametrize("seed", SEED_PARAMS)

@@ -1,4 +1,7 @@
-"""Formulas of Office (OMML; ECMA-376, part 1, 22.1) as a line of text, such as `a^2/(b+c)`."""
+"""Formulas as a line of text, such as `a^2/(b+c)`.
+
+Those of Office are OMML (ECMA-376, part 1, 22.1), and those of pages MathML.
+"""
 
 import re
 from collections.abc import Callable
@@ -65,6 +68,78 @@ class Formula:
         while len(self._open) > 1:
             self.end()
         return _write(self._open[0])
+
+
+_OFFICE = {
+    "mfrac": ("f", ("num", "den")),
+    "msup": ("sSup", ("e", "sup")),
+    "msub": ("sSub", ("e", "sub")),
+    "msubsup": ("sSubSup", ("e", "sub", "sup")),
+    "munder": ("limLow", ("e", "lim")),
+    "mover": ("limUpp", ("e", "lim")),
+    "munderover": ("sSubSup", ("e", "sub", "sup")),
+    "mroot": ("rad", ("e", "deg")),
+}
+"""Elements of MathML whose children have places, as those of Office and their parts."""
+_ROWS = {"msqrt": ("rad", "e"), "mtable": ("m", ""), "mtr": ("mr", ""), "mtd": ("", "e")}
+"""Elements of MathML with any number of children: the element of Office, or its part."""
+
+
+@dataclass(slots=True)
+class _Open:
+    """An open element of MathML: its name, how many elements of Office, and the next place."""
+
+    name: str
+    elements: int
+    places: tuple[str, ...] = ()
+
+
+class MathML:
+    """A formula of MathML that is being read, as one of Office."""
+
+    def __init__(self) -> None:
+        self._formula = Formula()
+        self._open: list[_Open] = []
+
+    def start(self, name: str) -> None:
+        """Take the start of an element."""
+        if len(self._open) == _MAX_OPEN:
+            return
+        wrappers = []
+        if self._open and self._open[-1].places:
+            place, *others = self._open[-1].places
+            self._open[-1].places = tuple(others)
+            wrappers.append(place)
+        element, places = _OFFICE.get(name, ("", ()))
+        wrappers += filter(None, (element, *_ROWS.get(name, ())))
+        for wrapper in wrappers or (_PLAIN,):
+            self._formula.start(wrapper, None)
+        self._open.append(_Open(name, max(1, len(wrappers)), places))
+
+    def end(self, name: str) -> None:
+        """Take the end of an element, and with it those that lack theirs."""
+        if all(each.name != name for each in self._open):
+            return
+        while self._open:
+            element = self._open.pop()
+            for _ in range(element.elements):
+                self._formula.end()
+            if element.name == name:
+                break
+
+    def characters(self, text: str) -> None:
+        """Take a piece of text, whose white space around elements is none."""
+        self._formula.characters(text.strip(" \t\r\n"))
+
+    def text(self) -> str:
+        """Return the formula as a line."""
+        return self._formula.text()
+
+
+_MAX_OPEN = 100
+"""Open elements of MathML that are kept."""
+_PLAIN = "mrow"
+"""An element without parts, whose text is that of its children."""
 
 
 def _write(element: _Element) -> str:

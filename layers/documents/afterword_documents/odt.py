@@ -143,6 +143,7 @@ class _Body(Reader):
         self._paragraphs: list[_Paragraph] = []  # several for text boxes and notes
         self._lists: list[_List] = []
         self._last_counts: dict[str, list[int]] = {}
+        self._counts: dict[str, list[int]] = {}  # by the ids of lists
         self._notes: list[str] = []
         self._note: list[str] | None = None
         self._citation = ""
@@ -248,9 +249,12 @@ class _Body(Reader):
             style = attributes.get("text:style-name", "") or (outer.style if outer else "")
             counts = [*(outer.counts if outer else []), 0]
             continued = attributes.get("text:continue-numbering") == "true"
-            last = self._last_counts.get(style, [])
-            if continued and len(last) == len(counts):
+            last = self._last_counts.get(style, []) if continued else []
+            last = self._counts.get(attributes.get("text:continue-list", ""), last)
+            if len(last) == len(counts):
                 counts[-1] = last[-1]
+            if "id" in attributes:
+                self._counts[attributes["id"]] = counts
             self._lists.append(_List(style, counts, continued=continued))
         elif name == "text:list-item" and self._lists:
             self._begin_item(self._lists[-1], attributes)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from afterword_documents.charts import Chart
+from afterword_documents.formulas import Formula
 from afterword_documents.lines import Kind, Lines, Part
 from afterword_documents.opc import Attributes, Package, Reader, open_package, with_relationships
 from afterword_documents.verdicts import MAX_PARTS, Verdict, VerdictError
@@ -37,7 +38,7 @@ def _text(package: Package) -> str:
 
 def _add_slide(package: Package, part: str, number: int, lines: Lines) -> None:
     slide = _Slide()
-    package.parse(part, slide)
+    package.parse(part, slide, _local)
     if slide.hidden:
         return
     notes = _Slide(only="body")
@@ -49,7 +50,7 @@ def _add_slide(package: Package, part: str, number: int, lines: Lines) -> None:
             package.parse(related.part, chart)
             chart.add_to(slide.lines)
         elif related.kind == "notesSlide" and related.part in package:
-            package.parse(related.part, notes)
+            package.parse(related.part, notes, _local)
     title = " ".join(" ".join(slide.title).split())
     text = slide.lines.text()
     text_of_notes = notes.lines.text()
@@ -57,6 +58,12 @@ def _add_slide(package: Package, part: str, number: int, lines: Lines) -> None:
         lines.add(f"## {title or f'Slide {number}'}")
     lines.add(text)
     lines.add(f"Notes: {text_of_notes}" if text_of_notes else "")
+
+
+def _local(name: str) -> str:
+    """Return a name without its namespace; `m:` stands before those of formulas."""
+    namespace, _, own = name.rpartition(" ")
+    return f"m:{own}" if namespace.endswith("/math") else own
 
 
 class _Order(Reader):
@@ -90,6 +97,7 @@ class _Slide(Reader):
         self._skipped = 0
         self._placeholder = ""
         self._paragraph: _Paragraph | None = None
+        self._formula: Formula | None = None
         self._in_text = False
         self._in_table = 0
 
@@ -98,7 +106,9 @@ class _Slide(Reader):
             self._skipped += 1
         if self._skipped:
             return
-        if name in _PARTS:
+        if name.startswith("m:"):
+            self._start_formula(name, attributes)
+        elif name in _PARTS:
             self._in_table += name == "tbl"
             self.lines.open(_PARTS[name])
         elif name == "sld":
@@ -112,6 +122,23 @@ class _Slide(Reader):
             self._paragraph = _Paragraph(has_mark=is_item and not self._in_table)
         elif self._paragraph is not None:
             self._in_paragraph(self._paragraph, name, attributes)
+
+    def _start_formula(self, name: str, attributes: Attributes) -> None:
+        self._in_text = name == "m:t"
+        if self._formula is not None:
+            self._formula.start(name.removeprefix("m:"), attributes.get("m:val"))
+        elif name == "m:oMath" and self._paragraph is not None:
+            self._formula = Formula()
+
+    def _end_formula(self, name: str) -> None:
+        self._in_text = False
+        if self._formula is None:
+            return
+        if name != "m:oMath":
+            self._formula.end()
+        elif self._paragraph is not None:
+            self._paragraph.text.append(self._formula.text())
+            self._formula = None
 
     def _in_paragraph(self, paragraph: _Paragraph, name: str, attributes: Attributes) -> None:
         match name:
@@ -132,7 +159,9 @@ class _Slide(Reader):
             self._skipped -= 1
         if self._skipped:
             return
-        if name in _PARTS:
+        if name.startswith("m:"):
+            self._end_formula(name)
+        elif name in _PARTS:
             self._in_table -= name == "tbl"
             self.lines.close(_PARTS[name])
         elif name == "t":
@@ -155,5 +184,9 @@ class _Slide(Reader):
             self.lines.add(text)
 
     def characters(self, text: str) -> None:
-        if self._in_text and self._paragraph is not None:
+        if not self._in_text:
+            return
+        if self._formula is not None:
+            self._formula.characters(text)
+        elif self._paragraph is not None:
             self._paragraph.text.append(text)

@@ -5,6 +5,7 @@ from collections.abc import Set as AbstractSet
 from html.parser import HTMLParser
 from typing import override
 
+from afterword_documents.formulas import MathML
 from afterword_documents.lines import Kind, Lines, Part
 
 _PARTS = {"table": Part.TABLE, "tr": Part.ROW, "td": Part.CELL, "th": Part.CELL}
@@ -75,6 +76,7 @@ class _Reader(HTMLParser):
         ] = []  # the last number of each open list; None without numbers
         self._skipped: list[str] = []
         self._foreign: list[str] = []
+        self._formula: MathML | None = None
         self._ruby = _Ruby()
         self._preformatted = 0
 
@@ -92,7 +94,7 @@ class _Reader(HTMLParser):
     @override
     def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.handle_starttag(tag, attrs)
-        if self._foreign or tag in _FOREIGN:  # elsewhere the slash means nothing
+        if self._foreign or tag in _FOREIGN or self._formula is not None:  # elsewhere the slash means nothing
             self.handle_endtag(tag)
 
     @override
@@ -107,7 +109,14 @@ class _Reader(HTMLParser):
             self._skipped.append(tag)
         if self._skipped:
             return
-        if tag == "br":
+        if self._formula is not None:
+            if tag not in _BLOCKS:
+                self._formula.start(tag)
+                return
+            self._end_formula()
+        if tag == "math":
+            self._formula = MathML()
+        elif tag == "br":
             self._text.append("\n")
         elif tag == "img":
             self._text.append(f" {dict(attrs).get('alt') or ''} ")
@@ -115,7 +124,7 @@ class _Reader(HTMLParser):
             self._ruby.start(tag, self._text)
         elif tag in _BLOCKS:
             self._end_line()
-            self._begin_block(tag)
+            self._begin_block(tag, dict(attrs))
 
     def _breaks_out(self, tag: str, attrs: list[tuple[str, str | None]]) -> bool:
         """Whether a start tag ends foreign content, whose own ends are missing."""
@@ -135,23 +144,24 @@ class _Reader(HTMLParser):
         self._foreign.clear()  # the end of an element that the content is in
         return True
 
-    def _begin_block(self, tag: str) -> None:
+    def _begin_block(self, tag: str, attributes: dict[str, str | None]) -> None:
         if tag in _PARTS:
             self._lines.open(_PARTS[tag])
         elif tag in _HEADINGS:
             self._mark = "#" * _HEADINGS[tag] + " "
         elif tag in _LISTS:
-            self._lists.append(0 if tag == "ol" else None)
+            start = _integer(attributes.get("start"), 1)
+            self._lists.append(start - 1 if tag == "ol" else None)
         elif tag == "li":
-            self._begin_item()
+            self._begin_item(attributes.get("value"))
         elif tag == "pre":
             self._preformatted += 1
 
-    def _begin_item(self) -> None:
+    def _begin_item(self, value: str | None) -> None:
         indent = "  " * min(len(self._lists) - 1, 8)
         number = self._lists[-1] if self._lists else None
         if number is not None:
-            self._lists[-1] = number = number + 1
+            self._lists[-1] = number = _integer(value, number + 1)
         self._mark = f"{indent}- " if number is None else f"{indent}{number}. "
 
     @override
@@ -162,6 +172,11 @@ class _Reader(HTMLParser):
             if tag == self._skipped[-1]:
                 self._skipped.pop()
             return
+        if self._formula is not None:
+            if tag != "math" and tag not in _BLOCKS:
+                self._formula.end(tag)
+                return
+            self._end_formula()
         if tag in _RUBY:
             self._ruby.end(tag, self._text)
         if tag not in _BLOCKS:
@@ -178,12 +193,23 @@ class _Reader(HTMLParser):
 
     @override
     def handle_data(self, data: str) -> None:
-        if self._skipped or self._foreign or self._ruby.takes(data):
+        if self._skipped or self._foreign:
+            return
+        if self._formula is not None:
+            self._formula.characters(data)
+            return
+        if self._ruby.takes(data):
             return
         # A line end is a space, but for those of <br>.
         self._text.append(data if self._preformatted else data.replace("\n", " "))
 
+    def _end_formula(self) -> None:
+        if self._formula is not None:
+            text, self._formula = self._formula.text(), None
+            self.handle_data(text)
+
     def _end_line(self) -> None:
+        self._end_formula()
         self._ruby.end("ruby", self._text)
         text = "".join(self._text)
         self._text.clear()
@@ -194,6 +220,15 @@ class _Reader(HTMLParser):
             is_item = bool(self._mark) and not self._mark.startswith("#")
             self._lines.add(self._mark + text, Kind.ITEM if is_item else Kind.PARAGRAPH)
             self._mark = ""
+
+
+_INTEGER = re.compile(r"\s*([+-]?[0-9]{1,9})(?![0-9])")
+
+
+def _integer(value: str | None, default: int) -> int:
+    """Return the number that an attribute begins with, as browsers read it."""
+    found = _INTEGER.match(value or "")
+    return int(found[1]) if found else default
 
 
 _RUBY = {"ruby", "rb", "rt", "rtc", "rp"}

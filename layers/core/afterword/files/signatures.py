@@ -95,7 +95,14 @@ _SIGNATURES: tuple[tuple[str, tuple[_Signature, ...]], ...] = (
             *(((0, bytes([0xFF, layer])),) for layer in (0xFB, 0xF3, 0xF2, 0xFA)),
         ),
     ),
-    ("a sound recording (AAC)", (((0, b"\xff\xf1"),), ((0, b"\xff\xf9"),))),
+    (
+        "a sound recording (AAC)",  # its first two bytes are letters of Cyrillic as well
+        tuple(
+            ((0, bytes([0xFF, version])), (2, bytes([0x40 | rate << 2])))
+            for version in (0xF1, 0xF9)
+            for rate in range(13)
+        ),
+    ),
     ("a sound recording or video (Ogg)", (((0, b"OggS\0"),),)),
     ("a sound recording (FLAC)", (((0, b"fLaC\0"),),)),
     ("a sound recording (AIFF)", (((0, b"FORM"), (8, b"AIF")),)),
@@ -143,9 +150,12 @@ _SIGNATURES: tuple[tuple[str, tuple[_Signature, ...]], ...] = (
     ),
     (
         "a data file: save it as CSV or JSON",
-        tuple(
-            ((0, mark),)
-            for mark in (b"PAR1", b"Obj\1", b"ARROW1\0", b"\x89HDF\r\n\x1a\n", b"\x93NUMPY")
+        (
+            ((0, b"PAR1\x15"),),
+            *(
+                ((0, mark),)
+                for mark in (b"Obj\1", b"ARROW1\0", b"\x89HDF\r\n\x1a\n", b"\x93NUMPY")
+            ),
         ),
     ),
     ("a Kindle book: save it as EPUB or HTML", (((60, b"BOOKMOBI"),), ((60, b"TEXtREAd"),))),
