@@ -109,8 +109,9 @@ class Package:
 
     def read(self, part: str) -> bytes:
         """Return the bytes of a part."""
-        with self._archive.open(self._info(part)) as file:
-            return file.read()
+        info = self._info(part)
+        with self._archive.open(info) as file:
+            return file.read(info.file_size + 1)  # without a size, zipfile unpacks all at once
 
     def parse(
         self,
