@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-EXTRACTION = 2
+EXTRACTION = 3
 """Goes up when the same file gives another name or text, so that all are read anew."""
 MAX_BYTES = 50_000_000
 """Of a file: a larger one has more text than a content may have, or is mostly pictures."""

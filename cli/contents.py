@@ -501,8 +501,9 @@ class _Report:
         self._files += more
         self._bar.update(self._task, total=self._files)
 
-    def refuse(self, message: str) -> None:
-        """Note a failure of the whole."""
+    def refuse(self, why: str) -> None:
+        """Note that nothing was removed, and why."""
+        message = f"nothing was removed, since {why}"
         self._note(End(path="--prune", external_id=None, outcome=Outcome.FAILED, message=message))
 
     def summary(self, *, dry: bool) -> str:
@@ -636,7 +637,7 @@ def _prune(adding: _Adding, found: FoundFiles, gone: "Sequence[End]", report: _R
     A folder that could not be read, or has nothing that was taken, may be a disk that is away.
     """
     if not found.is_whole or report.is_unreadable:
-        report.refuse("nothing was removed, since some files could not be read.")
+        report.refuse("some files could not be read.")
         return
     outcomes = {Outcome.ADDED, Outcome.UPDATED, Outcome.UNCHANGED}
     taken = {end.path for end in report.ends if end.outcome in outcomes}
@@ -645,8 +646,8 @@ def _prune(adding: _Adding, found: FoundFiles, gone: "Sequence[End]", report: _R
     for root in found.roots:
         if root.path.resolve() not in there:
             report.refuse(
-                f"nothing was removed, since no file of {content_files.show_path(root.path)} was"
-                " taken: `afterword content remove --folder` removes a whole folder."
+                f"no file of {content_files.show_path(root.path)} was taken:"
+                " `afterword content remove --folder` removes a whole folder."
             )
             return
     report.add_work(len(gone))

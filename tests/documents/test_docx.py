@@ -463,11 +463,11 @@ def test_hidden_text_is_left_out() -> None:
     )
     content = docx(
         f"<w:p><w:pPr><w:rPr><w:vanish/></w:rPr></w:pPr>{run('a')}"
-        f"{hidden('no', '<w:vanish/>')}{run('b')}{hidden('c', '<w:vanish w:val=\"0\"/>')}"
-        f"{hidden('no', '<w:rStyle w:val=\"Secret\"/>')}</w:p>"
+        f"{hidden('no', '<w:vanish/>')}{run('b')}{hidden('c', '<w:vanish w:val="0"/>')}"
+        f"{hidden('no', '<w:rStyle w:val="Secret"/>')}</w:p>"
         + paragraph("no", style("Secret"))
         + f"<w:p><w:pPr>{style('Secret')}</w:pPr>{run('no')}"
-        f"{hidden('d', '<w:vanish w:val=\"false\"/>')}</w:p>",
+        f"{hidden('d', '<w:vanish w:val="false"/>')}</w:p>",
         styles=styles,
     )
     assert read(content) == "abc\n\nd"

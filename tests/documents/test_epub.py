@@ -53,7 +53,7 @@ def test_pages_have_their_encodings() -> None:
 
 def test_a_page_without_its_encoding_is_read_by_its_language() -> None:
     """A page that declares no encoding is not left out."""
-    text = "Все счастливые семьи похожи друг на друга, каждая несчастлива по-своему."
+    text = "Счастливые семьи похожи, каждая несчастливая по-своему."
     content = f"<html><body><p>{text}</p></body></html>".encode("cp1251")
     assert epub.text(packages.epub({"a": content})).endswith(f"\n\n{text}")
 

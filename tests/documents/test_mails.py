@@ -225,7 +225,7 @@ def test_a_mail_without_text_is_refused() -> None:
         read(content)
 
 
-RUSSIAN = "Здравствуйте, заказ не пришёл, и деньги не вернули. Что мне делать?"
+RUSSIAN = "Здравствуйте, заказ потерян, деньги пропали. Подскажите, куда обратиться?"
 
 
 @pytest.mark.parametrize("charset", ["", "; charset=unknown-8bit"])
@@ -246,15 +246,15 @@ def test_an_attached_text_is_read_in_the_charset_of_its_part() -> None:
     """The part names the encoding of an attached text, however short the text is."""
     mail = message()
     mail.add_attachment("Цена;4", charset="koi8-r", filename="a.txt")
-    assert read(mail.as_bytes()).endswith("## a.txt\n\nЦена;4")
+    assert read(mail.as_bytes()).partition("## a.txt\n\n")[2] == "Цена;4"
 
 
 def test_bytes_in_a_header_are_of_the_bodys_charset() -> None:
     """Old programs write headers as they write the body."""
     head = f"{HEAD}Subject: Заказ\nContent-Type: text/plain; charset=koi8-r\n"
-    content = f"{head}\nДа.".encode("koi8-r")
+    content = f"{head}\n Привет.".encode("koi8-r")
     assert read_here(content).startswith("# Заказ\n")
-    assert read_here(content).endswith("\n\nДа.")
+    assert read_here(content).endswith("\n\n Привет.")
 
 
 def test_a_mailbox_is_parted_at_lines_with_a_time_alone() -> None:

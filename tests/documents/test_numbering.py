@@ -218,7 +218,11 @@ def test_numbers_are_in_words_formats(number_format: str, written: str) -> None:
         (12, "Twelve", "Twelfth"),
         (100, "One hundred", "One hundredth"),
         (1_101, "One thousand one hundred one", "One thousand one hundred first"),
-        (9_999, "Nine thousand nine hundred ninety-nine", "Nine thousand nine hundred ninety-ninth"),
+        (
+            9_999,
+            "Nine thousand nine hundred ninety-nine",
+            "Nine thousand nine hundred ninety-ninth",
+        ),
         (10_002, "10002", "10002nd"),
     ],
 )

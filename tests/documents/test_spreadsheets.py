@@ -72,9 +72,7 @@ def test_a_formula_whose_value_is_an_empty_text_is_shown_as_empty() -> None:
         "<c><f>A1+1</f><v/></c>",
         f'<c t="str"><f>{late}</f></c>',
     )
-    assert xlsx.text(packages.xlsx({"S": rows})) == (
-        '# S\n\n| a | =A1+1 | =IF(A2>5,"late","") |'
-    )
+    assert xlsx.text(packages.xlsx({"S": rows})) == ('# S\n\n| a | =A1+1 | =IF(A2>5,"late","") |')
 
 
 def test_escaped_characters_are_read() -> None:

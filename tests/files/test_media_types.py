@@ -138,7 +138,9 @@ TEXTS = [
     pytest.param("a,b,c\n1,2,3\n4,5,6\n7,8,9\nTotal,15\n", media_types.CSV, id="an uneven row"),
     pytest.param("a,b,c\n1,2,3\n4,5\n7,8,9\n", media_types.TEXT, id="one uneven row of few"),
     pytest.param("a,b\n1,2\n3,4\n5,6\nTotal\n7,8\n", media_types.TEXT, id="few columns"),
-    pytest.param('a,b,c\n1,2,3\n4,"x' + "\ny" * 40_000 + '",6\n', media_types.CSV, id="a long cell"),
+    pytest.param(
+        'a,b,c\n1,2,3\n4,"x' + "\ny" * 40_000 + '",6\n', media_types.CSV, id="a long cell"
+    ),
     pytest.param("a,b\x0bc,d\n1,2,3\n", media_types.CSV, id="a vertical tab"),
     pytest.param("a,b,c\n" * 30_000, media_types.CSV, id="long CSV"),
     pytest.param(("a" * 1_000 + ",b,c\n") * 100, media_types.CSV, id="long rows"),

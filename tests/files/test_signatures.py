@@ -108,7 +108,7 @@ def test_a_text_about_files_is_a_text(text: str) -> None:
 
 def test_a_text_that_begins_as_a_recording_does_is_a_text() -> None:
     """The letters that AAC begins with are Cyrillic in windows-1251."""
-    assert media_types.detect("ясно, что\nделать".encode("cp1251")) == media_types.TEXT
+    assert media_types.detect("ясно, что делать".encode("cp1251")) == media_types.TEXT
 
 
 @pytest.mark.parametrize("seed", SEED_PARAMS)

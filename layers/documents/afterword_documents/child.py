@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable
 from typing import cast
 
-from afterword_documents.verdicts import MAX_CHARACTERS, Verdict, VerdictError
+from afterword_documents.verdicts import Verdict, VerdictError, check
 
 
 def run(media_type: str, memory: int, seconds: int) -> None:
@@ -19,7 +19,7 @@ def run(media_type: str, memory: int, seconds: int) -> None:
     read = _load_parser(media_type)
     limit(memory, seconds)
     try:
-        text = _check(read(sys.stdin.buffer.read()))
+        text = check(read(sys.stdin.buffer.read()))
         verdict = Verdict.TEXT
     except VerdictError as error:
         text, verdict = "", error.verdict
@@ -66,11 +66,3 @@ def _load_parser(media_type: str) -> Callable[[bytes], str]:
     """Return the parser of a media type, with its own imports alone."""
     module = importlib.import_module(f"afterword_documents.{_PARSERS[media_type]}")
     return cast("Callable[[bytes], str]", module.text)
-
-
-def _check(text: str) -> str:
-    if not text.strip():
-        raise VerdictError(Verdict.NO_TEXT)
-    if len(text) > MAX_CHARACTERS:
-        raise VerdictError(Verdict.TOO_LONG)
-    return text

@@ -1,4 +1,4 @@
-"""The text of a document in another format that a DOCX embeds (w:altChunk): a page, an RTF or a text."""
+"""The text of what a DOCX embeds in another format (w:altChunk): of a page, an RTF or a text."""
 
 import binascii
 import re

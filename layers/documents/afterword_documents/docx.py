@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from afterword_documents import chunks, numerals
 from afterword_documents.formulas import Formula
-from afterword_documents.lines import Kind, Lines, Part
+from afterword_documents.lines import OFFICE_PARTS, Kind, Lines
 from afterword_documents.numbering import BULLET, Numbering, is_on, to_level
 from afterword_documents.opc import Attributes, Package, Reader, open_package
 from afterword_documents.verdicts import Verdict, VerdictError
@@ -181,8 +181,8 @@ class _Paragraph:
     """Whether its end is deleted, so that the next paragraph goes on."""
 
 
-_PARTS = {"tbl": Part.TABLE, "tr": Part.ROW, "tc": Part.CELL}
 _DELETED = {"del", "moveFrom"}
+_HIDING = {"r", "rStyle", "vanish", "fldChar"}
 _CHARACTERS = {"tab": "\t", "ptab": "\t", "br": "\n", "cr": "\n", "noBreakHyphen": "-"}
 _NOTES: dict[str, Callable[[int], str]] = {"footnote": str, "endnote": numerals.roman}
 """The numerals of notes, as Word has them by default."""
@@ -269,8 +269,8 @@ class _Body(Reader):
             return
         if name.startswith("m:"):
             self._start_formula(name, attributes)
-        elif name in _PARTS:
-            self._lines.open(_PARTS[name])
+        elif name in OFFICE_PARTS:
+            self._lines.open(OFFICE_PARTS[name])
         elif name == "p":
             self._paragraphs.append(_Paragraph(self._styles.default))
         elif name in _NOTES:
@@ -312,16 +312,26 @@ class _Body(Reader):
                 paragraph.list_id = value
             case "numPr", "ilvl":
                 paragraph.list_level = to_level(value)
-            case _, "r":
+            case _ if name in _HIDING:
+                self._hide(paragraph, name, attributes)
+            case _ if not self._is_hidden():
+                self._take_piece(paragraph, name, attributes)
+
+    def _hide(self, paragraph: _Paragraph, name: str, attributes: Attributes) -> None:
+        """Take the start of a run, or a property or a mark that tells whether text is shown."""
+        match name:
+            case "r":
                 self._is_vanished = paragraph.is_hidden
-            case "rPr", "rStyle":
-                self._is_vanished |= bool(self._styles.find(value).is_hidden)
-            case "rPr", "vanish" if self._path[-3] == "r":
+            case "rStyle":
+                style = self._styles.find(attributes.get("val", ""))
+                self._is_vanished |= bool(style.is_hidden)
+            case "vanish" if self._path[-3] == "r":  # else of the paragraph's end
                 self._is_vanished = is_on(attributes)
-            case _, "fldChar":
+            case "fldChar":
                 self._fields.take(attributes.get("fldCharType", ""))
-            case _ if self._is_hidden():
-                pass
+
+    def _take_piece(self, paragraph: _Paragraph, name: str, attributes: Attributes) -> None:
+        match self._path[-2], name:
             case _, ("footnoteReference" | "endnoteReference"):
                 self._refer(name.removesuffix("Reference"), attributes)
             case _, "sym":
@@ -359,9 +369,9 @@ class _Body(Reader):
                 return
         if name.startswith("m:"):
             self._end_formula(name)
-        elif name in _PARTS:
+        elif name in OFFICE_PARTS:
             self._end_begun()
-            self._lines.close(_PARTS[name])
+            self._lines.close(OFFICE_PARTS[name])
         elif name == "p":
             self._end_paragraph(self._paragraphs.pop())
         elif name == "r":

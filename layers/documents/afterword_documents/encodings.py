@@ -8,13 +8,8 @@ terminals.
 import codecs
 import re
 
-_MARKS = (
-    (codecs.BOM_UTF8, "utf-8"),
-    (codecs.BOM_UTF32_LE, "utf-32-le"),  # before UTF-16, whose mark is its start
-    (codecs.BOM_UTF32_BE, "utf-32-be"),
-    (codecs.BOM_UTF16_LE, "utf-16-le"),
-    (codecs.BOM_UTF16_BE, "utf-16-be"),
-)
+from afterword.files.encodings import is_good, marked_encoding
+
 _SINGLE = (
     *("cp1250", "cp1251", "cp1252", "cp1253", "cp1254", "cp1255", "cp1256", "cp1257", "cp1258"),
     *("cp437", "cp737", "cp775", "cp850", "cp852", "cp855", "cp857", "cp858", "cp860", "cp861"),
@@ -136,21 +131,22 @@ def decode_known(content: bytes, label: str = "") -> str | None:
 
     `label` is the declared encoding. U+FFFD stands for single bytes that are none of the encoding.
     """
-    marked = _marked(content)
-    if marked is not None:
-        return clean(marked)
+    unicode = marked_encoding(content)
+    if unicode is not None:
+        encoding, rest = unicode
+        return clean(rest.decode(encoding, "replace"))
     named = codec(label)
     shifted = named if named in _SHIFTED else "iso2022_jp"
     if shifted == named or b"\x1b$B" in content or b"\x1b$@" in content:
         text = content.decode(shifted, "replace")
-        if _is_good(text):
+        if is_good(text):
             return clean(text)
     utf8 = content.decode("utf-8", "replace")
-    if named in _EAST_ASIAN and (_others(utf8) < _BY_CHANCE or not _is_good(utf8)):
+    if named in _EAST_ASIAN and (_others(utf8) < _BY_CHANCE or not is_good(utf8)):
         text = content.decode(named, "replace")
-        if _is_good(text):
+        if is_good(text):
             return clean(text)
-    if _is_good(utf8):
+    if is_good(utf8):
         return clean(utf8)
     return clean(decode_by(content, named)) if named in _SINGLE else None
 
@@ -161,26 +157,6 @@ def decode_by(content: bytes, name: str) -> str:
     return content.decode(name, "ignore" if name == "cp1252" else "replace")
 
 
-def _marked(content: bytes) -> str | None:
-    """Return the text of UTF-8, UTF-16 or UTF-32 with its byte order mark.
-
-    UTF-16 is known without its mark too: letters of Latin have a zero in every other byte.
-    """
-    for mark, encoding in _MARKS:
-        if content.startswith(mark):
-            return content[len(mark) :].decode(encoding, "replace")
-    start = content[:4_096]
-    pairs = len(start) // 2
-    if pairs < _MIN_PAIRS or len(content) % 2:
-        return None
-    if start[1::2].count(0) > pairs * 0.7 and not start[::2].count(0):
-        return content.decode("utf-16-le", "replace")
-    if start[::2].count(0) > pairs * 0.7 and not start[1::2].count(0):
-        return content.decode("utf-16-be", "replace")
-    return None
-
-
-_MIN_PAIRS = 3
 _BY_CHANCE = 8
 """Characters beyond ASCII that are UTF-8 by chance, but in another encoding."""
 
@@ -188,12 +164,6 @@ _BY_CHANCE = 8
 def _others(text: str) -> int:
     """Return the number of characters beyond ASCII."""
     return len(text) - len(text.encode("ascii", "ignore"))
-
-
-def _is_good(text: str) -> bool:
-    """Whether a text that was decoded with U+FFFD for bad bytes has more characters than those."""
-    bad = text.count("\ufffd")
-    return not bad or bad <= _others(text) / 2
 
 
 _BEYOND_ASCII = re.compile(rb"[\x80-\xff]")

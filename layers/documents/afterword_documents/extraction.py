@@ -22,6 +22,8 @@ from afterword_documents.verdicts import (
     MAX_PAGES,
     MAX_UNPACKED_BYTES,
     Verdict,
+    VerdictError,
+    check,
 )
 
 MAX_PARALLEL = 2
@@ -71,11 +73,10 @@ def _parse(media_type: str, content: bytes, ends: float) -> str:
 
 
 def _check(text: str) -> str:
-    if not text.strip():
-        raise _failed(Verdict.NO_TEXT)
-    if len(text) > MAX_CHARACTERS:
-        raise _failed(Verdict.TOO_LONG)
-    return text
+    try:
+        return check(text)
+    except VerdictError as error:
+        raise _failed(error.verdict) from error
 
 
 def _parse_answer(answer: bytes) -> str:

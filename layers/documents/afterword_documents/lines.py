@@ -25,6 +25,9 @@ class Part(Enum):
     CELL = auto()
 
 
+OFFICE_PARTS = {"tbl": Part.TABLE, "tr": Part.ROW, "tc": Part.CELL}
+"""The parts of tables by their elements in DOCX and PPTX."""
+
 type Line = tuple[Kind, str]
 
 

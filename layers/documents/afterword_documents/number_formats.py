@@ -369,8 +369,6 @@ def _show_date(value: float, section: _Section, *, from_1904: bool) -> str:
             out.append(_elapsed(milliseconds, mark))
         elif kind == "date":
             out.append(_date_part(time, mark, half=half, minutes=_is_minutes(tokens, at)))
-        elif kind == "era":
-            out.append(_era_part(time, mark.lower()))
         elif kind == "mark" and mark == "0" and places:
             continue
         elif kind == "mark" and mark == "." and places:
@@ -378,7 +376,7 @@ def _show_date(value: float, section: _Section, *, from_1904: bool) -> str:
         elif kind == "general":
             out.append(general(value))
         else:
-            out.append("" if mark == "@" else mark)
+            out.append(_other_part(time, kind, mark))
     return "".join(out).strip()
 
 
@@ -404,6 +402,13 @@ def _is_minutes(tokens: tuple[Token, ...], at: int) -> bool:
 def _elapsed(milliseconds: int, mark: str) -> str:
     unit = {"h": 3_600_000, "m": 60_000, "s": 1000}[mark[0]]
     return str(milliseconds // unit).zfill(len(mark))
+
+
+def _other_part(time: datetime, kind: str, mark: str) -> str:
+    """Return a text, or a part that depends on no other."""
+    if kind == "era":
+        return _era_part(time, mark.lower())
+    return "" if mark == "@" else mark
 
 
 def _era_part(time: datetime, mark: str) -> str:

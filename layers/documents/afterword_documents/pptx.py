@@ -4,11 +4,10 @@ from dataclasses import dataclass, field
 
 from afterword_documents.charts import Chart
 from afterword_documents.formulas import Formula
-from afterword_documents.lines import Kind, Lines, Part
+from afterword_documents.lines import OFFICE_PARTS, Kind, Lines
 from afterword_documents.opc import Attributes, Package, Reader, open_package, with_relationships
 from afterword_documents.verdicts import MAX_PARTS, Verdict, VerdictError
 
-_PARTS = {"tbl": Part.TABLE, "tr": Part.ROW, "tc": Part.CELL}
 _TITLES = {"title", "ctrTitle"}
 _BODIES = {"body", "obj", "subTitle"}
 _PASSED_OVER = {"sldNum", "dt", "ftr", "hdr", "sldImg"}
@@ -108,9 +107,9 @@ class _Slide(Reader):
             return
         if name.startswith("m:"):
             self._start_formula(name, attributes)
-        elif name in _PARTS:
+        elif name in OFFICE_PARTS:
             self._in_table += name == "tbl"
-            self.lines.open(_PARTS[name])
+            self.lines.open(OFFICE_PARTS[name])
         elif name == "sld":
             self.hidden = attributes.get("show", "1") in {"0", "false"}
         elif name in {"sp", "graphicFrame", "cxnSp"}:
@@ -161,9 +160,9 @@ class _Slide(Reader):
             return
         if name.startswith("m:"):
             self._end_formula(name)
-        elif name in _PARTS:
+        elif name in OFFICE_PARTS:
             self._in_table -= name == "tbl"
-            self.lines.close(_PARTS[name])
+            self.lines.close(OFFICE_PARTS[name])
         elif name == "t":
             self._in_text = False
         elif name == "p" and self._paragraph is not None:

@@ -33,3 +33,12 @@ class VerdictError(Exception):
     def __init__(self, verdict: Verdict) -> None:
         super().__init__(verdict)
         self.verdict = verdict
+
+
+def check(text: str) -> str:
+    """Return a document's text; raise VerdictError for one without words and one too long."""
+    if not text.strip():
+        raise VerdictError(Verdict.NO_TEXT)
+    if len(text) > MAX_CHARACTERS:
+        raise VerdictError(Verdict.TOO_LONG)
+    return text

@@ -94,7 +94,9 @@ class _Reader(HTMLParser):
     @override
     def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.handle_starttag(tag, attrs)
-        if self._foreign or tag in _FOREIGN or self._formula is not None:  # elsewhere the slash means nothing
+        if (
+            self._foreign or tag in _FOREIGN or self._formula is not None
+        ):  # elsewhere the slash means nothing
             self.handle_endtag(tag)
 
     @override
@@ -109,14 +111,21 @@ class _Reader(HTMLParser):
             self._skipped.append(tag)
         if self._skipped:
             return
-        if self._formula is not None:
-            if tag not in _BLOCKS:
-                self._formula.start(tag)
-                return
+        if not self._start_in_formula(tag):
+            self._start_visible(tag, attrs)
+
+    def _start_in_formula(self, tag: str) -> bool:
+        """Take a start tag for a formula, which a block ends; return whether it is of one."""
+        if tag in _BLOCKS:
             self._end_formula()
-        if tag == "math":
+        elif self._formula is not None:
+            self._formula.start(tag)
+        elif tag == "math":
             self._formula = MathML()
-        elif tag == "br":
+        return self._formula is not None
+
+    def _start_visible(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag == "br":
             self._text.append("\n")
         elif tag == "img":
             self._text.append(f" {dict(attrs).get('alt') or ''} ")
@@ -172,11 +181,13 @@ class _Reader(HTMLParser):
             if tag == self._skipped[-1]:
                 self._skipped.pop()
             return
-        if self._formula is not None:
-            if tag != "math" and tag not in _BLOCKS:
-                self._formula.end(tag)
-                return
-            self._end_formula()
+        if self._formula is not None and tag != "math" and tag not in _BLOCKS:
+            self._formula.end(tag)
+        else:
+            self._end_visible(tag)
+
+    def _end_visible(self, tag: str) -> None:
+        self._end_formula()
         if tag in _RUBY:
             self._ruby.end(tag, self._text)
         if tag not in _BLOCKS:

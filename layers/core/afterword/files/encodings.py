@@ -58,13 +58,13 @@ def view_text(content: bytes) -> str | None:
             return None
         return text
     text = content.decode("utf-8", "replace")
-    if not is_utf8(text):
+    if not is_good(text):
         return None if _has_controls(content, 200, least=0) else content.decode("latin-1")
     return None if _has_controls(content, 50) else text
 
 
-def is_utf8(text: str) -> bool:
-    """Whether bytes are UTF-8 by their text, in which U+FFFD stands for those that are not.
+def is_good(text: str) -> bool:
+    """Whether bytes are of an encoding by their text, where U+FFFD stands for those that are not.
 
     Single bytes may be wrong. Texts of other encodings have no or few sequences of UTF-8.
     """

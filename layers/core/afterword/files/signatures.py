@@ -152,10 +152,7 @@ _SIGNATURES: tuple[tuple[str, tuple[_Signature, ...]], ...] = (
         "a data file: save it as CSV or JSON",
         (
             ((0, b"PAR1\x15"),),
-            *(
-                ((0, mark),)
-                for mark in (b"Obj\1", b"ARROW1\0", b"\x89HDF\r\n\x1a\n", b"\x93NUMPY")
-            ),
+            *(((0, mark),) for mark in (b"Obj\1", b"ARROW1\0", b"\x89HDF\r\n\x1a\n", b"\x93NUMPY")),
         ),
     ),
     ("a Kindle book: save it as EPUB or HTML", (((60, b"BOOKMOBI"),), ((60, b"TEXtREAd"),))),
