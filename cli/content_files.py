@@ -85,7 +85,7 @@ SKIPPED_BECAUSE = {
 class Root:
     """A folder that was given: its path and name, and what becomes of its files.
 
-    They go to the folder of contents `folder`, and their external ids begin with `prefix`.
+    `folder` is the folder of contents that the files go to; `prefix` begins their external ids.
     """
 
     path: "Path"

@@ -115,7 +115,7 @@ class _Reader(HTMLParser):
             self._start_visible(tag, attrs)
 
     def _start_in_formula(self, tag: str) -> bool:
-        """Take a start tag for a formula, which a block ends; return whether it is of one."""
+        """Take a start tag for a formula, which a block ends; return whether one is open."""
         if tag in _BLOCKS:
             self._end_formula()
         elif self._formula is not None:
