@@ -284,3 +284,24 @@ def test_style_sheets_of_a_mail_are_left_out(kind: str) -> None:
     body = "".join(f"--b\nContent-Type: text/{name}\n\n{text}\n" for name, text in parts.items())
     head = f'{HEAD}MIME-Version: 1.0\nContent-Type: multipart/{kind}; boundary="b"\n'
     assert read_here(f"{head}\n{body}--b--") == "From: a@example.com\nTo: b@example.com\n\nHello."
+
+
+def test_an_invitation_is_read_as_its_events() -> None:
+    """Of a calendar the events' facts are read; its time zones, alarms and codes are not."""
+    lines = (
+        "BEGIN:VCALENDAR",
+        "METHOD:REQUEST",
+        *("BEGIN:VTIMEZONE", "TZID:Europe/Paris", "BEGIN:STANDARD", "DTSTART:19701025T030000"),
+        *("END:STANDARD", "END:VTIMEZONE"),
+        *("BEGIN:VEVENT", "UID:1", "SUMMARY;LANGUAGE=fr:Réunion\\, mensu", " elle"),
+        'DTSTART;TZID="Europe/Paris":20261130T100000',
+        *("BEGIN:VALARM", "DESCRIPTION:Reminder", "END:VALARM"),
+        *("DTEND:20261130T110000Z", "DESCRIPTION:un\\ndeux", "LOCATION:", "END:VEVENT"),
+        "END:VCALENDAR",
+    )
+    head = f"{HEAD}Content-Type: text/calendar; charset=utf-8; method=REQUEST\n\n"
+    assert read_here(head + "\n".join(lines)).endswith(
+        "\n\nEvent: Réunion, mensuelle\nStart: 20261130T100000 (Europe/Paris)\n"
+        "End: 20261130T110000Z\nDescription: un\ndeux"
+    )
+    assert read_here(f"{head}nothing").endswith("\n\nnothing")

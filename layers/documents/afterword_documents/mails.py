@@ -200,9 +200,44 @@ def _body(part: Message) -> str:
         charset = _parameter(part, "charset") or encodings.declared(content)
         return web_pages.page_text(_decode(content, charset))
     text = _decode(content, _parameter(part, "charset")).replace("\r\n", "\n")
+    if part.get_content_subtype() == "calendar":
+        return _events(text) or text.strip("\n")
     if _parameter(part, "format") == "flowed":
         text = _unflow(text, delete=_parameter(part, "delsp") == "yes")
     return text.strip("\r\n")
+
+
+_EVENT_FACTS = {
+    "SUMMARY": "Event",
+    "DTSTART": "Start",
+    "DTEND": "End",
+    "DUE": "Due",
+    "LOCATION": "Location",
+    "DESCRIPTION": "Description",
+}
+_EVENTS = {"VEVENT", "VTODO"}
+_PROPERTY = re.compile(r'([A-Z-]{1,40})((?:;[^:;"]{0,200}(?:"[^"]{0,200}")?){0,20}):(.*)')
+_ZONE = re.compile(r";TZID=\"?([^;\"]+)")
+_ESCAPED = re.compile(r"\\(.)")
+
+
+def _events(text: str) -> str:
+    """Return the events and tasks of a calendar (RFC 5545), without its time zones and alarms."""
+    lines: list[str] = []
+    inner = ""
+    for line in re.sub(r"\n[ \t]", "", text).split("\n"):
+        found = _PROPERTY.match(line)
+        if found is None:
+            continue
+        name, parameters, value = found.groups()
+        if name in {"BEGIN", "END"}:
+            inner = value.strip() if name == "BEGIN" else "VEVENT" if value == "VALARM" else ""
+        elif inner in _EVENTS and name in _EVENT_FACTS:
+            value = _ESCAPED.sub(lambda each: "\n" if each[1] in "nN" else each[1], value).strip()
+            zone = _ZONE.search(parameters)
+            value += f" ({zone[1]})" if zone else ""
+            lines += [f"{_EVENT_FACTS[name]}: {value}"] if value else []
+    return "\n".join(lines)
 
 
 def _unflow(text: str, *, delete: bool) -> str:
