@@ -14,6 +14,7 @@ import sys
 import threading
 import time
 import uuid
+from base64 import b64decode
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, redirect_stdout
@@ -23,6 +24,7 @@ from functools import partial
 from io import StringIO
 from itertools import pairwise
 from logging import StreamHandler
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 from unittest.mock import patch
 
@@ -221,7 +223,8 @@ class Tape:
             key = {name: attributes[name] for name in self.schemas[table].keys}
             backend: Any = get_backend("dynamodb")[DEFAULT_ACCOUNT_ID][REGION]
             item = backend.get_item(table, key)
-            found.append((table, key, None if item is None else item.to_json()["Attributes"]))
+            stored = None if item is None else _with_bytes(item.to_json()["Attributes"])
+            found.append((table, key, stored))
         return found
 
     def _charges(
@@ -240,11 +243,12 @@ class Tape:
             case "dynamodb.GetItem":
                 schema = self.schemas[request["TableName"]]
                 consistent = request.get("ConsistentRead", False)
-                yield schema.get(request["Key"], answer.get("Item"), consistent=consistent)
+                item = _with_bytes(answer["Item"]) if "Item" in answer else None
+                yield schema.get(request["Key"], item, consistent=consistent)
             case "dynamodb.BatchGetItem":
                 for table, asked in request["RequestItems"].items():
                     schema, found = self.schemas[table], answer["Responses"].get(table, [])
-                    items = {_key_of(schema, item): item for item in found}
+                    items = {_key_of(schema, item): _with_bytes(item) for item in found}
                     for key in asked["Keys"]:
                         item = items.get(_key_of(schema, key))
                         consistent = asked.get("ConsistentRead", False)
@@ -679,8 +683,11 @@ def environment(deployment: Deployment) -> dict[str, str]:
 
 
 @contextmanager
-def recorder() -> Iterator[tuple[Recorder, str]]:
-    """Start AWS under moto, the stub of the model, and a tape; give the recorder and the URL."""
+def recorder(further: Mapping[str, str] = MappingProxyType({})) -> Iterator[tuple[Recorder, str]]:
+    """Start AWS under moto, the stub of the model, and a tape; give the recorder and the URL.
+
+    `further` are parameters of the template beside those of the model.
+    """
     with ExitStack() as stack:
         url = stack.enter_context(stub())
         parameters = {
@@ -688,6 +695,7 @@ def recorder() -> Iterator[tuple[Recorder, str]]:
             "ModelId": "instant",
             "ModelBaseUrl": f"{url}/v1",
             "FetchAllowed": url.removeprefix("http://"),
+            **further,
         }
         deployment = Deployment(parsed_template(), parameters)
         stack.enter_context(patch.dict(os.environ, environment(deployment)))
@@ -740,6 +748,16 @@ def _answer_keys(operation: str, body: bytes) -> tuple[str, ...]:
     parsed = json.loads(body) if body[:1] == b"{" else {}
     key, table = parsed.get("Key"), parsed.get("TableName")
     return f"{operation} {table} {json.dumps(key)}", f"{operation} {table}", operation
+
+
+def _with_bytes(value: Any) -> Any:  # noqa: ANN401 - an item, or a part of one
+    """Return an item as JSON has it with its binary values as bytes, which moto has already."""
+    if not isinstance(value, Mapping):
+        return value
+    return {
+        name: b64decode(each) if name == "B" and isinstance(each, str) else _with_bytes(each)
+        for name, each in value.items()
+    }
 
 
 def _writes(operation: str, request: Mapping[str, Any]) -> list[Mapping[str, Any]]:

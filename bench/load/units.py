@@ -1,6 +1,5 @@
-"""Sizes of items, and the read and write units of a request, by DynamoDB's documented rules.
+"""The read and write units of a request, by DynamoDB's documented rules.
 
-Sizes: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/CapacityUnitCalculations.html
 Units: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/read-write-operations.html
 Indexes: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/GSI.html
 """
@@ -8,6 +7,8 @@ Indexes: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/GSI.ht
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from math import ceil
 from typing import Any, NamedTuple
+
+from afterword.runtime.item_size import size
 
 KB = 1024
 READ_BYTES = 4 * KB
@@ -98,43 +99,6 @@ class Schema:
         """Return the charge of the read of one item by its key."""
         units = max(1, ceil(size(item) / READ_BYTES))
         return Charge(self.name, _value(key[self.keys[0]]), 0, units if consistent else units / 2)
-
-
-def size(item: Item | None) -> int:
-    """Return the bytes of an item: its attributes' names and values; 0 for no item."""
-    return 0 if item is None else sum(_bytes(name) + _size(value) for name, value in item.items())
-
-
-def _size(value: Mapping[str, Any]) -> int:
-    ((kind, content),) = value.items()
-    match kind:
-        case "S":
-            found = _bytes(content)
-        case "N":
-            found = _number_size(content)
-        case "B":
-            found = len(content)
-        case "SS":
-            found = sum(map(_bytes, content))
-        case "NS":
-            found = sum(map(_number_size, content))
-        case "M":
-            found = 3 + sum(1 + _bytes(name) + _size(each) for name, each in content.items())
-        case "L":
-            found = 3 + sum(1 + _size(each) for each in content)
-        case _:  # NULL and BOOL
-            found = 1
-    return found
-
-
-def _number_size(digits: str) -> int:
-    """Return the bytes of a number: one for each two significant digits, and one more."""
-    significant = digits.lstrip("-").replace(".", "").strip("0")
-    return ceil(len(significant) / 2) + 1
-
-
-def _bytes(text: str) -> int:
-    return len(text.encode())
 
 
 def _value(value: Mapping[str, Any] | None) -> str:

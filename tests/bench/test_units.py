@@ -2,7 +2,8 @@
 
 import pytest
 
-from bench.load.units import Charge, Schema, size
+from afterword.runtime.item_size import size
+from bench.load.units import Charge, Schema
 
 DEFINITION = {
     "KeySchema": [{"AttributeName": "pk", "KeyType": "HASH"}],

@@ -35,6 +35,7 @@ from tests.harness.classes import CLASSES, CLASSES_DOCUMENT, submit_classificati
 from tests.harness.deployment import REFERENCES, Deployment, parsed_template
 from tests.harness.fake_model import FakeModel, completion, raising, saying
 from tests.harness.genai_stack import Client
+from tests.harness.long_texts import LONG
 from tests.harness.native_generations import Native
 from tests.harness.roles import Grant, is_lambdas_own
 from tests.harness.webhooks import ENDPOINTS
@@ -176,7 +177,10 @@ def is_of_gone_texts(grant: Grant) -> bool:
     """Tell whether a grant is one of those in test_own_environment_of_gone_texts.py."""
     if grant.function == "delete_generation":
         return grant.action in LISTING
-    deletes = grant.action == "s3:DeleteObject" and grant.resource == "${Bucket.Arn}/*"
+    deletes = (grant.action, grant.resource) in {
+        ("s3:DeleteObject", "${Bucket.Arn}/*"),
+        ("dynamodb:DeleteItem", "${GenerationsTable.Arn}"),
+    }
     return deletes or grant.action in LISTING
 
 
@@ -309,7 +313,7 @@ def test_the_worker_may_do_what_it_does(
     """The worker uses all its permissions, for big texts, hand-backs, passages and repairs too."""
     services().registry.set_limits("demo", Limits(tokens_per_month=1_000_000))
     put({"body": BIG}, {})
-    put({"body": "B"}, {}, FILLED_ID, template="Dear [name],")
+    put({"body": LONG}, {}, FILLED_ID, template="Dear [name],")
     ask_after_another()
     run_alone("generate")
     use_model(raising(ModelUnavailableError("Busy.")))
@@ -821,14 +825,16 @@ def test_canceling_and_deleting_have_what_they_need(
     """The functions that end generations, or delete them, use all that they have."""
     services().registry.set_limits(tenant.id, Limits(running_at_once=5, reads_per_minute=1_000))
     put({"body": BIG}, {"metadata": f'{{"a": "{BIG}"}}'})
-    ended = native.submitted(inputs={"text": BIG})
-    services().outbox.cancel("demo", ended)
-    for name, generation_id, status in (
-        ("cancel_generation", ID, 200),
+    ended = [native.submitted(inputs={"text": text}) for text in (BIG, LONG)]
+    for generation_id in ended:
+        services().outbox.cancel("demo", generation_id)
+    for name, generation_ids, status in (
+        ("cancel_generation", [ID], 200),
         ("delete_generation", ended, 204),
     ):
         asked = run_alone(name)
-        assert native.ask(name, generation_id)["statusCode"] == status
+        for generation_id in generation_ids:
+            assert native.ask(name, generation_id)["statusCode"] == status
         assert asked == ours(deployment, name)
         assert unused(name) == set()
     assert messages_in("NotifyQueue") == 1

@@ -33,21 +33,39 @@ from tests.harness.batches import BUCKET, KEY, MAIL, Inbox, created, file, turns
 from tests.harness.classes import CLASSES_DOCUMENT
 from tests.harness.deployment import REFERENCES, Deployment
 from tests.harness.fake_model import FakeModel, saying
+from tests.harness.long_texts import LONG
 from tests.harness.stand_in_aws import read_items
 
 __all__ = ["run_alone"]
 BIG = "x" * 20_000
-BODIES: Mapping[str, Any] = {
-    "submit_mail_generation": {"subject": "A", "body": BIG},
-    "submit_mail_classification": {"mail": {"subject": "A", "body": BIG}},
-    "create_text_generation": urlencode({"text": BIG}),
-    "generate_flow": {"userId": "u", "flow": {"inputs": {"text": BIG}}},
-    "generate_prompt": {"prompt": {"promptId": FLOW, "inputs": {"text": BIG}}},
-    "send_chat_message": {"chatKey": "text", "inputs": {"text": BIG}},
-    "submit_query": {"query": "Why?", "sessionId": "s", "visitorId": "v", "metadata": {"a": BIG}},
-    "answer_query": {"query": "Why?", "sessionId": "s", "visitorId": "v", "metadata": {"a": BIG}},
-    "submit_generation": {"flow": FLOW, "inputs": {"text": BIG}},
-}
+
+
+def bodies(text: str) -> Mapping[str, Any]:
+    """Return requests with a text, by the functions that submit them."""
+    return {
+        "submit_mail_generation": {"subject": "A", "body": text},
+        "submit_mail_classification": {"mail": {"subject": "A", "body": text}},
+        "create_text_generation": urlencode({"text": text}),
+        "generate_flow": {"userId": "u", "flow": {"inputs": {"text": text}}},
+        "generate_prompt": {"prompt": {"promptId": FLOW, "inputs": {"text": text}}},
+        "send_chat_message": {"chatKey": "text", "inputs": {"text": text}},
+        "submit_query": {
+            "query": text[:1_000],
+            "sessionId": "s",
+            "visitorId": "v",
+            "metadata": {"a": text},
+        },
+        "answer_query": {
+            "query": text[:1_000],
+            "sessionId": "s",
+            "visitorId": "v",
+            "metadata": {"a": text},
+        },
+        "submit_generation": {"flow": FLOW, "inputs": {"text": text}},
+    }
+
+
+BODIES = bodies(BIG)
 """Requests with big texts, by the functions that submit them."""
 READERS = {
     "get_mail_generation": 200,
@@ -104,15 +122,15 @@ def api(tenant: Tenant, monkeypatch: pytest.MonkeyPatch) -> Api:
     return Api(key, names)
 
 
-def put_big(conversation: str | None = None, *, classifies: bool = False) -> str:
-    """Store a queued generation whose texts are in the bucket; return its id."""
+def put_big(conversation: str | None = None, *, classifies: bool = False, text: str = BIG) -> str:
+    """Store a queued generation whose texts are in the bucket, or another one; return its id."""
     generation_id = generations.new_id()
     submission = Submission(
         dialect="unless",
         flow=FLOW,
-        inputs={"text": BIG},
+        inputs={"text": text},
         template=None,
-        external={"metadata": json.dumps({"a": BIG})},
+        external={"metadata": json.dumps({"a": text})},
         classifies=classifies,
         conversation=conversation,
     )
@@ -125,6 +143,16 @@ def test_every_function_with_these_rights_is_shown() -> None:
     """No function has a right for texts that are gone without a test."""
     having = {each.function for each in roles.deployed().grants if is_of_gone_texts(each)}
     assert having == SHOWN | SHOWN_ELSEWHERE
+
+
+def submit_twice(api: Api, function: str, headers: Mapping[str, str]) -> None:
+    """Submit a request that is an item of its own twice; the second one is deleted again."""
+    counts = []
+    for _ in range(2):
+        answer = api.call(function, bodies(LONG)[function], headers=headers)
+        assert answer["statusCode"] in {200, 202, 504}
+        counts.append(len(read_items("GenerationsTable")))
+    assert counts[0] == counts[1]
 
 
 @pytest.mark.parametrize("function", short_of(BODIES, "submit_generation"))
@@ -141,6 +169,7 @@ def test_a_refused_submission_leaves_no_text(api: Api, function: str) -> None:
     again = api.call(function, BODIES[function], headers=headers)
     assert again["statusCode"] in {200, 202, 504}
     assert objects() == before == 1
+    submit_twice(api, function, {**headers, "idempotency-key": "case-458"})
     if function in {"submit_mail_classification", "submit_mail_generation", "submit_query"}:
         return uses(function)
     somebody_else_succeeds(generations.id_for_key("demo", "case-457"))
@@ -178,6 +207,13 @@ def test_a_retry_leaves_no_text(api: Api) -> None:
     assert objects() == before == 4
     lose()
     assert about.call("retry_generation")["statusCode"] == 410
+    long = put_big(text=LONG)
+    services().outbox.cancel("demo", long)
+    counts = []
+    for _ in range(2):
+        assert api.naming(id=long).call("retry_generation")["statusCode"] == 202
+        counts.append(len(read_items("GenerationsTable")))
+    assert counts[0] == counts[1]
     uses("retry_generation")
 
 
@@ -244,6 +280,12 @@ def test_the_intake_leaves_no_text(
     inbox.take(event)
     inbox.take(event)
     assert objects() == 1
+    event["detail"]["inputs"] = {"text": LONG}
+    event["id"] = f"{generations.new_id()}"
+    inbox.take(event)
+    before = len(read_items("GenerationsTable"))
+    inbox.take(event)
+    assert len(read_items("GenerationsTable")) == before
     inbox.take(created(KEY, file(MAIL)))
     batch = turns(calls)[-1][0]["batch"]
     line = batches.line_id(tenant.id, batch, 1)

@@ -88,7 +88,8 @@ class Services:
     def store(self) -> GenerationStore:
         """Generations, one at a time."""
         table = self.settings.generations_table
-        return GenerationStore(self._clients.dynamodb, table, self._payloads)
+        compact = self.settings.compact_items
+        return GenerationStore(self._clients.dynamodb, table, self._payloads, compact=compact)
 
     @cached_property
     def listings(self) -> "Listings":

@@ -57,7 +57,8 @@ class Claim:
     far. `earlier` are the turns that its client has sent, None for those of its conversation.
     `spent` are the tokens, in and out, of answers that failed in attempts before this one.
     `gone` says that its inputs, or the results of steps, are gone from the bucket, and none of them
-    are here. `setback` is that of the attempt before; None without.
+    are here. `setback` is that of the attempt before; None without. `due_at` is the time from which
+    the sweeper looks at it, as it was claimed.
     """
 
     tenant: str
@@ -81,6 +82,7 @@ class Claim:
     earlier: tuple[EarlierTurn, ...] | None = None
     setback: Setback | None = None
     spent: tuple[int, int] = (0, 0)
+    due_at: datetime | None = field(default=None, compare=False)
     calls: list[ModelCall] = field(default_factory=list, compare=False)
 
     @property

@@ -11,6 +11,8 @@ from afterword.generations.claims import TokenUsage
 
 STALLED_AFTER = timedelta(minutes=2)
 """The time from submission to end, or from end to dispatch, after which a generation stalls."""
+DISPATCH_TIME = timedelta(minutes=1)
+"""The time that an end has for its dispatch, before the sweeper repeats it."""
 DUE_SHARDS = 8
 """Partitions of the index by due time, so that no single one takes every write."""
 

@@ -14,20 +14,21 @@ Keys of the table and its indexes:
 Times are milliseconds since the epoch; only `expires_at`, for DynamoDB's TTL, has seconds.
 `answers` are the tokens of each step's answers of a model, as JSON, and `answer_count` is their
 number where a repair question was asked. `feedback` and `feedback_note` are the
-kind and the note of its reader's feedback. `request`, `external` and `text` are texts; for a text
-too big for the item, `<name>_key` is its key in the bucket instead. `step_1`, `step_2`, … are the
-results of the flow's steps before the last. `claimed_at` is the time of the first claim. One that
-asks for a class has `classifies`. A running one has `lease_until`, and a requeued one `next_at`,
-the time of its next try. `last_error` is the last setback, until the end. `write_id` is the last
-change of the status, by which its writer knows it, and `look_id` is the sweeper's last look. A
-deleted generation has `deleted_at`, and of the rest only TOMBSTONE_ATTRIBUTES.
+kind and the note of its reader's feedback. `request`, `external` and `text` are texts, compressed
+where that is shorter; for a text too big for the item, `<name>_key` is its key in the bucket
+instead. A `request` that would make the item dearer to change is an item of its own, and
+`request_item` the name of its writer (afterword.generations.requests). `step_1`, `step_2`, … are
+the results of the flow's steps before the last. `claimed_at` is the time of the first claim. One
+that asks for a class has `classifies`. A running one has `lease_until`, and a requeued one
+`next_at`, the time of its next try. `last_error` is the last setback, until the end. `write_id` is
+the last change of the status, by which its writer knows it, and `look_id` is the sweeper's last
+look. A deleted generation has `deleted_at`, and of the rest only TOMBSTONE_ATTRIBUTES.
 """
 
 import json
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
-from functools import partial
 from itertools import count, takewhile
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeGuard
 
@@ -63,7 +64,9 @@ from afterword.generations.ends import (
     Stalled,
 )
 from afterword.generations.feedback import RatedEnd
+from afterword.generations.requests import is_cheaper_apart, separate
 from afterword.runtime.dynamodb import Item, Value, millis, time_of
+from afterword.runtime.packing import pack, unpack
 from afterword.runtime.payloads import INLINE_BYTES
 from afterword.runtime.stored import read_fields, read_word
 
@@ -99,17 +102,27 @@ MAX_MODEL_NAME = 200
 
 
 class QueuedItem(NamedTuple):
-    """The item of a new submission, and the keys of the payloads that were put for it."""
+    """The item of a new submission, and the keys of the payloads that were put for it.
+
+    `request` is the item of its request; None for a request in the item itself or in the bucket.
+    """
 
     item: Item
+    request: Item | None
     payloads: Sequence[str]
 
 
 class Items:
-    """Builds and reads items, with their big texts in the bucket."""
+    """Builds and reads items, with their big texts in the bucket.
 
-    def __init__(self, payloads: "Payloads") -> None:
+    Items to read have their request joined (afterword.generations.requests), where it is needed.
+    Unless `compact`, texts are written as they are, and requests into their items, as the version
+    before reads them.
+    """
+
+    def __init__(self, payloads: "Payloads", *, compact: bool = True) -> None:
         self._payloads = payloads
+        self._compact = compact
 
     def queued(
         self,
@@ -159,7 +172,10 @@ class Items:
         for name, text in texts.items():
             item |= self._text(tenant, generation_id, name, text, writer)
         texts_in_bucket = [item[f"{name}_key"]["S"] for name in texts if f"{name}_key" in item]
-        return QueuedItem(item, [*texts_in_bucket, *(file.key for file in files)])
+        payloads = [*texts_in_bucket, *(file.key for file in files)]
+        if self._compact and "request" in item and is_cheaper_apart(item):
+            return QueuedItem(*separate(item, writer), payloads)
+        return QueuedItem(item, None, payloads)
 
     def _stored(
         self, tenant: str, generation_id: str, submission: Submission, writer: str
@@ -206,7 +222,7 @@ class Items:
         request: Mapping[str, Any] = {"inputs": {}, "template": None}
         results: tuple[Completion, ...] = ()
         try:
-            request, results = json.loads(self._read(item, "request")), self.results(item)
+            request, results = self._request(item), self.results(item)
             gone = False
         except GoneError:
             gone = True
@@ -232,11 +248,12 @@ class Items:
             earlier=_earlier(request),
             setback=_setback(item),
             spent=_spent(item),
+            due_at=time_of(item, "due_at") if "due_at" in item else None,
         )
 
     def submission(self, item: Item) -> Submission:
         """Return the submission, with its files; raise GoneError where one of these is gone."""
-        request = json.loads(self._read(item, "request"))
+        request = self._request(item)
         files = tuple(
             SubmittedFile(
                 input=file.input,
@@ -303,13 +320,12 @@ class Items:
     def listed(self, item: Item) -> GenerationDetail:
         """Return a generation with its request, without the texts that are gone."""
         generation = self.generation(item)
-        text = self._unless_gone(partial(self._read, name="request"), item)
-        request = {"inputs": {}} if text is None else json.loads(text)
+        request = self._unless_gone(self._request, item)
         return GenerationDetail(
-            generation=generation if text is not None else replace(generation, gone=True),
+            generation=generation if request is not None else replace(generation, gone=True),
             order=item["list_order"]["S"],
-            inputs=request["inputs"],
-            files=_files(request),
+            inputs={} if request is None else request["inputs"],
+            files=() if request is None else _files(request),
             conversation=read_conversation(item),
         )
 
@@ -328,6 +344,12 @@ class Items:
             return read(item)
         except GoneError:
             return None
+
+    def _request(self, item: Item) -> Mapping[str, Any]:
+        if "request_item" in item and "request" not in item:
+            raise GoneError("The request of this record is gone from storage.")
+        request: Mapping[str, Any] = json.loads(self._read(item, "request"))
+        return request
 
     def _external(self, item: Item) -> Mapping[str, str]:
         if "external" not in item and "external_key" not in item:
@@ -353,13 +375,13 @@ class Items:
     ) -> dict[str, Value]:
         """Return a text as an attribute, or as the key of a payload that no other writer has."""
         if len(text.encode()) <= INLINE_BYTES:
-            return {name: {"S": text}}
+            return {name: pack(text) if self._compact else {"S": text}}
         key = self._payloads.put(tenant, generation_id, f"{name}-{writer}", text)
         return {f"{name}_key": {"S": key}}
 
     def _read(self, item: Item, name: str) -> str:
         if name in item:
-            return item[name]["S"]
+            return unpack(item[name])
         return self._payloads.get(item[f"{name}_key"]["S"])
 
 
@@ -371,21 +393,24 @@ def payload_keys(item: Item) -> list[str]:
         for name, value in each.items()
         if name.endswith("_key") and name != "list_key"
     ]
-    request = json.loads(item["request"]["S"]) if "request" in item else {}
+    request = json.loads(unpack(item["request"])) if "request" in item else {}
     return keys + [file.key for file in _files(request)]
 
 
 def names_payload(item: Item, key: str) -> bool:
-    """Return whether an item names a payload, as a file of its request in the bucket too.
+    """Return whether an item names a payload, as a file of its request elsewhere too.
 
     The names of such a file and of its request end alike, since one writer has put both.
     """
     if key in payload_keys(item):
         return True
-    if "request_key" not in item:
+    if "request_item" in item:
+        folder, writer = f"{item['tenant']['S']}/{item['id']['S']}", item["request_item"]["S"]
+    elif "request_key" in item:
+        folder, _, name = item["request_key"]["S"].rpartition("/")
+        writer = name.removeprefix("request-")
+    else:
         return False
-    folder, _, name = item["request_key"]["S"].rpartition("/")
-    writer = name.removeprefix("request-")
     return key.startswith(f"{folder}/{_FILE}") and key.endswith(f"-{writer}")
 
 

@@ -5,7 +5,7 @@ are eventually consistent: a list may miss the newest generations for a moment.
 """
 
 import heapq
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import batched, chain, islice
 from typing import TYPE_CHECKING
@@ -16,6 +16,7 @@ from afterword.generations import Generation, Status, is_id, items
 from afterword.generations.details import GenerationDetail, GenerationFilter
 from afterword.generations.ends import DeadLetter, Outcome
 from afterword.generations.items import END_SHARDS, READERS, Items, is_there
+from afterword.generations.requests import BATCH, Requests
 from afterword.runtime import telemetry
 from afterword.runtime.dynamodb import (
     IndexMissingError,
@@ -41,8 +42,6 @@ PAGE_CHARACTERS = 6_000_000
 """The most text of a page: more fits into neither the memory nor a response."""
 SCANNED = 1_000
 """Generations that are read for a page of a filtered list."""
-BATCH = 100
-"""The most items of one batch read."""
 NEWEST = ":"
 """Comes after all orders, which begin with digits."""
 MAX_TURNS = 100
@@ -54,6 +53,7 @@ class Listings:
 
     def __init__(self, dynamodb: "DynamoDBClient", table: str, payloads: "Payloads") -> None:
         self._table = Table(dynamodb, table)
+        self._requests = Requests(self._table)
         self._items = Items(payloads)
 
     def read_page(
@@ -61,8 +61,9 @@ class Listings:
     ) -> Page[GenerationDetail]:
         """Return up to `limit` (at most 100) of a flow's generations, newest first.
 
-        `after` is that of the page before. Takes a query of the index and a batch read of the
-        items. Expired generations are left out. With big texts a page ends early.
+        `after` is that of the page before. Takes a query of the index, a batch read of the items,
+        and one of the requests that are items of their own. Expired generations are left out. With
+        big texts a page ends early.
         """
         listed_before = equals("list_key", text(f"{tenant}#{flow}"))
         if after is not None:
@@ -70,7 +71,7 @@ class Listings:
         read = next(self._table.pages(listed_before, index="by_flow", descending=True, limit=limit))
         keys = [item["pk"]["S"] for item in read.items]
         found = self._read_all(keys)
-        there = [found[key] for key in keys if is_there(found.get(key))]
+        there = self._join(keys, found)
         listed = _each(self._items.listed, there, _characters)
         after = None
         if len(listed) < len(there):
@@ -167,11 +168,12 @@ class Listings:
         """Return the newest questions of a conversation, oldest first, up to the order `until`.
 
         At most `limit`, and fewer where their texts are too big for a page. Takes a query of the
-        index and a consistent batch read of the items. Expired generations are left out.
+        index, a consistent batch read of the items, and one of the requests that are items of their
+        own. Expired generations are left out.
         """
         keys = self._find_questions(tenant, flow, conversation, until, limit)
         found = self._read_all(keys, consistent=True)
-        there = [found[key] for key in keys if is_there(found.get(key))]
+        there = self._join(keys, found)
         return _each(self._items.listed, there, _characters)[::-1]
 
     def read_conversations(
@@ -181,7 +183,7 @@ class Listings:
 
         The list has the conversations in their order, and ends early with big texts: after the one
         with which they have PAGE_CHARACTERS. Takes a query of the index for each, and a batch read
-        for each BATCH of their questions. Both are eventually consistent.
+        for each BATCH of their questions, and of requests that are items of their own.
         """
 
         def find(conversation: str) -> list[str]:
@@ -192,9 +194,9 @@ class Listings:
         found: dict[str, Item] = {}
         for some in batched(chain.from_iterable(keys), BATCH, strict=False):
             found |= self._read_all(list(some))
-        there = [[found[key] for key in some if is_there(found.get(key))] for some in keys]
-        read = _each(self._items.listed, list(chain.from_iterable(there)), _characters)
-        return _share_out(read, [len(some) for some in there])
+        counts = [sum(is_there(found.get(key)) for key in some) for some in keys]
+        there = self._join(chain.from_iterable(keys), found)
+        return _share_out(_each(self._items.listed, there, _characters), counts)
 
     def list_questions(self, tenant: str, generation_id: str, flow: str | None) -> list[str]:
         """Return the ids of the questions of a question's conversation, newest first, up to it.
@@ -243,6 +245,10 @@ class Listings:
         condition = equals("dead_letter_of", text(tenant))
         for page in self._table.pages(condition, index="by_dead_letter", descending=True):
             yield from (items.read_dead_letter(item) for item in page.items if is_there(item))
+
+    def _join(self, keys: Iterable[str], found: Mapping[str, Item]) -> list[Item]:
+        """Return the items that are there, in the order of their keys, with their requests."""
+        return self._requests.join_all([found[key] for key in keys if is_there(found.get(key))])
 
     def _read_all(self, keys: list[str], *, consistent: bool = False) -> dict[str, Item]:
         read = self._table.get_all([{"pk": text(key)} for key in keys], consistent=consistent)

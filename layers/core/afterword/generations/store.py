@@ -19,8 +19,9 @@ The writes and their conditions:
     delete           terminal                                     -> the same, without its texts
 
 Between put and the end the sweeper moves `due_at`, and a requeue moves it behind the next try. An
-end with an outbox entry (afterword.engine.outbox) sets it anew in the same write, and
-`mark_dispatched` removes it.
+end with an outbox entry (afterword.engine.outbox) stays due then, or sets it anew in the same write
+where that is within DISPATCH_TIME, and `mark_dispatched` removes it. So an early end does not write
+the index `by_due`.
 
 Each change of the status has a `write_id`, which no other one has. So a writer whose answer is lost
 knows its own write when botocore repeats it (afterword.runtime.dynamodb).
@@ -52,6 +53,7 @@ from afterword.generations import (
 from afterword.generations.claims import Claim, NotDueError
 from afterword.generations.details import GenerationDetail
 from afterword.generations.ends import (
+    DISPATCH_TIME,
     STALLED_AFTER,
     DueKey,
     End,
@@ -63,6 +65,7 @@ from afterword.generations.ends import (
 from afterword.generations.feedback import RatedEnd
 from afterword.generations.items import READERS, Items, is_there, partition_key
 from afterword.generations.progress import Progress, read_progress
+from afterword.generations.requests import BATCH, Requests
 from afterword.runtime import telemetry
 from afterword.runtime.dynamodb import (
     Condition,
@@ -109,10 +112,18 @@ class PutResult(NamedTuple):
 class GenerationStore:
     """Generations in DynamoDB, with their big texts in S3. Every write is conditional."""
 
-    def __init__(self, dynamodb: "DynamoDBClient", table: str, payloads: "Payloads") -> None:
+    def __init__(
+        self,
+        dynamodb: "DynamoDBClient",
+        table: str,
+        payloads: "Payloads",
+        *,
+        compact: bool = True,
+    ) -> None:
         self._table = Table(dynamodb, table)
+        self._requests = Requests(self._table)
         self._payloads = payloads
-        self._items = Items(payloads)
+        self._items = Items(payloads, compact=compact)
 
     def put(
         self,
@@ -124,15 +135,19 @@ class GenerationStore:
         """Accept a submission: store its generation, queued.
 
         A generation that already has this id stays unchanged. Takes one write, and before that one
-        S3 put for each file, and for each text over INLINE_BYTES. The payloads of a refused
-        submission are deleted.
+        S3 put for each file, and for each text over INLINE_BYTES, and one write for a request that
+        is an item of its own. All of these are deleted of a refused submission.
         """
-        item, payloads = self._items.queued(tenant, generation_id, submission, options)
+        item, request, payloads = self._items.queued(tenant, generation_id, submission, options)
+        if request is not None:
+            self._requests.put(request)
         expired = at_most("expires_at", seconds(clock.now()))
         failed = self._table.put(item, absent("pk") | expired)
         if failed is None:
             return PutResult(status=Status.QUEUED, slot=options.slot, same=True)
         stored = failed.item or {}
+        if request is not None and stored.get("request_item") != item["request_item"]:
+            self._delete_refused_request(item)
         self._delete_refused(payloads, stored)
         return PutResult(
             status=_status(stored),
@@ -162,7 +177,7 @@ class GenerationStore:
 
     def get_detail(self, tenant: str, generation_id: str) -> GenerationDetail:
         """Return a tenant's generation with its request; raise NotFoundError like `get`."""
-        return self._items.listed(self._found(tenant, generation_id))
+        return self._items.listed(self._requests.join(self._found(tenant, generation_id)))
 
     def set_title(
         self, tenant: str, generation_id: str, flow: str, title: str | None
@@ -172,7 +187,8 @@ class GenerationStore:
         Raises NotFoundError if the flow has no such generation.
         """
         value = None if title is None else text(title)
-        return self._items.listed(self._set_or_remove(tenant, generation_id, flow, "title", value))
+        item = self._set_or_remove(tenant, generation_id, flow, "title", value)
+        return self._items.listed(self._requests.join(item))
 
     def rate(
         self, tenant: str, generation_id: str, flow: str | None, rating: int | None
@@ -260,7 +276,7 @@ class GenerationStore:
         Raises NotFoundError if there is none, and GoneError if one of its texts or files is gone.
         """
         item = self._found(tenant, generation_id)
-        return self._items.submission(item), _status(item)
+        return self._items.submission(self._requests.join(item)), _status(item)
 
     def exists(self, tenant: str, generation_id: str) -> bool:
         """Return whether the tenant has the generation, by a consistent read."""
@@ -356,7 +372,7 @@ class GenerationStore:
                 returns_item=True,
             )
         if not isinstance(outcome, ConditionFailed):
-            return self._items.claim(outcome)
+            return self._items.claim(self._requests.join(outcome))
         if outcome.item is not None and _waits(outcome.item):
             raise NotDueError(time_of(outcome.item, "next_at"))
         return None
@@ -584,7 +600,8 @@ class GenerationStore:
         """Delete an ended generation, of a flow if one is given, with all its texts.
 
         A tombstone (items.TOMBSTONE_ATTRIBUTES) stays until it expires: its end is still dispatched
-        and counted, and its idempotency key stays used. The payloads are deleted after that. Raises
+        and counted, and its idempotency key stays used. A request that is an item of its own is
+        deleted before that, so that a repeated call finds it, and the payloads after that. Raises
         NotFoundError if there is no such generation, and ConflictError if it is open.
         """
         item = self._found(tenant, generation_id)
@@ -592,7 +609,8 @@ class GenerationStore:
             raise NotFoundError("There is no such generation.")
         if not _terminal(item):
             raise ConflictError("The generation has not ended: cancel it first.")
-        objects = self._items.objects(item)
+        objects = self._items.objects(self._requests.join(item))
+        self._requests.delete(item)
         left = items.TOMBSTONE_ATTRIBUTES | ({"webhook_url"} if "due_at" in item else set())
         gone = sorted({*item, "title", "rating", "feedback", "feedback_note", "retried_as"} - left)
         tokens_in, tokens_out = items.tokens_of(item)
@@ -612,6 +630,16 @@ class GenerationStore:
             raise NotFoundError("There is no such generation.")
         self._delete_payloads(objects)
         telemetry.logger().info("deleted", extra={"generation_id": generation_id, "tenant": tenant})
+
+    def _delete_refused_request(self, item: Item) -> None:
+        """Delete the request of a refused submission; one that is left expires."""
+        try:
+            self._requests.delete(item)
+        except (BotoCoreError, ClientError) as error:
+            telemetry.logger().warning(
+                "could not delete a refused request, which expires",
+                extra={"generation_id": item["id"]["S"], "why": str(error)},
+            )
 
     def _delete_refused(self, keys: Collection[str], item: Item | None) -> None:
         """Delete the payloads of a refused write, but for those that the item as it stands names.
@@ -687,10 +715,10 @@ class GenerationStore:
         change = _change(status)
         attributes = {**change, **_end(claim.id, now), **attributes}
         gone = ["lease_until", "last_error"]
-        if claim.has_outbox:
-            attributes["due_at"] = millis(now + STALLED_AFTER)
-        else:
+        if not claim.has_outbox:
             gone += ["due_shard", "due_at"]
+        elif claim.due_at is None or claim.due_at < now + DISPATCH_TIME:  # another one is dearer
+            attributes["due_at"] = millis(now + STALLED_AFTER)
         outcome = self._table.update(
             _key(claim.tenant, claim.id),
             sets=attributes,
@@ -705,8 +733,6 @@ class GenerationStore:
         return items.read_end(outcome)
 
 
-BATCH = 100
-"""The most items of one batch read."""
 _OBJECT_SWEEP = "#objects"
 """The key of the item with the progress of the sweep of objects; no tenant's id begins so."""
 _QUEUED = equals("status", text(Status.QUEUED))

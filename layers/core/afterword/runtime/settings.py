@@ -173,6 +173,11 @@ class Settings:
         return int(self._required("AFTERWORD_RETENTION_DAYS"))
 
     @property
+    def compact_items(self) -> bool:
+        """Whether generations are stored compressed, and longer requests as items of their own."""
+        return self.environ.get("AFTERWORD_COMPACT_ITEMS") != "false"
+
+    @property
     def stack(self) -> str:
         """Name of the CloudFormation stack."""
         return self._required("AFTERWORD_STACK")

@@ -1,0 +1,98 @@
+"""Requests as items of their own, beside the generations that they are of.
+
+DynamoDB charges each change of an item by its whole size. A request never changes, so a longer one
+is an item of its own: put before its generation, on no index, and read with the worker's claim. Its
+key is its writer's alone, so that two submissions under one id never mix. Such an item expires with
+its generation, also where a process died before that was accepted.
+"""
+
+from itertools import batched
+from math import ceil
+from typing import TYPE_CHECKING
+
+from afterword.runtime.dynamodb import text
+from afterword.runtime.item_size import size
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from afterword.runtime.dynamodb import Item, Table
+
+BATCH = 100
+"""The most items of one batch read."""
+CLAIM_BYTES = 80
+"""The bytes that a claim adds to an item."""
+KEY_BYTES = 120
+"""The bytes of a request's item beside the request."""
+
+
+class Requests:
+    """The requests of generations that are items of their own, in the table of generations.
+
+    All reads are consistent, since a generation may be a moment old.
+    """
+
+    def __init__(self, table: "Table") -> None:
+        self._table = table
+
+    def put(self, request: "Item") -> None:
+        """Store a request, before the generation that it is of."""
+        self._table.put(request)
+
+    def join(self, item: "Item") -> "Item":
+        """Return a generation's item with its request; without it, if it is gone."""
+        key = find_request_key(item)
+        found = None if key is None else self._table.get(key)
+        return item if found is None else {**item, "request": found["request"]}
+
+    def join_all(self, items: "Sequence[Item]") -> "list[Item]":
+        """Return items like `join`, by a call for each BATCH of requests."""
+        keys = [key for key in map(find_request_key, items) if key is not None]
+        found = {
+            request["pk"]["S"]: request["request"]
+            for some in batched(keys, BATCH, strict=False)
+            for request in self._table.get_all(some)
+        }
+        return [
+            {**item, "request": found[key["pk"]["S"]]}
+            if (key := find_request_key(item)) is not None and key["pk"]["S"] in found
+            else item
+            for item in items
+        ]
+
+    def delete(self, item: "Item") -> None:
+        """Delete the request of a generation's item, if it is an item of its own."""
+        key = find_request_key(item)
+        if key is not None:
+            self._table.delete(key)
+
+
+def is_cheaper_apart(item: "Item") -> bool:
+    """Return whether the request of a new generation's item is cheaper as an item of its own.
+
+    The puts and the claim decide. The end, and each change after it, are cheaper then as well.
+    """
+    whole, request = size(item), size({"request": item["request"]})
+    apart = _units(request + KEY_BYTES) + 2 * _units(whole - request + CLAIM_BYTES)
+    return apart < 2 * _units(whole + CLAIM_BYTES)
+
+
+def separate(item: "Item", writer: str) -> "tuple[Item, Item]":
+    """Return a generation's item without its request, and the request as its writer's item."""
+    rest = {name: value for name, value in item.items() if name != "request"}
+    rest["request_item"] = text(writer)
+    request = {"request": item["request"], "expires_at": item["expires_at"]}
+    return rest, {**_request_key(rest), **request}
+
+
+def _units(size_in_bytes: int) -> int:
+    return ceil(size_in_bytes / 1_024)
+
+
+def find_request_key(item: "Item") -> "Item | None":
+    """Return the key of the request of a generation's item; None for one without such an item."""
+    return _request_key(item) if "request_item" in item else None
+
+
+def _request_key(item: "Item") -> "Item":
+    return {"pk": text(f"{item['pk']['S']}#request-{item['request_item']['S']}")}
