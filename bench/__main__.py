@@ -1,8 +1,6 @@
 """`python -m bench`: the built functions against bare boto3, as ratios; see README.md."""
 
 import argparse
-import filecmp
-import sys
 from collections import Counter
 from dataclasses import dataclass, field
 from statistics import quantiles
@@ -12,12 +10,11 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Column, Table
 
-from bench.cases import CASES, ROOT, Case
+from bench.cases import CASES, Case
 from bench.process import Calls
-from bench.runs import BUILD, LAYER, Bench, stub
+from bench.runs import Bench, Terms, check_build, stub
 
-WARM_BATCHES = 7
-WARM_REQUESTS = 40
+WARM = Terms(batches=7, requests=40)
 
 
 @dataclass
@@ -38,7 +35,7 @@ def main() -> None:
         "--rounds", type=int, default=15, help="cold starts of each function (15, at least 2)"
     )
     rounds: int = max(2, parser.parse_args().rounds)
-    _check_build()
+    check_build()
     console = Console()
     with stub() as url:
         figures = _measure(Bench(url), rounds, console)
@@ -58,8 +55,7 @@ def _measure(bench: Bench, rounds: int, console: Console) -> dict[Case, Figures]
     for _ in track(range(max(2, rounds // 3)), "Warm requests", console=console):
         for case in CASES:
             if figures[case].calls:
-                built = bench.built(case, WARM_BATCHES, WARM_REQUESTS)
-                bare = bench.bare(case, WARM_BATCHES, WARM_REQUESTS)
+                built, bare = bench.built(case, WARM), bench.bare(case, WARM)
                 figures[case].warm.append(built["warm"] / bare["warm"])
     return figures
 
@@ -103,17 +99,6 @@ def _median(values: list[float]) -> str:
 def _operations(calls: Calls) -> Counter[str]:
     """Count AWS operations; the model's endpoint is no AWS call."""
     return Counter(target.partition(".")[2] for target, _ in calls if "." in target)
-
-
-def _check_build() -> None:
-    """Exit unless the build is of the sources as they are: other figures would mislead."""
-    core = ROOT / "layers" / "core"
-    built = {path: LAYER / path.relative_to(core) for path in (core / "afterword").rglob("*.py")}
-    for case in CASES:
-        built[ROOT / "functions" / case.name / "app.py"] = BUILD / case.build_name / "app.py"
-    for source, copy in built.items():
-        if not (copy.exists() and filecmp.cmp(source, copy, shallow=False)):
-            sys.exit(f"The build has no {source.relative_to(ROOT)} as it is now: make build")
 
 
 if __name__ == "__main__":

@@ -109,6 +109,7 @@ def environment(url: str) -> dict[str, str]:
         "AWS_SESSION_TOKEN": "bench",  # the stub takes any # nosec B105
         "AWS_ENDPOINT_URL": url,
         "AFTERWORD_STACK": "bench",
+        "AFTERWORD_CONNECT_AT_START": "true",
         "AFTERWORD_FLOW_METRICS": "true",
         "AFTERWORD_GENERATIONS_TABLE": "generations",
         "AFTERWORD_REGISTRY_TABLE": "registry",

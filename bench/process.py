@@ -9,10 +9,16 @@ import json
 import sys
 import time
 from collections.abc import Callable
-from typing import Any, TypedDict
+from http.client import HTTPConnection
+from pathlib import Path
+from typing import Any, Literal, TypedDict
+from urllib.parse import urlsplit
 
 type Calls = list[tuple[str, str]]
 """Requests that the stub has seen: target and body."""
+
+type Until = Literal["runtime", "init", "end"]
+"""The part of a plan to run: Lambda's runtime alone, init too, or all of it."""
 
 
 class Plan(TypedDict):
@@ -26,14 +32,21 @@ class Plan(TypedDict):
     url: str  # the stub's
     batches: int  # of warm requests, after the first request
     requests: int  # in each of them
+    procs: str | None  # the control group of all that comes after init, None for all processors
+    until: Until
+    frozen: bool  # the timed answer is the second one, and the stub closes connections before it
 
 
 class Measurement(TypedDict):
-    """CPU milliseconds from the first import on, and for one request once warm."""
+    """CPU milliseconds from the first import on, and for one request once warm.
+
+    `waited` is the milliseconds by the clock that a caller waits for the answer after init.
+    """
 
     imported: float
     answered: float
     warm: float
+    waited: float
     answer: dict[str, Any]
 
 
@@ -85,12 +98,14 @@ def bare_boto3(plan: Plan, first: Calls, later: Calls) -> tuple[Request, Request
     return replay(first), replay(later)
 
 
-def measure(plan: Plan) -> Measurement:
-    """Measure a cold start until the first answer, then warm requests."""
+def measure(plan: Plan) -> Measurement | None:
+    """Measure a cold start until the first answer, then warm requests; None for less than all."""
     sys.path.append(plan["runtime"])
     importlib.import_module("awslambdaric.bootstrap")
     sys.path.remove(plan["runtime"])
     sys.path[:0] = plan["paths"]
+    if plan["until"] == "runtime":
+        return None
 
     started = time.process_time()
     if plan["calls"] is None:
@@ -98,14 +113,33 @@ def measure(plan: Plan) -> Measurement:
     else:
         first, later = bare_boto3(plan, *plan["calls"])
     imported = time.process_time()
+    if plan["until"] == "init":
+        return None
+    if plan["frozen"]:
+        first()
+        _close_connections(plan["url"])
+        first = later
+    if plan["procs"] is not None:
+        Path(plan["procs"]).write_text("0")  # this process
+    asked = time.monotonic()
     answer = first()
+    waited = time.monotonic() - asked
     answered = time.process_time()
     return {
         "imported": (imported - started) * 1e3,
         "answered": (answered - started) * 1e3,
+        "waited": waited * 1e3,
         "warm": _warm(later, plan["batches"], plan["requests"]) * 1e3,
         "answer": answer,
     }
+
+
+def _close_connections(url: str) -> None:
+    """Have the stub close the connections of TLS."""
+    stub = HTTPConnection(urlsplit(url).netloc)
+    stub.request("GET", "/close")
+    stub.getresponse().read()
+    stub.close()
 
 
 def _warm(request: Request, batches: int, requests: int) -> float:

@@ -689,7 +689,7 @@ def recorder(further: Mapping[str, str] = MappingProxyType({})) -> Iterator[tupl
     `further` are parameters of the template beside those of the model.
     """
     with ExitStack() as stack:
-        url = stack.enter_context(stub())
+        url = stack.enter_context(stub()).plain
         parameters = {
             "ModelProvider": "openai",
             "ModelId": "instant",

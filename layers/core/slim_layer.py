@@ -5,8 +5,11 @@ would ship that file again.
 """
 
 import gzip
+import hashlib
 import json
+import re
 import shutil
+import ssl
 import sys
 from pathlib import Path
 
@@ -30,12 +33,29 @@ POWERTOOLS_UTILITIES = ("__init__.py", "jmespath_utils", "typing")
 
 UNUSED = (
     "aws_lambda_powertools/event_handler",  # HTTP is afterword.handlers.http's
+    "jsonschema/benchmarks",
     "multipart",  # python-multipart's old name
 )
 UNUSED_PATTERNS = ("__pycache__", "*.pyi", "py.typed")
 
+_CERTIFICATE = re.compile("-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.DOTALL)
+
 DOCUMENTED = {"operations", "shapes"}
 """The parts of a service's model whose documentation is removed."""
+
+AMAZON_ROOTS = {
+    "Amazon Root CA 1": "8ecde6884f3d87b1125ba31ac3fcb13d7016de7f57cc904fe1cb97c6ae98196e",
+    "Amazon Root CA 2": "1ba5b2aa8c65401a82960118f80bec4f62304d83cec4713a19c39c011ea46db4",
+    "Amazon Root CA 3": "18ce6cfe7bf14e60b2e347b8dfe868cb31d02ebb3ada271569f50343b46db3a4",
+    "Amazon Root CA 4": "e35d28419ed02025cfa69038cd623962458da5c695fbdea3c22b0bfb25897092",
+    "Starfield Services Root Certificate Authority - G2": (
+        "568d6905a2c88708a4b3025190edcfedb1974a606a13c6e5290fcb2ae63edab5"
+    ),
+}
+"""The roots of AWS's certificates, with the SHA-256 fingerprints that AWS publishes.
+
+https://www.amazontrust.com/repository/
+"""
 
 KEPT_OF_DIST_INFO = ("METADATA", "LICENSE*", "NOTICE*", "licenses", "sboms", "entry_points.txt")
 """Scanners read the versions there, and licences must go with the code."""
@@ -52,6 +72,20 @@ def slim(site: Path) -> None:
     for dist_info in site.glob("*.dist-info"):
         _keep_only(dist_info, KEPT_OF_DIST_INFO)
     slim_botocore_data(site / "botocore" / "data")
+    bundle = (site / "botocore" / "cacert.pem").read_text("utf-8")
+    (site / "afterword" / "runtime" / "amazon_roots.pem").write_text(pick_amazon_roots(bundle))
+
+
+def pick_amazon_roots(bundle: str) -> str:
+    """Return the certificates of AMAZON_ROOTS from a bundle of PEM; exit without one of them."""
+    by_fingerprint = {
+        hashlib.sha256(ssl.PEM_cert_to_DER_cert(certificate)).hexdigest(): certificate
+        for certificate in _CERTIFICATE.findall(bundle)
+    }
+    missing = [name for name, print_ in AMAZON_ROOTS.items() if print_ not in by_fingerprint]
+    if missing:
+        sys.exit(f"botocore's bundle has no {', '.join(missing)}: see amazontrust.com/repository")
+    return "\n".join(by_fingerprint[print_] for print_ in AMAZON_ROOTS.values()) + "\n"
 
 
 def slim_botocore_data(data: Path) -> None:

@@ -5,6 +5,7 @@ import importlib.util
 import io
 import json
 import shutil
+import ssl
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from botocore.compat import HTTPHeaders
 from botocore.loaders import Loader
 from moto import mock_aws
 
-from slim_layer import SERVICES, slim_botocore_data
+from slim_layer import AMAZON_ROOTS, SERVICES, pick_amazon_roots, slim_botocore_data
 from tests.conftest import ROOT
 
 
@@ -140,3 +141,27 @@ def test_knowledge_bases_work_with_the_layers_data(session: botocore.session.Ses
         },
     )
     assert response["retrievalResults"] == [result]
+
+
+def botocore_bundle() -> str:
+    """Return the roots that botocore brings, as PEM."""
+    spec = importlib.util.find_spec("botocore")
+    assert spec is not None
+    assert spec.origin is not None
+    return Path(spec.origin).with_name("cacert.pem").read_text("utf-8")
+
+
+def test_the_layers_roots_are_amazons_five() -> None:
+    """An SSL context takes the layer's bundle, and finds Amazon's roots in it and no other."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.load_verify_locations(cadata=pick_amazon_roots(botocore_bundle()))
+    subjects: list[Any] = [each["subject"] for each in context.get_ca_certs()]
+    names = {value for subject in subjects for ((name, value),) in subject if name == "commonName"}
+    assert names == AMAZON_ROOTS.keys()
+
+
+def test_a_bundle_without_a_root_of_amazons_stops_the_build() -> None:
+    """A root that a new botocore lacks is looked at by a person, before AWS refuses to be known."""
+    bundle = pick_amazon_roots(botocore_bundle())
+    with pytest.raises(SystemExit, match="no Amazon Root CA 1: see"):
+        pick_amazon_roots(bundle[bundle.index("-----END") :])

@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING
 
 from afterword.generations import FailedError, Reason
 from afterword.generations.store import GenerationStore
-from afterword.runtime.clients import Clients, clients
+from afterword.runtime.clients import Clients, clients, connect
 from afterword.runtime.payloads import Payloads
 from afterword.runtime.settings import Settings
 from afterword.tenants.authentication import Authenticator
 from afterword.tenants.registry import Registry
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from afterword.batches import BatchTerms
     from afterword.batches.files import BatchFiles
     from afterword.batches.intake import Intake, Requests
@@ -47,6 +49,7 @@ if TYPE_CHECKING:
     from afterword.limits.requests import RequestMeter
     from afterword.models import Model
     from afterword.models.embeddings import EmbeddingModel
+    from afterword.runtime.cold_start import Connect
     from afterword.runtime.outbound import Fetcher
     from afterword.runtime.queue import Queue
     from afterword.tenants.rules import TenantRules
@@ -71,6 +74,21 @@ class Services:
         self._clients = clients
         self.settings = settings
         self.has_metrics = has_metrics
+
+    def prepare(self, *, submits: bool) -> "Sequence[Connect]":
+        """Build what each endpoint needs; return the calls that open the connections.
+
+        The role of each endpoint may read a key by its id, and no key has this one. A role that
+        may send to the queue has no call without an effect: the connection is opened alone.
+        """
+        if not self.settings.connects_at_start:
+            return ()
+        self.authenticator  # noqa: B018 - built here
+        read_no_key = partial(self.registry.get_key, "")
+        if not submits:
+            return (read_no_key,)
+        self.submitter, self.waiter  # noqa: B018 - built here
+        return (read_no_key, partial(connect, self._clients.sqs))
 
     # --- tenants and generations -----------------------------------------------------------------
 

@@ -173,7 +173,7 @@ def endpoint(
                     response = dialect.render_error(UnavailableError("Try again in a moment."))
                 return build_result(response)
 
-        cold_start.end()
+        cold_start.end(lambda: services().prepare(submits=submits))
         return handler
 
     return decorate

@@ -183,6 +183,24 @@ class Settings:
         return self._required("AFTERWORD_STACK")
 
     @property
+    def trusts_amazon_alone(self) -> bool:
+        """Whether AWS is called at its own endpoints, and need show no other certificates there.
+
+        False also with AWS_CA_BUNDLE or an endpoint's URL, which are settings of AWS's SDKs.
+        """
+        own = (
+            name
+            for name, value in self.environ.items()
+            if value and (name == "AWS_CA_BUNDLE" or name.startswith("AWS_ENDPOINT_URL"))
+        )
+        return self.environ.get("AFTERWORD_AMAZON_ROOTS") == "true" and not any(own)
+
+    @property
+    def connects_at_start(self) -> bool:
+        """Whether a function opens its connections when Lambda starts it, before any request."""
+        return self.environ.get("AFTERWORD_CONNECT_AT_START") == "true"
+
+    @property
     def flow_metrics(self) -> bool:
         """Whether flows and models have metrics of their own, beside those of the stack."""
         return self.environ.get("AFTERWORD_FLOW_METRICS") == "true"
