@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo dev logs sam-local invoke-all test test-long test-local test-sam check lint audit format openapi build deploy bench load recall documents clean
+.PHONY: help demo dev logs sam-local invoke-all test test-long test-local test-sam check lint audit format openapi build deploy bench cost peers load recall documents clean
 
 PORT ?= 8080
 ENV ?= default
@@ -19,6 +19,7 @@ PYTHON := .venv/bin/python
 SAM_READY := .venv/sam/ready
 STACK_READY := .venv/stack/ready
 AUDIT_READY := .venv/audit/ready
+PEERS_READY := .venv/peers/ready
 
 help: ## list what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -89,6 +90,12 @@ deploy: .venv/ready $(SAM_READY) ## deploy to your AWS account (ENV=prod, ARCH=a
 bench: .venv/ready build ## cold starts, CPU and AWS calls per request, as ratios
 	@$(PYTHON) -m bench
 
+cost: .venv/ready ## the dollars of a million texts, beside what stands instead
+	@$(PYTHON) -m bench.cost
+
+peers: .venv/ready $(SAM_READY) $(STACK_READY) $(PEERS_READY) ## queues that teams build, on this machine (redis-server, postgres)
+	@$(PYTHON) -m bench.peers
+
 load: .venv/ready ## simulate 1 to 1,000 submissions a second for an hour; rewrite docs/scale.md
 	@$(PYTHON) -m bench.load
 
@@ -134,6 +141,11 @@ $(SAM_READY): uv.lock | .venv/ready
 $(STACK_READY): uv.lock | .venv/ready
 	@echo "installing the embedded stack and a small model (200 MB) into .venv/stack"
 	@UV_PROJECT_ENVIRONMENT=.venv/stack $(UV) sync --frozen --quiet --only-group stack --python $(PYTHON)
+	@touch $@
+
+$(PEERS_READY): bench/peers/uv.lock | .venv/ready
+	@echo "installing arq, Celery and procrastinate into .venv/peers"
+	@UV_PROJECT_ENVIRONMENT=$(CURDIR)/.venv/peers $(UV) sync --frozen --quiet --project bench/peers --python $(PYTHON)
 	@touch $@
 
 $(AUDIT_READY): audit/uv.lock | .venv/ready

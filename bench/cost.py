@@ -174,8 +174,9 @@ def compute_step_functions(*, standard: bool) -> Bill:
     A function checks the key and starts it, another one reads the item. An Express workflow takes
     64 MB for five seconds; a Standard one makes five transitions (start, three states, end).
     """
-    express = PRICES["Step Functions Express, a request"] + WAIT * 64 / KB * (
-        PRICES["Step Functions Express, a GB-second"]
+    express = (
+        PRICES["Step Functions Express, a request"]
+        + WAIT * 64 / KB * (PRICES["Step Functions Express, a GB-second"])
     )
     workflow = 5 * PRICES["Step Functions Standard, a transition"] if standard else express
     return Bill(
@@ -193,8 +194,8 @@ def compute_step_functions(*, standard: bool) -> Bill:
 def compute_durable_functions() -> Bill:
     """Return the bill of a durable function of 256 MB: its start, its step and its end.
 
-    It is billed while its step waits for the model. What it writes is kept for a day; texts that
-    are read and listed for longer are in the table.
+    Its wait for the model is billed. Its own writes are kept for a day; texts that are read and
+    listed for longer are in the table.
     """
     operations = 3 * PRICES["Lambda durable functions, an operation"]
     written = (IN_BYTES + OUT_BYTES) / 1e9 * PRICES["Lambda durable functions, a GB written"]

@@ -119,7 +119,7 @@ PRICES = {
     "S3, a put": 5.00 / MILLION,
     "S3, a get": 0.40 / MILLION,
     "CloudWatch Logs, a GB": 0.50,
-    # What `bench/cost.py` compares with. The prices of durable functions are of their announcement.
+    # The alternatives of `bench/cost.py`; durable functions are priced as they were announced.
     "Step Functions Express, a request": 1.00 / MILLION,
     "Step Functions Express, a GB-second": 16.67 / MILLION,
     "Step Functions Standard, a transition": 25.00 / MILLION,
