@@ -33,7 +33,6 @@ POWERTOOLS_UTILITIES = ("__init__.py", "jmespath_utils", "typing")
 
 UNUSED = (
     "aws_lambda_powertools/event_handler",  # HTTP is afterword.handlers.http's
-    "jsonschema/benchmarks",
     "multipart",  # python-multipart's old name
 )
 UNUSED_PATTERNS = ("__pycache__", "*.pyi", "py.typed")
