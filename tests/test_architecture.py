@@ -52,7 +52,9 @@ AWS_CALLS = {
     "afterword.dialects.native.keys": {"query"},  # the same
     "afterword.runtime.queue": {
         "change_message_visibility",
+        "delete_message_batch",
         "get_queue_attributes",
+        "receive_message",
         "send_message",
     },
     "afterword.runtime.payloads": {

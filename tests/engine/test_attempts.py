@@ -4,8 +4,8 @@ import json
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -13,9 +13,6 @@ import pytest
 
 from afterword import clock, generations
 from afterword.engine import attempts
-from afterword.engine.attempts import Worker
-from afterword.engine.prompting import Prompter
-from afterword.engine.repairs import Repairs
 from afterword.generations import (
     Completion,
     Generation,
@@ -23,110 +20,31 @@ from afterword.generations import (
     Setback,
     SetbackReason,
     Status,
-    Submission,
-    SubmissionOptions,
     items,
 )
-from afterword.generations.store import GenerationStore
 from afterword.models import (
     LENGTH,
-    Model,
     ModelRefusedError,
     ModelTimedOutError,
     ModelUnavailableError,
     Prompt,
 )
-from afterword.runtime.clients import clients
 from afterword.runtime.deadline import Deadline
 from afterword.runtime.dynamodb import Item, Table, time_of
-from afterword.runtime.queue import Message
 from afterword.runtime.stored import read_word
 from afterword.services import services
 from afterword.tenants.registry import Registry
-from tests.conftest import FLOW, FLOW_DOCUMENT, START, Call, SetClock, Tenant
+from tests.conftest import FLOW, FLOW_DOCUMENT, START, Call, SetClock
 from tests.harness.deployment import REFERENCES
 from tests.harness.fake_model import FakeModel, completion, raising, saying
+from tests.harness.work import SECONDS, Work
 
-SECONDS = 60.0
-"""The rest of the invocation, for tests in which any will do."""
 TRUNCATED = (
     "The model's output ended before the template was filled: raise max_tokens, 300 now,"
     " in the flow's step reply."
 )
 
 type ReadItem = Callable[[str, str], dict[str, Any]]
-
-
-@dataclass
-class Work:
-    """A tenant's generations and the worker's side of the queue."""
-
-    store: GenerationStore
-    ids: list[str] = field(default_factory=list)
-
-    def submit(
-        self, body: str = "Hello", template: str | None = None, flow: str = FLOW, version: int = 1
-    ) -> Message:
-        """Put a generation, and return its message as the worker receives it."""
-        generation_id = generations.new_id()
-        submission = Submission(
-            dialect="dialonce",
-            flow=flow,
-            inputs={"subject": "A claim", "body": body},
-            template=template,
-            external={"external_ref": '"case-457"'},
-        )
-        self.store.put(
-            "demo",
-            generation_id,
-            submission,
-            SubmissionOptions(flow_version=version, retention=timedelta(days=30)),
-        )
-        self.ids.append(generation_id)
-        return self.message(generation_id)
-
-    def message(self, generation_id: str) -> Message:
-        """Send a message for a generation and return it as received."""
-        services().queue.send("demo", generation_id)
-        (message,) = clients().sqs.receive_message(QueueUrl=REFERENCES["Queue"])["Messages"]
-        assert json.loads(message["Body"]) == {"tenant": "demo", "id": generation_id}
-        return Message("demo", generation_id, message["MessageId"], message["ReceiptHandle"])
-
-    def run(self, model: Model, *messages: Message, seconds: float = SECONDS) -> list[str]:
-        """Run a batch with the model; return the message ids that must come again."""
-        prompter = Prompter(
-            self.store,
-            services().listings,
-            services().knowledge,
-            model.documents,
-            "test-model",
-        )
-        running = Worker(
-            self.store,
-            services().outbox,
-            services().registry,
-            services().queue,
-            prompter,
-            model,
-            services().model_access,
-            Repairs(services().rules, services().quotas),
-            services().metrics,
-        )
-        return running.run_batch(messages, Deadline.after(seconds))
-
-    def get(self, message: Message) -> Generation:
-        """Read a message's generation."""
-        return self.store.get("demo", message.id)
-
-
-@pytest.fixture
-def work(tenant: Tenant, store: GenerationStore, set_clock: SetClock) -> Iterator[Work]:  # noqa: ARG001 - for their effect
-    """Return the work of the tenant `demo`, and wait for threads that a test left behind."""
-    yield Work(store)
-    for thread in threading.enumerate():
-        if thread.name.startswith("generation"):
-            thread.join(timeout=10)
-            assert not thread.is_alive()
 
 
 def delays(calls: list[Call]) -> list[int]:

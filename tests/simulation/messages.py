@@ -71,6 +71,11 @@ class Queue:
         self._add(message, delay)
         return message.id
 
+    def receive(self, most: int, visibility: float) -> list[Message]:
+        """Receive up to so many messages that are in sight, and hide them for so many seconds."""
+        seen = [message for message in self.messages.values() if self._in_sight(message)]
+        return [each for each in seen[:most] if self._receive(each, visibility)]
+
     def delete(self, message_ids: Sequence[str]) -> None:
         """Be done with messages."""
         for message_id in message_ids:
@@ -92,14 +97,14 @@ class Queue:
         if self._random.random() < self.chance:
             others = [other for other in self.messages.values() if self._in_sight(other)]
             batch += [other for other in others if other is not message][:2]
-        taken = [each for each in batch if self._receive(each)]
+        taken = [each for each in batch if self._receive(each, self._visibility)]
         if taken:
             self._consumer(taken)
 
     def _in_sight(self, message: Message) -> bool:
         return message.id in self.messages and message.visible_at <= self._scheduler.now
 
-    def _receive(self, message: Message) -> bool:
+    def _receive(self, message: Message, visibility: float) -> bool:
         """Hide a message for its delivery; False if it goes to the dead letters instead."""
         now = self._scheduler.now
         if message.received >= self._max_receives:
@@ -111,5 +116,5 @@ class Queue:
         message.received += 1
         message.first_received_at = message.first_received_at or now
         duplicate = self._random.random() < self.chance
-        self._hide(message, self._random.uniform(0.01, 2) if duplicate else self._visibility)
+        self._hide(message, self._random.uniform(0.01, 2) if duplicate else visibility)
         return True

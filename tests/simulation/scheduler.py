@@ -8,7 +8,7 @@ reads a real clock.
 import heapq
 import threading
 from collections.abc import Callable, Collection
-from concurrent.futures import Future
+from concurrent.futures import ALL_COMPLETED, FIRST_COMPLETED, Future
 from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import count
@@ -144,11 +144,15 @@ class Scheduler:
         self._survive(thread)
 
     def wait(
-        self, futures: Collection[Future[object]], timeout: float
+        self,
+        futures: Collection[Future[object]],
+        timeout: float,
+        return_when: str = ALL_COMPLETED,
     ) -> tuple[list[Future[object]], list[Future[object]]]:
         """Wait like `concurrent.futures.wait`, in virtual time."""
         until = self.now + timeout
-        while self.now < until and not all(future.done() for future in futures):
+        enough = any if return_when == FIRST_COMPLETED else all
+        while self.now < until and not enough(future.done() for future in futures):
             self.pause(until - self.now)
         self._survive(self.running())
         done = [future for future in futures if future.done()]

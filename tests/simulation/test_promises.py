@@ -31,6 +31,7 @@ HAPPENS = {
     "model hangs",
     "model throttles",
     "model times out",
+    "taken by a worker that ran",
     Status.SUCCEEDED,
     Status.CANCELED,
     Reason.DEADLINE,

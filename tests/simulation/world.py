@@ -516,6 +516,13 @@ class World:
                 self._step(f"{operation} {self._about(sent['MessageBody'])}{after}")
                 queue, delay = self._queues[sent["QueueUrl"]], sent.get("DelaySeconds", 0)
                 return _answer(request, {"MessageId": queue.send(sent["MessageBody"], delay)})
+            case "sqs.ReceiveMessage":
+                return _answer(request, {"Messages": self._poll(_sent(request))})
+            case "sqs.DeleteMessageBatch":
+                entries = _sent(request)["Entries"]
+                self._step(f"{operation} of {len(entries)}")
+                self._work.delete([each["ReceiptHandle"] for each in entries])
+                return _answer(request, {"Successful": [{"Id": each["Id"]} for each in entries]})
             case "eventbridge.PutEvents" | "events.PutEvents":
                 return _answer(request, self._publish(_sent(request)["Entries"]))
             case "dynamodb.PutItem" | "dynamodb.UpdateItem":
@@ -523,6 +530,23 @@ class World:
             case _:
                 self._step(operation)
                 return answer()
+
+    def _poll(self, sent: Mapping[str, Any]) -> list[Mapping[str, object]]:
+        """Wait for messages like a worker's long poll."""
+        until = self.scheduler.now + sent["WaitTimeSeconds"]
+        queue = self._queues[sent["QueueUrl"]]
+        while True:
+            taken = queue.receive(sent["MaxNumberOfMessages"], sent["VisibilityTimeout"])
+            if taken or self.scheduler.now >= until:
+                break
+            self.scheduler.pause(0.2)
+        if taken:
+            self.seen["taken by a worker that ran"] += len(taken)
+        about = ", ".join(self._about(message.body) for message in taken)
+        self._step(f"takes {about or 'nothing'}")
+        return [
+            {"MessageId": each.id, "ReceiptHandle": each.id, "Body": each.body} for each in taken
+        ]
 
     def _publish(self, entries: Sequence[Mapping[str, str]]) -> Mapping[str, object]:
         results: list[Mapping[str, str]] = []

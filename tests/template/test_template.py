@@ -12,8 +12,10 @@ import pytest
 from afterword import batches
 from afterword.batches import intake
 from afterword.engine import attempts as worker
+from afterword.engine import top_up
 from afterword.generations import MAX_DEADLINE
 from afterword.runtime.clients import POOL_SIZE, clients
+from afterword.runtime.queue import MAX_RECEIVED
 from tests.conftest import ROOT
 from tests.harness.deployment import DEFAULT_ROUTE, Deployment, as_list
 from tests.harness.seeds import SEED_PARAMS, seeded
@@ -256,11 +258,30 @@ def test_the_variables_fit_into_a_function(template: Mapping[str, Any], folder: 
     assert taken < VARIABLES_BYTES - 100  # `make deploy` adds one
 
 
-def test_a_batch_has_a_connection_for_each_message(deployment: Deployment) -> None:
-    """A consumer with threads for the messages of a batch has as many connections to AWS."""
+def test_a_thread_has_a_connection_of_its_own(
+    template: Mapping[str, Any], deployment: Deployment
+) -> None:
+    """A consumer has as many connections to AWS as threads, for a batch or topped up."""
     for function in deployment.functions.values():
         for source in function.queues:
-            assert source["BatchSize"] == POOL_SIZE == 10
+            assert source["BatchSize"] == MAX_RECEIVED
+    most = template["Parameters"]["WorkerGenerations"]
+    assert (most["MinValue"], most["MaxValue"]) == (MAX_RECEIVED, POOL_SIZE)
+
+
+@pytest.mark.parametrize("generations", ["10", "25"])
+def test_the_owner_chooses_how_many_a_worker_runs(
+    template: Mapping[str, Any], generations: str
+) -> None:
+    """The worker learns how many generations it may run at once."""
+    worker = Deployment(template, {"WorkerGenerations": generations}).functions["generate"]
+    assert worker.environment["AFTERWORD_WORKER_GENERATIONS"] == generations
+
+
+def test_a_generation_that_was_taken_has_its_time(deployment: Deployment) -> None:
+    """A generation that a running worker takes last still has 300 s."""
+    seconds = deployment.functions["generate"].properties["Timeout"]
+    assert seconds * (1 - top_up.TAKING_SHARE) >= 300
 
 
 def test_every_queue_is_consumed(deployment: Deployment) -> None:

@@ -369,6 +369,7 @@ class Services:
             self.model_access,
             Repairs(self.rules, self.quotas),
             self.metrics,
+            self.settings.worker_generations,
         )
 
     @cached_property

@@ -30,7 +30,7 @@ CLIENT_PAUSE = (0.0, 1.6)  # seconds between two mails of a client: 40 s for its
 KILLING_SECONDS = 60.0
 PAUSE = (1.0, 3.0)  # seconds between two kills of a worker
 MODEL_AGE = (6.0, 9.0)  # seconds that a model lives; five in a row under 5 s would end the stack
-WORKER_SECONDS = 30  # 300 in the template, with which a lost worker's lease would outlast the test
+WORKER_SECONDS = 30  # 420 in the template, with which a lost worker's lease would outlast the test
 END_SECONDS = 480.0
 """A lost generation is sent again two to three minutes after its submission, and the messages of a
 killed worker come back after three; the rest is for a slow machine."""

@@ -2,7 +2,7 @@
 
 import math
 import random
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from dataclasses import replace
 from datetime import timedelta
 from functools import lru_cache
@@ -12,6 +12,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from afterword import clock
 from afterword.engine.repairs import merge_repaired
+from afterword.engine.top_up import TopUp
 from afterword.errors import AfterwordError, NotFoundError
 from afterword.flows import outputs, placeholders
 from afterword.flows.flow import read_stored_flow
@@ -30,7 +31,9 @@ from afterword.runtime.deadline import Deadline
 from afterword.runtime.queue import MAX_DELAY_SECONDS, MessageOutcome, ids_to_redeliver
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
+    from concurrent.futures import Future
+    from contextlib import AbstractContextManager
     from datetime import datetime
 
     from afterword.engine.metrics import Metrics
@@ -52,6 +55,8 @@ LEASE_MARGIN = timedelta(seconds=10)
 """The time that a lease outlives its invocation, so that no live worker loses its claim."""
 EARLY_SECONDS = 10.0
 """The most by which a message may be early for its next try, where clocks differ."""
+HIDDEN_SECONDS = LEASE_MARGIN.total_seconds() + EARLY_SECONDS
+"""The time after its deadline in which an invocation's leases run out by every clock."""
 WRITE_SECONDS = 5.0
 """The rest of the invocation that is kept for storing the model's answer."""
 BACKOFF_SECONDS = 2.0
@@ -80,7 +85,7 @@ class _UselessAnswerError(FailedError):
 
 
 class Worker:
-    """Runs the generations of one batch of messages, with one model."""
+    """Runs the generations of messages with one model, up to `most` at once."""
 
     def __init__(  # noqa: PLR0913, PLR0917 - the objects that an attempt calls
         self,
@@ -93,6 +98,7 @@ class Worker:
         access: "ModelAccess",
         repairs: "Repairs",
         metrics: "Metrics",
+        most: int,
     ) -> None:
         self._store = store
         self._outbox = outbox
@@ -103,6 +109,7 @@ class Worker:
         self._access = access
         self._repairs = repairs
         self._metrics = metrics
+        self._most = most
         self._flow = lru_cache(maxsize=256)(self._load_flow)  # a version never changes
 
     # --- a batch ---------------------------------------------------------------------------------
@@ -110,38 +117,64 @@ class Worker:
     def run_batch(self, messages: "Sequence[Message]", deadline: Deadline) -> list[str]:
         """Run the generations of all messages at once; return the message ids to redeliver.
 
-        An attempt that raises (a bug, or storage out of reach) has its message redelivered. An
-        attempt that outlasts the deadline is requeued; the claim of its thread is lost.
+        While any runs, the worker takes further messages of its queue, as TopUp allows, and deletes
+        each once its attempt has ended. An attempt that raises (a bug, or storage out of reach) has
+        its message redelivered. An attempt that outlasts the deadline is requeued; the claim of its
+        thread is lost.
         """
-        log = telemetry.logger()
-        claims: dict[str, Claim] = {}
-        executor = ThreadPoolExecutor(max_workers=len(messages), thread_name_prefix="generation")
-        try:
-            futures = [
-                executor.submit(self._attempt, message, deadline, claims) for message in messages
+        batch = {message.message_id for message in messages}
+        outcomes: list[tuple[str, MessageOutcome]] = []
+        for ended in self._run_attempts(messages, deadline):
+            self._queue.delete(
+                message
+                for message, outcome in ended
+                if message.message_id not in batch and outcome is MessageOutcome.DONE
+            )
+            outcomes += [
+                (message.message_id, outcome)
+                for message, outcome in ended
+                if message.message_id in batch
             ]
-            timeout = max(0.0, deadline.earlier(WRITE_SECONDS / 2).remaining())
-            finished, _ = wait(futures, timeout=timeout)
+        return ids_to_redeliver(outcomes)
+
+    def _run_attempts(
+        self, messages: "Sequence[Message]", deadline: Deadline
+    ) -> "Iterator[list[tuple[Message, MessageOutcome]]]":
+        """Run messages and what the top-up takes; yield those whose attempts have ended."""
+        top_up = TopUp(self._queue, self._most, deadline, HIDDEN_SECONDS)
+        end = deadline.earlier(WRITE_SECONDS / 2)
+        claims: dict[str, Claim] = {}
+        running: dict[Future[MessageOutcome], Message] = {}
+        executor = ThreadPoolExecutor(
+            max_workers=max(len(messages), self._most), thread_name_prefix="generation"
+        )
+
+        def start(some: "Sequence[Message]") -> None:
+            for message in some:
+                future = executor.submit(self._attempt, message, deadline, claims)
+                running[future] = message
+
+        try:
+            start(messages)
+            while running and not end.passed:
+                pause = min(top_up.seconds_to_next(len(running)), max(0.0, end.remaining()))
+                ended, _ = wait(running, timeout=pause, return_when=FIRST_COMPLETED)
+                yield [_settle(running.pop(future), future) for future in ended]
+                if running:
+                    start(top_up.receive(len(running)))
         finally:
             executor.shutdown(wait=False, cancel_futures=True)
-        outcomes: list[tuple[str, MessageOutcome]] = []
-        for message, future in zip(messages, futures, strict=True):
-            with log.append_context_keys(generation_id=message.id, tenant=message.tenant):
-                if future not in finished:
-                    outcome = self._interrupt(claims.get(message.message_id), message)
-                elif (error := future.exception()) is not None:
-                    log.error("could not run an attempt", exc_info=error)
-                    outcome = MessageOutcome.REDELIVER
-                else:
-                    outcome = future.result()
-            outcomes.append((message.message_id, outcome))
-        return ids_to_redeliver(outcomes)
+        yield [
+            (message, self._interrupt(claims.get(message.message_id), message))
+            for message in running.values()
+        ]
 
     def _interrupt(self, claim: "Claim | None", message: "Message") -> MessageOutcome:
         """Time out an attempt that has outlasted its invocation."""
         if claim is None:
             return MessageOutcome.REDELIVER
-        return self._time_out(claim, message, ModelTimedOutError(_OUT_OF_TIME))
+        with _name_generation(message):
+            return self._time_out(claim, message, ModelTimedOutError(_OUT_OF_TIME))
 
     # --- an attempt: claim, prompt, call, store --------------------------------------------------
 
@@ -377,6 +410,22 @@ class Worker:
             self._queue.send_later(group, body, seconds)
         except (BotoCoreError, ClientError) as error:
             telemetry.logger().warning("could not send again", extra={"why": str(error)})
+
+
+def _name_generation(message: "Message") -> "AbstractContextManager[None]":
+    """Add a message's generation to the log lines of the block."""
+    return telemetry.logger().append_context_keys(generation_id=message.id, tenant=message.tenant)
+
+
+def _settle(
+    message: "Message", future: "Future[MessageOutcome]"
+) -> "tuple[Message, MessageOutcome]":
+    """Return a message with the outcome of its attempt, which has ended."""
+    if (error := future.exception()) is None:
+        return message, future.result()
+    with _name_generation(message):
+        telemetry.logger().error("could not run an attempt", exc_info=error)
+    return message, MessageOutcome.REDELIVER
 
 
 def _check(claim: "Claim") -> None:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 AMAZON_ROOTS = Path(__file__).with_name("amazon_roots.pem")
 """The roots of AWS's certificates, which the build writes (layers/core/slim_layer.py)."""
-POOL_SIZE = 10
+POOL_SIZE = 50
 """Connections per client: the worker runs up to this many generations at once."""
 
 # botocore builds its user agent twice a call, and checks parameters that mypy has checked.

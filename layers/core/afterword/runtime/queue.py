@@ -1,18 +1,24 @@
 """Queues, most of whose messages name generations. The only module that knows SQS."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
+from itertools import batched
 from typing import TYPE_CHECKING, Any, Final
+
+from botocore.exceptions import BotoCoreError, ClientError
 
 from afterword.runtime import telemetry
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
+    from mypy_boto3_sqs.type_defs import DeleteMessageBatchRequestEntryTypeDef
 
 MAX_DELAY_SECONDS = 900
 """The longest delay of a message. A delayed message is not in flight, as a hidden one is."""
+MAX_RECEIVED = 10
+"""The most messages of one receive, one batch and one deletion."""
 _DEPTH: Final = ("ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible")
 
 
@@ -91,6 +97,55 @@ class Queue:
                 for name, number in numbers.items()
             },
         )
+
+    def receive(self, most: int, wait: int, visibility: int) -> list[Message]:
+        """Receive up to so many messages, and ten at most; wait up to `wait` s for the first.
+
+        Each is hidden for `visibility` seconds. A foreign message is deleted. The answer to a
+        receive may be lost: its messages are then hidden as long.
+        """
+        answer = self._sqs.receive_message(
+            QueueUrl=self._url,
+            MaxNumberOfMessages=min(most, MAX_RECEIVED),
+            WaitTimeSeconds=wait,
+            VisibilityTimeout=visibility,
+            MessageSystemAttributeNames=["MessageGroupId"],
+        )
+        messages, foreign = [], []
+        for each in answer.get("Messages", ()):
+            message = read_message(
+                {
+                    "messageId": each["MessageId"],
+                    "receiptHandle": each["ReceiptHandle"],
+                    "body": each["Body"],
+                    "attributes": each.get("Attributes", {}),
+                }
+            )
+            if message is None:
+                foreign.append(each["ReceiptHandle"])
+            else:
+                messages.append(message)
+        self._delete(foreign)
+        return messages
+
+    def delete(self, messages: Iterable[Message]) -> None:
+        """Delete received messages. One that cannot be deleted is received again."""
+        self._delete([message.receipt_handle for message in messages])
+
+    def _delete(self, receipts: Sequence[str]) -> None:
+        for some in batched(receipts, MAX_RECEIVED, strict=False):
+            entries: list[DeleteMessageBatchRequestEntryTypeDef] = [
+                {"Id": str(number), "ReceiptHandle": each} for number, each in enumerate(some)
+            ]
+            try:
+                answer = self._sqs.delete_message_batch(QueueUrl=self._url, Entries=entries)
+            except (BotoCoreError, ClientError) as error:
+                telemetry.logger().warning("could not delete messages", extra={"why": str(error)})
+                continue
+            for failed in answer.get("Failed", ()):
+                telemetry.logger().warning(
+                    "could not delete a message", extra={"why": failed.get("Message")}
+                )
 
     def change_visibility(self, receipt_handle: str, seconds: int) -> None:
         """Redeliver a received message after that many seconds, up to 12 hours."""

@@ -206,6 +206,11 @@ class Settings:
         return self.environ.get("AFTERWORD_FLOW_METRICS") == "true"
 
     @property
+    def worker_generations(self) -> int:
+        """The generations that a worker runs at once; with ten, those of its batch alone."""
+        return int(self._required("AFTERWORD_WORKER_GENERATIONS"))
+
+    @property
     def model_provider(self) -> str:
         """The model's provider: `bedrock`, or `openai` for APIs like OpenAI's chat completions."""
         return self._required("AFTERWORD_MODEL_PROVIDER")
