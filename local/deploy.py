@@ -14,12 +14,13 @@ DEPLOY_SECONDS = 120.0
 
 
 def deploy(
-    endpoint: str, built: Path, parameters: Mapping[str, str], worker: int | None
+    endpoint: str, built: Path, parameters: Mapping[str, str], *, layers: Path, worker: int | None
 ) -> dict[str, str]:
     """Deploy the template to the AWS at `endpoint` and return the stack's outputs.
 
-    `worker` is the worker's timeout in seconds, None for the template's own. Raises LocalError with
-    CloudFormation's reason when it fails.
+    `layers` is the new folder from which all functions import; `worker` is the worker's timeout in
+    seconds, None for the template's own. Raises LocalError with CloudFormation's reason when the
+    deployment fails.
     """
     s3 = session().client("s3", endpoint_url=endpoint)
     s3.create_bucket(Bucket=PACKAGES_BUCKET)
@@ -28,7 +29,7 @@ def deploy(
         s3.put_object(Bucket=PACKAGES_BUCKET, Key=name, Body=content)
         return f"s3://{PACKAGES_BUCKET}/{name}"
 
-    template = expand(built, parameters, session(), upload, worker)
+    template = expand(built, parameters, session(), upload, layers=layers, worker=worker)
     upload("template.json", json.dumps(template).encode())
     cloudformation = session().client("cloudformation", endpoint_url=endpoint)
     cloudformation.create_stack(

@@ -34,6 +34,11 @@ class Place:
         return self.folder / "tmp"
 
     @property
+    def layers(self) -> Path:
+        """The layers from which the stack's functions import; gone when it stops."""
+        return self.tmp / "layers"
+
+    @property
     def announcement(self) -> Path:
         """This stack's own dev.json."""
         return self.folder / "dev.json"

@@ -24,6 +24,7 @@ from local.forwarding import Forwarding
 from local.places import LOCAL, ROOT, Place, replace
 from local.processes import LOOPBACK
 from local.stack import Stack
+from local.template import IMPORT_PATH
 
 SESSION_SECONDS = 12 * 60 * 60  # the most that AWS has for a role
 ON_LOOPBACK = re.compile(rf"(?<=//){re.escape(LOOPBACK)}:(\d+)|(?<=//)localhost:(\d+)")
@@ -116,6 +117,8 @@ def deployed(stack: Stack) -> dict[str, Environment]:
             continue
         name = resource["LogicalResourceId"]
         function = functions.get_function_configuration(FunctionName=resource["PhysicalResourceId"])
+        variables = function["Environment"]["Variables"]
+        del variables[IMPORT_PATH]  # Lambda's containers have the layers
         role = function["Role"].rpartition("/")[2]
         iam.update_assume_role_policy(RoleName=role, PolicyDocument=trust)
         iam.update_role(RoleName=role, MaxSessionDuration=SESSION_SECONDS)
@@ -123,7 +126,7 @@ def deployed(stack: Stack) -> dict[str, Environment]:
             RoleArn=function["Role"], RoleSessionName=name, DurationSeconds=SESSION_SECONDS
         )["Credentials"]
         environments[name] = {
-            **function["Environment"]["Variables"],
+            **variables,
             "AWS_ENDPOINT_URL": stack.endpoint,
             "AWS_ACCESS_KEY_ID": credentials["AccessKeyId"],
             "AWS_SECRET_ACCESS_KEY": credentials["SecretAccessKey"],

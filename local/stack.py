@@ -18,7 +18,7 @@ from local.bedrock import Relay
 from local.build import SAM, STACK_PYTHON, build, check_environments
 from local.deploy import deploy, store_secret
 from local.model_server import ModelServer
-from local.places import ROOT, Place, announce_newest
+from local.places import Place, announce_newest
 from local.processes import LOOPBACK, Child, Nursery, hold_port, port_of
 from local.template import API_ID, worker_seconds
 from local.tenants import create_tenants
@@ -123,7 +123,7 @@ async def _run(  # noqa: PLR0913 - what a stack is made of
         say("deploying the template")
         parameters = _model_parameters(endpoint, model) | _embedding_parameters(embedding)
         outputs, tenants = await asyncio.to_thread(
-            set_up, endpoint, built, parameters, worker, environ
+            set_up, endpoint, built, parameters, environ, layers=place.layers, worker=worker
         )
         await answering(f"{url}/health")
         pids = {"dev": os.getpid(), "aws": aws.pid}
@@ -164,7 +164,7 @@ async def start_aws(
         "MINISTACK_HOST": LOOPBACK,
         "MINISTACK_REGION": REGION,
         "AUTH": "true",  # the functions' roles are enforced
-        "LAMBDA_ACCOUNT_CONCURRENCY": "0",  # serve_aws.py bounds it, without refusing anybody
+        "LAMBDA_ACCOUNT_CONCURRENCY": "0",  # front.py bounds it, without refusing anybody
         "IOT_MTLS_ENABLED": "0",
         "SFTP_ENABLED": "0",
     }
@@ -173,7 +173,7 @@ async def start_aws(
     child = await nursery.start(
         "ministack",
         [
-            *(STACK_PYTHON, "-P", ROOT / "local" / "serve_aws.py"),
+            *(STACK_PYTHON, "-m", "local.serve_aws"),
             *(str(gateway.fileno()), str(api.fileno()), str(port_of(api)), API_ID),
         ],
         env=environment,
@@ -185,12 +185,14 @@ async def start_aws(
     return child
 
 
-def set_up(
+def set_up(  # noqa: PLR0913 - what a stack is made of
     endpoint: str,
     built: Path,
     parameters: Mapping[str, str],
-    worker: int | None,
     environ: Mapping[str, str],
+    *,
+    layers: Path,
+    worker: int | None,
 ) -> tuple[dict[str, str], list[dict[str, Any]]]:
     """Deploy the template for these models and create the tenants; return outputs and tenants."""
     try:
@@ -207,7 +209,8 @@ def set_up(
                 "LogLevel": "INFO",
                 "Monitoring": "false",  # ministack's alarms never ring
             },
-            worker,
+            layers=layers,
+            worker=worker,
         )
         say("creating the tenants")
         return outputs, create_tenants(endpoint, outputs)

@@ -1,6 +1,8 @@
 """Turns the built SAM template into plain CloudFormation that ministack can deploy."""
 
 import io
+import os
+import shutil
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -16,7 +18,9 @@ from local.terminal import LocalError
 type Json = dict[str, Any]
 
 API_ID = "afterword"
-PACKAGES = {"AWS::Serverless::Function": "CodeUri", "AWS::Serverless::LayerVersion": "ContentUri"}
+FUNCTION, LAYER = "AWS::Serverless::Function", "AWS::Serverless::LayerVersion"
+IMPORT_PATH = "PYTHONPATH"
+"""The variable by which functions of the embedded stack find their layers."""
 VISIBILITY_TIMEOUTS = 6  # worker timeouts: Lambda's minimum for a queue's visibility
 LEAST_WORKER_SECONDS, MOST_WORKER_SECONDS = 10, 900  # below, too little is left for the model
 
@@ -39,19 +43,23 @@ def worker_seconds(environ: Mapping[str, str]) -> int | None:
     return int(text)
 
 
-def expand(
+def expand(  # noqa: PLR0913 - what a template is expanded with
     built: Path,
     parameters: Mapping[str, str],
     session: boto3.Session,
     upload: Callable[[str, bytes], str],
+    *,
+    layers: Path,
     worker: int | None,
 ) -> Json:
     """Return the template with its packages uploaded, SAM's resources expanded and routes explicit.
 
-    `upload` takes a package's name and content and returns its s3:// address; `worker` is the
-    worker's timeout in seconds, None for the template's own.
+    `upload` takes a package's name and content and returns its s3:// address. `layers` is the new
+    folder from which all functions import; `worker` is the worker's timeout in seconds, None for
+    the template's own.
     """
     template: Json = yaml_parse(built.read_text())
+    share_layers(template, built.parent, layers)
     if worker is not None:
         resources = template["Resources"]
         resources["GenerateFunction"]["Properties"]["Timeout"] = worker
@@ -59,9 +67,10 @@ def expand(
         resources["IntakeFunction"]["Properties"]["Timeout"] = worker
         resources["IntakeQueue"]["Properties"]["VisibilityTimeout"] = VISIBILITY_TIMEOUTS * worker
     for name, resource in template["Resources"].items():
-        if key := PACKAGES.get(resource["Type"]):
+        if resource["Type"] == FUNCTION:
             properties = resource["Properties"]
-            properties[key] = upload(f"{name}.zip", pack(built.parent / properties[key]))
+            code = pack(built.parent / properties["CodeUri"])
+            properties["CodeUri"] = upload(f"{name}.zip", code)
         # ministack starts as many processes for a queue as it may; its own limit is 5.
         for event in resource["Properties"].get("Events", {}).values():
             event["Properties"].pop("ScalingConfig", None)
@@ -79,6 +88,26 @@ def expand(
                 "Tags": {"ms-custom-id": API_ID},  # ministack's way to choose the API's id
             }
     return expanded
+
+
+def share_layers(template: Json, built: Path, shared: Path) -> None:
+    """Copy the layers to `shared`, from where all functions import, and take them out.
+
+    ministack would unpack the layers once more for each process of a function.
+    """
+    paths = {}
+    for name, resource in list(template["Resources"].items()):
+        if resource["Type"] == LAYER:
+            shutil.copytree(built / resource["Properties"]["ContentUri"], shared / name)
+            paths[name] = str(shared / name / "python")
+            del template["Resources"][name]
+    of_all = template["Globals"]["Function"].pop("Layers")
+    for resource in template["Resources"].values():
+        if resource["Type"] == FUNCTION:
+            properties = resource["Properties"]
+            layers = [*of_all, *properties.pop("Layers", [])]
+            variables = properties.setdefault("Environment", {}).setdefault("Variables", {})
+            variables[IMPORT_PATH] = os.pathsep.join(paths[layer["Ref"]] for layer in layers)
 
 
 def routes(api: str, body: Json) -> Json:

@@ -1,6 +1,7 @@
 """The template that ministack deploys, with its routes as resources."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import boto3
@@ -12,11 +13,22 @@ from tests.harness.deployment import REGION, Deployment
 
 
 @pytest.fixture(scope="module")
-def resources() -> Mapping[str, Mapping[str, Any]]:
+def layers(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of the layers of all functions."""
+    return tmp_path_factory.mktemp("stack") / "layers"
+
+
+@pytest.fixture(scope="module")
+def resources(layers: Path) -> Mapping[str, Mapping[str, Any]]:
     """Return the resources of the expanded template."""
     session = boto3.Session("key", "secret", region_name=REGION)
     template = expand(
-        ROOT / "template.yaml", {}, session, lambda name, _content: f"s3://bucket/{name}", None
+        ROOT / "template.yaml",
+        {},
+        session,
+        lambda name, _content: f"s3://bucket/{name}",
+        layers=layers,
+        worker=None,
     )
     expanded: Mapping[str, Mapping[str, Any]] = template["Resources"]
     return expanded
@@ -35,3 +47,17 @@ def test_each_route_is_explicit(
         route for function in deployment.functions.values() for route in function.routes
     )
     assert "$default" in keys
+
+
+def test_all_functions_import_from_one_copy_of_their_layers(
+    resources: Mapping[str, Mapping[str, Any]], layers: Path, deployment: Deployment
+) -> None:
+    """Each function's PYTHONPATH has its layers in one folder, and no layer is deployed."""
+    assert "AWS::Lambda::LayerVersion" not in {each["Type"] for each in resources.values()}
+    for function in deployment.functions.values():
+        properties = resources[function.name]["Properties"]
+        assert "Layers" not in properties
+        assert properties["Environment"]["Variables"]["PYTHONPATH"] == ":".join(
+            str(layers / layer / "python") for layer in function.properties["Layers"]
+        )
+    assert (layers / "CoreLayer" / "afterword" / "services.py").is_file()
