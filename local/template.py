@@ -22,6 +22,11 @@ FUNCTION, LAYER = "AWS::Serverless::Function", "AWS::Serverless::LayerVersion"
 IMPORT_PATH = "PYTHONPATH"
 """The variable by which functions of the embedded stack find their layers."""
 VISIBILITY_TIMEOUTS = 6  # worker timeouts: Lambda's minimum for a queue's visibility
+BATCHED = {
+    "sqs:SendMessage": "sqs:SendMessageBatch",
+    "sqs:DeleteMessage": "sqs:DeleteMessageBatch",
+}
+"""Actions that ministack has names of its own for, where a call has many messages."""
 LEAST_WORKER_SECONDS, MOST_WORKER_SECONDS = 10, 900  # below, too little is left for the model
 
 
@@ -74,6 +79,7 @@ def expand(  # noqa: PLR0913 - what a template is expanded with
         # ministack starts as many processes for a queue as it may; its own limit is 5.
         for event in resource["Properties"].get("Events", {}).values():
             event["Properties"].pop("ScalingConfig", None)
+    _allow_batches(template)
     translator = Translator({}, Parser(), boto_session=session)
     expanded: Json = translator.translate(template, dict(parameters))
     resources = expanded["Resources"]
@@ -108,6 +114,19 @@ def share_layers(template: Json, built: Path, shared: Path) -> None:
             layers = [*of_all, *properties.pop("Layers", [])]
             variables = properties.setdefault("Environment", {}).setdefault("Variables", {})
             variables[IMPORT_PATH] = os.pathsep.join(paths[layer["Ref"]] for layer in layers)
+
+
+def _allow_batches(part: Any) -> None:  # noqa: ANN401 - a part of the template
+    """Add the batches' actions to those of single messages, which AWS checks for both."""
+    if isinstance(part, list):
+        for each in part:
+            _allow_batches(each)
+    elif isinstance(part, dict):
+        if "Effect" in part and "Action" in part:
+            actions = part["Action"] if isinstance(part["Action"], list) else [part["Action"]]
+            part["Action"] = [*actions, *(BATCHED[each] for each in actions if each in BATCHED)]
+        for each in part.values():
+            _allow_batches(each)
 
 
 def routes(api: str, body: Json) -> Json:

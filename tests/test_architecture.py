@@ -56,6 +56,7 @@ AWS_CALLS = {
         "get_queue_attributes",
         "receive_message",
         "send_message",
+        "send_message_batch",
     },
     "afterword.runtime.payloads": {
         "delete_objects",

@@ -238,7 +238,7 @@ class Tape:
         factor = 2 if operation == "dynamodb.TransactWriteItems" else 1
         for (table, key, old), (_, _, new) in zip(before, after, strict=True):
             yield from self.schemas[table].write(key, old, new, factor=factor)
-        answer = json.loads(content) if content[:1] == b"{" else {}
+        answer = json.loads(content) if operation.startswith("dynamodb.") else {}
         match operation:
             case "dynamodb.GetItem":
                 schema = self.schemas[request["TableName"]]

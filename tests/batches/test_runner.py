@@ -253,7 +253,8 @@ def test_results_are_written_in_parts(runner: BatchRunner, monkeypatch: pytest.M
     batch = put(b"x\n" * 9)
     turn = taken(batch)
     services().batches.put_bad(batch, 1, dict.fromkeys(range(1, 10), "A line of words."))
-    saved = services().batches.save(turn, replace(batch, state=State.WRITING, lines=9, read=9))
+    unwritten = replace(batch, state=State.WRITING, lines=9, read=9, counts=Counts(bad=9))
+    saved = services().batches.save(turn, unwritten)
     assert saved
     turn, number, written = saved, 1, []
     while batch.state is not State.FINISHED:
@@ -292,6 +293,7 @@ def test_parts_that_are_gone_are_written_anew(
         lines=2,
         read=2,
         written=1,
+        counts=Counts(bad=2),
         upload=Upload(id="gone", parts=('"a"',)),
     )
     services().batches.put_bad(batch, 1, {1: "Bad.", 2: "Worse."})
@@ -311,7 +313,7 @@ def test_a_line_of_another_life_of_its_flow_is_no_bad_line(
     """A line that a lost reader has submitted stands, though it would be read otherwise now."""
     batch = put(b"1\n")
     lost = taken(batch)
-    runner._submit_one(batch, batch_lines.Line(1, 2, b"1"))  # noqa: SLF001 - as a reader does
+    runner.run(lost, Deadline.after(60))
     monkeypatch.setattr(NumberedLines, "parse", other_mail)
     batch, _ = run(runner, lost)
     assert batch.counts == Counts(accepted=1)
@@ -428,9 +430,8 @@ def test_a_slow_line_holds_up_no_other(runner: BatchRunner) -> None:
 def test_lines_have_a_message_group_of_their_own(runner: BatchRunner, calls: list[Call]) -> None:
     """SQS serves a tenant's other requests beside its batches' lines."""
     run(runner, taken(put(b"1\n2\n")))
-    groups = [
-        call.params.get("MessageGroupId") for call in calls if "SendMessage" in call.operation
-    ]
+    (sent,) = [call.params for call in calls if "SendMessage" in call.operation]
+    groups = [entry["MessageGroupId"] for entry in sent["Entries"]]
     assert groups == ["demo/batches", "demo/batches"]
 
 

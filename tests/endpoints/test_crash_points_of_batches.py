@@ -21,7 +21,7 @@ from tests.harness.batches import BUCKET, KEY, MAIL, Inbox, created, file
 
 LINES = (MAIL, "{", *[MAIL] * 5)
 BAD = 2
-CALLS = 42
+CALLS = 39
 """The calls of the batch's turns, when none dies."""
 SHORT = range(5, CALLS, 12)
 """The calls of the short form: one in twelve."""

@@ -13,7 +13,8 @@ import itertools
 import json
 import random
 from collections import Counter, deque
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, cast
@@ -30,11 +31,13 @@ from afterword.batches import (
 )
 from afterword.batches.intake import Intake, IntakeMessage
 from afterword.batches.runner import BatchRunner
-from afterword.errors import InvalidRequestError
+from afterword.engine.submission import KeyedSubmission
+from afterword.errors import AfterwordError, InvalidRequestError
 from afterword.generations import Generation, Status, Submission, id_for_key
 from afterword.generations.progress import Progress
 from afterword.limits import LimitedError, Room
 from afterword.runtime.deadline import Deadline
+from afterword.runtime.queue import MAX_SENT
 from afterword.tenants import StoredFlow
 from tests.conftest import START
 
@@ -192,7 +195,6 @@ class World:
         """Accept a request once, with the usual deadline of an hour."""
         if request_id not in self.requests:
             self.calls["put"] += 1
-            self.calls["send"] += 1
             request = Request(tenant, request_id, self.now, self.now + 3600, line=line)
             self.requests[request_id] = request
             self.after(SQS_SECONDS + self.model.slow_queue, lambda: self._arrive(request))
@@ -414,17 +416,25 @@ class Submitter:
         """Return the room of a batch."""
         return self._world.get_room(tenant)
 
-    def submit(
-        self, tenant: str, submission: Submission, key: str, flow: StoredFlow, *, group: str
-    ) -> str:
-        """Accept a line."""
+    def submit_many(
+        self, tenant: str, many: Sequence[KeyedSubmission], group: str, threads: Executor
+    ) -> list[AfterwordError | None]:
+        """Accept lines, whose messages are sent in one call."""
         assert group == f"{tenant}/batches"
-        assert submission is not None
-        assert flow is not None
-        request_id = id_for_key(tenant, key)
+        assert threads
+        assert len(many) <= MAX_SENT
+        self._world.calls["send"] += bool(many)
+        return [self._submit(tenant, each) for each in many]
+
+    def _submit(self, tenant: str, line: KeyedSubmission) -> AfterwordError | None:
+        request_id = id_for_key(tenant, line.key)
         if request_id not in self._world.requests:
-            self._world.check_limit(tenant)
-        return self._world.submit(tenant, request_id).id
+            try:
+                self._world.check_limit(tenant)
+            except LimitedError as error:
+                return error
+        self._world.submit(tenant, request_id)
+        return None
 
 
 class Files:

@@ -1,10 +1,12 @@
 """Files, messages, turns and results of batches, for the tests of batches."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from types import MappingProxyType
 from typing import Any
+
+import pytest
 
 from afterword.runtime.clients import clients
 from tests.conftest import FLOW, Call, Event, LambdaContext
@@ -106,3 +108,19 @@ def letters() -> list[str]:
         QueueUrl=REFERENCES["IntakeDeadLetterQueue"], MaxNumberOfMessages=10
     )
     return [message["Body"] for message in answer.get("Messages", [])]
+
+
+def refuse_entries(monkeypatch: pytest.MonkeyPatch, codes: Mapping[str, str]) -> None:
+    """Let SQS refuse entries of each call with many messages: their ids, and the errors' codes."""
+    send = clients().sqs.send_message_batch
+
+    def send_some(QueueUrl: str, Entries: Sequence[Any]) -> dict[str, Any]:  # noqa: N803 - boto's
+        taken = [entry for entry in Entries if entry["Id"] not in codes]
+        failed = [
+            {"Id": entry["Id"], "Code": codes[entry["Id"]], "SenderFault": False}
+            for entry in Entries
+            if entry["Id"] in codes
+        ]
+        return {**send(QueueUrl=QueueUrl, Entries=taken), "Failed": failed}
+
+    monkeypatch.setattr(clients().sqs, "send_message_batch", send_some)

@@ -61,3 +61,22 @@ def test_all_functions_import_from_one_copy_of_their_layers(
             str(layers / layer / "python") for layer in function.properties["Layers"]
         )
     assert (layers / "CoreLayer" / "afterword" / "services.py").is_file()
+
+
+def test_who_may_send_one_message_may_send_many(
+    resources: Mapping[str, Mapping[str, Any]],
+) -> None:
+    """For a call with many messages ministack wants an action of its own, which AWS does not."""
+    statements = [
+        statement
+        for resource in resources.values()
+        if resource["Type"] in {"AWS::IAM::Role", "AWS::IAM::ManagedPolicy"}
+        for policy in (*resource["Properties"].get("Policies", ()), resource["Properties"])
+        if "PolicyDocument" in policy
+        for statement in policy["PolicyDocument"]["Statement"]
+    ]
+    sends = [
+        actions for each in statements if "sqs:SendMessage" in (actions := each.get("Action", ()))
+    ]
+    assert sends
+    assert all("sqs:SendMessageBatch" in some for some in sends)

@@ -7,12 +7,15 @@ from typing import Any
 
 import pytest
 
+from afterword import generations
+from afterword.batches import message_group
 from afterword.handlers import sqs
 from afterword.runtime import queue
 from afterword.runtime.deadline import Deadline
-from afterword.runtime.queue import Message
+from afterword.runtime.queue import MAX_SENT, Message
 from afterword.services import services
 from tests.conftest import Call, Event, LambdaContext
+from tests.harness.batches import refuse_entries
 from tests.harness.deployment import REFERENCES
 
 
@@ -44,6 +47,41 @@ def test_a_message_names_a_generation_and_nothing_else(calls: list[Call]) -> Non
             },
         )
     ]
+
+
+def test_ten_messages_take_one_call(calls: list[Call]) -> None:
+    """Messages that are sent together are those that are sent alone."""
+    refused = services().queue.send_many("demo", [f"id-{at}" for at in range(MAX_SENT)], "group")
+    assert refused == {}
+    (call,) = calls
+    assert call.operation == "sqs.SendMessageBatch"
+    assert call.params["QueueUrl"] == REFERENCES["Queue"]
+    assert call.params["Entries"] == [
+        {
+            "Id": str(at),
+            "MessageBody": json.dumps({"tenant": "demo", "id": f"id-{at}"}),
+            "MessageGroupId": "group",
+        }
+        for at in range(10)
+    ]
+
+
+@pytest.mark.usefixtures("aws")
+def test_the_messages_that_sqs_refuses_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A success of SQS may have failures in it, which are not taken for sent messages."""
+    refuse_entries(monkeypatch, {"1": "InternalError"})
+    assert services().queue.send_many("demo", ["id-0", "id-1", "id-2"], "group") == {
+        "id-1": "InternalError"
+    }
+
+
+@pytest.mark.usefixtures("aws")
+def test_the_longest_messages_fit_one_call(calls: list[Call]) -> None:
+    """Ten messages of the longest tenant stay far below 256 KiB, the older limit of a call."""
+    tenant = "t" * 64
+    services().queue.send_many(tenant, [generations.new_id()] * MAX_SENT, message_group(tenant))
+    (call,) = calls
+    assert len(json.dumps(call.params["Entries"])) < 256 * 1024 / 20
 
 
 @pytest.mark.usefixtures("aws")

@@ -34,6 +34,7 @@ from afterword.batches import lines as batch_lines
 from afterword.batches import window as batch_window
 from afterword.batches.files import PART_BYTES
 from afterword.batches.store import LINES_PER_WRITE
+from afterword.engine.submission import KeyedSubmission
 from afterword.errors import (
     AfterwordError,
     ConflictError,
@@ -43,6 +44,7 @@ from afterword.errors import (
 )
 from afterword.limits import LimitedError
 from afterword.runtime import telemetry
+from afterword.runtime.queue import MAX_SENT
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -378,45 +380,44 @@ class BatchRunner:
     def _submit(
         self, threads: ThreadPoolExecutor, batch: Batch, some: "Sequence[Line]"
     ) -> _SubmittedLines:
-        """Submit lines in parallel, and count them up to the first that has to wait."""
-        limited: list[LimitedError] = []
-
-        def submit(line: "Line") -> AfterwordError | None:
-            if limited:  # all later lines would wait as well
-                return limited[0]
-            refused = self._submit_one(batch, line)
-            if isinstance(refused, LimitedError):
-                limited.append(refused)
-            return refused
-
+        """Submit lines, MAX_SENT at a time, and count them up to the first that has to wait."""
         done = _SubmittedLines([], {}, None, None)
-        for line, refused in zip(some, threads.map(submit, some), strict=True):
-            if isinstance(refused, LimitedError):
-                done.retry_after = refused.retry_after
-                break
-            if refused is None:
-                done.accepted.append(line.number)
-            else:
-                done.bad[line.number] = str(refused)
-            done.last = line
+        for few in batched(some, MAX_SENT, strict=False):
+            for line, refused in zip(few, self._submit_few(threads, batch, few), strict=True):
+                if isinstance(refused, LimitedError):
+                    done.retry_after = refused.retry_after
+                    return done
+                if refused is None:
+                    done.accepted.append(line.number)
+                else:
+                    done.bad[line.number] = str(refused)
+                done.last = line
         return done
 
-    def _submit_one(self, batch: Batch, line: "Line") -> AfterwordError | None:
-        """Submit a line; return the error of a refused one, None for an accepted one."""
+    def _submit_few(
+        self, threads: ThreadPoolExecutor, batch: Batch, few: "Sequence[Line]"
+    ) -> list[AfterwordError | None]:
+        """Submit lines side by side; return the error of each refused one, else None."""
+        parsed = list(threads.map(partial(self._parse, batch), few))
+        good = [each for each in parsed if not isinstance(each, AfterwordError)]
+        group = batches.message_group(batch.tenant)
+        refusals = iter(self._submitter.submit_many(batch.tenant, good, group, threads))
+        return [
+            each if isinstance(each, AfterwordError) else _unless_stored(next(refusals))
+            for each in parsed
+        ]
+
+    def _parse(self, batch: Batch, line: "Line") -> KeyedSubmission | AfterwordError:
+        """Return the submission of a line; the error of a bad one."""
         if line.content is None:
             return BatchFailedError(f"The line has more than {batches.MAX_LINE_BYTES} bytes.")
         try:
             submission, flow = self._lines.parse(batch, line.content)
-            key = line_key(batch.id, line.number)
-            group = batches.message_group(batch.tenant)
-            self._submitter.submit(batch.tenant, submission, key, flow, group=group)
-        except (KeyReusedError, ConflictError):
-            return None  # a lost reader's submission was accepted; the flow has changed since
         except UnavailableError:
             raise
         except AfterwordError as error:
             return error
-        return None
+        return KeyedSubmission(line_key(batch.id, line.number), submission, flow)
 
     # --- writing ---------------------------------------------------------------------------------
 
@@ -449,7 +450,8 @@ class BatchRunner:
         for some in batched(
             range(batch.written + 1, (batch.lines or 0) + 1), RESULTS_PER_READ, strict=False
         ):
-            bad = self._store.read_bad(batch, some[0], some[-1]) if some[0] <= batch.read else {}
+            has_bad = batch.counts.bad > 0 and some[0] <= batch.read
+            bad = self._store.read_bad(batch, some[0], some[-1]) if has_bad else {}
             ids = {
                 line: line_id(batch.tenant, batch.id, line)
                 for line in some
@@ -467,6 +469,11 @@ class BatchRunner:
                         self._lines.render_result(line, ids[line], found.get(ids[line]))
                     )
             yield some[-1], "".join(f"{row}\n" for row in rendered).encode()
+
+
+def _unless_stored(refused: AfterwordError | None) -> AfterwordError | None:
+    """Return a refusal; None where a lost reader's submission stands, though its flow differed."""
+    return None if isinstance(refused, KeyReusedError | ConflictError) else refused
 
 
 def _submitted(batch: Batch, done: _SubmittedLines) -> Batch:

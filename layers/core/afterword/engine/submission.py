@@ -1,12 +1,19 @@
 """Submission: the item is the acceptance; its message only starts the worker."""
 
+from concurrent.futures import wait
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from afterword import generations
-from afterword.errors import ConflictError, KeyReusedError, UnprocessableError
+from afterword.errors import (
+    AfterwordError,
+    ConflictError,
+    KeyReusedError,
+    UnavailableError,
+    UnprocessableError,
+)
 from afterword.flows.templates import fill_parts, has_text
 from afterword.generations import DEADLINE, Status, SubmissionOptions
 from afterword.limits import Admission, Room
@@ -14,7 +21,8 @@ from afterword.runtime import telemetry
 from afterword.webhooks.hosts import check_webhook_url
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
+    from concurrent.futures import Executor, Future
 
     from afterword.engine.admission import Limiter
     from afterword.generations import Submission
@@ -23,6 +31,22 @@ if TYPE_CHECKING:
     from afterword.tenants import StoredFlow
     from afterword.tenants.registry import Registry
     from afterword.tenants.rules import TenantRules
+
+
+class KeyedSubmission(NamedTuple):
+    """A submission with its idempotency key and its flow, as one of many."""
+
+    key: str
+    submission: "Submission"
+    flow: "StoredFlow"
+
+
+class _Stored(NamedTuple):
+    """An accepted submission. `facts` are those of the log, and a queued one needs a message."""
+
+    admission: Admission
+    facts: "Mapping[str, object]"
+    queued: bool
 
 
 class Submitter:
@@ -53,11 +77,9 @@ class Submitter:
         submission: "Submission",
         idempotency_key: str | None = None,
         flow: "StoredFlow | None" = None,
-        *,
-        group: str | None = None,
     ) -> str:
         """Accept a submission like `accept`; return its generation's id."""
-        return self.accept(tenant, submission, idempotency_key, flow, group=group).id
+        return self.accept(tenant, submission, idempotency_key, flow).id
 
     def accept(
         self,
@@ -65,15 +87,12 @@ class Submitter:
         submission: "Submission",
         idempotency_key: str | None = None,
         flow: "StoredFlow | None" = None,
-        *,
-        group: str | None = None,
     ) -> Admission:
         """Accept a submission.
 
         The item comes first. When the send then fails, the generation stands, and the sweeper sends
         its message. With an idempotency key, all submissions with that key are one generation.
-        `flow` is its flow, where that was read already, and `group` its message's group, for lines
-        of batches alone. Raises:
+        `flow` is its flow, where that was read already. Raises:
 
         - NotFoundError: the tenant has no such flow.
         - UnprocessableError: the tenant does not allow the host of `webhook_url`, a class is asked
@@ -84,9 +103,35 @@ class Submitter:
         """
         if idempotency_key is None:
             new_id = generations.new_id()
-            return self._accept(tenant, new_id, submission, flow=flow, group=group, new=True)
+            return self._accept(tenant, new_id, submission, flow=flow, new=True)
         generation_id = generations.id_for_key(tenant, idempotency_key)
-        return self._accept(tenant, generation_id, submission, flow=flow, group=group, new=False)
+        return self._accept(tenant, generation_id, submission, flow=flow, new=False)
+
+    def submit_many(
+        self, tenant: str, many: "Sequence[KeyedSubmission]", group: str, threads: "Executor"
+    ) -> list[AfterwordError | None]:
+        """Accept up to MAX_SENT lines of a batch like `accept`, and send their messages at once.
+
+        All items come first, side by side in the threads. Return the error of each refused one,
+        in their order, and None for an accepted one. `group` is the group of the messages. What
+        could not be stored raises its error, after the others' messages were sent.
+        """
+        puts = [
+            threads.submit(
+                self._put,
+                tenant,
+                generations.id_for_key(tenant, each.key),
+                each.submission,
+                flow=each.flow,
+                new=False,
+                of_batch=True,
+            )
+            for each in many
+        ]
+        wait(puts)
+        stored = [put.result() for put in puts if put.exception() is None]
+        self._send_many(tenant, [each for each in stored if each.queued], group)
+        return [_refusal(put) for put in puts]
 
     def retry(self, tenant: str, generation_id: str) -> Admission:
         """Submit a failed or canceled generation again, as a new one.
@@ -113,17 +158,32 @@ class Submitter:
         *,
         new: bool,
         flow: "StoredFlow | None" = None,
-        group: str | None = None,
         retry_of: str | None = None,
     ) -> Admission:
         """Accept a submission under an id, which is `new` or may be stored already."""
+        stored = self._put(tenant, generation_id, submission, new=new, flow=flow, retry_of=retry_of)
+        if stored.queued:
+            self._send(tenant, stored)
+        return stored.admission
+
+    def _put(  # noqa: PLR0913 - the facts of an acceptance
+        self,
+        tenant: str,
+        generation_id: str,
+        submission: "Submission",
+        *,
+        new: bool,
+        flow: "StoredFlow | None" = None,
+        retry_of: str | None = None,
+        of_batch: bool = False,
+    ) -> _Stored:
+        """Store a submission, which is its acceptance."""
         flow = flow or self._registry.get_flow(tenant, submission.flow)
         check_submission(submission, flow)
         rules = self._rules.get(tenant)
         url = submission.webhook_url
         if url is not None:
             check_webhook_url(url, rules.webhook_hosts)
-        of_batch = group is not None
         admission = self._limiter.admit(tenant, generation_id, flow, new=new, of_batch=of_batch)
         options = SubmissionOptions(
             flow_version=flow.version,
@@ -140,27 +200,56 @@ class Submitter:
             raise ConflictError("Its generation was deleted, and is not made again.")
         if not stored.same:
             raise KeyReusedError("The Idempotency-Key was used before, for another request.")
-        if stored.status is Status.QUEUED:  # the first submission's send may have failed
-            # Not the logger's context: threads share it, and a batch is submitted by several.
-            facts = {"generation_id": generation_id, "tenant": tenant, "flow": submission.flow}
-            self._send(tenant, generation_id, group, facts)
-        return admission
+        # Not the logger's context: threads share it, and a batch is submitted by several.
+        facts = {"generation_id": generation_id, "tenant": tenant, "flow": submission.flow}
+        queued = stored.status is Status.QUEUED  # the first submission's send may have failed
+        return _Stored(admission, facts, queued)
 
     def get_room(self, tenant: str) -> Room | None:
         """Return the room under a tenant's limits for many submissions; None without limits."""
         return self._limiter.get_room(tenant)
 
-    def _send(
-        self, tenant: str, generation_id: str, group: str | None, facts: "Mapping[str, object]"
-    ) -> None:
+    def _send(self, tenant: str, stored: _Stored) -> None:
         try:
-            self._queue.send(tenant, generation_id, group)
+            self._queue.send(tenant, stored.admission.id)
         except (BotoCoreError, ClientError) as error:
-            telemetry.logger().warning(
-                "accepted, but could not send its message", extra={**facts, "why": str(error)}
-            )
+            _log_sent(stored, str(error))
         else:
-            telemetry.logger().info("accepted", extra=facts)
+            _log_sent(stored, None)
+
+    def _send_many(self, tenant: str, many: "Sequence[_Stored]", group: str) -> None:
+        """Send the messages of up to MAX_SENT generations in one call."""
+        if not many:
+            return
+        ids = [each.admission.id for each in many]
+        unsent: Mapping[str, str]
+        try:
+            unsent = self._queue.send_many(tenant, ids, group)
+        except (BotoCoreError, ClientError) as error:
+            unsent = dict.fromkeys(ids, str(error))
+        for each in many:
+            _log_sent(each, unsent.get(each.admission.id))
+
+
+def _log_sent(stored: _Stored, why: str | None) -> None:
+    """Log an acceptance, with the reason why its message was not sent, if it was not."""
+    if why is None:
+        telemetry.logger().info("accepted", extra=stored.facts)
+    else:
+        telemetry.logger().warning(
+            "accepted, but could not send its message", extra={**stored.facts, "why": why}
+        )
+
+
+def _refusal(put: "Future[_Stored]") -> AfterwordError | None:
+    """Return the error of a refused submission; None for an accepted one."""
+    try:
+        put.result()
+    except UnavailableError:
+        raise
+    except AfterwordError as error:
+        return error
+    return None
 
 
 def check_submission(submission: "Submission", flow: "StoredFlow") -> None:

@@ -13,12 +13,17 @@ from afterword.runtime import telemetry
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
-    from mypy_boto3_sqs.type_defs import DeleteMessageBatchRequestEntryTypeDef
+    from mypy_boto3_sqs.type_defs import (
+        DeleteMessageBatchRequestEntryTypeDef,
+        SendMessageBatchRequestEntryTypeDef,
+    )
 
 MAX_DELAY_SECONDS = 900
 """The longest delay of a message. A delayed message is not in flight, as a hidden one is."""
 MAX_RECEIVED = 10
 """The most messages of one receive, one batch and one deletion."""
+MAX_SENT = 10
+"""The most messages of one call. As many that name generations stay far below its 256 KiB."""
 _DEPTH: Final = ("ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible")
 
 
@@ -55,15 +60,33 @@ class Queue:
         self._sqs = sqs
         self._url = url
 
-    def send(self, tenant: str, generation_id: str, group: str | None = None) -> None:
+    def send(self, tenant: str, generation_id: str) -> None:
         """Send a message that names a generation.
 
         Its tenant is the message group, so that one tenant's backlog does not delay the others'
         (https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-fair-queues.html).
-        Another `group` keeps a backlog from the tenant's other messages.
         """
-        body = json.dumps({"tenant": tenant, "id": generation_id})
-        self._sqs.send_message(QueueUrl=self._url, MessageBody=body, MessageGroupId=group or tenant)
+        body = _body(tenant, generation_id)
+        self._sqs.send_message(QueueUrl=self._url, MessageBody=body, MessageGroupId=tenant)
+
+    def send_many(
+        self, tenant: str, generation_ids: Sequence[str], group: str
+    ) -> Mapping[str, str]:
+        """Send up to MAX_SENT messages like that of `send` in one call.
+
+        Their message group keeps a backlog from the tenant's other messages. Returns the error
+        codes of refused ones by generation id: a success of SQS may have failures in it.
+        """
+        entries: list[SendMessageBatchRequestEntryTypeDef] = [
+            {
+                "Id": str(number),
+                "MessageBody": _body(tenant, generation_id),
+                "MessageGroupId": group,
+            }
+            for number, generation_id in enumerate(generation_ids)
+        ]
+        answer = self._sqs.send_message_batch(QueueUrl=self._url, Entries=entries)
+        return {generation_ids[int(each["Id"])]: each["Code"] for each in answer.get("Failed", ())}
 
     def send_later(self, tenant: str, message: Mapping[str, object], seconds: int) -> None:
         """Send any message, which is delivered after so many seconds, up to 15 minutes."""
@@ -152,6 +175,11 @@ class Queue:
         self._sqs.change_message_visibility(
             QueueUrl=self._url, ReceiptHandle=receipt_handle, VisibilityTimeout=seconds
         )
+
+
+def _body(tenant: str, generation_id: str) -> str:
+    """Return the body of a message that names a generation."""
+    return json.dumps({"tenant": tenant, "id": generation_id})
 
 
 def ids_to_redeliver(outcomes: Iterable[tuple[str, MessageOutcome]]) -> list[str]:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from functools import partial
 from http import HTTPStatus
+from threading import Lock
 from typing import TYPE_CHECKING
 
 from afterword import clock
@@ -45,6 +46,8 @@ if TYPE_CHECKING:
 LINES_TYPES = frozenset(
     {"application/jsonl", "application/x-jsonlines", "application/ndjson", "application/x-ndjson"}
 )
+FLOWS = 100
+"""The most flows that an invocation keeps."""
 POLL_SECONDS = 5
 """The seconds of `Retry-After` while a batch is open."""
 
@@ -146,12 +149,16 @@ def _parse_deadline(body: JsonObject) -> timedelta | None:
 
 
 class Lines:
-    """The submissions of events and of batches' lines, with a cache of the flows."""
+    """The submissions of events and of batches' lines, for one invocation.
+
+    Each flow is read once, until FLOWS are known.
+    """
 
     def __init__(self, registry: "Registry", knowledge: "Callable[[], Knowledge]") -> None:
         self._registry = registry
         self._knowledge = knowledge
         self._flows: dict[tuple[str, str], StoredFlow | NotFoundError] = {}
+        self._reading = Lock()  # lines are parsed side by side
 
     def parse(self, batch: Batch, content: bytes) -> "tuple[Submission, StoredFlow]":
         """Return the submission of a line, and its flow; raise AfterwordError for a bad line."""
@@ -201,13 +208,22 @@ class Lines:
         return generations.parse_submission(body, tenant, flow, self._knowledge), flow
 
     def _require_flow(self, tenant: str, flow_id: str) -> "StoredFlow":
-        known = (tenant, flow_id)
-        if known not in self._flows:
-            try:
-                self._flows[known] = self._registry.get_flow(tenant, flow_id)
-            except NotFoundError as error:
-                self._flows[known] = error
-        flow = self._flows[known]
+        with self._reading:
+            flow = self._flows.get((tenant, flow_id))
+            if flow is None:
+                flow = self._read_flow(tenant, flow_id)
         if isinstance(flow, NotFoundError):
             raise UnprocessableError("flow", "must be the id of a flow.") from flow
         return flow
+
+    def _read_flow(self, tenant: str, flow_id: str) -> "StoredFlow | NotFoundError":
+        """Read and keep a flow, or that there is none."""
+        found: StoredFlow | NotFoundError
+        try:
+            found = self._registry.get_flow(tenant, flow_id)
+        except NotFoundError as error:
+            found = error
+        if len(self._flows) >= FLOWS:
+            self._flows.clear()
+        self._flows[tenant, flow_id] = found
+        return found
