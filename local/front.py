@@ -29,6 +29,7 @@ type Send = Callable[[Message], Awaitable[None]]
 type App = Callable[[Message, Receive, Send], Awaitable[None]]
 
 MAX_BODY_BYTES = 10 * 1024 * 1024
+TURNS = (os.cpu_count() or 1) + 1  # one for a request that waits for AWS
 BAD_GATEWAY = 502
 WITHOUT_CORS = b"CORS not configured"  # ministack's answer to a preflight
 TEXT_TYPES = (b"text/", b"application/json", b"application/xml", b"application/javascript")
@@ -43,7 +44,7 @@ class Limits:
     """How much goes on at once, and for how long."""
 
     in_flight: int = 16
-    turns: int = 2 * (os.cpu_count() or 1)
+    turns: int = TURNS
     turn_seconds: float = 1.0
     seconds: float = 30.0  # API Gateway's own
 

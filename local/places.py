@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,10 @@ class Place:
         """This stack's own dev.json."""
         return self.folder / "dev.json"
 
+    @property
+    def _stopping(self) -> Path:
+        return self.folder / "stopping"
+
     def log(self, name: str) -> Path:
         """Return the log file of one process."""
         return self.folder / f"{name}.log"
@@ -69,11 +74,24 @@ class Place:
         replace(self.announcement, json.dumps(facts, indent=2) + "\n")
         announce_newest()
 
-    def withdraw(self) -> None:
-        """Remove what this stack announced and its temporary files; its logs stay."""
+    def leave(self) -> None:
+        """Withdraw the announcement, and say that this process is about to stop the stack."""
         self.announcement.unlink(missing_ok=True)
         announce_newest()
+        with suppress(OSError):  # a full disk
+            replace(self._stopping, str(os.getpid()))
+
+    def is_left(self) -> bool:
+        """Whether a stack is being stopped here, whose port will be free and whose files go."""
+        try:
+            return exists(int(self._stopping.read_text()))
+        except FileNotFoundError:
+            return False
+
+    def withdraw(self) -> None:
+        """Remove the temporary files of a stack that has stopped; its logs stay."""
         shutil.rmtree(self.tmp, ignore_errors=True)
+        self._stopping.unlink(missing_ok=True)
         if self.folder.exists() and not any(self.folder.iterdir()):
             self.folder.rmdir()
 
@@ -89,10 +107,13 @@ def announce_newest() -> None:
 
 def is_running(facts: dict[str, Any]) -> bool:
     """Whether the stack that announced these facts is there still."""
-    if not facts:
-        return False
+    return bool(facts) and exists(facts["pids"]["dev"])
+
+
+def exists(pid: int) -> bool:
+    """Whether there is a process with this id."""
     try:
-        os.kill(facts["pids"]["dev"], 0)
+        os.kill(pid, 0)
     except ProcessLookupError:
         return False
     return True

@@ -23,9 +23,12 @@ from local.processes import LOOPBACK, Child, Nursery, hold_port, port_of
 from local.template import API_ID, worker_seconds
 from local.tenants import create_tenants
 from local.terminal import LocalError, say
+from local.warming import warm
 
 READY_SECONDS = 30.0
-
+STOP_SECONDS = 30.0  # the longest that a start waits for another's end
+WARMS = "AFTERWORD_WARM"
+"""The variable that leaves the start of functions to their first requests with 0."""
 
 type Use = Callable[[Stack], Coroutine[Any, Any, int]]
 
@@ -74,12 +77,16 @@ async def run(
     """
     check_environments(SAM, STACK_PYTHON)
     announce_newest()
+    await stopped(place or Place.of(port))
     api = hold_port(port)
     place = place or Place.of(port_of(api))
     place.prepare()
     try:
         async with Nursery() as nursery:
-            return await _run(nursery, place, api, use, environ, announce=announce)
+            try:
+                return await _run(nursery, place, api, use, environ, announce=announce)
+            finally:
+                place.leave()
     except LocalError:
         place.check_room()  # a full disk shows in many ways, few of which name it
         raise
@@ -115,20 +122,30 @@ async def _run(  # noqa: PLR0913 - what a stack is made of
     url, endpoint = (f"http://{LOOPBACK}:{port_of(held)}" for held in (api, gateway))
     aws = await start_aws(nursery, place, gateway, api, relay)
 
-    async def work() -> int:
+    async def start() -> Stack:
         starting = asyncio.gather(*(server.start() for server in servers))
         built, _, _ = await asyncio.gather(
             build(nursery, place), answering(f"{endpoint}/_ministack/health"), starting
         )
         say("deploying the template")
         parameters = _model_parameters(endpoint, model) | _embedding_parameters(embedding)
-        outputs, tenants = await asyncio.to_thread(
-            set_up, endpoint, built, parameters, environ, layers=place.layers, worker=worker
+        outputs = await asyncio.to_thread(
+            deploy_with, endpoint, built, parameters, environ, layers=place.layers, worker=worker
         )
-        await answering(f"{url}/health")
+        say("creating the tenants")
+        starts = answering(f"{url}/health") if environ.get(WARMS) == "0" else warm(url, endpoint)
+        tenants, _ = await asyncio.gather(
+            asyncio.to_thread(create_tenants, endpoint, outputs), starts
+        )
         pids = {"dev": os.getpid(), "aws": aws.pid}
         bedrock = relay.url if relay else None
-        stack = Stack(place, url, endpoint, outputs, tenants, model, pids, bedrock)
+        return Stack(place, url, endpoint, outputs, tenants, model, pids, bedrock)
+
+    async def work() -> int:
+        try:
+            stack = await start()
+        except (BotoCoreError, ClientError) as error:
+            raise LocalError(f"ministack does not do as AWS would: {error}") from error
 
         def tell() -> None:
             if announce:
@@ -185,7 +202,7 @@ async def start_aws(
     return child
 
 
-def set_up(  # noqa: PLR0913 - what a stack is made of
+def deploy_with(  # noqa: PLR0913 - what a stack is made of
     endpoint: str,
     built: Path,
     parameters: Mapping[str, str],
@@ -193,29 +210,24 @@ def set_up(  # noqa: PLR0913 - what a stack is made of
     *,
     layers: Path,
     worker: int | None,
-) -> tuple[dict[str, str], list[dict[str, Any]]]:
-    """Deploy the template for these models and create the tenants; return outputs and tenants."""
-    try:
-        outputs = deploy(
-            endpoint,
-            built,
-            {
-                **parameters,
-                "EventBusName": "default",
-                "IntakeBusName": "default",
-                "FetchAllowed": environ.get("AFTERWORD_FETCH_ALLOWED", ""),
-                "AllowedOrigins": environ.get("AFTERWORD_ALLOWED_ORIGINS", ""),
-                **_webhook_retries(environ),
-                "LogLevel": "INFO",
-                "Monitoring": "false",  # ministack's alarms never ring
-            },
-            layers=layers,
-            worker=worker,
-        )
-        say("creating the tenants")
-        return outputs, create_tenants(endpoint, outputs)
-    except (BotoCoreError, ClientError) as error:
-        raise LocalError(f"ministack does not do as AWS would: {error}") from error
+) -> dict[str, str]:
+    """Deploy the template for these models and settings; return the stack's outputs."""
+    return deploy(
+        endpoint,
+        built,
+        {
+            **parameters,
+            "EventBusName": "default",
+            "IntakeBusName": "default",
+            "FetchAllowed": environ.get("AFTERWORD_FETCH_ALLOWED", ""),
+            "AllowedOrigins": environ.get("AFTERWORD_ALLOWED_ORIGINS", ""),
+            **_webhook_retries(environ),
+            "LogLevel": "INFO",
+            "Monitoring": "false",  # ministack's alarms never ring
+        },
+        layers=layers,
+        worker=worker,
+    )
 
 
 def _model_parameters(endpoint: str, model: models.Choice) -> dict[str, str]:
@@ -241,6 +253,15 @@ def _webhook_retries(environ: Mapping[str, str]) -> dict[str, str]:
     """Return the schedule that the environment asks for, nothing for the template's own."""
     retries = environ.get("AFTERWORD_WEBHOOK_RETRIES")
     return {"WebhookRetries": retries} if retries else {}
+
+
+async def stopped(place: Place, seconds: float = STOP_SECONDS) -> None:
+    """Wait while a stack is being stopped in this place, but no longer than some seconds."""
+    deadline = time.monotonic() + seconds
+    if place.is_left():
+        say("a stack on this port is stopping, waiting for it")
+    while place.is_left() and time.monotonic() < deadline:  # noqa: ASYNC110 - another process
+        await asyncio.sleep(0.05)
 
 
 async def answering(url: str) -> None:

@@ -21,6 +21,10 @@ API_ID = "afterword"
 FUNCTION, LAYER = "AWS::Serverless::Function", "AWS::Serverless::LayerVersion"
 IMPORT_PATH = "PYTHONPATH"
 """The variable by which functions of the embedded stack find their layers."""
+COMPUTING = ("DeadLetterFunction", "DeliverFunction", "IntakeFunction")
+"""The consumers that wait for nobody. Others get ministack's five processes for each queue."""
+PROCESSES = max(2, os.cpu_count() or 1)
+"""Of each function that computes: as many as cores, and no fewer than AWS has for a queue."""
 VISIBILITY_TIMEOUTS = 6  # worker timeouts: Lambda's minimum for a queue's visibility
 BATCHED = {
     "sqs:SendMessage": "sqs:SendMessageBatch",
@@ -76,9 +80,9 @@ def expand(  # noqa: PLR0913 - what a template is expanded with
             properties = resource["Properties"]
             code = pack(built.parent / properties["CodeUri"])
             properties["CodeUri"] = upload(f"{name}.zip", code)
-        # ministack starts as many processes for a queue as it may; its own limit is 5.
         for event in resource["Properties"].get("Events", {}).values():
-            event["Properties"].pop("ScalingConfig", None)
+            if event["Properties"].pop("ScalingConfig", None) and name in COMPUTING:
+                event["Properties"]["ScalingConfig"] = {"MaximumConcurrency": PROCESSES}
     _allow_batches(template)
     translator = Translator({}, Parser(), boto_session=session)
     expanded: Json = translator.translate(template, dict(parameters))

@@ -59,6 +59,7 @@ def dev(tmp_path_factory: pytest.TempPathFactory, file_host: FileHost) -> Iterat
         "AFTERWORD_FETCH_ALLOWED": file_host.host,
         "AFTERWORD_ALLOWED_ORIGINS": "https://app.example.com",
         "AFTERWORD_MODEL_CHECK": "1",
+        "AFTERWORD_WARM": "1",
         "AFTERWORD_EMBEDDING": "demo",
     }
     with running(tmp_path_factory.mktemp("dev"), **settings) as dev:

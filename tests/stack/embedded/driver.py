@@ -25,8 +25,12 @@ from local.places import read
 ROOT = Path(__file__).parents[3]
 START_SECONDS = 240.0  # a first start builds
 FINISH_SECONDS = 240.0
-SETTINGS = {"AFTERWORD_MODEL_PROVIDER": "demo", "AFTERWORD_MODEL_CHECK": "0"}
-STOP_SECONDS = 180.0  # each process of a function leaves 17 MB of small files to remove
+SETTINGS = {
+    "AFTERWORD_MODEL_PROVIDER": "demo",
+    "AFTERWORD_MODEL_CHECK": "0",
+    "AFTERWORD_WARM": "0",
+}
+STOP_SECONDS = 60.0
 
 type Json = dict[str, Any]
 
@@ -256,14 +260,14 @@ def refused(command: Sequence[str], **settings: str) -> str:
 
 
 @contextmanager
-def running(folder: Path, **settings: str) -> Iterator[Dev]:
-    """Run a stack on a free port, with the demo model unless the settings have another.
+def running(folder: Path, port: int = 0, /, **settings: str) -> Iterator[Dev]:
+    """Run a stack, on a free port and with the demo model unless others are asked for.
 
-    The model is not checked at the start unless they say so: tests want its time.
+    No model is checked and no function is started unless the settings say so: tests want the time.
     """
-    port = free_port()
+    port = port or free_port()
     path = folder / f"dev-{port}.out"
-    with path.open("w") as output:
+    with path.open("a") as output:
         process = subprocess.Popen(  # noqa: S603 - our own command
             command(port),
             cwd=ROOT,
@@ -279,4 +283,5 @@ def running(folder: Path, **settings: str) -> Iterator[Dev]:
     finally:
         if dev.process.poll() is None:
             dev.stop()
-    shutil.rmtree(dev.folder)  # not after a failure: its logs may tell why
+    # Not after a failure: the logs may tell why. Another stack on this port may have gone before.
+    shutil.rmtree(dev.folder, ignore_errors=True)

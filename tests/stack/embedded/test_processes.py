@@ -3,6 +3,7 @@
 import os
 import signal
 from pathlib import Path
+from uuid import uuid4
 
 import httpx
 import pytest
@@ -51,11 +52,13 @@ def test_two_stacks_stand_side_by_side(dev: Dev, tenant: Tenant, tmp_path: Path)
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_stops_everything(tmp_path: Path, number: signal.Signals) -> None:
-    """SIGTERM or Ctrl-C ends every process the stack started, Lambda's included, with exit 0."""
-    with running(tmp_path) as dev:
+    """The first functions run when a stack is ready; SIGTERM or Ctrl-C ends all, with exit 0."""
+    with running(tmp_path, AFTERWORD_WARM="1") as dev:
         facts = dev.facts()
+        started = " ".join(processes_of(dev.port))
+        for function in ("SubmitGeneration", "SubmitMailGeneration", "GetGeneration", "Generate"):
+            assert f"-{function}Function-" in started
         dev.tenants()[0].submit(**QUESTION)  # the worker is busy with it
-        assert len(processes_of(dev.port)) > 4
         assert dev.stop(number) == 0
         assert processes_of(dev.port) == []
         assert dev.facts() == {}
@@ -83,6 +86,17 @@ def test_a_lost_aws_stops_the_stack(tmp_path: Path) -> None:
             .splitlines()[-1]
             .startswith("afterword: ministack ended (SIGKILL)")
         )
+
+
+def test_a_start_waits_for_the_end_of_another_on_its_port(tmp_path: Path) -> None:
+    """A start on the port of a stack that is just stopping is ready after that one's end."""
+    with running(tmp_path) as first:
+        first.process.send_signal(signal.SIGTERM)
+        until(lambda: not first.facts(), 30, every=0.01)
+        with running(tmp_path, first.port) as second:
+            assert first.process.wait(timeout=0) == 0
+            mine = second.tenants()[0]
+            assert mine.request("GET", f"{mine.mails}/{uuid4()}").status_code == 404
 
 
 def test_a_port_in_use_is_said(dev: Dev) -> None:
