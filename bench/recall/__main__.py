@@ -61,7 +61,7 @@ def main() -> None:
     candidates = _candidates(corpus)
     _check(candidates)
     started = time.perf_counter()
-    index = lexical.Index(candidates)
+    index = lexical.build_index(candidates)
     built = time.perf_counter() - started
     console.print(
         f"{len(corpus)} documents, {len(candidates):,} passages,"
@@ -154,7 +154,7 @@ def _by_part(corpus: Sequence[Document], index: lexical.Index) -> Table:
         everywhere += found
         table.add_row(*_row(f"{part}: everything", found))
         own = [document for document in corpus if document.id.startswith(part)]
-        smaller = lexical.Index(_candidates(own))
+        smaller = lexical.build_index(_candidates(own))
         found = [_find(smaller, question) for question in asked]
         alone += found
         table.add_row(*_row(f"{part}: its folder", found))
@@ -189,10 +189,10 @@ def _by_overlap(candidates: Sequence[Candidate], index: lexical.Index) -> Table:
 def _cut_off(index: lexical.Index) -> Table:
     """Measure what the cut-off costs, and what it keeps out, in the corpus and in small ones."""
     small = {
-        name: lexical.Index(_candidates(base.documents, MAX_PASSAGE))
+        name: lexical.build_index(_candidates(base.documents, MAX_PASSAGE))
         for name, base in BASES.items()
     }
-    campsite = lexical.Index(_candidates(CAMPSITE.documents))
+    campsite = lexical.build_index(_candidates(CAMPSITE.documents))
     columns = (
         *("small: answered", "near refused", "far refused", "few words"),
         *("corpus: at 5", "refused"),
@@ -311,7 +311,7 @@ def _worth(corpus: Sequence[Document]) -> Table:
     plain = [Question(words.fold(each.text), each.answers) for each in every]
     for name, patches, longest in tries:
         with _patched(patches):
-            index = lexical.Index(_candidates(corpus, longest))
+            index = lexical.build_index(_candidates(corpus, longest))
             table.add_row(*_row(name, [_find(index, each) for each in every]))
             if name in {"as it is", "accents count"}:
                 found = [_find(index, each) for each in plain]
@@ -324,7 +324,7 @@ def _patched(patches: Patches) -> Iterator[None]:
     with ExitStack() as stack:
         for name, value in patches.items():
             stack.enter_context(patch(f"afterword.knowledge.{name}", value))
-        stack.enter_context(patch.object(lexical, "MAX_PASSAGES", 50_000))
+        stack.enter_context(patch.object(lexical, "IN_MEMORY", lexical.IN_FILE))
         yield
 
 

@@ -7,7 +7,7 @@ from statistics import mean
 from rich.box import SIMPLE
 from rich.table import Column, Table
 
-from afterword.knowledge.lexical import Index
+from afterword.knowledge.lexical import Index, build_index
 from afterword.knowledge.passages import cut_passages
 from afterword.knowledge.ranking import Candidate, Origin
 from bench.recall import debian
@@ -33,11 +33,11 @@ def tables() -> list[Table]:
     every = _base(LANGUAGES, only_answers=True)
     rows: list[list[float]] = []
     for language, base in bases.items():
-        rows.append(_measure(Index(base.candidates), base, language))
+        rows.append(_measure(build_index(base.candidates), base, language))
         _add_row(alone, language, len(base.candidates), rows[-1])
     total = sum(len(base.candidates) for base in bases.values())
     _add_row(alone, "all", total, [*map(mean, zip(*rows, strict=True))])
-    index = Index(every.candidates)
+    index = build_index(every.candidates)
     rows = [_measure(index, every, language) for language in LANGUAGES]
     for language, row in zip(LANGUAGES, rows, strict=True):
         _add_row(together, language, len(every.candidates), row)
@@ -48,7 +48,7 @@ def tables() -> list[Table]:
 def misses(language: str) -> tuple[list[str], list[str]]:
     """Return the questions not answered among the first five, and those that find what is not."""
     base = _base((language,))
-    index = Index(base.candidates)
+    index = build_index(base.candidates)
     missed = [
         each.texts[language] for each in ANSWERED if _find(index, base, each, language) is None
     ]

@@ -70,7 +70,12 @@ def documents() -> list[Document]:
     """Return all the documents. Exits with what to install where some are not there."""
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         french = list(pool.map(_page, _paths()))
-    return [*_python(), *_aws(), *french]
+    return [*references(), *french]
+
+
+def references() -> list[Document]:
+    """Return the documents in English, which are there with Python and botocore."""
+    return [*_python(), *_aws()]
 
 
 def _python() -> Iterator[Document]:

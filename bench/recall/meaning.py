@@ -100,7 +100,7 @@ class Rankings:
         }
         self._model = model
         cache = VectorCache(self._read, model.name)
-        self._index = lexical.Index(self._candidates())
+        self._index = lexical.build_index(self._candidates())
         meaning = Meaning(
             model,
             cache,

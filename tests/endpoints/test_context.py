@@ -7,7 +7,7 @@ import pytest
 
 from afterword.engine.waiting import Waited
 from afterword.generations import Reason, Source, Status
-from afterword.knowledge import Draft, folder_id, tag_id
+from afterword.knowledge import Draft, folder_id, lexical, tag_id
 from afterword.services import services
 from tests.conftest import Call, Event, LambdaContext, SetClock, Stored, Tenant
 from tests.harness.api import invoke
@@ -276,7 +276,8 @@ def test_a_knowledge_base_that_is_too_large_fails_with_what_to_do(
     ask: Ask, tenant: Tenant, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A knowledge base that cannot be searched fails the generation, with a reason and advice."""
-    monkeypatch.setattr("afterword.knowledge.lexical.MAX_PASSAGES", 1)
+    least = lexical.IN_FILE._replace(passages=1)
+    monkeypatch.setattr(lexical, "IN_FILE", least)
     result, _ = ask("How many days to deliver?")
     assert result["statusCode"] == 422
     assert "choose fewer folders or tags" in result["body"]["message"]

@@ -422,7 +422,8 @@ def _s3(name: str, params: Mapping[str, Any]) -> list[Need]:
         "AbortMultipartUpload": "AbortMultipartUpload",
     }
     if name == "ListObjectsV2":
-        return [Need("s3:ListBucket", f"arn:aws:s3:::{params['Bucket']}")]
+        prefix = {"s3:prefix": [params.get("Prefix", "")]}
+        return [Need("s3:ListBucket", f"arn:aws:s3:::{params['Bucket']}", prefix)]
     if name not in actions:
         return []
     objects = params["Delete"]["Objects"] if name == "DeleteObjects" else [params]

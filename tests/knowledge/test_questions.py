@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import pytest
 
 from afterword.knowledge import questions, stop_words, words
-from afterword.knowledge.lexical import Index
+from afterword.knowledge.lexical import Index, build_index
 from afterword.knowledge.passages import Passage
 from afterword.knowledge.ranking import Candidate, Origin
 from afterword.knowledge.stop_words import Language, Unspaced
@@ -268,7 +268,7 @@ SHOPS = {
 
 
 def build(pages: Sequence[tuple[str, str]]) -> Index:
-    return Index(
+    return build_index(
         Candidate(Origin(content=name, title="", folder="folder"), Passage(0, text, "", 0, 0))
         for name, text in pages
     )

@@ -10,7 +10,7 @@ from contextlib import suppress
 import pytest
 
 from afterword.knowledge import lexical
-from afterword.knowledge.lexical import Index, LexicalRanking
+from afterword.knowledge.lexical import Index, LexicalRanking, Limits, MemoryIndexes, build_index
 from afterword.knowledge.passages import Passage, cut_passages
 from afterword.knowledge.ranking import Candidate, Origin, Ranked, Selection, SelectionTooLargeError
 from afterword.knowledge.words import fold, split_words
@@ -38,7 +38,7 @@ def candidate(content: str, text: str, title: str = "", heading: str = "") -> Ca
 
 
 def index(texts: dict[str, str]) -> Index:
-    return Index(candidate(content, text) for content, text in texts.items())
+    return build_index(candidate(content, text) for content, text in texts.items())
 
 
 def contents(ranked: Iterable[Ranked]) -> list[str]:
@@ -111,7 +111,7 @@ def test_a_question_of_small_words_alone_looks_for_them() -> None:
 def test_a_name_or_a_heading_counts_more_than_the_text() -> None:
     """A word in a content's name counts more than one in a heading, and that more than the text."""
     texts = ("parking is free", "entry is free", "entry is free")
-    asked = Index(
+    asked = build_index(
         [
             candidate("text", texts[0], "Prices", "Visitors"),
             candidate("heading", texts[1], "Prices", "Parking"),
@@ -125,7 +125,7 @@ def test_a_name_or_a_heading_counts_more_than_the_text() -> None:
 
 def test_the_best_come_first_with_what_a_prompt_needs() -> None:
     """An answer has the best passages first, no more than asked for, with scores that fall."""
-    asked = Index(
+    asked = build_index(
         [
             candidate("half", "The tea was good and we stayed long.", "Half", "A"),
             candidate("full", "Green tea and more green tea.", "Full", "B"),
@@ -141,7 +141,7 @@ def test_the_best_come_first_with_what_a_prompt_needs() -> None:
 
 def test_what_ties_comes_in_the_order_given() -> None:
     """Passages that say as much about a question keep the order in which they were given."""
-    asked = Index(candidate(str(number), f"tea {number:02}") for number in range(20))
+    asked = build_index(candidate(str(number), f"tea {number:02}") for number in range(20))
     assert contents(asked.rank("tea", 5)) == [str(each) for each in range(5)]
 
 
@@ -170,7 +170,7 @@ def test_a_question_is_words_and_no_query(question: str) -> None:
 def test_a_long_question_is_about_its_rarest_words() -> None:
     """Of a mail's many words, those count that few passages have."""
     common = [f"common{number}" for number in range(lexical.MAX_TERMS + 20)]
-    asked = Index(
+    asked = build_index(
         [
             *(candidate(str(number), " ".join([*common, str(number)])) for number in range(50)),
             candidate("rare", "the warranty ends"),
@@ -213,7 +213,7 @@ def test_every_letter_can_be_found(seed: int) -> None:
     letters = [chr(code) for code in range(0x10000) if chr(code).isalnum()]
     some = [f"{letter}x" for letter in seeded(seed).sample(letters, 200)]
     some.append("\u19b0x")  # a letter only since SQLite's tables of letters were made
-    asked = Index([candidate("all", " ".join(some))])
+    asked = build_index([candidate("all", " ".join(some))])
     assert [word for word in some if not asked.rank(word, 1)] == []
 
 
@@ -338,7 +338,7 @@ def test_a_passages_own_language_counts() -> None:
 
 def test_nothing_selected_is_nothing_found() -> None:
     """An empty selection has no passages for any question."""
-    assert Index([]).rank("tea", 5) == []
+    assert build_index([]).rank("tea", 5) == []
 
 
 class Reader:
@@ -357,7 +357,7 @@ class Reader:
 def test_the_same_version_is_read_once() -> None:
     """A selection is read again only when its version has changed."""
     reader = Reader(lambda selection: {selection.version: f"tea of version {selection.version}"})
-    ranking = LexicalRanking(reader)
+    ranking = LexicalRanking(MemoryIndexes(reader))
     newer = Selection("demo", version="2")
     for selection in (SELECTION, SELECTION, newer, newer):
         (found,) = ranking.rank("tea", selection, 5)
@@ -368,7 +368,7 @@ def test_the_same_version_is_read_once() -> None:
 def test_questions_read_nothing_anew() -> None:
     """However many questions are asked, a selection is read once for each of its versions."""
     reader = Reader(lambda selection: {"tea": f"tea {selection.version}", "cup": "a cup"})
-    ranking = LexicalRanking(reader)
+    ranking = LexicalRanking(MemoryIndexes(reader))
     asked = [
         Selection("demo", version=str(version), folders=folders)
         for version in range(3)
@@ -383,7 +383,7 @@ def test_questions_read_nothing_anew() -> None:
 def test_selections_do_not_mix() -> None:
     """A tenant, a folder or a tag never gets passages that were read for another."""
     reader = Reader(lambda selection: {repr(selection): f"tea {selection.tenant}"})
-    ranking = LexicalRanking(reader)
+    ranking = LexicalRanking(MemoryIndexes(reader))
     selections = [
         SELECTION,
         Selection("other", version="1"),
@@ -399,8 +399,8 @@ def test_selections_do_not_mix() -> None:
 def test_indexes_are_kept_as_far_as_they_fit() -> None:
     """The indexes kept take no more memory than allowed; those not used for longest go first."""
     reader = Reader(lambda selection: {"tea": "tea " + selection.tenant * 3})
-    size = Index([candidate("tea", "tea")]).size
-    ranking = LexicalRanking(reader, max_bytes=2 * size)
+    size = build_index([candidate("tea", "tea")]).size
+    ranking = LexicalRanking(MemoryIndexes(reader, max_bytes=2 * size))
     first, second, third = (Selection(tenant, version="1") for tenant in "abc")
     for selection in (first, second, first, third, first, second):
         assert ranking.rank("tea", selection, 5)
@@ -410,7 +410,7 @@ def test_indexes_are_kept_as_far_as_they_fit() -> None:
 def test_an_index_that_does_not_fit_is_used_all_the_same() -> None:
     """The newest index is kept whatever its size."""
     reader = Reader(lambda _: {"tea": "tea"})
-    ranking = LexicalRanking(reader, max_bytes=1)
+    ranking = LexicalRanking(MemoryIndexes(reader, max_bytes=1))
     assert ranking.rank("tea", SELECTION, 5)
     assert ranking.rank("tea", SELECTION, 5)
     assert len(reader.read) == 1
@@ -422,7 +422,7 @@ def test_threads_share_a_ranking() -> None:
     reader = Reader(
         lambda each: {f"{each.tenant}-{number}": f"tea {number}" for number in range(50)}
     )
-    ranking = LexicalRanking(reader)
+    ranking = LexicalRanking(MemoryIndexes(reader))
     together = threading.Barrier(8)
 
     def ask(number: int) -> list[str]:
@@ -444,7 +444,7 @@ def test_threads_share_a_ranking() -> None:
 def test_threads_may_ask_what_is_being_dropped() -> None:
     """An index that is dropped while threads ask it still answers them, and is closed after."""
     reader = Reader(lambda selection: {selection.tenant: f"tea {selection.tenant}"})
-    ranking = LexicalRanking(reader, max_bytes=1)
+    ranking = LexicalRanking(MemoryIndexes(reader, max_bytes=1))
 
     def ask(number: int) -> bool:
         tenant = f"tenant-{number % 3}"
@@ -464,20 +464,22 @@ def test_what_cannot_be_read_is_read_again() -> None:
             raise error
         return [candidate("tea", "tea")]
 
-    ranking = LexicalRanking(read)
+    ranking = LexicalRanking(MemoryIndexes(read))
     with pytest.raises(ConnectionError):
         ranking.rank("tea", SELECTION, 1)
     assert ranking.rank("tea", SELECTION, 1)
 
 
 @pytest.mark.parametrize(
-    ("limit", "unit"), [("MAX_PASSAGES", "passages"), ("MAX_CHARACTERS", "characters")]
+    ("limits", "unit"),
+    [
+        (Limits(1_000, 10**6, 10**9), "passages"),
+        (Limits(10**6, 1_000, 10**9), "characters"),
+        (Limits(10**6, 10**6, 1_000), "bytes of words and texts"),
+    ],
 )
-def test_too_much_is_refused_with_what_to_do(
-    monkeypatch: pytest.MonkeyPatch, limit: str, unit: str
-) -> None:
+def test_too_much_is_refused_with_what_to_do(limits: Limits, unit: str) -> None:
     """More than can be searched is refused before it is all read, and the owner is told a way."""
-    monkeypatch.setattr(lexical, limit, 1_000)
     read = 0
 
     def endless() -> Iterable[Candidate]:
@@ -487,7 +489,7 @@ def test_too_much_is_refused_with_what_to_do(
             yield candidate("a", f"text {read}")
 
     with pytest.raises(SelectionTooLargeError) as refused:
-        Index(endless())
+        build_index(endless(), limits)
     assert str(refused.value) == (
         f"The knowledge base has more than 1,000 {unit} in these folders and tags, which is more"
         " than can be searched at once: choose fewer folders or tags, set the step's"
@@ -498,15 +500,15 @@ def test_too_much_is_refused_with_what_to_do(
 
 def test_what_is_too_large_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """A selection that is too large is read again only when its version has changed."""
-    monkeypatch.setattr(lexical, "MAX_PASSAGES", 1)
+    monkeypatch.setattr(lexical, "IN_MEMORY", lexical.IN_MEMORY._replace(passages=1))
     reader = Reader(lambda selection: {"a": "tea", "b": selection.version * 2})
-    ranking = LexicalRanking(reader)
+    ranking = LexicalRanking(MemoryIndexes(reader))
     newer = Selection("demo", version="2")
     for selection in (SELECTION, SELECTION, newer, newer):
         with pytest.raises(SelectionTooLargeError, match="more than 1 passages"):
             ranking.rank("tea", selection, 5)
     assert reader.read == [SELECTION, newer]
-    monkeypatch.setattr(lexical, "MAX_PASSAGES", 2)
+    monkeypatch.setattr(lexical, "IN_MEMORY", lexical.IN_MEMORY._replace(passages=2))
     smaller = Selection("demo", version="3")
     assert contents(ranking.rank("tea", smaller, 5)) == ["a"]
 
@@ -521,7 +523,7 @@ def test_what_is_too_large_displaces_little() -> None:
         return [candidate("tea", "tea")]
 
     reads: list[Selection] = []
-    ranking = LexicalRanking(read)
+    ranking = LexicalRanking(MemoryIndexes(read))
     for tenant in ("demo", *map(str, range(100)), "demo"):
         with suppress(SelectionTooLargeError):
             ranking.rank("tea", Selection(tenant, version="1"), 1)
@@ -532,9 +534,9 @@ def test_the_size_is_what_the_database_takes() -> None:
     """The size of an index grows with its texts, and covers them."""
     texts = [passage.text for passage in cut_passages("Some words that follow. " * 20_000)]
     numbered = [candidate(str(number), f"{number} {text}") for number, text in enumerate(texts)]
-    assert Index(numbered).size > sum(map(len, texts)) > 100 * Index([]).size / 10
+    assert build_index(numbered).size > sum(map(len, texts)) > 100 * build_index([]).size / 10
     named = [candidate(str(number), str(number), "Name " * 200) for number in range(1_000)]
-    assert Index(named).size > 1_000_000
+    assert build_index(named).size > 1_000_000
 
 
 def test_a_python_without_fts5_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -548,4 +550,4 @@ def test_a_python_without_fts5_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sqlite3, "connect", lambda path: connect(path, factory=Without))
     lexical._check_fts5.cache_clear()  # noqa: SLF001 - checked once in a process
     with pytest.raises(RuntimeError, match="needs SQLite with FTS5"):
-        Index([])
+        build_index([])

@@ -1151,22 +1151,22 @@ def test_a_content_that_is_moved_during_the_reading_is_given_once(
 def test_a_selection_by_tags_does_not_read_without_bound(
     contents: ContentStore, monkeypatch: pytest.MonkeyPatch, calls: list[Call]
 ) -> None:
-    """Contents that are read for their tags count too: above the bound it says what to do."""
+    """Contents with other tags are read up to a bound: above it the owner is told what to do."""
     for number in range(5):
         contents.create("demo", Draft(name="x", text=f"{number}.", folder=f"{number % 2}"))
     contents.create("demo", replace(OPENING, external_id=None))
-    monkeypatch.setattr(content_store, "MAX_SCANNED", 6)
+    monkeypatch.setattr(content_store, "MAX_LEFT_OUT", 5)
     assert len(passages(contents, tag="Public")) == 1
-    monkeypatch.setattr(content_store, "MAX_SCANNED", 5)
+    monkeypatch.setattr(content_store, "MAX_LEFT_OUT", 4)
     calls.clear()
     with pytest.raises(SelectionTooLargeError, match=r"Select fewer folders, or change to"):
         passages(contents, tag="Public")
     assert [call.operation for call in calls] == ["dynamodb.BatchGetItem", "dynamodb.Query"]
     folders = [folder_id("demo", str(number)) for number in range(2)]
     assert len(list(contents.read_candidates(contents.select("demo", folders, [])))) == 5
-    monkeypatch.setattr(content_store, "MAX_SCANNED", 4)  # over all folders together
-    with pytest.raises(SelectionTooLargeError):
-        list(contents.read_candidates(contents.select("demo", folders, [])))
+    tags = [tag_id("demo", "Public")]
+    with pytest.raises(SelectionTooLargeError):  # over all folders together
+        list(contents.read_candidates(contents.select("demo", folders, tags)))
 
 
 def test_a_selection_has_at_most_a_hundred_folders_or_tags(contents: ContentStore) -> None:

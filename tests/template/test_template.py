@@ -14,6 +14,7 @@ from afterword.batches import intake
 from afterword.engine import attempts as worker
 from afterword.engine import top_up
 from afterword.generations import MAX_DEADLINE
+from afterword.knowledge.store import INDEXES
 from afterword.runtime.clients import POOL_SIZE, clients
 from afterword.runtime.queue import MAX_RECEIVED
 from tests.conftest import ROOT
@@ -464,14 +465,15 @@ def test_the_owner_says_whose_events_are_taken(
 
 
 def test_contents_are_kept_until_they_are_removed(deployment: Deployment) -> None:
-    """Nothing expires in the bucket and the table of contents: their owner removes them."""
+    """No content expires in its bucket and table: their owner removes them. Indexes do."""
     properties = deployment.resources("AWS::S3::Bucket")["ContentsBucket"]["Properties"]
-    (rule,) = properties["LifecycleConfiguration"]["Rules"]
-    assert rule == {
+    aborts, expires = properties["LifecycleConfiguration"]["Rules"]
+    assert aborts == {
         "Id": "abort-uploads",
         "Status": "Enabled",
         "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 1},
     }
+    assert expires["Prefix"] == f"{INDEXES}/"
     table = deployment.resources("AWS::DynamoDB::Table")["ContentsTable"]["Properties"]
     assert "TimeToLiveSpecification" not in table
 

@@ -169,9 +169,13 @@ class Services:
             from afterword.knowledge.bedrock import BedrockRanking
 
             return BedrockRanking(lambda: self._clients.bedrock_agent_runtime, knowledge_base_id)
-        from afterword.knowledge.lexical import LexicalRanking
+        from afterword.knowledge.lexical import LexicalRanking, MemoryIndexes
 
-        return LexicalRanking(self.contents.read_candidates)
+        if self.settings.stores_indexes:
+            from afterword.knowledge.index_files import IndexFiles
+
+            return LexicalRanking(IndexFiles(self.contents, self._contents_payloads))
+        return LexicalRanking(MemoryIndexes(self.contents.read_candidates))
 
     @cached_property
     def semantic_ranking(self) -> "Ranking":

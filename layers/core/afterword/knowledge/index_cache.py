@@ -7,6 +7,8 @@ from typing import NamedTuple, Protocol
 
 from afterword.knowledge.ranking import Selection, SelectionTooLargeError
 
+MAX_INDEXES = 200
+"""Indexes of a cache: each may have a file and a connection of its own."""
 _REFUSAL_BYTES = 20_000  # of a key with many folders and tags
 
 
@@ -15,7 +17,7 @@ class Sized(Protocol):
 
     @property
     def size(self) -> int:
-        """Bytes of memory."""
+        """Bytes of memory, or of a file."""
         ...
 
 
@@ -27,11 +29,12 @@ class _Refusal(NamedTuple):
 
 
 class IndexCache[Index: Sized]:
-    """Indexes of selections, each in its newest version, the last used ones within the bound.
+    """Indexes of selections, each in its newest version, the last used ones within the bounds.
 
     `build` makes the index of a selection, and `version` tells whether a kept one is stale. Threads
     may share a cache: an index is built once, while other threads wait for it. The newest stays
-    whatever its size. A selection's refusal as too large is kept like an index.
+    whatever its size. A selection's refusal as too large is kept like an index. The bounds are
+    `max_bytes` and MAX_INDEXES.
     """
 
     def __init__(
@@ -49,7 +52,7 @@ class IndexCache[Index: Sized]:
 
     @property
     def size(self) -> int:
-        """Bytes of memory of all indexes."""
+        """Bytes of all indexes."""
         return sum(index.size for _, index in self._indexes.values())
 
     def get(self, selection: Selection) -> Index:
@@ -86,5 +89,7 @@ class IndexCache[Index: Sized]:
         with self._lock:
             self._indexes[key] = (self._version(selection), index)
             self._indexes.move_to_end(key)
-            while self.size > self._max_bytes and len(self._indexes) > 1:
+            while len(self._indexes) > 1 and (
+                self.size > self._max_bytes or len(self._indexes) > MAX_INDEXES
+            ):
                 self._indexes.popitem(last=False)

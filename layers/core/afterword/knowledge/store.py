@@ -66,8 +66,8 @@ if TYPE_CHECKING:
     from afterword.runtime.dynamodb import Item
     from afterword.runtime.payloads import PayloadPage, Payloads, StoredPayload
 
-MAX_SCANNED = 20_000
-"""Contents that a selection reads, those with other tags included."""
+MAX_LEFT_OUT = 20_000
+"""Contents with other tags that a selection reads and leaves out."""
 MAX_SELECTED = 100
 """Folders, and tags, of a selection: one call reads the versions of so many."""
 READERS = 10
@@ -83,6 +83,10 @@ _CHANGING = "*"
 _METADATA = ".metadata.json"
 VECTORS = "passages.vectors"
 """The file of a content's vectors in the bucket, of any revision."""
+INDEXES = "_indexes"
+"""The folder of selections' indexes in the bucket; no tenant has this name."""
+_INDEX_PAGES = 10
+"""Pages of indexes that a change deletes at most; further ones expire."""
 _COUNTED_PAGES = 5
 """Megabytes of labels that are counted, which is more than MAX_LABELS."""
 
@@ -104,7 +108,8 @@ class ContentStore:
 
     A change takes one transaction of 5 to 51 writes, and two S3 puts, one for an unchanged text. A
     new folder or tag takes a query for each kind and a second transaction more.
-    A replaced or removed text takes one S3 delete. Each method names its consistent reads.
+    A replaced or removed text takes one S3 delete. A change of an existing content, and a removal,
+    take one S3 list of the tenant's indexes. Each method names its consistent reads.
 
     `announce` is told the tenant and the id of each changed content, whose vectors are to be made
     anew; None in a deployment without vectors.
@@ -211,6 +216,7 @@ class ContentStore:
             except _LostRaceError:
                 continue
             self._discard(before.object, vectors_key(tenant, content_id))
+            self._discard_indexes(tenant)
             self._tell(before.content)
             return
         raise _busy()
@@ -403,7 +409,7 @@ class ContentStore:
 
         Reads: a query for each folder and each further megabyte, and an S3 get for each text over
         INLINE_BYTES. Contents with other tags are read and left out. Raises SelectionTooLargeError
-        above MAX_SCANNED.
+        above MAX_LEFT_OUT of them.
         """
         seen: set[str] = set()  # a content that moves meanwhile comes twice
         with ThreadPoolExecutor(max_workers=READERS) as executor:
@@ -421,14 +427,15 @@ class ContentStore:
     def _read_texts(self, selection: "Selection") -> "Iterator[tuple[Item, ...]]":
         """Yield the items of a selection's texts, READERS at a time."""
         conditions, where = items.select(selection, items.text_key)
-        scanned = 0
+        left_out = 0
         for condition in conditions:
             for page in self._table.pages(condition, where=where, consistent=True):
-                scanned += page.scanned
-                if scanned > MAX_SCANNED:
+                left_out += page.scanned - len(page.items)
+                if left_out > MAX_LEFT_OUT:
                     raise SelectionTooLargeError(
-                        f"More than {MAX_SCANNED:,} contents are in the folders that are selected."
-                        " Select fewer folders, or change to Amazon Bedrock Knowledge Bases."
+                        f"More than {MAX_LEFT_OUT:,} contents with other tags are in the folders"
+                        " that are selected. Select fewer folders, or change to Amazon Bedrock"
+                        " Knowledge Bases."
                     )
                 yield from batched(page.items, READERS, strict=False)
 
@@ -497,8 +504,10 @@ class ContentStore:
             if new:
                 self._discard(after.object)
             raise
-        if before is not None and new:
-            self._discard(before.object)
+        if before is not None:
+            if new:
+                self._discard(before.object)
+            self._discard_indexes(content.tenant)
         self._tell(after.content)
         return after
 
@@ -564,6 +573,22 @@ class ContentStore:
         except (BotoCoreError, ClientError, UnavailableError) as error:
             telemetry.logger().warning(
                 "could not delete a replaced text", extra={"key": key, "why": str(error)}
+            )
+
+    def _discard_indexes(self, tenant: str) -> None:
+        """Delete the indexes of a tenant, with the content as it was; after an error they expire.
+
+        One that is put from now on is deleted by its builder, since the version has changed.
+        """
+        try:
+            for _ in range(_INDEX_PAGES):
+                keys = self._payloads.list_keys(f"{INDEXES}/{tenant}/")
+                if not keys:
+                    return
+                self._payloads.delete(keys)
+        except (BotoCoreError, ClientError, UnavailableError) as error:
+            telemetry.logger().warning(
+                "could not delete indexes of contents", extra={"why": str(error)}
             )
 
     def _find_by_id(

@@ -6,6 +6,7 @@ NoSuchKey for an absent key, and AccessDenied for a lost right alone.
 https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html
 """
 
+from shutil import copyfileobj
 from typing import TYPE_CHECKING, NamedTuple
 
 from botocore.exceptions import ClientError
@@ -15,7 +16,9 @@ from afterword.errors import GoneError, UnavailableError
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
     from datetime import datetime
+    from pathlib import Path
 
+    from botocore.response import StreamingBody
     from mypy_boto3_s3 import S3Client
 
 INLINE_BYTES = 16 * 1024
@@ -24,6 +27,7 @@ PAGE = 1_000
 """The most keys of a page, and of one call that deletes."""
 ABSENT = "NoSuchKey"
 """S3's code for an absent key, to a caller with the right to list the bucket."""
+_CHUNK = 1024 * 1024
 
 
 class StoredPayload(NamedTuple):
@@ -81,13 +85,32 @@ class Payloads:
 
     def get_file(self, key: str) -> bytes:
         """Return the file that was stored under the key; raise GoneError for an absent key."""
+        return self._open(key).read()
+
+    def upload(self, key: str, file: "Path") -> None:
+        """Store a file of any size under a key, or in place of the one there."""
+        with file.open("rb") as content:
+            self._s3().put_object(Bucket=self._bucket, Key=key, Body=content)
+
+    def download(self, key: str, file: "Path") -> None:
+        """Write what was stored under the key to a file, by parts; raise GoneError for none."""
+        body = self._open(key)
+        with file.open("wb") as content:
+            copyfileobj(body, content, _CHUNK)
+
+    def _open(self, key: str) -> "StreamingBody":
         try:
             answer = self._s3().get_object(Bucket=self._bucket, Key=key)
         except ClientError as error:
             if error.response["Error"]["Code"] != ABSENT:
                 raise
             raise GoneError("A text of this record is gone from storage.") from error
-        return answer["Body"].read()
+        return answer["Body"]
+
+    def list_keys(self, prefix: str) -> list[str]:
+        """Return up to PAGE keys with a prefix."""
+        answer = self._s3().list_objects_v2(Bucket=self._bucket, Prefix=prefix, MaxKeys=PAGE)
+        return [each["Key"] for each in answer.get("Contents", ())]
 
     def list_page(self, after: str) -> PayloadPage:
         """Return up to PAGE payloads in the order of their keys, from the one after `after` on."""

@@ -111,6 +111,11 @@ class Settings:
         return self.environ.get("AFTERWORD_KNOWLEDGE_BASE_ID") or None
 
     @property
+    def stores_indexes(self) -> bool:
+        """Whether the contents' bucket keeps the indexes of selections for all workers."""
+        return self.environ.get("AFTERWORD_STORED_INDEXES") == "true"
+
+    @property
     def embedding_provider(self) -> str | None:
         """The provider of the embedding model, as for `model_provider`; None to rank by words."""
         return self.environ.get("AFTERWORD_EMBEDDING_PROVIDER") or None

@@ -1,0 +1,317 @@
+"""Indexes in the contents' bucket, built by one worker for all."""
+
+import tempfile
+from collections.abc import Callable
+from hashlib import sha256
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from afterword.errors import UnavailableError
+from afterword.knowledge import (
+    Change,
+    Draft,
+    folder_id,
+    index_cache,
+    index_files,
+    lexical,
+    stop_words,
+    words,
+)
+from afterword.knowledge.index_cache import IndexCache
+from afterword.knowledge.index_files import IndexFiles
+from afterword.knowledge.lexical import LexicalRanking, Limits, MemoryIndexes
+from afterword.knowledge.passages import cut_passages
+from afterword.knowledge.ranking import Ranked, Selection, SelectionTooLargeError
+from afterword.knowledge.store import ContentStore
+from afterword.runtime.clients import clients
+from afterword.runtime.payloads import Payloads
+from afterword.services import services
+from tests.conftest import Call
+from tests.harness.deployment import REFERENCES
+from tests.knowledge.test_questions import SHOPS
+
+BUCKET = REFERENCES["ContentsBucket"]
+TEXTS = {
+    "Returns": "You can return what you bought within thirty days. We refund the price you paid.",
+    "Livraison": "Les commandes sont expédiées par la poste et arrivent trois jours après.",
+    "東京": "首都は東京です。",
+}
+PAGE = (
+    """# Prices
+
+| Item | Price |
+| --- | --- |
+| Lamp | 40 |
+
+Ask us. We answer e.g. on Sundays! """
+    + "A longer paragraph of some words. " * 40
+)
+QUESTIONS = ("How do I get a refund?", "Quand ma commande arrive-t-elle ?", "東京はどこですか", "x")
+
+
+@pytest.fixture
+def contents(aws: None, monkeypatch: pytest.MonkeyPatch) -> ContentStore:  # noqa: ARG001 - its effect
+    """Return a store with TEXTS in the folder Shop; any index is worth to be stored."""
+    monkeypatch.setattr(index_files, "MIN_STORED", 1)
+    for name, text in TEXTS.items():
+        services().contents.create("demo", Draft(name=name, text=text, folder="Shop"))
+    return services().contents
+
+
+def payloads() -> Payloads:
+    """Return the bucket of contents."""
+    return Payloads(lambda: clients().s3, BUCKET)
+
+
+def worker(contents: ContentStore) -> LexicalRanking:
+    """Return the ranking of a new process."""
+    return LexicalRanking(IndexFiles(contents, payloads()))
+
+
+def select(contents: ContentStore, tenant: str = "demo", *folders: str) -> Selection:
+    """Return the selection of some folders, or of all contents."""
+    return contents.select(tenant, [folder_id(tenant, each) for each in folders], [])
+
+
+def stored() -> list[str]:
+    """Return the keys of the stored indexes."""
+    listed = clients().s3.list_objects_v2(Bucket=BUCKET, Prefix="_indexes/")
+    return [each["Key"] for each in listed.get("Contents", ())]
+
+
+def ask(ranking: LexicalRanking, selection: Selection) -> list[list[Ranked]]:
+    """Return the answers to QUESTIONS."""
+    return [ranking.rank(question, selection, 5) for question in QUESTIONS]
+
+
+def titles(ranking: LexicalRanking, selection: Selection, question: str = "refund") -> list[str]:
+    """Return the titles of the passages of a question."""
+    return [each.origin.title for each in ranking.rank(question, selection, 5)]
+
+
+def before(operation: str, happen: Callable[[], object]) -> None:
+    """Let something happen once, right before an operation of S3."""
+    left = [happen]
+
+    def hook(**_: object) -> None:
+        if left:
+            left.pop()()
+
+    events: Any = clients().s3.meta.events
+    events.register(f"before-call.s3.{operation}", hook)
+
+
+def test_one_worker_builds_and_the_others_fetch(contents: ContentStore, calls: list[Call]) -> None:
+    """A second worker reads no content, and finds what an index in its memory would find."""
+    selection = select(contents)
+    built = ask(worker(contents), selection)
+    calls.clear()
+    fetched = ask(worker(contents), selection)
+    assert [call.operation for call in calls] == ["s3.GetObject"]
+    in_memory = LexicalRanking(MemoryIndexes(contents.read_candidates))
+    assert built == fetched == ask(in_memory, selection)
+    assert [bool(answer) for answer in fetched] == [True, True, True, False]
+
+
+def test_another_format_has_another_number() -> None:
+    """Files of the same texts are the same, or FORMAT is another number than before."""
+    texts = [text for shop in SHOPS.values() for text in shop.pages]
+    passages = [passage for text in (*texts, PAGE) for passage in cut_passages(text)]
+    terms = [words.index_terms((each.heading, each.text)) for each in passages]
+    lists = sorted(Path(str(stop_words.__file__)).parent.iterdir())
+    parts = [
+        lexical._SCHEMA,  # noqa: SLF001 - the tables of a file
+        *map(repr, passages),
+        *map(repr, terms),
+        *(each.read_text() for each in lists if each.name.islower() and each.suffix == ".txt"),
+        version("PyStemmer"),
+    ]
+    digest = sha256("\n".join(parts).encode()).hexdigest()[:12]
+    assert (index_files.FORMAT, digest) == (1, "49c39bd70ccd")
+
+
+def test_an_index_of_few_passages_is_not_stored(
+    contents: ContentStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An index that is built in a moment takes no write of the bucket."""
+    monkeypatch.setattr(index_files, "MIN_STORED", len(TEXTS) + 1)
+    assert titles(worker(contents), select(contents)) == ["Returns"]
+    assert stored() == []
+
+
+def test_each_selection_has_a_file_of_its_own(contents: ContentStore) -> None:
+    """Tenants, folders and tags have files of their own, under the tenant's name."""
+    contents.create("other", Draft(name="Gold", text="A refund in gold.", folder="Shop"))
+    ranking = worker(contents)
+    assert titles(ranking, select(contents)) == ["Returns"]
+    assert titles(ranking, select(contents, "other")) == ["Gold"]
+    assert titles(ranking, select(contents, "demo", "Shop")) == ["Returns"]
+    assert titles(ranking, contents.select("demo", [], [folder_id("demo", "Shop")])) == []
+    keys = stored()
+    assert len(keys) == len({key.rpartition("/")[0] for key in keys}) == 3
+    assert sorted(key.split("/")[1] for key in keys) == ["demo", "demo", "other"]
+
+
+@pytest.mark.parametrize("change", [Change(text="Gone."), Change(name="Gone"), Change(tags=("a",))])
+def test_a_change_deletes_the_tenants_indexes(contents: ContentStore, change: Change) -> None:
+    """A text or a name that was changed is in no stored index, and others' indexes stay."""
+    contents.create("other", Draft(name="Gold", text="A refund in gold.", folder="Shop"))
+    ranking = worker(contents)
+    titles(ranking, select(contents))
+    titles(ranking, select(contents, "demo", "Shop"))
+    titles(ranking, select(contents, "other"))
+    (content, *_) = contents.list_contents("demo", None, 5, None).items
+    contents.update("demo", content.id, change)
+    assert [key.split("/")[1] for key in stored()] == ["other"]
+
+
+def test_a_removal_deletes_the_tenants_indexes(contents: ContentStore) -> None:
+    """The text of a removed content is in no stored index."""
+    titles(worker(contents), select(contents))
+    (content, *_) = contents.list_contents("demo", None, 5, None).items
+    contents.remove("demo", content.id)
+    assert stored() == []
+
+
+def test_a_change_stands_when_no_index_can_be_deleted(
+    contents: ContentStore,
+    cut_off: Callable[[str], None],
+    log_lines: Callable[[], list[dict[str, Any]]],
+) -> None:
+    """With the bucket's list out of reach a content is removed all the same, and the log says so."""
+    titles(worker(contents), select(contents))
+    cut_off("s3.ListObjectsV2")
+    (content, *_) = contents.list_contents("demo", None, 5, None).items
+    contents.remove("demo", content.id)
+    assert "could not delete indexes of contents" in [line["message"] for line in log_lines()]
+
+
+def test_the_builder_deletes_older_files(contents: ContentStore) -> None:
+    """A new content leaves the older index to the next builder, who deletes that alone."""
+    titles(worker(contents), select(contents))
+    titles(worker(contents), select(contents, "demo", "Shop"))
+    contents.create("demo", Draft(name="Refunds", text="A refund takes days.", folder="Shop"))
+    assert len(stored()) == 2
+    assert sorted(titles(worker(contents), select(contents))) == ["Refunds", "Returns"]
+    assert len(stored()) == 2
+    assert sorted(titles(worker(contents), select(contents))) == ["Refunds", "Returns"]
+
+
+@pytest.mark.parametrize("operation", ["PutObject", "ListObjectsV2"])
+def test_an_outdated_index_does_not_stay(contents: ContentStore, operation: str) -> None:
+    """An index of contents that were changed while it was built is deleted by its builder."""
+    (content, *_) = contents.list_contents("demo", None, 5, None).items
+    before(operation, lambda: contents.remove("demo", content.id))
+    titles(worker(contents), select(contents))
+    assert stored() == []
+
+
+def test_a_newer_index_stays(contents: ContentStore) -> None:
+    """A builder that comes too late leaves the newer index of another one."""
+
+    def change() -> None:
+        contents.create("demo", Draft(name="Refunds", text="A refund takes days.", folder="Shop"))
+        titles(worker(contents), select(contents))
+
+    before("PutObject", change)
+    titles(worker(contents), select(contents))
+    (key,) = stored()
+    assert key == index_files._key(select(contents))  # noqa: SLF001 - the name of the newest
+
+
+def test_another_releases_files_are_not_read(
+    contents: ContentStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A release with another format neither reads nor deletes the files of this one."""
+    titles(worker(contents), select(contents))
+    monkeypatch.setattr(index_files, "FORMAT", index_files.FORMAT + 1)
+    assert titles(worker(contents), select(contents)) == ["Returns"]
+    assert len(stored()) == 2
+
+
+@pytest.mark.parametrize("content", [b"", b"no database", b"SQLite format 3\0" + bytes(5_000)])
+def test_an_unreadable_file_is_replaced(contents: ContentStore, content: bytes) -> None:
+    """A file that is no index is built anew, for all workers."""
+    selection = select(contents)
+    titles(worker(contents), selection)
+    (key,) = stored()
+    clients().s3.put_object(Bucket=BUCKET, Key=key, Body=content)
+    assert titles(worker(contents), selection) == ["Returns"]
+    assert clients().s3.get_object(Bucket=BUCKET, Key=key)["Body"].read() != content
+
+
+def test_without_the_bucket_an_index_is_built_alone(
+    contents: ContentStore, cut_off: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the bucket out of reach a worker builds what it may hold, and asks again for more."""
+    cut_off("s3.GetObject")
+    assert titles(worker(contents), select(contents)) == ["Returns"]
+    assert stored() == []
+    monkeypatch.setattr(lexical, "IN_MEMORY", lexical.IN_MEMORY._replace(passages=1))
+    with pytest.raises(UnavailableError, match="out of reach"):
+        titles(worker(contents), select(contents))
+
+
+def test_an_index_that_is_not_stored_answers(
+    contents: ContentStore, cut_off: Callable[[str], None]
+) -> None:
+    """A put that fails costs the other workers their time, and the question nothing."""
+    cut_off("s3.PutObject")
+    assert titles(worker(contents), select(contents)) == ["Returns"]
+    assert stored() == []
+
+
+def test_more_passages_than_one_process_builds_for_itself(
+    contents: ContentStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The bound of a stored index is that of IN_FILE, and the owner is told it."""
+    monkeypatch.setattr(lexical, "IN_MEMORY", Limits(1, 10**6, 10**9))
+    assert titles(worker(contents), select(contents)) == ["Returns"]
+    contents.create("demo", Draft(name="New", text="Another one.", folder="Shop"))
+    monkeypatch.setattr(lexical, "IN_FILE", Limits(2, 10**6, 10**9))
+    with pytest.raises(SelectionTooLargeError, match="more than 2 passages in these folders"):
+        titles(worker(contents), select(contents))
+
+
+def test_no_file_stays_on_the_disk(
+    contents: ContentStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file loses its name once it is open, and its room with its index."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    for ranking in (worker(contents), worker(contents)):
+        assert titles(ranking, select(contents)) == ["Returns"]
+        assert list(tmp_path.iterdir()) == []
+
+
+def test_a_cache_has_a_number_of_indexes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However small indexes are, a process has so many open, the last used ones."""
+    monkeypatch.setattr(index_cache, "MAX_INDEXES", 2)
+    built: list[str] = []
+
+    def build(selection: Selection) -> lexical.Index:
+        built.append(selection.tenant)
+        return lexical.build_index([])
+
+    cache = IndexCache(build, lambda selection: selection.version, 10**9)
+    for tenant in ("a", "b", "a", "c", "a", "b"):
+        cache.get(Selection(tenant, version="1"))
+    assert built == ["a", "b", "c", "b"]
+
+
+@pytest.mark.usefixtures("aws")
+def test_the_owner_may_turn_it_off(
+    monkeypatch: pytest.MonkeyPatch, contents: ContentStore, calls: list[Call]
+) -> None:
+    """With StoredIndexes off a worker builds its own index, and asks the bucket for none."""
+    monkeypatch.setenv("AFTERWORD_STORED_INDEXES", "false")
+    services.cache_clear()
+    selection = select(contents)
+    calls.clear()
+    assert [each.origin.title for each in services().ranking.rank("refund", selection, 5)] == [
+        "Returns"
+    ]
+    assert [call.operation for call in calls] == ["dynamodb.Query"]
+    assert stored() == []
