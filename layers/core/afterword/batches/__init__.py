@@ -2,7 +2,6 @@
 
 import hashlib
 import uuid
-from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING
 from afterword import clock
 from afterword.errors import AfterwordError
 from afterword.generations import id_for_key
+from afterword.records import dataclass
 
 if TYPE_CHECKING:
     from datetime import datetime

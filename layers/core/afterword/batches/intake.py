@@ -6,7 +6,7 @@ A message that is invalid becomes a dead letter at once; one that has to wait is
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import unquote_plus
@@ -19,6 +19,7 @@ from afterword.batches.runner import LeaseLostError, LineFormat
 from afterword.errors import AfterwordError, InvalidRequestError, UnavailableError
 from afterword.generations import is_id
 from afterword.limits import LimitedError
+from afterword.records import dataclass
 from afterword.runtime import telemetry
 from afterword.runtime.deadline import Deadline
 from afterword.runtime.json_text import parse_object

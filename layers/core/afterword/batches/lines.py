@@ -1,9 +1,9 @@
 """The lines of a file, read in pieces that fit into memory. No AWS in here."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 from afterword.batches import MAX_LINE_BYTES
+from afterword.records import dataclass
 
 PIECE_BYTES = 4 * 1024 * 1024
 """The most bytes of one read; a line is always shorter."""

@@ -15,11 +15,12 @@ last cut count: one jam cuts the window once.
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from afterword.batches import MAX_WINDOW, MIN_WINDOW, Window
+from afterword.records import dataclass
 
 if TYPE_CHECKING:
     from datetime import datetime

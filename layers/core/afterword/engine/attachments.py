@@ -1,12 +1,12 @@
 """A generation's files in a prompt: attached where the model accepts them, otherwise as text."""
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from afterword.errors import UnavailableError
 from afterword.files.media_types import IMAGES, TEXTS
 from afterword.generations import FailedError, Reason
 from afterword.models import Attachment, ModelUnavailableError
+from afterword.records import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from html import escape
 from itertools import chain, islice
 
@@ -18,6 +17,7 @@ from afterword.generations.store import GenerationStore
 from afterword.knowledge.ranking import Ranked
 from afterword.knowledge.selection import Knowledge
 from afterword.models import Attachment, ChatTurn, Prompt
+from afterword.records import dataclass
 from afterword.runtime.deadline import Deadline
 
 _AS_DATA = (

@@ -1,6 +1,6 @@
 """Files that come with a submission."""
 
-from dataclasses import dataclass
+from afterword.records import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

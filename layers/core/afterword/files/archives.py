@@ -2,8 +2,9 @@
 
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from struct import Struct
+
+from afterword.records import dataclass
 
 MAX_PARTS = 10_000
 """Names that are read; Word's documents have tens."""

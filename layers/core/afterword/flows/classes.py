@@ -7,10 +7,11 @@ gives none, the number in its own answer is taken: docs/decisions/0061-classes.m
 import json
 import math
 import re
-from dataclasses import dataclass
 from enum import StrEnum
 from itertools import accumulate
 from typing import TYPE_CHECKING
+
+from afterword.records import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

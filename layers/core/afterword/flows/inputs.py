@@ -7,7 +7,6 @@ The declaration is part of the flow's document, which was validated at its savin
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
 from typing import cast
@@ -16,6 +15,7 @@ from afterword.errors import UnprocessableError, WrongFields
 from afterword.files import SubmittedFile, Upload, media_types
 from afterword.files.signatures import describe
 from afterword.generations import Values
+from afterword.records import dataclass
 from afterword.runtime.stored import read_fields
 
 NAME_PATTERN = r"^[A-Za-z_][A-Za-z0-9_.-]{0,63}$"

@@ -7,11 +7,11 @@ brackets inside are not allowed. Other text is unchanged. Equal placeholders hav
 import re
 import unicodedata
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from afterword.errors import InvalidRequestError
 from afterword.flows.json_values import UnusableError
 from afterword.generations import Reason
+from afterword.records import dataclass
 
 _PLACEHOLDER = re.compile(r"\[([^\[\]\n\r]{1,200})\]")
 MAX_PLACEHOLDERS = 100

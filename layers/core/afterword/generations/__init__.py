@@ -5,13 +5,14 @@ import json
 import secrets
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from afterword import clock
 from afterword.errors import AfterwordError
+from afterword.records import dataclass
 
 if TYPE_CHECKING:
     from afterword.files import SubmittedFile

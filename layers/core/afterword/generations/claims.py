@@ -1,12 +1,13 @@
 """The claim that a worker holds on a generation, and the calls of models under a claim."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from afterword.errors import AfterwordError
 from afterword.generations import Completion, ContextFilter, EarlierTurn, Setback
+from afterword.records import dataclass
 
 if TYPE_CHECKING:
     from afterword.files import StoredFile

@@ -1,10 +1,10 @@
 """Generations in lists: the filter of a list, and a generation with its request."""
 
-from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from afterword.generations import Generation, Status
+from afterword.records import dataclass
 
 if TYPE_CHECKING:
     from afterword.files import StoredFile

@@ -1,13 +1,13 @@
 """The end of a generation, and the generations that have stalled before or after their end."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from afterword import clock
 from afterword.generations import Reason, Setback, Status
 from afterword.generations.claims import TokenUsage
+from afterword.records import dataclass
 
 STALLED_AFTER = timedelta(minutes=2)
 """The time from submission to end, or from end to dispatch, after which a generation stalls."""

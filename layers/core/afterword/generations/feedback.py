@@ -1,10 +1,10 @@
 """Feedback on ends: its changes, and the end that it is for."""
 
-from dataclasses import dataclass
 from datetime import datetime
 
 from afterword.generations import Feedback, FeedbackKind
 from afterword.generations.ends import Outcome
+from afterword.records import dataclass
 
 MAX_NOTE = 2_000
 """Characters of a note."""

@@ -1,10 +1,10 @@
 """The progress of a generation, for those that see to many at once."""
 
-from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from afterword.generations import Status
+from afterword.records import dataclass
 from afterword.runtime.dynamodb import time_of
 
 if TYPE_CHECKING:

@@ -11,7 +11,6 @@ The item `tenant#sessions#flow` has the flow's number of sessions. Expiry takes 
 number, so a full flow's sessions are counted again.
 """
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -20,6 +19,7 @@ from afterword.errors import ConflictError, NotFoundError
 from afterword.generations import is_id
 from afterword.generations.items import is_there
 from afterword.generations.listings import NEWEST
+from afterword.records import dataclass
 from afterword.runtime.dynamodb import (
     ConditionFailed,
     Item,

@@ -7,7 +7,6 @@ is HTML's name of the form's encoding, which must be UTF-8, and no field.
 
 import re
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from urllib.parse import unquote_to_bytes
 
 from afterword.errors import InvalidRequestError
@@ -21,6 +20,7 @@ from afterword.handlers.form_fields import (
     decode_text,
 )
 from afterword.handlers.multipart import parse_parameters, read_multipart
+from afterword.records import dataclass
 from afterword.runtime import json_text
 
 _CHARSET = "_charset_"

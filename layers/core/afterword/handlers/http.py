@@ -3,7 +3,7 @@
 import base64
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import timedelta
 from enum import StrEnum
 from http import HTTPStatus
@@ -35,6 +35,7 @@ from afterword.handlers import (
     content_coding,
 )
 from afterword.limits import LimitedError
+from afterword.records import dataclass
 from afterword.runtime import cold_start, telemetry
 from afterword.services import services
 from afterword.tenants.keys import ApiKey, Scope

@@ -5,10 +5,10 @@ import binascii
 import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from urllib.parse import urlencode
 
 from afterword.errors import InvalidRequestError
+from afterword.records import dataclass
 
 MAX_RESPONSE_BYTES = 6_000_000
 """Lambda's limit of a response, in which the body is a JSON string."""

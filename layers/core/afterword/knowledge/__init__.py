@@ -3,10 +3,11 @@
 import unicodedata
 import uuid
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 
 from afterword.errors import UnprocessableError
+from afterword.records import dataclass
 
 MAX_CHARACTERS = 2_000_000
 """Characters of a content's text."""

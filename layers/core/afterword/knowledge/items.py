@@ -20,7 +20,7 @@ Stored vectors may be of an older revision: their rows name the passages that th
 import hashlib
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from afterword import clock
@@ -38,6 +38,7 @@ from afterword.knowledge import (
 )
 from afterword.knowledge.passages import cut_passages
 from afterword.knowledge.ranking import Origin, Selection
+from afterword.records import dataclass
 from afterword.runtime.dynamodb import (
     Condition,
     Delete,

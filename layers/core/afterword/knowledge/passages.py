@@ -2,10 +2,10 @@
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from enum import IntEnum
 
 from afterword.files import media_types
+from afterword.records import dataclass
 
 MAX_PASSAGE = 1_000
 """Characters of a passage, at most (about 250 tokens; docs/decisions/0018-ranking.md)."""

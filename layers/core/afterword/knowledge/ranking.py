@@ -1,10 +1,10 @@
 """Ranking: the passages of the knowledge base in the order of their use for a question."""
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
 
 from afterword.errors import AfterwordError
+from afterword.records import dataclass
 
 if TYPE_CHECKING:
     from afterword.knowledge.passages import Passage

@@ -2,7 +2,6 @@
 
 import threading
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from afterword.errors import UnavailableError, WrongFields
@@ -10,6 +9,7 @@ from afterword.generations import ContextFilter, FailedError, Reason, Source, is
 from afterword.knowledge import folder_id, tag_id
 from afterword.knowledge.ranking import RankingKind, SelectionTooLargeError
 from afterword.models import ModelUnavailableError
+from afterword.records import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Callable

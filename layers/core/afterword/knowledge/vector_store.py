@@ -7,7 +7,6 @@ changes remove them with the content (afterword.knowledge.items).
 import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from itertools import batched
 from typing import TYPE_CHECKING
 
@@ -15,6 +14,7 @@ from afterword.errors import GoneError, UnavailableError
 from afterword.knowledge import Embedded, items
 from afterword.knowledge.store import CONFLICT_WAITS, READERS, VECTORS, vectors_key
 from afterword.knowledge.vectors import DIGEST_BYTES
+from afterword.records import dataclass
 from afterword.runtime.dynamodb import Table, TransactionCanceledError, tries
 
 if TYPE_CHECKING:

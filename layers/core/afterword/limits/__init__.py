@@ -1,10 +1,10 @@
 """Limits of tenants, and the admission of generations under them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from afterword.errors import AfterwordError
+from afterword.records import dataclass
 
 MAX_RUNNING = 5_000
 """The highest limit of open generations: a full tenant's admission reads all of their slots."""

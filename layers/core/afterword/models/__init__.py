@@ -1,11 +1,11 @@
 """The worker's view of a model, independent of its provider."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 from afterword.errors import AfterwordError
 from afterword.generations import Completion, FailedError, Reason, Setback, SetbackReason
+from afterword.records import dataclass
 
 STOP = "stop"
 """Stop reason: the model ended its answer."""

@@ -2,7 +2,8 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from afterword.records import dataclass
 
 _TEXT_TYPES = frozenset({"text", "output_text", "input_text"})
 _MEMBERS = {

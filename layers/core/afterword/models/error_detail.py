@@ -6,8 +6,9 @@ list into `detail`, Gemini a list around it all; a gateway repeats its provider'
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from http import HTTPStatus
+
+from afterword.records import dataclass
 
 MAX_WORDS = 4_000
 """Characters of an error's messages that are read."""

@@ -5,8 +5,9 @@ An estimate is above the real number in most languages, so that a limit in token
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from afterword.records import dataclass
 
 if TYPE_CHECKING:
     from afterword.models import Prompt

@@ -1,11 +1,11 @@
 """Addresses that callers name: their syntax, and which IP addresses are public."""
 
 import re
-from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
 from urllib.parse import quote, urlsplit
 
 from afterword.errors import AfterwordError
+from afterword.records import dataclass
 
 MAX_URL = 8_000
 """Characters of a URL."""

@@ -7,10 +7,10 @@ these are refused, and values that responses repeat keep their exact text.
 import json
 from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from typing import Never
 
 from afterword.errors import InvalidRequestError
+from afterword.records import dataclass
 
 MAX_DEPTH = 64
 _WHITESPACE = " \t\n\r"

@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass
 from functools import cached_property, partial
 from http import HTTPStatus
 from http.client import HTTPException
@@ -24,6 +23,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import HTTPError
 from urllib3.response import HTTPResponse
 
+from afterword.records import dataclass
 from afterword.runtime.addresses import HTTPS_PORT, FetchError, Target, is_public, parse_url
 
 MAX_BYTES = 10_000_000

@@ -1,7 +1,8 @@
 """Pages of lists."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+
+from afterword.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

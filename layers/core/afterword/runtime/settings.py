@@ -2,8 +2,9 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Self
+
+from afterword.records import dataclass
 
 
 class MissingSettingError(RuntimeError):

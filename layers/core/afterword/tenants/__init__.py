@@ -2,10 +2,11 @@
 
 import json
 import re
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
 from typing import NamedTuple
+
+from afterword.records import dataclass
 
 NAME_RULE = "1 to 64 letters, digits, '-' or '_', the first a letter or digit"
 

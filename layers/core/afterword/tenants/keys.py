@@ -10,11 +10,11 @@ import re
 import secrets
 import string
 import zlib
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
 from afterword.errors import ForbiddenError
+from afterword.records import dataclass
 
 PREFIX = "aw_"
 """The beginning of every key string."""

@@ -7,11 +7,12 @@ providers charge for more than tokens.
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from decimal import Decimal
 from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
+
+from afterword.records import dataclass
 
 TABLE = Path(__file__).with_name("prices.json")
 _PLACES = Decimal("0.000001")

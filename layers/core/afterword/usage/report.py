@@ -1,7 +1,6 @@
 """The report of a tenant's usage and its cost, by day, flow and model."""
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
 from enum import StrEnum
@@ -9,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from afterword import clock
 from afterword.errors import UnprocessableError
+from afterword.records import dataclass
 from afterword.usage import statistics
 
 if TYPE_CHECKING:

@@ -26,13 +26,14 @@ transaction, in the row of the generation and on the day of its end.
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, date, datetime, timedelta
 from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 from afterword import clock
 from afterword.generations import FeedbackKind, Reason, Status
+from afterword.records import dataclass
 from afterword.runtime import telemetry
 from afterword.runtime.dynamodb import (
     Item,

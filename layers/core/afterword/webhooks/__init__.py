@@ -6,10 +6,11 @@ The format is Standard Webhooks 1.0: https://github.com/standard-webhooks/standa
 import re
 import string
 import uuid
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from secrets import choice
+
+from afterword.records import dataclass
 
 MAX_ENDPOINTS = 20
 """Endpoints of a tenant; each end is compared with each of them."""

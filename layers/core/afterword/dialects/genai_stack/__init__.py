@@ -9,7 +9,7 @@ those of FastAPI, with which the service is built.
 import json
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from heapq import merge
 from http import HTTPStatus
@@ -31,6 +31,7 @@ from afterword.handlers import failures, http, paging
 from afterword.handlers.http import STATUSES, KeyPlace, Request, Response, read_bearer_token
 from afterword.handlers.paging import Paging
 from afterword.models import LENGTH
+from afterword.records import dataclass
 from afterword.runtime import json_text
 from afterword.runtime.json_text import render, render_array
 from afterword.runtime.pages import Page

@@ -8,7 +8,7 @@ that outlasts the wait stands in its log.
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
@@ -22,6 +22,7 @@ from afterword.handlers.json_members import read_object, write_scalar
 from afterword.handlers.outputs import render_output
 from afterword.knowledge import MAX_NAME
 from afterword.knowledge.selection import ContextFilterRequest, Knowledge
+from afterword.records import dataclass
 from afterword.runtime import json_text
 from afterword.runtime.json_text import render
 from afterword.tenants import StoredFlow

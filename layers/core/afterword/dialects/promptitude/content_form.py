@@ -8,7 +8,6 @@ browsers send empty fields too. Exceptions: an empty `text` is refused, and empt
 import re
 import time
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
 from urllib.parse import unquote, urlsplit
 
 from afterword.dialects import promptitude
@@ -28,6 +27,7 @@ from afterword.knowledge import (
     documents,
     is_external_id,
 )
+from afterword.records import dataclass
 from afterword.runtime.addresses import FetchError
 from afterword.runtime.outbound import MAX_BYTES, Fetcher
 

@@ -2,10 +2,10 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 
 from afterword.errors import InvalidRequestError
 from afterword.generations import EarlierTurn
+from afterword.records import dataclass
 from afterword.runtime import json_text
 from afterword.runtime.json_text import JsonText
 

@@ -5,7 +5,6 @@ so, too. No e-mail is sent, so a request for one is refused.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
@@ -17,6 +16,7 @@ from afterword.generations import Feedback, FeedbackKind
 from afterword.generations.feedback import MAX_NOTE, FeedbackChange
 from afterword.generations.listings import Listings
 from afterword.handlers.http import Request, Response
+from afterword.records import dataclass
 from afterword.runtime import json_text
 from afterword.runtime.json_text import render
 from afterword.tenants.keys import ApiKey

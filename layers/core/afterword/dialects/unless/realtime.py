@@ -6,7 +6,6 @@ prompt and in the response, in place of the session's.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -18,6 +17,7 @@ from afterword.generations.details import GenerationDetail
 from afterword.generations.listings import Listings
 from afterword.handlers import failures
 from afterword.handlers.http import Request, Response
+from afterword.records import dataclass
 from afterword.runtime import json_text
 from afterword.runtime.json_text import JsonText, render
 from afterword.tenants import StoredFlow
