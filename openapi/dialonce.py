@@ -2,10 +2,8 @@
 
 from uuid import UUID
 
-from afterword.dialects.dialonce.parameters import (
-    MailClassificationAsyncParameters,
-    MailGenerationAsyncParameters,
-)
+from pydantic import BaseModel
+
 from afterword.dialects.dialonce.responses import (
     DialonceError,
     MailClassificationAsyncOutput,
@@ -32,6 +30,32 @@ PLACE = (
     path("companyCuid", "The tenant."),
     path("orchestratorCuid", "One of its flows."),
 )
+
+
+class MailGenerationAsyncParameters(BaseModel):
+    """The body of a submission. Unknown fields are ignored."""
+
+    subject: str
+    body: str
+    metadata: dict[str, object] | None = None
+    template: str | None = None
+    external_ref: str | None = None
+    external_metadata: dict[str, object] | None = None
+
+
+class Mail(BaseModel):
+    """A mail to classify. Unknown fields are ignored."""
+
+    subject: str
+    body: str
+
+
+class MailClassificationAsyncParameters(BaseModel):
+    """The body of a submission. Unknown fields are ignored."""
+
+    mail: Mail
+    external_ref: str | None = None
+    external_metadata: dict[str, object] | None = None
 
 
 SECTION = Section(

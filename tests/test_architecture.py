@@ -252,8 +252,6 @@ PUBLIC: dict[str, tuple[str, ...]] = {
 WITH_PYDANTIC = (
     "generate",
     "put_flow",
-    "submit_mail_classification",
-    "submit_mail_generation",
 )
 """The functions that need pydantic's models at their start."""
 

@@ -6,6 +6,7 @@ from datetime import timedelta
 from http import HTTPStatus
 
 import pytest
+from pydantic import ValidationError
 
 from afterword.dialects import dialonce
 from afterword.dialects.dialonce import parameters
@@ -22,6 +23,7 @@ from afterword.errors import (
 from afterword.generations import Generation, Reason, Status, Submission
 from afterword.handlers.http import Request
 from afterword.tenants.keys import ApiKey
+from openapi.dialonce import MailClassificationAsyncParameters, MailGenerationAsyncParameters
 from tests.conftest import START
 from tests.harness.fake_model import completion
 
@@ -254,3 +256,42 @@ def test_an_error_has_dialonces_shape(
         "message": 'The fault is "like" this.',
         "error": phrase,
     }
+
+
+MEMBERS = (
+    "subject",
+    "body",
+    "metadata",
+    "template",
+    "external_ref",
+    "external_metadata",
+    "mail",
+    "another",
+)
+VALUES = (None, True, 7, 1.5, "text", [], ["text"], {}, {"subject": "A"}, {"subject": 1, "body": 2})
+MAIL = {"subject": "A", "body": "B"}
+GOOD = {**MAIL, "mail": MAIL}
+
+
+@pytest.mark.parametrize("member", MEMBERS)
+def test_bodies_are_refused_where_their_description_refuses_them(member: str) -> None:
+    """The parsers by hand find the members that the described models find, in their order."""
+    bodies: list[dict[str, object]] = [{**GOOD, member: value} for value in VALUES]
+    bodies.append({name: value for name, value in GOOD.items() if name != member})
+    for body in bodies:
+        content = json.dumps(body).encode()
+        for parse, described in (
+            (parameters.parse_submission, MailGenerationAsyncParameters),
+            (parameters.parse_classification, MailClassificationAsyncParameters),
+        ):
+            try:
+                parse(content, "mail-reply")
+                found = []
+            except InvalidRequestError as error:
+                found = [part.rpartition(" ")[2] for part in str(error).split(": ")[:-1]]
+            try:
+                described.model_validate(body, strict=True)
+                expected = []
+            except ValidationError as error:
+                expected = [".".join(map(str, each["loc"])) for each in error.errors()]
+            assert found == expected, body

@@ -1,11 +1,11 @@
 """MailGenerationAsyncParameters and MailClassificationAsyncParameters, the bodies of submissions.
 
-Only the submissions import this module: pydantic is a fifth of a cold start.
+Their members are checked by hand, since pydantic is a third of a cold start
+(docs/decisions/0084-imports.md). openapi/dialonce.py describes them. Unknown members are ignored.
 """
 
-from typing import TYPE_CHECKING
-
-from pydantic import BaseModel, ConfigDict, ValidationError
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, cast
 
 from afterword.dialects import dialonce
 from afterword.errors import InvalidRequestError
@@ -16,48 +16,12 @@ from afterword.runtime import json_text
 if TYPE_CHECKING:
     from datetime import timedelta
 
-_EXTERNAL = ("external_ref", "external_metadata")
 MAX_EXTERNAL_BYTES = 1_000_000
 """External data stand beside the text in one response of Lambda, 6 MB."""
-_MESSAGES = {
-    "missing": "must be present.",
-    "string_type": "must be a string.",
-    "dict_type": "must be a JSON object.",
-    "model_type": "must be a JSON object.",
-}
-"""pydantic's error types, in words of JSON instead of Python."""
-
-
-class MailGenerationAsyncParameters(BaseModel):
-    """The body of a submission. Unknown fields are ignored."""
-
-    model_config = ConfigDict(strict=True, hide_input_in_errors=True)
-
-    subject: str
-    body: str
-    metadata: dict[str, object] | None = None
-    template: str | None = None
-    external_ref: str | None = None
-    external_metadata: dict[str, object] | None = None
-
-
-class Mail(BaseModel):
-    """A mail to classify. Unknown fields are ignored."""
-
-    model_config = ConfigDict(strict=True, hide_input_in_errors=True)
-
-    subject: str
-    body: str
-
-
-class MailClassificationAsyncParameters(BaseModel):
-    """The body of a submission. Unknown fields are ignored."""
-
-    model_config = ConfigDict(strict=True, hide_input_in_errors=True)
-
-    mail: Mail
-    external_ref: str | None = None
-    external_metadata: dict[str, object] | None = None
+_MAIL = {"subject": str, "body": str}
+_GENERATION = {"metadata": dict, "template": str}
+_EXTERNAL = {"external_ref": str, "external_metadata": dict}
+_MESSAGES: Mapping[type, str] = {str: "must be a string.", dict: "must be a JSON object."}
 
 
 def parse_submission(body: bytes, flow: str, deadline: "timedelta | None" = None) -> Submission:
@@ -67,19 +31,20 @@ def parse_submission(body: bytes, flow: str, deadline: "timedelta | None" = None
     their text to the letter.
     """
     sent = json_text.parse_object(body)
-    mail = _validate(MailGenerationAsyncParameters, sent)
-    if not (mail.subject.strip() or mail.body.strip()):
+    _refuse([*_list_problems(sent.values, _MAIL, _GENERATION | _EXTERNAL)])
+    inputs = _read_mail(sent.values)
+    if not _has_text(inputs):
         raise InvalidRequestError("subject, body: one of them must be a text that is not blank.")
-    if mail.template is not None:
-        placeholders.parse_template(mail.template)
-    inputs = {"subject": mail.subject, "body": mail.body}
-    if mail.metadata is not None:
+    template = cast("str | None", sent.values.get("template"))
+    if template is not None:
+        placeholders.parse_template(template)
+    if sent.values.get("metadata") is not None:
         inputs["metadata"] = sent.texts["metadata"]
     return Submission(
         dialect=dialonce.NAME,
         flow=flow,
         inputs=inputs,
-        template=mail.template if mail.template and mail.template.strip() else None,
+        template=template if template and template.strip() else None,
         external=_read_external(sent),
         deadline=deadline,
     )
@@ -88,15 +53,24 @@ def parse_submission(body: bytes, flow: str, deadline: "timedelta | None" = None
 def parse_classification(body: bytes, flow: str, deadline: "timedelta | None" = None) -> Submission:
     """Parse a MailClassificationAsyncParameters like `parse_submission`."""
     sent = json_text.parse_object(body)
-    mail = _validate(MailClassificationAsyncParameters, sent).mail
-    if not (mail.subject.strip() or mail.body.strip()):
+    mail = sent.values.get("mail")
+    problems = _list_problems(mail, _MAIL, {}, "mail.") if isinstance(mail, dict) else ()
+    _refuse(
+        [
+            *_list_problems(sent.values, {"mail": dict}, {}),
+            *problems,
+            *_list_problems(sent.values, {}, _EXTERNAL),
+        ]
+    )
+    inputs = _read_mail(cast("Mapping[str, object]", mail))
+    if not _has_text(inputs):
         raise InvalidRequestError(
             "mail.subject, mail.body: one of them must be a text that is not blank."
         )
     return Submission(
         dialect=dialonce.NAME,
         flow=flow,
-        inputs={"subject": mail.subject, "body": mail.body},
+        inputs=inputs,
         template=None,
         external=_read_external(sent),
         deadline=deadline,
@@ -104,11 +78,34 @@ def parse_classification(body: bytes, flow: str, deadline: "timedelta | None" = 
     )
 
 
-def _validate[M: BaseModel](model: type[M], sent: json_text.JsonObject) -> M:
-    try:
-        return model.model_validate(sent.values)
-    except ValidationError as error:
-        raise InvalidRequestError(_explain(error)) from error
+def _list_problems(
+    values: Mapping[str, object],
+    required: Mapping[str, type],
+    optional: Mapping[str, type],
+    within: str = "",
+) -> Iterator[str]:
+    """Yield a sentence for each member that does not fit; null stands for an optional one."""
+    for name, kind in required.items():
+        if name not in values:
+            yield f"{within}{name}: must be present."
+        elif not isinstance(values[name], kind):
+            yield f"{within}{name}: {_MESSAGES[kind]}"
+    for name, kind in optional.items():
+        if not isinstance(values.get(name), kind | None):
+            yield f"{within}{name}: {_MESSAGES[kind]}"
+
+
+def _refuse(problems: list[str]) -> None:
+    if problems:
+        raise InvalidRequestError(" ".join(problems))
+
+
+def _read_mail(values: Mapping[str, object]) -> dict[str, str]:
+    return {name: cast("str", values[name]) for name in _MAIL}
+
+
+def _has_text(mail: Mapping[str, str]) -> bool:
+    return any(text.strip() for text in mail.values())
 
 
 def _read_external(sent: json_text.JsonObject) -> dict[str, str]:
@@ -117,10 +114,3 @@ def _read_external(sent: json_text.JsonObject) -> dict[str, str]:
         if len(text.encode()) > MAX_EXTERNAL_BYTES:
             raise InvalidRequestError(f"{name}: must be at most {MAX_EXTERNAL_BYTES} bytes.")
     return external
-
-
-def _explain(error: ValidationError) -> str:
-    return " ".join(
-        f"{'.'.join(map(str, problem['loc']))}: {_MESSAGES.get(problem['type'], problem['msg'])}"
-        for problem in error.errors(include_url=False, include_input=False)
-    )
