@@ -106,7 +106,7 @@ def test_an_id_is_followed_from_the_api_to_the_end(  # noqa: PLR0913, PLR0917 - 
         "succeeded",
         "succeeded",
     )
-    counted = ("TimeInQueue", "Requeued", "Succeeded")
+    counted = ("TimeInQueue", "Requeued", "Succeeded")  # the first two are in one line
     assert [name for line in metrics for name in counted if name in line] == list(counted)
 
 

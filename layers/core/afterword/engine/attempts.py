@@ -195,7 +195,6 @@ class Worker:
                 log.info("could not claim: ended, under a live lease, or absent")
                 return MessageOutcome.DONE
             claims[message.message_id] = claim
-            self._metrics.record_claim(claim)
             return self._run(claim, message, deadline)
         finally:
             log.thread_safe_clear_keys()

@@ -2,9 +2,9 @@
 
 The lines are in CloudWatch's embedded metric format
 (https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html).
-A generation has one for its first claim, one for each requeue, and one for its end. An attempt that
-calls several models has one for each of them, and the last has the attempt's outcome. So each
-number is in one line only, and sums are right by any dimension.
+A generation has one for each requeue, and one for its end. An attempt that calls several models has
+one for each of them, and the last has the attempt's outcome, and of the first attempt the time in
+the queue. So each number is in one line only, and sums are right by any dimension.
 """
 
 import json
@@ -41,23 +41,18 @@ class Metrics:
         self._stack = stack
         self._by_flow = by_flow
 
-    def record_claim(self, claim: "Claim") -> None:
-        """Write the time from the submission to the first claim; nothing for a later one."""
-        if claim.attempt == 1:
-            self._write(claim, {"TimeInQueue": _millis(claim.created_at, clock.now())})
-
     def record_requeue(self, claim: "Claim") -> None:
         """Count a requeue, with the times and tokens of its attempt."""
-        self._attempt(claim, {"Requeued": 1}, claim.calls)
+        self._attempt(claim, {"Requeued": 1}, claim)
 
-    def record_end(self, ended: "End", calls: "Sequence[ModelCall]" = ()) -> None:
-        """Count an end, with the times and tokens of its attempt's calls."""
+    def record_end(self, ended: "End", claim: "Claim | None" = None) -> None:
+        """Count an end, with the times and tokens of the attempt that has made it."""
         if ended.status is Status.CANCELED:
             outcome = {"Canceled": 1}
         else:
             succeeded = int(ended.status is Status.SUCCEEDED)
             outcome = {"Succeeded": succeeded, "Failed": 1 - succeeded}
-        self._attempt(ended, outcome, calls)
+        self._attempt(ended, outcome, claim)
 
     def record_sweep(
         self, outcomes: "Mapping[str, int]", *, repaired: int, unreadable: int, lag: "timedelta"
@@ -71,17 +66,18 @@ class Metrics:
         self._print(lambda: self._build(values, [], outcomes), outcomes)
 
     def _attempt(
-        self, of: "Claim | End", outcome: "Mapping[str, float]", calls: "Sequence[ModelCall]"
+        self, of: "Claim | End", outcome: "Mapping[str, float]", claim: "Claim | None"
     ) -> None:
         """Write a line for each model that an attempt has called, the last with the outcome."""
         by_model: dict[str, list[ModelCall]] = {}
-        for each in tuple(calls):  # a thread that has run out of time may still add to it
+        calls = () if claim is None else tuple(claim.calls)
+        for each in calls:  # a thread that has run out of time may still add to it
             by_model[each.model] = [*by_model.pop(each.model, ()), each]
         *first, last = by_model or (None,)
         for model in first:
             self._write(of, _sums(by_model[model]), model)
         sums = {} if last is None else _sums(by_model[last])
-        self._write(of, sums | dict(outcome), last)
+        self._write(of, _queued(claim) | sums | dict(outcome), last)
 
     def _write(
         self, of: "Claim | End", values: "Mapping[str, float]", model: str | None = None
@@ -128,6 +124,13 @@ class Metrics:
         for key, member in members.items():
             metrics.add_metadata(key, member)
         return metrics.serialize_metric_set()
+
+
+def _queued(claim: "Claim | None") -> "dict[str, float]":
+    """Return the time from the submission to the first claim, in the first attempt alone."""
+    if claim is None or claim.attempt > 1 or claim.claimed_at is None:
+        return {}
+    return {"TimeInQueue": _millis(claim.created_at, claim.claimed_at)}
 
 
 def _sums(calls: "Sequence[ModelCall]") -> "dict[str, float]":

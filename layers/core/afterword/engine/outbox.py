@@ -104,7 +104,7 @@ class Outbox:
         if ended is None:
             return False
         if self._metrics is not None:
-            self._metrics.record_end(ended, () if claim is None else claim.calls)
+            self._metrics.record_end(ended, claim)
         if not ended.dispatched:
             try:
                 self.dispatch(ended)

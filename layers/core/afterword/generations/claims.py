@@ -59,7 +59,8 @@ class Claim:
     `spent` are the tokens, in and out, of answers that failed in attempts before this one.
     `gone` says that its inputs, or the results of steps, are gone from the bucket, and none of them
     are here. `setback` is that of the attempt before; None without. `due_at` is the time from which
-    the sweeper looks at it, as it was claimed.
+    the sweeper looks at it, as it was claimed. `claimed_at` is the time of the generation's first
+    claim.
     """
 
     tenant: str
@@ -84,6 +85,7 @@ class Claim:
     setback: Setback | None = None
     spent: tuple[int, int] = (0, 0)
     due_at: datetime | None = field(default=None, compare=False)
+    claimed_at: datetime | None = field(default=None, compare=False)
     calls: list[ModelCall] = field(default_factory=list, compare=False)
 
     @property

@@ -249,6 +249,7 @@ class Items:
             setback=_setback(item),
             spent=_spent(item),
             due_at=time_of(item, "due_at") if "due_at" in item else None,
+            claimed_at=time_of(item, "claimed_at") if "claimed_at" in item else None,
         )
 
     def submission(self, item: Item) -> Submission:
