@@ -1,14 +1,21 @@
 """Indexes in the contents' bucket, built by one worker for all."""
 
+import errno
+import json
+import sqlite3
 import tempfile
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
 from importlib.metadata import version
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from afterword import clock
 from afterword.errors import UnavailableError
 from afterword.knowledge import (
     Change,
@@ -24,13 +31,14 @@ from afterword.knowledge.index_cache import IndexCache
 from afterword.knowledge.index_files import IndexFiles
 from afterword.knowledge.lexical import LexicalRanking, Limits, MemoryIndexes
 from afterword.knowledge.passages import cut_passages
-from afterword.knowledge.ranking import Ranked, Selection, SelectionTooLargeError
+from afterword.knowledge.ranking import Candidate, Ranked, Selection, SelectionTooLargeError
 from afterword.knowledge.store import ContentStore
 from afterword.runtime.clients import clients
 from afterword.runtime.payloads import Payloads
 from afterword.services import services
-from tests.conftest import Call
+from tests.conftest import Call, SetClock
 from tests.harness.deployment import REFERENCES
+from tests.harness.stand_in_aws import read_object_keys
 from tests.knowledge.test_questions import SHOPS
 
 BUCKET = REFERENCES["ContentsBucket"]
@@ -50,6 +58,15 @@ Ask us. We answer e.g. on Sundays! """
     + "A longer paragraph of some words. " * 40
 )
 QUESTIONS = ("How do I get a refund?", "Quand ma commande arrive-t-elle ?", "東京はどこですか", "x")
+
+
+def full_database() -> sqlite3.Error:
+    """Return SQLite's error of a disk that is full."""
+    with sqlite3.connect(":memory:") as connection:
+        connection.execute("PRAGMA max_page_count = 1")
+        with pytest.raises(sqlite3.OperationalError) as full:
+            connection.execute("CREATE TABLE one (id)")
+    return full.value
 
 
 @pytest.fixture
@@ -78,8 +95,7 @@ def select(contents: ContentStore, tenant: str = "demo", *folders: str) -> Selec
 
 def stored() -> list[str]:
     """Return the keys of the stored indexes."""
-    listed = clients().s3.list_objects_v2(Bucket=BUCKET, Prefix="_indexes/")
-    return [each["Key"] for each in listed.get("Contents", ())]
+    return [key for key in read_object_keys("ContentsBucket") if key.startswith("_indexes/")]
 
 
 def ask(ranking: LexicalRanking, selection: Selection) -> list[list[Ranked]]:
@@ -90,6 +106,11 @@ def ask(ranking: LexicalRanking, selection: Selection) -> list[list[Ranked]]:
 def titles(ranking: LexicalRanking, selection: Selection, question: str = "refund") -> list[str]:
     """Return the titles of the passages of a question."""
     return [each.origin.title for each in ranking.rank(question, selection, 5)]
+
+
+def lock_of(selection: Selection) -> int:
+    """Return which of two locks a selection has."""
+    return hash(index_cache._key(selection)) % 2  # noqa: SLF001 - hashes of texts differ by process
 
 
 def before(operation: str, happen: Callable[[], object]) -> None:
@@ -124,13 +145,14 @@ def test_another_format_has_another_number() -> None:
     lists = sorted(Path(str(stop_words.__file__)).parent.iterdir())
     parts = [
         lexical._SCHEMA,  # noqa: SLF001 - the tables of a file
+        repr(lexical.IN_FILE),  # which refusals are of
         *map(repr, passages),
         *map(repr, terms),
         *(each.read_text() for each in lists if each.name.islower() and each.suffix == ".txt"),
         version("PyStemmer"),
     ]
     digest = sha256("\n".join(parts).encode()).hexdigest()[:12]
-    assert (index_files.FORMAT, digest) == (1, "49c39bd70ccd")
+    assert (index_files.FORMAT, digest) == (1, "859bb48d5783")
 
 
 def test_an_index_of_few_passages_is_not_stored(
@@ -181,7 +203,7 @@ def test_a_change_stands_when_no_index_can_be_deleted(
     cut_off: Callable[[str], None],
     log_lines: Callable[[], list[dict[str, Any]]],
 ) -> None:
-    """With the bucket's list out of reach a content is removed all the same, and the log says so."""
+    """With the bucket's list out of reach a content is removed all the same, and the log tells."""
     titles(worker(contents), select(contents))
     cut_off("s3.ListObjectsV2")
     (content, *_) = contents.list_contents("demo", None, 5, None).items
@@ -274,6 +296,152 @@ def test_more_passages_than_one_process_builds_for_itself(
     monkeypatch.setattr(lexical, "IN_FILE", Limits(2, 10**6, 10**9))
     with pytest.raises(SelectionTooLargeError, match="more than 2 passages in these folders"):
         titles(worker(contents), select(contents))
+
+
+@pytest.fixture
+def many(contents: ContentStore, monkeypatch: pytest.MonkeyPatch) -> ContentStore:
+    """Return the store; its passages are so many that a builder claims their index."""
+    monkeypatch.setattr(index_files, "MANY", 1)
+    return contents
+
+
+def test_many_passages_are_built_by_one_worker(many: ContentStore) -> None:
+    """While a worker builds a large index, the others' questions are tried again later."""
+    asked: list[str] = []
+
+    def ask_another() -> None:
+        for _ in range(2):  # the second one finds the claim before it reads anything
+            with pytest.raises(UnavailableError, match="Another worker is building"):
+                titles(worker(many), select(many))
+            asked.append("refused")
+
+    class Reading(ContentStore):
+        def read_candidates(self, selection: Selection) -> Iterator[Candidate]:
+            first, second, *others = super().read_candidates(selection)
+            yield from (first, second)
+            ask_another()
+            yield from others
+
+    reading = Reading(clients().dynamodb, REFERENCES["ContentsTable"], payloads())
+    assert titles(worker(reading), select(many)) == ["Returns"]
+    assert titles(worker(many), select(many)) == ["Returns"]
+    assert len(asked) == 2
+    assert len(stored()) == 1
+
+
+def test_a_second_builder_comes_too_late(many: ContentStore) -> None:
+    """Of two builders that have found nothing, the one without the claim gives up."""
+    key = index_files._key(select(many))  # noqa: SLF001 - the claim of another
+    before("PutObject", lambda: payloads().put_new(key, b"{}"))
+    with pytest.raises(UnavailableError, match="Another worker is building"):
+        titles(worker(many), select(many))
+
+
+def test_a_claim_of_a_dead_builder_ends(many: ContentStore, set_clock: SetClock) -> None:
+    """After the time of an invocation a claim is no longer one."""
+    key = index_files._key(select(many))  # noqa: SLF001 - the claim of another
+    until = clock.to_millis(set_clock() + index_files.CLAIM)
+    payloads().put_new(key, json.dumps({"until": until}).encode())
+    with pytest.raises(UnavailableError, match="Another worker is building"):
+        titles(worker(many), select(many))
+    set_clock.advance(seconds=index_files.CLAIM.total_seconds() + 1)
+    assert titles(worker(many), select(many)) == ["Returns"]
+
+
+def test_a_failed_builder_gives_its_claim_back(
+    many: ContentStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A build that fails half-way is begun by the next question, of any worker."""
+
+    def fail(selection: Selection) -> Iterator[Candidate]:
+        yield from islice(read(selection), 2)
+        raise ConnectionError("gone")
+
+    read = many.read_candidates
+    with monkeypatch.context() as patched:
+        patched.setattr(many, "read_candidates", fail)
+        with pytest.raises(ConnectionError):
+            titles(worker(many), select(many))
+    assert stored() == []
+    assert titles(worker(many), select(many)) == ["Returns"]
+
+
+def test_a_builder_that_cannot_store_gives_its_claim_back(
+    many: ContentStore, cut_off: Callable[[str], None]
+) -> None:
+    """Without a file in place of the claim, the next worker builds."""
+    cut_off("s3.ListObjectsV2")
+    assert titles(worker(many), select(many)) == ["Returns"]
+    assert stored() == []
+
+
+def test_a_refusal_is_stored(
+    many: ContentStore, monkeypatch: pytest.MonkeyPatch, calls: list[Call]
+) -> None:
+    """The contents of a selection that is too large are read once, and not by each worker."""
+    monkeypatch.setattr(lexical, "IN_FILE", Limits(2, 10**6, 10**9))
+    reasons = []
+    for _ in range(2):
+        calls.clear()
+        with pytest.raises(SelectionTooLargeError, match="more than 2 passages") as refused:
+            titles(worker(many), Selection("demo", version="3"))
+        reasons.append(str(refused.value))
+    assert [call.operation for call in calls] == ["s3.GetObject"]
+    assert reasons[0] == reasons[1]
+
+
+def test_a_build_ends_in_time(many: ContentStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A build that takes too long is refused, and begun anew by another worker."""
+    with monkeypatch.context() as patched:
+        patched.setattr(index_files, "BUILD_SECONDS", 0.0)
+        with pytest.raises(SelectionTooLargeError, match="cannot be indexed within 0 seconds"):
+            titles(worker(many), select(many))
+    assert titles(worker(many), select(many)) == ["Returns"]
+
+
+def test_a_claim_needs_the_bucket(many: ContentStore, cut_off: Callable[[str], None]) -> None:
+    """Many passages are not built without the bucket: each worker would build the same."""
+    cut_off("s3.PutObject")
+    with pytest.raises(UnavailableError, match="out of reach"):
+        titles(worker(many), select(many))
+
+
+@pytest.mark.parametrize(
+    "error", [OSError(errno.ENOSPC, "No space left on device"), full_database()]
+)
+def test_a_full_disk_is_no_end(
+    contents: ContentStore, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    """A worker without room for an index asks for another try."""
+
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(lexical, "build_index", fail)
+    with pytest.raises(UnavailableError, match="no room"):
+        titles(worker(contents), select(contents))
+
+
+def test_selections_are_opened_side_by_side() -> None:
+    """A long build keeps up the questions to the same selection, and not those to all others."""
+    began, done = threading.Event(), threading.Event()
+
+    def build(selection: Selection) -> lexical.Index:
+        if selection.tenant == "slow":
+            began.set()
+            assert done.wait(10)
+        return lexical.build_index([])
+
+    cache = IndexCache(build, lambda selection: selection.version, 10**9, at_once=2)
+    slow = Selection("slow", version="1")
+    others = (Selection(f"tenant-{number}", version="1") for number in range(100))
+    other = next(each for each in others if lock_of(each) != lock_of(slow))
+    with ThreadPoolExecutor(1) as pool:
+        building = pool.submit(cache.get, slow)
+        assert began.wait(10)
+        assert cache.get(other)
+        assert not building.done()
+        done.set()
 
 
 def test_no_file_stays_on_the_disk(

@@ -34,7 +34,8 @@ class IndexCache[Index: Sized]:
     `build` makes the index of a selection, and `version` tells whether a kept one is stale. Threads
     may share a cache: an index is built once, while other threads wait for it. The newest stays
     whatever its size. A selection's refusal as too large is kept like an index. The bounds are
-    `max_bytes` and MAX_INDEXES.
+    `max_bytes` and MAX_INDEXES. Indexes of different selections are built side by side up to
+    `at_once`.
     """
 
     def __init__(
@@ -42,13 +43,14 @@ class IndexCache[Index: Sized]:
         build: Callable[[Selection], Index],
         version: Callable[[Selection], str],
         max_bytes: int,
+        at_once: int = 1,
     ) -> None:
         self._build = build
         self._version = version
         self._max_bytes = max_bytes
         self._indexes: OrderedDict[tuple[object, ...], tuple[str, Index | _Refusal]] = OrderedDict()
         self._lock = threading.Lock()
-        self._building = threading.Lock()
+        self._building = tuple(threading.Lock() for _ in range(at_once))
 
     @property
     def size(self) -> int:
@@ -59,8 +61,8 @@ class IndexCache[Index: Sized]:
         """Return the index of a selection; raise like `build`."""
         index = self._find(selection)
         if index is None:
-            # One at a time: each build takes memory, and several in parallel are no faster.
-            with self._building:
+            # One at a time for a selection, and for those that share its lock.
+            with self._building[hash(_key(selection)) % len(self._building)]:
                 index = self._find(selection)
                 if index is None:
                     index = self._build_or_refuse(selection)
@@ -76,7 +78,7 @@ class IndexCache[Index: Sized]:
             return _Refusal(str(error))  # the error itself would hold what was read
 
     def _find(self, selection: Selection) -> Index | _Refusal | None:
-        key = (selection.tenant, selection.folders, selection.tags)
+        key = _key(selection)
         with self._lock:
             version, index = self._indexes.get(key, ("", None))
             if index is None or version != self._version(selection):
@@ -85,7 +87,7 @@ class IndexCache[Index: Sized]:
             return index
 
     def _keep(self, selection: Selection, index: Index | _Refusal) -> None:
-        key = (selection.tenant, selection.folders, selection.tags)
+        key = _key(selection)
         with self._lock:
             self._indexes[key] = (self._version(selection), index)
             self._indexes.move_to_end(key)
@@ -93,3 +95,7 @@ class IndexCache[Index: Sized]:
                 self.size > self._max_bytes or len(self._indexes) > MAX_INDEXES
             ):
                 self._indexes.popitem(last=False)
+
+
+def _key(selection: Selection) -> tuple[object, ...]:
+    return selection.tenant, selection.folders, selection.tags

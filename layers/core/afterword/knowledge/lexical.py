@@ -97,13 +97,23 @@ class IndexSource(Protocol):
         """Bytes of the indexes that a process caches; the newest stays whatever its size."""
         ...
 
+    @property
+    def at_once(self) -> int:
+        """Indexes that a process opens side by side."""
+        ...
+
     def open(self, selection: Selection) -> "Index":
         """Return the index of a selection; raises as Ranking.rank."""
         ...
 
 
 class MemoryIndexes:
-    """Indexes in memory, built from the passages that `read` returns of a selection."""
+    """Indexes in memory, built from the passages that `read` returns of a selection.
+
+    One at a time, since each build takes memory, and several in parallel are no faster.
+    """
+
+    at_once = 1
 
     def __init__(
         self,
@@ -126,7 +136,7 @@ class LexicalRanking:
 
     def __init__(self, source: IndexSource) -> None:
         self._indexes = IndexCache(
-            source.open, lambda selection: selection.version, source.max_bytes
+            source.open, lambda selection: selection.version, source.max_bytes, source.at_once
         )
 
     def rank(self, question: str, selection: Selection, limit: int) -> list[Ranked]:

@@ -27,6 +27,11 @@ PAGE = 1_000
 """The most keys of a page, and of one call that deletes."""
 ABSENT = "NoSuchKey"
 """S3's code for an absent key, to a caller with the right to list the bucket."""
+TAKEN = frozenset({"PreconditionFailed", "ConditionalRequestConflict"})
+"""S3's codes for a key that another write has, or is about to have.
+
+https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html
+"""
 _CHUNK = 1024 * 1024
 
 
@@ -91,6 +96,16 @@ class Payloads:
         """Store a file of any size under a key, or in place of the one there."""
         with file.open("rb") as content:
             self._s3().put_object(Bucket=self._bucket, Key=key, Body=content)
+
+    def put_new(self, key: str, content: bytes) -> bool:
+        """Store a small file under a key; False for a key that has one, or is about to have one."""
+        try:
+            self._s3().put_object(Bucket=self._bucket, Key=key, Body=content, IfNoneMatch="*")
+        except ClientError as error:
+            if error.response["Error"]["Code"] not in TAKEN:
+                raise
+            return False
+        return True
 
     def download(self, key: str, file: "Path") -> None:
         """Write what was stored under the key to a file, by parts; raise GoneError for none."""
