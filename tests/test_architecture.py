@@ -30,6 +30,7 @@ SERVICES = (
 AWS_CALLS = {
     "afterword.runtime.dynamodb": {
         "batch_get_item",
+        "batch_write_item",
         "delete_item",
         "get_item",
         "put_item",

@@ -766,6 +766,12 @@ def _writes(operation: str, request: Mapping[str, Any]) -> list[Mapping[str, Any
             return [request]
         case "dynamodb.TransactWriteItems":
             return [next(iter(each.values())) for each in request["TransactItems"]]
+        case "dynamodb.BatchWriteItem":
+            return [
+                {"TableName": table, **each["PutRequest"]}
+                for table, writes in request["RequestItems"].items()
+                for each in writes
+            ]
         case _:
             return []
 

@@ -1,5 +1,6 @@
 """The submission of a batch's lines: its calls of AWS, and lines that are lost on the way."""
 
+import hashlib
 import json
 from collections import Counter
 from collections.abc import Callable
@@ -14,7 +15,8 @@ from afterword.dialects.native import batches as dialect
 from afterword.dialects.native.batches import Lines
 from afterword.errors import UnprocessableError
 from afterword.generations.ends import STALLED_AFTER
-from afterword.generations.store import GenerationStore
+from afterword.generations.items import QueuedItem
+from afterword.generations.store import GenerationStore, PutResult
 from afterword.runtime.clients import clients
 from afterword.runtime.json_text import parse_object
 from afterword.services import services
@@ -62,7 +64,7 @@ def sent_ids() -> set[str]:
 def accepted_ids() -> set[str]:
     """Return the ids of all generations."""
     items = clients().dynamodb.scan(TableName=REFERENCES["GenerationsTable"])["Items"]
-    return {item["id"]["S"] for item in items}
+    return {item["id"]["S"] for item in items if "id" in item}
 
 
 def test_a_turn_of_a_hundred_lines_takes_few_calls(
@@ -84,6 +86,22 @@ def test_a_turn_of_a_hundred_lines_takes_few_calls(
     made = Counter(call.operation for call in calls)
     assert made.total() <= 100 * MAX_CALLS_PER_LINE, made
     assert made["dynamodb.PutItem"] == 100
+
+
+def test_long_requests_of_ten_lines_take_one_call(
+    receive: Receive, calls: list[Call], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Requests that are items of their own cost a tenth of a call each, and so the line 1.3."""
+    open_window(monkeypatch, 100)
+    text = "".join(hashlib.sha256(bytes([at])).hexdigest() for at in range(64))
+    message = created(KEY, file(*[{**MAIL, "inputs": {"text": text}}] * 100))
+    calls.clear()
+    assert receive(message) == []
+    made = Counter(call.operation for call in calls)
+    assert made.total() <= 100 * MAX_CALLS_PER_LINE, made
+    assert made["dynamodb.BatchWriteItem"] == 10
+    (generation_id, *_) = accepted_ids()
+    assert services().store.get_detail("demo", generation_id).inputs == {"text": text}
 
 
 def test_a_turn_reads_each_flow_once(
@@ -154,17 +172,17 @@ def test_a_line_that_cannot_be_stored_holds_up_no_message(
     receive: Receive, stored: Callable[[], Stored], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The lines beside one that cannot be stored are sent, and the next receipt stores that one."""
-    put, tries = GenerationStore.put, 0
+    put, tries = GenerationStore.put_prepared, 0
 
-    def fail_once(store: GenerationStore, *args: Any) -> Any:  # noqa: ANN401 - those of `put`
+    def fail_once(store: GenerationStore, prepared: QueuedItem) -> PutResult:
         nonlocal tries
         tries += 1
         if tries == 2:
             raise EndpointConnectionError(endpoint_url="https://aws.invalid")
-        return put(store, *args)
+        return put(store, prepared)
 
     monkeypatch.setattr(runner, "MAX_SUBMITTERS", 1)
-    monkeypatch.setattr(GenerationStore, "put", fail_once)
+    monkeypatch.setattr(GenerationStore, "put_prepared", fail_once)
     message = created(KEY, file(*[MAIL] * 4))
     assert len(receive(message)) == 1
     assert len(accepted_ids()) == 3

@@ -1,5 +1,6 @@
 """The functions of batches, each with its own environment and permissions of template.yaml."""
 
+import hashlib
 import json
 from collections.abc import Callable
 from datetime import timedelta
@@ -32,6 +33,8 @@ from tests.harness.fake_model import completion
 pytestmark = pytest.mark.usefixtures("greedy_tenant")
 
 BIG = "x" * 20_000
+LONG = "".join(hashlib.sha256(bytes([at])).hexdigest() for at in range(64))
+"""A text that makes the request an item of its own."""
 
 
 @pytest.fixture
@@ -149,7 +152,10 @@ def test_the_intake_has_what_it_needs(  # noqa: PLR0913, PLR0917 - all that it d
     assert claim is not None
     services().outbox.succeed(claim, completion(BIG))
     assert inbox.take(following) == []
-    limited = created("intake/demo/more.jsonl", file(*[{**asks, "context": {}}] * 3))
+    long = {**asks, "inputs": {"text": LONG}, "context": {}}
+    services().registry.set_limits(tenant.id, Limits(running_at_once=4))
+    services.cache_clear()
+    limited = created("intake/demo/more.jsonl", file(*[long] * 5))
     inbox.take(limited)
     message, _ = turns(calls)[-1]
     services().batches.take_lease(

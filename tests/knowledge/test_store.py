@@ -867,7 +867,7 @@ def test_what_dynamodb_has_no_time_for_is_read_again(
     no_waits.clear()
     with pytest.raises(UnavailableError):
         contents.get("demo", created.id)
-    assert no_waits == list(dynamodb.READ_WAITS)
+    assert no_waits == list(dynamodb.BATCH_WAITS)
 
 
 # --- lists ----------------------------------------------------------------------------------------

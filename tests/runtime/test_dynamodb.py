@@ -444,24 +444,24 @@ def test_keys_that_are_left_unread_are_read_again(
     table.put(other)
     unread += [[KEY], [KEY], [KEY]]
     assert table.get_all([KEY, other, ABSENT]) == [other, THING]
-    assert waits == list(dynamodb.READ_WAITS[:4])
+    assert waits == list(dynamodb.BATCH_WAITS[:4])
 
 
 def test_a_batch_read_ends(table: Table, unread: list[Sequence[Item]], waits: list[float]) -> None:
     """A batch read that DynamoDB never finishes is an error, not a part of the items."""
-    unread += [[KEY]] * len(dynamodb.READ_WAITS)
+    unread += [[KEY]] * len(dynamodb.BATCH_WAITS)
     with pytest.raises(UnavailableError):
         table.get_all([KEY, ABSENT])
-    assert waits == list(dynamodb.READ_WAITS)
+    assert waits == list(dynamodb.BATCH_WAITS)
 
 
 def test_the_last_try_of_a_batch_read_counts(
     table: Table, unread: list[Sequence[Item]], waits: list[float]
 ) -> None:
     """Keys that only the last try reads are read in time."""
-    unread += [[KEY]] * (len(dynamodb.READ_WAITS) - 1)
+    unread += [[KEY]] * (len(dynamodb.BATCH_WAITS) - 1)
     assert table.get_all([KEY]) == [THING]
-    assert len(waits) == len(dynamodb.READ_WAITS)
+    assert len(waits) == len(dynamodb.BATCH_WAITS)
 
 
 def test_one_batch_read_tells_what_it_leaves_unread(
@@ -613,3 +613,48 @@ def test_a_delete_of_a_transaction_has_its_condition(table: Table) -> None:
     with pytest.raises(TransactionCanceledError):
         table.transact([Delete(KEY, equals("attempt", number(1)))])
     assert table.get(KEY) == THING
+
+
+@pytest.fixture
+def unwritten(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Return a list of how many items each of the next batch writes leaves unwritten."""
+    left: list[int] = []
+    write = clients().dynamodb.batch_write_item
+
+    def answer(RequestItems: Mapping[str, Sequence[Any]]) -> Any:  # noqa: ANN401, N803 - botocore's
+        asked = RequestItems[NAME]
+        rest = asked[: left.pop(0) if left else 0]
+        if done := asked[len(rest) :]:
+            write(RequestItems={NAME: done})
+        return {"UnprocessedItems": {NAME: rest} if rest else {}}
+
+    monkeypatch.setattr(clients().dynamodb, "batch_write_item", answer)
+    return left
+
+
+def test_a_batch_write_takes_one_call(table: Table, calls: list[Call]) -> None:
+    """Many items are written at once, over older ones too; without any there is no call."""
+    things = [{**KEY, "sk": text(f"{number:02}")} for number in range(25)]
+    table.put_all([])
+    table.put_all([*things])
+    assert [call.operation for call in calls] == ["dynamodb.BatchWriteItem"]
+    assert table.get_all(things) == things
+
+
+def test_items_that_are_left_unwritten_are_written_again(
+    table: Table, unwritten: list[int], waits: list[float]
+) -> None:
+    """A batch write goes on with the items that DynamoDB had no time for, and only with those."""
+    things = [{**KEY, "sk": text(name)} for name in "bcd"]
+    unwritten += [2, 1]
+    table.put_all(things)
+    assert table.get_some(things)[0] == things
+    assert waits == list(dynamodb.BATCH_WAITS[:3])
+
+
+def test_a_batch_write_ends(table: Table, unwritten: list[int], waits: list[float]) -> None:
+    """A batch write that DynamoDB never finishes is an error."""
+    unwritten += [1] * len(dynamodb.BATCH_WAITS)
+    with pytest.raises(UnavailableError):
+        table.put_all([THING, {**KEY, "sk": text("b")}])
+    assert waits == list(dynamodb.BATCH_WAITS)

@@ -2,7 +2,7 @@
 
 from concurrent.futures import wait
 from datetime import timedelta
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from afterword.engine.admission import Limiter
     from afterword.generations import Submission
+    from afterword.generations.items import QueuedItem
     from afterword.generations.store import GenerationStore
     from afterword.runtime.queue import Queue
     from afterword.tenants import StoredFlow
@@ -41,12 +42,12 @@ class KeyedSubmission(NamedTuple):
     flow: "StoredFlow"
 
 
-class _Stored(NamedTuple):
-    """An accepted submission. `facts` are those of the log, and a queued one needs a message."""
+class _Prepared(NamedTuple):
+    """An admitted submission with the item to put. `facts` are those of the log."""
 
     admission: Admission
+    item: "QueuedItem"
     facts: "Mapping[str, object]"
-    queued: bool
 
 
 class Submitter:
@@ -116,9 +117,9 @@ class Submitter:
         in their order, and None for an accepted one. `group` is the group of the messages. What
         could not be stored raises its error, after the others' messages were sent.
         """
-        puts = [
+        prepared = [
             threads.submit(
-                self._put,
+                self._prepare,
                 tenant,
                 generations.id_for_key(tenant, each.key),
                 each.submission,
@@ -128,10 +129,19 @@ class Submitter:
             )
             for each in many
         ]
+        wait(prepared)
+        ready = [each.result() for each in prepared if each.exception() is None]
+        self._store.put_requests([each.item for each in ready])
+        puts = [threads.submit(self._put, tenant, each) for each in ready]
         wait(puts)
-        stored = [put.result() for put in puts if put.exception() is None]
-        self._send_many(tenant, [each for each in stored if each.queued], group)
-        return [_refusal(put) for put in puts]
+        waiting = [
+            each
+            for each, put in zip(ready, puts, strict=True)
+            if put.exception() is None and put.result()
+        ]
+        self._send_many(tenant, waiting, group)
+        refusals = map(_refusal, puts)
+        return [_refusal(each) or next(refusals) for each in prepared]
 
     def retry(self, tenant: str, generation_id: str) -> Admission:
         """Submit a failed or canceled generation again, as a new one.
@@ -161,12 +171,15 @@ class Submitter:
         retry_of: str | None = None,
     ) -> Admission:
         """Accept a submission under an id, which is `new` or may be stored already."""
-        stored = self._put(tenant, generation_id, submission, new=new, flow=flow, retry_of=retry_of)
-        if stored.queued:
-            self._send(tenant, stored)
-        return stored.admission
+        prepared = self._prepare(
+            tenant, generation_id, submission, new=new, flow=flow, retry_of=retry_of
+        )
+        self._store.put_requests([prepared.item])
+        if self._put(tenant, prepared):
+            self._send(tenant, prepared)
+        return prepared.admission
 
-    def _put(  # noqa: PLR0913 - the facts of an acceptance
+    def _prepare(  # noqa: PLR0913 - the facts of an acceptance
         self,
         tenant: str,
         generation_id: str,
@@ -176,8 +189,8 @@ class Submitter:
         flow: "StoredFlow | None" = None,
         retry_of: str | None = None,
         of_batch: bool = False,
-    ) -> _Stored:
-        """Store a submission, which is its acceptance."""
+    ) -> _Prepared:
+        """Check and admit a submission."""
         flow = flow or self._registry.get_flow(tenant, submission.flow)
         check_submission(submission, flow)
         rules = self._rules.get(tenant)
@@ -193,31 +206,35 @@ class Submitter:
             slot=admission.slot,
             notify=self._notify or rules.webhooks or url is not None,
         )
-        stored = self._store.put(tenant, generation_id, submission, options)
-        if options.slot is not None and options.slot != stored.slot:
-            self._limiter.release_slot(tenant, generation_id, options.slot)
+        item = self._store.prepare(tenant, generation_id, submission, options)
+        # Not the logger's context: threads share it, and a batch is submitted by several.
+        facts = {"generation_id": generation_id, "tenant": tenant, "flow": submission.flow}
+        return _Prepared(admission, item, facts)
+
+    def _put(self, tenant: str, prepared: _Prepared) -> bool:
+        """Store a submission, which is its acceptance; return whether it needs a message."""
+        stored, admission = self._store.put_prepared(prepared.item), prepared.admission
+        if admission.slot is not None and admission.slot != stored.slot:
+            self._limiter.release_slot(tenant, admission.id, admission.slot)
         if stored.deleted:
             raise ConflictError("Its generation was deleted, and is not made again.")
         if not stored.same:
             raise KeyReusedError("The Idempotency-Key was used before, for another request.")
-        # Not the logger's context: threads share it, and a batch is submitted by several.
-        facts = {"generation_id": generation_id, "tenant": tenant, "flow": submission.flow}
-        queued = stored.status is Status.QUEUED  # the first submission's send may have failed
-        return _Stored(admission, facts, queued)
+        return stored.status is Status.QUEUED  # the first submission's send may have failed
 
     def get_room(self, tenant: str) -> Room | None:
         """Return the room under a tenant's limits for many submissions; None without limits."""
         return self._limiter.get_room(tenant)
 
-    def _send(self, tenant: str, stored: _Stored) -> None:
+    def _send(self, tenant: str, accepted: _Prepared) -> None:
         try:
-            self._queue.send(tenant, stored.admission.id)
+            self._queue.send(tenant, accepted.admission.id)
         except (BotoCoreError, ClientError) as error:
-            _log_sent(stored, str(error))
+            _log_sent(accepted, str(error))
         else:
-            _log_sent(stored, None)
+            _log_sent(accepted, None)
 
-    def _send_many(self, tenant: str, many: "Sequence[_Stored]", group: str) -> None:
+    def _send_many(self, tenant: str, many: "Sequence[_Prepared]", group: str) -> None:
         """Send the messages of up to MAX_SENT generations in one call."""
         if not many:
             return
@@ -231,20 +248,20 @@ class Submitter:
             _log_sent(each, unsent.get(each.admission.id))
 
 
-def _log_sent(stored: _Stored, why: str | None) -> None:
+def _log_sent(accepted: _Prepared, why: str | None) -> None:
     """Log an acceptance, with the reason why its message was not sent, if it was not."""
     if why is None:
-        telemetry.logger().info("accepted", extra=stored.facts)
+        telemetry.logger().info("accepted", extra=accepted.facts)
     else:
         telemetry.logger().warning(
-            "accepted, but could not send its message", extra={**stored.facts, "why": why}
+            "accepted, but could not send its message", extra={**accepted.facts, "why": why}
         )
 
 
-def _refusal(put: "Future[_Stored]") -> AfterwordError | None:
-    """Return the error of a refused submission; None for an accepted one."""
+def _refusal(step: "Future[Any]") -> AfterwordError | None:
+    """Return the error of a submission that a step has refused, else None."""
     try:
-        put.result()
+        step.result()
     except UnavailableError:
         raise
     except AfterwordError as error:

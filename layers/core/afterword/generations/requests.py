@@ -35,9 +35,12 @@ class Requests:
     def __init__(self, table: "Table") -> None:
         self._table = table
 
-    def put(self, request: "Item") -> None:
-        """Store a request, before the generation that it is of."""
-        self._table.put(request)
+    def put(self, requests: "Sequence[Item]") -> None:
+        """Store up to 25 requests by one call, before the generations that they are of."""
+        if len(requests) == 1:
+            self._table.put(requests[0])
+        else:
+            self._table.put_all(requests)
 
     def join(self, item: "Item") -> "Item":
         """Return a generation's item with its request; without it, if it is gone."""

@@ -63,7 +63,7 @@ from afterword.generations.ends import (
     Stalled,
 )
 from afterword.generations.feedback import RatedEnd
-from afterword.generations.items import READERS, Items, is_there, partition_key
+from afterword.generations.items import READERS, Items, QueuedItem, is_there, partition_key
 from afterword.generations.progress import Progress, read_progress
 from afterword.generations.requests import BATCH, Requests
 from afterword.runtime import telemetry
@@ -138,13 +138,31 @@ class GenerationStore:
         S3 put for each file, and for each text over INLINE_BYTES, and one write for a request that
         is an item of its own. All of these are deleted of a refused submission.
         """
-        item, request, payloads = self._items.queued(tenant, generation_id, submission, options)
-        if request is not None:
-            self._requests.put(request)
+        queued = self.prepare(tenant, generation_id, submission, options)
+        self.put_requests([queued])
+        return self.put_prepared(queued)
+
+    def prepare(
+        self,
+        tenant: str,
+        generation_id: str,
+        submission: Submission,
+        options: "SubmissionOptions",
+    ) -> QueuedItem:
+        """Return the item of a submission to accept, with its payloads put into the bucket."""
+        return self._items.queued(tenant, generation_id, submission, options)
+
+    def put_requests(self, prepared: Sequence[QueuedItem]) -> None:
+        """Store the requests of up to 25 prepared submissions by one call, before their items."""
+        self._requests.put([each.request for each in prepared if each.request is not None])
+
+    def put_prepared(self, prepared: QueuedItem) -> PutResult:
+        """Accept a prepared submission, whose request was stored, like `put`."""
+        item, request, payloads = prepared
         expired = at_most("expires_at", seconds(clock.now()))
         failed = self._table.put(item, absent("pk") | expired)
         if failed is None:
-            return PutResult(status=Status.QUEUED, slot=options.slot, same=True)
+            return PutResult(status=Status.QUEUED, slot=items.slot_of(item), same=True)
         stored = failed.item or {}
         if request is not None and stored.get("request_item") != item["request_item"]:
             self._delete_refused_request(item)

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
         QueryOutputTypeDef,
         TransactWriteItemTypeDef,
         UpdateTypeDef,
+        WriteRequestTypeDef,
     )
 
 type Value = AttributeValueTypeDef
@@ -52,8 +53,8 @@ type Item = Mapping[str, Value]
 type PreparedWrite = TransactWriteItemTypeDef
 """A write of a table, for a transaction that begins at another table."""
 
-READ_WAITS = (0.0, 0.0, 0.05, 0.1, 0.2, 0.4)
-"""Seconds before each try of a batch read, since throttling leaves keys unread."""
+BATCH_WAITS = (0.0, 0.0, 0.05, 0.1, 0.2, 0.4)
+"""Seconds before each try of a batch, since throttling leaves keys unread and items unwritten."""
 WRITE_WAITS = (0.05, 0.1, 0.2)
 """Maximum seconds to wait after each try of a write that a transaction was in the way of."""
 _BUSY = {"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"}
@@ -314,11 +315,11 @@ class Table:
         """Return up to 100 items by their keys, in any order, without those that do not exist.
 
         Takes one call, and further ones for unread keys. Raises UnavailableError for keys that
-        stay unread after the last of READ_WAITS.
+        stay unread after the last of BATCH_WAITS.
         """
         found: list[Item] = []
         left = list(keys)
-        for wait in READ_WAITS:
+        for wait in BATCH_WAITS:
             if not left:
                 return found
             time.sleep(wait)
@@ -407,6 +408,24 @@ class Table:
         except ClientError as error:
             return _condition_failed(error)
         return None
+
+    def put_all(self, items: Iterable[Item]) -> None:
+        """Write up to 25 items of different keys, replacing older ones, in any order.
+
+        Takes one call, and further ones for items that DynamoDB had no time for. Raises
+        UnavailableError for those that stay unwritten after the last of BATCH_WAITS.
+        """
+        left: Sequence[Item] = [*items]
+        for wait in BATCH_WAITS:
+            if not left:
+                return
+            time.sleep(wait)
+            puts: list[WriteRequestTypeDef] = [{"PutRequest": {"Item": item}} for item in left]
+            answer = self._client.batch_write_item(RequestItems={self._name: puts})
+            unwritten = answer.get("UnprocessedItems", {}).get(self._name, ())
+            left = [each["PutRequest"]["Item"] for each in unwritten]
+        if left:
+            raise UnavailableError("Storage is busy. Try again in a moment.")
 
     def update(  # noqa: PLR0913 - the clauses of an update
         self,
