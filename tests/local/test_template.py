@@ -60,7 +60,7 @@ def test_all_functions_import_from_one_copy_of_their_layers(
         assert properties["Environment"]["Variables"]["PYTHONPATH"] == ":".join(
             str(layers / layer / "python") for layer in function.properties["Layers"]
         )
-    assert (layers / "CoreLayer" / "afterword" / "services.py").is_file()
+    assert (layers / "CoreLayer" / "core" / "afterword" / "services.py").is_file()
 
 
 def test_who_may_send_one_message_may_send_many(
