@@ -133,6 +133,7 @@ def environment(url: str) -> dict[str, str]:
         "AFTERWORD_MODEL_PROVIDER": "openai",
         "AFTERWORD_MODEL_ID": "instant",
         "AFTERWORD_MODEL_URL": f"{url}/v1",
+        "AFTERWORD_WORKER_GENERATIONS": "50",
         "POWERTOOLS_SERVICE_NAME": "bench",
         "POWERTOOLS_LOG_LEVEL": "INFO",
     }

@@ -6,8 +6,10 @@ clock after that. Prints a Measurement as JSON on stderr: stdout is the function
 
 import importlib
 import json
+import re
 import sys
 import time
+from base64 import b64decode
 from collections.abc import Callable
 from http.client import HTTPConnection
 from pathlib import Path
@@ -34,19 +36,22 @@ class Plan(TypedDict):
     requests: int  # in each of them
     procs: str | None  # the control group of all that comes after init, None for all processors
     until: Until
+    again: bool  # the timed answer is the second one
     frozen: bool  # the timed answer is the second one, and the stub closes connections before it
 
 
 class Measurement(TypedDict):
     """CPU milliseconds from the first import on, and for one request once warm.
 
-    `waited` is the milliseconds by the clock that a caller waits for the answer after init.
+    `waited` is the milliseconds by the clock that a caller waits for the answer after init, and
+    `peak` the most megabytes of memory until then.
     """
 
     imported: float
     answered: float
     warm: float
     waited: float
+    peak: float
     answer: dict[str, Any]
 
 
@@ -88,7 +93,7 @@ def bare_boto3(plan: Plan, first: Calls, later: Calls) -> tuple[Request, Request
         words = "".join(f"_{char.lower()}" if char.isupper() else char for char in operation)
         client = clients[{"AmazonSQS": "sqs", "AWSEvents": "events"}.get(service, "dynamodb")]
         call = getattr(client, words.removeprefix("_"))
-        parameters = json.loads(body)
+        parameters = json.loads(body, object_hook=_read_binary)
         return lambda: call(**parameters)
 
     def replay(calls: Calls) -> Request:
@@ -115,23 +120,31 @@ def measure(plan: Plan) -> Measurement | None:
     imported = time.process_time()
     if plan["until"] == "init":
         return None
-    if plan["frozen"]:
+    if plan["again"] or plan["frozen"]:
         first()
-        _close_connections(plan["url"])
         first = later
+    if plan["frozen"]:
+        _close_connections(plan["url"])
     if plan["procs"] is not None:
         Path(plan["procs"]).write_text("0")  # this process
     asked = time.monotonic()
     answer = first()
     waited = time.monotonic() - asked
     answered = time.process_time()
+    peak = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
     return {
         "imported": (imported - started) * 1e3,
         "answered": (answered - started) * 1e3,
         "waited": waited * 1e3,
+        "peak": 0.0 if peak is None else int(peak[1]) / 1024,
         "warm": _warm(later, plan["batches"], plan["requests"]) * 1e3,
         "answer": answer,
     }
+
+
+def _read_binary(value: dict[str, Any]) -> dict[str, Any]:
+    """Return a value of an item, with its bytes where it is binary."""
+    return {"B": b64decode(value["B"])} if value.keys() == {"B"} else value
 
 
 def _close_connections(url: str) -> None:

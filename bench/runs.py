@@ -8,9 +8,9 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 from urllib.request import urlopen
@@ -18,10 +18,10 @@ from urllib.request import urlopen
 from bench.cases import CASES, GENERATION, ROOT, Case, environment, populate
 from bench.certificates import HOST, write_certificates
 from bench.process import Calls, Measurement, Plan, Until
+from tests.harness.deployment import parsed_template
 
 BUILD = ROOT / ".aws-sam" / "build"
 LAYER = BUILD / "CoreLayer" / "python"
-VIEWER = BUILD / "ViewerLayer" / "python"
 COUNTER = (
     "valgrind",
     "--tool=cachegrind",
@@ -47,14 +47,18 @@ class Terms:
     - `batches` of so many `requests` each follow the first answer.
     - `procs` is the file of the control group whose CPU is left after init; None for all CPU.
     - `ca_bundle` has the trusted roots of calls by TLS; None for calls without TLS.
+    - `again` times the second answer, not the first one.
     - `frozen` times the answer after a freeze that closed all connections, not the first one.
+    - `variables` are the function's beside those of all runs.
     """
 
     batches: int = 0
     requests: int = 0
     procs: Path | None = None
     ca_bundle: Path | None = None
+    again: bool = False
     frozen: bool = False
+    variables: Mapping[str, str] = field(default_factory=dict)
 
 
 ONCE = Terms()
@@ -142,6 +146,7 @@ class Bench:
             "batches": terms.batches,
             "requests": terms.requests,
             "procs": None if terms.procs is None else str(terms.procs),
+            "again": terms.again,
             "frozen": terms.frozen,
             "until": "end",
         }
@@ -165,7 +170,7 @@ class Bench:
         # -B only for the build: bytecode that it does not ship is not there in Lambda either.
         flags = ["-I", "-S", *(["-B"] if plan["calls"] is None else [])]
         url = self._stub.plain if terms.ca_bundle is None else self._stub.secure
-        settings = environment(url)
+        settings = {**environment(url), **terms.variables}
         if terms.ca_bundle is not None:
             settings["AWS_CA_BUNDLE"] = str(terms.ca_bundle)
         done = subprocess.run(  # noqa: S603 - our own script # nosec B603
@@ -197,7 +202,10 @@ def check_build() -> None:
 
 
 def _built_paths(case: Case) -> list[str]:
-    return [str(path) for path in (BUILD / case.build_name, LAYER, VIEWER)]
+    """Return the folders of a function and of its layers, as template.yaml has them."""
+    properties = parsed_template()["Resources"][case.build_name]["Properties"]
+    layers = ["CoreLayer", *(each["Ref"] for each in properties.get("Layers", ()))]
+    return [str(BUILD / case.build_name), *(str(BUILD / layer / "python") for layer in layers)]
 
 
 def _installed(package: str) -> str:

@@ -12,10 +12,13 @@ import socket
 import ssl
 import sys
 import threading
+import time
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, override
 
+SLOW = "slow-"
+"""The model that answers after as many seconds as its name says."""
 ANY_TIME = {"N": "1794301200000"}
 SENT = {"MessageId": "5fea7756-0ea4-451a-a703-a558b933e274", "MD5OfMessageBody": ""}
 
@@ -39,7 +42,7 @@ class Stub(ThreadingHTTPServer):
         self.seen: list[tuple[str, str]] = []
         self.secure: list[Tls] = []
 
-    def answer(self, target: str, body: str) -> object:
+    def answer(self, target: str, body: str) -> object:  # noqa: C901 - a case an operation
         """Return the answer to a request of AWS's JSON protocols, or to one for a completion."""
         self.seen.append((target, body))
         request: dict[str, Any] = json.loads(body)
@@ -58,6 +61,8 @@ class Stub(ThreadingHTTPServer):
                 return EMPTY[operation]
             case "SendMessage":
                 return SENT
+            case "ReceiveMessage":
+                time.sleep(request["WaitTimeSeconds"])
             case "":
                 return _completion(request)
             case _:
@@ -76,6 +81,8 @@ def _ended(item: dict[str, Any], update: str) -> dict[str, Any]:
 
 
 def _completion(request: dict[str, Any]) -> object:
+    if request["model"].startswith(SLOW):
+        time.sleep(float(request["model"].removeprefix(SLOW)))
     content = "Thank you, we answer soon."
     if "response_format" in request:
         schema = request["response_format"]["json_schema"]["schema"]

@@ -64,11 +64,12 @@ class Outcome(NamedTuple):
 
 @dataclass(eq=False)
 class Worker:
-    """An invocation with `running` generations, which takes messages for so many seconds."""
+    """An invocation, which takes messages for so many seconds."""
 
     began: float
     taking: float
-    running: int = 0
+    running: list[float] = field(default_factory=list)
+    """The times at which generations began."""
     polls: bool = False
 
 
@@ -82,6 +83,8 @@ class Simulation:
     random: Random
     now: float = 0.0
     pollers: int = documented.MAPPING_START
+    pace: top_up.Pace = field(default_factory=top_up.Pace)
+    """One for all workers: their processes learn the same."""
     left_at: float = 0.0
     """The last time at which a message was left in the queue."""
     billed: float = 0.0
@@ -164,8 +167,7 @@ class Simulation:
             worker = Worker(self.now, INVOCATION * part)
             self.workers[worker] = None
             self.start(worker, self.take(BATCH))
-            if self.its.generations > BATCH:
-                self.later(top_up.FIRST_POLL_SECONDS, partial(self.poll, worker))
+            self.poll(worker)
 
     def start(self, worker: Worker, generations: int) -> None:
         """Begin generations of a worker."""
@@ -173,13 +175,14 @@ class Simulation:
             seconds = self.draw(self.random) + WORK
             if self.counts:
                 self.alone += seconds
-            worker.running += 1
-            self.later(seconds, partial(self.end, worker))
+            worker.running.append(self.now)
+            self.later(seconds, partial(self.end, worker, self.now))
 
-    def end(self, worker: Worker) -> None:
+    def end(self, worker: Worker, began: float) -> None:
         """End a generation, and with the last one an invocation that does not poll."""
-        worker.running -= 1
-        if worker.running == 0 and not worker.polls:
+        worker.running.remove(began)
+        self.pace.note(self.now - began)
+        if not worker.running and not worker.polls:
             self.bill(worker)
             del self.workers[worker]
             self.invoke()
@@ -192,14 +195,16 @@ class Simulation:
 
     def poll(self, worker: Worker) -> None:
         """Let a worker with room and time wait for messages."""
-        age = self.now - worker.began
         if (
             self.its.generations <= BATCH
             or worker.polls
-            or worker not in self.workers
-            or worker.running >= self.its.generations
-            or not top_up.FIRST_POLL_SECONDS <= age < worker.taking
+            or not 0 < len(worker.running) < self.its.generations
+            or self.now - worker.began >= worker.taking
         ):
+            return
+        pause = self.pace.seconds_to_poll([self.now - began for began in worker.running])
+        if pause > 0:
+            self.later(pause, partial(self.poll, worker))
             return
         worker.polls = True
         number = next(self.numbers)
@@ -213,7 +218,7 @@ class Simulation:
     def receive(self, worker: Worker) -> None:
         """Let a worker's poll take messages."""
         del self.polling[worker]
-        self.start(worker, self.take(min(BATCH, self.its.generations - worker.running)))
+        self.start(worker, self.take(min(BATCH, self.its.generations - len(worker.running))))
         self.later(CALL, partial(self.return_from_poll, worker))
 
     def give_up(self, worker: Worker, number: int) -> None:

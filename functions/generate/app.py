@@ -1,4 +1,4 @@
-"""The worker: takes up to ten messages that name generations, and runs these at once."""
+"""The worker: runs the generations that messages name, and takes further ones meanwhile."""
 
 from collections.abc import Sequence
 

@@ -19,7 +19,7 @@ def run(deployment: Deployment, rate: float) -> Outcome:
 @pytest.mark.parametrize(
     ("deployment", "rate", "billed"),
     [
-        (DEFAULT, 1.0, 0.75),
+        (DEFAULT, 1.0, 0.65),
         (DEFAULT, 5.0, 0.2),
         (DEFAULT, 20.0, 0.08),
         (TWO, 1.0, 0.5),

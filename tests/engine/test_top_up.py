@@ -25,7 +25,6 @@ OWN = 1
 @pytest.fixture
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Poll from the start, and without a wait."""
-    monkeypatch.setattr(top_up, "FIRST_POLL_SECONDS", 0.0)
     monkeypatch.setattr(top_up, "POLL_SECONDS", 0)
 
 
@@ -96,7 +95,39 @@ def test_an_invocation_of_quick_answers_is_not_prolonged(work: Work, calls: list
     """In the first second no poll begins that would outlast the answer."""
     assert work.run(saying("Hi"), work.submit()) == []
     assert receives(calls) == []
-    assert top_up.POLL_SECONDS <= 1
+
+
+@pytest.mark.parametrize(
+    ("ages", "seconds"),
+    [
+        ([0.0], 0.0),
+        ([3.9], 0.0),
+        ([4.1], 1.9),
+        ([4.1, 5.5], 0.5),
+        ([0.0, 5.5], 0.0),
+        ([6.0], 0.0),
+        ([4.5, 30.0], 0.0),
+    ],
+)
+def test_no_poll_begins_while_all_attempts_are_about_to_end(
+    ages: list[float], seconds: float
+) -> None:
+    """A poll needs an attempt that has a second left, or one that has taken longer than usual."""
+    pace = top_up.Pace()
+    for usual in (5.0, 5.0):
+        pace.note(usual)
+    assert pace.seconds_to_poll(ages) == pytest.approx(seconds)
+
+
+def test_the_usual_time_follows_the_last_attempts() -> None:
+    """A process that has learned of slow answers forgets them within some quick ones."""
+    pace = top_up.Pace()
+    assert pace.seconds_to_poll([0.5]) == 0.5
+    pace.note(60.0)
+    assert pace.seconds_to_poll([0.5]) == 0.0
+    for _ in range(30):
+        pace.note(0.2)
+    assert pace.seconds_to_poll([0.5]) == pytest.approx(0.7, abs=0.01)
 
 
 def test_a_worker_stops_taking_long_before_its_deadline(

@@ -6,13 +6,13 @@ from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from dataclasses import replace
 from datetime import timedelta
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from afterword import clock
 from afterword.engine.repairs import merge_repaired
-from afterword.engine.top_up import TopUp
+from afterword.engine.top_up import Pace, TopUp
 from afterword.errors import AfterwordError, NotFoundError
 from afterword.flows import outputs, placeholders
 from afterword.flows.flow import read_stored_flow
@@ -84,6 +84,13 @@ class _UselessAnswerError(FailedError):
         self.answer = answer
 
 
+class _Started(NamedTuple):
+    """A message whose attempt was begun with so many seconds left of its invocation."""
+
+    message: "Message"
+    left: float
+
+
 class Worker:
     """Runs the generations of messages with one model, up to `most` at once."""
 
@@ -110,6 +117,7 @@ class Worker:
         self._repairs = repairs
         self._metrics = metrics
         self._most = most
+        self._pace = Pace()
         self._flow = lru_cache(maxsize=256)(self._load_flow)  # a version never changes
 
     # --- a batch ---------------------------------------------------------------------------------
@@ -141,10 +149,10 @@ class Worker:
         self, messages: "Sequence[Message]", deadline: Deadline
     ) -> "Iterator[list[tuple[Message, MessageOutcome]]]":
         """Run messages and what the top-up takes; yield those whose attempts have ended."""
-        top_up = TopUp(self._queue, self._most, deadline, HIDDEN_SECONDS)
+        top_up = TopUp(self._queue, self._most, self._pace, deadline, HIDDEN_SECONDS)
         end = deadline.earlier(WRITE_SECONDS / 2)
         claims: dict[str, Claim] = {}
-        running: dict[Future[MessageOutcome], Message] = {}
+        running: dict[Future[MessageOutcome], _Started] = {}
         executor = ThreadPoolExecutor(
             max_workers=max(len(messages), self._most), thread_name_prefix="generation"
         )
@@ -152,21 +160,27 @@ class Worker:
         def start(some: "Sequence[Message]") -> None:
             for message in some:
                 future = executor.submit(self._attempt, message, deadline, claims)
-                running[future] = message
+                running[future] = _Started(message, deadline.remaining())
+
+        def ages() -> list[float]:
+            left = deadline.remaining()
+            return [each.left - left for each in running.values()]
 
         try:
             start(messages)
             while running and not end.passed:
-                pause = min(top_up.seconds_to_next(len(running)), max(0.0, end.remaining()))
+                pause = min(top_up.seconds_to_next(ages()), max(0.0, end.remaining()))
                 ended, _ = wait(running, timeout=pause, return_when=FIRST_COMPLETED)
-                yield [_settle(running.pop(future), future) for future in ended]
+                for future in ended:
+                    self._pace.note(running[future].left - deadline.remaining())
+                yield [_settle(running.pop(future).message, future) for future in ended]
                 if running:
-                    start(top_up.receive(len(running)))
+                    start(top_up.receive(ages()))
         finally:
             executor.shutdown(wait=False, cancel_futures=True)
         yield [
             (message, self._interrupt(claims.get(message.message_id), message))
-            for message in running.values()
+            for message, _ in running.values()
         ]
 
     def _interrupt(self, claim: "Claim | None", message: "Message") -> MessageOutcome:

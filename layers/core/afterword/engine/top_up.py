@@ -15,14 +15,35 @@ if TYPE_CHECKING:
 
     from afterword.runtime.queue import Message, Queue
 
-FIRST_POLL_SECONDS = 1.0
-"""The time without a poll, so that an invocation of quick answers is not kept by one."""
 POLL_SECONDS = 1
 """The longest wait of a poll, and the longest by which the last one prolongs an invocation."""
 TAKING_SHARE = 2 / 7
 """The part of an invocation in which messages are taken: the rest is for their generations."""
+NEWEST = 0.3
+"""The weight of the newest attempt in what is usual."""
 LEAST_TAKING = 0.5
 """The least part of that time, drawn by chance, so that not all workers stop at once."""
+
+
+class Pace:
+    """The seconds that attempts usually take: a mean of those before, most of all the last ones."""
+
+    def __init__(self) -> None:
+        self._usual = 0.0
+
+    def note(self, seconds: float) -> None:
+        """Note how long an attempt took."""
+        self._usual = NEWEST * seconds + (1 - NEWEST) * (self._usual or seconds)
+
+    def seconds_to_poll(self, ages: "Sequence[float]") -> float:
+        """Return the seconds until a poll may begin, beside attempts that have run for `ages`.
+
+        No poll begins while all of them are about to end, which it would outlast. Those that have
+        taken longer than usual may take any time.
+        """
+        if min(ages) <= self._usual - POLL_SECONDS:
+            return 0.0
+        return max(0.0, round(self._usual + POLL_SECONDS - max(ages), 3))
 
 
 class TopUp:
@@ -31,35 +52,37 @@ class TopUp:
     `most` are the generations that run at once; with a batch's ten, no message is taken. A message
     is hidden until so many seconds after the deadline, when a lost worker's lease has run out:
     before that the message could not claim its generation. After a receive that failed, the
-    invocation takes no more.
+    invocation takes no more. `pace` is that of the worker's attempts.
     """
 
-    def __init__(self, queue: "Queue", most: int, deadline: Deadline, hidden: float) -> None:
+    def __init__(
+        self, queue: "Queue", most: int, pace: Pace, deadline: Deadline, hidden: float
+    ) -> None:
         self._queue = queue
         self._most = most
+        self._pace = pace
         self._deadline = deadline
         self._hidden = hidden
         part = random.uniform(LEAST_TAKING, 1)  # noqa: S311 - spreads load, guards nothing # nosec B311
-        self._first = Deadline.after(FIRST_POLL_SECONDS)
         self._last = deadline.share(TAKING_SHARE * part)
         self._closed = most <= MAX_RECEIVED
 
-    def seconds_to_next(self, running: int) -> float:
+    def seconds_to_next(self, ages: "Sequence[float]") -> float:
         """Return the seconds until `receive` may be called, infinity until a generation has ended.
 
-        `running` is the number of generations that run.
+        `ages` are the seconds for which generations have run.
         """
-        if self._closed or running >= self._most or self._last.passed:
+        if self._closed or len(ages) >= self._most or self._last.passed:
             return math.inf
-        return max(0.0, self._first.remaining())
+        return self._pace.seconds_to_poll(ages)
 
-    def receive(self, running: int) -> "Sequence[Message]":
+    def receive(self, ages: "Sequence[float]") -> "Sequence[Message]":
         """Return further messages, none unless there is room and time; wait up to POLL_SECONDS."""
-        if self.seconds_to_next(running) > 0:
+        if self.seconds_to_next(ages) > 0:
             return ()
         visibility = math.ceil(self._deadline.remaining() + self._hidden)
         try:
-            return self._queue.receive(self._most - running, POLL_SECONDS, visibility)
+            return self._queue.receive(self._most - len(ages), POLL_SECONDS, visibility)
         except (BotoCoreError, ClientError) as error:
             telemetry.logger().warning("could not receive", extra={"why": str(error)})
             self._closed = True
