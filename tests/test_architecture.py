@@ -219,6 +219,7 @@ PUBLIC: dict[str, tuple[str, ...]] = {
         "feedback",
         "listings",
         "progress",
+        "requests",
         "sessions",
         "store",
     ),

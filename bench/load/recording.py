@@ -54,6 +54,8 @@ if TYPE_CHECKING:
     from botocore.awsrequest import AWSPreparedRequest
 
 FLOW = "mail-reply"
+FLOW_CACHE = {"FlowCacheSeconds": "60"}
+"""Flows are cached as keys and limits are, so that one turn of a process reads all three."""
 BIG_TEXT = "The same question again, at length. " * 700
 """An input above the size that an item keeps."""
 LIMITS = Limits(requests_per_minute=60_000, running_at_once=1_000, tokens_per_month=10**9)
@@ -695,6 +697,7 @@ def recorder(further: Mapping[str, str] = MappingProxyType({})) -> Iterator[tupl
             "ModelId": "instant",
             "ModelBaseUrl": f"{url}/v1",
             "FetchAllowed": url.removeprefix("http://"),
+            **FLOW_CACHE,
             **further,
         }
         deployment = Deployment(parsed_template(), parameters)

@@ -9,14 +9,14 @@ from rich.console import Console
 from rich.progress import Progress
 
 from bench.load import documented, page
-from bench.load.recording import Recording
+from bench.load.recording import FLOW_CACHE, Recording
 from bench.load.simulation import Load, Settings, Simulation
 from tests.harness.deployment import Deployment, parsed_template
 
 RATES, TENANTS = (1, 10, 100, 1_000), (1, 100)
 STEPS = (10, 100, 1_000)
 STEP_SECONDS = 600
-RAISED = {"ApiRequestsPerSecond": "10000"}
+RAISED = {"ApiRequestsPerSecond": "10000", **FLOW_CACHE}
 """The parameters of the runs."""
 MORE = {"AccountConcurrency": "3000"}
 """The parameters of the last step besides, with the account's quota raised."""

@@ -10,10 +10,8 @@ from afterword.tenants.keys import ApiKey, Scope
 @http.endpoint(genai_stack, Scope.SUBMIT, submits=True)
 def handler(request: http.Request, key: ApiKey) -> http.Response:
     """Accept the form's submission, and return its generation."""
-    flow = services().registry.get_flow(key.tenant, genai_stack.require_app(key))
-    generation_id = services().submitter.submit(
+    flow = services().registry.find_flow(key.tenant, genai_stack.require_app(key))
+    accepted = services().submitter.accept(
         key.tenant, parse_submission(request, flow), http.read_idempotency_key(request), flow
     )
-    return genai_stack.render_text_generation(
-        services().store.get_detail(key.tenant, generation_id)
-    )
+    return genai_stack.render_text_generation(services().store.read_put_detail(accepted.put))

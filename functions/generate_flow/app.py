@@ -12,7 +12,7 @@ from afterword.tenants.keys import ApiKey, Scope
 def handler(request: http.Request, key: ApiKey) -> http.Response:
     """Run a flow and wait; a run that outlasts the wait goes on, and its result is in the log."""
     deadline = Deadline.after(waiting.WAIT_SECONDS)
-    flow = services().registry.get_flow(key.tenant, promptitude.read_flow_id(request, key))
+    flow = services().registry.find_flow(key.tenant, promptitude.read_flow_id(request, key))
     submission = promptitude.parse_submission(request, key, flow, lambda: services().knowledge)
     generation_id = services().submitter.submit(
         key.tenant, submission, http.read_idempotency_key(request), flow

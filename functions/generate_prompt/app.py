@@ -13,7 +13,7 @@ def handler(request: http.Request, key: ApiKey) -> http.Response:
     """Run a prompt and wait; a run that outlasts the wait goes on, and its result is in the log."""
     deadline = Deadline.after(waiting.WAIT_SECONDS)
     prompt = promptitude.parse_prompt(request, key)
-    flow = services().registry.get_flow(key.tenant, prompt.flow)
+    flow = services().registry.find_flow(key.tenant, prompt.flow)
     submission = promptitude.build_prompt_submission(
         request, key, prompt, flow, lambda: services().knowledge
     )

@@ -13,4 +13,4 @@ def handler(request: http.Request, key: ApiKey) -> http.Response:
     store = services().store
     failed = generations.require_access(store.get(key.tenant, request.path["id"]), key)
     accepted = services().submitter.retry(key.tenant, failed.id)
-    return generations.render_accepted(store.get(key.tenant, accepted.id), accepted.allowances)
+    return generations.render_accepted(store.read_put(accepted.put), accepted.allowances)

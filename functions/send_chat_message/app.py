@@ -16,7 +16,7 @@ def handler(request: http.Request, key: ApiKey) -> http.Response:
     """Submit a message and wait; an answer that outlasts the wait is in the session later."""
     deadline = Deadline.after(waiting.WAIT_SECONDS)
     session_id, app = chats.parse_chat_session_id(request), genai_stack.require_app(key)
-    flow = services().registry.get_flow(key.tenant, app)
+    flow = services().registry.find_flow(key.tenant, app)
     message = parse_message(request, flow, session_id)
     idempotency_key = http.read_idempotency_key(request)
     check_submission(message, flow)  # before the renewal: a refused message changes nothing

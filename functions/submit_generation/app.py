@@ -21,5 +21,7 @@ def handler(request: http.Request, key: ApiKey) -> http.Response:
     accepted = services().submitter.accept(
         key.tenant, submission, http.read_idempotency_key(request), flow
     )
-    generation, whole = services().waiter.wait(key.tenant, accepted.id, deadline)
+    generation, whole = services().store.read_put(accepted.put), True
+    if wait and not generation.status.terminal:
+        generation, whole = services().waiter.wait(key.tenant, accepted.id, deadline)
     return generations.render_accepted(generation, accepted.allowances, wait if whole else None)

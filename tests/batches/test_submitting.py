@@ -15,7 +15,7 @@ from afterword.dialects.native import batches as dialect
 from afterword.dialects.native.batches import Lines
 from afterword.errors import UnprocessableError
 from afterword.generations.ends import STALLED_AFTER
-from afterword.generations.items import QueuedItem
+from afterword.generations.requests import QueuedItem
 from afterword.generations.store import GenerationStore, PutResult
 from afterword.runtime.clients import clients
 from afterword.runtime.json_text import parse_object

@@ -1,13 +1,14 @@
 """Tests of the recorded paths: their partitions at the aimed load, and the replay beside them."""
 
 from collections import Counter
+from types import SimpleNamespace
 
 import pytest
 
 from afterword.generations import items
 from afterword.generations.ends import DUE_SHARDS
 from afterword.limits import shards
-from afterword.tenants import authentication, rules
+from afterword.tenants import authentication, flow_cache, rules
 from bench.load import documented, recording
 from bench.load.crosscheck import Totals, check
 from bench.load.recording import LIMITS, Path, Recording
@@ -112,6 +113,7 @@ def lasting_caches(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let caches outlast the run, since their time is that of a machine which may be slow."""
     for module in (authentication, rules):
         monkeypatch.setattr(module, "CACHE_SECONDS", 1e9)
+    monkeypatch.setattr(flow_cache, "time", SimpleNamespace(monotonic=lambda: 0.0))
 
 
 @pytest.mark.usefixtures("lasting_caches")

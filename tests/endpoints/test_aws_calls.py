@@ -12,6 +12,8 @@ from tests.harness.api import invoke
 from tests.harness.deployment import REFERENCES
 from tests.harness.fake_model import FakeModel, saying
 from tests.harness.genai_stack import Client
+from tests.harness.long_texts import LONG
+from tests.harness.native_generations import Native
 
 GENERATIONS, REGISTRY = REFERENCES["GenerationsTable"], REFERENCES["RegistryTable"]
 
@@ -38,23 +40,46 @@ def process_cuid(submission_event: Event, context: LambdaContext) -> str:
 
 
 @pytest.mark.usefixtures("process_cuid")
-def test_a_submission_takes_three_calls(
+def test_a_submission_takes_two_calls(
     submission_event: Event, context: LambdaContext, calls: list[Call]
 ) -> None:
-    """A warm submission reads its flow, puts its item and sends its message."""
+    """A warm submission puts its item and sends its message."""
     calls.clear()
     invoke("submit_mail_generation", submission_event, context)
     assert made(calls) == [
-        ("dynamodb.GetItem", REGISTRY),
         ("dynamodb.PutItem", GENERATIONS),
         ("sqs.SendMessage", REFERENCES["Queue"]),
     ]
 
 
-def test_a_first_submission_takes_two_more(
+def test_a_native_submission_takes_two_calls(native: Native, calls: list[Call]) -> None:
+    """A warm submission of the native API answers from what it has put."""
+    native.submitted()
+    calls.clear()
+    native.submitted()
+    assert operations(calls) == ["dynamodb.PutItem", "sqs.SendMessage"]
+
+
+@pytest.mark.usefixtures("process_cuid")
+def test_without_a_cache_each_submission_reads_its_flow(
+    submission_event: Event,
+    context: LambdaContext,
+    calls: list[Call],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """With FlowCacheSeconds=0 a submission always gets the newest version."""
+    monkeypatch.setenv("AFTERWORD_FLOW_CACHE_SECONDS", "0")
+    services.cache_clear()
+    for _ in range(2):
+        calls.clear()
+        invoke("submit_mail_generation", submission_event, context)
+    assert made(calls)[0] == ("dynamodb.GetItem", REGISTRY)
+
+
+def test_a_first_submission_takes_three_more(
     submission_event: Event, context: LambdaContext, calls: list[Call]
 ) -> None:
-    """Once a minute the key and the tenant's limits are looked up as well."""
+    """Once a minute key and limits are looked up as well, and each few seconds the flow."""
     calls.clear()
     invoke("submit_mail_generation", submission_event, context)
     assert len(made(calls)) == 5
@@ -68,12 +93,18 @@ def test_a_big_submission_takes_one_more(
     calls.clear()
     submission_event["body"] = json.dumps({"subject": "A", "body": "x" * 20_000})
     invoke("submit_mail_generation", submission_event, context)
-    assert [operation for operation, _ in made(calls)] == [
-        "dynamodb.GetItem",
-        "s3.PutObject",
-        "dynamodb.PutItem",
-        "sqs.SendMessage",
-    ]
+    assert operations(calls) == ["s3.PutObject", "dynamodb.PutItem", "sqs.SendMessage"]
+
+
+@pytest.mark.usefixtures("process_cuid")
+def test_a_longer_submission_takes_one_more(
+    submission_event: Event, context: LambdaContext, calls: list[Call]
+) -> None:
+    """A request that is an item of its own takes a put of its own, before its generation's."""
+    calls.clear()
+    submission_event["body"] = json.dumps({"subject": "A", "body": LONG})
+    invoke("submit_mail_generation", submission_event, context)
+    assert operations(calls) == ["dynamodb.PutItem", "dynamodb.PutItem", "sqs.SendMessage"]
 
 
 def test_a_reading_takes_one_call(
@@ -158,7 +189,6 @@ def test_a_tenant_with_limits_pays_for_them(
         submitted = made(calls)
         invoke("generate", message_event(cuid), context)
     assert submitted == [
-        ("dynamodb.GetItem", REGISTRY),
         ("dynamodb.UpdateItem", REFERENCES["QuotasTable"]),
         ("dynamodb.PutItem", GENERATIONS),
         ("sqs.SendMessage", REFERENCES["Queue"]),
@@ -208,16 +238,14 @@ def operations(calls: list[Call]) -> list[str]:
     return named
 
 
-def test_a_form_takes_four_calls(form: Client, calls: list[Call]) -> None:
-    """A warm form reads its flow, puts its item, sends its message and reads it back."""
+def test_a_form_takes_two_calls(form: Client, calls: list[Call]) -> None:
+    """A warm form puts its item, sends its message, and answers from what it has put."""
     form.submitted(("topic", "Snow"))
     calls.clear()
     form.submitted(("topic", "Snow"))
     assert made(calls) == [
-        ("dynamodb.GetItem", REGISTRY),
         ("dynamodb.PutItem", GENERATIONS),
         ("sqs.SendMessage", REFERENCES["Queue"]),
-        ("dynamodb.GetItem", GENERATIONS),
     ]
 
 
@@ -227,21 +255,19 @@ def test_a_file_takes_one_more(form: Client, calls: list[Call]) -> None:
     calls.clear()
     form.submitted(("topic", "Snow"), ("sources", ("a", b"a")), ("sources", ("b", b"b")))
     assert operations(calls) == [
-        "dynamodb.GetItem",
         "s3.PutObject",
         "s3.PutObject",
         "dynamodb.PutItem",
         "sqs.SendMessage",
-        "dynamodb.GetItem",
     ]
 
 
-def test_a_refused_form_takes_one_call(form: Client, calls: list[Call]) -> None:
-    """A form that does not fit costs the reading of its flow."""
+def test_a_refused_form_takes_no_call(form: Client, calls: list[Call]) -> None:
+    """A form that does not fit costs nothing, once its flow is known."""
     form.submitted(("topic", "Snow"))
     calls.clear()
     assert form.submit(("topic", ""))["statusCode"] == 422
-    assert made(calls) == [("dynamodb.GetItem", REGISTRY)]
+    assert made(calls) == []
 
 
 def test_a_page_takes_two_calls(client: Client, calls: list[Call]) -> None:

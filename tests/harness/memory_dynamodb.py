@@ -93,7 +93,7 @@ class MemoryDynamoDB:
         self._spend = spend
         self._items: dict[Key, Item] = {}
         self._sizes: dict[Key, int] = {}
-        self._indexes = {"": _Index(self._keys, None)}
+        self._indexes = {} if len(self._keys) == 1 else {"": _Index(self._keys, None)}
         for index in table.get("GlobalSecondaryIndexes", ()):
             projected = index["Projection"].get("NonKeyAttributes", ())
             self._indexes[index["IndexName"]] = _Index(_names(index["KeySchema"]), projected)
@@ -336,7 +336,10 @@ def _bounds(
 ) -> tuple[Any, Any, Any]:
     """Return the partition of a query, and the least and the most of its sort keys."""
     partition = least = most = None
-    for part in expression.split(" AND "):
+    for part in re.split(r"(?<!BETWEEN :\d) AND ", expression):
+        if between := re.fullmatch(r"#\w+ BETWEEN (:\w+) AND (:\w+)", part):
+            least, most = (scalar(values[bound]) for bound in between.groups())
+            continue
         if prefix := re.fullmatch(r"begins_with\((#\w+), (:\w+)\)", part):
             least = values[prefix[2]]["S"]
             most = least + "\U0010ffff"

@@ -65,3 +65,17 @@ def test_the_models_key_is_optional(environ: dict[str, str], arn: str | None) ->
 def test_hosts_that_may_be_anywhere_are_named(environ: dict[str, str], hosts: set[str]) -> None:
     """No host is allowed to be inside unless it is named, with its port."""
     assert Settings(environ).fetch_allowed == hosts
+
+
+@pytest.mark.parametrize(("value", "compact"), [(None, True), ("true", True), ("false", False)])
+def test_compact_items_can_be_turned_off(value: str | None, *, compact: bool) -> None:
+    """Generations are stored compactly, unless the template says otherwise."""
+    environ = {} if value is None else {"AFTERWORD_COMPACT_ITEMS": value}
+    assert Settings(environ).compact_items is compact
+
+
+@pytest.mark.parametrize(("value", "seconds"), [(None, 0.0), ("", 0.0), ("0", 0.0), ("5", 5.0)])
+def test_flows_are_cached_where_the_template_says_so(value: str | None, seconds: float) -> None:
+    """A process without the variable, such as the command line, keeps no flow."""
+    environ = {} if value is None else {"AFTERWORD_FLOW_CACHE_SECONDS": value}
+    assert Settings(environ).flow_cache_seconds == seconds

@@ -19,7 +19,7 @@ from afterword.models import provider
 from afterword.runtime import deadline
 from afterword.runtime.clients import clients
 from afterword.services import services
-from afterword.tenants import authentication, rules
+from afterword.tenants import authentication, flow_cache, rules
 from tests.conftest import Event, Tenant, forget_handlers
 from tests.harness.deployment import REFERENCES
 from tests.harness.seeds import seeded
@@ -133,7 +133,7 @@ def put_in_slot(
 ) -> None:
     """Let the code meet the world wherever it would meet time, chance, threads, AWS or a model."""
     time = SimpleNamespace(monotonic=world.monotonic, sleep=world.sleep)
-    for module in (deadline, rules, authentication, quotas, botocore.endpoint):
+    for module in (deadline, rules, authentication, flow_cache, quotas, botocore.endpoint):
         monkeypatch.setattr(module, "time", time)
     monkeypatch.setattr(clock, "now", world.clock)
     ids = seeded(seed)

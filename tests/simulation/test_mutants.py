@@ -215,7 +215,7 @@ def accept_nothing(
     terms: SubmissionOptions,
 ) -> PutResult:
     """Say that a submission is accepted, and store nothing."""
-    return PutResult(Status.QUEUED, terms.slot, same=True)
+    return PutResult({}, Status.QUEUED, terms.slot, same=True)
 
 
 MUTANTS = [

@@ -95,7 +95,8 @@ class Services:
     @cached_property
     def registry(self) -> Registry:
         """Tenants, API keys and flows."""
-        return Registry(self._clients.dynamodb, self.settings.registry_table)
+        seconds = self.settings.flow_cache_seconds
+        return Registry(self._clients.dynamodb, self.settings.registry_table, flow_seconds=seconds)
 
     @cached_property
     def authenticator(self) -> Authenticator:

@@ -26,12 +26,21 @@ if TYPE_CHECKING:
 
     from afterword.engine.admission import Limiter
     from afterword.generations import Submission
-    from afterword.generations.items import QueuedItem
-    from afterword.generations.store import GenerationStore
+    from afterword.generations.requests import QueuedItem
+    from afterword.generations.store import GenerationStore, PutResult
+    from afterword.limits import Allowance
     from afterword.runtime.queue import Queue
     from afterword.tenants import StoredFlow
     from afterword.tenants.registry import Registry
     from afterword.tenants.rules import TenantRules
+
+
+class Accepted(NamedTuple):
+    """An accepted submission: its generation as it stands, and the rest of its tenant's limits."""
+
+    id: str
+    put: "PutResult"
+    allowances: "tuple[Allowance, ...]" = ()
 
 
 class KeyedSubmission(NamedTuple):
@@ -88,7 +97,7 @@ class Submitter:
         submission: "Submission",
         idempotency_key: str | None = None,
         flow: "StoredFlow | None" = None,
-    ) -> Admission:
+    ) -> Accepted:
         """Accept a submission.
 
         The item comes first. When the send then fails, the generation stands, and the sweeper sends
@@ -137,13 +146,13 @@ class Submitter:
         waiting = [
             each
             for each, put in zip(ready, puts, strict=True)
-            if put.exception() is None and put.result()
+            if put.exception() is None and _needs_message(put.result())
         ]
         self._send_many(tenant, waiting, group)
         refusals = map(_refusal, puts)
         return [_refusal(each) or next(refusals) for each in prepared]
 
-    def retry(self, tenant: str, generation_id: str) -> Admission:
+    def retry(self, tenant: str, generation_id: str) -> Accepted:
         """Submit a failed or canceled generation again, as a new one.
 
         All retries of a generation are one generation, which can be retried itself. Raises
@@ -169,15 +178,16 @@ class Submitter:
         new: bool,
         flow: "StoredFlow | None" = None,
         retry_of: str | None = None,
-    ) -> Admission:
+    ) -> Accepted:
         """Accept a submission under an id, which is `new` or may be stored already."""
         prepared = self._prepare(
             tenant, generation_id, submission, new=new, flow=flow, retry_of=retry_of
         )
         self._store.put_requests([prepared.item])
-        if self._put(tenant, prepared):
+        put = self._put(tenant, prepared)
+        if _needs_message(put):
             self._send(tenant, prepared)
-        return prepared.admission
+        return Accepted(generation_id, put, prepared.admission.allowances)
 
     def _prepare(  # noqa: PLR0913 - the facts of an acceptance
         self,
@@ -191,7 +201,7 @@ class Submitter:
         of_batch: bool = False,
     ) -> _Prepared:
         """Check and admit a submission."""
-        flow = flow or self._registry.get_flow(tenant, submission.flow)
+        flow = flow or self._registry.find_flow(tenant, submission.flow)
         check_submission(submission, flow)
         rules = self._rules.get(tenant)
         url = submission.webhook_url
@@ -211,8 +221,8 @@ class Submitter:
         facts = {"generation_id": generation_id, "tenant": tenant, "flow": submission.flow}
         return _Prepared(admission, item, facts)
 
-    def _put(self, tenant: str, prepared: _Prepared) -> bool:
-        """Store a submission, which is its acceptance; return whether it needs a message."""
+    def _put(self, tenant: str, prepared: _Prepared) -> "PutResult":
+        """Store a submission, which is its acceptance."""
         stored, admission = self._store.put_prepared(prepared.item), prepared.admission
         if admission.slot is not None and admission.slot != stored.slot:
             self._limiter.release_slot(tenant, admission.id, admission.slot)
@@ -220,7 +230,7 @@ class Submitter:
             raise ConflictError("Its generation was deleted, and is not made again.")
         if not stored.same:
             raise KeyReusedError("The Idempotency-Key was used before, for another request.")
-        return stored.status is Status.QUEUED  # the first submission's send may have failed
+        return stored
 
     def get_room(self, tenant: str) -> Room | None:
         """Return the room under a tenant's limits for many submissions; None without limits."""
@@ -246,6 +256,11 @@ class Submitter:
             unsent = dict.fromkeys(ids, str(error))
         for each in many:
             _log_sent(each, unsent.get(each.admission.id))
+
+
+def _needs_message(put: "PutResult") -> bool:
+    """Whether a generation is queued, by this submission or by one whose send may have failed."""
+    return put.status is Status.QUEUED
 
 
 def _log_sent(accepted: _Prepared, why: str | None) -> None:

@@ -30,7 +30,7 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from itertools import count, takewhile
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeGuard
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 from afterword import clock, generations
 from afterword.errors import GoneError
@@ -64,7 +64,7 @@ from afterword.generations.ends import (
     Stalled,
 )
 from afterword.generations.feedback import RatedEnd
-from afterword.generations.requests import is_cheaper_apart, separate
+from afterword.generations.requests import QueuedItem, is_cheaper_apart, separate
 from afterword.runtime.dynamodb import Item, Value, millis, time_of
 from afterword.runtime.packing import pack, unpack
 from afterword.runtime.payloads import INLINE_BYTES
@@ -99,17 +99,6 @@ MAX_CODE = 64
 """The longest code of a setback, in characters."""
 MAX_MODEL_NAME = 200
 """The longest name of a model in `answers`, in characters; the name becomes part of a key."""
-
-
-class QueuedItem(NamedTuple):
-    """The item of a new submission, and the keys of the payloads that were put for it.
-
-    `request` is the item of its request; None for a request in the item itself or in the bucket.
-    """
-
-    item: Item
-    request: Item | None
-    payloads: Sequence[str]
 
 
 class Items:

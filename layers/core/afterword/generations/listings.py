@@ -89,31 +89,33 @@ class Listings:
     ) -> Page[Generation]:
         """Return a page of a tenant's generations, newest first: of a flow, or for None of all.
 
-        A filter by status reads up to SCANNED generations, so that a page may have fewer than its
-        limit. Takes a query of an index, and a batch read for each BATCH. Expired generations are
-        left out. With big texts a page ends early. Only while the index `by_tenant` is in the
-        making, `list_flows` is called, and the list takes a query for each flow.
+        A filter by status reads about as many generations as the page needs, by those that it has
+        found: twice its limit where half of them fit. After SCANNED generations a page has fewer
+        than its limit. Takes a query of an index and a batch read, and more of both for such a
+        filter. Expired generations are left out. With big texts a page ends early. Only while the
+        index `by_tenant` is in the making, `list_flows` is called, and the list takes a query for
+        each flow.
         """
         orders = self._find_orders(tenant, flow, search, list_flows)
         picked: list[Item] = []
         after: str | None = None
-        for some in batched(
-            islice(orders, SCANNED), BATCH if search.statuses else search.limit, strict=False
-        ):
-            read = self._read_all([pk for _, pk in some])
+        some: list[tuple[str, str]] = []
+        read = 0
+        while len(picked) < search.limit and read < SCANNED:
+            some = list(islice(orders, min(_count_next(search, picked, read), SCANNED - read)))
+            read += len(some)
+            items_read = self._read_all([pk for _, pk in some])
             for at, pk in some:
                 after = at
-                item = read.get(pk)
+                item = items_read.get(pk)
                 if is_there(item) and _is_wanted(item, flow, search):
                     picked.append(item)
                 if len(picked) == search.limit:
                     break
-            if len(picked) == search.limit:
-                if at == some[-1][0] and next(orders, None) is None:
-                    after = None
+            if not some:
                 break
-        else:
-            after = after if next(orders, None) is not None else None
+        if (not some or after == some[-1][0]) and next(orders, None) is None:
+            after = None
         found = _each(self._items.generation, picked, _characters_shown)
         if len(found) < len(picked):
             after = found[-1].order
@@ -155,7 +157,7 @@ class Listings:
         if first >= last:
             return
         condition = equals(name, text(value)) & between("list_order", text(first), text(last))
-        limit = BATCH if search.statuses else search.limit + 1
+        limit = min(BATCH, 2 * search.limit) if search.statuses else search.limit + 1
         for page in self._table.pages(condition, index=index, descending=True, limit=limit):
             for item in page.items:
                 order = item["list_order"]["S"]
@@ -270,6 +272,14 @@ def _bound(moment: "datetime | None", otherwise: str) -> str:
     if moment is None:
         return otherwise
     return f"{min(max(clock.to_millis(moment), 0), 10**13 - 1):013d}"
+
+
+def _count_next(search: GenerationFilter, picked: Sequence[Item], read: int) -> int:
+    """Return the number of generations to read next for a page, by those that it has picked."""
+    missing = search.limit - len(picked)
+    if read == 0:
+        return missing
+    return BATCH if not picked else min(BATCH, missing * -(-read // len(picked)))
 
 
 def _is_wanted(item: Item, flow: str | None, search: GenerationFilter) -> bool:

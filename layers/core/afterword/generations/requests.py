@@ -8,7 +8,7 @@ its generation, also where a process died before that was accepted.
 
 from itertools import batched
 from math import ceil
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from afterword.runtime.dynamodb import text
 from afterword.runtime.item_size import size
@@ -20,10 +20,21 @@ if TYPE_CHECKING:
 
 BATCH = 100
 """The most items of one batch read."""
-CLAIM_BYTES = 80
+CLAIM_BYTES = 64
 """The bytes that a claim adds to an item."""
 KEY_BYTES = 120
 """The bytes of a request's item beside the request."""
+
+
+class QueuedItem(NamedTuple):
+    """The item of a new submission, and the keys of the payloads that were put for it.
+
+    `request` is the item of its request; None for a request in the item itself or in the bucket.
+    """
+
+    item: "Item"
+    request: "Item | None"
+    payloads: "Sequence[str]"
 
 
 class Requests:
@@ -45,7 +56,7 @@ class Requests:
     def join(self, item: "Item") -> "Item":
         """Return a generation's item with its request; without it, if it is gone."""
         key = find_request_key(item)
-        found = None if key is None else self._table.get(key)
+        found = None if key is None or "request" in item else self._table.get(key)
         return item if found is None else {**item, "request": found["request"]}
 
     def join_all(self, items: "Sequence[Item]") -> "list[Item]":
@@ -76,8 +87,8 @@ def is_cheaper_apart(item: "Item") -> bool:
     The puts and the claim decide. The end, and each change after it, are cheaper then as well.
     """
     whole, request = size(item), size({"request": item["request"]})
-    apart = _units(request + KEY_BYTES) + 2 * _units(whole - request + CLAIM_BYTES)
-    return apart < 2 * _units(whole + CLAIM_BYTES)
+    apart = _units(request + KEY_BYTES) + _write_twice(whole - request)
+    return apart < _write_twice(whole)
 
 
 def separate(item: "Item", writer: str) -> "tuple[Item, Item]":
@@ -86,6 +97,11 @@ def separate(item: "Item", writer: str) -> "tuple[Item, Item]":
     rest["request_item"] = text(writer)
     request = {"request": item["request"], "expires_at": item["expires_at"]}
     return rest, {**_request_key(rest), **request}
+
+
+def _write_twice(size_in_bytes: int) -> int:
+    """Return the units of the put and the claim of an item."""
+    return _units(size_in_bytes) + _units(size_in_bytes + CLAIM_BYTES)
 
 
 def _units(size_in_bytes: int) -> int:

@@ -63,9 +63,9 @@ from afterword.generations.ends import (
     Stalled,
 )
 from afterword.generations.feedback import RatedEnd
-from afterword.generations.items import READERS, Items, QueuedItem, is_there, partition_key
+from afterword.generations.items import READERS, Items, is_there, partition_key
 from afterword.generations.progress import Progress, read_progress
-from afterword.generations.requests import BATCH, Requests
+from afterword.generations.requests import BATCH, QueuedItem, Requests
 from afterword.runtime import telemetry
 from afterword.runtime.dynamodb import (
     Condition,
@@ -101,8 +101,12 @@ if TYPE_CHECKING:
 
 
 class PutResult(NamedTuple):
-    """The generation under an id after a put; `same` if it is of this very submission."""
+    """The generation under an id after a put; `same` if it is of this very submission.
 
+    `item` is its item as it stands, which `GenerationStore.read_put` reads.
+    """
+
+    item: Item
     status: Status
     slot: str | None
     same: bool
@@ -162,12 +166,14 @@ class GenerationStore:
         expired = at_most("expires_at", seconds(clock.now()))
         failed = self._table.put(item, absent("pk") | expired)
         if failed is None:
-            return PutResult(status=Status.QUEUED, slot=items.slot_of(item), same=True)
+            item = item if request is None else {**item, "request": request["request"]}
+            return PutResult(item, status=Status.QUEUED, slot=items.slot_of(item), same=True)
         stored = failed.item or {}
         if request is not None and stored.get("request_item") != item["request_item"]:
             self._delete_refused_request(item)
         self._delete_refused(payloads, stored)
         return PutResult(
+            stored,
             status=_status(stored),
             slot=items.slot_of(stored),
             same=stored.get("fingerprint") == item["fingerprint"],
@@ -177,6 +183,18 @@ class GenerationStore:
     def get(self, tenant: str, generation_id: str) -> Generation:
         """Return a tenant's generation, consistently; raise NotFoundError if there is none."""
         return self._items.generation(self._found(tenant, generation_id))
+
+    def read_put(self, put: PutResult) -> Generation:
+        """Return the generation of a put; only texts in the bucket take a call."""
+        return self._items.generation(put.item)
+
+    def read_put_detail(self, put: PutResult) -> GenerationDetail:
+        """Return the generation of a put with its request.
+
+        Only texts in the bucket take a call, and a request of its own that an earlier put has
+        written.
+        """
+        return self._items.listed(self._requests.join(put.item))
 
     def get_step_results(self, tenant: str, generation_id: str) -> tuple[Completion, ...]:
         """Return the results of the flow's steps before the last, whose result `get` returns.

@@ -184,6 +184,11 @@ class Settings:
         return self.environ.get("AFTERWORD_COMPACT_ITEMS") != "false"
 
     @property
+    def flow_cache_seconds(self) -> float:
+        """Seconds for which a submission may use a flow as it was read before; 0 outside of AWS."""
+        return float(self.environ.get("AFTERWORD_FLOW_CACHE_SECONDS") or 0)
+
+    @property
     def stack(self) -> str:
         """Name of the CloudFormation stack."""
         return self._required("AFTERWORD_STACK")

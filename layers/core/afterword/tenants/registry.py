@@ -41,6 +41,7 @@ from afterword.runtime.dynamodb import (
 from afterword.runtime.pages import Page
 from afterword.runtime.stored import read_word
 from afterword.tenants import NAME_RULE, FlowVersion, StoredFlow, Tenant, is_name, keys
+from afterword.tenants.flow_cache import FlowCache
 from afterword.tenants.keys import ApiKey, Scope
 
 if TYPE_CHECKING:
@@ -69,10 +70,16 @@ MAX_FLOW_BYTES = 350_000
 
 
 class Registry:
-    """Tenants, their API keys and their flows."""
+    """Tenants, their API keys and their flows.
 
-    def __init__(self, dynamodb: "DynamoDBClient", table: str) -> None:
+    `flow_seconds` is the time for which `find_flow` may return a version that was read before.
+    """
+
+    def __init__(
+        self, dynamodb: "DynamoDBClient", table: str, *, flow_seconds: float = 0.0
+    ) -> None:
         self._table = Table(dynamodb, table)
+        self._newest = FlowCache(flow_seconds)
 
     def create_tenant(self, tenant_id: str, name: str) -> Tenant:
         """Create a tenant; raise ConflictError for the id of another."""
@@ -288,6 +295,7 @@ class Registry:
         elif version > MAX_VERSIONS:
             writes.append(Delete(_key(pk, f"version#{flow_id}#{version - MAX_VERSIONS}")))
         self._save(flow_id, writes)
+        self._newest.forget(tenant_id, flow_id)
         return flow
 
     def _save(self, flow_id: str, writes: Sequence[Put | Update | Delete]) -> None:
@@ -330,6 +338,18 @@ class Registry:
         if item is None:
             raise NotFoundError(f"There is no flow {flow_id}.")
         return _parse_flow(item)
+
+    def find_flow(self, tenant_id: str, flow_id: str) -> StoredFlow:
+        """Return the newest version of a flow for a submission; raise NotFoundError.
+
+        A version that another process has saved meanwhile may be missed, for `flow_seconds`.
+        """
+        known = self._newest.get(tenant_id, flow_id)
+        if known is not None:
+            return known
+        flow = self.get_flow(tenant_id, flow_id)
+        self._newest.keep(tenant_id, flow)
+        return flow
 
     def list_flows(self, tenant_id: str) -> Iterator[StoredFlow]:
         """Yield the newest version of each of a tenant's flows, by id, in calls of 1 MB."""

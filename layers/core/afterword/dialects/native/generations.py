@@ -114,7 +114,7 @@ def _find_flow(sent: JsonObject, key: ApiKey, registry: Registry) -> StoredFlow:
     if key.flow not in {None, named}:
         raise ForbiddenError("The API key is for another flow.")
     try:
-        return registry.get_flow(key.tenant, named)
+        return registry.find_flow(key.tenant, named)
     except NotFoundError as error:
         raise UnprocessableError("flow", "must be the id of a flow.") from error
 

@@ -302,7 +302,7 @@ def _read_website(request: Request, key: ApiKey) -> str | None:
 
 def _require_own_flow(registry: Registry, key: ApiKey, flow: str) -> StoredFlow:
     try:
-        return registry.get_flow(key.tenant, flow)
+        return registry.find_flow(key.tenant, flow)
     except NotFoundError as error:
         raise ForbiddenError(_FOREIGN_KEY) from error
 
