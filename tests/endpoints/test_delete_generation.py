@@ -15,6 +15,7 @@ from afterword.generations.claims import Claim
 from afterword.limits import Limits
 from afterword.limits.quotas import Quotas, QuotaStatus
 from afterword.runtime.clients import clients
+from afterword.runtime.packing import unpack
 from afterword.runtime.payloads import INLINE_BYTES
 from afterword.services import services
 from tests.conftest import FLOW, Event, SetClock, Stored, Tenant
@@ -52,7 +53,8 @@ def everything() -> str:
     """Return all that is stored of generations, as text."""
     items = clients().dynamodb.scan(TableName=REFERENCES["GenerationsTable"])["Items"]
     objects = clients().s3.list_objects_v2(Bucket=REFERENCES["Bucket"]).get("Contents", [])
-    return json.dumps([items, [each["Key"] for each in objects]])
+    keys = [each["Key"] for each in objects]
+    return json.dumps([items, keys], default=lambda packed: unpack({"B": packed}))
 
 
 @pytest.mark.parametrize("size", ["small", "big"])
