@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import boto3
 
 from afterword import clock
-from afterword.flows.flow import Flow
+from afterword.flows.drafts import Flow
 from afterword.generations import Submission, SubmissionOptions
 from afterword.generations.store import GenerationStore
 from afterword.runtime.payloads import Payloads

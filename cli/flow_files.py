@@ -15,7 +15,7 @@ from yaml.reader import ReaderError
 
 from afterword.errors import AfterwordError
 from afterword.flows import documents
-from afterword.flows.flow import Flow
+from afterword.flows.drafts import Flow
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator, Sequence

@@ -10,8 +10,8 @@ import typer
 from afterword.engine.prompting import build_prompt
 from afterword.errors import UnprocessableError
 from afterword.files import Upload
+from afterword.flows import documents, inputs
 from afterword.flows import flow as flows
-from afterword.flows import inputs
 from afterword.flows.flow import Flow, read_stored_flow
 from afterword.flows.inputs import ANY_TEXT, Input, Kind
 from afterword.generations import Completion, Submission
@@ -141,7 +141,7 @@ def run(  # noqa: PLR0913, PLR0917 - a command's options are its parameters
 def _show_file(
     tenant: str, path: Path, sent: "Sequence[tuple[str, str | Upload]]", *, as_json: bool
 ) -> None:
-    flow = flow_files.read(path)
+    flow = read_stored_flow(documents.render_document(flow_files.read(path)))
     values, files = _checked(flow, sent, partly=True)
     steps = list(_asked(flow, values, files, _ANY_MODEL))
     if as_json:
@@ -180,7 +180,7 @@ def _checked(
 
     A flow without declared inputs takes those of mails. `partly`: missing inputs are `{{name}}`.
     """
-    declared = tuple(each.declared() for each in flow.inputs) or (ANY_TEXT,)
+    declared = flow.inputs or (ANY_TEXT,)
     mail = not flow.inputs and any(name in flows.MAIL_INPUTS for name, _ in sent)
     if mail:
         declared = _MAIL

@@ -30,7 +30,8 @@ def put(
     flow = flow_files.read(file)
     services = stack.of(context)
     services.registry.get_tenant(tenant)
-    for field, problem in services.model_access.list_problems(tenant, flow):
+    models = (step.model for step in flow.steps)
+    for field, problem in services.model_access.list_problems(tenant, models):
         raise flow_files.FlowFileError(f"{field}: {problem}")
     by_meaning = services.ranks_by_meaning
     for field, problem in documents.list_ranking_problems(flow, by_meaning=by_meaning):

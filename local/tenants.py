@@ -6,7 +6,8 @@ Their knowledge base has the pages of docs/faq, for questions about afterword it
 from collections.abc import Mapping
 from typing import Any
 
-from afterword.flows.flow import Class, Context, Flow, FlowType, Input, Step
+from afterword.flows.drafts import Class, Context, Flow, Input, Step
+from afterword.flows.flow import FlowType
 from afterword.flows.inputs import Kind
 from afterword.knowledge import Draft
 from afterword.knowledge.store import ContentStore

@@ -251,10 +251,7 @@ PUBLIC: dict[str, tuple[str, ...]] = {
     "records": ("",),
 }
 """The modules that other packages may import, by package; the root alone may import any other."""
-WITH_PYDANTIC = (
-    "generate",
-    "put_flow",
-)
+WITH_PYDANTIC = ("put_flow",)
 """The functions that need pydantic's models at their start."""
 
 

@@ -35,7 +35,7 @@ from moto.core.models import DEFAULT_ACCOUNT_ID, botocore_stubber
 from moto.dynamodb.models.dynamo_type import DynamoType
 
 from afterword import clock
-from afterword.flows.flow import Flow
+from afterword.flows.drafts import Flow
 from afterword.generations.items import END_SHARDS, end_shard, partition_key
 from afterword.limits import Limits
 from afterword.models import ModelUnavailableError

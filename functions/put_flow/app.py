@@ -13,7 +13,8 @@ def handler(request: http.Request, key: ApiKey) -> http.Response:
     """Save a flow as its next version, unless the newest is the same."""
     flow_id = flows.read_flow_id(request, key)
     flow = flows.parse_flow(request, flow_id, documents.parse_flow)
-    flows.check_fields(services().model_access.list_problems(key.tenant, flow))
+    models = (step.model for step in flow.steps)
+    flows.check_fields(services().model_access.list_problems(key.tenant, models))
     by_meaning = services().ranks_by_meaning
     flows.check_fields(documents.list_ranking_problems(flow, by_meaning=by_meaning))
     warnings = list(documents.list_warnings(lambda: services().contents, key.tenant, flow))

@@ -12,7 +12,7 @@ from afterword.dialects.native.responses.flows import (
     FlowShown,
     FlowVersions,
 )
-from afterword.flows.flow import Flow
+from afterword.flows.drafts import Flow
 from openapi.operations import (
     NEXT,
     Answer,

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from afterword.flows.flow import Flow, Step
+from afterword.flows.drafts import Flow, Step
 from cli import flow_files
 from cli.flow_files import FlowFileError
 

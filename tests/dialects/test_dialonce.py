@@ -268,7 +268,18 @@ MEMBERS = (
     "mail",
     "another",
 )
-VALUES = (None, True, 7, 1.5, "text", [], ["text"], {}, {"subject": "A"}, {"subject": 1, "body": 2})
+VALUES: tuple[object, ...] = (
+    None,
+    True,
+    7,
+    1.5,
+    "text",
+    [],
+    ["text"],
+    {},
+    {"subject": "A"},
+    {"subject": 1, "body": 2},
+)
 MAIL = {"subject": "A", "body": "B"}
 GOOD = {**MAIL, "mail": MAIL}
 

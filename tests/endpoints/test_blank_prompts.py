@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from afterword.errors import UnprocessableError
-from afterword.flows.flow import Flow
+from afterword.flows.drafts import Flow
 from afterword.generations import Reason, Submission
 from afterword.services import services
 from tests.conftest import FLOW, Event, Stored, Tenant

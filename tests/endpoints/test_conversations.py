@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from afterword import generations
-from afterword.flows.flow import Flow
+from afterword.flows.drafts import Flow
 from afterword.generations import Reason, Submission
 from afterword.generations.details import GenerationDetail
 from afterword.knowledge import Draft

@@ -9,7 +9,7 @@ import pytest
 
 from afterword import clock
 from afterword.engine import waiting
-from afterword.flows.flow import Flow
+from afterword.flows.drafts import Flow
 from afterword.generations import (
     Completion,
     Output,

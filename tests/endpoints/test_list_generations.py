@@ -11,7 +11,7 @@ import pytest
 
 from afterword import clock
 from afterword.dialects.native.generations import PARAMETERS
-from afterword.flows.flow import Flow
+from afterword.flows.drafts import Flow
 from afterword.generations import Status, Submission, list_order
 from afterword.runtime.clients import clients
 from afterword.services import services

@@ -12,7 +12,7 @@ import pytest
 from afterword import clock, generations
 from afterword.dialects import unless
 from afterword.engine import waiting
-from afterword.flows.flow import Flow
+from afterword.flows.drafts import Flow
 from afterword.generations import Submission, SubmissionOptions
 from afterword.generations.store import GenerationStore
 from afterword.knowledge import Draft

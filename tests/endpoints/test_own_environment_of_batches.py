@@ -10,7 +10,7 @@ import pytest
 
 from afterword import batches, clock
 from afterword.batches import Batch, State
-from afterword.flows.flow import Flow
+from afterword.flows.drafts import Flow
 from afterword.knowledge import Draft
 from afterword.limits import Limits
 from afterword.runtime import settings

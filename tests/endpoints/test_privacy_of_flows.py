@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from afterword.flows.flow import Flow
+from afterword.flows.drafts import Flow
 from afterword.generations import Status
 from afterword.models import LENGTH, ModelTimedOutError, ModelUnavailableError, Prompt
 from afterword.services import services

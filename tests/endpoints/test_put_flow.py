@@ -3,7 +3,7 @@
 import pytest
 
 from afterword.errors import ConflictError, NotFoundError
-from afterword.flows.flow import Flow
+from afterword.flows.drafts import Flow
 from afterword.knowledge import Draft
 from afterword.services import services
 from afterword.tenants.registry import MAX_FLOW_BYTES, Registry

@@ -9,7 +9,7 @@ import pytest
 
 from afterword import clock
 from afterword.engine.attempts import MAX_BACKOFF_SECONDS, MIN_STEP_SECONDS, WRITE_SECONDS
-from afterword.flows.flow import Flow
+from afterword.flows.drafts import Flow
 from afterword.generations import Output, Reason, Status, Submission
 from afterword.models import LENGTH, ModelTimedOutError, ModelUnavailableError, Prompt
 from afterword.runtime.payloads import INLINE_BYTES

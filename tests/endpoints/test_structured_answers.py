@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from afterword.engine.repairs import MAX_REPAIRED
-from afterword.flows.flow import Flow
+from afterword.flows.drafts import Flow
 from afterword.generations import Completion, Reason
 from afterword.limits import Limits
 from afterword.models import (

@@ -10,7 +10,7 @@ import pytest
 from afterword import clock
 from afterword.dialects.native.generations import MEMBERS
 from afterword.engine import waiting
-from afterword.flows.flow import Flow
+from afterword.flows.drafts import Flow
 from afterword.generations import ContextFilter, Reason, Status
 from afterword.knowledge import Draft
 from afterword.limits import DEFAULT_WAITS, Limits

@@ -10,7 +10,8 @@ from pydantic import ValidationError
 from afterword.engine import prompting
 from afterword.engine.prompting import Asked, build_prompt, build_question, select_turns
 from afterword.flows import inputs, placeholders
-from afterword.flows.flow import Context, Flow, FlowType, Step
+from afterword.flows.drafts import Flow
+from afterword.flows.flow import Context, FlowType, Step, read_context, read_step
 from afterword.generations import Completion, FailedError, Reason, Values
 from afterword.knowledge.ranking import Origin, Ranked
 from afterword.models import Attachment, ChatTurn, Prompt
@@ -100,7 +101,7 @@ def test_any_text_is_data(seed: int) -> None:
 
 def test_a_step_can_name_its_own_model() -> None:
     """A step's model comes before the deployment's."""
-    step = STEP.model_copy(update={"model": "other-model", "temperature": None})
+    step = replace(STEP, model="other-model", temperature=None)
     prompt = build_prompt(step, {"body": "Hello"}, None, "default-model")
     assert (prompt.model, prompt.temperature) == ("other-model", None)
 
@@ -411,7 +412,7 @@ CHOSEN = (ranked("In <14> days.", heading='Refunds "A"'), ranked("{{question}}",
 
 def asking(**fields: object) -> Step:
     """Return a step that chooses passages."""
-    return Step.model_validate({"name": "answer", "context": {}, **fields})
+    return read_step({"name": "answer", "context": {}, **fields})
 
 
 @pytest.mark.parametrize(
@@ -473,7 +474,7 @@ def test_a_prompt_without_tags_has_inputs_as_they_are() -> None:
 def test_a_prompt_has_a_bound(step: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
     """A prompt above its bound fails before it is put together, with a way out."""
     monkeypatch.setattr(prompting, "MAX_PROMPT", 100)
-    made = Step.model_validate({"name": "reply", **step})
+    made = read_step({"name": "reply", **step})
     most = 50 if "prompt" in step else 100
     assert build_prompt(made, {"body": "x" * most}, None, "model")
     with pytest.raises(FailedError) as failed:
@@ -532,7 +533,7 @@ def test_the_question_is_the_query_or_all_that_was_sent(
             text="{{topic}}", model="m", stop_reason="stop", tokens_in=1, tokens_out=1
         )
     }
-    assert build_question(Context.model_validate(fields), values, results) == question
+    assert build_question(read_context(fields), values, results) == question
 
 
 @pytest.mark.parametrize(

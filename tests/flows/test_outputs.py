@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import pytest
 
 from afterword.flows import json_values, outputs, placeholders
-from afterword.flows.flow import Step
+from afterword.flows.flow import Step, read_step
 from afterword.flows.json_values import UnusableError
 from afterword.generations import FailedError, Output, Reason
 from afterword.models import LENGTH
@@ -31,7 +31,7 @@ LIST_SCHEMA = {
     "required": ["orders"],
 }
 ARRAY = Step(name="tags", prompt="x", output=Output.ARRAY)
-CLASSES = Step.model_validate(CLASSES_STEP)
+CLASSES = read_step(CLASSES_STEP)
 TEMPLATE = placeholders.parse_template("Dear [name],")
 TEXT = Step(name="reply", prompt="x")
 FENCE = "```"

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from afterword.flows.flow import Flow
+from afterword.flows.drafts import Flow
 from afterword.services import services
 from tests.conftest import Event, Tenant
 from tests.endpoints.conftest import HEADERS

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 from afterword import clock
-from afterword.flows.flow import Flow
+from afterword.flows.drafts import Flow
 from afterword.generations import Completion, Source
 from afterword.services import services
 from tests.conftest import Event

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from afterword.flows import outputs
-from afterword.flows.flow import Step
+from afterword.flows.flow import read_step
 from afterword.generations import Completion, FailedError, Reason, Setback, SetbackReason
 from afterword.models import (
     LENGTH,
@@ -52,9 +52,7 @@ def run_case(script: Script, name: str, *more: dict[str, object]) -> Completion:
     case = read_case(name)
     body = case["body"].encode() if isinstance(case["body"], str) else case["body"]
     script.answers = [answer(case["status"], body), *(answer(200, each) for each in more)]
-    step = Step.model_validate(
-        {"name": "reply", "instructions": "Answer.", "output": case["output"]}
-    )
+    step = read_step({"name": "reply", "instructions": "Answer.", "output": case["output"]})
     prompt = replace(PROMPT, schema=outputs.answer_schema(step, None))
     return outputs.finish_answer(openai(script).generate(prompt, timeout=5), step, None)
 

@@ -15,7 +15,7 @@ import pytest
 
 from afterword.engine.prompting import build_prompt
 from afterword.flows import outputs, placeholders
-from afterword.flows.flow import Step
+from afterword.flows.flow import read_step
 from afterword.generations import AnswerToken, Completion, Reason, Setback, SetbackReason
 from afterword.models import (
     LENGTH,
@@ -496,7 +496,7 @@ def test_a_refusal_with_a_known_cause_is_not_about_log_probabilities(
 def test_a_real_models_choice_is_measured(llama: str) -> None:
     """llama.cpp chooses a class of the list, and its tokens' probabilities are the confidence."""
     names = ("refund_request", "delivery_question", "résiliation de contrat")
-    step = Step.model_validate({"name": "topic", "classes": [{"name": name} for name in names]})
+    step = read_step({"name": "topic", "classes": [{"name": name} for name in names]})
     mail = {"subject": "My money", "body": "The lamp is broken. I want my money back."}
     prompt = build_prompt(step, mail, None, DEMO_MODEL)
     completion = openai(llama).generate(prompt, timeout=60)

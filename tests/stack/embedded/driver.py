@@ -16,7 +16,7 @@ from typing import Any
 
 import httpx
 
-from afterword.flows.flow import Flow
+from afterword.flows.drafts import Flow
 from afterword.tenants.keys import Scope
 from afterword.tenants.registry import Registry
 from local.aws import session

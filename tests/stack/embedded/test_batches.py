@@ -14,7 +14,7 @@ from typing import Any, cast
 import httpx
 import pytest
 
-from afterword.flows.flow import Flow, Step
+from afterword.flows.drafts import Flow, Step
 from local.aws import session
 from tests.stack.embedded.driver import ROOT, Account, Dev, Json, Tenant, running, until
 from tests.stack.embedded.test_chaos import workers_of

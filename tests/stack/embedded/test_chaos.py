@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from afterword.flows.flow import Flow, Step
+from afterword.flows.drafts import Flow, Step
 from afterword.tenants import keys
 from local.aws import session
 from local.template import worker_seconds

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import httpx
 import pytest
 
-from afterword.flows.flow import Flow, Step
+from afterword.flows.drafts import Flow, Step
 from afterword.limits import Limits
 from tests.stack.embedded.driver import Dev, Json, Tenant, until
 

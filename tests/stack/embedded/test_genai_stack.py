@@ -7,7 +7,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from afterword.flows.flow import Flow, Input, Step
+from afterword.flows.drafts import Flow, Input, Step
 from afterword.flows.inputs import Kind
 from afterword.tenants.keys import Scope
 from tests.harness import docx_files, pdf_files

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx
 import pytest
 
-from afterword.flows.flow import Flow
+from afterword.flows.drafts import Flow
 from afterword.limits import Limits
 from tests.stack.embedded.driver import Dev, Json, Tenant, until
 

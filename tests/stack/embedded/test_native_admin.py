@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from afterword.flows.flow import Flow
+from afterword.flows.drafts import Flow
 from afterword.tenants.keys import Scope
 from local.aws import session
 from tests.conftest import ROOT

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 import httpx
 import pytest
 
-from afterword.flows.flow import Flow
+from afterword.flows.drafts import Flow
 from tests.stack.embedded.driver import Dev, Json
 
 ABSENT = "019aab7a-7d4f-7c07-9c0e-0f2a5a1d3c11"

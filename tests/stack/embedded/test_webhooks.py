@@ -16,7 +16,7 @@ import pytest
 import standardwebhooks
 import svix
 
-from afterword.flows.flow import Flow, Step
+from afterword.flows.drafts import Flow, Step
 from afterword.tenants.keys import Scope
 from afterword.webhooks import SEND_SECONDS
 from tests.harness.seeds import SEEDS, seeded

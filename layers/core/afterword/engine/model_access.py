@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from afterword.generations import FailedError, Reason
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from afterword.flows.flow import Flow
     from afterword.tenants.rules import TenantRules
@@ -24,12 +24,17 @@ class ModelAccess:
         self._rules = rules
         self._default_model = default_model
 
-    def list_problems(self, tenant: str, flow: "Flow") -> "Iterator[tuple[str, str]]":
-        """Yield the field of each model that the tenant may not use, with a message."""
+    def list_problems(
+        self, tenant: str, models: "Iterable[str | None]"
+    ) -> "Iterator[tuple[str, str]]":
+        """Yield the field of each model that the tenant may not use, with a message.
+
+        The models are those of a flow's steps, None for a step without one.
+        """
         named = [
-            (number, step.model)
-            for number, step in enumerate(flow.steps)
-            if step.model not in {None, self._default_model}
+            (number, model)
+            for number, model in enumerate(models)
+            if model not in {None, self._default_model}
         ]
         allowed = self._rules.get(tenant).models if named else None
         if allowed is None:
@@ -44,7 +49,7 @@ class ModelAccess:
 
     def check(self, tenant: str, flow: "Flow") -> None:
         """Raise FailedError for a flow with a model that the tenant may not use."""
-        for field, message in self.list_problems(tenant, flow):
+        for field, message in self.list_problems(tenant, (step.model for step in flow.steps)):
             raise FailedError(
                 Reason.MODEL_ACCESS_DENIED,
                 f"{field}: {message} Save the flow with such a model, or let the stack's owner"

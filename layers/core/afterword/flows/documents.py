@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from afterword.errors import TooLargeError, WrongFields
-from afterword.flows.flow import Flow
+from afterword.flows.drafts import Flow
 from afterword.generations import is_id
 from afterword.knowledge import folder_id, tag_id
 from afterword.knowledge.ranking import RankingKind

@@ -1,7 +1,7 @@
 """The declared inputs of a flow, and the check of a caller's values against them.
 
 The declaration is part of the flow's document, which was validated at its saving
-(afterword.flows.flow). So a submission reads it without importing pydantic.
+(afterword.flows.drafts). So a submission reads it without importing pydantic.
 """
 
 import json

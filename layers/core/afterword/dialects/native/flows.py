@@ -1,4 +1,4 @@
-"""Flows in the native API. afterword.flows.flow defines their documents.
+"""Flows in the native API. afterword.flows.drafts defines their documents.
 
 Only the function that saves flows imports afterword.flows.documents, and pydantic with it.
 """
