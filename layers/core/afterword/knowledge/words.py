@@ -4,14 +4,19 @@ docs/decisions/0018-ranking.md and 0076-languages-of-ranking.md say why.
 """
 
 import re
+import threading
 import unicodedata
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
-from functools import lru_cache
+from functools import cache, lru_cache
 from itertools import chain
+from typing import TYPE_CHECKING
 
 from afterword.knowledge import stop_words
 from afterword.knowledge.stop_words import Language
+
+if TYPE_CHECKING:
+    from Stemmer import Stemmer  # type: ignore[import-not-found]
 
 MAX_WORD = 64
 """Characters of a word; later ones are not compared."""
@@ -52,6 +57,7 @@ _ENDINGS = {
     ),
 }
 """Endings that a stemmer knows by their accents, which folding has removed."""
+_STEMMING = threading.Lock()
 
 
 def fold(text: str) -> str:
@@ -170,11 +176,16 @@ def stem_unfolded(some: Sequence[str], tongue: Language) -> list[str]:
 
 
 def _stem(some: Sequence[str], tongue: Language) -> list[str]:
-    from Stemmer import Stemmer  # type: ignore[import-not-found] # a C extension, for ranking alone
-
-    # A stemmer has state, so each call makes its own.
-    stemmed: list[str] = Stemmer(tongue.value).stemWords(some)
+    with _STEMMING:  # a stemmer has state: the stems of its last 10,000 words
+        stemmed: list[str] = _build_stemmer(tongue).stemWords(some)
     return stemmed
+
+
+@cache
+def _build_stemmer(tongue: Language) -> "Stemmer":
+    from Stemmer import Stemmer  # a C extension, for ranking alone
+
+    return Stemmer(tongue.value)
 
 
 def _fold_all(some: Sequence[str]) -> list[str]:
