@@ -12,10 +12,6 @@ from collections import Counter
 from dataclasses import dataclass, field
 from unittest.mock import patch
 
-from rich.box import SIMPLE
-from rich.console import Console
-from rich.table import Table
-
 from afterword import batches
 from afterword.batches import Batch, State, window
 from afterword.runtime.clients import clients
@@ -105,20 +101,17 @@ def main() -> None:
     """Run a batch for each size of a turn, and print what each line costs."""
     parser = argparse.ArgumentParser(prog="python -m bench.batches", description=__doc__)
     parser.add_argument("--lines", type=int, default=2_000)
-    lines = parser.parse_args().lines
-    table = Table("lines a turn, at most", "turns", "calls a line", "CPU s", box=SIMPLE)
-    details = []
+    parser.add_argument("--turn", type=int, nargs="*", default=TURNS, help="lines of a turn")
+    options = parser.parse_args()
     with recorder() as (its, _):
         its.make_tenant(TENANT)
-        for most in TURNS:
-            life = run(its, TENANT, lines, most)
-            row = (most, life.turns, f"{life.calls_per_line:.2f}", f"{life.cpu:.1f}")
-            table.add_row(*map(str, row))
-            details.append(", ".join(f"{name} {count}" for name, count in life.calls.most_common()))
-    console = Console()
-    console.print(table)
-    for most, each in zip(TURNS, details, strict=True):
-        console.print(f"{most}: {each}")
+        for most in options.turn:
+            life = run(its, TENANT, options.lines, most)
+            print(
+                f"{options.lines} lines, {most} a turn at most: {life.turns} turns,"
+                f" {life.calls_per_line:.2f} calls a line, {life.cpu:.1f} s of CPU"
+            )
+            print(f"  {', '.join(f'{name} {count}' for name, count in life.calls.most_common())}")
 
 
 if __name__ == "__main__":

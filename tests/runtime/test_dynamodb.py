@@ -1,6 +1,6 @@
 """A table of DynamoDB: conditional writes, reads that finish, pages and transactions."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import chain
 from types import SimpleNamespace
 from typing import Any

@@ -123,8 +123,8 @@ class Submitter:
         """Accept up to MAX_SENT lines of a batch like `accept`, and send their messages at once.
 
         All items come first, side by side in the threads. Return the error of each refused one,
-        in their order, and None for an accepted one. `group` is the group of the messages. What
-        could not be stored raises its error, after the others' messages were sent.
+        in their order, and None for an accepted one. `group` is the group of the messages. An
+        error of AWS is raised after the messages of the others were sent.
         """
         prepared = [
             threads.submit(
