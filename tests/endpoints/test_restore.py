@@ -19,6 +19,7 @@ from tests.endpoints.test_gone_texts import lose
 from tests.harness.api import invoke
 from tests.harness.deployment import REFERENCES
 from tests.harness.fake_model import FakeModel, completion, saying
+from tests.harness.long_texts import LONG
 from tests.harness.native_generations import NOT_FOUND, Native, problem
 from tests.harness.stand_in_aws import put_items, read_items
 
@@ -65,7 +66,7 @@ def lose_items(native: Native) -> Callable[..., None]:
         )
         for item in read_items("GenerationsTable"):
             client.put_item(TableName="restored-generations", Item=item)
-            if item["id"]["S"] in ids:
+            if any(item["pk"]["S"].startswith(f"demo#{each}") for each in ids):
                 client.delete_item(TableName=TABLE, Key={"pk": item["pk"]})
 
     return lose_some
@@ -87,6 +88,18 @@ def test_what_has_ended_comes_back_as_it_was(
     assert native.ask("get_generation", ended)["body"]["output"] == "Hi"
     assert native.pages() == [[ended]]
     assert all("due_at" not in item for item in read_items("GenerationsTable"))
+
+
+def test_a_long_request_comes_back_with_its_generation(lose_items: Callable[..., None]) -> None:
+    """A request that is an item of its own is there again, unless its generation was deleted."""
+    ended, deleted = put(LONG), put(LONG)
+    lose_items(ended)
+    services().store.delete("demo", deleted)
+    restore()
+    assert services().store.get_detail("demo", ended).inputs == {"text": LONG}
+    assert [item for item in read_items("GenerationsTable") if deleted in item["pk"]["S"]] == [
+        item for item in read_items("GenerationsTable") if "deleted_at" in item
+    ]
 
 
 def test_what_has_changed_since_stays_as_it_is(

@@ -17,6 +17,7 @@ from typing import Any
 import httpx
 
 from afterword.flows.drafts import Flow
+from afterword.runtime.packing import unpack
 from afterword.tenants.keys import Scope
 from afterword.tenants.registry import Registry
 from local.aws import session
@@ -42,6 +43,11 @@ def until[T](condition: Callable[[], T], seconds: float, every: float = 0.1) -> 
         assert time.monotonic() < deadline, f"not within {seconds} s: {condition}"
         time.sleep(every)
     return value
+
+
+def _read(value: Any) -> str:  # noqa: ANN401 - as boto3 has it
+    """Return an attribute as a text, a compressed one too."""
+    return unpack(value) if "B" in value else str(next(iter(value.values())))
 
 
 def free_port() -> int:
@@ -137,7 +143,7 @@ class Account:
         dynamodb = session().client("dynamodb", endpoint_url=self.endpoint)
         table = self.outputs()["GenerationsTable"]
         items = [
-            {name: str(next(iter(value.values()))) for name, value in item.items()}
+            {name: _read(value) for name, value in item.items()}
             for page in dynamodb.get_paginator("scan").paginate(TableName=table)
             for item in page["Items"]
         ]
