@@ -12,6 +12,8 @@ from botocore.exceptions import EndpointConnectionError
 from afterword import generations
 from afterword.batches import BatchLease, Counts, State, Window, line_id, runner, window
 from afterword.batches.runner import TurnResult
+from afterword.generations.requests import QueuedItem
+from afterword.generations.store import PutResult
 from afterword.limits import Limits
 from afterword.runtime.clients import clients
 from afterword.runtime.deadline import Deadline
@@ -341,19 +343,19 @@ def test_a_lost_reader_is_followed_by_another(
     """A turn whose reader dies is done again after its lease, and not before."""
     event = created(KEY, file(*[MAIL] * 150))
     lines = 0
-    accept = services().submitter.submit
+    accept = services().store.put_prepared
 
-    def die(*args: Any, **options: Any) -> str:  # noqa: ANN401 - the submitter's own
+    def die(prepared: QueuedItem) -> PutResult:
         nonlocal lines
         lines += 1
         if lines == 120:
             raise MemoryError
-        return accept(*args, **options)
+        return accept(prepared)
 
     monkeypatch.setattr(runner, "Window", partial(Window, size=150))
     monkeypatch.setattr(window, "LEAST_WAIT", timedelta(hours=1))
 
-    monkeypatch.setattr(services().submitter, "submit", die)
+    monkeypatch.setattr(services().store, "put_prepared", die)
     with pytest.raises(MemoryError):
         inbox.take(event)
     assert inbox.take(event) == ["0"]

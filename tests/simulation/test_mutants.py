@@ -15,9 +15,10 @@ from afterword import generations
 from afterword.engine import attempts, notifications
 from afterword.engine.outbox import Outbox
 from afterword.engine.sweeper import Sweeper
-from afterword.generations import Status, Submission, SubmissionOptions
+from afterword.generations import Status, items
 from afterword.generations.claims import Claim
 from afterword.generations.items import Items
+from afterword.generations.requests import QueuedItem
 from afterword.generations.store import GenerationStore, PutResult
 from afterword.limits.quotas import Quotas
 from afterword.runtime.clients import clients
@@ -207,15 +208,9 @@ def count_without_receipt(params: Params) -> Params | None:
     return {**params, "TransactItems": [{"Update": forced}, {"Update": count}]}
 
 
-def accept_nothing(
-    _store: GenerationStore,
-    _tenant: str,
-    _id: str,
-    _submission: Submission,
-    terms: SubmissionOptions,
-) -> PutResult:
+def accept_nothing(_store: GenerationStore, prepared: QueuedItem) -> PutResult:
     """Say that a submission is accepted, and store nothing."""
-    return PutResult({}, Status.QUEUED, terms.slot, same=True)
+    return PutResult({}, Status.QUEUED, items.slot_of(prepared.item), same=True)
 
 
 MUTANTS = [
