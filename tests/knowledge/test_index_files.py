@@ -37,7 +37,7 @@ from afterword.runtime.clients import clients
 from afterword.runtime.payloads import Payloads
 from afterword.services import services
 from tests.conftest import Call, SetClock
-from tests.harness.deployment import REFERENCES
+from tests.harness.deployment import REFERENCES, Deployment
 from tests.harness.stand_in_aws import read_object_keys
 from tests.knowledge.test_questions import SHOPS
 
@@ -397,6 +397,13 @@ def test_a_build_ends_in_time(many: ContentStore, monkeypatch: pytest.MonkeyPatc
         with pytest.raises(SelectionTooLargeError, match="cannot be indexed within 0 seconds"):
             titles(worker(many), select(many))
     assert titles(worker(many), select(many)) == ["Returns"]
+
+
+def test_a_build_has_room_in_an_invocation(deployment: Deployment) -> None:
+    """A worker that has built until the end still has half of its time, and its claim."""
+    timeout = int(deployment.functions["generate"].properties["Timeout"])
+    assert timeout >= 2 * index_files.BUILD_SECONDS
+    assert index_files.CLAIM.total_seconds() >= index_files.BUILD_SECONDS + 60
 
 
 def test_a_claim_needs_the_bucket(many: ContentStore, cut_off: Callable[[str], None]) -> None:

@@ -46,7 +46,7 @@ MANY = lexical.IN_MEMORY.passages
 BUILD_SECONDS = 200.0
 """The time of a build, which leaves some of an invocation to the model."""
 CLAIM = timedelta(seconds=300)
-"""The time after which a claim's builder must be dead: that of an invocation."""
+"""The time after which a claim's builder must be dead: longer than a build and its put."""
 MAX_CACHED_BYTES = 200_000_000
 """Bytes of the files that a process has open; the newest stays whatever its size.
 
