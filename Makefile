@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo dev logs sam-local invoke-all test test-long test-local test-sam check lint audit format openapi build deploy bench cost peers load recall documents clean
+.PHONY: help demo dev logs sam-local invoke-all test test-long test-local test-sam check lint audit format openapi build deploy bench cost peers performance load recall documents clean
 
 PORT ?= 8080
 ENV ?= default
@@ -89,6 +89,9 @@ deploy: .venv/ready $(SAM_READY) ## deploy to your AWS account (ENV=prod, ARCH=a
 
 bench: .venv/ready build ## cold starts, CPU and AWS calls per request, as ratios
 	@$(PYTHON) -m bench
+
+performance: .venv/ready $(SAM_READY) $(STACK_READY) build ## all figures with bars, into docs/performance.md (root, valgrind; half an hour)
+	@$(PYTHON) -m bench.performance
 
 cost: .venv/ready ## the dollars of a million texts, beside what stands instead
 	@$(PYTHON) -m bench.cost

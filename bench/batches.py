@@ -17,6 +17,7 @@ from afterword.batches import Batch, State, window
 from afterword.runtime.clients import clients
 from afterword.services import services
 from bench.load.recording import FLOW, INPUT, Event, Recorder, batch, quiet_log, recorder
+from bench.results import write_results
 from tests.harness.deployment import REFERENCES
 
 TENANT = "tenant-batches"
@@ -105,13 +106,16 @@ def main() -> None:
     options = parser.parse_args()
     with recorder() as (its, _):
         its.make_tenant(TENANT)
+        costs = {}
         for most in options.turn:
             life = run(its, TENANT, options.lines, most)
             print(
                 f"{options.lines} lines, {most} a turn at most: {life.turns} turns,"
                 f" {life.calls_per_line:.2f} calls a line, {life.cpu:.1f} s of CPU"
             )
+            costs[f"{most} a turn"] = life.calls_per_line
             print(f"  {', '.join(f'{name} {count}' for name, count in life.calls.most_common())}")
+    write_results("batches", {"calls of AWS": costs})
 
 
 if __name__ == "__main__":

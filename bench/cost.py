@@ -10,17 +10,13 @@ import argparse
 import json
 from collections.abc import Mapping, Sequence
 from math import ceil
-from pathlib import Path
 from typing import NamedTuple
-from unittest.mock import patch
 
 from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
-from afterword.generations import Completion
-from afterword.services import services
-from bench.cases import ROOT
+from bench import units, workers
 from bench.load import recording
 from bench.load.documented import (
     ABOVE_START_LOG,
@@ -31,34 +27,53 @@ from bench.load.documented import (
     VCPU_MEMORY,
 )
 from bench.load.recording import Path as Invocation
+from bench.results import read_results, write_results
 from tests.harness.deployment import Deployment, parsed_template
 
 KB = 1024
-IN_BYTES, OUT_BYTES = 4 * KB, 2 * KB
-"""The bytes of a request's text and of its answer."""
+IN_KB, OUT_KB = 4, 2
+"""The KB of a request's text and of its answer."""
 WAIT = 5.0
 """The seconds for which the worker waits for the model."""
 POLLS = 3
 """The requests with which a client asks for its text."""
+FILLED = 25
+"""The generations at once of a filled worker."""
+AT_ONCE = 50
+"""The generations of a worker at once, at most, by the template's default."""
 MONTHLY = (10_000, MILLION, 10 * MILLION)
 """Texts a month, for what is paid by the month."""
 HOURS = 730
 """The hours of a month."""
-RESULTS = ROOT / "bench" / "results" / "cost.json"
 
 
 class Occupancy(NamedTuple):
-    """How full the worker is: generations at once, and the seconds billed for each of them."""
+    """How full the worker is.
+
+    `at_once` are the generations of one invocation at a time, `billed` the seconds that are billed
+    for each generation, and `receives` the worker's own receives for each.
+    """
 
     name: str
     at_once: float
     billed: float
+    receives: float
 
 
-OCCUPANCIES = (
-    Occupancy("a steady text a second", 1 / 0.4, 0.4 * WAIT),
-    Occupancy("a filled worker", 25, WAIT / 25),
-)
+def read_occupancies() -> Sequence[Occupancy]:
+    """Return a filled worker, as `bench.worker` has it, and a steady text a second, by simulation.
+
+    Without the figures of `bench.worker` the simulation's work beside the wait stands for them.
+    """
+    alone = WAIT + workers.WORK
+    measured = read_results("worker").get("seconds", {}).get(f"{FILLED}", alone)
+    occupancies = [Occupancy("a filled worker", FILLED, measured / FILLED, 2 / FILLED)]
+    for name, most in (("a steady text a second", 500), ("the same with two workers", 2)):
+        deployed = workers.Deployment(most, AT_ONCE)
+        found = workers.simulate(deployed, 1.0, workers.wait_always(WAIT), seed=17)
+        its = Occupancy(name, 1 / found.billed, found.billed * alone, found.receives)
+        occupancies.append(its)
+    return occupancies
 
 
 class Bill(NamedTuple):
@@ -76,52 +91,46 @@ class Bill(NamedTuple):
 # --- afterword -----------------------------------------------------------------------------------
 
 
-def prose(size: int) -> str:
-    """Return so many characters of plain English: the decisions, one after the other."""
-    files = sorted((ROOT / "docs" / "decisions").glob("00*.md"))
-    return "\n".join(file.read_text() for file in files)[:size]
-
-
 class Paths(NamedTuple):
-    """The recorded paths of one text."""
+    """The recorded paths of one text: those of its requests, and the worker's."""
 
-    submit: Invocation
-    poll: Invocation
+    requests: Sequence[Invocation]
     generate: Invocation
 
 
 def record_paths() -> Paths:
-    """Record a submission, its generation and a poll after it, with texts of the sizes above."""
-    answer = Completion(
-        text=prose(OUT_BYTES), model="instant", stop_reason="stop", tokens_in=1_000, tokens_out=500
-    )
-    with recording.recorder() as (its, _):
+    """Record a submission, its generation and a poll after it, in warm processes."""
+    with recording.recorder() as (its, _), units.answering(units.read_prose(OUT_KB, skip=20)):
         key = its.make_tenant("tenant")
-        event = recording.submission("submit_generation", "tenant", key, text=prose(IN_BYTES))
+        text = units.read_prose(IN_KB)
+        event = recording.submission("submit_generation", "tenant", key, text=text)
         for timed in (False, True):
             submit = its.record("submit_generation", event, timed=timed)
             sent = [body for _, body in its.sent()]
-            with patch.object(type(services().model), "generate", return_value=answer):
-                generate = its.record("generate", recording.batch(sent), timed=timed)
+            generate = its.record("generate", recording.batch(sent), timed=timed)
             generation = json.loads(sent[0])["id"]
             asked = recording.request("get_generation", "tenant", key, generation)
             poll = its.record("get_generation", asked, timed=timed)
-    return Paths(submit, poll, generate)
+    return Paths((submit, *[poll] * POLLS), generate)
 
 
 def compute_afterword(paths: Paths, occupancy: Occupancy) -> Bill:
     """Return the bill of a million texts."""
     functions = Deployment(parsed_template(), {}).functions
     memory = {name: int(each.properties["MemorySize"]) for name, each in functions.items()}
-    of_requests = (paths.submit, *[paths.poll] * POLLS)
-    gb_seconds = sum(_seconds(path, memory[path.function]) for path in of_requests)
-    of_worker = occupancy.billed + _seconds(paths.generate, memory["generate"])
-    worker = of_worker * memory["generate"] / KB
-    units = [path.units() for path in (*of_requests, paths.generate)]
+    gb_seconds = sum(
+        _seconds(path, memory[path.function]) * memory[path.function] / KB
+        for path in paths.requests
+    )
+    worker = occupancy.billed * memory["generate"] / KB
+    charges = [path.units() for path in (*paths.requests, paths.generate)]
     invocations = 1 + POLLS + 1 / occupancy.at_once
-    log = sum(path.log for path in (*of_requests, paths.generate)) + ABOVE_START_LOG * invocations
-    operations = sum((path.operations() for path in of_requests), paths.generate.operations())
-    messages = operations["sqs.SendMessage"] + 2 / min(10, occupancy.at_once)
+    log = (
+        sum(path.log for path in (*paths.requests, paths.generate)) + ABOVE_START_LOG * invocations
+    )
+    operations = sum((path.operations() for path in paths.requests), paths.generate.operations())
+    # A mapping's batch is received and deleted, and so is what the worker takes itself.
+    messages = operations["sqs.SendMessage"] + 2 / occupancy.at_once + 2 * occupancy.receives
     return Bill(
         f"afterword, {occupancy.name}",
         {
@@ -133,8 +142,8 @@ def compute_afterword(paths: Paths, occupancy: Occupancy) -> Bill:
             ),
             "storage": MILLION
             * (
-                sum(write for write, _ in units) * PRICES["DynamoDB, a write unit"]
-                + sum(read for _, read in units) * PRICES["DynamoDB, a read unit"]
+                sum(write for write, _ in charges) * PRICES["DynamoDB, a write unit"]
+                + sum(read for _, read in charges) * PRICES["DynamoDB, a read unit"]
                 + operations["s3.PutObject"] * PRICES["S3, a put"]
                 + operations["s3.GetObject"] * PRICES["S3, a get"]
             ),
@@ -198,7 +207,7 @@ def compute_durable_functions() -> Bill:
     listed for longer are in the table.
     """
     operations = 3 * PRICES["Lambda durable functions, an operation"]
-    written = (IN_BYTES + OUT_BYTES) / 1e9 * PRICES["Lambda durable functions, a GB written"]
+    written = ((IN_KB + OUT_KB) * KB) / 1e9 * PRICES["Lambda durable functions, a GB written"]
     return Bill(
         "Lambda durable functions",
         {
@@ -231,32 +240,26 @@ def compute_fargate() -> float:
 
 def main() -> None:
     """Print the bills, and write them beside it as JSON."""
-    parser = argparse.ArgumentParser(prog="python -m bench.cost", description=__doc__)
-    parser.add_argument("--output", type=Path, default=RESULTS, help="the file of the figures")
-    output: Path = parser.parse_args().output
+    argparse.ArgumentParser(prog="python -m bench.cost", description=__doc__).parse_args()
     console = Console()
     console.print("recording a text's way")
     paths = record_paths()
     bills = [
-        *(compute_afterword(paths, occupancy) for occupancy in OCCUPANCIES),
+        *(compute_afterword(paths, occupancy) for occupancy in read_occupancies()),
         compute_step_functions(standard=False),
         compute_durable_functions(),
         compute_step_functions(standard=True),
     ]
     console.print(_tabulate(bills))
     console.print(_tabulate_months(bills))
-    figures = {
-        "prices as of": AS_OF,
-        "dollars a million": {bill.name: _rounded(bill.parts) for bill in bills},
-        "dollars a month of Fargate with Redis": round(compute_fargate(), 2),
-    }
-    output.parent.mkdir(parents=True, exist_ok=True)
-    output.write_text(json.dumps(figures, indent=2) + "\n")
-
-
-def _rounded(parts: Mapping[str, float]) -> dict[str, float]:
-    rounded = {name: round(dollars, 2) for name, dollars in parts.items()}
-    return {**rounded, "together": round(sum(parts.values()), 2)}
+    write_results(
+        "cost",
+        {
+            "dollars a million": {bill.name: bill.total for bill in bills},
+            **{f"dollars a million of {bill.name}": bill.parts for bill in bills},
+            "dollars a month": {"Fargate with Redis": compute_fargate()},
+        },
+    )
 
 
 def _tabulate(bills: Sequence[Bill]) -> Table:

@@ -1,6 +1,6 @@
 """50 generations at once on an embedded stack of its own, whose model takes 200 ms.
 
-Usage: python -m bench.stack_burst [--json FILE]. The first burst is sent as soon as the stack says
+Usage: python -m bench.stack_burst. The first burst is sent as soon as the stack says
 "ready", the warm ones after it. A burst lasts from its first submission until the last of its
 generations has ended, as the events of the stack tell.
 """
@@ -14,13 +14,15 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import httpx
 
+from bench.results import write_results
 from local.aws import session
 from local.stack import Stack, run
 from local.tenants import MAIL_FLOW
@@ -201,10 +203,8 @@ async def start_and_measure() -> tuple[Start, list[Burst]]:
 
 
 def main() -> None:
-    """Print the bursts, and write them as JSON where that is asked for."""
-    parser = argparse.ArgumentParser(prog="python -m bench.stack_burst", description=__doc__)
-    parser.add_argument("--json", type=Path, help="the file to write the figures to")
-    path: Path | None = parser.parse_args().json
+    """Print the bursts, and write their figures beside it."""
+    argparse.ArgumentParser(prog="python -m bench.stack_burst", description=__doc__).parse_args()
     start, bursts = asyncio.run(start_and_measure())
     print(
         f"ready after {start.seconds:.2f} s, {start.cpu_seconds:.2f} s of CPU, with"
@@ -216,9 +216,23 @@ def main() -> None:
             f"{its.name:5} {its.accepted_seconds:12.2f} {its.seconds:9.2f}"
             f" {its.refused:9} {its.cpu_seconds:7.2f} {its.processes:11}"
         )
-    if path:
-        figures = {"start": asdict(start), "bursts": [asdict(its) for its in bursts]}
-        path.write_text(json.dumps(figures, indent=1) + "\n")
+    first, *warm = bursts
+    write_results(
+        "stack_burst",
+        {
+            "seconds": {
+                "ready": start.seconds,
+                "first": first.seconds,
+                "warm": median(each.seconds for each in warm),
+            },
+            "CPU s": {
+                "ready": start.cpu_seconds,
+                "first": first.cpu_seconds,
+                "warm": median(each.cpu_seconds for each in warm),
+            },
+            "refused": {"all": sum(each.refused for each in bursts)},
+        },
+    )
     if any(its.refused or its.seconds < 0 for its in bursts):
         sys.exit("some generations were refused, or did not end")
 

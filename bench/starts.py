@@ -5,7 +5,6 @@ bench/results/starts.json. Needs root for the share of a processor, and valgrind
 """
 
 import argparse
-import json
 import tempfile
 from collections.abc import Iterable, Sequence
 from functools import cache
@@ -19,11 +18,11 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from bench.cases import CASES, ROOT, Case
+from bench.cases import CASES, Case
 from bench.quota import cpu_of
+from bench.results import read_results, write_results
 from bench.runs import LAYER, Bench, Terms, check_build, stub
 
-RESULTS = ROOT / "bench" / "results" / "starts.json"
 MEGABYTES = 256
 FIRST_ANSWERS = (
     "submit_mail_generation",
@@ -157,8 +156,10 @@ def _report(figures: Sequence[Figure], console: Console) -> None:
         bar = "" if each.bar is None else f"{each.bar:.2f}"
         table.add_row(each.figure, each.function, f"{each.ratio:.3f}", bar)
     console.print(table)
-    RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text(json.dumps([each._asdict() for each in figures], indent=1) + "\n", "utf-8")
+    rows: dict[str, dict[str, float]] = {}
+    for each in figures:
+        rows.setdefault(each.figure, {})[each.function] = each.ratio
+    write_results("starts", {**read_results("starts"), **rows})
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ One generation goes through the real handlers, from its submission to its last w
 prose of docs/decisions, since the units depend on how well a text is compressed.
 """
 
+import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -17,7 +18,8 @@ from afterword.generations import Completion
 from afterword.limits import Limits
 from afterword.services import services
 from bench.cases import ROOT
-from bench.load.recording import Path, Recorder, batch, recorder, submission
+from bench.load.recording import INPUT, Path, Recorder, batch, recorder, request, submission
+from bench.results import write_results
 
 KINDS = ("plain", "with limits", "with event bus")
 SIZES = (4, 12)
@@ -47,7 +49,7 @@ def measure() -> dict[tuple[str, int], Cost]:
     found = {}
     for kind in KINDS:
         parameters = {"EventBusName": "default"} if kind == "with event bus" else {}
-        with recorder(parameters) as (its, _), _answering(read_prose(ANSWERED, skip=20)):
+        with recorder(parameters) as (its, _), answering(read_prose(ANSWERED, skip=20)):
             key = its.make_tenant("tenant-one", LIMITS if kind == "with limits" else None)
             for kilobytes in SIZES:
                 text = read_prose(kilobytes)
@@ -74,8 +76,23 @@ def add_up(paths: list[Path]) -> Cost:
     return Cost(sum(each[0] for each in units), sum(each[1] for each in units), calls)
 
 
+def count_calls() -> dict[str, int]:
+    """Return the calls of AWS of a short submission and of a poll, whose flow and key are known."""
+    with recorder() as (its, _), answering(read_prose(ANSWERED)):
+        key = its.make_tenant("tenant-one")
+        run(its, key, INPUT)
+        submit = its.record(
+            "submit_generation", submission("submit_generation", "tenant-one", key), timed=False
+        )
+        generation = json.loads(its.sent()[0][1])["id"]
+        asked = request("get_generation", "tenant-one", key, generation)
+        its.record("get_generation", asked, timed=False)
+        poll = its.record("get_generation", asked, timed=False)
+    return {"submission": len(submit.steps), "poll": len(poll.steps)}
+
+
 @contextmanager
-def _answering(text: str) -> Iterator[None]:
+def answering(text: str) -> Iterator[None]:
     """Let the model answer a text."""
     answer = Completion(
         text=text, model="instant", stop_reason="stop", tokens_in=900, tokens_out=450
@@ -85,13 +102,16 @@ def _answering(text: str) -> Iterator[None]:
 
 
 def main() -> None:
-    """Print the table."""
+    """Print the table, and write its figures beside it."""
     console = Console()
     table = Table("KB in", "kind", "write units", "read units", "calls of AWS")
-    for (kind, kilobytes), cost in measure().items():
+    found = measure()
+    for (kind, kilobytes), cost in found.items():
         calls = ", ".join(f"{function} {count}" for function, count in cost.calls.items())
         table.add_row(str(kilobytes), kind, f"{cost.writes:g}", f"{cost.reads:g}", calls)
     console.print(table)
+    writes = {f"{kind}, {size} KB in": cost.writes for (kind, size), cost in found.items()}
+    write_results("units", {"write units": writes, "calls of AWS": count_calls()})
 
 
 if __name__ == "__main__":

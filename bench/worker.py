@@ -19,6 +19,7 @@ from rich.table import Table
 
 from bench.cases import CASES, Case
 from bench.quota import cpu_of
+from bench.results import write_results
 from bench.runs import LAYER, Bench, Terms, check_build, stub
 from bench.stub import SLOW
 
@@ -48,6 +49,7 @@ def main() -> None:
     parser.add_argument("--megabytes", type=int, nargs="*", default=[256, 512])
     given = parser.parse_args()
     check_build()
+    rows: dict[str, dict[str, float]] = {"peak MB": {}, "seconds": {}, "GB-s a generation": {}}
     cases = {case.name: case for case in CASES}
     table = Table("MB", "at once", "peak MB", "seconds", "GB-s a generation", box=SIMPLE)
     with stub() as addresses, tempfile.TemporaryDirectory() as folder:
@@ -70,14 +72,16 @@ def main() -> None:
                 if any(run["answer"] != {"batchItemFailures": []} for run in runs):
                     sys.exit(f"The worker did not do its work: {runs[0]['answer']}")
                 seconds = median(run["waited"] for run in runs) / 1000
+                peak, spent = max(run["peak"] for run in runs), seconds * megabytes / 1024 / at_once
                 table.add_row(
-                    str(megabytes),
-                    str(at_once),
-                    f"{max(run['peak'] for run in runs):.0f}",
-                    f"{seconds:.2f}",
-                    f"{seconds * megabytes / 1024 / at_once:.3f}",
+                    str(megabytes), str(at_once), f"{peak:.0f}", f"{seconds:.2f}", f"{spent:.3f}"
                 )
+                if megabytes == given.megabytes[0]:
+                    rows["peak MB"][str(at_once)] = peak
+                    rows["seconds"][str(at_once)] = seconds
+                    rows["GB-s a generation"][str(at_once)] = spent
     Console(width=100).print(table)
+    write_results("worker", rows)
 
 
 if __name__ == "__main__":

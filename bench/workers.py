@@ -27,6 +27,7 @@ from rich.table import Table
 from afterword.engine import top_up
 from afterword.runtime.queue import MAX_RECEIVED as BATCH
 from bench.load import documented
+from bench.results import write_results
 
 CALL = 0.01
 """Seconds of a receive that finds messages."""
@@ -278,6 +279,18 @@ def main() -> None:
             f"{found.receives:.2f}",
         )
     Console(width=100).print(table)
+    _write_defaults(given.seed)
+
+
+def _write_defaults(seed: int) -> None:
+    """Write the figures of the template's defaults, and of two workers, with answers after 5 s."""
+    billed, waits = dict[str, float](), dict[str, float]()
+    for name, workers in (("", documented.MAPPING_MAXIMUM // 2), (", two workers", 2)):
+        for rate in RATES:
+            found = simulate(Deployment(workers, 50), rate, wait_always(5.0), seed)
+            billed[f"{rate:g}{name}"] = found.billed
+            waits[f"{rate:g}{name}"] = found.wait_p99 * 1e3
+    write_results("workers", {"billed part": billed, "wait p99, ms": waits})
 
 
 if __name__ == "__main__":
