@@ -80,7 +80,7 @@ def main() -> None:
         table.add_row(f"{row['passages']:,}", row["worker"], *map(str, row["figures"].values()))
     Console().print(table)
     cases = {f"{row['passages']}, {row['worker']}": row["figures"] for row in rows}
-    first = {case: figures["first question, CPU s"] for case, figures in cases.items()}
+    first = {case: figures[FIGURES[0]] for case, figures in cases.items()}
     measured = {case: seconds for case, seconds in first.items() if seconds != "refused"}
     write_results("knowledge_index", {"CPU s": measured})
 

@@ -134,7 +134,7 @@ ROWS = (
         "knowledge_index",
         "CPU s",
         "first question of a cold worker, CPU in s, by passages",
-        (Bar("10000, after: the next fetches it", 1.6, 0.2),),
+        (Bar("10000, after: fetches it", 1.6, 0.2),),
     ),
     Row(
         "cost",
@@ -237,7 +237,7 @@ _STYLE = """
 def draw(table: Sequence[Measured]) -> str:
     """Return the plot: each case before and now as a part of its bar, which is the dashed line.
 
-    What is more than three bars is cut off there, with its number beside it.
+    A case of more than three bars is cut off there, with its number beside it.
     """
     cases = [each for each in table if each.value is not None and each.bar.most > 0]
     width, height = LEFT + BARS + RIGHT, LINE * len(cases) + 30
