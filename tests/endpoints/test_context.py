@@ -1,16 +1,20 @@
 """Passages of the knowledge base in a flow's prompts, and what a request chooses of them."""
 
+import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
 
+from afterword import clock
 from afterword.engine.waiting import Waited
 from afterword.generations import Reason, Source, Status
-from afterword.knowledge import Draft, folder_id, lexical, tag_id
+from afterword.knowledge import Draft, folder_id, index_files, lexical, tag_id
+from afterword.runtime.clients import clients
 from afterword.services import services
 from tests.conftest import Call, Event, LambdaContext, SetClock, Stored, Tenant
 from tests.harness.api import invoke
+from tests.harness.deployment import REFERENCES
 from tests.harness.fake_model import FakeModel, saying
 from tests.harness.promptitude import generation_event, put_flow, read
 
@@ -283,3 +287,21 @@ def test_a_knowledge_base_that_is_too_large_fails_with_what_to_do(
     assert "choose fewer folders or tags" in result["body"]["message"]
     (listed,) = services().listings.read_page(tenant.id, "joke", 1).items
     assert listed.generation.reason is Reason.KNOWLEDGE_TOO_LARGE
+
+
+def test_a_generation_waits_while_another_worker_builds(
+    ask: Ask, tenant: Tenant, message_event: Callable[[str], Event], set_clock: SetClock
+) -> None:
+    """A question to contents whose index another worker builds is asked again, and answered."""
+    key = index_files.key_of(services().contents.select(tenant.id, [], []))
+    until = clock.to_millis(set_clock() + index_files.CLAIM)
+    claim = json.dumps({"until": until}).encode()
+    clients().s3.put_object(Bucket=REFERENCES["ContentsBucket"], Key=key, Body=claim)
+    ask("When do I get my refund?")
+    (listed,) = services().listings.read_page(tenant.id, "joke", 1).items
+    assert listed.generation.status is Status.QUEUED
+    set_clock.advance(seconds=index_files.CLAIM.total_seconds())
+    invoke("generate", message_event(listed.generation.id))
+    ended = services().store.get(tenant.id, listed.generation.id)
+    assert ended.completion is not None
+    assert [source.title for source in ended.completion.sources] == ["Refunds"]

@@ -241,7 +241,7 @@ def test_a_newer_index_stays(contents: ContentStore) -> None:
     before("PutObject", change)
     titles(worker(contents), select(contents))
     (key,) = stored()
-    assert key == index_files._key(select(contents))  # noqa: SLF001 - the name of the newest
+    assert key == index_files.key_of(select(contents))
 
 
 def test_another_releases_files_are_not_read(
@@ -331,7 +331,7 @@ def test_many_passages_are_built_by_one_worker(many: ContentStore) -> None:
 
 def test_a_second_builder_comes_too_late(many: ContentStore) -> None:
     """Of two builders that have found nothing, the one without the claim gives up."""
-    key = index_files._key(select(many))  # noqa: SLF001 - the claim of another
+    key = index_files.key_of(select(many))
     before("PutObject", lambda: payloads().put_new(key, b"{}"))
     with pytest.raises(UnavailableError, match="Another worker is building"):
         titles(worker(many), select(many))
@@ -339,7 +339,7 @@ def test_a_second_builder_comes_too_late(many: ContentStore) -> None:
 
 def test_a_claim_of_a_dead_builder_ends(many: ContentStore, set_clock: SetClock) -> None:
     """After the time of an invocation a claim is no longer one."""
-    key = index_files._key(select(many))  # noqa: SLF001 - the claim of another
+    key = index_files.key_of(select(many))
     until = clock.to_millis(set_clock() + index_files.CLAIM)
     payloads().put_new(key, json.dumps({"until": until}).encode())
     with pytest.raises(UnavailableError, match="Another worker is building"):

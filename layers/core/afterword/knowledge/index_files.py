@@ -39,8 +39,8 @@ FORMAT = 1
 
 Releases side by side do not read each other's files.
 """
-MIN_STORED = 500
-"""Passages of a file in the bucket; the index of fewer is built in less time than it is fetched."""
+MIN_STORED = 200
+"""Passages of a file in the bucket; the index of fewer is built in a tenth of a second."""
 MANY = lexical.IN_MEMORY.passages
 """Passages after which a builder claims its key, so that no other worker builds the same."""
 BUILD_SECONDS = 200.0
@@ -92,7 +92,7 @@ class IndexFiles:
 
     def _find(self, selection: "Selection", file: Path) -> "Index | None":
         """Return the index in the bucket, or one that is not to be there; None to build it."""
-        key = _key(selection)
+        key = key_of(selection)
         try:
             self._payloads.download(key, file)
         except GoneError:
@@ -125,7 +125,7 @@ class IndexFiles:
 
     def _build(self, selection: "Selection", file: Path) -> "Index":
         file.unlink(missing_ok=True)
-        claim = _Claim(self._payloads, _key(selection))
+        claim = _Claim(self._payloads, key_of(selection))
         began = time.monotonic()
         try:
             candidates = claim.watch(self._contents.read_candidates(selection))
@@ -147,7 +147,7 @@ class IndexFiles:
         The keys are listed before the version is read. So if that has not changed, no listed file
         is newer.
         """
-        key = _key(selection)
+        key = key_of(selection)
         try:
             self._payloads.upload(key, file)
             stored = self._payloads.list_keys(key.rpartition("/")[0] + "/")
@@ -235,7 +235,7 @@ def _is_of_room(error: OSError | sqlite3.Error) -> bool:
     return error.sqlite_errorcode == sqlite3.SQLITE_FULL
 
 
-def _key(selection: "Selection") -> str:
+def key_of(selection: "Selection") -> str:
     """Return the key of a selection's file in its version."""
     selected = json.dumps([sorted(selection.folders), sorted(selection.tags)])
     folder = f"{INDEXES}/{selection.tenant}/{FORMAT}-{_digest(selected)}"
