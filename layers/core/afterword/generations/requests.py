@@ -56,22 +56,21 @@ class Requests:
     def join(self, item: "Item") -> "Item":
         """Return a generation's item with its request; without it, if it is gone."""
         key = find_request_key(item)
-        found = None if key is None or "request" in item else self._table.get(key)
-        return item if found is None else {**item, "request": found["request"]}
+        if key is None or "request" in item:
+            return item
+        return _with_request(item, self._table.get(key))
 
     def join_all(self, items: "Sequence[Item]") -> "list[Item]":
         """Return items like `join`, by a call for each BATCH of requests."""
-        keys = [key for key in map(find_request_key, items) if key is not None]
+        keys = list(map(find_request_key, items))
         found = {
-            request["pk"]["S"]: request["request"]
-            for some in batched(keys, BATCH, strict=False)
+            request["pk"]["S"]: request
+            for some in batched(filter(None, keys), BATCH, strict=False)
             for request in self._table.get_all(some)
         }
         return [
-            {**item, "request": found[key["pk"]["S"]]}
-            if (key := find_request_key(item)) is not None and key["pk"]["S"] in found
-            else item
-            for item in items
+            item if key is None else _with_request(item, found.get(key["pk"]["S"]))
+            for item, key in zip(items, keys, strict=True)
         ]
 
     def delete(self, item: "Item") -> None:
@@ -97,6 +96,10 @@ def separate(item: "Item", writer: str) -> "tuple[Item, Item]":
     rest["request_item"] = text(writer)
     request = {"request": item["request"], "expires_at": item["expires_at"]}
     return rest, {**_request_key(rest), **request}
+
+
+def _with_request(item: "Item", request: "Item | None") -> "Item":
+    return item if request is None else {**item, "request": request["request"]}
 
 
 def _write_twice(size_in_bytes: int) -> int:
