@@ -133,3 +133,27 @@ def test_a_file_that_cannot_be_read_fails_with_its_input() -> None:
 def test_without_files_nothing_is_prepared() -> None:
     """A generation without files needs no library for them."""
     assert prepare([]) == ([], ())
+
+
+@pytest.mark.parametrize("media_type", ["application/pdf", "text/html"])
+def test_a_worker_with_little_memory_reads_plain_texts_alone(media_type: str) -> None:
+    """A document fails with the parameter that its owner has to raise; a text is read."""
+    contents = {"text/plain": b"Bonjour", media_type: b"%PDF-"}
+
+    def prepare_one(of: str, accepted: Sequence[str] = ()) -> attachments.PreparedFiles:
+        return attachments.prepare_files(
+            [make_file(of)],
+            (TEXT_ONLY,),
+            accepted,
+            lambda _: contents[of],
+            Deadline.after(MINUTE),
+            reads_documents=False,
+        )
+
+    assert prepare_one("text/plain").texts == (("paper", "Bonjour"),)
+    assert len(prepare_one(media_type, [media_type]).attached) == 1
+    with pytest.raises(
+        FailedError, match=r"^paper: .* WorkerMemory must be at least 512"
+    ) as raised:
+        prepare_one(media_type)
+    assert raised.value.reason is Reason.UNREADABLE_FILE

@@ -91,6 +91,25 @@ def test_the_top_up_can_be_turned_off(work: Work, calls: list[Call]) -> None:
     assert receives(calls) == []
 
 
+@pytest.mark.parametrize(("resident", "left"), [(127, 40), (129, 0)])
+def test_a_worker_with_half_of_its_memory_taken_takes_nothing_more(
+    monkeypatch: pytest.MonkeyPatch, resident: int, left: int
+) -> None:
+    """Big texts leave the rest of the memory to what runs, and later to further messages."""
+    monkeypatch.setattr(top_up, "read_resident", lambda: resident * 1024 * 1024)
+    assert top_up.Room(50, 256).left(10) == left
+    assert top_up.Room(50).left(10) == 40
+
+
+def test_a_process_knows_its_memory() -> None:
+    """The memory of this process is some megabytes, and grows with what it keeps."""
+    before = top_up.read_resident()
+    kept = b"x" * 64_000_000
+    assert before > 10_000_000
+    assert top_up.read_resident() - before > 50_000_000
+    assert len(kept) == 64_000_000
+
+
 def test_an_invocation_of_quick_answers_is_not_prolonged(work: Work, calls: list[Call]) -> None:
     """In the first second no poll begins that would outlast the answer."""
     assert work.run(saying("Hi"), work.submit()) == []

@@ -8,6 +8,7 @@ from afterword import generations
 from afterword.engine.attempts import Worker
 from afterword.engine.prompting import Prompter
 from afterword.engine.repairs import Repairs
+from afterword.engine.top_up import Room
 from afterword.generations import Generation, Submission, SubmissionOptions
 from afterword.generations.store import GenerationStore
 from afterword.models import Model
@@ -90,7 +91,7 @@ class Work:
             services().model_access,
             Repairs(services().rules, services().quotas),
             services().metrics,
-            most,
+            Room(most),
         )
         return running.run_batch(messages, Deadline.after(seconds))
 

@@ -518,9 +518,10 @@ def test_consumers_may_send_to_their_own_queues(deployment: Deployment) -> None:
 def test_what_cannot_be_is_refused_before_it_is_deployed(template: Mapping[str, Any]) -> None:
     """CloudFormation refuses a gradual deployment without alarms, and a single worker.
 
-    A provider of embeddings without a model, without a URL, or beside a knowledge base is refused.
+    A provider of embeddings without a model, without a URL, beside a knowledge base, or with the
+    least worker is refused.
     """
-    gradual, model, url, workers = template["Rules"].values()
+    gradual, model, memory, url, workers = template["Rules"].values()
     assert gradual["RuleCondition"] == {
         "Fn::Not": [{"Fn::Equals": [{"Ref": "Deployment"}, "AllAtOnce"]}]
     }
@@ -531,9 +532,11 @@ def test_what_cannot_be_is_refused_before_it_is_deployed(template: Mapping[str, 
     wanted, alone = model["Assertions"]
     assert wanted["Assert"] == {"Fn::Not": [{"Fn::Equals": [{"Ref": "EmbeddingModel"}, ""]}]}
     assert alone["Assert"] == {"Fn::Equals": [{"Ref": "KnowledgeBaseId"}, ""]}
+    (rule,) = memory["Assertions"]
+    assert rule["Assert"] == {"Fn::Not": [{"Fn::Equals": [{"Ref": "WorkerMemory"}, "256"]}]}
     (rule,) = url["Assertions"]
     assert rule["Assert"] == {"Fn::Not": [{"Fn::Equals": [{"Ref": "EmbeddingBaseUrl"}, ""]}]}
-    for each in (gradual, model, url, workers):
+    for each in (gradual, model, memory, url, workers):
         assert all(assertion["AssertDescription"] for assertion in each["Assertions"])
     mapped = template["Mappings"]["Deployments"]
     assert list(mapped) == template["Parameters"]["Deployment"]["AllowedValues"]

@@ -13,6 +13,7 @@ from afterword import batches
 from afterword.batches import intake
 from afterword.engine import attempts as worker
 from afterword.engine import top_up
+from afterword.engine.attachments import DOCUMENT_MEGABYTES
 from afterword.generations import MAX_DEADLINE
 from afterword.knowledge.store import INDEXES
 from afterword.runtime.clients import POOL_SIZE, clients
@@ -277,6 +278,16 @@ def test_the_owner_chooses_how_many_a_worker_runs(
     """The worker learns how many generations it may run at once."""
     worker = Deployment(template, {"WorkerGenerations": generations}).functions["generate"]
     assert worker.environment["AFTERWORD_WORKER_GENERATIONS"] == generations
+
+
+@pytest.mark.parametrize("megabytes", ["256", "1024"])
+def test_the_owner_chooses_the_workers_memory(template: Mapping[str, Any], megabytes: str) -> None:
+    """The worker has the memory that is asked for; by default it can read documents."""
+    worker = Deployment(template, {"WorkerMemory": megabytes}).functions["generate"]
+    assert worker.properties["MemorySize"] == megabytes
+    parameter = template["Parameters"]["WorkerMemory"]
+    assert parameter["Default"] == DOCUMENT_MEGABYTES
+    assert min(parameter["AllowedValues"]) < DOCUMENT_MEGABYTES
 
 
 def test_a_generation_that_was_taken_has_its_time(deployment: Deployment) -> None:

@@ -353,16 +353,20 @@ class Services:
     @cached_property
     def worker(self) -> "Worker":
         """The worker, with all its objects built before any thread runs."""
+        from afterword.engine.attachments import DOCUMENT_MEGABYTES
         from afterword.engine.attempts import Worker
         from afterword.engine.prompting import Prompter
         from afterword.engine.repairs import Repairs
+        from afterword.engine.top_up import Room
 
+        memory = self.settings.memory
         prompter = Prompter(
             self.store,
             self.listings,
             self.knowledge,
             self.model.documents,
             self.settings.model_id,
+            reads_documents=memory is None or memory >= DOCUMENT_MEGABYTES,
         )
         return Worker(
             self.store,
@@ -374,7 +378,7 @@ class Services:
             self.model_access,
             Repairs(self.rules, self.quotas),
             self.metrics,
-            self.settings.worker_generations,
+            Room(self.settings.worker_generations, memory),
         )
 
     @cached_property

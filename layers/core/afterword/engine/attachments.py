@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from afterword.errors import UnavailableError
-from afterword.files.media_types import IMAGES, TEXTS
+from afterword.files.media_types import HTML, IMAGES, TEXTS
 from afterword.generations import FailedError, Reason
 from afterword.models import Attachment, ModelUnavailableError
 from afterword.records import dataclass
@@ -22,6 +22,14 @@ https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_Message.html
 """
 READ_SECONDS = 60.0
 """The longest time for reading one document."""
+DOCUMENT_MEGABYTES = 512
+"""The least memory of a worker that reads documents: two are read at once, in 160 MB each."""
+PLAIN_TEXTS = TEXTS - {HTML}
+"""The documents that a worker with less memory reads."""
+_NO_DOCUMENTS = (
+    "this deployment reads plain texts alone. For documents, its parameter WorkerMemory must be"
+    " at least 512."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,16 +46,19 @@ class PreparedFiles:
         )
 
 
-def prepare_files(
+def prepare_files(  # noqa: PLR0913 - a generation's files, and what reads them
     files: "Sequence[StoredFile]",
     steps: "Sequence[Step]",
     documents: "Collection[str]",
     read: "Callable[[StoredFile], bytes]",
     deadline: "Deadline",
+    *,
+    reads_documents: bool = True,
 ) -> PreparedFiles:
     """Read a generation's files, once for all the steps that are left.
 
-    `documents` are the media types that the model accepts. Raises FailedError for an image that no
+    `documents` are the media types that the model accepts. Without `reads_documents` PLAIN_TEXTS
+    alone are read. Raises FailedError for an image that no
     step accepts, and for an unreadable file. Raises ModelUnavailableError where other documents
     left no time to read one.
     """
@@ -63,6 +74,8 @@ def prepare_files(
         content = read(file)
         if file.media_type not in IMAGES:
             if not (file.media_type in documents and room and _is_readable(file, content)):
+                if not reads_documents and file.media_type not in PLAIN_TEXTS:
+                    raise FailedError(Reason.UNREADABLE_FILE, f"{file.input}: {_NO_DOCUMENTS}")
                 texts.append((file.input, _text(file, content, deadline)))
                 continue
             room -= 1

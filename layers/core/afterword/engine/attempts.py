@@ -12,7 +12,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from afterword import clock
 from afterword.engine.repairs import merge_repaired
-from afterword.engine.top_up import Pace, TopUp
+from afterword.engine.top_up import Pace, Room, TopUp
 from afterword.errors import AfterwordError, NotFoundError
 from afterword.flows import outputs, placeholders
 from afterword.flows.flow import read_stored_flow
@@ -92,7 +92,7 @@ class _Started(NamedTuple):
 
 
 class Worker:
-    """Runs the generations of messages with one model, up to `most` at once."""
+    """Runs the generations of messages with one model, as many at once as have room."""
 
     def __init__(  # noqa: PLR0913, PLR0917 - the objects that an attempt calls
         self,
@@ -105,7 +105,7 @@ class Worker:
         access: "ModelAccess",
         repairs: "Repairs",
         metrics: "Metrics",
-        most: int,
+        room: Room,
     ) -> None:
         self._store = store
         self._outbox = outbox
@@ -116,7 +116,7 @@ class Worker:
         self._access = access
         self._repairs = repairs
         self._metrics = metrics
-        self._most = most
+        self._room = room
         self._pace = Pace()
         self._flow = lru_cache(maxsize=256)(self._load_flow)  # a version never changes
 
@@ -149,12 +149,12 @@ class Worker:
         self, messages: "Sequence[Message]", deadline: Deadline
     ) -> "Iterator[list[tuple[Message, MessageOutcome]]]":
         """Run messages and what the top-up takes; yield those whose attempts have ended."""
-        top_up = TopUp(self._queue, self._most, self._pace, deadline, HIDDEN_SECONDS)
+        top_up = TopUp(self._queue, self._room, self._pace, deadline, HIDDEN_SECONDS)
         end = deadline.earlier(WRITE_SECONDS / 2)
         claims: dict[str, Claim] = {}
         running: dict[Future[MessageOutcome], _Started] = {}
         executor = ThreadPoolExecutor(
-            max_workers=max(len(messages), self._most), thread_name_prefix="generation"
+            max_workers=max(len(messages), self._room.most), thread_name_prefix="generation"
         )
 
         def start(some: "Sequence[Message]") -> None:

@@ -74,22 +74,26 @@ class PromptSources:
 class Prompter:
     """Builds the prompts of a claim's steps.
 
-    `documents` are the media types that the model accepts.
+    `documents` are the media types that the model accepts, and `reads_documents` tells whether
+    others than plain texts are read here.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the objects that a prompt is made of
         self,
         store: GenerationStore,
         listings: Listings,
         knowledge: Knowledge,
         documents: Collection[str],
         default_model: str,
+        *,
+        reads_documents: bool = True,
     ) -> None:
         self._store = store
         self._listings = listings
         self._knowledge = knowledge
         self._documents = documents
         self._default_model = default_model
+        self._reads_documents = reads_documents
 
     def read_sources(self, claim: Claim, flow: Flow, deadline: Deadline) -> PromptSources:
         """Read the sources of the prompts that are left; raise like `prepare_files`."""
@@ -102,7 +106,12 @@ class Prompter:
             return PreparedFiles()
         steps = flow.steps[len(claim.results) :]
         return attachments.prepare_files(
-            claim.files, steps, self._documents, self._store.read_file, deadline
+            claim.files,
+            steps,
+            self._documents,
+            self._store.read_file,
+            deadline,
+            reads_documents=self._reads_documents,
         )
 
     def _read_earlier(self, claim: Claim) -> Sequence[Asked]:

@@ -222,6 +222,12 @@ class Settings:
         return int(self._required("AFTERWORD_WORKER_GENERATIONS"))
 
     @property
+    def memory(self) -> int | None:
+        """The function's memory in MB, which Lambda sets; None outside of Lambda."""
+        text = self.environ.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE")
+        return int(text) if text else None
+
+    @property
     def model_provider(self) -> str:
         """The model's provider: `bedrock`, or `openai` for APIs like OpenAI's chat completions."""
         return self._required("AFTERWORD_MODEL_PROVIDER")
