@@ -130,10 +130,10 @@ def environment(url: str) -> dict[str, str]:
         "AFTERWORD_QUEUE_URL": f"{url}/000000000000/work",
         "AFTERWORD_BUCKET": "bench",
         "AFTERWORD_RETENTION_DAYS": "30",
+        "AFTERWORD_WORKER_GENERATIONS": "50",
         "AFTERWORD_MODEL_PROVIDER": "openai",
         "AFTERWORD_MODEL_ID": "instant",
         "AFTERWORD_MODEL_URL": f"{url}/v1",
-        "AFTERWORD_WORKER_GENERATIONS": "50",
         "POWERTOOLS_SERVICE_NAME": "bench",
         "POWERTOOLS_LOG_LEVEL": "INFO",
     }

@@ -119,6 +119,8 @@ def measure(plan: Plan) -> Measurement | None:
         first, later = bare_boto3(plan, *plan["calls"])
     imported = time.process_time()
     if plan["until"] == "init":
+        if plan["calls"] is None:
+            _build_clients(plan["clients"])
         return None
     if plan["again"] or plan["frozen"]:
         first()
@@ -145,6 +147,13 @@ def measure(plan: Plan) -> Measurement | None:
 def _read_binary(value: dict[str, Any]) -> dict[str, Any]:
     """Return a value of an item, with its bytes where it is binary."""
     return {"B": b64decode(value["B"])} if value.keys() == {"B"} else value
+
+
+def _build_clients(services: list[str]) -> None:
+    """Build a function's clients, unless its start has done so already."""
+    clients = importlib.import_module("afterword.runtime.clients").clients()
+    for service in services:
+        getattr(clients, service)
 
 
 def _close_connections(url: str) -> None:

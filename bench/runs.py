@@ -11,8 +11,9 @@ import tempfile
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.request import urlopen
 
 from bench.cases import CASES, GENERATION, ROOT, Case, environment, populate
@@ -202,10 +203,16 @@ def check_build() -> None:
 
 
 def _built_paths(case: Case) -> list[str]:
-    """Return the folders of a function and of its layers, as template.yaml has them."""
-    properties = parsed_template()["Resources"][case.build_name]["Properties"]
-    layers = ["CoreLayer", *(each["Ref"] for each in properties.get("Layers", ()))]
-    return [str(BUILD / case.build_name), *(str(BUILD / layer / "python") for layer in layers)]
+    """Return the folders of a function's code, of the core layer, and of its further layers."""
+    properties = _functions()[case.build_name]["Properties"]
+    layers = [BUILD / layer["Ref"] / "python" for layer in properties.get("Layers", ())]
+    return [str(path) for path in (BUILD / case.build_name, LAYER, *layers)]
+
+
+@cache
+def _functions() -> Mapping[str, Any]:
+    resources: Mapping[str, Any] = parsed_template()["Resources"]
+    return resources
 
 
 def _installed(package: str) -> str:

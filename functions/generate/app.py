@@ -12,7 +12,7 @@ from afterword.runtime.queue import Message
 from afterword.services import services
 
 
-@sqs.consumer(queue.read_message)
+@sqs.consumer(queue.read_message, prepare=lambda: services().prepare_worker())
 def handler(messages: Sequence[Message], deadline: Deadline) -> Sequence[str]:
     """Run each generation until the deadline; return the ids to redeliver."""
     return services().worker.run_batch(messages, deadline)

@@ -90,6 +90,13 @@ class Services:
         self.submitter, self.waiter  # noqa: B018 - built here
         return (read_no_key, partial(connect, self._clients.sqs))
 
+    def prepare_worker(self) -> "Sequence[Connect]":
+        """Build the worker; return the calls that open its connections to AWS."""
+        if not self.settings.connects_at_start:
+            return ()
+        self.worker  # noqa: B018 - built here
+        return (partial(connect, self._clients.dynamodb), partial(connect, self._clients.sqs))
+
     # --- tenants and generations -----------------------------------------------------------------
 
     @cached_property

@@ -1,9 +1,10 @@
 """Functions that SQS calls with batches of messages."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from afterword.handlers import Event, LambdaContext, LambdaHandler, invocation_deadline
 from afterword.runtime import cold_start, telemetry
+from afterword.runtime.cold_start import Connect
 from afterword.runtime.deadline import Deadline
 
 type Read[M] = Callable[[Event], M | None]
@@ -13,8 +14,12 @@ type Consume[M] = Callable[[Sequence[M], Deadline], Sequence[str]]
 """A function of messages and the invocation's deadline, which returns the ids to redeliver."""
 
 
-def consumer[M](read: Read[M]) -> Callable[[Consume[M]], LambdaHandler]:
+def consumer[M](
+    read: Read[M], prepare: Callable[[], Iterable[Connect]] = tuple
+) -> Callable[[Consume[M]], LambdaHandler]:
     """Make a function a Lambda handler of SQS batches that reports partial failures.
+
+    `prepare` is called once, when Lambda starts the function (cold_start.end).
 
     https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html
     """
@@ -30,7 +35,7 @@ def consumer[M](read: Read[M]) -> Callable[[Consume[M]], LambdaHandler]:
             failures = [{"itemIdentifier": message_id} for message_id in redelivered]
             return {"batchItemFailures": failures}
 
-        cold_start.end()
+        cold_start.end(prepare)
         return handler
 
     return decorate
