@@ -12,8 +12,9 @@ API does, and puts right the differences between ministack and API Gateway:
 - headers by which ministack takes a request for one to an AWS service do not reach it.
 
 Each request in flight occupies a process, and a process takes a third of a second of a core to
-start. So few requests have a turn at once. A request that is not answered after a second waits for
-something else than a core, such as a worker, and gives its turn to another.
+start. So few requests have a turn at once. A request that is not answered after a second, or more
+on a busy machine, waits for something else than a core, such as a worker, and gives its turn to
+another.
 """
 
 import asyncio
@@ -29,7 +30,8 @@ type Send = Callable[[Message], Awaitable[None]]
 type App = Callable[[Message, Receive, Send], Awaitable[None]]
 
 MAX_BODY_BYTES = 10 * 1024 * 1024
-TURNS = (os.cpu_count() or 1) + 1  # one for a request that waits for AWS
+CORES = os.cpu_count() or 1
+TURNS = CORES + 1  # one for a request that waits for AWS
 BAD_GATEWAY = 502
 WITHOUT_CORS = b"CORS not configured"  # ministack's answer to a preflight
 TEXT_TYPES = (b"text/", b"application/json", b"application/xml", b"application/javascript")
@@ -104,7 +106,8 @@ class Front:
         """
         async with self._in_flight, asyncio.TaskGroup() as group, self._turns:
             asking = group.create_task(ask(self._ministack, scope, body))
-            await asyncio.wait({asking}, timeout=self._limits.turn_seconds)
+            turn = self._limits.turn_seconds * slowness(os.getloadavg()[0], CORES)
+            await asyncio.wait({asking}, timeout=turn)
         return asking.result()
 
     def _address_api(self, scope: Message, body: bytes) -> Message:
@@ -118,6 +121,11 @@ class Front:
             "raw_path": self._api_path.encode() + scope["raw_path"],
             "headers": headers,
         }
+
+
+def slowness(load: float, cores: int) -> float:
+    """Return how many times longer than on idle cores work takes, at this load of all cores."""
+    return max(1.0, load / cores)
 
 
 def passes(name: bytes, value: bytes, *, utf8: bool) -> bool:

@@ -20,7 +20,7 @@ MAILS = "/api/companies/demo/orchestrators/mail-reply/generation-async"
 SUBMISSIONS = (("POST", "/v1/generations"), ("POST", MAILS))
 READINGS = (("GET", "/v1/generations/any"), ("GET", f"{MAILS}/any"))
 WORKER, ALIAS = "GenerateFunction", "live"
-SECONDS = 30.0
+SECONDS = 60.0  # the front answers in thirty
 
 
 async def warm(url: str, endpoint: str) -> None:

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from local.front import Front, Limits, Message, Receive, Send
+from local.front import Front, Limits, Message, Receive, Send, slowness
 
 API_PORT, AWS_PORT = 8080, 4566
 NEVER = 600.0
@@ -151,6 +151,12 @@ def test_a_place_is_taken_until_the_function_has_ended() -> None:
         functions.free()
 
     run(test)
+
+
+def test_a_turn_is_longer_on_a_busy_machine() -> None:
+    """A start that shares its core with three others is no wait after a second."""
+    assert slowness(8.0, cores=2) == 4
+    assert slowness(0.3, cores=2) == 1
 
 
 def test_the_aws_endpoint_has_no_turns() -> None:
