@@ -210,7 +210,7 @@ def count_without_receipt(params: Params) -> Params | None:
 
 def accept_nothing(_store: GenerationStore, prepared: QueuedItem) -> PutResult:
     """Say that a submission is accepted, and store nothing."""
-    return PutResult({}, Status.QUEUED, items.slot_of(prepared.item), same=True)
+    return PutResult(prepared.item, Status.QUEUED, items.slot_of(prepared.item), same=True)
 
 
 MUTANTS = [
@@ -281,7 +281,7 @@ MUTANTS = [
     Mutant(
         "an answer before the acceptance",
         {Promise.ANSWERS_STAND},
-        lambda patch: patch.setattr(GenerationStore, "put", accept_nothing),
+        lambda patch: patch.setattr(GenerationStore, "put_prepared", accept_nothing),
     ),
     Mutant(
         "a cancel that always says so",
