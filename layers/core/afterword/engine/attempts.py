@@ -19,7 +19,7 @@ from afterword.flows.flow import read_stored_flow
 from afterword.flows.json_values import UnusableError
 from afterword.generations import Completion, FailedError, Reason, Status, explain_deadline
 from afterword.generations.claims import ModelCall, NotDueError, TokenUsage
-from afterword.knowledge import citations, selection
+from afterword.knowledge import selection
 from afterword.models import (
     STOP,
     ModelRefusedError,
@@ -282,7 +282,11 @@ class Worker:
             result = _finish(answer, step, template)
         except FailedError as error:
             raise _UselessAnswerError(error, answer) from error
-        used = citations.find_used(answer.text, passages) if passages else ()
+        if not passages:
+            return replace(result, sources=())
+        from afterword.knowledge import citations
+
+        used = citations.find_used(answer.text, passages)
         return replace(result, sources=selection.list_sources(passages, used))
 
     def _repair(
