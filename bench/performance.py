@@ -197,12 +197,37 @@ def _run(name: str) -> bool:
 
 
 def write_page(table: Sequence[Measured]) -> None:
-    """Write the table between the page's marks, and the plot beside it."""
-    mark, end = "<!-- performance -->", "<!-- end of performance -->"
-    before, rest = PAGE.read_text("utf-8").split(mark)
-    _, after = rest.split(end)
-    PAGE.write_text(f"{before}{mark}\n\n{'\n'.join(_table(table))}\n\n{end}{after}", "utf-8")
+    """Write the tables between the page's marks, and the plot beside it."""
+    page = PAGE.read_text("utf-8")
+    for mark, lines in (
+        ("bars", _table(table)),
+        ("dollars", _tabulate_dollars()),
+        ("peers", _tabulate_peers()),
+    ):
+        before, rest = page.split(f"<!-- {mark} -->")
+        _, after = rest.split(f"<!-- end of {mark} -->")
+        page = f"{before}<!-- {mark} -->\n\n{'\n'.join(lines)}\n\n<!-- end of {mark} -->{after}"
+    PAGE.write_text(page, "utf-8")
     PICTURE.write_text(draw(table), "utf-8")
+
+
+def _tabulate_dollars() -> Iterable[str]:
+    yield "| | dollars a million texts |"
+    yield "|---|---|"
+    for name, dollars in read_results("cost").get("dollars a million", {}).items():
+        yield f"| {name} | {dollars:,.2f} |"
+    for name, dollars in read_results("cost").get("dollars a month", {}).items():
+        yield f"| {name}, a month, with or without texts | {dollars:,.2f} |"
+
+
+def _tabulate_peers() -> Iterable[str]:
+    rows = read_results("peers")
+    cases = [case for row in rows.values() for case in row]
+    yield f"| | {' | '.join(rows)} |"
+    yield f"|---|{'---|' * len(rows)}"
+    for case in dict.fromkeys(cases):
+        figures = (_number(row.get(case)) for row in rows.values())
+        yield f"| {case} | {' | '.join(figures)} |"
 
 
 def _table(table: Sequence[Measured]) -> Iterable[str]:

@@ -11,7 +11,6 @@ A peer whose server is not on this machine (`redis-server`, `postgres`) is named
 
 import argparse
 import asyncio
-import json
 import os
 import shutil
 import socket
@@ -31,6 +30,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.cases import ROOT
+from bench.results import write_results
 from bench.stack_burst import slow_model
 from local.stack import Stack, run
 from local.tenants import MAIL_FLOW
@@ -44,7 +44,6 @@ PATIENCE = 300.0
 """The seconds after which a text counts as lost."""
 WARM_UP = 10
 """Texts before the first measurement."""
-RESULTS = ROOT / "bench" / "results" / "peers.json"
 SERVER_FOLDERS = (Path("/usr/lib/postgresql"), Path("/usr/local/pgsql"))
 """Where PostgreSQL's programs are, if not on PATH."""
 
@@ -294,7 +293,6 @@ def main() -> None:
     """Print the table, and write its figures beside it as JSON."""
     parser = argparse.ArgumentParser(prog="python -m bench.peers", description=__doc__)
     parser.add_argument("--texts", type=int, nargs="+", default=COUNTS, help="at once (50 500)")
-    parser.add_argument("--output", type=Path, default=RESULTS, help="the file of the figures")
     arguments = parser.parse_args()
     if not PYTHON.exists():
         sys.exit(f"{PYTHON.relative_to(ROOT)} is missing: run this with `make peers`.")
@@ -314,13 +312,16 @@ def main() -> None:
             figures = (f"{each.makespan:.2f}", f"{each.accepted_p50:.0f}", f"{each.cpu_each:.1f}")
             table.add_row(name, str(each.texts), *figures)
     console.print(table)
-    output: Path = arguments.output
-    output.parent.mkdir(parents=True, exist_ok=True)
-    rounded = {
-        name: [{key: round(value, 2) for key, value in each._asdict().items()} for each in runs]
-        for name, runs in rows.items()
-    }
-    output.write_text(json.dumps(rounded, indent=2) + "\n")
+    write_results("peers", {f"{name}": _name_figures(runs) for name, runs in rows.items()})
+
+
+def _name_figures(runs: Sequence[Run]) -> dict[str, float]:
+    figures: dict[str, float] = {}
+    for each in runs:
+        figures[f"{each.texts} at once: seconds to the last"] = each.makespan
+        figures[f"{each.texts} at once: ms of half the acceptances"] = each.accepted_p50
+        figures[f"{each.texts} at once: CPU ms a text"] = each.cpu_each
+    return figures
 
 
 if __name__ == "__main__":
