@@ -176,4 +176,4 @@ def _warm(request: Request, batches: int, requests: int) -> float:
 
 if __name__ == "__main__":
     plan: Plan = json.loads(sys.argv[1])
-    print(json.dumps(measure(plan)), file=sys.stderr)
+    print(json.dumps(measure(plan), default=repr), file=sys.stderr)  # items have bytes

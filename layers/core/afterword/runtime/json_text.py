@@ -139,6 +139,9 @@ class JsonText(str):
     __slots__ = ()
 
 
+_encode = json.JSONEncoder(ensure_ascii=False).encode  # `json.dumps` makes an encoder a call
+
+
 def render(value: object) -> str:
     """Return a value as JSON with unescaped characters, since escapes have three times the size.
 
@@ -147,7 +150,7 @@ def render(value: object) -> str:
     if isinstance(value, JsonText):
         return value
     if not isinstance(value, Mapping):
-        return json.dumps(value, ensure_ascii=False)
+        return _encode(value)
     members = (f"{render(name)}: {render(each)}" for name, each in value.items())
     return "{" + ", ".join(members) + "}"
 
