@@ -44,7 +44,7 @@ def _imported(*media_types: str) -> set[str]:
 def _core_of(modules: set[str]) -> set[str]:
     """Return the modules of the core but those that each import of it brings."""
     core = {name for name in modules if name.startswith("afterword.")}
-    return core - {"afterword.runtime", "afterword.runtime.cold_start"}
+    return core - {"afterword.records", "afterword.runtime", "afterword.runtime.cold_start"}
 
 
 def test_a_document_is_parsed_by_little_code() -> None:
