@@ -355,7 +355,9 @@ def test_the_worker_has_the_settings_that_it_needs(
     assert of_embeddings == {
         each for each in ours(deployment, "generate") if "EMBEDDING" in each or "VECTOR" in each
     }
-    assert asked - {"AWS_LAMBDA_FUNCTION_MEMORY_SIZE"} == ours(deployment, "generate") - of_embeddings
+    assert (
+        asked - {"AWS_LAMBDA_FUNCTION_MEMORY_SIZE"} == ours(deployment, "generate") - of_embeddings
+    )
 
 
 def test_letters_have_what_they_need(
