@@ -51,13 +51,15 @@ class Occupancy(NamedTuple):
     """How full the worker is.
 
     `at_once` are the generations of one invocation at a time, `billed` the seconds that are billed
-    for each generation, and `receives` the worker's own receives for each.
+    for each generation, and `receives` the worker's own receives for each. `megabytes` is its
+    memory.
     """
 
     name: str
     at_once: float
     billed: float
     receives: float
+    megabytes: int
 
 
 def read_occupancies() -> Sequence[Occupancy]:
@@ -67,11 +69,17 @@ def read_occupancies() -> Sequence[Occupancy]:
     """
     alone = WAIT + workers.WORK
     measured = read_results("worker").get("seconds", {}).get(f"{FILLED}", alone)
-    occupancies = [Occupancy("a filled worker", FILLED, measured / FILLED, 2 / FILLED)]
-    for name, most in (("a steady text a second", 500), ("the same with two workers", 2)):
+    occupancies = [
+        Occupancy(f"a filled worker of {memory} MB", FILLED, measured / FILLED, 2 / FILLED, memory)
+        for memory in (512, 256)
+    ]
+    for name, most, memory in (
+        ("a steady text a second", 500, 512),
+        ("a steady text a second, two workers of 256 MB", 2, 256),
+    ):
         deployed = workers.Deployment(most, AT_ONCE)
         found = workers.simulate(deployed, 1.0, workers.wait_always(WAIT), seed=17)
-        its = Occupancy(name, 1 / found.billed, found.billed * alone, found.receives)
+        its = Occupancy(name, 1 / found.billed, found.billed * alone, found.receives, memory)
         occupancies.append(its)
     return occupancies
 
@@ -117,12 +125,15 @@ def record_paths() -> Paths:
 def compute_afterword(paths: Paths, occupancy: Occupancy) -> Bill:
     """Return the bill of a million texts."""
     functions = Deployment(parsed_template(), {}).functions
-    memory = {name: int(each.properties["MemorySize"]) for name, each in functions.items()}
+    memory = {
+        name: int(functions[name].properties["MemorySize"])
+        for name in {path.function for path in paths.requests}
+    }
     gb_seconds = sum(
         _seconds(path, memory[path.function]) * memory[path.function] / KB
         for path in paths.requests
     )
-    worker = occupancy.billed * memory["generate"] / KB
+    worker = occupancy.billed * occupancy.megabytes / KB
     charges = [path.units() for path in (*paths.requests, paths.generate)]
     invocations = 1 + POLLS + 1 / occupancy.at_once
     log = (

@@ -116,7 +116,7 @@ def find_stack(cloudformation: "CloudFormationClient", name: str) -> Deployed:
 
 def run_load(client: httpx.Client, flow: str, rate: int, seconds: int, seed: int) -> Load:
     """Submit at a rate for so many seconds, at random times, and poll each text."""
-    chance = random.Random(seed)  # noqa: S311 - spreads load, guards nothing
+    chance = random.Random(seed)  # noqa: S311 - spreads load, guards nothing # nosec B311
     moments = sorted(chance.uniform(0, seconds) for _ in range(rate * seconds))
     began, start = datetime.now(UTC), time.monotonic()
     body = {"flow": flow, "inputs": {"text": ("Where is my order? " * 300)[:IN_BYTES]}}

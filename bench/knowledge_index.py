@@ -96,7 +96,7 @@ def _measure(passages: int) -> Iterator[dict[str, Any]]:
         ("after: fetches it", "true"),
     ):
         command = [sys.executable, "-m", "bench.knowledge_index", "--ask", url, stored]
-        done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)  # noqa: S603 - our own
+        done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)  # noqa: S603 - our own # nosec B603
         figures = json.loads(done.stdout.splitlines()[-1])
         yield {"passages": passages, "worker": worker, "figures": figures}
     server.terminate()

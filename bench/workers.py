@@ -241,7 +241,7 @@ class Simulation:
 
 def simulate(deployment: Deployment, rate: float, draw: Draw, seed: int) -> Outcome:
     """Return the outcome of an hour of a deployment at a rate, in submissions a second."""
-    random = Random(seed)  # noqa: S311 - repeatable
+    random = Random(seed)  # noqa: S311 - repeatable # nosec B311
     return Simulation(deployment, rate, draw, random).run()
 
 

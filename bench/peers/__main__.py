@@ -143,7 +143,7 @@ def postgres(folder: Path) -> Iterator[tuple[int, Mapping[str, str]]]:
     if user is not None:
         shutil.chown(folder, user)
     data, port = str(folder / "data"), free_port()
-    subprocess.run(  # noqa: S603 - the server's own program
+    subprocess.run(  # noqa: S603 - the server's own program # nosec B603
         [find_server("initdb"), "-D", data, "-U", "peers", "-A", "trust", "-N"],
         check=True, stdout=subprocess.DEVNULL, user=user, cwd=folder,
     )  # fmt: skip
@@ -192,7 +192,7 @@ async def peer(name: str, model: str) -> AsyncIterator[Service]:
         environment = {"PEER": name, "MODEL_URL": model, **address}
         if prepare:
             its = {**os.environ, **environment}
-            subprocess.run([PYTHON, *prepare], check=True, env=its, cwd=ROOT)  # noqa: ASYNC221, S603 - before all else
+            subprocess.run([PYTHON, *prepare], check=True, env=its, cwd=ROOT)  # noqa: ASYNC221, S603 - before all else # nosec B603
         worker_pid = stack.enter_context(process([str(PYTHON), *worker], environment))
         port = free_port()
         command = [str(PYTHON), "-m", "uvicorn", "bench.peers.apps.api:app", "--port", str(port)]
@@ -209,7 +209,7 @@ def process(
     command: Sequence[str], environment: Mapping[str, str], user: str | None = None
 ) -> Iterator[int]:
     """Run a program until the end of the block; give its process id."""
-    child = subprocess.Popen(  # noqa: S603 - the programs named here
+    child = subprocess.Popen(  # noqa: S603 - the programs named here # nosec B603
         command,
         cwd=None if user else ROOT,
         env={**os.environ, **environment},
