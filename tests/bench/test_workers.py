@@ -21,7 +21,7 @@ def run(deployment: Deployment, rate: float) -> Outcome:
     [
         (DEFAULT, 1.0, 0.65),
         (DEFAULT, 5.0, 0.2),
-        (DEFAULT, 20.0, 0.08),
+        pytest.param(DEFAULT, 20.0, 0.08, marks=pytest.mark.long),
         (TWO, 1.0, 0.5),
         (TWO, 5.0, 0.1),
     ],

@@ -11,7 +11,7 @@ from botocore.stub import Stubber
 
 from afterword.errors import UnavailableError
 from afterword.generations import FailedError, Reason
-from afterword.knowledge import Content, Label
+from afterword.knowledge import Content, Label, vector_index
 from afterword.knowledge.meaning import Asked, Hit
 from afterword.knowledge.ranking import Selection
 from afterword.knowledge.vector_index import VectorIndex
@@ -196,9 +196,14 @@ def test_many_vectors_are_put_in_calls_of_500(index: VectorIndex, stubber: Stubb
 
 
 def test_no_call_that_puts_is_larger_than_the_service_takes(
-    index: VectorIndex, client: "S3VectorsClient", stubber: Stubber
+    index: VectorIndex,
+    client: "S3VectorsClient",
+    stubber: Stubber,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Vectors with the most dimensions take more calls: a request has at most 20 MiB."""
+    """Vectors with the most dimensions take more calls: a request has at most 20 MiB, here 2."""
+    assert vector_index.MAX_PUT_BYTES == 20 * 1024 * 1024
+    monkeypatch.setattr(vector_index, "MAX_PUT_BYTES", 2 * 1024 * 1024)
     sizes: list[int] = []
 
     def measure(params: dict[str, Any], **_: object) -> None:
@@ -206,13 +211,13 @@ def test_no_call_that_puts_is_larger_than_the_service_takes(
 
     client.meta.events.register("before-parameter-build.s3vectors.PutVectors", measure)
     longest = [(-1) ** number * 0.0079 for number in range(4_095)]
-    rows = b"".join(encode_row(b"%08d" % number, [1.0, *longest]) for number in range(500))
+    rows = b"".join(encode_row(b"%08d" % number, [1.0, *longest]) for number in range(50))
     for _ in range(3):
         stubber.add_response("put_vectors", {})
     stubber.add_response("get_vectors", {"vectors": []})
     index.put(CONTENT, Vectors("m", 4_096, rows))
     assert len(sizes) == 3
-    assert 10 * 1024 * 1024 < max(sizes) < 20 * 1024 * 1024
+    assert 1024 * 1024 < max(sizes) < 2 * 1024 * 1024
 
 
 def test_the_vectors_of_a_removed_content_are_deleted(index: VectorIndex, stubber: Stubber) -> None:

@@ -72,6 +72,13 @@ def test_a_seed_is_one_run(simulate: Simulate) -> None:
     assert simulate(FIXED[0]).steps == steps
 
 
+def test_every_promise_holds_in_some_runs(simulate: Simulate) -> None:
+    """Every promise holds in two runs, and a worker takes messages itself in one of them."""
+    seen = sum((simulate(seed).seen for seed in FEW[:2]), Counter[str]())
+    assert "taken by a worker that ran" in seen
+
+
+@pytest.mark.long  # until each event has come, which takes some twenty seeds
 def test_everything_happens(simulate: Simulate) -> None:
     """The first seeds come across every fault and every end there is, and every promise holds."""
     seen: Counter[str] = Counter()
