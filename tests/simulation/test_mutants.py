@@ -381,7 +381,7 @@ MUTANTS = [
         "one object for the texts of all attempts",
         {Promise.OWN_TEXT},
         one_object_for_all_attempts,
-        soonest=164,
+        soonest=56,
         slow=True,
     ),
     Mutant(
