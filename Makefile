@@ -39,7 +39,7 @@ sam-local: .venv/ready $(SAM_READY) $(STACK_READY) ## run the API in Lambda's co
 invoke-all: .venv/ready $(SAM_READY) $(STACK_READY) ## invoke each function with its sample event in Lambda's container (Docker)
 	@$(PYTHON) -m local invoke-all
 
-test: .venv/ready $(STACK_READY) ## run the tests that need no stack (moto, a real small model), in three minutes
+test: .venv/ready $(STACK_READY) ## run the tests that need no stack (moto, a real small model), in some four minutes
 	@$(PYTHON) -m pytest -m "not long" -n auto --dist worksteal
 
 test-long: .venv/ready ## run the long forms: all seeds, all hostile inputs, the walk over all grants

@@ -243,11 +243,13 @@ MUTANTS = [
         "a cancel without a condition",
         {Promise.ENDS_STAY},
         change=lambda sent: always(sent, cancels(sent)),
+        slow=True,
     ),
     Mutant(
         "a dead letter without a condition",
         {Promise.ENDS_STAY, Promise.DEAD_LETTER},
         change=lambda sent: always(sent, sets(sent, "dead_letter")),
+        slow=True,
     ),
     Mutant(
         "a deadline without a condition",
@@ -376,6 +378,7 @@ MUTANTS = [
         {Promise.LEASE, Promise.DEAD_LETTER},
         lambda patch: patch.setattr(attempts, "LEASE_MARGIN", timedelta(0)),
         soonest=1,
+        slow=True,
     ),
     Mutant(
         "one object for the texts of all attempts",
@@ -395,6 +398,7 @@ MUTANTS = [
         {Promise.WAITS},
         ignore_retry_after,
         soonest=5,
+        slow=True,
     ),
     Mutant(
         "a claim that does not know its own write",
