@@ -244,12 +244,14 @@ def _table(table: Sequence[Measured]) -> Iterable[str]:
 
 
 def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:,.3g}"
+    if value is None:
+        return ""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"  # noqa: PLR2004 - three digits
 
 
 # --- the plot ------------------------------------------------------------------------------------
 
-LINE, LEFT, BARS, RIGHT = 22, 330, 300, 70
+LINE, LEFT, BARS, RIGHT = 22, 420, 300, 120
 _STYLE = """
   text { font: 11px system-ui, sans-serif; fill: #333 }
   .before { fill: #8886 } .met { fill: #0969da } .missed { fill: #bc4c00 }
